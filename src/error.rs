@@ -1,0 +1,233 @@
+//! What can go wrong, sorted by what the policy does about it.
+//!
+//! No message holds a path or a query of a tracker's address, because passkeys live there; errors of the
+//! libraries below are reachable through [`source`](std::error::Error::source) only.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::tracker::TrackerUrl;
+
+/// Why one attempt at one tracker brought no good answer.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnnounceError {
+    /// The tracker's name has no address, or looking it up failed.
+    #[error("its name could not be resolved")]
+    Resolve(#[source] Cause),
+    /// No connection: refused, reset or unreachable. Definitive, the next tracker is tried at once.
+    #[error("could not connect: {0}")]
+    Connect(#[source] Cause),
+    /// The TLS handshake or the certificate failed. Definitive, and never a reason to fall back to plain HTTP.
+    #[error("TLS failed: {0}")]
+    Tls(#[source] Cause),
+    /// Time ran out.
+    #[error("timed out {0}")]
+    TimedOut(Phase),
+    /// The connection broke before the answer was whole.
+    #[error("the connection broke: {0}")]
+    Broken(#[source] Cause),
+    /// The answer has a status other than 2xx, and no failure reason of the tracker's in its body.
+    #[error("HTTP status {status}")]
+    Status {
+        /// The status code.
+        status: u16,
+        /// When to come back, where the tracker said so (`Retry-After`), or 410's "never".
+        retry: Retry,
+    },
+    /// What came back is not a tracker's reply, such as an HTML page or broken bencode.
+    #[error("not a tracker's reply: {0}")]
+    NotAReply(#[source] ReplyError),
+    /// The tracker itself said no (BEP 3, `failure reason`).
+    #[error("rejected: {0}")]
+    Rejected(Rejection),
+    /// More redirects than allowed, or one to where none may lead.
+    #[error("redirected {0}")]
+    Redirect(RedirectError),
+    /// The answer is larger than the limit.
+    #[error("the answer is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The tracker's address is one that the caller's address policy forbids.
+    #[error("its address is not allowed here")]
+    Blocked,
+    /// Nothing here speaks this address's scheme.
+    #[error("its scheme is not supported")]
+    Unsupported,
+    /// The attempt was given up by our side.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// Why a probe brought no measurement.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(transparent)]
+pub struct ProbeError(#[from] pub AnnounceError);
+
+/// Where in an attempt time ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// While the name was looked up or the connection opened.
+    Open,
+    /// While the tracker's answer was awaited or read.
+    Reply,
+    /// While it was probed.
+    Probe,
+}
+
+/// Why a redirect was not followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum RedirectError {
+    /// More hops than the limit.
+    #[error("more than {0} times")]
+    TooMany(usize),
+    /// From https to http, which would hand the passkey to everybody on the way.
+    #[error("from https to http")]
+    Downgrade,
+    /// From a public host to a loopback, link-local or private address.
+    #[error("from a public host to a private address")]
+    PrivateTarget,
+    /// No `Location`, or one that is no http or https address.
+    #[error("to no usable address")]
+    NoTarget,
+}
+
+/// A tracker's refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rejection {
+    /// The tracker's `failure reason`, control characters neutralised, at most 1024 characters.
+    pub reason: String,
+    /// When it may be asked again (BEP 31).
+    pub retry: Retry,
+    /// The interval sent beside the reason, which some trackers mean.
+    pub interval: Option<Duration>,
+}
+
+/// When a tracker that said no may be asked again. Binds the tracker that said it and no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Retry {
+    /// It didn't say: the usual back-off.
+    #[default]
+    Unsaid,
+    /// Not before this time has passed.
+    After(Duration),
+    /// Not again in this session (BEP 31 "never", HTTP 410).
+    Never,
+}
+
+/// Why bytes are not a tracker's reply: what was expected, and at which byte.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{expected} at byte {offset}")]
+pub struct ReplyError {
+    pub(crate) expected: String,
+    pub(crate) offset: usize,
+}
+
+/// One announce with failover that no tracker answered: every tracker with its cause, in the order tried.
+#[derive(Debug, Clone)]
+pub struct RoundError {
+    /// Each attempt, in the order they ended; empty when there was no tracker to ask.
+    pub attempts: Vec<FailedAttempt>,
+}
+
+/// One failed attempt of a round.
+#[derive(Debug, Clone)]
+pub struct FailedAttempt {
+    /// Who was asked.
+    pub tracker: TrackerUrl,
+    /// What came of it.
+    pub error: AnnounceError,
+}
+
+/// An error of a library below, kept for whoever asks for [`source`](Error::source).
+#[derive(Clone)]
+pub struct Cause(Arc<dyn Error + Send + Sync>);
+
+impl AnnounceError {
+    /// When the tracker may be asked again, where it said so.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Rejected(rejection) => rejection.retry,
+            Self::Status { retry, .. } => *retry,
+            _ => Retry::Unsaid,
+        }
+    }
+}
+
+impl Rejection {
+    /// A refusal with this reason and nothing said of when to come back.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), retry: Retry::Unsaid, interval: None }
+    }
+}
+
+impl ReplyError {
+    /// An error that says what was expected, and at which byte of the reply.
+    pub fn new(expected: impl Into<String>, offset: usize) -> Self {
+        Self { expected: expected.into(), offset }
+    }
+}
+
+impl Cause {
+    /// Keeps an error. Its text is shown in ours, so it must hold no path or query of an address.
+    pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(Arc::from(error.into()))
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "while connecting",
+            Self::Reply => "waiting for the reply",
+            Self::Probe => "while being probed",
+        })
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.reason)
+    }
+}
+
+impl fmt::Display for RoundError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.attempts.is_empty() {
+            return f.write_str("no tracker to announce to");
+        }
+        write!(f, "all {} trackers failed: ", self.attempts.len())?;
+        for (index, attempt) in self.attempts.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "; " };
+            write!(f, "{comma}{}: {}", attempt.tracker, attempt.error)?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for RoundError {}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for Cause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}

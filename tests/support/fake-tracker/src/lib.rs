@@ -1,0 +1,1 @@
+//! Scripted BitTorrent trackers on loopback.
