@@ -7,6 +7,7 @@ pub mod prober;
 pub mod scrape;
 pub mod tracker;
 pub mod transport;
+pub mod wire;
 
 pub use announce::{
     AnnounceRequest, AnnounceResponse, Event, InfoHash, InfoHashError, Peer, PeerAddress, PeerId, Transfer,
@@ -19,3 +20,4 @@ pub use prober::{Measurement, Prober};
 pub use scrape::{ScrapeResponse, SwarmCounts};
 pub use tracker::{Scheme, TrackerHost, TrackerUrl, TrackerUrlError};
 pub use transport::{Channel, Transport};
+pub use wire::metainfo::{Metainfo, MetainfoError};
