@@ -9,6 +9,7 @@ pub mod prober;
 pub mod scrape;
 pub mod tracker;
 pub mod transport;
+pub mod wire;
 
 pub use alert::{Alert, Announced, ToldStopped};
 pub use announce::{
@@ -23,3 +24,4 @@ pub use prober::{Measurement, Prober};
 pub use scrape::{ScrapeResponse, SwarmCounts};
 pub use tracker::{Scheme, TrackerHost, TrackerUrl, TrackerUrlError};
 pub use transport::{Channel, Transport};
+pub use wire::metainfo::{Metainfo, MetainfoError};
