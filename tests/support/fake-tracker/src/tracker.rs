@@ -270,9 +270,9 @@ impl FakeTracker {
             }
             let ticket = loop {
                 match Ticket::admit(&shared) {
-                    (Opening::Accepted, Some(ticket)) => break ticket,
-                    (Opening::Dropped, _) if opening.changed().await.is_ok() => (),
-                    _ => return Err(io::ErrorKind::ConnectionRefused.into()),
+                    Ok(ticket) => break ticket,
+                    Err(Opening::Dropped) if opening.changed().await.is_ok() => (),
+                    Err(_) => return Err(io::ErrorKind::ConnectionRefused.into()),
                 }
             };
             let (ours, theirs) = tokio::io::duplex(PIPE);
@@ -289,7 +289,9 @@ impl FakeTracker {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let (_, ticket) = Ticket::admit(&self.shared);
+        let state = self.shared.lock();
+        let ticket = (state.opening() != Opening::Refused).then(|| Ticket::of(&self.shared, &state));
+        drop(state);
         async move {
             if let Some(ticket) = ticket {
                 ticket.serve(stream, from, |_| ()).await;
@@ -343,12 +345,14 @@ impl State {
 }
 
 impl Ticket {
-    /// What a new connection meets, and its ticket unless it is refused. Taken under the lock, so that no
-    /// connection slips in beside a [`FakeTracker::kill`].
-    fn admit(shared: &Arc<Shared>) -> (Opening, Option<Self>) {
+    /// Admits a connection, or says what it meets instead. Done under the lock, so that none slips in beside
+    /// [`FakeTracker::kill`].
+    fn admit(shared: &Arc<Shared>) -> Result<Self, Opening> {
         let state = shared.lock();
-        let opening = state.opening();
-        (opening, (opening != Opening::Refused).then(|| Self::of(shared, &state)))
+        match state.opening() {
+            Opening::Accepted => Ok(Self::of(shared, &state)),
+            otherwise => Err(otherwise),
+        }
     }
 
     fn of(shared: &Arc<Shared>, state: &State) -> Self {
