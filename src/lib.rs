@@ -1,13 +1,18 @@
 //! Finds the nearest living BitTorrent tracker, announces to it, and moves on in well under a second when it
 //! dies.
 
+pub mod address;
 pub mod announce;
 pub mod error;
+#[cfg(feature = "tokio")]
+pub mod net;
 pub mod prober;
 pub mod scrape;
 pub mod tracker;
 pub mod transport;
+pub mod wire;
 
+pub use address::{AddressKind, AddressPolicy, usable_peers};
 pub use announce::{
     AnnounceRequest, AnnounceResponse, Event, InfoHash, InfoHashError, Peer, PeerAddress, PeerId, Transfer,
 };

@@ -1,0 +1,3 @@
+//! What travels between client and tracker, as bytes.
+
+pub mod http;
