@@ -394,3 +394,6 @@ impl Scan<'_> {
         Err(BencodeError { expected, offset: self.at })
     }
 }
+
+#[cfg(test)]
+mod tests;

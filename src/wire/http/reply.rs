@@ -169,6 +169,7 @@ mod tests {
         response.peers.iter().map(|peer| peer.address.to_string()).collect()
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it stands where an optional field is expected")]
     fn secs(seconds: u64) -> Option<Duration> {
         Some(Duration::from_secs(seconds))
     }
