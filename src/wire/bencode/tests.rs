@@ -119,6 +119,7 @@ fn info_is_found_as_it_stands_r3_05() {
         ("d4:infod1:ai1eee", Some("d1:ai1ee")),
         ("d4:infod1:bi1e1:ai2eee", Some("d1:bi1e1:ai2ee")),
         ("d5:zzzzz0:4:infod1:bi1e1:ai2ee1:ad4:infodeee\n", Some("d1:bi1e1:ai2ee")),
+        ("d1:zd1:qi1ee4:infod1:ai1eee", Some("d1:ai1ee")),
         ("d4:infoli1eee", Some("li1ee")),
         ("d4:infoi1ee", None),
         ("d1:ad4:infodeee", None),

@@ -428,3 +428,19 @@ proptest! {
         let _ = Metainfo::parse(&bytes);
     }
 }
+
+/// bendy recurses even when it drops what was not read, so the depth limits have to hold on a small stack too.
+#[test]
+fn depth_needs_little_stack_s03() {
+    let small = std::thread::Builder::new().stack_size(512 << 10);
+    let thread = small.spawn(|| {
+        let tree_of =
+            |depth: usize| tree(&format!("{}d0:d6:lengthi0eee{}", "d1:a".repeat(depth), "e".repeat(depth)));
+        let unread = format!("1:x{}{}", "l".repeat(90), "e".repeat(90));
+        Metainfo::parse(&file(tree_of(95))).is_ok()
+            && Metainfo::parse(&file(tree_of(1_000_000))).is_err()
+            && Metainfo::parse(&file(single("", &unread))).is_ok()
+            && Metainfo::parse(&file(format!("d{unread}{}", &single("", "")[1..]))).is_ok()
+    });
+    assert!(thread.unwrap().join().unwrap());
+}
