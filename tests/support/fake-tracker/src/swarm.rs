@@ -51,7 +51,7 @@ struct State {
     gossip: Duration,
     views: Vec<View>,
     /// What has been said to one tracker and not yet reached the others, oldest first.
-    travelling: VecDeque<(Instant, Member, Change)>,
+    travelling: VecDeque<(Instant, Change)>,
     /// How many changes there have been; each takes the number as its stamp.
     changes: u64,
 }
@@ -166,7 +166,7 @@ impl Swarm {
         // A delay that the clock can't hold never ends.
         let due = now().checked_add(state.gossip).filter(|_| state.views.len() > 1);
         if let Some(due) = due {
-            state.travelling.push_back((due, to, change.clone()));
+            state.travelling.push_back((due, change.clone()));
         }
         if let Some(view) = state.views.get_mut(to.0) {
             view.apply(change);
@@ -188,16 +188,13 @@ impl State {
             return;
         }
         let now = now();
-        let arrives = |travelling: &VecDeque<(Instant, Member, Change)>| {
+        let arrives = |travelling: &VecDeque<(Instant, Change)>| {
             travelling.len() > PEER_LIMIT || travelling.front().is_some_and(|(due, ..)| *due <= now)
         };
         while arrives(&self.travelling) {
-            let Some((_, origin, change)) = self.travelling.pop_front() else { return };
-            for (number, view) in self.views.iter_mut().enumerate() {
-                if number != origin.0 {
-                    view.apply(change.clone());
-                }
-            }
+            let Some((_, change)) = self.travelling.pop_front() else { return };
+            // The one that was told directly takes it for old news.
+            self.views.iter_mut().for_each(|view| view.apply(change.clone()));
         }
     }
 
