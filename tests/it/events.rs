@@ -114,7 +114,7 @@ async fn r21_r22_stopped_goes_to_all_who_know_us_and_to_nobody_else() {
     let mut told: Vec<usize> = session.stop().await.iter().map(|told| world.number(&told.tracker)).collect();
     told.sort_unstable();
     assert_eq!(told, [1, 2]);
-    assert_eq!(world.told_text(), "0:started 1:started 0:started 2:started 1:stopped 2:stopped");
+    assert_eq!(world.told_text(), "0:started 1:started 2:started 1:stopped 2:stopped");
 }
 
 /// R24 and R49: leaving takes at most three seconds, whoever is silent, and the living are told.
@@ -134,7 +134,7 @@ async fn r49_silent_trackers_delay_the_end_by_three_seconds_at_most() {
     session.announce_now().await.unwrap();
     let before = world.elapsed();
     let told = session.stop().await;
-    assert!(world.elapsed() - before <= Duration::from_secs(3));
+    assert!(world.elapsed().saturating_sub(before) <= Duration::from_secs(3));
     assert_eq!(told.len(), 3, "{told:?}");
     let reached: Vec<_> =
         told.iter().filter(|told| told.result.is_ok()).map(|told| world.number(&told.tracker)).collect();
