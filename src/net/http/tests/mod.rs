@@ -1,6 +1,10 @@
 //! Trackers made of scripts, reached through pipes in memory, so that every byte and every moment is known.
 
 mod announcing;
+mod connections;
+mod dialling;
+mod probing;
+mod redirecting;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -10,8 +14,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::task::JoinSet;
 
-use super::{Connected, Connector, HttpConfig, HttpTransport};
+use super::{Connected, Connector, HttpConfig, HttpTransport, time};
 use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, PeerId};
 use crate::error::{AnnounceError, Cause};
 use crate::net::resolver::StaticResolver;
@@ -30,7 +35,7 @@ pub(super) enum Step {
     /// Reads a request and writes this byte by byte, so far apart.
     Drip(Vec<u8>, Duration),
     /// Reads a request, writes the first part once and the second for ever.
-    Endless(&'static [u8], &'static [u8]),
+    Endless(&'static str, &'static str),
     /// Writes this without being asked.
     Unasked(&'static [u8]),
     /// Reads a request and closes.
@@ -52,6 +57,7 @@ struct Inside {
     asked: Vec<String>,
     dialled: Vec<SocketAddr>,
     latency: Duration,
+    players: JoinSet<()>,
 }
 
 impl Internet {
@@ -92,6 +98,19 @@ impl Internet {
         self.asked().iter().map(line).collect()
     }
 
+    /// Waits until this many requests have come in.
+    pub(super) async fn until_asked(&self, requests: usize) {
+        while self.asked().len() < requests {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits until every connection has been closed, by whichever side.
+    pub(super) async fn all_closed(&self) {
+        let players = std::mem::take(&mut self.0.lock().unwrap().players);
+        players.join_all().await;
+    }
+
     /// How many connections were opened.
     pub(super) fn dialled(&self) -> usize {
         self.0.lock().unwrap().dialled.len()
@@ -108,7 +127,7 @@ impl Connector for Internet {
             if let Some(script) = inside.hosts.get_mut(address).and_then(VecDeque::pop_front) {
                 inside.dialled.push(*address);
                 let (ours, theirs) = tokio::io::duplex(64 << 10);
-                tokio::spawn(play(self.clone(), theirs, script, latency));
+                inside.players.spawn(play(self.clone(), theirs, script, latency));
                 return Ok(Connected::new(ours, *address));
             }
         }
@@ -127,8 +146,8 @@ async fn play(internet: Internet, mut stream: DuplexStream, script: Vec<Step>, l
             Step::Reply(bytes) => stream.write_all(&bytes).await,
             Step::Unasked(bytes) => stream.write_all(bytes).await,
             Step::Drip(bytes, pause) => drip(&mut stream, &bytes, pause).await,
-            Step::Endless(first, then) => endless(&mut stream, first, then).await,
-            Step::Hang | Step::Keep => std::future::pending().await,
+            Step::Endless(first, then) => endless(&mut stream, first.as_bytes(), then.as_bytes()).await,
+            Step::Hang | Step::Keep => stream.read_u8().await.map(drop),
             Step::ReadAndClose | Step::Close => return,
         };
         if written.is_err() {
