@@ -120,7 +120,7 @@ async fn a_slow_look_up_counts_against_the_patience_and_in_no_figure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_announce_uses_the_connection_of_the_probe() {
+async fn the_announce_uses_the_connection_of_the_probe_g1() {
     for probed in [
         answer("200 OK", "", b""),
         raw(&[b"HTTP/1.1 405 No\r\nContent-Length: 166\r\n\r\n"]),
@@ -151,6 +151,13 @@ async fn the_body_of_get_is_not_downloaded() {
     let (measured, _) = probe(&internet).await;
     assert_eq!(measured.unwrap().first_byte, MS * 40);
     internet.all_closed().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_byte_counts_and_not_the_last() {
+    let head = Step::Drip(b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), MS * 10);
+    let (measured, _) = probe(&tracker(&[&[head]])).await;
+    assert_eq!(measured.unwrap().first_byte, MS * 40);
 }
 
 #[tokio::test(start_paused = true)]

@@ -165,6 +165,23 @@ async fn the_body_of_a_redirect_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_there_leaves_the_connection_usable() {
+    let hop = answer("302 Found", "Location: /b\r\n", b"<html>moved</html>");
+    let internet = Internet::default().with("a.test", "8.1.1.1:80", &[&[hop, ok(REPLY)]]);
+    announce(&internet.transport(config(5)), SECRET).await.unwrap();
+    assert_eq!(internet.dialled(), 1);
+}
+
+#[tokio::test]
+async fn an_oddly_written_location_is_read() {
+    for head in ["Location : /b\r\n", "Location:\r\n  /b\r\n", "location:\t/b \r\n"] {
+        let internet =
+            Internet::default().with("a.test", "8.1.1.1:80", &[&[answer("302 x", head, b""), ok(REPLY)]]);
+        announce(&internet.transport(config(5)), SECRET).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn the_redirected_address_is_not_remembered_pol17() {
     let internet = Internet::default()
         .with(
