@@ -17,6 +17,8 @@ use super::request::{self, Asked};
 use crate::address::AddressKind;
 use crate::error::{AnnounceError, RedirectError};
 use crate::net::resolver::{self, Resolver};
+#[cfg(feature = "tls")]
+use crate::tracker::Scheme;
 use crate::tracker::TrackerUrl;
 
 /// What all channels of a transport share.
@@ -82,6 +84,11 @@ impl Shared {
         addresses: &[SocketAddr],
     ) -> Result<HttpConnection, AnnounceError> {
         let connected = self.connector.connect(url.host(), addresses).await?;
+        #[cfg(feature = "tls")]
+        let connected = match url.scheme() {
+            Scheme::Https => self.config.tls.secure(url.host(), connected).await?,
+            _ => connected,
+        };
         HttpConnection::open(connected, &self.config).await
     }
 

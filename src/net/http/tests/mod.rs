@@ -5,6 +5,8 @@ mod connections;
 mod dialling;
 mod probing;
 mod redirecting;
+#[cfg(feature = "tls")]
+mod securing;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -13,10 +15,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 
-use super::{Connected, Connector, HttpConfig, HttpTransport, time};
+use super::{Connected, Connector, HttpConfig, HttpTransport, Stream, time};
 use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, PeerId};
 use crate::error::{AnnounceError, Cause};
 use crate::net::resolver::StaticResolver;
@@ -58,6 +60,8 @@ struct Inside {
     dialled: Vec<SocketAddr>,
     latency: Duration,
     players: JoinSet<()>,
+    #[cfg(feature = "tls")]
+    tls: Option<tokio_rustls::TlsAcceptor>,
 }
 
 impl Internet {
@@ -75,6 +79,13 @@ impl Internet {
     /// How long opening a connection takes, and how long a byte takes each way.
     pub(super) fn latency(self, latency: Duration) -> Self {
         self.0.lock().unwrap().latency = latency;
+        self
+    }
+
+    /// Port 443 is served with this certificate from now on.
+    #[cfg(feature = "tls")]
+    pub(super) fn secured(self, config: tokio_rustls::rustls::ServerConfig) -> Self {
+        self.0.lock().unwrap().tls = Some(Arc::new(config).into());
         self
     }
 
@@ -127,7 +138,18 @@ impl Connector for Internet {
             if let Some(script) = inside.hosts.get_mut(address).and_then(VecDeque::pop_front) {
                 inside.dialled.push(*address);
                 let (ours, theirs) = tokio::io::duplex(64 << 10);
-                inside.players.spawn(play(self.clone(), theirs, script, latency));
+                let internet = self.clone();
+                #[cfg(feature = "tls")]
+                if let Some(tls) = inside.tls.clone().filter(|_| address.port() == 443) {
+                    inside.players.spawn(async move {
+                        tokio::time::sleep(latency * 2).await;
+                        if let Ok(stream) = tls.accept(theirs).await {
+                            play(internet, stream, script, latency).await;
+                        }
+                    });
+                    return Ok(Connected::new(ours, *address));
+                }
+                inside.players.spawn(play(internet, theirs, script, latency));
                 return Ok(Connected::new(ours, *address));
             }
         }
@@ -135,14 +157,14 @@ impl Connector for Internet {
     }
 }
 
-async fn play(internet: Internet, mut stream: DuplexStream, script: Vec<Step>, latency: Duration) {
+async fn play(internet: Internet, mut stream: impl Stream, script: Vec<Step>, latency: Duration) {
     for step in script {
         if !matches!(step, Step::Close | Step::Keep | Step::Unasked(_)) {
             let Some(head) = read_head(&mut stream).await else { return };
             internet.0.lock().unwrap().asked.push(head);
             tokio::time::sleep(latency * 2).await;
         }
-        let written = match step {
+        let mut written = match step {
             Step::Reply(bytes) => stream.write_all(&bytes).await,
             Step::Unasked(bytes) => stream.write_all(bytes).await,
             Step::Drip(bytes, pause) => drip(&mut stream, &bytes, pause).await,
@@ -150,13 +172,16 @@ async fn play(internet: Internet, mut stream: DuplexStream, script: Vec<Step>, l
             Step::Hang | Step::Keep => stream.read_u8().await.map(drop),
             Step::ReadAndClose | Step::Close => return,
         };
+        if written.is_ok() {
+            written = stream.flush().await;
+        }
         if written.is_err() {
             return;
         }
     }
 }
 
-async fn read_head(stream: &mut DuplexStream) -> Option<String> {
+async fn read_head(stream: &mut impl Stream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -164,7 +189,7 @@ async fn read_head(stream: &mut DuplexStream) -> Option<String> {
     Some(String::from_utf8(head).unwrap())
 }
 
-async fn drip(stream: &mut DuplexStream, bytes: &[u8], pause: Duration) -> io::Result<()> {
+async fn drip(stream: &mut impl Stream, bytes: &[u8], pause: Duration) -> io::Result<()> {
     for byte in bytes {
         stream.write_u8(*byte).await?;
         tokio::time::sleep(pause).await;
@@ -172,7 +197,7 @@ async fn drip(stream: &mut DuplexStream, bytes: &[u8], pause: Duration) -> io::R
     Ok(())
 }
 
-async fn endless(stream: &mut DuplexStream, first: &[u8], then: &[u8]) -> io::Result<()> {
+async fn endless(stream: &mut impl Stream, first: &[u8], then: &[u8]) -> io::Result<()> {
     stream.write_all(first).await?;
     loop {
         stream.write_all(then).await?;
