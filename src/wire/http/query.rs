@@ -1,0 +1,196 @@
+//! What is asked of an HTTP tracker: the path and query of announces (BEP 3) and scrapes (BEP 48).
+//!
+//! Built as text, because trackers compare bytes: a library that normalises addresses breaks info-hashes and
+//! passkeys alike.
+
+use std::fmt::Write as _;
+
+use percent_encoding::{
+    AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, percent_encode, utf8_percent_encode,
+};
+
+use crate::announce::{AnnounceRequest, Event, InfoHash};
+use crate::tracker::{Scheme, TrackerUrl};
+
+/// Everything but the unreserved characters of RFC 3986. Some trackers don't take a bare `*` or `!`.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// `left` where the size isn't known. Trackers take 0 for a seed and -1 for an error, and some refuse more.
+const UNKNOWN_LEFT: u64 = i64::MAX as u64;
+
+/// How long the query of a scrape may get: what trackers and the proxies before them are known to take.
+const LONGEST_SCRAPE_QUERY: usize = 2000;
+
+/// What one info-hash takes in a query at most: every byte escaped, its name and a joiner.
+const LONGEST_INFO_HASH: usize = "&info_hash=".len() + 60;
+
+/// The request target (path and query) of an announce.
+///
+/// The tracker's own query goes in front, byte for byte, because passkeys live there and some trackers insist
+/// on the place. Only where it already holds one of the parameters below does ours take its place, so that
+/// each comes once and tells the truth; `key` is the exception, since several trackers call their passkey so:
+/// theirs stays and ours is left out.
+///
+/// ```
+/// use tracker_failover::{AnnounceRequest, InfoHash, PeerId};
+/// use tracker_failover::wire::http::announce_target;
+///
+/// let request = AnnounceRequest::new(InfoHash::new([0xff; 20]), PeerId::new(*b"-XX0001-abcdefghijkl"), 6881);
+/// let target = announce_target(&"http://t.example/announce?passkey=abc".parse()?, &request);
+/// assert!(target.starts_with("/announce?passkey=abc&info_hash=%FF%FF"));
+/// # Ok::<(), tracker_failover::TrackerUrlError>(())
+/// ```
+pub fn announce_target(tracker: &TrackerUrl, request: &AnnounceRequest) -> String {
+    let mut parameters: Vec<(&str, String)> = vec![
+        ("info_hash", escaped(request.info_hash.as_bytes())),
+        ("peer_id", escaped(request.peer_id.as_bytes())),
+        ("port", request.port.to_string()),
+        ("uploaded", bounded(request.transfer.uploaded)),
+        ("downloaded", bounded(request.transfer.downloaded)),
+        ("left", bounded(request.transfer.left.unwrap_or(UNKNOWN_LEFT))),
+        ("compact", "1".to_owned()),
+        ("numwant", num_want(request).to_string()),
+    ];
+    if !has_parameter(tracker, "key") {
+        parameters.push(("key", format!("{:08X}", request.key)));
+    }
+    if let Some(event) = request.event {
+        parameters.push(("event", event.name().to_owned()));
+    }
+    if let Some(id) = request.tracker_id.as_deref().filter(|id| !id.is_empty()) {
+        parameters.push(("trackerid", escaped(id)));
+    }
+    if let Some(ip) = request.ip {
+        parameters.push(("ip", escaped(ip.to_string().as_bytes())));
+    }
+    // An event that was baked into the address would tell a new `started` at every announce.
+    let ours = |name: &str| name == "event" || parameters.iter().any(|(our_name, _)| *our_name == name);
+    let mut target = own_target(tracker, ours);
+    for (name, value) in &parameters {
+        // Writing to a string doesn't fail.
+        let _ = write!(target, "{}{name}={value}", joiner(&target));
+    }
+    target
+}
+
+/// The request target (path and query) of a scrape, `None` where the tracker has no scrape address, or where
+/// there is no torrent to ask for: a scrape without any asks for all that the tracker has.
+///
+/// Takes as many torrents as it is given: see [`scrape_batches`].
+pub fn scrape_target(tracker: &TrackerUrl, torrents: &[InfoHash]) -> Option<String> {
+    if torrents.is_empty() || tracker.scheme() == Scheme::Udp {
+        return None;
+    }
+    let mut target = own_target(&scrape_url(tracker)?, |name| name == "info_hash");
+    for torrent in torrents {
+        let _ = write!(target, "{}info_hash={}", joiner(&target), escaped(torrent.as_bytes()));
+    }
+    Some(target)
+}
+
+/// Cuts a list of torrents into the pieces that one scrape each may ask for: a query of at most 2000 bytes,
+/// which is what trackers and the proxies before them are known to take, and which holds 28 torrents.
+pub fn scrape_batches<'t>(
+    tracker: &TrackerUrl,
+    torrents: &'t [InfoHash],
+) -> impl Iterator<Item = &'t [InfoHash]> + use<'t> {
+    let own = split_target(tracker).1.map_or(0, str::len);
+    let room = LONGEST_SCRAPE_QUERY.saturating_sub(own) / LONGEST_INFO_HASH;
+    torrents.chunks(room.max(1))
+}
+
+/// The address for scrapes that belongs to an announce address, `None` where there is none.
+///
+/// By the old convention: the text after the path's last slash has to begin with `announce`, which becomes
+/// `scrape`. BEP 48 would replace the word anywhere in the path, which hits passkeys and folders. Over UDP
+/// (BEP 15) the address is the same.
+///
+/// ```
+/// use tracker_failover::wire::http::scrape_url;
+///
+/// let scrape = scrape_url(&"http://t.example/k/announce.php?key=1".parse()?);
+/// assert_eq!(scrape.unwrap().as_str(), "http://t.example/k/scrape.php?key=1");
+/// assert_eq!(scrape_url(&"http://t.example/a".parse()?), None);
+/// # Ok::<(), tracker_failover::TrackerUrlError>(())
+/// ```
+pub fn scrape_url(tracker: &TrackerUrl) -> Option<TrackerUrl> {
+    match tracker.scheme() {
+        Scheme::Udp => Some(tracker.clone()),
+        Scheme::Other => None,
+        Scheme::Http | Scheme::Https => {
+            let text = tracker.as_str();
+            let text = text.split_once('#').map_or(text, |(before, _fragment)| before);
+            let target = tracker.path_and_query();
+            let front = text.strip_suffix(target)?;
+            let (path, query) = target.find('?').map_or((target, ""), |at| target.split_at(at));
+            let (folders, last) = path.rsplit_once('/')?;
+            let rest = last.strip_prefix("announce")?;
+            TrackerUrl::parse(&format!("{front}{folders}/scrape{rest}{query}")).ok()
+        }
+    }
+}
+
+/// Path and query as they stand in the address, without the parameters that are to be replaced.
+fn own_target(tracker: &TrackerUrl, replaced: impl Fn(&str) -> bool) -> String {
+    let (path, query) = split_target(tracker);
+    let mut target = if path.starts_with('/') { String::new() } else { "/".to_owned() };
+    target.extend(sendable(path));
+    if let Some(query) = query {
+        target.push('?');
+        if query.split('&').any(|parameter| replaced(&name_of(parameter))) {
+            let kept: Vec<&str> =
+                query.split('&').filter(|parameter| !replaced(&name_of(parameter))).collect();
+            target.extend(sendable(&kept.join("&")));
+        } else {
+            target.extend(sendable(query));
+        }
+    }
+    target
+}
+
+fn split_target(tracker: &TrackerUrl) -> (&str, Option<&str>) {
+    let target = tracker.path_and_query();
+    target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)))
+}
+
+fn has_parameter(tracker: &TrackerUrl, name: &str) -> bool {
+    split_target(tracker).1.is_some_and(|query| query.split('&').any(|parameter| name_of(parameter) == name))
+}
+
+fn name_of(parameter: &str) -> String {
+    let name = parameter.split_once('=').map_or(parameter, |(name, _value)| name);
+    percent_decode_str(name).decode_utf8_lossy().into_owned()
+}
+
+/// A request line is ASCII; anything else is sent as its UTF-8 bytes, escaped, as browsers do.
+fn sendable(text: &str) -> impl Iterator<Item = &str> {
+    utf8_percent_encode(text, CONTROLS)
+}
+
+fn escaped(bytes: &[u8]) -> String {
+    percent_encode(bytes, ESCAPED).to_string()
+}
+
+fn joiner(target: &str) -> &'static str {
+    match target.contains('?') {
+        true if target.ends_with(['?', '&']) => "",
+        true => "&",
+        false => "?",
+    }
+}
+
+/// Trackers read signed numbers of 64 bits.
+fn bounded(bytes: u64) -> String {
+    bytes.min(UNKNOWN_LEFT).to_string()
+}
+
+fn num_want(request: &AnnounceRequest) -> u32 {
+    match request.event {
+        // Nobody who leaves wants peers, yet some trackers answer with a full list.
+        Some(Event::Stopped) => 0,
+        _ => request.num_want.unwrap_or(AnnounceRequest::DEFAULT_NUM_WANT),
+    }
+}
+
+#[cfg(test)]
+mod tests;
