@@ -8,10 +8,7 @@ use crate::net::resolver::SystemResolver;
 
 async fn serve(listener: TcpListener) -> SocketAddr {
     let (mut stream, client) = listener.accept().await.unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.unwrap());
-    }
+    read_head(&mut stream).await.unwrap();
     stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n").await.unwrap();
     stream.write_all(REPLY).await.unwrap();
     client
@@ -40,6 +37,31 @@ async fn all_addresses_of_a_name_are_one_attempt_r8_r75() {
     let transport = HttpTransport::new(HttpConfig::new(), Arc::new(resolver));
     let response = announce(&transport, &format!("http://t.test:{}/a", address.port())).await.unwrap();
     assert_eq!(response.tracker_address, Some(address));
+    served.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tracker_that_closes_after_every_answer_hears_each_announce_once_q13_r14() {
+    const ROUNDS: usize = 50;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = tokio::spawn(async move {
+        let mut served = 0;
+        while served < ROUNDS {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            if read_head(&mut stream).await.is_some() {
+                served += 1;
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 33\r\n\r\n").await.unwrap();
+                stream.write_all(REPLY).await.unwrap();
+            }
+        }
+    });
+    let transport = HttpTransport::new(HttpConfig::new(), Arc::new(SystemResolver::new()));
+    for round in 0..ROUNDS {
+        announce(&transport, &format!("http://{address}/a"))
+            .await
+            .unwrap_or_else(|error| panic!("{round}: {error}"));
+    }
     served.await.unwrap();
 }
 

@@ -1,6 +1,7 @@
 //! Trackers made of scripts, reached through pipes in memory, so that every byte and every moment is known.
 
 mod announcing;
+mod anything;
 mod connections;
 mod dialling;
 mod probing;
