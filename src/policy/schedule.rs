@@ -80,7 +80,7 @@ impl Schedule {
     ) -> Duration {
         self.failed_rounds = 0;
         self.last_success = Some(now);
-        let interval = interval(response.interval, response.min_interval, config);
+        let interval = config.interval_after(response);
         let min_interval = match config.overriding_interval() {
             Some(_) => None,
             None => response.min_interval.map(|min| min.min(config.interval_ceiling)),
@@ -98,22 +98,20 @@ impl Schedule {
 
     /// Notes what a failing tracker said of when to come back. It binds that tracker only.
     pub fn failed(&mut self, tracker: &TrackerUrl, error: &AnnounceError, config: &Config, now: Timestamp) {
-        match error.retry() {
+        // An interval beside a refusal is no order to stay away: whoever overrides intervals overrides it too.
+        let is_said = error.retry() != Retry::Unsaid;
+        match config.retry_after(error) {
             Retry::Never => self.hints.entry(tracker.clone()).or_default().never = true,
-            Retry::After(wait) => {
-                let until = now + wait.min(config.hint_ceiling);
+            Retry::After(wait) if is_said => {
                 let hint = self.hints.entry(tracker.clone()).or_default();
-                hint.suspended_until = until;
-                hint.retry_at = until;
+                hint.suspended_until = now + wait;
+                hint.retry_at = now + wait;
             }
-            Retry::Unsaid => {
-                if let AnnounceError::Rejected(rejection) = error
-                    && let Some(beside) = rejection.interval
-                    && config.overriding_interval().is_none()
-                {
-                    let wait = beside.clamp(config.interval_floor, config.interval_ceiling);
-                    self.hints.entry(tracker.clone()).or_default().retry_at = now + wait;
-                } else if let Some(hint) = self.hints.get_mut(tracker) {
+            Retry::After(wait) if config.overriding_interval().is_none() => {
+                self.hints.entry(tracker.clone()).or_default().retry_at = now + wait;
+            }
+            Retry::After(_) | Retry::Unsaid => {
+                if let Some(hint) = self.hints.get_mut(tracker) {
                     hint.retry_at = Timestamp::ZERO;
                 }
             }
@@ -164,16 +162,6 @@ impl Schedule {
     pub fn forget_all(&mut self, is_gone: impl Fn(&TrackerUrl) -> bool) {
         self.hints.retain(|tracker, _| !is_gone(tracker));
     }
-}
-
-/// The interval in force: at least the min interval, between floor and ceiling, and the default where the
-/// tracker named none or zero (BEP 3; `REGRESSIONS` R40, R41).
-fn interval(interval: Option<Duration>, min_interval: Option<Duration>, config: &Config) -> Duration {
-    if let Some(interval) = config.overriding_interval() {
-        return interval;
-    }
-    let named = interval.filter(|interval| !interval.is_zero()).unwrap_or(config.interval_default);
-    named.max(min_interval.unwrap_or_default()).clamp(config.interval_floor, config.interval_ceiling)
 }
 
 #[cfg(test)]
@@ -227,6 +215,14 @@ mod tests {
                     >= Timestamp::ZERO + response.min_interval.unwrap_or_default().min(earliest)
             );
         }
+    }
+
+    #[test]
+    fn a_floor_above_the_ceiling_wins() {
+        let config = Config { interval_floor: secs(1800), interval_ceiling: secs(900), ..Config::default() };
+        let busy = AnnounceError::Rejected(Rejection { interval: Some(secs(5)), ..Rejection::new("busy") });
+        assert_eq!(config.interval_after(&reply(Some(5), None)), secs(1800));
+        assert_eq!(config.retry_after(&busy), Retry::After(secs(1800)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::config::{Config, Probing};
+use super::config::{Announcing, Config, Probing};
 use super::engine::{AttemptId, Attempts, Output, RoundNumber, TorrentId};
 use super::health::HealthBook;
 use super::ledger::Ledger;
@@ -38,6 +38,8 @@ pub(crate) struct Session {
     round_number: RoundNumber,
     /// Another round is wanted right after the one under way.
     again: bool,
+    /// The next round was asked for, and doesn't wait for the schedule to be automatic.
+    requested: bool,
     /// Told and unanswered when their round was won by another.
     late: Vec<Attempt>,
     /// The one announce to be made, as it stands; no session around it.
@@ -84,6 +86,7 @@ impl Session {
             wake: None,
             round_number: 0,
             again: false,
+            requested: false,
             late: Vec::new(),
             once: None,
             probing: BTreeSet::new(),
@@ -110,10 +113,14 @@ impl Session {
             self.trackers.trackers().cloned().partition(|tracker| self.trackers.is_supported(tracker));
         context.alert(self.id, Alert::TrackersFound { trackers, unsupported });
         self.schedule.force(context.now);
+        self.requested = self.once.is_some();
     }
 
     pub(crate) fn update(&mut self, transfer: Transfer) {
         let known = self.torrent.transfer;
+        if known.left.is_none() && transfer.left == Some(0) {
+            self.ledger.was_complete();
+        }
         self.torrent.transfer = Transfer {
             uploaded: known.uploaded.max(transfer.uploaded),
             downloaded: known.downloaded.max(transfer.downloaded),
@@ -121,9 +128,13 @@ impl Session {
         };
     }
 
+    pub(crate) fn set_num_want(&mut self, num_want: Option<u32>) {
+        self.torrent.num_want = num_want;
+    }
+
     pub(crate) fn complete(&mut self, now: Timestamp) {
         self.torrent.transfer.left = Some(0);
-        if self.ledger.complete() && self.phase == Phase::Running {
+        if self.ledger.complete() && self.phase == Phase::Running && self.is_automatic() {
             self.announce_again(now);
         }
     }
@@ -298,16 +309,25 @@ impl Session {
         loop {
             self.begin_due_round(context);
             self.run_round(context);
-            let due = self.schedule.due().is_some_and(|due| due <= context.now);
-            if self.round.is_some() || !due || self.phase != Phase::Running {
+            if self.round.is_some() || !self.is_due(context.now) {
                 break;
             }
         }
         self.expire_late(context);
         self.drive_stopping(context);
-        if self.round.is_none() && self.phase == Phase::Running {
+        if self.round.is_none() && self.phase == Phase::Running && self.is_automatic() {
             self.wake_at(self.schedule.due());
         }
+    }
+
+    fn is_automatic(&self) -> bool {
+        self.config.announcing == Announcing::Automatic
+    }
+
+    /// Whether a round begins now.
+    fn is_due(&self, now: Timestamp) -> bool {
+        let due = self.schedule.due().is_some_and(|due| due <= now);
+        due && (self.is_automatic() || self.requested) && self.phase == Phase::Running
     }
 
     pub(super) fn wake_at(&mut self, at: Option<Timestamp>) {
@@ -318,30 +338,29 @@ impl Session {
         if self.round.is_some() {
             self.again = true;
         } else {
-            self.schedule.force(now);
+            self.announce_next(now);
         }
     }
 
+    fn announce_next(&mut self, now: Timestamp) {
+        self.schedule.force(now);
+        self.requested = true;
+    }
+
     fn begin_due_round(&mut self, context: &mut Context<'_>) {
-        let due = self.schedule.due().is_some_and(|due| due <= context.now);
-        if !due || self.round.is_some() || self.phase != Phase::Running {
+        if self.round.is_some() || !self.is_due(context.now) {
             return;
         }
         self.schedule.begun();
         self.again = false;
+        self.requested = false;
         self.round_number += 1;
         self.trackers.begin_round();
         for attempt in std::mem::take(&mut self.late) {
             context.close(attempt.id);
         }
         let measuring = !self.probing.is_empty() && !self.trackers.has_answer();
-        let mut round = Round::new(measuring.then(|| context.now + self.config.probe_head_start));
-        for tracker in self.trackers.supported_trackers() {
-            if self.schedule.is_suspended(tracker, context.now) {
-                round.skipped(tracker.clone());
-            }
-        }
-        self.round = Some(round);
+        self.round = Some(Round::new(measuring.then(|| context.now + self.config.probe_head_start)));
         let event = match &self.once {
             Some(request) => request.event,
             None => {
@@ -368,7 +387,10 @@ impl Session {
             let candidates = self.candidates(context.now);
             let Some(round) = &mut self.round else { return };
             match round.next_step(&candidates, &self.config, context.now) {
-                Step::Open(candidate) => self.open(candidate, candidates.len(), context),
+                Step::Open(candidate) => {
+                    self.note_suspended(Some(&candidate.tracker), context.now);
+                    self.open(candidate, candidates.len(), context);
+                }
                 Step::Announce(id) => self.announce(id, context),
                 Step::Silent(id) => {
                     if let Some(attempt) = round.attempt(id) {
@@ -382,7 +404,21 @@ impl Session {
                     self.fail_attempt(id, AnnounceError::TimedOut(phase), context);
                 }
                 Step::Wait(wake) => return self.wake_at(wake),
-                Step::Exhausted => return self.round_failed(context),
+                Step::Exhausted => {
+                    self.note_suspended(None, context.now);
+                    return self.round_failed(context);
+                }
+            }
+        }
+    }
+
+    /// Notes in the round those trackers that would have been asked before `next` (or at all) and may not be.
+    fn note_suspended(&mut self, next: Option<&TrackerUrl>, now: Timestamp) {
+        let Some(round) = &mut self.round else { return };
+        let order = self.trackers.failover_order().into_iter();
+        for tracker in order.take_while(|tracker| Some(*tracker) != next) {
+            if self.schedule.is_suspended(tracker, now) {
+                round.skipped(tracker);
             }
         }
     }
@@ -464,8 +500,9 @@ impl Session {
                 _ => context.close(other.id),
             }
         }
-        if self.again || (self.ledger.owes_completed() && told.event != Some(Event::Completed)) {
-            self.schedule.force(now);
+        let owed = self.ledger.owes_completed() && told.event != Some(Event::Completed);
+        if self.again || (owed && self.is_automatic()) {
+            self.announce_next(now);
         }
         let next_announce = self.schedule.due().map_or(Duration::ZERO, |due| due.since(now));
         let event = told.event;
@@ -546,7 +583,7 @@ impl Session {
             let random = context.random.random();
             self.schedule.round_failed(self.trackers.supported_trackers(), &self.config, random, context.now);
             if self.again {
-                self.schedule.force(context.now);
+                self.announce_next(context.now);
             }
             let retry_in = self.schedule.due().map(|due| due.since(context.now));
             context.alert(self.id, Alert::RoundFailed { error: Arc::clone(&error), retry_in });
