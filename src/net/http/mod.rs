@@ -18,7 +18,6 @@ mod pool;
 mod prober;
 mod redirect;
 mod request;
-mod time;
 #[cfg(feature = "tls")]
 mod tls;
 
