@@ -402,9 +402,5 @@ async fn a_scrape_goes_the_same_way() {
     assert_eq!(internet.dialled(), 1);
     let mut channel = transport.open(&"http://t.test/x".parse().unwrap()).await.unwrap();
     let error = channel.scrape(&torrents).await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "not supported",
-        "an address that has no scrape address (BEP 48)"
-    );
+    assert_eq!(error.to_string(), "not supported", "an address that has no scrape address (BEP 48)");
 }
