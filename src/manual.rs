@@ -1,7 +1,8 @@
 //! The manual: why things are as they are.
 //!
 //! [`architecture`] goes through the parts and through one failover, millisecond by millisecond; [`defaults`] has a
-//! reason for every knob; [`deviations`] says where a specification isn't followed.
+//! reason for every knob; [`deviations`] says where a specification isn't followed; [`regressions`] lists the defects
+//! of others that have a test here.
 
 pub mod architecture {
     #![doc = include_str!("manual/architecture.md")]
@@ -25,4 +26,8 @@ pub mod deviations {
 
     #[cfg(doc)]
     use crate::{Announced, Config, Order, policy::Engine};
+}
+
+pub mod regressions {
+    #![doc = include_str!("manual/regressions.md")]
 }
