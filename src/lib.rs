@@ -51,7 +51,8 @@
 //!
 //! # Features
 //!
-//! They only add. `http` (default): HTTP trackers over hyper. `gzip` (default): compressed answers. `tokio`: the
+//! They only add. `http` (default): HTTP trackers over hyper. `tls` (default): HTTPS trackers over rustls with the
+//! roots of Mozilla; `tls-native-roots`: the system's beside them. `gzip` (default): compressed answers. `tokio`: the
 //! `Announcer` for whoever brings the transport. With none of them there are the policy and the wire formats, without
 //! tokio and hyper.
 //!

@@ -60,6 +60,22 @@ fn the_readme_has_two_commands_to_set_up() {
     assert_eq!(commands, ["cargo run --example demo", "cargo test --workspace --all-features"]);
 }
 
+#[test]
+fn every_feature_is_in_the_readme() {
+    let (manifest, readme, docs) = (page("Cargo.toml"), page("README.md"), page("src/lib.rs"));
+    let section = manifest.split_once("[features]\n").unwrap().1.split_once("\n[").unwrap().0;
+    let features: Vec<&str> =
+        section.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name).collect();
+    assert!(features.contains(&"http"), "{features:?}");
+    for feature in features.iter().filter(|feature| **feature != "default") {
+        assert!(
+            readme.contains(&format!("\n| `{feature}` | ")),
+            "README.md has no row for the feature {feature}"
+        );
+        assert!(docs.contains(&format!("`{feature}`")), "src/lib.rs doesn't name the feature {feature}");
+    }
+}
+
 /// The numbers of the rows that a text of tests names: in the names of functions as `r48`, in comments as `R48`.
 /// `R3-07` and `r3_07` are requirements of a BEP, not rows.
 fn rows_named(text: &str) -> BTreeSet<u32> {
