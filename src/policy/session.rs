@@ -36,6 +36,8 @@ pub(crate) struct Session {
     pub(super) phase: Phase,
     pub(super) wake: Option<Timestamp>,
     round_number: RoundNumber,
+    /// The round under way was asked for, whatever the intervals say.
+    forced: bool,
     /// Another round is wanted right after the one under way.
     again: bool,
     /// Told and unanswered when their round was won by another.
@@ -83,6 +85,7 @@ impl Session {
             phase: Phase::Running,
             wake: None,
             round_number: 0,
+            forced: false,
             again: false,
             late: Vec::new(),
             once: None,
@@ -123,8 +126,9 @@ impl Session {
 
     pub(crate) fn complete(&mut self, now: Timestamp) {
         self.torrent.transfer.left = Some(0);
-        if self.ledger.complete() && self.phase == Phase::Running {
-            self.announce_again(now);
+        // A round under way tells it, or is followed by one that does.
+        if self.ledger.complete() && self.phase == Phase::Running && self.round.is_none() {
+            self.schedule.force(now);
         }
     }
 
@@ -265,6 +269,7 @@ impl Session {
             let attempt = self.late.remove(place);
             context.attempts.end(id);
             self.ledger.failed(&attempt.tracker, is_an_answer(&error));
+            self.schedule.failed(&attempt.tracker, &error, &self.config, context.now);
         } else {
             self.fail_attempt(id, error, context);
         }
@@ -327,7 +332,7 @@ impl Session {
         if !due || self.round.is_some() || self.phase != Phase::Running {
             return;
         }
-        self.schedule.begun();
+        self.forced = self.schedule.begun();
         self.again = false;
         self.round_number += 1;
         self.trackers.begin_round();
@@ -337,7 +342,7 @@ impl Session {
         let measuring = !self.probing.is_empty() && !self.trackers.has_answer();
         let mut round = Round::new(measuring.then(|| context.now + self.config.probe_head_start));
         for tracker in self.trackers.supported_trackers() {
-            if self.schedule.is_suspended(tracker, context.now) {
+            if !self.may_be_asked(tracker, context.now) {
                 round.skipped(tracker.clone());
             }
         }
@@ -355,12 +360,19 @@ impl Session {
         let tiered = self.trackers.order() == Order::Bep12;
         let order = self.trackers.failover_order().into_iter();
         order
-            .filter(|tracker| !self.schedule.is_suspended(tracker, now))
+            .filter(|tracker| self.may_be_asked(tracker, now))
             .map(|tracker| Candidate {
                 tier: if tiered { self.trackers.tier_of(tracker).unwrap_or_default() } else { 0 },
                 tracker: tracker.clone(),
             })
             .collect()
+    }
+
+    /// Whether nothing that a tracker said keeps us from asking it in this round.
+    fn may_be_asked(&self, tracker: &TrackerUrl, now: Timestamp) -> bool {
+        let early =
+            !self.forced && self.schedule.is_early(tracker, now) && self.ledger.event_for(tracker).is_none();
+        !early && !self.schedule.is_suspended(tracker, now)
     }
 
     fn run_round(&mut self, context: &mut Context<'_>) {
@@ -410,6 +422,11 @@ impl Session {
     fn announce(&mut self, id: AttemptId, context: &mut Context<'_>) {
         let Some(attempt) = self.round.as_ref().and_then(|round| round.attempt(id)) else { return };
         let tracker = attempt.tracker.clone();
+        if self.once.is_none() && !self.may_be_asked(&tracker, context.now) {
+            // A late answer has changed what is due to it while its channel opened.
+            context.close(id);
+            return self.fail_attempt(id, AnnounceError::Suspended, context);
+        }
         let request = match &self.once {
             Some(request) => request.clone(),
             None => self.request(&tracker, self.ledger.event_for(&tracker)),
@@ -500,6 +517,7 @@ impl Session {
         context.attempts.end(attempt.id);
         let interval = response.interval.unwrap_or(self.config.interval_default);
         self.accept(&attempt.tracker, told, &response, interval, context.now);
+        self.schedule.heard(&attempt.tracker, &response, &self.config, context.now);
         let (tracker, response) = (attempt.tracker.clone(), Arc::new(response));
         context.alert(self.id, Alert::AnsweredLate { tracker, response });
     }
@@ -528,7 +546,9 @@ impl Session {
         if matches!(attempt.stage, Stage::Announcing(_)) {
             self.ledger.failed(&tracker, is_an_answer(&error));
         }
-        self.trackers.record_failure(&tracker);
+        if !matches!(error, AnnounceError::Suspended | AnnounceError::Cancelled) {
+            self.trackers.record_failure(&tracker);
+        }
         self.schedule.failed(&tracker, &error, &self.config, context.now);
         if is_the_hosts_fault(&error) {
             context.health.failed(tracker.tracker_host(), context.now);

@@ -25,6 +25,9 @@ use crate::error::{AnnounceError, Cause, ReplyError};
 /// How many interim answers (1xx) may come before the real one (S-06).
 const MOST_INTERIM: usize = 5;
 
+/// Room for all headers is set aside for every answer, so nobody gets more than this.
+const MOST_HEADERS: usize = 1000;
+
 /// An open connection, on which one request at a time can be made. Dropping it closes it at once, whatever it is
 /// doing.
 pub(super) struct HttpConnection {
@@ -73,7 +76,7 @@ impl HttpConnection {
             .allow_obsolete_multiline_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true)
             .title_case_headers(true)
-            .max_headers(config.max_headers)
+            .max_headers(config.max_headers.min(MOST_HEADERS))
             .max_header_size(config.max_head)
             .handshake(TokioIo::new(stream))
             .await

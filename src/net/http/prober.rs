@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hyper::Method;
-use hyper::body::Body as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::HttpConnection;
@@ -81,9 +80,9 @@ impl HttpProber {
         let answer = connection.send(asked.write(method, &self.shared.config)).await;
         let answer = answer.map_err(super::connection::SendError::into_error)?;
         let first = connection.first_byte().unwrap_or_else(time::now);
-        if answer.body().is_end_stream() {
-            self.shared.pool.put(asked.url.tracker_host(), connection, self.shared.config.keep_idle);
-        }
+        // A body isn't waited for. Where it isn't there already, `hyper` closes the connection.
+        drop(answer);
+        self.shared.pool.put(asked.url.tracker_host(), connection, self.shared.config.keep_idle);
         Ok(first.saturating_duration_since(sent))
     }
 }

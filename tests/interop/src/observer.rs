@@ -62,6 +62,11 @@ pub(crate) async fn peers(tracker: SocketAddr, torrent: [u8; 20]) -> io::Result<
     Ok(peers.filter(|peer| peer.port() != OBSERVERS_PORT).collect())
 }
 
+/// Whether a tracker isn't there, or doesn't take announces of a torrent yet.
+pub(crate) async fn is_refused(tracker: SocketAddr, torrent: [u8; 20]) -> bool {
+    announce(tracker, torrent, OBSERVERS_PORT, 1, "stopped").await.is_err()
+}
+
 /// The body of an answer, whatever it is.
 pub(crate) async fn get(tracker: SocketAddr, target: &str) -> io::Result<Vec<u8>> {
     let exchange = async {

@@ -25,7 +25,8 @@ impl Tools {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let npm_folder = here.join("../../target/interop");
         let module = npm_folder.join("node_modules/bittorrent-tracker/server.js");
-        let missing = |what: &str| format!("{what} is missing; it is installed by: bash tests/interop/install");
+        let missing =
+            |what: &str| format!("{what} is missing; it is installed by: bash tests/interop/install");
         if !module.is_file() {
             return Err(missing("the npm package bittorrent-tracker"));
         }

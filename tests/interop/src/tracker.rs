@@ -11,7 +11,6 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use crate::observer::{self, Counts};
@@ -34,22 +33,33 @@ pub(crate) struct Tracker {
     tools: Arc<Tools>,
     kind: Kind,
     address: SocketAddr,
+    torrent: [u8; 20],
     folder: PathBuf,
     child: Option<Child>,
+    /// What was counted before the test began to.
+    counted_before: u64,
     said: Arc<Mutex<Vec<String>>>,
 }
 
 impl Tracker {
-    /// Starts one that serves these torrents, and waits until it does.
-    pub(crate) async fn start(tools: &Arc<Tools>, kind: Kind, torrents: &[[u8; 20]]) -> io::Result<Self> {
+    /// Starts one that serves this torrent, and waits until it does.
+    pub(crate) async fn start(tools: &Arc<Tools>, kind: Kind, torrent: [u8; 20]) -> io::Result<Self> {
         let address = free_address()?;
         let folder = tools.npm_folder.join("run").join(address.to_string().replace(':', "-"));
         fs::create_dir_all(&folder)?;
-        let hex = |torrent: &[u8; 20]| torrent.map(|byte| format!("{byte:02x}")).concat();
-        let whitelist: Vec<String> = torrents.iter().map(hex).collect();
-        fs::write(folder.join("whitelist"), whitelist.join("\n") + "\n")?;
+        let hex = torrent.map(|byte| format!("{byte:02x}")).concat();
+        fs::write(folder.join("whitelist"), hex + "\n")?;
         let tools = Arc::clone(tools);
-        let mut tracker = Self { tools, kind, address, folder, child: None, said: Arc::default() };
+        let mut tracker = Self {
+            tools,
+            kind,
+            address,
+            torrent,
+            folder,
+            child: None,
+            counted_before: 0,
+            said: Arc::default(),
+        };
         tracker.revive().await?;
         Ok(tracker)
     }
@@ -116,34 +126,51 @@ impl Tracker {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How many announces it has heard in this life, ours and the observer's. Only for [`Kind::Opentracker`].
+    /// How many announces it has heard since [`revive`](Self::revive) or [`add_seed`](Self::add_seed), the
+    /// observer's included. Only for [`Kind::Opentracker`].
     pub(crate) async fn announces(&self) -> io::Result<u64> {
+        Ok(self.counted().await? - self.counted_before)
+    }
+
+    /// Makes a peer known that has everything, and forgets that it was announced.
+    pub(crate) async fn add_seed(&mut self, port: u16) -> io::Result<()> {
+        observer::add_peer(self.address, self.torrent, port, 0).await?;
+        if self.kind == Kind::Opentracker {
+            self.counted_before = self.counted().await?;
+        }
+        Ok(())
+    }
+
+    async fn counted(&self) -> io::Result<u64> {
         let stats = observer::get(self.address, "/stats?mode=tcp4").await?;
         let text = String::from_utf8_lossy(&stats);
         let announces = text.lines().nth(1).and_then(|line| line.parse().ok());
         announces.ok_or_else(|| io::Error::other(format!("no counters of {}: {text}", self.address)))
     }
 
-    /// What it counts of a torrent.
-    pub(crate) async fn counts(&self, torrent: [u8; 20]) -> io::Result<Counts> {
-        observer::counts(self.address, torrent).await
+    /// What it counts of its torrent.
+    pub(crate) async fn counts(&self) -> io::Result<Counts> {
+        observer::counts(self.address, self.torrent).await
     }
 
     /// The ports of the peers it hands out, in order. All peers of these tests are at 127.0.0.1.
-    pub(crate) async fn ports(&self, torrent: [u8; 20]) -> io::Result<Vec<u16>> {
-        let peers = observer::peers(self.address, torrent).await?;
+    pub(crate) async fn ports(&self) -> io::Result<Vec<u16>> {
+        let peers = observer::peers(self.address, self.torrent).await?;
         Ok(peers.iter().map(SocketAddr::port).collect())
     }
 
     fn signal(&self, signal: Signal) -> io::Result<()> {
-        let pid = self.child.as_ref().and_then(|child| i32::try_from(child.id()).ok()).and_then(Pid::from_raw);
+        let pid =
+            self.child.as_ref().and_then(|child| i32::try_from(child.id()).ok()).and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| io::Error::other(format!("{} does not run", self.address)))?;
         Ok(kill_process(pid, signal)?)
     }
 
     async fn wait_until_up(&mut self) -> io::Result<()> {
+        let (address, torrent) = (self.address, self.torrent);
         let up = async {
-            while TcpStream::connect(self.address).await.is_err() {
+            // opentracker listens before it has read its whitelist.
+            while observer::is_refused(address, torrent).await {
                 sleep(Duration::from_millis(10)).await;
             }
         };

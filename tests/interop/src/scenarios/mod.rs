@@ -15,7 +15,6 @@ use std::time::Duration;
 use tracker_failover::policy::Config;
 use tracker_failover::{Alert, Announced, Announcer, TrackerSet, TrackerUrl};
 
-use crate::observer;
 use crate::report::Report;
 use crate::session::Session;
 use crate::tools::Tools;
@@ -69,14 +68,10 @@ pub(crate) async fn run(tools: &Arc<Tools>, words: &[String], report: &mut Repor
 impl Lab<'_> {
     /// Starts a tracker that knows a seed.
     async fn tracker(&self, kind: Kind) -> io::Result<Tracker> {
-        let tracker = Tracker::start(self.tools, kind, &[TORRENT]).await?;
-        add_seed(&tracker).await?;
+        let mut tracker = Tracker::start(self.tools, kind, TORRENT).await?;
+        tracker.add_seed(SEEDS_PORT).await?;
         Ok(tracker)
     }
-}
-
-async fn add_seed(tracker: &Tracker) -> io::Result<()> {
-    observer::add_peer(tracker.address(), TORRENT, SEEDS_PORT, 0).await
 }
 
 /// An announcer with short waits after rounds that failed; all else is the default.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Lab, OUR_PORT, Outcome, SEEDS_PORT, TORRENT, add_seed, announce, announcer, answered, found_the_seed,
-    place_of, ports, stop, tiers_of,
+    Lab, OUR_PORT, Outcome, SEEDS_PORT, TORRENT, announce, announcer, answered, found_the_seed, place_of,
+    ports, stop, tiers_of,
 };
 use crate::observer::Counts;
 use crate::session::Session;
@@ -13,7 +13,8 @@ use crate::tracker::{Kind, Tracker};
 /// What a tracker has said of our session's peer, and of requests that announce nothing.
 fn of_us(tracker: &Tracker) -> Vec<String> {
     let peer = format!("127.0.0.1:{OUR_PORT}");
-    let of_us = |line: &&String| line.contains(&peer) || line.starts_with("HEAD") || line.starts_with("warning");
+    let of_us =
+        |line: &&String| line.contains(&peer) || line.starts_with("HEAD") || line.starts_with("warning");
     let line = |line: &String| line.replace(&format!(" {peer}"), "");
     tracker.said().iter().filter(of_us).map(line).collect()
 }
@@ -26,8 +27,8 @@ pub(super) async fn single(lab: &mut Lab<'_>) -> Outcome {
     let announced = answered(&mut session).await?;
     let report = &mut *lab.report;
     report.check(found_the_seed(&announced), "the seed is found", ports(&announced));
-    report.same(tracker.counts(TORRENT).await?, Counts::new(1, 1, 1), "a leech beside the seed");
-    report.same(tracker.ports(TORRENT).await?, vec![OUR_PORT, SEEDS_PORT], "both are handed out");
+    report.same(tracker.counts().await?, Counts::new(1, 1, 1), "a leech beside the seed");
+    report.same(tracker.ports().await?, vec![OUR_PORT, SEEDS_PORT], "both are handed out");
 
     session.handle.override_interval(Some(Duration::from_secs(1)));
     let periodic = answered(&mut session).await?;
@@ -40,10 +41,10 @@ pub(super) async fn single(lab: &mut Lab<'_>) -> Outcome {
     session.handle.complete();
     answered(&mut session).await?;
     // This tracker gives the seeds it has as the number of downloads.
-    report.same(tracker.counts(TORRENT).await?, Counts::new(2, 0, 2), "two seeds after completed");
+    report.same(tracker.counts().await?, Counts::new(2, 0, 2), "two seeds after completed");
     report.same(stop(session).await, (1, 0), "stopped is taken");
-    report.same(tracker.counts(TORRENT).await?, Counts::new(1, 0, 1), "the seed alone is left");
-    report.same(tracker.ports(TORRENT).await?, vec![SEEDS_PORT], "and alone handed out");
+    report.same(tracker.counts().await?, Counts::new(1, 0, 1), "the seed alone is left");
+    report.same(tracker.ports().await?, vec![SEEDS_PORT], "and alone handed out");
     let expected = ["start left=1000", "update left=1000", "complete left=0", "stop left=0"];
     report.same(of_us(tracker), expected.map(String::from).to_vec(), "it heard these four, and no probe");
     Ok(())
@@ -61,13 +62,13 @@ pub(super) async fn two(lab: &mut Lab<'_>) -> Outcome {
     report.same(place_of(&trackers, &announced.tracker)?, other, "the next announce moves on");
     report.check(found_the_seed(&announced), "the seed is found", ports(&announced));
     trackers[first].revive().await?;
-    add_seed(&trackers[first]).await?;
+    trackers[first].add_seed(SEEDS_PORT).await?;
     let announced = announce(&mut session).await?;
     report.same(place_of(&trackers, &announced.tracker)?, other, "the first returns, and we stay");
-    report.same(trackers[first].counts(TORRENT).await?.incomplete, 0, "it knows nothing of us");
+    report.same(trackers[first].counts().await?.incomplete, 0, "it knows nothing of us");
     report.same(stop(session).await, (2, 0), "stopped goes to both, as the first may remember");
     for tracker in &trackers {
-        report.same(tracker.ports(TORRENT).await?, vec![SEEDS_PORT], "the seed alone is handed out");
+        report.same(tracker.ports().await?, vec![SEEDS_PORT], "the seed alone is handed out");
     }
     let of_us = |place: usize| -> Vec<String> {
         let probes = |line: &String| !line.starts_with("HEAD") && !line.starts_with("warning");
@@ -75,6 +76,10 @@ pub(super) async fn two(lab: &mut Lab<'_>) -> Outcome {
     };
     let stop = "stop left=1000".to_owned();
     report.same(of_us(first), vec!["start left=1000".into(), stop.clone()], "the first heard these");
-    report.same(of_us(other), vec!["start left=1000".into(), "update left=1000".into(), stop], "the other these");
+    report.same(
+        of_us(other),
+        vec!["start left=1000".into(), "update left=1000".into(), stop],
+        "the other these",
+    );
     Ok(())
 }
