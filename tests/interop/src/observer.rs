@@ -36,7 +36,9 @@ impl Counts {
 pub(crate) async fn counts(tracker: SocketAddr, torrent: [u8; 20]) -> io::Result<Counts> {
     let reply = ask(tracker, &format!("/scrape?info_hash={}", escaped(&torrent))).await?;
     let files = reply.get("files").ok_or_else(|| unexpected(&reply))?;
-    let Some(file) = files.get(torrent) else { return Ok(Counts::default()) };
+    // bittorrent-tracker takes the hash for text and writes it as UTF-8.
+    let as_text: String = torrent.iter().copied().map(char::from).collect();
+    let Some(file) = files.get(torrent).or(files.get(as_text)) else { return Ok(Counts::default()) };
     let count = |key| file.integer(key).unwrap_or_default();
     Ok(Counts::new(count("complete"), count("incomplete"), count("downloaded")))
 }
@@ -62,9 +64,9 @@ pub(crate) async fn peers(tracker: SocketAddr, torrent: [u8; 20]) -> io::Result<
     Ok(peers.filter(|peer| peer.port() != OBSERVERS_PORT).collect())
 }
 
-/// Whether a tracker isn't there, or doesn't take announces of a torrent yet.
-pub(crate) async fn is_refused(tracker: SocketAddr, torrent: [u8; 20]) -> bool {
-    announce(tracker, torrent, OBSERVERS_PORT, 1, "stopped").await.is_err()
+/// Whether a tracker is there and takes announces of a torrent.
+pub(crate) async fn is_up(tracker: SocketAddr, torrent: [u8; 20]) -> bool {
+    peers(tracker, torrent).await.is_ok()
 }
 
 /// The body of an answer, whatever it is.

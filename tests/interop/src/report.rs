@@ -36,6 +36,7 @@ impl Report {
     }
 
     /// Something worth knowing that isn't judged, such as a time.
+    #[expect(clippy::unused_self, reason = "everything that is shown goes through the report")]
     pub(crate) fn note(&self, text: impl Display) {
         println!("        {text}");
     }

@@ -126,6 +126,17 @@ impl Tracker {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Waits until it has said a line with this in it. It answers before it says so.
+    pub(crate) async fn wait_to_say(&self, words: &str) -> io::Result<()> {
+        let said = async {
+            while !self.said().iter().any(|line| line.contains(words)) {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let silent = |_| io::Error::other(format!("{} never said {words:?}", self.address));
+        timeout(Duration::from_secs(5), said).await.map_err(silent)
+    }
+
     /// How many announces it has heard since [`revive`](Self::revive) or [`add_seed`](Self::add_seed), the
     /// observer's included. Only for [`Kind::Opentracker`].
     pub(crate) async fn announces(&self) -> io::Result<u64> {
@@ -135,6 +146,10 @@ impl Tracker {
     /// Makes a peer known that has everything, and forgets that it was announced.
     pub(crate) async fn add_seed(&mut self, port: u16) -> io::Result<()> {
         observer::add_peer(self.address, self.torrent, port, 0).await?;
+        self.forget_announces().await
+    }
+
+    async fn forget_announces(&mut self) -> io::Result<()> {
         if self.kind == Kind::Opentracker {
             self.counted_before = self.counted().await?;
         }
@@ -151,6 +166,18 @@ impl Tracker {
     /// What it counts of its torrent.
     pub(crate) async fn counts(&self) -> io::Result<Counts> {
         observer::counts(self.address, self.torrent).await
+    }
+
+    /// What it counts as soon as that is as expected, or else after a while: what waits in the queues of a
+    /// tracker that was frozen is read in no particular order.
+    pub(crate) async fn counts_in_time(&self, expected: Counts) -> io::Result<Counts> {
+        for _ in 0..100 {
+            if self.counts().await? == expected {
+                break;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        self.counts().await
     }
 
     /// The ports of the peers it hands out, in order. All peers of these tests are at 127.0.0.1.
@@ -170,14 +197,14 @@ impl Tracker {
         let (address, torrent) = (self.address, self.torrent);
         let up = async {
             // opentracker listens before it has read its whitelist.
-            while observer::is_refused(address, torrent).await {
+            while !observer::is_up(address, torrent).await {
                 sleep(Duration::from_millis(10)).await;
             }
         };
         let up = timeout(Duration::from_secs(10), up).await;
         let gone = self.child.as_mut().and_then(|child| child.try_wait().transpose());
         match (up, gone) {
-            (Ok(()), None) => Ok(()),
+            (Ok(()), None) => self.forget_announces().await,
             (_, gone) => Err(io::Error::other(format!(
                 "{:?} did not come up at {}, it ended with {gone:?}",
                 self.kind, self.address

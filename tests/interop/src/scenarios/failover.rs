@@ -105,9 +105,6 @@ async fn three_up(
         let periodic = answered(session).await?;
         report.same(&periodic.tracker, &announced.tracker, "(a) a periodic announce goes to the same one");
         report.same(periodic.event, None, "(a) without an event");
-        for l in session.lines() {
-            report.note(l);
-        }
     }
     session.handle.override_interval(None);
     report.same(trackers[used].announces().await? - before, 2, "(a) which heard just these");

@@ -1,8 +1,5 @@
 //! Trackers that accept and do not answer, and go on later: what they heard meanwhile counts.
 
-use std::time::Duration;
-
-use tokio::time::sleep;
 use tracker_failover::{Alert, Event};
 
 use super::{
@@ -74,30 +71,29 @@ pub(super) async fn late(lab: &mut Lab<'_>) -> Outcome {
     Ok(())
 }
 
-/// As before, but the session ends while the announce still waits in the frozen tracker's queue: `stopped` has to
-/// follow it there.
-pub(super) async fn unheard(lab: &mut Lab<'_>) -> Outcome {
+/// As before, but nobody waits for the late answer any more: the announce was given up, and its connection closed,
+/// before the tracker read it. It may know us, and that is enough.
+pub(super) async fn given_up(lab: &mut Lab<'_>) -> Outcome {
     let mut trackers = [lab.tracker(Kind::Opentracker).await?, lab.tracker(Kind::Opentracker).await?];
     let mut session = Session::start(&announcer(), tiers_of(&trackers)?, TORRENT, OUR_PORT);
     let first = place_of(&trackers, &answered(&mut session).await?.tracker)?;
+    let other = 1 - first;
     trackers[first].kill()?;
     trackers[first].revive().await?;
     trackers[first].add_seed(SEEDS_PORT).await?;
     trackers[first].freeze()?;
-    let announced = announce(&mut session).await?;
     let report = &mut *lab.report;
-    report.same(place_of(&trackers, &announced.tracker)?, 1 - first, "it is silent, and we move on");
-    let thaw = async {
-        sleep(Duration::from_millis(200)).await;
-        trackers[first].thaw()
-    };
-    let (told, thawed) = tokio::join!(stop(session), thaw);
-    thawed?;
-    report.same(told, (2, 0), "stopped goes to both, and is taken when the frozen one thaws");
+    for what in ["it is silent, and we move on", "another round gives its announce up"] {
+        let announced = announce(&mut session).await?;
+        report.same(place_of(&trackers, &announced.tracker)?, other, what);
+    }
+    trackers[first].thaw()?;
+    let known = Counts::new(1, 1, 0);
+    report.same(trackers[first].counts_in_time(known).await?, known, "it hears the announce all the same");
+    report.same(stop(session).await, (2, 0), "stopped goes to both");
     for tracker in &trackers {
-        let counts = tracker.counts().await?;
-        report.same(counts, Counts::new(1, 0, 0), "which then count the seed alone");
-        report.same(tracker.announces().await? > 0, true, "having heard of us");
+        report.same(tracker.counts().await?, Counts::new(1, 0, 0), "which then count the seed alone");
+        report.same(tracker.ports().await?, vec![SEEDS_PORT], "and hand out nobody else");
     }
     Ok(())
 }

@@ -54,8 +54,8 @@ pub(crate) async fn run(tools: &Arc<Tools>, words: &[String], report: &mut Repor
     scenarios! {
         "opentracker: one up, the one in use dies, all die, the first returns" => failover::run,
         "opentracker: the one in use freezes and thaws" => frozen::known,
-        "opentracker: an announce that is heard after it was given up" => frozen::late,
-        "opentracker: an announce that is still unheard when the session ends" => frozen::unheard,
+        "opentracker: an announce that is answered after another was" => frozen::late,
+        "opentracker: an announce that is heard though nobody waits for the answer" => frozen::given_up,
         "opentracker: completed" => completed::in_place,
         "opentracker: completed while the one in use is dead" => completed::elsewhere,
         "bittorrent-tracker: a single one, from started to stopped" => npm::single,

@@ -45,6 +45,7 @@ pub(super) async fn single(lab: &mut Lab<'_>) -> Outcome {
     report.same(stop(session).await, (1, 0), "stopped is taken");
     report.same(tracker.counts().await?, Counts::new(1, 0, 1), "the seed alone is left");
     report.same(tracker.ports().await?, vec![SEEDS_PORT], "and alone handed out");
+    tracker.wait_to_say(&format!("stop 127.0.0.1:{OUR_PORT}")).await?;
     let expected = ["start left=1000", "update left=1000", "complete left=0", "stop left=0"];
     report.same(of_us(tracker), expected.map(String::from).to_vec(), "it heard these four, and no probe");
     Ok(())
@@ -56,6 +57,7 @@ pub(super) async fn two(lab: &mut Lab<'_>) -> Outcome {
     let mut session = Session::start(&announcer(), tiers_of(&trackers)?, TORRENT, OUR_PORT);
     let first = place_of(&trackers, &answered(&mut session).await?.tracker)?;
     let other = 1 - first;
+    trackers[first].wait_to_say(&format!("start 127.0.0.1:{OUR_PORT}")).await?;
     trackers[first].kill()?;
     let announced = announce(&mut session).await?;
     let report = &mut *lab.report;
@@ -68,6 +70,7 @@ pub(super) async fn two(lab: &mut Lab<'_>) -> Outcome {
     report.same(trackers[first].counts().await?.incomplete, 0, "it knows nothing of us");
     report.same(stop(session).await, (2, 0), "stopped goes to both, as the first may remember");
     for tracker in &trackers {
+        tracker.wait_to_say(&format!("stop 127.0.0.1:{OUR_PORT}")).await?;
         report.same(tracker.ports().await?, vec![SEEDS_PORT], "the seed alone is handed out");
     }
     let of_us = |place: usize| -> Vec<String> {
