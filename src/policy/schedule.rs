@@ -51,6 +51,11 @@ impl Schedule {
         self.forced = true;
     }
 
+    /// Whether the announce that is due was asked for.
+    pub fn is_forced(&self) -> bool {
+        self.forced
+    }
+
     /// Makes an announce due as soon as the tracker in use allows more peers to be asked for, if that is sooner
     /// than the regular one.
     pub fn want_peers(&mut self, in_use: Option<&TrackerUrl>, config: &Config, now: Timestamp) {
@@ -84,7 +89,7 @@ impl Schedule {
     ) -> Duration {
         self.failed_rounds = 0;
         self.last_success = Some(now);
-        let interval = interval(response.interval, response.min_interval, config);
+        let interval = config.interval_after(response);
         let min_interval = self.heard(tracker, response, config, now);
         let jittered = if config.overriding_interval().is_some() {
             interval
@@ -114,22 +119,20 @@ impl Schedule {
 
     /// Notes what a failing tracker said of when to come back. It binds that tracker only.
     pub fn failed(&mut self, tracker: &TrackerUrl, error: &AnnounceError, config: &Config, now: Timestamp) {
-        match error.retry() {
+        // An interval beside a refusal is no order to stay away: whoever overrides intervals overrides it too.
+        let is_said = error.retry() != Retry::Unsaid;
+        match config.retry_after(error) {
             Retry::Never => self.hints.entry(tracker.clone()).or_default().never = true,
-            Retry::After(wait) => {
-                let until = now + wait.min(config.hint_ceiling);
+            Retry::After(wait) if is_said => {
                 let hint = self.hints.entry(tracker.clone()).or_default();
-                hint.suspended_until = until;
-                hint.retry_at = until;
+                hint.suspended_until = now + wait;
+                hint.retry_at = now + wait;
             }
-            Retry::Unsaid => {
-                if let AnnounceError::Rejected(rejection) = error
-                    && let Some(beside) = rejection.interval
-                    && config.overriding_interval().is_none()
-                {
-                    let wait = beside.clamp(config.interval_floor, config.interval_ceiling);
-                    self.hints.entry(tracker.clone()).or_default().retry_at = now + wait;
-                } else if let Some(hint) = self.hints.get_mut(tracker) {
+            Retry::After(wait) if config.overriding_interval().is_none() => {
+                self.hints.entry(tracker.clone()).or_default().retry_at = now + wait;
+            }
+            Retry::After(_) | Retry::Unsaid => {
+                if let Some(hint) = self.hints.get_mut(tracker) {
                     hint.retry_at = Timestamp::ZERO;
                 }
             }
@@ -188,16 +191,6 @@ impl Schedule {
     }
 }
 
-/// The interval in force: at least the min interval, between floor and ceiling, and the default where the
-/// tracker named none or zero (BEP 3; `REGRESSIONS` R40, R41).
-fn interval(interval: Option<Duration>, min_interval: Option<Duration>, config: &Config) -> Duration {
-    if let Some(interval) = config.overriding_interval() {
-        return interval;
-    }
-    let named = interval.filter(|interval| !interval.is_zero()).unwrap_or(config.interval_default);
-    named.max(min_interval.unwrap_or_default()).clamp(config.interval_floor, config.interval_ceiling)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,6 +242,14 @@ mod tests {
                     >= Timestamp::ZERO + response.min_interval.unwrap_or_default().min(earliest)
             );
         }
+    }
+
+    #[test]
+    fn a_floor_above_the_ceiling_wins() {
+        let config = Config { interval_floor: secs(1800), interval_ceiling: secs(900), ..Config::default() };
+        let busy = AnnounceError::Rejected(Rejection { interval: Some(secs(5)), ..Rejection::new("busy") });
+        assert_eq!(config.interval_after(&reply(Some(5), None)), secs(1800));
+        assert_eq!(config.retry_after(&busy), Retry::After(secs(1800)));
     }
 
     #[test]

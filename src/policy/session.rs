@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::config::{Config, Probing};
+use super::config::{Announcing, Config, Probing};
 use super::engine::{AttemptId, Attempts, Output, RoundNumber, TorrentId};
 use super::health::HealthBook;
 use super::ledger::Ledger;
@@ -112,11 +112,16 @@ impl Session {
         let (trackers, unsupported): (Vec<_>, Vec<_>) =
             self.trackers.trackers().cloned().partition(|tracker| self.trackers.is_supported(tracker));
         context.alert(self.id, Alert::TrackersFound { trackers, unsupported });
-        self.schedule.force(context.now);
+        if self.once.is_some() || self.is_automatic() {
+            self.schedule.force(context.now);
+        }
     }
 
     pub(crate) fn update(&mut self, transfer: Transfer) {
         let known = self.torrent.transfer;
+        if known.left.is_none() && transfer.left == Some(0) {
+            self.ledger.was_complete();
+        }
         self.torrent.transfer = Transfer {
             uploaded: known.uploaded.max(transfer.uploaded),
             downloaded: known.downloaded.max(transfer.downloaded),
@@ -124,10 +129,15 @@ impl Session {
         };
     }
 
+    pub(crate) fn set_num_want(&mut self, num_want: Option<u32>) {
+        self.torrent.num_want = num_want;
+    }
+
     pub(crate) fn complete(&mut self, now: Timestamp) {
         self.torrent.transfer.left = Some(0);
         // A round under way tells it, or is followed by one that does.
-        if self.ledger.complete() && self.phase == Phase::Running && self.round.is_none() {
+        let running = self.phase == Phase::Running && self.round.is_none();
+        if self.ledger.complete() && running && self.is_automatic() {
             self.schedule.force(now);
         }
     }
@@ -303,16 +313,25 @@ impl Session {
         loop {
             self.begin_due_round(context);
             self.run_round(context);
-            let due = self.schedule.due().is_some_and(|due| due <= context.now);
-            if self.round.is_some() || !due || self.phase != Phase::Running {
+            if self.round.is_some() || !self.is_due(context.now) {
                 break;
             }
         }
         self.expire_late(context);
         self.drive_stopping(context);
-        if self.round.is_none() && self.phase == Phase::Running {
+        if self.round.is_none() && self.phase == Phase::Running && self.is_automatic() {
             self.wake_at(self.schedule.due());
         }
+    }
+
+    fn is_automatic(&self) -> bool {
+        self.config.announcing == Announcing::Automatic
+    }
+
+    /// Whether a round begins now.
+    fn is_due(&self, now: Timestamp) -> bool {
+        let due = self.schedule.due().is_some_and(|due| due <= now);
+        due && (self.is_automatic() || self.schedule.is_forced()) && self.phase == Phase::Running
     }
 
     pub(super) fn wake_at(&mut self, at: Option<Timestamp>) {
@@ -328,8 +347,7 @@ impl Session {
     }
 
     fn begin_due_round(&mut self, context: &mut Context<'_>) {
-        let due = self.schedule.due().is_some_and(|due| due <= context.now);
-        if !due || self.round.is_some() || self.phase != Phase::Running {
+        if self.round.is_some() || !self.is_due(context.now) {
             return;
         }
         self.forced = self.schedule.begun();
@@ -340,13 +358,7 @@ impl Session {
             context.close(attempt.id);
         }
         let measuring = !self.probing.is_empty() && !self.trackers.has_answer();
-        let mut round = Round::new(measuring.then(|| context.now + self.config.probe_head_start));
-        for tracker in self.trackers.supported_trackers() {
-            if !self.may_be_asked(tracker, context.now) {
-                round.skipped(tracker.clone());
-            }
-        }
-        self.round = Some(round);
+        self.round = Some(Round::new(measuring.then(|| context.now + self.config.probe_head_start)));
         let event = match &self.once {
             Some(request) => request.event,
             None => {
@@ -380,7 +392,10 @@ impl Session {
             let candidates = self.candidates(context.now);
             let Some(round) = &mut self.round else { return };
             match round.next_step(&candidates, &self.config, context.now) {
-                Step::Open(candidate) => self.open(candidate, candidates.len(), context),
+                Step::Open(candidate) => {
+                    self.note_suspended(Some(&candidate.tracker), context.now);
+                    self.open(candidate, candidates.len(), context);
+                }
                 Step::Announce(id) => self.announce(id, context),
                 Step::Silent(id) => {
                     if let Some(attempt) = round.attempt(id) {
@@ -394,8 +409,23 @@ impl Session {
                     self.fail_attempt(id, AnnounceError::TimedOut(phase), context);
                 }
                 Step::Wait(wake) => return self.wake_at(wake),
-                Step::Exhausted => return self.round_failed(context),
+                Step::Exhausted => {
+                    self.note_suspended(None, context.now);
+                    return self.round_failed(context);
+                }
             }
+        }
+    }
+
+    /// Notes in the round those trackers that would have been asked before `next` (or at all) and may not be.
+    fn note_suspended(&mut self, next: Option<&TrackerUrl>, now: Timestamp) {
+        let order = self.trackers.failover_order().into_iter();
+        let before = order.take_while(|tracker| Some(*tracker) != next);
+        let skipped: Vec<TrackerUrl> =
+            before.filter(|tracker| !self.may_be_asked(tracker, now)).cloned().collect();
+        let Some(round) = &mut self.round else { return };
+        for tracker in &skipped {
+            round.skipped(tracker);
         }
     }
 
@@ -481,7 +511,8 @@ impl Session {
                 _ => context.close(other.id),
             }
         }
-        if self.again || (self.ledger.owes_completed() && told.event != Some(Event::Completed)) {
+        let owed = self.ledger.owes_completed() && told.event != Some(Event::Completed);
+        if self.again || (owed && self.is_automatic()) {
             self.schedule.force(now);
         }
         let next_announce = self.schedule.due().map_or(Duration::ZERO, |due| due.since(now));

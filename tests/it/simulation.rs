@@ -29,6 +29,7 @@ enum Mood {
 
 /// What a tracker was told and said, as it sees it.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Seen {
     accepted: bool,
     /// Accepted an announce and was never told `stopped` since.

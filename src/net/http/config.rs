@@ -12,6 +12,7 @@ use hyper::header::{
 #[cfg(feature = "tls")]
 use super::tls::TlsConfig;
 use crate::address::AddressPolicy;
+use crate::wire::compact::MOST_PEERS;
 
 /// Trackers refuse longer ones (Q-48, POL-25).
 const LONGEST_USER_AGENT: usize = 64;
@@ -56,6 +57,8 @@ pub struct HttpConfig {
     pub addresses: AddressPolicy,
     /// [`AddressPolicy::PUBLIC_ONLY`]. Which peers are handed out; see [`usable_peers`](crate::usable_peers).
     pub peers: AddressPolicy,
+    /// 2000. How many peers of one answer are handed out, which is also the most there can be (POL-21).
+    pub max_peers: usize,
     /// On. A redirect never leads from a host on the internet to one that isn't, whatever `addresses` allows:
     /// the address in a redirect is the tracker's, not the user's.
     pub guard_redirects: bool,
@@ -93,6 +96,7 @@ impl HttpConfig {
             max_redirects: 5,
             addresses: AddressPolicy::ALLOW_ALL,
             peers: AddressPolicy::PUBLIC_ONLY,
+            max_peers: MOST_PEERS,
             guard_redirects: true,
             local_address: None,
             keep_idle: Duration::from_secs(60),

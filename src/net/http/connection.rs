@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 use super::config::HttpConfig;
 use super::connect::{Connected, Stream};
-use super::time;
 use crate::error::{AnnounceError, Cause, ReplyError};
+use crate::net::clock;
 
 /// How many interim answers (1xx) may come before the real one (S-06).
 const MOST_INTERIM: usize = 5;
@@ -170,7 +170,7 @@ impl AsyncRead for Watched {
         if read > 0 {
             let mut seen = self.watch.lock();
             seen.bytes = seen.bytes.saturating_add(read);
-            seen.first.get_or_insert_with(time::now);
+            seen.first.get_or_insert_with(clock::now);
         }
         Poll::Ready(Ok(()))
     }

@@ -18,7 +18,6 @@ mod pool;
 mod prober;
 mod redirect;
 mod request;
-mod time;
 #[cfg(feature = "tls")]
 mod tls;
 
@@ -134,6 +133,9 @@ impl Channel for HttpChannel {
         let mut response = answer.into_announce(request.event, config.max_body)?;
         let own = request.ip.or(response.external_ip).map(|ip| SocketAddr::new(ip, request.port));
         usable_peers(&mut response, &config.peers, own);
+        let beyond = response.peers.len().saturating_sub(config.max_peers);
+        response.peers.truncate(config.max_peers);
+        response.dropped_peers = response.dropped_peers.saturating_add(beyond);
         Ok(response)
     }
 

@@ -71,8 +71,8 @@ impl TlsConfig {
     /// Puts TLS on top of an open stream.
     pub(super) async fn secure(&self, host: &str, connected: Connected) -> Result<Connected, AnnounceError> {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let name = ServerName::try_from(bare.strip_suffix('.').unwrap_or(bare).to_owned())
-            .map_err(|error| AnnounceError::Tls(Cause::new(error)))?;
+        let name = ServerName::try_from(bare.to_owned());
+        let name = name.map_err(|error| AnnounceError::Tls(Cause::new(error)))?;
         let connector = TlsConnector::from(Arc::clone(&self.0));
         let stream = connector.connect(name, connected.stream).await.map_err(|error| match error
             .downcast::<rustls::Error>()

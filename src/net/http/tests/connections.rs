@@ -102,7 +102,7 @@ async fn bytes_that_nobody_asked_for_end_a_connection_s34() {
 async fn an_idle_connection_is_closed_after_a_minute() {
     let (internet, transport) = tracker(&[&[ok(REPLY), Step::Keep], &[ok(REPLY), Step::Keep]]);
     announce(&transport, URL).await.unwrap();
-    let before = time::now();
+    let before = clock::now();
     internet.all_closed().await;
     assert_eq!(before.elapsed().as_secs(), 60, "the clock of this test is virtual");
     announce(&transport, URL).await.unwrap();

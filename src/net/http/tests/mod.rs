@@ -19,9 +19,10 @@ use async_trait::async_trait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 
-use super::{Connected, Connector, HttpConfig, HttpTransport, Stream, time};
+use super::{Connected, Connector, HttpConfig, HttpTransport, Stream};
 use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, PeerId};
 use crate::error::{AnnounceError, Cause};
+use crate::net::clock;
 use crate::net::resolver::StaticResolver;
 use crate::tracker::TrackerUrl;
 use crate::transport::Transport;
