@@ -166,7 +166,7 @@ impl Session {
         Arc::make_mut(&mut self.config).interval_override = interval;
         let interval = self.config.overriding_interval();
         if let Some(interval) = interval {
-            self.schedule.due_within(interval, now);
+            self.schedule.overridden(interval, now);
         }
     }
 
