@@ -114,7 +114,6 @@ pub enum Probing {
 
 /// A set of schemes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(clippy::struct_excessive_bools, reason = "each answers the same question for another scheme")]
 pub struct Schemes {
     /// Plain HTTP.
     pub http: bool,
