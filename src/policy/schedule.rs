@@ -20,6 +20,8 @@ const EARLIEST: f64 = 0.92;
 #[derive(Debug, Clone, Default)]
 pub struct Schedule {
     due: Option<Timestamp>,
+    /// The round that is due was asked for, whatever the intervals say.
+    forced: bool,
     failed_rounds: u32,
     last_success: Option<Timestamp>,
     hints: BTreeMap<TrackerUrl, Hint>,
@@ -43,9 +45,15 @@ impl Schedule {
         self.due
     }
 
-    /// Makes an announce due at once.
+    /// Makes an announce due at once, whatever the intervals say.
     pub fn force(&mut self, now: Timestamp) {
         self.due = Some(now);
+        self.forced = true;
+    }
+
+    /// Whether the announce that is due was asked for.
+    pub fn is_forced(&self) -> bool {
+        self.forced
     }
 
     /// Makes an announce due as soon as the tracker in use allows more peers to be asked for, if that is sooner
@@ -64,9 +72,10 @@ impl Schedule {
         self.due = Some(due.min(now.max(floor).max(min_interval.unwrap_or_default())));
     }
 
-    /// Notes that the round that was due has begun.
-    pub fn begun(&mut self) {
+    /// Notes that the round that was due has begun, and tells whether it was forced.
+    pub fn begun(&mut self) -> bool {
         self.due = None;
+        std::mem::take(&mut self.forced)
     }
 
     /// Plans the announce after a good answer, and gives the interval in force. `random` is from [0, 1).
@@ -81,19 +90,31 @@ impl Schedule {
         self.failed_rounds = 0;
         self.last_success = Some(now);
         let interval = config.interval_after(response);
-        let min_interval = match config.overriding_interval() {
-            Some(_) => None,
-            None => response.min_interval.map(|min| min.min(config.interval_ceiling)),
-        };
-        let hint = self.hints.entry(tracker.clone()).or_default();
-        *hint = Hint { min_interval_until: now + min_interval.unwrap_or_default(), ..Hint::default() };
+        let min_interval = self.heard(tracker, response, config, now);
         let jittered = if config.overriding_interval().is_some() {
             interval
         } else {
-            interval.mul_f64(EARLIEST + (1.0 - EARLIEST) * random).max(min_interval.unwrap_or_default())
+            interval.mul_f64(EARLIEST + (1.0 - EARLIEST) * random).max(min_interval)
         };
         self.due = Some(now + jittered);
         interval
+    }
+
+    /// Keeps the min interval of an answer, whatever else comes of it, and gives it. It binds that tracker only.
+    pub fn heard(
+        &mut self,
+        tracker: &TrackerUrl,
+        response: &AnnounceResponse,
+        config: &Config,
+        now: Timestamp,
+    ) -> Duration {
+        let min_interval = match config.overriding_interval() {
+            Some(_) => Duration::ZERO,
+            None => response.min_interval.unwrap_or_default().min(config.interval_ceiling),
+        };
+        let hint = Hint { min_interval_until: now + min_interval, ..Hint::default() };
+        self.hints.insert(tracker.clone(), hint);
+        min_interval
     }
 
     /// Notes what a failing tracker said of when to come back. It binds that tracker only.
@@ -133,7 +154,8 @@ impl Schedule {
         let backoff = config.retry_floor + spread.mul_f64(random);
         let backoff = config.overriding_interval().map_or(backoff, |interval| backoff.min(interval));
         let hints = trackers.into_iter().map(|tracker| self.hints.get(tracker).copied().unwrap_or_default());
-        let first_allowed = hints.filter(|hint| !hint.never).map(|hint| hint.retry_at).min();
+        let first_allowed =
+            hints.filter(|hint| !hint.never).map(|hint| hint.retry_at.max(hint.min_interval_until)).min();
         // With every tracker at "never" there is nobody to ask; the list may still change.
         self.due = first_allowed.map(|allowed| allowed.max(now + backoff));
     }
@@ -148,9 +170,9 @@ impl Schedule {
         self.hints.get(tracker).is_some_and(|hint| hint.never || hint.suspended_until > now)
     }
 
-    /// Whether a tracker said "never".
-    pub fn is_disabled(&self, tracker: &TrackerUrl) -> bool {
-        self.hints.get(tracker).is_some_and(|hint| hint.never)
+    /// Whether a tracker's min interval has not passed: nothing but an event is for it yet.
+    pub fn is_early(&self, tracker: &TrackerUrl, now: Timestamp) -> bool {
+        self.hints.get(tracker).is_some_and(|hint| hint.min_interval_until > now)
     }
 
     /// Makes the next announce due no later than this from now.
@@ -266,7 +288,7 @@ mod tests {
         schedule.round_failed([&url("a")], &config, 0.0, at(0));
         assert_eq!(schedule.due(), Some(at(3600)));
         schedule.failed(&url("a"), &never, &config, at(0));
-        assert!(schedule.is_suspended(&url("a"), at(1_000_000)) && schedule.is_disabled(&url("a")));
+        assert!(schedule.is_suspended(&url("a"), at(1_000_000)));
         schedule.round_failed([&url("a")], &config, 0.0, at(0));
         assert_eq!(schedule.due(), None, "nobody is left to be asked");
     }

@@ -36,10 +36,10 @@ pub(crate) struct Session {
     pub(super) phase: Phase,
     pub(super) wake: Option<Timestamp>,
     round_number: RoundNumber,
+    /// The round under way was asked for, whatever the intervals say.
+    forced: bool,
     /// Another round is wanted right after the one under way.
     again: bool,
-    /// The next round was asked for, and doesn't wait for the schedule to be automatic.
-    requested: bool,
     /// Told and unanswered when their round was won by another.
     late: Vec<Attempt>,
     /// The one announce to be made, as it stands; no session around it.
@@ -85,8 +85,8 @@ impl Session {
             phase: Phase::Running,
             wake: None,
             round_number: 0,
+            forced: false,
             again: false,
-            requested: false,
             late: Vec::new(),
             once: None,
             probing: BTreeSet::new(),
@@ -112,8 +112,9 @@ impl Session {
         let (trackers, unsupported): (Vec<_>, Vec<_>) =
             self.trackers.trackers().cloned().partition(|tracker| self.trackers.is_supported(tracker));
         context.alert(self.id, Alert::TrackersFound { trackers, unsupported });
-        self.schedule.force(context.now);
-        self.requested = self.once.is_some();
+        if self.once.is_some() || self.is_automatic() {
+            self.schedule.force(context.now);
+        }
     }
 
     pub(crate) fn update(&mut self, transfer: Transfer) {
@@ -134,8 +135,10 @@ impl Session {
 
     pub(crate) fn complete(&mut self, now: Timestamp) {
         self.torrent.transfer.left = Some(0);
-        if self.ledger.complete() && self.phase == Phase::Running && self.is_automatic() {
-            self.announce_again(now);
+        // A round under way tells it, or is followed by one that does.
+        let running = self.phase == Phase::Running && self.round.is_none();
+        if self.ledger.complete() && running && self.is_automatic() {
+            self.schedule.force(now);
         }
     }
 
@@ -276,6 +279,7 @@ impl Session {
             let attempt = self.late.remove(place);
             context.attempts.end(id);
             self.ledger.failed(&attempt.tracker, is_an_answer(&error));
+            self.schedule.failed(&attempt.tracker, &error, &self.config, context.now);
         } else {
             self.fail_attempt(id, error, context);
         }
@@ -327,7 +331,7 @@ impl Session {
     /// Whether a round begins now.
     fn is_due(&self, now: Timestamp) -> bool {
         let due = self.schedule.due().is_some_and(|due| due <= now);
-        due && (self.is_automatic() || self.requested) && self.phase == Phase::Running
+        due && (self.is_automatic() || self.schedule.is_forced()) && self.phase == Phase::Running
     }
 
     pub(super) fn wake_at(&mut self, at: Option<Timestamp>) {
@@ -338,22 +342,16 @@ impl Session {
         if self.round.is_some() {
             self.again = true;
         } else {
-            self.announce_next(now);
+            self.schedule.force(now);
         }
-    }
-
-    fn announce_next(&mut self, now: Timestamp) {
-        self.schedule.force(now);
-        self.requested = true;
     }
 
     fn begin_due_round(&mut self, context: &mut Context<'_>) {
         if self.round.is_some() || !self.is_due(context.now) {
             return;
         }
-        self.schedule.begun();
+        self.forced = self.schedule.begun();
         self.again = false;
-        self.requested = false;
         self.round_number += 1;
         self.trackers.begin_round();
         for attempt in std::mem::take(&mut self.late) {
@@ -374,12 +372,19 @@ impl Session {
         let tiered = self.trackers.order() == Order::Bep12;
         let order = self.trackers.failover_order().into_iter();
         order
-            .filter(|tracker| !self.schedule.is_suspended(tracker, now))
+            .filter(|tracker| self.may_be_asked(tracker, now))
             .map(|tracker| Candidate {
                 tier: if tiered { self.trackers.tier_of(tracker).unwrap_or_default() } else { 0 },
                 tracker: tracker.clone(),
             })
             .collect()
+    }
+
+    /// Whether nothing that a tracker said keeps us from asking it in this round.
+    fn may_be_asked(&self, tracker: &TrackerUrl, now: Timestamp) -> bool {
+        let early =
+            !self.forced && self.schedule.is_early(tracker, now) && self.ledger.event_for(tracker).is_none();
+        !early && !self.schedule.is_suspended(tracker, now)
     }
 
     fn run_round(&mut self, context: &mut Context<'_>) {
@@ -414,12 +419,13 @@ impl Session {
 
     /// Notes in the round those trackers that would have been asked before `next` (or at all) and may not be.
     fn note_suspended(&mut self, next: Option<&TrackerUrl>, now: Timestamp) {
-        let Some(round) = &mut self.round else { return };
         let order = self.trackers.failover_order().into_iter();
-        for tracker in order.take_while(|tracker| Some(*tracker) != next) {
-            if self.schedule.is_suspended(tracker, now) {
-                round.skipped(tracker);
-            }
+        let before = order.take_while(|tracker| Some(*tracker) != next);
+        let skipped: Vec<TrackerUrl> =
+            before.filter(|tracker| !self.may_be_asked(tracker, now)).cloned().collect();
+        let Some(round) = &mut self.round else { return };
+        for tracker in &skipped {
+            round.skipped(tracker);
         }
     }
 
@@ -446,6 +452,11 @@ impl Session {
     fn announce(&mut self, id: AttemptId, context: &mut Context<'_>) {
         let Some(attempt) = self.round.as_ref().and_then(|round| round.attempt(id)) else { return };
         let tracker = attempt.tracker.clone();
+        if self.once.is_none() && !self.may_be_asked(&tracker, context.now) {
+            // A late answer has changed what is due to it while its channel opened.
+            context.close(id);
+            return self.fail_attempt(id, AnnounceError::Suspended, context);
+        }
         let request = match &self.once {
             Some(request) => request.clone(),
             None => self.request(&tracker, self.ledger.event_for(&tracker)),
@@ -502,7 +513,7 @@ impl Session {
         }
         let owed = self.ledger.owes_completed() && told.event != Some(Event::Completed);
         if self.again || (owed && self.is_automatic()) {
-            self.announce_next(now);
+            self.schedule.force(now);
         }
         let next_announce = self.schedule.due().map_or(Duration::ZERO, |due| due.since(now));
         let event = told.event;
@@ -537,6 +548,7 @@ impl Session {
         context.attempts.end(attempt.id);
         let interval = response.interval.unwrap_or(self.config.interval_default);
         self.accept(&attempt.tracker, told, &response, interval, context.now);
+        self.schedule.heard(&attempt.tracker, &response, &self.config, context.now);
         let (tracker, response) = (attempt.tracker.clone(), Arc::new(response));
         context.alert(self.id, Alert::AnsweredLate { tracker, response });
     }
@@ -565,7 +577,9 @@ impl Session {
         if matches!(attempt.stage, Stage::Announcing(_)) {
             self.ledger.failed(&tracker, is_an_answer(&error));
         }
-        self.trackers.record_failure(&tracker);
+        if !matches!(error, AnnounceError::Suspended | AnnounceError::Cancelled) {
+            self.trackers.record_failure(&tracker);
+        }
         self.schedule.failed(&tracker, &error, &self.config, context.now);
         if is_the_hosts_fault(&error) {
             context.health.failed(tracker.tracker_host(), context.now);
@@ -583,7 +597,7 @@ impl Session {
             let random = context.random.random();
             self.schedule.round_failed(self.trackers.supported_trackers(), &self.config, random, context.now);
             if self.again {
-                self.announce_next(context.now);
+                self.schedule.force(context.now);
             }
             let retry_in = self.schedule.due().map(|due| due.since(context.now));
             context.alert(self.id, Alert::RoundFailed { error: Arc::clone(&error), retry_in });
