@@ -1,5 +1,7 @@
 //! What the crate says, as the cases read it: replies, errors with their kinds, attempts.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 use tracker_failover::policy::Config;
 use tracker_failover::{
@@ -71,10 +73,15 @@ pub(crate) fn announced(announced: &Announced, private: bool, config: &Config) -
     reply["interval_s"] = announced.interval.as_secs().into();
     reply["tracker"] = announced.tracker.as_str().into();
     reply["attempts"] = attempts.into();
-    reply["next_announce_s"] = announced.next_announce.as_secs_f64().ceil().into();
+    reply["next_announce_s"] = json!(whole_seconds(announced.next_announce));
     // BEP 27 asks it of private torrents only.
     reply["drop_existing_peers"] = (private && announced.moved_from.is_some()).into();
     reply
+}
+
+/// Rounded up: nobody should come back a moment too early.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 
 pub(crate) fn scraped(response: &ScrapeResponse, asked: &[tracker_failover::InfoHash]) -> Value {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tracker_failover::net::http::{HttpConfig, HttpTransport};
+use tracker_failover::net::http::{HttpConfig, HttpTransport, TlsConfig};
 use tracker_failover::net::resolver::{Resolver, StaticResolver, SystemResolver};
 use tracker_failover::policy::Announcing;
 use tracker_failover::{AddressPolicy, Announcer, AnnouncerBuilder, Config, Order, Probing};
@@ -55,8 +55,7 @@ impl Options {
             || self.bep34
             || self.partial_seed_event
             || self.bep41 == Some(false)
-            || self.ip_families.is_some()
-            || self.extra_roots_pem.is_some();
+            || self.ip_families.is_some();
         if left_out {
             return Err(Failure::Unsupported);
         }
@@ -111,6 +110,10 @@ impl Options {
         let mut http = HttpConfig::new();
         if let Some(name) = &self.user_agent {
             http = http.user_agent(name).map_err(|error| Failure::new("malformed", &error.to_string()))?;
+        }
+        if let Some(pem) = &self.extra_roots_pem {
+            http.tls = TlsConfig::with_roots(pem.as_bytes())
+                .map_err(|error| Failure::new("malformed", &error.to_string()))?;
         }
         let policy = match self.address_policy.as_deref() {
             None | Some("public_only") => AddressPolicy::PUBLIC_ONLY,
