@@ -12,7 +12,7 @@ use crate::tracker::{Scheme, TrackerHost};
 /// called when it is their turn; a host that stalls holds up those who want that host, and nobody else.
 #[derive(Debug, Default)]
 pub(crate) struct Gates {
-    gates: BTreeMap<TrackerHost, Gate>,
+    by_host: BTreeMap<TrackerHost, Gate>,
     /// Gates with a queue that may open by the passing of time or by somebody's leaving.
     due: BTreeSet<(Timestamp, TrackerHost)>,
     arrivals: u64,
@@ -49,7 +49,7 @@ impl Gates {
         config: &Config,
         now: Timestamp,
     ) -> bool {
-        let gate = self.gates.entry(host.clone()).or_default();
+        let gate = self.by_host.entry(host.clone()).or_default();
         let first = gate.queue.first().is_none_or(|(queued, ..)| *queued > class);
         if first && gate.opens_at(class, host.scheme(), config, now).is_some_and(|at| at <= now) {
             gate.let_in(class, config, now);
@@ -63,17 +63,17 @@ impl Gates {
 
     /// Takes a torrent out of a queue.
     pub(crate) fn give_up(&mut self, host: &TrackerHost, torrent: TorrentId) {
-        if let Some(gate) = self.gates.get_mut(host) {
+        if let Some(gate) = self.by_host.get_mut(host) {
             gate.queue.retain(|(.., queued)| *queued != torrent);
         }
     }
 
     /// Notes that an attempt has ended.
     pub(crate) fn leave(&mut self, host: &TrackerHost, config: &Config, now: Timestamp) {
-        let Some(gate) = self.gates.get_mut(host) else { return };
+        let Some(gate) = self.by_host.get_mut(host) else { return };
         gate.inside = gate.inside.saturating_sub(1);
         if gate.inside == 0 && gate.queue.is_empty() && gate.allowance_until <= now {
-            self.gates.remove(host);
+            self.by_host.remove(host);
         } else {
             self.look_again(host, config, now);
         }
@@ -85,7 +85,7 @@ impl Gates {
             && at <= now
         {
             self.due.pop_first();
-            let Some(gate) = self.gates.get_mut(&host) else { continue };
+            let Some(gate) = self.by_host.get_mut(&host) else { continue };
             gate.due = None;
             let Some((class, _, torrent)) = gate.queue.first().copied() else { continue };
             let called = gate.opens_at(class, host.scheme(), config, now).is_some_and(|at| at <= now);
@@ -103,7 +103,7 @@ impl Gates {
 
     /// Sends off those who want to open connections to a host that is silent: they may be better served elsewhere.
     pub(crate) fn send_off(&mut self, host: &TrackerHost) {
-        if let Some(gate) = self.gates.get_mut(host) {
+        if let Some(gate) = self.by_host.get_mut(host) {
             let (stay, go): (BTreeSet<_>, BTreeSet<_>) =
                 std::mem::take(&mut gate.queue).into_iter().partition(|(class, ..)| *class == Class::Stopped);
             gate.queue = stay;
@@ -123,7 +123,7 @@ impl Gates {
 
     /// Keeps in mind when the first in a queue can be called; a host that is full calls when somebody leaves.
     fn look_again(&mut self, host: &TrackerHost, config: &Config, now: Timestamp) {
-        let Some(gate) = self.gates.get_mut(host) else { return };
+        let Some(gate) = self.by_host.get_mut(host) else { return };
         let next =
             gate.queue.first().and_then(|(class, ..)| gate.opens_at(*class, host.scheme(), config, now));
         if let Some(due) = gate.due {
@@ -147,7 +147,7 @@ impl Gate {
         // `stopped` is bound by connections only: nobody comes back after it.
         let burst = interval(config) * config.announces_burst.saturating_sub(1);
         let paced = class != Class::Stopped && self.allowance_until.since(now) > burst;
-        Some(if paced { now + (self.allowance_until.since(now) - burst) } else { now })
+        Some(if paced { now + self.allowance_until.since(now).saturating_sub(burst) } else { now })
     }
 
     fn let_in(&mut self, class: Class, config: &Config, now: Timestamp) {
@@ -245,6 +245,6 @@ mod tests {
         let (mut gates, config) = (Gates::default(), Config::default());
         gates.enter(&host("http://a.test/"), id(1), Class::Regular, &config, at(0));
         gates.leave(&host("http://a.test/"), &config, at(60_000));
-        assert!(gates.gates.is_empty() && gates.due.is_empty());
+        assert!(gates.by_host.is_empty() && gates.due.is_empty());
     }
 }

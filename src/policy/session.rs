@@ -524,7 +524,7 @@ impl Session {
                 context.gates.leave(&host, context.config, context.now);
             }
         } else {
-            self.farewell_called(host, context);
+            self.farewell_called(&host, context);
         }
     }
 

@@ -188,16 +188,16 @@ impl Session {
     }
 
     /// The gate of a host has let us in for a farewell.
-    pub(super) fn farewell_called(&mut self, host: TrackerHost, context: &mut Context<'_>) {
+    pub(super) fn farewell_called(&mut self, host: &TrackerHost, context: &mut Context<'_>) {
         if let Phase::Farewells(farewells) = &mut self.phase
             && let Some(farewell) = farewells
                 .pending
                 .iter_mut()
-                .find(|farewell| farewell.id.is_none() && farewell.tracker.tracker_host() == host)
+                .find(|farewell| farewell.id.is_none() && farewell.tracker.tracker_host() == *host)
         {
             farewell.open(self.id, context);
         } else {
-            context.gates.leave(&host, context.config, context.now);
+            context.gates.leave(host, context.config, context.now);
         }
     }
 
