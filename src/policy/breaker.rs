@@ -137,7 +137,8 @@ mod tests {
     }
 
     fn free_after(breaker: &Breaker, starving: bool, now: u64) -> u64 {
-        breaker.free_at(starving, PATIENCE, at(now)).since(at(now)).as_secs_f64().round() as u64
+        let wait = breaker.free_at(starving, PATIENCE, at(now)).since(at(now));
+        (wait + Duration::from_millis(1)).as_secs()
     }
 
     #[test]

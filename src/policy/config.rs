@@ -21,6 +21,7 @@ use crate::tracker::Scheme;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each switches another thing off")]
 pub struct Config {
     /// The schemes that are spoken. Trackers of others stay in the list, are shown as unsupported, and never
     /// tried. An `Announcer` leaves out what its transport doesn't speak.

@@ -184,9 +184,14 @@ impl Schedule {
         self.hints.get(tracker).is_some_and(|hint| hint.min_interval_until > now)
     }
 
-    /// Makes the next announce due no later than this from now.
-    pub fn due_within(&mut self, wait: Duration, now: Timestamp) {
-        self.due = self.due.map(|due| due.min(now + wait));
+    /// An interval of the user's own is in force from now on: the next announce is due no later than that, and
+    /// what trackers said of their min interval before is void. Otherwise the tracker in use would be early in
+    /// the next round, which would then go to another.
+    pub fn overridden(&mut self, interval: Duration, now: Timestamp) {
+        self.due = self.due.map(|due| due.min(now + interval));
+        for hint in self.hints.values_mut() {
+            hint.min_interval_until = Timestamp::ZERO;
+        }
     }
 
     /// Forgets what removed trackers said.
@@ -262,6 +267,16 @@ mod tests {
         let mut schedule = Schedule::default();
         schedule.succeeded(&url("a"), &reply(Some(1800), Some(900)), &config, 0.5, at(100));
         assert_eq!(schedule.due(), Some(at(105)));
+    }
+
+    #[test]
+    fn an_override_that_comes_later_replaces_them_too() {
+        let (mut schedule, config) = (Schedule::default(), Config::default());
+        schedule.succeeded(&url("a"), &reply(Some(1800), Some(900)), &config, 0.5, at(100));
+        assert!(schedule.is_early(&url("a"), at(105)));
+        schedule.overridden(secs(5), at(100));
+        assert_eq!(schedule.due(), Some(at(105)));
+        assert!(!schedule.is_early(&url("a"), at(105)), "or the round would go to another tracker");
     }
 
     /// R17 and R44: back-off, not interval; capped, and reset by success.

@@ -26,6 +26,7 @@ use crate::tracker::TrackerUrl;
 
 /// One torrent of the engine: owns its trackers, its ledger and its schedule, and drives its rounds.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all combinations occur")]
 pub(crate) struct Session {
     pub(super) id: TorrentId,
     pub(super) torrent: Torrent,
@@ -165,7 +166,7 @@ impl Session {
         Arc::make_mut(&mut self.config).interval_override = interval;
         let interval = self.config.overriding_interval();
         if let Some(interval) = interval {
-            self.schedule.due_within(interval, now);
+            self.schedule.overridden(interval, now);
         }
     }
 
@@ -375,13 +376,9 @@ impl Session {
         self.drop_late(context);
         let measuring = !self.probing.is_empty() && !self.trackers.has_answer();
         self.round = Some(Round::new(measuring.then(|| context.now + self.config.probe_head_start)));
-        let event = match &self.once {
-            Some(request) => request.event,
-            None => {
-                let next = self.candidates(context.health, context.now).into_iter().next();
-                next.and_then(|next| self.ledger.event_for(&next.tracker))
-            }
-        };
+        let next = || self.candidates(context.health, context.now).into_iter().next();
+        let due = || next().and_then(|next| self.ledger.event_for(&next.tracker));
+        let event = self.once.as_ref().map_or_else(due, |request| request.event);
         context.alert(self.id, Alert::Announcing { event, left: self.torrent.transfer.left });
     }
 

@@ -507,6 +507,13 @@ mod tests {
             for _ in 0..3 {
                 assert_eq!(walk(&mut set, &[]), all.join(" "));
             }
+            for _ in 0..3 {
+                let laps = (0..40).map(|_| set.advance().is_some()).collect::<Vec<_>>();
+                assert!(
+                    laps[..39].iter().all(|more| *more) && !laps[39],
+                    "without being told that a round begins"
+                );
+            }
         }
     }
 
