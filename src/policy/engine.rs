@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::asking::failure;
 use super::config::Config;
 use super::health::HealthBook;
 use super::probes::Probes;
@@ -304,7 +305,9 @@ impl Engine {
     pub fn handle(&mut self, input: Input, now: Timestamp) {
         match input {
             Input::Probed(attempt, result) => self.probed(attempt, &result, now),
-            Input::Opened(attempt) => self.route(attempt, now, |session, _| session.opened(attempt, now)),
+            Input::Opened(attempt) => {
+                self.route(attempt, now, |session, context| session.opened(attempt, context));
+            }
             Input::Replied(attempt, response) => {
                 self.route(attempt, now, |session, context| session.replied(attempt, *response, context));
             }
@@ -364,8 +367,8 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(&torrent) else { return };
         for tracker in session.unmeasured() {
             let host = tracker.tracker_host();
-            if let Some(measurement) = self.health.fresh(&host, self.config.measurement_lifetime, now) {
-                session.knows(&tracker, measurement);
+            if let Some(latency) = self.health.fresh_latency(&host, self.config.measurement_lifetime, now) {
+                session.knows(&tracker, latency);
             } else {
                 session.probe_asked(&tracker);
                 self.probes.ask(torrent, &tracker);
@@ -374,10 +377,15 @@ impl Engine {
     }
 
     fn probed(&mut self, attempt: AttemptId, result: &Result<Measurement, ProbeError>, now: Timestamp) {
-        let Some((host, askers)) = self.probes.ended(attempt) else { return };
+        let Some((host, began, askers)) = self.probes.ended(attempt) else { return };
         match result {
             Ok(measurement) => self.health.measured(host, *measurement, now),
-            Err(_) => self.health.failed(host, now),
+            Err(error) => {
+                if let Some(failure) = failure(&error.0) {
+                    let random = self.random.random();
+                    self.health.failed(host, failure, began, &self.config, random, now);
+                }
+            }
         }
         for (torrent, tracker) in askers {
             self.with(torrent, now, |session, context| session.probed(&tracker, result, context));

@@ -2,6 +2,7 @@
 
 mod events;
 mod failover;
+mod health;
 mod scenarios;
 mod shell;
 mod simulation;

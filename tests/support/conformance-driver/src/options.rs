@@ -2,7 +2,7 @@
 //!
 //! Two defaults differ from the crate's own, because the cases were written for them: a missing `policy` is
 //! `within_tier` (the crate: [`Order::Nearest`]), and a missing `address_policy` is `public_only` (the crate: all,
-//! with redirects guarded). `cooldown` needs nothing: no tracker is skipped for having failed lately.
+//! with redirects guarded).
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -35,6 +35,7 @@ pub(crate) struct Options {
     interval_default_s: Option<u64>,
     user_agent: Option<String>,
     hedge: Option<bool>,
+    cooldown: Option<bool>,
     anonymous: bool,
     bep34: bool,
     partial_seed_event: bool,
@@ -78,6 +79,7 @@ impl Options {
         config.probing = Probing::Off;
         config.announcing = Announcing::OnRequest;
         config.race = self.hedge.unwrap_or(config.race);
+        config.breaker = self.cooldown.unwrap_or(config.breaker);
         config.shuffle = self.shuffle.unwrap_or(config.shuffle);
         let exchange = self.http_timeout_ms.map_or(Duration::from_secs(15), Duration::from_millis);
         let connect = exchange.min(Duration::from_secs(5));
