@@ -230,8 +230,8 @@ impl Engine {
 
     /// The counters as they are now. `uploaded` and `downloaded` are totals of the session and never go back.
     ///
-    /// Where `left` wasn't known and turns out to be 0, the download was complete from the start, and
-    /// `completed` is never sent (BEP 3). A magnet link's client tells what is left when the metadata has come.
+    /// Where `left` is found to be 0 before the first announce, the download was complete from the start, and
+    /// `completed` is never sent (BEP 3).
     pub fn update(&mut self, torrent: TorrentId, transfer: Transfer) {
         if let Some(session) = self.sessions.get_mut(&torrent) {
             session.update(transfer);

@@ -146,7 +146,7 @@ impl Session {
 
     pub(crate) fn update(&mut self, transfer: Transfer) {
         let known = self.torrent.transfer;
-        if known.left.is_none() && transfer.left == Some(0) {
+        if self.round_number == 0 && known.left.is_none() && transfer.left == Some(0) {
             self.ledger.was_complete();
         }
         self.torrent.transfer = Transfer {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracker_failover::policy::{
     AttemptId, Config, Engine, Input, Output, Probing, Timestamp, TorrentId, TrackerSet,
 };
-use tracker_failover::{AnnounceResponse, Event, InfoHash, PeerId, Torrent, TrackerUrl};
+use tracker_failover::{Event, InfoHash, PeerId, Torrent, TrackerUrl};
 
 const ROUND_TRIP: Duration = Duration::from_millis(50);
 
@@ -73,7 +73,7 @@ impl Crowd {
                 Output::Announce { attempt, request } => {
                     let host = self.open[&attempt].host().to_owned();
                     self.heard.entry(host).or_default().push((self.now, request.event, request.info_hash));
-                    self.later(Input::Replied(attempt, Box::new(AnnounceResponse::default())));
+                    self.later(Input::Replied(attempt, Box::default()));
                 }
                 Output::Ended { torrent, .. } => {
                     self.ended.insert(torrent);
