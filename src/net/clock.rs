@@ -33,6 +33,6 @@ impl Clock {
 const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
 
 #[expect(clippy::disallowed_methods, reason = "the shell reads the clock here only")]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }
