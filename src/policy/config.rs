@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::tracker_set::Order;
+use crate::announce::AnnounceResponse;
+use crate::error::{AnnounceError, Rejection, Retry};
 use crate::tracker::Scheme;
 
 /// How trackers are chosen, how long each is waited for, and when announces are due.
@@ -19,6 +21,7 @@ use crate::tracker::Scheme;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each switches another thing off")]
 pub struct Config {
     /// The schemes that are spoken. Trackers of others stay in the list, are shown as unsupported, and never
     /// tried. An `Announcer` leaves out what its transport doesn't speak.
@@ -45,12 +48,24 @@ pub struct Config {
     pub race: bool,
     /// How long an opening may be silent before the next one starts beside it: RFC 8305's 250 ms.
     pub open_patience: Duration,
+    /// The longest patience with a host that was reached before.
+    pub open_patience_ceiling: Duration,
+    /// The longest patience with a host that never was, in a network where all are slow.
+    pub unknown_patience_ceiling: Duration,
+    /// The patience with openings of regular announces that nobody waits for.
+    pub relaxed_open_patience: Duration,
     /// The shortest patience: each silent opening of a race makes the next wait 1.5 times shorter, down to this.
     pub open_patience_floor: Duration,
     /// How many openings of one race exist at once.
     pub openings_in_race: usize,
     /// How long an announce may be unanswered before another tracker is tried beside it.
     pub reply_patience: Duration,
+    /// The shortest patience for an answer from a host whose answers were measured.
+    pub reply_patience_floor: Duration,
+    /// The longest patience for an answer.
+    pub reply_patience_ceiling: Duration,
+    /// The patience for answers to regular announces that nobody waits for.
+    pub relaxed_reply_patience: Duration,
     /// How long the last opening of a tier has to be silent before the next tier's begin ([`Order::Bep12`]).
     pub tier_patience: Duration,
     /// How long an opening may take while another tracker is left.
@@ -77,12 +92,32 @@ pub struct Config {
     pub retry_first: Duration,
     /// The longest wait after any.
     pub retry_ceiling: Duration,
+    /// Whether hosts that fail are left alone for a while, by all torrents together.
+    pub breaker: bool,
+    /// The shortest wait before a host that couldn't be reached is tried again for torrents that want peers.
+    pub starving_floor: Duration,
+    /// The longest such wait.
+    pub starving_ceiling: Duration,
     /// The longest time a tracker can keep us away by a hint (`retry in`, `Retry-After`).
     pub hint_ceiling: Duration,
     /// How long `stopped` may take, all trackers together.
     pub stop_limit: Duration,
     /// How many alerts a listener may fall behind before it misses some.
     pub alert_queue: usize,
+    /// Who decides that it is time for an announce.
+    pub announcing: Announcing,
+}
+
+/// Who decides that it is time for an announce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Announcing {
+    /// The schedule: `started` at once, then at the tracker's interval, and again after failures.
+    #[default]
+    Automatic,
+    /// The caller, by `reannounce`; the schedule only tells when the next announce would be due. For clients
+    /// with a scheduler of their own. Which events are owed is the session's business all the same: they go
+    /// along with the next announce that is asked for, and `stopped` when the session is stopped.
+    OnRequest,
 }
 
 /// Whether and how trackers are measured.
@@ -98,7 +133,6 @@ pub enum Probing {
 
 /// A set of schemes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(clippy::struct_excessive_bools, reason = "each answers the same question for another scheme")]
 pub struct Schemes {
     /// Plain HTTP.
     pub http: bool,
@@ -134,6 +168,7 @@ impl Config {
             latency_in_tiers: false,
             probing: Probing::Off,
             race: false,
+            breaker: false,
             ..Self::default()
         }
     }
@@ -141,6 +176,32 @@ impl Config {
     /// For private trackers: what a torrent with the private flag gets anyway (BEP 27), for those without it.
     pub fn private() -> Self {
         Self { open_limit: PRIVATE_OPEN_LIMIT, ..Self::strict_bep12() }
+    }
+
+    /// The interval in force after this answer: what the tracker named, but at least its min interval, between
+    /// floor and ceiling, and the default where it named none or zero (BEP 3; POL-04).
+    pub fn interval_after(&self, response: &AnnounceResponse) -> Duration {
+        if let Some(interval) = self.overriding_interval() {
+            return interval;
+        }
+        let named = response.interval.filter(|interval| !interval.is_zero());
+        let longest = named.unwrap_or(self.interval_default).max(response.min_interval.unwrap_or_default());
+        longest.clamp(self.interval_floor, self.interval_ceiling.max(self.interval_floor))
+    }
+
+    /// When a tracker that failed like this wants to be asked again: what it said by BEP 31 or `Retry-After`,
+    /// else the interval beside its refusal, which many trackers mean (Q-62). A hint, cut to the limits here.
+    pub fn retry_after(&self, error: &AnnounceError) -> Retry {
+        match error.retry() {
+            Retry::After(wait) => Retry::After(wait.min(self.hint_ceiling)),
+            Retry::Never => Retry::Never,
+            Retry::Unsaid => match error {
+                AnnounceError::Rejected(Rejection { interval: Some(beside), .. }) => Retry::After(
+                    (*beside).clamp(self.interval_floor, self.interval_ceiling.max(self.interval_floor)),
+                ),
+                _ => Retry::Unsaid,
+            },
+        }
     }
 
     /// The interval that replaces the trackers' own. Never below a second, or a tracker that answers at once
@@ -182,9 +243,15 @@ impl Default for Config {
             measurement_lifetime: Duration::from_secs(6 * 3600),
             race: true,
             open_patience: Duration::from_millis(250),
+            open_patience_ceiling: Duration::from_secs(2),
+            unknown_patience_ceiling: Duration::from_secs(1),
+            relaxed_open_patience: Duration::from_millis(2500),
             open_patience_floor: Duration::from_millis(100),
             openings_in_race: 10,
             reply_patience: Duration::from_millis(1500),
+            reply_patience_floor: Duration::from_millis(500),
+            reply_patience_ceiling: Duration::from_secs(3),
+            relaxed_reply_patience: Duration::from_secs(4),
             tier_patience: Duration::from_secs(1),
             open_limit: Duration::from_secs(10),
             reply_limit: Duration::from_secs(15),
@@ -198,9 +265,13 @@ impl Default for Config {
             retry_floor: Duration::from_secs(30),
             retry_first: Duration::from_secs(60),
             retry_ceiling: Duration::from_secs(2 * 3600),
+            breaker: true,
+            starving_floor: Duration::from_secs(30),
+            starving_ceiling: Duration::from_secs(120),
             hint_ceiling: Duration::from_secs(24 * 3600),
             stop_limit: Duration::from_secs(3),
             alert_queue: 256,
+            announcing: Announcing::Automatic,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::asking::failure;
 use super::config::Config;
 use super::health::HealthBook;
 use super::probes::Probes;
@@ -213,9 +214,19 @@ impl Engine {
     }
 
     /// The counters as they are now. `uploaded` and `downloaded` are totals of the session and never go back.
+    ///
+    /// Where `left` wasn't known and turns out to be 0, the download was complete from the start, and
+    /// `completed` is never sent (BEP 3). A magnet link's client tells what is left when the metadata has come.
     pub fn update(&mut self, torrent: TorrentId, transfer: Transfer) {
         if let Some(session) = self.sessions.get_mut(&torrent) {
             session.update(transfer);
+        }
+    }
+
+    /// How many peers the announces from now on ask for, as in [`Torrent::num_want`].
+    pub fn set_num_want(&mut self, torrent: TorrentId, num_want: Option<u32>) {
+        if let Some(session) = self.sessions.get_mut(&torrent) {
+            session.set_num_want(num_want);
         }
     }
 
@@ -294,7 +305,9 @@ impl Engine {
     pub fn handle(&mut self, input: Input, now: Timestamp) {
         match input {
             Input::Probed(attempt, result) => self.probed(attempt, &result, now),
-            Input::Opened(attempt) => self.route(attempt, now, |session, _| session.opened(attempt, now)),
+            Input::Opened(attempt) => {
+                self.route(attempt, now, |session, context| session.opened(attempt, context));
+            }
             Input::Replied(attempt, response) => {
                 self.route(attempt, now, |session, context| session.replied(attempt, *response, context));
             }
@@ -354,8 +367,8 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(&torrent) else { return };
         for tracker in session.unmeasured() {
             let host = tracker.tracker_host();
-            if let Some(measurement) = self.health.fresh(&host, self.config.measurement_lifetime, now) {
-                session.knows(&tracker, measurement);
+            if let Some(latency) = self.health.fresh_latency(&host, self.config.measurement_lifetime, now) {
+                session.knows(&tracker, latency);
             } else {
                 session.probe_asked(&tracker);
                 self.probes.ask(torrent, &tracker);
@@ -364,10 +377,15 @@ impl Engine {
     }
 
     fn probed(&mut self, attempt: AttemptId, result: &Result<Measurement, ProbeError>, now: Timestamp) {
-        let Some((host, askers)) = self.probes.ended(attempt) else { return };
+        let Some((host, began, askers)) = self.probes.ended(attempt) else { return };
         match result {
             Ok(measurement) => self.health.measured(host, *measurement, now),
-            Err(_) => self.health.failed(host, now),
+            Err(error) => {
+                if let Some(failure) = failure(&error.0) {
+                    let random = self.random.random();
+                    self.health.failed(host, failure, began, &self.config, random, now);
+                }
+            }
         }
         for (torrent, tracker) in askers {
             self.with(torrent, now, |session, context| session.probed(&tracker, result, context));

@@ -20,6 +20,8 @@ const EARLIEST: f64 = 0.92;
 #[derive(Debug, Clone, Default)]
 pub struct Schedule {
     due: Option<Timestamp>,
+    /// The round that is due was asked for, whatever the intervals say.
+    forced: bool,
     failed_rounds: u32,
     last_success: Option<Timestamp>,
     hints: BTreeMap<TrackerUrl, Hint>,
@@ -43,9 +45,36 @@ impl Schedule {
         self.due
     }
 
-    /// Makes an announce due at once.
+    /// Makes an announce due at once, whatever the intervals say.
     pub fn force(&mut self, now: Timestamp) {
         self.due = Some(now);
+        self.forced = true;
+    }
+
+    /// Makes an announce due at once, as far as its trackers allow.
+    pub fn due_now(&mut self, now: Timestamp) {
+        self.due = Some(now);
+    }
+
+    /// Puts off the announce that is due until somebody can be asked.
+    pub fn put_off(&mut self, until: Option<Timestamp>) {
+        self.due = until;
+    }
+
+    /// Whether the last round failed.
+    pub fn is_troubled(&self) -> bool {
+        self.failed_rounds > 0
+    }
+
+    /// When a tracker may be asked by what it said; `None` where it said "never".
+    pub fn allowed_at(&self, tracker: &TrackerUrl) -> Option<Timestamp> {
+        let hint = self.hints.get(tracker).copied().unwrap_or_default();
+        (!hint.never).then_some(hint.retry_at.max(hint.min_interval_until))
+    }
+
+    /// Whether the announce that is due was asked for.
+    pub fn is_forced(&self) -> bool {
+        self.forced
     }
 
     /// Makes an announce due as soon as the tracker in use allows more peers to be asked for, if that is sooner
@@ -64,9 +93,10 @@ impl Schedule {
         self.due = Some(due.min(now.max(floor).max(min_interval.unwrap_or_default())));
     }
 
-    /// Notes that the round that was due has begun.
-    pub fn begun(&mut self) {
+    /// Notes that the round that was due has begun, and tells whether it was forced.
+    pub fn begun(&mut self) -> bool {
         self.due = None;
+        std::mem::take(&mut self.forced)
     }
 
     /// Plans the announce after a good answer, and gives the interval in force. `random` is from [0, 1).
@@ -80,64 +110,63 @@ impl Schedule {
     ) -> Duration {
         self.failed_rounds = 0;
         self.last_success = Some(now);
-        let interval = interval(response.interval, response.min_interval, config);
-        let min_interval = match config.overriding_interval() {
-            Some(_) => None,
-            None => response.min_interval.map(|min| min.min(config.interval_ceiling)),
-        };
-        let hint = self.hints.entry(tracker.clone()).or_default();
-        *hint = Hint { min_interval_until: now + min_interval.unwrap_or_default(), ..Hint::default() };
+        let interval = config.interval_after(response);
+        let min_interval = self.heard(tracker, response, config, now);
         let jittered = if config.overriding_interval().is_some() {
             interval
         } else {
-            interval.mul_f64(EARLIEST + (1.0 - EARLIEST) * random).max(min_interval.unwrap_or_default())
+            interval.mul_f64(EARLIEST + (1.0 - EARLIEST) * random).max(min_interval)
         };
         self.due = Some(now + jittered);
         interval
     }
 
+    /// Keeps the min interval of an answer, whatever else comes of it, and gives it. It binds that tracker only.
+    pub fn heard(
+        &mut self,
+        tracker: &TrackerUrl,
+        response: &AnnounceResponse,
+        config: &Config,
+        now: Timestamp,
+    ) -> Duration {
+        let min_interval = match config.overriding_interval() {
+            Some(_) => Duration::ZERO,
+            None => response.min_interval.unwrap_or_default().min(config.interval_ceiling),
+        };
+        let hint = Hint { min_interval_until: now + min_interval, ..Hint::default() };
+        self.hints.insert(tracker.clone(), hint);
+        min_interval
+    }
+
     /// Notes what a failing tracker said of when to come back. It binds that tracker only.
     pub fn failed(&mut self, tracker: &TrackerUrl, error: &AnnounceError, config: &Config, now: Timestamp) {
-        match error.retry() {
+        // An interval beside a refusal is no order to stay away: whoever overrides intervals overrides it too.
+        let is_said = error.retry() != Retry::Unsaid;
+        match config.retry_after(error) {
             Retry::Never => self.hints.entry(tracker.clone()).or_default().never = true,
-            Retry::After(wait) => {
-                let until = now + wait.min(config.hint_ceiling);
+            Retry::After(wait) if is_said => {
                 let hint = self.hints.entry(tracker.clone()).or_default();
-                hint.suspended_until = until;
-                hint.retry_at = until;
+                hint.suspended_until = now + wait;
+                hint.retry_at = now + wait;
             }
-            Retry::Unsaid => {
-                if let AnnounceError::Rejected(rejection) = error
-                    && let Some(beside) = rejection.interval
-                    && config.overriding_interval().is_none()
-                {
-                    let wait = beside.clamp(config.interval_floor, config.interval_ceiling);
-                    self.hints.entry(tracker.clone()).or_default().retry_at = now + wait;
-                } else if let Some(hint) = self.hints.get_mut(tracker) {
+            Retry::After(wait) if config.overriding_interval().is_none() => {
+                self.hints.entry(tracker.clone()).or_default().retry_at = now + wait;
+            }
+            Retry::After(_) | Retry::Unsaid => {
+                if let Some(hint) = self.hints.get_mut(tracker) {
                     hint.retry_at = Timestamp::ZERO;
                 }
             }
         }
     }
 
-    /// Plans the next round after one in which every tracker failed: by back-off, and not before one of them
-    /// wants to be asked. `random` is from [0, 1).
-    pub fn round_failed<'a>(
-        &mut self,
-        trackers: impl IntoIterator<Item = &'a TrackerUrl>,
-        config: &Config,
-        random: f64,
-        now: Timestamp,
-    ) {
+    /// Counts a round in which every tracker failed, and gives the back-off after it. `random` is from [0, 1).
+    pub fn round_failed(&mut self, config: &Config, random: f64, now: Timestamp) -> Timestamp {
         let doubled = config.retry_first.saturating_mul(1 << self.failed_rounds.min(16));
         self.failed_rounds = self.failed_rounds.saturating_add(1);
         let spread = doubled.min(config.retry_ceiling).saturating_sub(config.retry_floor);
         let backoff = config.retry_floor + spread.mul_f64(random);
-        let backoff = config.overriding_interval().map_or(backoff, |interval| backoff.min(interval));
-        let hints = trackers.into_iter().map(|tracker| self.hints.get(tracker).copied().unwrap_or_default());
-        let first_allowed = hints.filter(|hint| !hint.never).map(|hint| hint.retry_at).min();
-        // With every tracker at "never" there is nobody to ask; the list may still change.
-        self.due = first_allowed.map(|allowed| allowed.max(now + backoff));
+        now + config.overriding_interval().map_or(backoff, |interval| backoff.min(interval))
     }
 
     /// Makes a round due now if none is, because the list of trackers changed.
@@ -150,30 +179,25 @@ impl Schedule {
         self.hints.get(tracker).is_some_and(|hint| hint.never || hint.suspended_until > now)
     }
 
-    /// Whether a tracker said "never".
-    pub fn is_disabled(&self, tracker: &TrackerUrl) -> bool {
-        self.hints.get(tracker).is_some_and(|hint| hint.never)
+    /// Whether a tracker's min interval has not passed: nothing but an event is for it yet.
+    pub fn is_early(&self, tracker: &TrackerUrl, now: Timestamp) -> bool {
+        self.hints.get(tracker).is_some_and(|hint| hint.min_interval_until > now)
     }
 
-    /// Makes the next announce due no later than this from now.
-    pub fn due_within(&mut self, wait: Duration, now: Timestamp) {
-        self.due = self.due.map(|due| due.min(now + wait));
+    /// An interval of the user's own is in force from now on: the next announce is due no later than that, and
+    /// what trackers said of their min interval before is void. Otherwise the tracker in use would be early in
+    /// the next round, which would then go to another.
+    pub fn overridden(&mut self, interval: Duration, now: Timestamp) {
+        self.due = self.due.map(|due| due.min(now + interval));
+        for hint in self.hints.values_mut() {
+            hint.min_interval_until = Timestamp::ZERO;
+        }
     }
 
     /// Forgets what removed trackers said.
     pub fn forget_all(&mut self, is_gone: impl Fn(&TrackerUrl) -> bool) {
         self.hints.retain(|tracker, _| !is_gone(tracker));
     }
-}
-
-/// The interval in force: at least the min interval, between floor and ceiling, and the default where the
-/// tracker named none or zero (BEP 3; `REGRESSIONS` R40, R41).
-fn interval(interval: Option<Duration>, min_interval: Option<Duration>, config: &Config) -> Duration {
-    if let Some(interval) = config.overriding_interval() {
-        return interval;
-    }
-    let named = interval.filter(|interval| !interval.is_zero()).unwrap_or(config.interval_default);
-    named.max(min_interval.unwrap_or_default()).clamp(config.interval_floor, config.interval_ceiling)
 }
 
 #[cfg(test)]
@@ -230,11 +254,29 @@ mod tests {
     }
 
     #[test]
+    fn a_floor_above_the_ceiling_wins() {
+        let config = Config { interval_floor: secs(1800), interval_ceiling: secs(900), ..Config::default() };
+        let busy = AnnounceError::Rejected(Rejection { interval: Some(secs(5)), ..Rejection::new("busy") });
+        assert_eq!(config.interval_after(&reply(Some(5), None)), secs(1800));
+        assert_eq!(config.retry_after(&busy), Retry::After(secs(1800)));
+    }
+
+    #[test]
     fn an_override_replaces_interval_and_floor() {
         let config = Config { interval_override: Some(secs(5)), ..Config::default() };
         let mut schedule = Schedule::default();
         schedule.succeeded(&url("a"), &reply(Some(1800), Some(900)), &config, 0.5, at(100));
         assert_eq!(schedule.due(), Some(at(105)));
+    }
+
+    #[test]
+    fn an_override_that_comes_later_replaces_them_too() {
+        let (mut schedule, config) = (Schedule::default(), Config::default());
+        schedule.succeeded(&url("a"), &reply(Some(1800), Some(900)), &config, 0.5, at(100));
+        assert!(schedule.is_early(&url("a"), at(105)));
+        schedule.overridden(secs(5), at(100));
+        assert_eq!(schedule.due(), Some(at(105)));
+        assert!(!schedule.is_early(&url("a"), at(105)), "or the round would go to another tracker");
     }
 
     /// R17 and R44: back-off, not interval; capped, and reset by success.
@@ -243,16 +285,16 @@ mod tests {
         let (mut schedule, config) = (Schedule::default(), Config::default());
         let mut longest = Vec::new();
         for _ in 0..40 {
-            schedule.round_failed([&url("a")], &config, 0.999_999_999, at(0));
-            longest.push(schedule.due().unwrap().as_micros().div_ceil(1_000_000));
+            let backoff = schedule.round_failed(&config, 0.999_999_999, at(0));
+            longest.push(backoff.as_micros().div_ceil(1_000_000));
         }
         assert_eq!(longest[..4], [60, 120, 240, 480]);
         assert_eq!(longest.last(), Some(&7200));
-        schedule.round_failed([&url("a")], &config, 0.0, at(0));
-        assert_eq!(schedule.due(), Some(at(30)), "the jitter has a floor");
+        assert_eq!(schedule.round_failed(&config, 0.0, at(0)), at(30), "the jitter has a floor");
+        assert!(schedule.is_troubled());
         schedule.succeeded(&url("a"), &reply(None, None), &config, 0.5, at(0));
-        schedule.round_failed([&url("a")], &config, 0.999_999_999, at(0));
-        assert!(schedule.due().unwrap() <= at(60));
+        assert!(!schedule.is_troubled());
+        assert!(schedule.round_failed(&config, 0.999_999_999, at(0)) <= at(60));
     }
 
     /// R42: a hint binds its sender. R43: "never" is for the session.
@@ -264,15 +306,12 @@ mod tests {
         let never = AnnounceError::Status { status: 410, retry: Retry::Never };
         schedule.failed(&url("a"), &later, &config, at(0));
         assert!(schedule.is_suspended(&url("a"), at(3599)) && !schedule.is_suspended(&url("a"), at(3600)));
+        assert_eq!(schedule.allowed_at(&url("a")), Some(at(3600)));
         assert!(!schedule.is_suspended(&url("b"), at(0)));
-        schedule.round_failed([&url("a"), &url("b")], &config, 0.0, at(0));
-        assert_eq!(schedule.due(), Some(at(30)), "b doesn't wait for a");
-        schedule.round_failed([&url("a")], &config, 0.0, at(0));
-        assert_eq!(schedule.due(), Some(at(3600)));
+        assert_eq!(schedule.allowed_at(&url("b")), Some(at(0)), "b doesn't wait for a");
         schedule.failed(&url("a"), &never, &config, at(0));
-        assert!(schedule.is_suspended(&url("a"), at(1_000_000)) && schedule.is_disabled(&url("a")));
-        schedule.round_failed([&url("a")], &config, 0.0, at(0));
-        assert_eq!(schedule.due(), None, "nobody is left to be asked");
+        assert!(schedule.is_suspended(&url("a"), at(1_000_000)));
+        assert_eq!(schedule.allowed_at(&url("a")), None);
     }
 
     #[test]
@@ -282,10 +321,18 @@ mod tests {
             AnnounceError::Rejected(Rejection { interval: Some(secs(5400)), ..Rejection::new("busy") });
         schedule.failed(&url("a"), &error, &config, at(0));
         assert!(!schedule.is_suspended(&url("a"), at(0)));
-        schedule.round_failed([&url("a")], &config, 0.0, at(0));
-        assert_eq!(schedule.due(), Some(at(5400)));
-        schedule.round_failed([&url("a"), &url("b")], &config, 0.0, at(0));
-        assert_eq!(schedule.due(), Some(at(30)));
+        assert_eq!(schedule.allowed_at(&url("a")), Some(at(5400)));
+        schedule.failed(&url("a"), &AnnounceError::Cancelled, &config, at(1));
+        assert_eq!(schedule.allowed_at(&url("a")), Some(at(0)), "its last word counts");
+    }
+
+    #[test]
+    fn a_min_interval_keeps_its_sender_from_being_asked_again() {
+        let (mut schedule, config) = (Schedule::default(), Config::default());
+        schedule.succeeded(&url("a"), &reply(Some(1800), Some(900)), &config, 0.5, at(0));
+        schedule.failed(&url("a"), &AnnounceError::Cancelled, &config, at(10));
+        assert_eq!(schedule.allowed_at(&url("a")), Some(at(900)));
+        assert!(schedule.is_early(&url("a"), at(899)) && !schedule.is_early(&url("a"), at(900)));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The end of a session: an announce in flight may finish, then everybody who knows us is told, in bounded time.
 
+use super::asking::is_an_answer;
 use super::engine::{AttemptId, Output};
-use super::session::{Context, Session, is_an_answer};
+use super::session::{Context, Session};
 use super::time::Timestamp;
 use crate::alert::{Alert, ToldStopped};
 use crate::announce::{AnnounceResponse, Event};
@@ -97,9 +98,13 @@ impl Session {
         if self.phase != Phase::Running {
             return;
         }
-        let dropped = self.round.as_mut().map(super::round::Round::close).unwrap_or_default();
-        for attempt in dropped {
-            context.close(attempt);
+        for attempt in self.round.as_mut().map(super::round::Round::close).unwrap_or_default() {
+            let host = attempt.tracker.tracker_host();
+            if attempt.is_silent() {
+                context.health.silent(&host, false);
+            }
+            context.health.gave_up(&host, context.now);
+            context.close(attempt.id);
         }
         let patience = self.config.reply_patience.min(self.config.stop_limit / 2);
         let (until, deadline) = (context.now + patience, context.now + self.config.stop_limit);
@@ -113,7 +118,7 @@ impl Session {
                 return self.wake_at(Some(until));
             }
             self.abandon_round(context);
-            self.abandon_late(context);
+            self.drop_late(context);
             self.say_farewell(deadline, context);
         }
         self.announce_farewells(context);
@@ -193,7 +198,13 @@ impl Session {
                     let interval = response.interval.unwrap_or(self.config.interval_default);
                     self.ledger.accepted(&tracker, Some(event), Some(0), interval, context.now);
                 }
-                Err(error) => self.ledger.failed(&tracker, is_an_answer(error)),
+                Err(error) => {
+                    self.ledger.failed(&tracker, is_an_answer(error));
+                    self.schedule.failed(&tracker, error, &self.config, context.now);
+                }
+            }
+            if self.schedule.is_suspended(&tracker, context.now) {
+                return;
             }
             let next = Farewell::open(self.id, tracker, Event::Stopped, context);
             farewells.pending.push(next);

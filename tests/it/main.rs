@@ -2,6 +2,8 @@
 
 mod events;
 mod failover;
+mod health;
 mod scenarios;
 mod shell;
+mod simulation;
 mod world;
