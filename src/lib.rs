@@ -51,10 +51,10 @@
 //!
 //! # Features
 //!
-//! They only add. `http` (default): HTTP trackers over hyper. `tls` (default): HTTPS trackers over rustls with the
-//! roots of Mozilla; `tls-native-roots`: the system's beside them. `gzip` (default): compressed answers. `tokio`: the
-//! `Announcer` for whoever brings the transport. With none of them there are the policy and the wire formats, without
-//! tokio and hyper.
+//! They only add. `http` (default): HTTP trackers over hyper. `udp` (default): UDP trackers (BEP 15). `tls` (default):
+//! HTTPS trackers over rustls with the roots of Mozilla; `tls-native-roots`: the system's beside them. `gzip`
+//! (default): compressed answers. `tokio`: the `Announcer` for whoever brings the transport. With none of them there
+//! are the policy and the wire formats, without tokio and hyper.
 //!
 //! # Secrets
 //!
