@@ -32,8 +32,8 @@
 //!                    │ outputs: Probe Open Announce Close Alert Wait    ▲ inputs: Probed Opened Replied Failed
 //!    policy (pure)   ▼                                                  │
 //!    Engine: torrents (TrackerSet, round, Schedule, Ledger) and hosts (HealthBook)
-//!    wire (pure): torrent files · bencode as it is found · queries and replies · compact peers
-//!    net (IO): HttpTransport · HttpProber · Resolver
+//!    wire (pure): torrent files · bencode as it is found · queries and replies · UDP packets · compact peers
+//!    net (IO): HttpTransport · UdpTransport · HttpProber · UdpProber · Resolver
 //! ```
 //!
 //! # Map
