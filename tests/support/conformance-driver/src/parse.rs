@@ -58,7 +58,7 @@ pub(crate) fn metainfo(torrent: &Torrent) -> Result<Value, Failure> {
         "tiers": written(&tiers),
         "skipped": skipped,
         "info_hash_v1": metainfo.info_hash_v1().map(|hash| hash.to_string()),
-        "info_hash_v2": metainfo.info_hash_v2().map(|hash| hex::encode(hash)),
+        "info_hash_v2": metainfo.info_hash_v2().map(hex::encode),
         "announce_hashes": hashes,
         "private": metainfo.is_private(),
         "name": clean_text(metainfo.name().as_bytes()),
