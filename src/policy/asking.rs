@@ -1,5 +1,6 @@
 //! Whom a session may ask now, in which order, and what a failure says of whom.
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
@@ -15,14 +16,17 @@ use crate::tracker::TrackerUrl;
 impl Session {
     /// The trackers that may be asked now, in the order in which they are.
     pub(super) fn candidates(&self, health: &HealthBook, now: Timestamp) -> Vec<Candidate> {
-        let tiered = self.trackers.order() == Order::Bep12;
+        let tiers = match self.trackers.order() {
+            Order::Bep12 => self.trackers.tier_numbers(),
+            Order::Nearest => BTreeMap::new(),
+        };
         let order = self.asking_order(health, now).into_iter();
         let starving = self.is_starving(health);
         order
             .filter(|tracker| self.may_be_asked(tracker, now))
             .filter(|tracker| self.disregards_health() || self.free_at(tracker, starving, health, now) <= now)
             .map(|tracker| Candidate {
-                tier: if tiered { self.trackers.tier_of(tracker).unwrap_or_default() } else { 0 },
+                tier: tiers.get(tracker).copied().unwrap_or_default(),
                 tracker: tracker.clone(),
             })
             .collect()
