@@ -31,6 +31,7 @@ async fn run() -> Result<bool, Box<dyn Error>> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     let file = std::fs::read(&arguments.file).map_err(|error| format!("{}: {error}", arguments.file))?;
     let metainfo = Metainfo::parse(&file).map_err(|error| format!("{}: {error}", arguments.file))?;
+    metainfo.skipped_trackers().iter().for_each(|skipped| println!("[CONFIG] skipped {skipped}"));
     let peer_id = PeerId::with_prefix(*b"-TF0001-", rand::random());
     let mut torrent = Torrent::new(metainfo.info_hash(), peer_id, 6881);
     torrent.transfer.left = Some(metainfo.total_length());
