@@ -22,8 +22,8 @@
 //!
 //! All trackers of a torrent are measured in parallel; the announce goes to the first that answers, and later ones
 //! stay there. Each of `started`, the regular announces, `completed` and `stopped` fails over: connections to the
-//! next trackers are raced, and the announce goes to the first that shows life, so a silent tracker costs a
-//! quarter of a second and no living one hears more than it has to.
+//! next trackers are raced, and the announce goes to the first that shows life, so a silent tracker costs
+//! about a quarter of a second where somebody waits, and no living one hears more than it has to.
 //!
 //! ```text
 //!  your client ── AnnounceHandle (one torrent) ◄── Alert, Status

@@ -10,7 +10,7 @@ pub mod architecture {
     #[cfg(doc)]
     use crate::{
         Config, Prober, TrackerSet, TrackerUrl, Transport,
-        policy::{Engine, HealthBook, Ledger, Schedule},
+        policy::{Breaker, Engine, HealthBook, Ledger, Schedule},
     };
 }
 

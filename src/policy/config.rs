@@ -92,6 +92,14 @@ pub struct Config {
     pub retry_first: Duration,
     /// The longest wait after any.
     pub retry_ceiling: Duration,
+    /// How many attempts one HTTP host gets at once, from all torrents together.
+    pub connections_per_host: usize,
+    /// How many one UDP host gets at once.
+    pub exchanges_per_host: usize,
+    /// How many announces a host gets in a second; `stopped` is bound by the number at once only.
+    pub announces_per_second: u32,
+    /// How many it gets in one go before that.
+    pub announces_burst: u32,
     /// Whether hosts that fail are left alone for a while, by all torrents together.
     pub breaker: bool,
     /// The shortest wait before a host that couldn't be reached is tried again for torrents that want peers.
@@ -265,6 +273,10 @@ impl Default for Config {
             retry_floor: Duration::from_secs(30),
             retry_first: Duration::from_secs(60),
             retry_ceiling: Duration::from_secs(2 * 3600),
+            connections_per_host: 4,
+            exchanges_per_host: 16,
+            announces_per_second: 20,
+            announces_burst: 20,
             breaker: true,
             starving_floor: Duration::from_secs(30),
             starving_ceiling: Duration::from_secs(120),

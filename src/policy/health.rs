@@ -25,6 +25,9 @@ const UNKNOWN_LATENCY: Duration = Duration::from_millis(400);
 /// How soon another announce may be tried elsewhere beside one that stalls on the same host.
 const HEDGE_GAP: Duration = Duration::from_secs(10);
 
+/// How often those who could use a silent host look whether it is dead.
+const VERDICT_LOOK: Duration = Duration::from_secs(1);
+
 /// Latency, reliability and back-off of each tracker host.
 #[derive(Debug, Clone, Default)]
 pub struct HealthBook {
@@ -172,7 +175,7 @@ impl HealthBook {
         let Some(health) = self.hosts.get(host) else { return Timestamp::ZERO };
         if health.silent > 0 && config.breaker {
             // Somebody is finding out whether it is dead.
-            return now + config.open_patience;
+            return now + VERDICT_LOOK;
         }
         health.breaker.free_at(starving, config.open_patience, now)
     }

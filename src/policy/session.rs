@@ -10,7 +10,8 @@ use rand::rngs::StdRng;
 use super::asking::{ROUND_GAP, failure, is_alive, is_an_answer};
 use super::config::{Announcing, Config, Probing};
 use super::engine::{AttemptId, Attempts, Output, RoundNumber, TorrentId};
-use super::health::HealthBook;
+use super::gates::{Class, Gates};
+use super::health::{HealthBook, Urgency};
 use super::ledger::Ledger;
 use super::round::{Attempt, Candidate, Round, Stage, Step, Told};
 use super::schedule::Schedule;
@@ -22,7 +23,7 @@ use crate::alert::{Alert, Announced, ToldStopped};
 use crate::announce::{AnnounceRequest, AnnounceResponse, Event, Torrent, Transfer};
 use crate::error::{AnnounceError, FailedAttempt, Phase as TimedPhase, ProbeError, RoundError};
 use crate::prober::Measurement;
-use crate::tracker::TrackerUrl;
+use crate::tracker::{TrackerHost, TrackerUrl};
 
 /// One torrent of the engine: owns its trackers, its ledger and its schedule, and drives its rounds.
 #[derive(Debug)]
@@ -44,6 +45,10 @@ pub(crate) struct Session {
     pub(super) wants_peers: bool,
     /// Another round is wanted right after the one under way.
     again: bool,
+    /// The host whose gate we wait at.
+    queues_at: Option<TrackerHost>,
+    /// The host whose gate has just let us in.
+    called_by: Option<TrackerHost>,
     /// Told and unanswered when their round was won by another.
     late: Vec<Attempt>,
     /// The one announce to be made, as it stands; no session around it.
@@ -61,17 +66,30 @@ pub(crate) struct Context<'a> {
     pub(crate) random: &'a mut StdRng,
     pub(crate) health: &'a mut HealthBook,
     pub(crate) attempts: &'a mut Attempts,
+    pub(crate) gates: &'a mut Gates,
+    /// The engine's own configuration, for what all torrents share.
+    pub(crate) config: &'a Config,
     pub(crate) outputs: &'a mut VecDeque<Output>,
 }
+
+/// How often a session that queues looks after what else it has under way.
+const QUEUE_LOOK: Duration = Duration::from_secs(1);
 
 impl Context<'_> {
     pub(super) fn alert(&mut self, torrent: TorrentId, alert: Alert) {
         self.outputs.push_back(Output::Alert { torrent, alert });
     }
 
+    /// Notes that an attempt has ended.
+    pub(super) fn end(&mut self, attempt: AttemptId) {
+        if let Some(host) = self.attempts.end(attempt) {
+            self.gates.leave(&host, self.config, self.now);
+        }
+    }
+
     /// Gives an attempt up.
     pub(super) fn close(&mut self, attempt: AttemptId) {
-        self.attempts.end(attempt);
+        self.end(attempt);
         self.outputs.push_back(Output::Close { attempt });
     }
 }
@@ -92,6 +110,8 @@ impl Session {
             forced: false,
             wants_peers: false,
             again: false,
+            queues_at: None,
+            called_by: None,
             late: Vec::new(),
             once: None,
             probing: BTreeSet::new(),
@@ -126,7 +146,7 @@ impl Session {
 
     pub(crate) fn update(&mut self, transfer: Transfer) {
         let known = self.torrent.transfer;
-        if known.left.is_none() && transfer.left == Some(0) {
+        if self.round_number == 0 && known.left.is_none() && transfer.left == Some(0) {
             self.ledger.was_complete();
         }
         self.torrent.transfer = Transfer {
@@ -320,10 +340,16 @@ impl Session {
         (self.trackers, self.phase.into_results())
     }
 
-    /// Every attempt that is under way.
-    pub(crate) fn attempt_ids(&self) -> Vec<AttemptId> {
-        let round = self.round.iter().flat_map(Round::attempts);
-        round.chain(&self.late).map(|attempt| attempt.id).chain(self.phase.attempt_ids()).collect()
+    /// Drops everything that is under way, and tells nobody.
+    pub(crate) fn forget(&mut self, context: &mut Context<'_>) {
+        self.abandon_round(context);
+        self.drop_late(context);
+        self.give_up_queueing(context);
+        let farewells: Vec<AttemptId> = self.phase.attempt_ids().collect();
+        for attempt in farewells {
+            context.close(attempt);
+        }
+        self.phase = Phase::ended();
     }
 
     /// Acts on what has changed, and decides when to look again.
@@ -399,10 +425,14 @@ impl Session {
     fn run_round(&mut self, context: &mut Context<'_>) {
         loop {
             let candidates = self.candidates(context.health, context.now);
-            let Some(round) = &mut self.round else { return };
+            let Some(round) = &mut self.round else { return self.give_up_queueing(context) };
             match round.next_step(&candidates, &self.config, context.now) {
                 Step::Open(candidate) => {
-                    let of = round.total(&candidates);
+                    let (of, under_way) = (round.total(&candidates), !round.attempts().is_empty());
+                    if !self.is_let_in(&candidate.tracker, context) {
+                        // Whatever else is under way has limits that may pass meanwhile.
+                        return self.wake_at(under_way.then(|| context.now + QUEUE_LOOK));
+                    }
                     self.note_suspended(Some(&candidate.tracker), context.now);
                     self.open(candidate, of, context);
                 }
@@ -412,6 +442,7 @@ impl Session {
                         let waited = context.now.since(attempt.started_at);
                         let tracker = attempt.tracker.clone();
                         context.health.silent(&tracker.tracker_host(), true);
+                        context.gates.send_off(&tracker.tracker_host());
                         context.alert(self.id, Alert::Silent { tracker, waited });
                     }
                 }
@@ -429,11 +460,77 @@ impl Session {
                     self.fail_attempt(id, AnnounceError::TimedOut(phase), context);
                 }
                 Step::Wait(wake) => return self.wake_at(wake),
+                Step::Exhausted if self.is_postponed(context) => return,
                 Step::Exhausted => {
                     self.note_suspended(None, context.now);
                     return self.round_failed(context);
                 }
             }
+        }
+    }
+
+    /// Whether the gate of a tracker's host lets an attempt in. Where it doesn't, we are called when it does.
+    fn is_let_in(&mut self, tracker: &TrackerUrl, context: &mut Context<'_>) -> bool {
+        let host = tracker.tracker_host();
+        if self.called_by.as_ref() == Some(&host) {
+            self.called_by = None;
+            return true;
+        }
+        if self.queues_at.as_ref() == Some(&host) {
+            return false;
+        }
+        self.give_up_queueing(context);
+        let class = match self.urgency() {
+            _ if self.ledger.owes_completed() && self.ledger.knows_us(tracker) => Class::Completed,
+            Urgency::Urgent if self.torrent.transfer.left != Some(0) || self.forced => Class::WantsPeers,
+            _ => Class::Regular,
+        };
+        let entered = context.gates.enter(&host, self.id, class, context.config, context.now);
+        if !entered {
+            self.queues_at = Some(host);
+        }
+        entered
+    }
+
+    /// Takes a round back in which nobody could be tried, because all hosts came to be left alone while we queued.
+    fn is_postponed(&mut self, context: &mut Context<'_>) -> bool {
+        let untouched = self.round.as_ref().is_some_and(|round| round.tried() == 0);
+        if !untouched || self.forced || self.once.is_some() || self.phase != Phase::Running {
+            return false;
+        }
+        let first_free = self.first_free(context.now, context.health, context.now);
+        let postponed = first_free.is_some_and(|first_free| first_free > context.now);
+        if postponed {
+            self.round = None;
+            self.round_number -= 1;
+            self.schedule.put_off(first_free);
+        }
+        postponed
+    }
+
+    /// The host we queued at has fallen silent.
+    pub(crate) fn sent_off(&mut self) {
+        self.queues_at = None;
+    }
+
+    /// It is our turn at a host.
+    pub(crate) fn called(&mut self, host: TrackerHost, context: &mut Context<'_>) {
+        self.queues_at = None;
+        if self.phase == Phase::Running && self.round.is_some() {
+            self.called_by = Some(host);
+            self.run_round(context);
+            if let Some(host) = self.called_by.take() {
+                // It isn't wanted any more.
+                context.gates.leave(&host, context.config, context.now);
+            }
+        } else {
+            self.farewell_called(&host, context);
+        }
+    }
+
+    pub(super) fn give_up_queueing(&mut self, context: &mut Context<'_>) {
+        if let Some(host) = self.queues_at.take() {
+            context.gates.give_up(&host, self.id);
         }
     }
 
@@ -461,8 +558,8 @@ impl Session {
         let Some(round) = &mut self.round else { return };
         let tracker = candidate.tracker.clone();
         let from = round.last_tried().cloned();
-        let attempt = context.attempts.begin(Some(self.id));
         let host = tracker.tracker_host();
+        let attempt = context.attempts.begin(self.id, host.clone());
         let patience = context.health.open_patience(&host, urgency, &self.config, context.now);
         round.start(attempt, candidate, patience, context.now);
         context.health.tried(&host, context.now);
@@ -522,7 +619,7 @@ impl Session {
         context: &mut Context<'_>,
     ) {
         let (tracker, now) = (attempt.tracker.clone(), context.now);
-        context.attempts.end(attempt.id);
+        context.end(attempt.id);
         let in_use = self.trackers.in_use().filter(|in_use| **in_use != tracker);
         let moved_from = in_use.cloned();
         let sample = Measurement { connect: told.opening, first_byte: now.since(told.at) };
@@ -581,7 +678,7 @@ impl Session {
         response: AnnounceResponse,
         context: &mut Context<'_>,
     ) {
-        context.attempts.end(attempt.id);
+        context.end(attempt.id);
         let interval = response.interval.unwrap_or(self.config.interval_default);
         self.accept(&attempt.tracker, told, &response, interval, context.now);
         self.schedule.heard(&attempt.tracker, &response, &self.config, context.now);
@@ -621,7 +718,7 @@ impl Session {
     fn note_failure(&mut self, attempt: &Attempt, error: &AnnounceError, context: &mut Context<'_>) {
         let (tracker, now) = (&attempt.tracker, context.now);
         let host = tracker.tracker_host();
-        context.attempts.end(attempt.id);
+        context.end(attempt.id);
         if attempt.is_silent() {
             context.health.silent(&host, false);
         }

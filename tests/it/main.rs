@@ -1,5 +1,6 @@
 //! The crate as its users see it: real HTTP over pipes in memory, scripted trackers, a paused clock.
 
+mod crowd;
 mod events;
 mod failover;
 mod health;

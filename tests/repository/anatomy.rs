@@ -11,7 +11,8 @@ use tracker_failover::{
     TrackerUrl,
 };
 
-/// `a` vanishes after the first announce, `b` refuses connections from the start, `c` works.
+/// `a` vanishes for the second round, `b` answers probes and refuses everything else, `c` vanishes after the second
+/// round.
 struct World {
     engine: Engine,
     torrent: TorrentId,
@@ -57,14 +58,13 @@ impl World {
         }
     }
 
-    /// Plays two rounds and the end of the session.
+    /// Plays three rounds and the end of the session. For the second one somebody waits.
     fn play(mut self) -> String {
-        let mut rounds = 0;
         loop {
             match self.engine.poll(self.now) {
                 Output::Wait(wake) => self.pass_time(wake),
-                Output::RoundEnded { .. } if rounds == 1 => self.engine.stop(self.torrent, self.now),
-                Output::RoundEnded { .. } => rounds += 1,
+                Output::RoundEnded { round: 1, .. } => self.engine.want_peers(self.torrent, self.now),
+                Output::RoundEnded { round: 3, .. } => self.engine.stop(self.torrent, self.now),
                 Output::Ended { .. } => return self.story,
                 output => self.act(output),
             }
@@ -101,7 +101,11 @@ impl World {
 
     fn open(&mut self, attempt: AttemptId, tracker: &TrackerUrl) {
         let host = tracker.host().to_owned();
-        let vanished = self.beginnings > 1 && host == "a.test";
+        let vanished = match host.as_str() {
+            "a.test" => self.beginnings == 2,
+            "c.test" => self.beginnings > 2,
+            _ => false,
+        };
         if !vanished {
             let input = match host.as_str() {
                 "b.test" => Input::Failed(attempt, AnnounceError::Connect(Cause::new("connection refused"))),

@@ -14,8 +14,8 @@ pub(crate) struct Client {
 
 #[derive(Debug)]
 enum Program {
-    /// Ours: a program and what stands before the torrent file.
-    Ours(PathBuf, Vec<&'static str>),
+    /// `examples/announce`, and in which order it takes trackers.
+    Ours(PathBuf, &'static str),
     Aria2,
     /// The script that drives it, and the folder it is installed in.
     Libtorrent(PathBuf, PathBuf),
@@ -26,7 +26,7 @@ impl Client {
     ///
     /// # Errors
     /// What is missing, and what installs it.
-    pub(crate) fn all(ours: Option<PathBuf>) -> Result<Vec<Self>, String> {
+    pub(crate) fn all() -> Result<Vec<Self>, String> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let script = here.join("compare/libtorrent_client.py");
         let python = here.join("../../target/interop/python");
@@ -37,21 +37,25 @@ impl Client {
         let mut command = Command::new("python3");
         let libtorrent = first_line(command.args(["-c", print_version]).env("PYTHONPATH", &python));
         let libtorrent = libtorrent.ok_or_else(|| missing("libtorrent for python3"))?;
-        let myself = std::env::current_exe().map_err(|error| error.to_string())?;
-        let (program, before) = match ours {
-            Some(program) => (program, Vec::new()),
-            None => (myself.clone(), vec!["announce"]),
-        };
+        // Cargo builds examples into a folder beside this program.
+        let ours = std::env::current_exe().map_err(|error| error.to_string())?;
+        let ours = ours.with_file_name("examples").join("announce");
+        if !ours.is_file() {
+            return Err(
+                "the example is missing; it is built by: cargo build --release --example announce".into()
+            );
+        }
+        let version = |order| format!("tracker-failover: examples/announce --order {order}");
         Ok(vec![
             Self {
                 name: "tracker-failover",
-                version: format!("tracker-failover: {}", program.display()),
-                program: Program::Ours(program, before),
+                version: version("nearest"),
+                program: Program::Ours(ours.clone(), "nearest"),
             },
             Self {
-                name: "tracker-failover, Order::Bep12",
-                version: "tracker-failover, Order::Bep12: the same with that option".to_owned(),
-                program: Program::Ours(myself, vec!["announce-bep12"]),
+                name: "tracker-failover, BEP 12",
+                version: version("bep12"),
+                program: Program::Ours(ours, "bep12"),
             },
             Self {
                 name: "libtorrent",
@@ -77,9 +81,9 @@ impl Client {
     /// Starts it on a torrent file.
     pub(crate) fn start(&self, file: &Path, folder: &Path, port: u16) -> io::Result<Child> {
         let mut command = match &self.program {
-            Program::Ours(program, before) => {
+            Program::Ours(program, order) => {
                 let mut command = Command::new(program);
-                command.args(before).arg(file);
+                command.arg(file).args(["--order", order]);
                 command
             }
             Program::Aria2 => {

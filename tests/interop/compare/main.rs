@@ -1,22 +1,20 @@
 //! Our announcer beside other clients, with two dead trackers before a living one.
 //!
-//! `cargo run --release -p interop --bin compare` measures and prints a table. Every cell is a fresh client process
+//! `cargo build --release --example announce`, then `cargo run --release -p interop --bin compare` measures and
+//! prints a table. Every cell is a fresh client process
 //! and fresh trackers on loopback: how long it takes from the client's first packet to any tracker, and from its
 //! start, until the living tracker gives it a good answer, and who heard an announce by then and in the second
 //! after. Needs root, since the first packet to a tracker that refuses is seen only on the wire, and what
 //! `tests/interop/install-compare` installs.
 //!
-//! Options: `--runs N` (3), `--cap SECONDS` (75), `--only WORD` for the cells whose names hold it, `--ours PROGRAM`
-//! for another program that takes a torrent file, such as the built `examples/announce`.
+//! Options: `--runs N` (3), `--cap SECONDS` (75), `--only WORD` for the cells whose names hold it.
 
 mod cell;
 mod clients;
-mod ours;
 mod table;
 mod torrent;
 mod wire;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -29,21 +27,15 @@ struct Options {
     runs: usize,
     cap: Duration,
     only: Vec<String>,
-    ours: Option<PathBuf>,
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    if let Some(which) = arguments.next().filter(|argument| argument.starts_with("announce")) {
-        let Some(file) = arguments.next() else { return usage("announce needs a torrent file") };
-        return ours::run(&file, which == "announce-bep12").await;
-    }
-    let options = match options() {
-        Ok(options) => options,
-        Err(wrong) => return usage(&wrong),
+    let measured = match options() {
+        Ok(options) => measure(&options).await,
+        Err(wrong) => Err(format!("{wrong}; options are --runs N, --cap SECONDS, --only WORD")),
     };
-    match measure(&options).await {
+    match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("{why}");
@@ -52,13 +44,8 @@ async fn main() -> ExitCode {
     }
 }
 
-fn usage(wrong: &str) -> ExitCode {
-    eprintln!("{wrong}; options are --runs N, --cap SECONDS, --only WORD, --ours PROGRAM");
-    ExitCode::FAILURE
-}
-
 fn options() -> Result<Options, String> {
-    let mut options = Options { runs: 3, cap: Duration::from_secs(75), only: Vec::new(), ours: None };
+    let mut options = Options { runs: 3, cap: Duration::from_secs(75), only: Vec::new() };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -67,7 +54,6 @@ fn options() -> Result<Options, String> {
             "--runs" => options.runs = usize::try_from(number()?.max(1)).unwrap_or(usize::MAX),
             "--cap" => options.cap = Duration::from_secs(number()?),
             "--only" => options.only.push(value),
-            "--ours" => options.ours = Some(value.into()),
             _ => return Err(format!("unknown option {name}")),
         }
     }
@@ -75,7 +61,7 @@ fn options() -> Result<Options, String> {
 }
 
 async fn measure(options: &Options) -> Result<(), String> {
-    let clients = Client::all(options.ours.clone())?;
+    let clients = Client::all()?;
     let wire =
         Wire::watch().map_err(|error| format!("packets can't be watched, which needs root: {error}"))?;
     for client in &clients {
