@@ -1,0 +1,3 @@
+//! What the user says and hears.
+
+pub(crate) mod event;
