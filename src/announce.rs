@@ -77,6 +77,35 @@ pub struct AnnounceRequest {
     pub tracker_id: Option<Vec<u8>>,
 }
 
+/// A torrent whose trackers are looked after for the whole of its life.
+///
+/// ```
+/// use tracker_failover::{InfoHash, PeerId, Torrent, Transfer};
+///
+/// let info_hash: InfoHash = "123456789abcdef123456789abcdef123456789a".parse()?;
+/// let mut torrent = Torrent::new(info_hash, PeerId::new(*b"-XX0001-abcdefghijkl"), 6881);
+/// torrent.transfer.left = Some(1_000_000);
+/// # Ok::<(), tracker_failover::InfoHashError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Torrent {
+    /// The torrent.
+    pub info_hash: InfoHash,
+    /// The client.
+    pub peer_id: PeerId,
+    /// The port on which the client takes connections from peers, 1 to 65535.
+    pub port: u16,
+    /// The counters at the start. With nothing left it is a seed, and `completed` is never sent.
+    pub transfer: Transfer,
+    /// As in [`AnnounceRequest::num_want`].
+    pub num_want: Option<u32>,
+    /// As in [`AnnounceRequest::key`].
+    pub key: u32,
+    /// As in [`AnnounceRequest::ip`].
+    pub ip: Option<IpAddr>,
+}
+
 /// A good answer to an announce. Every key of it is optional in the field, so every field is here.
 #[derive(Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -192,6 +221,13 @@ impl AnnounceRequest {
     }
 }
 
+impl Torrent {
+    /// A torrent with counters at zero and the size unknown.
+    pub fn new(info_hash: InfoHash, peer_id: PeerId, port: u16) -> Self {
+        Self { info_hash, peer_id, port, transfer: Transfer::default(), num_want: None, key: 0, ip: None }
+    }
+}
+
 impl fmt::Display for InfoHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -242,6 +278,17 @@ impl fmt::Debug for AnnounceRequest {
             .field("transfer", &self.transfer)
             .field("port", &self.port)
             .field("num_want", &self.num_want)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `key` is a secret between client and tracker and stays out of logs.
+impl fmt::Debug for Torrent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Torrent")
+            .field("info_hash", &self.info_hash)
+            .field("transfer", &self.transfer)
+            .field("port", &self.port)
             .finish_non_exhaustive()
     }
 }

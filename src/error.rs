@@ -58,6 +58,9 @@ pub enum AnnounceError {
     /// Nothing here speaks this address's scheme.
     #[error("its scheme is not supported")]
     Unsupported,
+    /// The tracker asked not to be asked yet, or not again in this session; it wasn't.
+    #[error("not to be asked yet")]
+    Suspended,
     /// The attempt was given up by our side.
     #[error("cancelled")]
     Cancelled,
@@ -203,7 +206,10 @@ impl fmt::Display for RoundError {
         if self.attempts.is_empty() {
             return f.write_str("no tracker to announce to");
         }
-        write!(f, "all {} trackers failed: ", self.attempts.len())?;
+        match self.attempts.len() {
+            1 => f.write_str("the only tracker failed: ")?,
+            all => write!(f, "all {all} trackers failed: ")?,
+        }
         for (index, attempt) in self.attempts.iter().enumerate() {
             let comma = if index == 0 { "" } else { "; " };
             write!(f, "{comma}{}: {}", attempt.tracker, attempt.error)?;

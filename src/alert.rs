@@ -1,0 +1,270 @@
+//! What the user hears: one alert for everything that happens, each with its line of text.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::announce::{AnnounceResponse, Event, Peer};
+use crate::error::{AnnounceError, FailedAttempt, ProbeError, RoundError};
+use crate::prober::Measurement;
+use crate::tracker::TrackerUrl;
+
+/// Something that happened to a torrent's announces.
+///
+/// `Display` gives the line a user reads; [`tag`](Self::tag) the word it can be searched by. Trackers are shown
+/// without path and query.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Alert {
+    /// The trackers of the torrent, as it was added.
+    TrackersFound {
+        /// Those that can be asked.
+        trackers: Vec<TrackerUrl>,
+        /// Those whose scheme isn't spoken here: kept in the list, never tried.
+        unsupported: Vec<TrackerUrl>,
+    },
+    /// A probe was answered.
+    Measured {
+        /// The tracker.
+        tracker: TrackerUrl,
+        /// How long it took.
+        measurement: Measurement,
+    },
+    /// A probe was not.
+    ProbeFailed {
+        /// The tracker.
+        tracker: TrackerUrl,
+        /// Why not.
+        error: ProbeError,
+    },
+    /// The tracker the first announce goes to.
+    Selected {
+        /// The tracker.
+        tracker: TrackerUrl,
+        /// Its latency, where it was measured.
+        latency: Option<Duration>,
+    },
+    /// The order in which trackers are tried, when the last probe has ended.
+    FailoverOrder {
+        /// The trackers with what was measured of them.
+        trackers: Vec<(TrackerUrl, Option<Duration>)>,
+    },
+    /// A round begins.
+    Announcing {
+        /// The event that is due; a tracker that never heard of us hears `started` in its place.
+        event: Option<Event>,
+        /// How much is missing.
+        left: Option<u64>,
+    },
+    /// An attempt begins.
+    Trying {
+        /// The tracker.
+        tracker: TrackerUrl,
+        /// The number of the attempt in its round, from 1.
+        attempt: usize,
+        /// How many there may be.
+        of: usize,
+    },
+    /// A tracker shows no life; it may still, but the next one is tried beside it.
+    Silent {
+        /// The tracker.
+        tracker: TrackerUrl,
+        /// For how long it has been silent.
+        waited: Duration,
+    },
+    /// An attempt failed.
+    Failed {
+        /// The tracker.
+        tracker: TrackerUrl,
+        /// Why.
+        error: AnnounceError,
+    },
+    /// The round moves on.
+    Switching {
+        /// From the tracker that failed or is silent.
+        from: TrackerUrl,
+        /// To the one that is tried next.
+        to: TrackerUrl,
+    },
+    /// An announce was answered.
+    Announced(Arc<Announced>),
+    /// A regular announce was answered; follows its [`Announced`](Self::Announced).
+    PeriodicSent {
+        /// By whom.
+        tracker: TrackerUrl,
+    },
+    /// A tracker answered after its round had been won by another: its peers are welcome, and it knows us.
+    AnsweredLate {
+        /// The tracker.
+        tracker: TrackerUrl,
+        /// What it said.
+        response: Arc<AnnounceResponse>,
+    },
+    /// A tracker has something to say to the user.
+    Warning {
+        /// The tracker.
+        tracker: TrackerUrl,
+        /// Its words, control characters neutralised.
+        text: String,
+    },
+    /// Every tracker failed.
+    RoundFailed {
+        /// Each with its cause.
+        error: Arc<RoundError>,
+        /// When the next round begins; `None` where no tracker may be asked again in this session.
+        retry_in: Option<Duration>,
+    },
+    /// The session ends.
+    Stopping {
+        /// How many trackers are told.
+        trackers: usize,
+    },
+    /// A tracker was told that the session ends.
+    Stopped {
+        /// The tracker.
+        tracker: TrackerUrl,
+        /// What came of it.
+        result: Result<(), AnnounceError>,
+    },
+    /// The listener was too slow for this many alerts.
+    Missed(u64),
+}
+
+/// An answered announce: by whom, and what it took.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Announced {
+    /// The tracker that answered.
+    pub tracker: TrackerUrl,
+    /// The event it was told.
+    pub event: Option<Event>,
+    /// What it said.
+    pub response: AnnounceResponse,
+    /// How many trackers were tried, this one included.
+    pub attempts: usize,
+    /// Those that failed before, with their causes; trackers that couldn't be asked yet are among them.
+    pub failed: Vec<FailedAttempt>,
+    /// The tracker that answered the announce before, where it is another. A client with a private torrent has
+    /// to drop its peers then (BEP 27).
+    pub moved_from: Option<TrackerUrl>,
+    /// The interval in force.
+    pub interval: Duration,
+    /// How long until the next regular announce.
+    pub next_announce: Duration,
+}
+
+/// A tracker that was told `stopped`.
+#[derive(Debug, Clone)]
+pub struct ToldStopped {
+    /// The tracker.
+    pub tracker: TrackerUrl,
+    /// What came of it.
+    pub result: Result<(), AnnounceError>,
+}
+
+impl Alert {
+    /// The word by which alerts of a kind can be searched for: `CONFIG`, `TRACKER`, `ANNOUNCE` or `INFO`.
+    pub fn tag(&self) -> &'static str {
+        match self {
+            Self::TrackersFound { .. } => "CONFIG",
+            Self::Measured { .. }
+            | Self::ProbeFailed { .. }
+            | Self::Selected { .. }
+            | Self::FailoverOrder { .. }
+            | Self::Switching { .. }
+            | Self::Warning { .. } => "TRACKER",
+            Self::PeriodicSent { .. } | Self::Missed(_) => "INFO",
+            _ => "ANNOUNCE",
+        }
+    }
+
+    /// The peers it brings; empty for all but answers.
+    pub fn peers(&self) -> &[Peer] {
+        match self {
+            Self::Announced(announced) => &announced.response.peers,
+            Self::AnsweredLate { response, .. } => &response.peers,
+            _ => &[],
+        }
+    }
+}
+
+impl fmt::Display for Alert {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TrackersFound { trackers, unsupported } => {
+                let plural = if trackers.len() == 1 { "" } else { "s" };
+                write!(f, "{} tracker{plural} found", trackers.len())?;
+                unsupported.iter().try_for_each(|tracker| write!(f, ", {tracker} is not supported"))
+            }
+            Self::Measured { tracker, measurement } => {
+                write!(f, "{tracker} {}", Latency(Some(measurement.latency())))
+            }
+            Self::ProbeFailed { tracker, error } => write!(f, "{tracker} did not answer the probe: {error}"),
+            Self::Selected { tracker, latency: None } => write!(f, "selected {tracker}"),
+            Self::Selected { tracker, latency } => write!(f, "selected {tracker} ({})", Latency(*latency)),
+            Self::FailoverOrder { trackers } => {
+                f.write_str("failover order:")?;
+                trackers.iter().enumerate().try_for_each(|(index, (tracker, latency))| {
+                    write!(f, " {}. {tracker} ({})", index + 1, Latency(*latency))
+                })
+            }
+            Self::Announcing { event, left } => {
+                write!(f, "event={}, left=", event.map_or("none", Event::name))?;
+                match left {
+                    Some(left) => write!(f, "{left}"),
+                    None => f.write_str("unknown"),
+                }
+            }
+            Self::Trying { tracker, attempt, of } => write!(f, "trying {tracker} (attempt {attempt}/{of})"),
+            Self::Silent { tracker, waited } => {
+                write!(f, "✗ {tracker}: no answer for {} ms", waited.as_millis())
+            }
+            Self::Failed { tracker, error } | Self::Stopped { tracker, result: Err(error) } => {
+                write!(f, "✗ {tracker}: {error}")
+            }
+            Self::Switching { from, to } => write!(f, "switching {from} -> {to}"),
+            Self::Announced(announced) => announced.fmt(f),
+            Self::PeriodicSent { tracker } => write!(f, "periodic announce sent to {tracker}"),
+            Self::AnsweredLate { tracker, response } => {
+                write!(f, "{tracker} answered late, {} peers", response.peers.len())
+            }
+            Self::Warning { tracker, text } => write!(f, "{tracker} warns: {text}"),
+            Self::RoundFailed { error, retry_in: Some(wait) } => {
+                write!(f, "✗ {error}; next try in {} s", wait.as_secs())
+            }
+            Self::RoundFailed { error, retry_in: None } => write!(f, "✗ {error}"),
+            Self::Stopping { trackers } => write!(f, "event=stopped, telling {trackers} trackers"),
+            Self::Stopped { tracker, result: Ok(()) } => write!(f, "✓ {tracker} knows that we stopped"),
+            Self::Missed(count) => write!(f, "{count} alerts missed"),
+        }
+    }
+}
+
+impl fmt::Display for Announced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.attempts == 1 { "" } else { "s" };
+        write!(
+            f,
+            "✓ succeeded after {} attempt{plural}: {}, {} peers, next announce in {} s",
+            self.attempts,
+            self.tracker,
+            self.response.peers.len(),
+            self.next_announce.as_secs()
+        )
+    }
+}
+
+/// A latency as it is shown: whole milliseconds, tenths below ten.
+struct Latency(Option<Duration>);
+
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("not measured"),
+            Some(latency) if latency < Duration::from_millis(10) => {
+                write!(f, "{:.1} ms", latency.as_secs_f64() * 1000.0)
+            }
+            Some(latency) => write!(f, "{} ms", latency.as_millis()),
+        }
+    }
+}

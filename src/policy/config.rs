@@ -1,0 +1,171 @@
+//! Every knob of the policy, with its default and the reason for it.
+
+use std::time::Duration;
+
+use super::tracker_set::Order;
+
+/// How trackers are chosen, how long each is waited for, and when announces are due.
+///
+/// The defaults are what the crate is for; their sources stand in the manual under *defaults*.
+///
+/// ```
+/// use tracker_failover::policy::{Config, Order};
+///
+/// let mut config = Config::default();
+/// config.interval_override = Some(std::time::Duration::from_secs(5));
+/// assert_eq!(config.order, Order::Nearest);
+/// assert_eq!(Config::strict_bep12().order, Order::Bep12);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// The order of trackers. Private torrents are [`Order::Bep12`] whatever stands here (BEP 27).
+    pub order: Order,
+    /// Whether each tier is shuffled once (BEP 12). Only [`Order::Bep12`] does.
+    pub shuffle: bool,
+    /// Whether measured latency orders the spares of a tier under [`Order::Bep12`]. BEP 12 doesn't say so.
+    pub latency_in_tiers: bool,
+    /// Whether trackers are measured at the start.
+    pub probing: Probing,
+    /// How many probes run at once, for all torrents together.
+    pub probes_in_flight: usize,
+    /// How long one probe may take, everything included.
+    pub probe_limit: Duration,
+    /// How long the first announce waits for the first probe to answer before it goes ahead by the order of
+    /// the list. It never waits for the slowest.
+    pub probe_head_start: Duration,
+    /// How long after a measurement a host isn't measured again.
+    pub measurement_lifetime: Duration,
+    /// Whether openings are raced, and a stalled announce is tried elsewhere before its time limit. Without it
+    /// one tracker is tried after the other, each to its limit. Private torrents never race (BEP 27).
+    pub race: bool,
+    /// How long an opening may be silent before the next one starts beside it: RFC 8305's 250 ms.
+    pub open_patience: Duration,
+    /// The shortest patience: each silent opening of a race makes the next wait 1.5 times shorter, down to this.
+    pub open_patience_floor: Duration,
+    /// How many openings of one race exist at once.
+    pub openings_in_race: usize,
+    /// How long an announce may be unanswered before another tracker is tried beside it.
+    pub reply_patience: Duration,
+    /// How long the last opening of a tier has to be silent before the next tier's begin ([`Order::Bep12`]).
+    pub tier_patience: Duration,
+    /// How long an opening may take while another tracker is left.
+    pub open_limit: Duration,
+    /// How long an answer may take while another tracker is left.
+    pub reply_limit: Duration,
+    /// How long an opening may take when no other tracker is left: a single slow one must still work.
+    pub last_open_limit: Duration,
+    /// How long an answer may take when no other tracker is left.
+    pub last_reply_limit: Duration,
+    /// The interval where the tracker names none.
+    pub interval_default: Duration,
+    /// The shortest interval a tracker may ask for.
+    pub interval_floor: Duration,
+    /// The longest interval a tracker may ask for.
+    pub interval_ceiling: Duration,
+    /// Replaces the tracker's interval, its min interval and the floor: for private clusters and tests.
+    pub interval_override: Option<Duration>,
+    /// How soon after an announce more peers may be asked for where the tracker names no min interval.
+    pub want_peers_floor: Duration,
+    /// The shortest wait after a round in which every tracker failed.
+    pub retry_floor: Duration,
+    /// The longest wait after the first such round; it doubles with each.
+    pub retry_first: Duration,
+    /// The longest wait after any.
+    pub retry_ceiling: Duration,
+    /// The longest time a tracker can keep us away by a hint (`retry in`, `Retry-After`).
+    pub hint_ceiling: Duration,
+    /// How long `stopped` may take, all trackers together.
+    pub stop_limit: Duration,
+    /// How many alerts a listener may fall behind before it misses some.
+    pub alert_queue: usize,
+}
+
+/// Whether and how trackers are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Probing {
+    /// All at once at the start, under [`Order::Nearest`] and where there is a choice: a torrent with a single
+    /// tracker isn't probed, nor is a private one.
+    #[default]
+    Parallel,
+    /// Never.
+    Off,
+}
+
+impl Config {
+    /// BEP 12 to the letter: tiers in sequence, every round from the first tier, one tracker after the other.
+    pub fn strict_bep12() -> Self {
+        Self {
+            order: Order::Bep12,
+            latency_in_tiers: false,
+            probing: Probing::Off,
+            race: false,
+            ..Self::default()
+        }
+    }
+
+    /// For private trackers: what a torrent with the private flag gets anyway (BEP 27), for those without it.
+    pub fn private() -> Self {
+        Self { open_limit: PRIVATE_OPEN_LIMIT, ..Self::strict_bep12() }
+    }
+
+    /// The interval that replaces the trackers' own. Never below a second, or a tracker that answers at once
+    /// would be asked without pause (R40).
+    pub(crate) fn overriding_interval(&self) -> Option<Duration> {
+        self.interval_override.map(|interval| interval.max(Duration::from_secs(1)))
+    }
+
+    /// This configuration as it applies to a torrent.
+    pub(crate) fn for_torrent(&self, private: bool) -> Self {
+        if !private {
+            return self.clone();
+        }
+        Self {
+            order: Order::Bep12,
+            probing: Probing::Off,
+            race: false,
+            open_limit: self.open_limit.min(PRIVATE_OPEN_LIMIT),
+            ..self.clone()
+        }
+    }
+}
+
+/// Nothing may be tried beside a private torrent's tracker, so waiting for a silent one is all there is. Five
+/// seconds outlast two lost SYN packets (sent at 0, 1 and 3 s).
+const PRIVATE_OPEN_LIMIT: Duration = Duration::from_secs(5);
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            order: Order::Nearest,
+            shuffle: true,
+            latency_in_tiers: true,
+            probing: Probing::Parallel,
+            probes_in_flight: 16,
+            probe_limit: Duration::from_secs(3),
+            probe_head_start: Duration::from_secs(1),
+            measurement_lifetime: Duration::from_secs(6 * 3600),
+            race: true,
+            open_patience: Duration::from_millis(250),
+            open_patience_floor: Duration::from_millis(100),
+            openings_in_race: 10,
+            reply_patience: Duration::from_millis(1500),
+            tier_patience: Duration::from_secs(1),
+            open_limit: Duration::from_secs(10),
+            reply_limit: Duration::from_secs(15),
+            last_open_limit: Duration::from_secs(20),
+            last_reply_limit: Duration::from_secs(30),
+            interval_default: Duration::from_secs(30 * 60),
+            interval_floor: Duration::from_secs(60),
+            interval_ceiling: Duration::from_secs(8 * 3600),
+            interval_override: None,
+            want_peers_floor: Duration::from_secs(60),
+            retry_floor: Duration::from_secs(30),
+            retry_first: Duration::from_secs(60),
+            retry_ceiling: Duration::from_secs(2 * 3600),
+            hint_ceiling: Duration::from_secs(24 * 3600),
+            stop_limit: Duration::from_secs(3),
+            alert_queue: 256,
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Which event each tracker is owed: `started` until one accepts it, `completed` once, `stopped` to all that
+//! know us.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::time::Timestamp;
+use crate::announce::Event;
+use crate::tracker::TrackerUrl;
+
+/// Trackers keep a peer 15 to 45 minutes beyond its last announce (torrust 15, opentracker 45): after the
+/// longer of this and two intervals nobody remembers us, and nobody is owed `stopped`.
+const REMEMBERED: Duration = Duration::from_secs(45 * 60);
+
+/// What one torrent has told its trackers in this session, and what it owes them.
+///
+/// The rules are those of the manual's *anatomy of a failover*: a tracker's first announce is `started`, and
+/// never again once it accepted one, because private trackers take a second one for a new baseline of the
+/// counters; `completed` goes out once, and never when the download was complete from the start; `stopped` goes
+/// to every tracker that accepted any announce, and to one that may have.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger {
+    private: bool,
+    completed: Debt,
+    standings: BTreeMap<TrackerUrl, Standing>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Debt {
+    /// Still downloading.
+    #[default]
+    NotYet,
+    /// Complete, and no tracker has accepted that.
+    Owed,
+    /// A tracker knows, or there was nothing to tell: complete from the start.
+    Paid,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Standing {
+    /// Accepted an announce of ours, and hasn't accepted `stopped`.
+    accepted: Option<Acceptance>,
+    /// Was sent one and never answered.
+    maybe_since: Option<Timestamp>,
+    tracker_id: Option<Box<[u8]>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Acceptance {
+    at: Timestamp,
+    interval: Duration,
+}
+
+impl Ledger {
+    /// A session's ledger. `complete` says whether the download is complete from the start, in which case
+    /// `completed` is never sent (BEP 3).
+    pub fn new(private: bool, complete: bool) -> Self {
+        Self { private, completed: if complete { Debt::Paid } else { Debt::NotYet }, ..Self::default() }
+    }
+
+    /// Notes that the download has become complete. False where it was already, which changes nothing.
+    pub fn complete(&mut self) -> bool {
+        let first = self.completed == Debt::NotYet;
+        if first {
+            self.completed = Debt::Owed;
+        }
+        first
+    }
+
+    /// Whether some tracker has to be told that the download is complete.
+    pub fn owes_completed(&self) -> bool {
+        self.completed == Debt::Owed
+    }
+
+    /// The event that belongs into the next announce to this tracker.
+    pub fn event_for(&self, tracker: &TrackerUrl) -> Option<Event> {
+        if self.knows_us(tracker) {
+            return (self.completed == Debt::Owed).then_some(Event::Completed);
+        }
+        // Addresses of one host are mostly one tracker, for which a second `started` is a new baseline; on a
+        // private torrent every other tracker may share the accounts. All trackers insert an unknown peer on
+        // a plain announce.
+        let introduced = self.standings.iter().any(|(other, standing)| {
+            standing.accepted.is_some() && (self.private || other.host() == tracker.host())
+        });
+        if introduced { None } else { Some(Event::Started) }
+    }
+
+    /// Whether this tracker accepted an announce of this session.
+    pub fn knows_us(&self, tracker: &TrackerUrl) -> bool {
+        self.standings.get(tracker).is_some_and(|standing| standing.accepted.is_some())
+    }
+
+    /// The `tracker id` to be echoed to this tracker, and to no other.
+    pub fn tracker_id(&self, tracker: &TrackerUrl) -> Option<&[u8]> {
+        self.standings.get(tracker)?.tracker_id.as_deref()
+    }
+
+    /// Notes that an announce other than `stopped` is on its way: from here on the tracker may know us.
+    pub fn sent(&mut self, tracker: &TrackerUrl, now: Timestamp) {
+        self.standings.entry(tracker.clone()).or_default().maybe_since = Some(now);
+    }
+
+    /// Notes that a tracker accepted an announce with this event. `left` is what the announce said.
+    pub fn accepted(
+        &mut self,
+        tracker: &TrackerUrl,
+        event: Option<Event>,
+        left: Option<u64>,
+        interval: Duration,
+        now: Timestamp,
+    ) {
+        let first = !self.knows_us(tracker);
+        let standing = self.standings.entry(tracker.clone()).or_default();
+        standing.maybe_since = None;
+        if event == Some(Event::Stopped) {
+            standing.accepted = None;
+            return;
+        }
+        standing.accepted = Some(Acceptance { at: now, interval });
+        let says_complete = event == Some(Event::Completed) || (first && left == Some(0));
+        if says_complete && self.completed == Debt::Owed {
+            self.completed = Debt::Paid;
+        }
+    }
+
+    /// Keeps the `tracker id` of an answer; one without leaves the last in force.
+    pub fn keep_tracker_id(&mut self, tracker: &TrackerUrl, tracker_id: Option<&[u8]>) {
+        if let Some(tracker_id) = tracker_id {
+            self.standings.entry(tracker.clone()).or_default().tracker_id = Some(tracker_id.into());
+        }
+    }
+
+    /// Notes that an announce came to nothing. `answered` tells a refusal, after which the tracker certainly
+    /// doesn't know us by it, from silence, after which it may.
+    pub fn failed(&mut self, tracker: &TrackerUrl, answered: bool) {
+        if answered && let Some(standing) = self.standings.get_mut(tracker) {
+            standing.maybe_since = None;
+        }
+    }
+
+    /// Who is owed `stopped` at the end of the session.
+    pub fn owed_stopped(&self, now: Timestamp) -> Vec<TrackerUrl> {
+        let owed = self.standings.iter().filter(|(_, standing)| {
+            let accepted = standing
+                .accepted
+                .is_some_and(|accepted| now.since(accepted.at) < REMEMBERED.max(accepted.interval * 2));
+            accepted || standing.maybe_since.is_some_and(|since| now.since(since) < REMEMBERED)
+        });
+        owed.map(|(tracker, _)| tracker.clone()).collect()
+    }
+
+    /// Notes that `stopped` was sent: one try, whatever comes of it.
+    pub fn stopped(&mut self, tracker: &TrackerUrl) {
+        if let Some(standing) = self.standings.get_mut(tracker) {
+            standing.accepted = None;
+            standing.maybe_since = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(1800);
+
+    fn url(host: &str) -> TrackerUrl {
+        format!("http://{host}/announce").parse().unwrap()
+    }
+
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::from_start(Duration::from_secs(secs))
+    }
+
+    fn announce(ledger: &mut Ledger, tracker: &TrackerUrl, left: u64) -> Option<Event> {
+        let event = ledger.event_for(tracker);
+        ledger.sent(tracker, at(0));
+        ledger.accepted(tracker, event, Some(left), INTERVAL, at(0));
+        event
+    }
+
+    /// R20 and R29: `started` goes to the one that accepts it, and never twice to it.
+    #[test]
+    fn r20_r29_started_until_accepted_and_never_again() {
+        let mut ledger = Ledger::new(false, false);
+        assert_eq!(ledger.event_for(&url("a")), Some(Event::Started));
+        ledger.sent(&url("a"), at(0));
+        ledger.failed(&url("a"), false);
+        assert_eq!(ledger.event_for(&url("a")), Some(Event::Started));
+        assert_eq!(announce(&mut ledger, &url("b"), 10), Some(Event::Started));
+        assert_eq!(announce(&mut ledger, &url("b"), 10), None);
+        ledger.failed(&url("b"), true);
+        assert_eq!(ledger.event_for(&url("b")), None, "not after a failure either");
+        assert_eq!(ledger.event_for(&url("a")), Some(Event::Started), "independent trackers each hear it");
+    }
+
+    #[test]
+    fn siblings_of_a_host_and_trackers_of_a_private_torrent_are_introduced_once() {
+        let mut ledger = Ledger::new(false, false);
+        announce(&mut ledger, &url("a:80"), 10);
+        assert_eq!(ledger.event_for(&url("a:81")), None);
+        assert_eq!(ledger.event_for(&url("b")), Some(Event::Started));
+        let mut private = Ledger::new(true, false);
+        announce(&mut private, &url("a"), 10);
+        assert_eq!(private.event_for(&url("b")), None);
+    }
+
+    /// R23: `completed` once. R27: never when complete from the start.
+    #[test]
+    fn r23_r27_completed_once_and_never_from_the_start() {
+        let mut ledger = Ledger::new(false, false);
+        announce(&mut ledger, &url("a"), 10);
+        assert!(ledger.complete() && !ledger.complete());
+        assert_eq!(announce(&mut ledger, &url("a"), 0), Some(Event::Completed));
+        assert_eq!(announce(&mut ledger, &url("a"), 0), None);
+        assert!(!ledger.owes_completed() && !ledger.complete());
+        let mut seed = Ledger::new(false, true);
+        assert!(!seed.complete());
+        assert_eq!(announce(&mut seed, &url("a"), 0), Some(Event::Started));
+        assert_eq!(announce(&mut seed, &url("a"), 0), None);
+    }
+
+    #[test]
+    fn a_fresh_tracker_hears_started_with_nothing_left_in_place_of_completed() {
+        let mut ledger = Ledger::new(false, false);
+        announce(&mut ledger, &url("a"), 10);
+        ledger.complete();
+        assert_eq!(announce(&mut ledger, &url("b"), 0), Some(Event::Started));
+        assert!(!ledger.owes_completed());
+        assert_eq!(ledger.event_for(&url("a")), None);
+    }
+
+    #[test]
+    fn an_unanswered_completed_stays_owed() {
+        let mut ledger = Ledger::new(false, false);
+        announce(&mut ledger, &url("a"), 10);
+        ledger.complete();
+        ledger.sent(&url("a"), at(1));
+        ledger.failed(&url("a"), false);
+        assert_eq!(ledger.event_for(&url("a")), Some(Event::Completed));
+    }
+
+    /// R21 and R22: `stopped` to all that acknowledged or may have, to nobody else, and once.
+    #[test]
+    fn r21_r22_stopped_to_all_that_know_us() {
+        let mut ledger = Ledger::new(false, false);
+        announce(&mut ledger, &url("acked"), 10);
+        announce(&mut ledger, &url("left"), 10);
+        ledger.sent(&url("maybe"), at(0));
+        ledger.failed(&url("maybe"), false);
+        ledger.sent(&url("refused"), at(0));
+        ledger.failed(&url("refused"), true);
+        assert_eq!(ledger.owed_stopped(at(10)), [url("acked"), url("left"), url("maybe")]);
+        assert_eq!(ledger.owed_stopped(at(3599)), [url("acked"), url("left")], "a maybe expires first");
+        assert_eq!(ledger.owed_stopped(at(3600)), [], "after two intervals nobody remembers");
+        ledger.stopped(&url("left"));
+        assert_eq!(ledger.owed_stopped(at(10)), [url("acked"), url("maybe")]);
+    }
+
+    /// R28: a tracker id goes back to the tracker that gave it.
+    #[test]
+    fn r28_a_tracker_id_belongs_to_its_tracker() {
+        let mut ledger = Ledger::new(false, false);
+        ledger.keep_tracker_id(&url("a"), Some(b"one"));
+        ledger.keep_tracker_id(&url("a"), None);
+        assert_eq!(ledger.tracker_id(&url("a")), Some(&b"one"[..]));
+        assert_eq!(ledger.tracker_id(&url("b")), None);
+    }
+}

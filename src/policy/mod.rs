@@ -1,0 +1,28 @@
+//! Every decision, as pure state machines: who is asked next, how long each is waited for, when the next
+//! announce is due, and what each tracker is owed.
+//!
+//! Nothing in here does IO, reads a clock, or draws randomness: time is a [`Timestamp`] argument and a seed is
+//! given to [`Engine::new`]. So years of failures can be played in milliseconds, and the same seed gives the
+//! same run.
+
+mod config;
+mod engine;
+mod health;
+mod ledger;
+mod probes;
+mod round;
+mod schedule;
+mod session;
+mod status;
+mod stopping;
+mod time;
+mod tracker_set;
+
+pub use config::{Config, Probing};
+pub use engine::{AttemptId, Engine, Input, Output, RoundNumber, TorrentId};
+pub use health::{HealthBook, HostHealth};
+pub use ledger::Ledger;
+pub use schedule::Schedule;
+pub use status::{Standing, Status, TrackerStatus};
+pub use time::Timestamp;
+pub use tracker_set::{Order, TrackerSet};

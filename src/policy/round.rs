@@ -1,0 +1,502 @@
+//! One announce with failover: the race of openings, the patience with each, and who is told.
+
+use std::time::Duration;
+
+use super::config::Config;
+use super::engine::AttemptId;
+use super::time::Timestamp;
+use crate::announce::{Event, Transfer};
+use crate::error::{AnnounceError, FailedAttempt, Phase};
+use crate::tracker::TrackerUrl;
+
+/// The attempts of one round.
+///
+/// Connections tell a tracker nothing, so openings are raced: the next one starts when the newest has failed or
+/// is silent past its patience. The announce goes to the first that opened, and to another only when that one
+/// failed or has stalled. Whoever asks for [`next_step`](Self::next_step) does what it says and asks again.
+#[derive(Debug)]
+pub(crate) struct Round {
+    attempts: Vec<Attempt>,
+    tried: Vec<TrackerUrl>,
+    failed: Vec<FailedAttempt>,
+    last_started: Timestamp,
+    hold_until: Option<Timestamp>,
+    closing: bool,
+}
+
+/// One try at one tracker.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) id: AttemptId,
+    pub(crate) tracker: TrackerUrl,
+    tier: usize,
+    pub(crate) started_at: Timestamp,
+    patience_until: Timestamp,
+    reported_silent: bool,
+    pub(crate) stage: Stage,
+}
+
+/// How far an attempt is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Opening,
+    /// Open, and nothing said on it yet.
+    Open {
+        at: Timestamp,
+    },
+    Announcing(Told),
+}
+
+/// What a tracker was told in an announce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) at: Timestamp,
+    /// How long the opening took.
+    pub(crate) opening: Duration,
+    pub(crate) event: Option<Event>,
+    pub(crate) transfer: Transfer,
+    /// Nobody else may be told beside it: waits to its time limit.
+    pub(crate) patient: bool,
+}
+
+/// A tracker that may be asked. Under an order across tiers all are in tier 0.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    pub(crate) tracker: TrackerUrl,
+    pub(crate) tier: usize,
+}
+
+/// What a round needs next.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Open a channel to this candidate: call [`Round::start`].
+    Open(Candidate),
+    /// Announce on this open channel: call [`Round::announced`].
+    Announce(AttemptId),
+    /// This opening is silent: the next may start beside it.
+    Silent(AttemptId),
+    /// This attempt's time is up: call [`Round::failed`].
+    Expired(AttemptId, Phase),
+    /// Nothing before this moment, or before something happens.
+    Wait(Option<Timestamp>),
+    /// Every candidate failed.
+    Exhausted,
+}
+
+impl Round {
+    /// A round that waits until `hold_until` for a first probe before it goes by the list.
+    pub(crate) fn new(hold_until: Option<Timestamp>) -> Self {
+        Self {
+            attempts: Vec::new(),
+            tried: Vec::new(),
+            failed: Vec::new(),
+            last_started: Timestamp::ZERO,
+            hold_until,
+            closing: false,
+        }
+    }
+
+    /// A first probe has answered, or all have ended: nothing to wait for any more.
+    pub(crate) fn release(&mut self) {
+        self.hold_until = None;
+    }
+
+    /// Starts no further attempts, and drops those that have told nobody anything.
+    pub(crate) fn close(&mut self) -> Vec<AttemptId> {
+        self.closing = true;
+        let told = |attempt: &Attempt| matches!(attempt.stage, Stage::Announcing(_));
+        let dropped =
+            self.attempts.iter().filter(|attempt| !told(attempt)).map(|attempt| attempt.id).collect();
+        self.attempts.retain(told);
+        dropped
+    }
+
+    pub(crate) fn attempts(&self) -> &[Attempt] {
+        &self.attempts
+    }
+
+    pub(crate) fn attempt(&self, id: AttemptId) -> Option<&Attempt> {
+        self.attempts.iter().find(|attempt| attempt.id == id)
+    }
+
+    /// How many trackers have been tried.
+    pub(crate) fn tried(&self) -> usize {
+        self.tried.len()
+    }
+
+    /// The tracker tried last.
+    pub(crate) fn last_tried(&self) -> Option<&TrackerUrl> {
+        self.tried.last()
+    }
+
+    /// Notes that the opening of a candidate has started.
+    pub(crate) fn start(&mut self, id: AttemptId, candidate: Candidate, config: &Config, now: Timestamp) {
+        let silent = self.attempts.iter().filter(|attempt| attempt.stage == Stage::Opening).count();
+        let mut patience = config.open_patience;
+        for _ in 0..silent {
+            patience = (patience * 2 / 3).max(config.open_patience_floor);
+        }
+        self.tried.push(candidate.tracker.clone());
+        self.last_started = now;
+        self.attempts.push(Attempt {
+            id,
+            tracker: candidate.tracker,
+            tier: candidate.tier,
+            started_at: now,
+            patience_until: now + patience,
+            reported_silent: false,
+            stage: Stage::Opening,
+        });
+    }
+
+    /// Notes that a channel is open.
+    pub(crate) fn opened(&mut self, id: AttemptId, now: Timestamp) {
+        if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.id == id)
+            && attempt.stage == Stage::Opening
+        {
+            attempt.stage = Stage::Open { at: now };
+        }
+    }
+
+    /// Notes that the announce went out on a channel.
+    pub(crate) fn announced(
+        &mut self,
+        id: AttemptId,
+        event: Option<Event>,
+        transfer: Transfer,
+        patient: bool,
+        now: Timestamp,
+    ) {
+        if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.id == id) {
+            let opening = match attempt.stage {
+                Stage::Open { at } => at.since(attempt.started_at),
+                _ => Duration::ZERO,
+            };
+            attempt.stage = Stage::Announcing(Told { at: now, opening, event, transfer, patient });
+        }
+    }
+
+    /// Takes out an attempt that was answered.
+    pub(crate) fn take(&mut self, id: AttemptId) -> Option<Attempt> {
+        let place = self.attempts.iter().position(|attempt| attempt.id == id)?;
+        Some(self.attempts.remove(place))
+    }
+
+    /// Takes out an attempt that failed, and keeps its cause for the report.
+    pub(crate) fn failed(&mut self, id: AttemptId, error: AnnounceError) -> Option<Attempt> {
+        let attempt = self.take(id)?;
+        self.failed.push(FailedAttempt { tracker: attempt.tracker.clone(), error });
+        Some(attempt)
+    }
+
+    /// Notes a tracker that can't be asked now, for the report.
+    pub(crate) fn skipped(&mut self, tracker: TrackerUrl) {
+        self.failed.push(FailedAttempt { tracker, error: AnnounceError::Suspended });
+    }
+
+    /// Ends the round: what is still under way, and the failures.
+    pub(crate) fn end(self) -> (Vec<Attempt>, Vec<FailedAttempt>) {
+        (self.attempts, self.failed)
+    }
+
+    /// What to do now. `candidates` are the trackers that may be asked, in their present order.
+    pub(crate) fn next_step(&mut self, candidates: &[Candidate], config: &Config, now: Timestamp) -> Step {
+        let untried =
+            candidates.iter().find(|candidate| !self.closing && !self.tried.contains(&candidate.tracker));
+        let last = untried.is_none() && self.attempts.len() == 1;
+        let mut clock = Deadlines { now, next: None };
+
+        for attempt in &self.attempts {
+            if let Some((limit, phase)) = attempt.limit(config, last)
+                && clock.due(limit)
+            {
+                return Step::Expired(attempt.id, phase);
+            }
+        }
+        let mut answer_awaited = false;
+        for attempt in &self.attempts {
+            if let Stage::Announcing(told) = attempt.stage {
+                let stalled = config.race && !told.patient && clock.due(told.at + config.reply_patience);
+                answer_awaited |= !stalled;
+            }
+        }
+        if answer_awaited {
+            return Step::Wait(clock.next);
+        }
+        let opened = |attempt: &&Attempt| match attempt.stage {
+            Stage::Open { at } => Some((at, attempt.id)),
+            _ => None,
+        };
+        if let Some((_, id)) = self.attempts.iter().filter_map(|attempt| opened(&attempt)).min() {
+            return Step::Announce(id);
+        }
+
+        let Some(next) = untried.cloned() else {
+            return if self.attempts.is_empty() { Step::Exhausted } else { Step::Wait(clock.next) };
+        };
+        if self.tried.is_empty()
+            && let Some(hold_until) = self.hold_until
+            && !clock.due(hold_until)
+        {
+            return Step::Wait(clock.next);
+        }
+        let mut openings = 0;
+        for attempt in self.attempts.iter_mut().filter(|attempt| attempt.stage == Stage::Opening) {
+            openings += 1;
+            if !config.race || !clock.due(attempt.patience_until) {
+                return Step::Wait(clock.next);
+            }
+            if !attempt.reported_silent {
+                attempt.reported_silent = true;
+                return Step::Silent(attempt.id);
+            }
+        }
+        if openings >= config.openings_in_race {
+            return Step::Wait(clock.next);
+        }
+        let crosses = self.attempts.iter().any(|attempt| attempt.tier < next.tier);
+        if crosses && !clock.due(self.last_started + config.tier_patience) {
+            return Step::Wait(clock.next);
+        }
+        Step::Open(next)
+    }
+}
+
+/// The deadlines a decision looks at, and the next one that is still to come.
+struct Deadlines {
+    now: Timestamp,
+    next: Option<Timestamp>,
+}
+
+impl Deadlines {
+    fn due(&mut self, at: Timestamp) -> bool {
+        if at > self.now && self.next.is_none_or(|next| at < next) {
+            self.next = Some(at);
+        }
+        at <= self.now
+    }
+}
+
+impl Attempt {
+    fn limit(&self, config: &Config, last: bool) -> Option<(Timestamp, Phase)> {
+        match self.stage {
+            Stage::Opening => {
+                let limit = if last { config.last_open_limit } else { config.open_limit };
+                Some((self.started_at + limit, Phase::Open))
+            }
+            Stage::Open { .. } => None,
+            Stage::Announcing(told) => {
+                let limit = if last { config.last_reply_limit } else { config.reply_limit };
+                Some((told.at + limit, Phase::Reply))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_micros(millis * 1000)
+    }
+
+    fn candidates(tiers: &[&[&str]]) -> Vec<Candidate> {
+        let tiers = tiers.iter().enumerate();
+        tiers
+            .flat_map(|(tier, names)| {
+                names.iter().map(move |name| Candidate {
+                    tracker: format!("http://{name}.test/announce").parse().unwrap(),
+                    tier,
+                })
+            })
+            .collect()
+    }
+
+    /// How a tracker behaves: after so many milliseconds it opens, then after so many it answers.
+    #[derive(Clone, Copy)]
+    enum Script {
+        Refused(u64),
+        Silent,
+        Mute,
+        Fails(u64),
+        Answers(u64, u64),
+    }
+    use Script::{Answers, Fails, Mute, Refused, Silent};
+
+    /// Plays a round and returns who was opened when, who was told when, and who answered when.
+    fn play(
+        tiers: &[&[&str]],
+        scripts: &[Script],
+        config: &Config,
+    ) -> (String, String, Option<(usize, u64)>) {
+        let candidates = candidates(tiers);
+        let index = |tracker: &TrackerUrl| candidates.iter().position(|c| c.tracker == *tracker).unwrap();
+        let mut round = Round::new(None);
+        let (mut now, mut opened, mut told) = (0, String::new(), String::new());
+        let mut events: Vec<(u64, AttemptId, &str)> = Vec::new();
+        let mut next_id = 0;
+        loop {
+            let wake = loop {
+                match round.next_step(&candidates, config, at(now)) {
+                    Step::Open(candidate) => {
+                        next_id += 1;
+                        let id = AttemptId::new(next_id);
+                        write!(opened, "{}@{now} ", candidate.tracker.host().trim_end_matches(".test"))
+                            .unwrap();
+                        match scripts[index(&candidate.tracker)] {
+                            Refused(after) => events.push((now + after, id, "failed")),
+                            Silent => {}
+                            Mute => events.push((now + 1, id, "opened")),
+                            Fails(after) | Answers(after, _) => events.push((now + after, id, "opened")),
+                        }
+                        round.start(id, candidate, config, at(now));
+                    }
+                    Step::Announce(id) => {
+                        let tracker = round.attempt(id).unwrap().tracker.clone();
+                        write!(told, "{}@{now} ", tracker.host().trim_end_matches(".test")).unwrap();
+                        match scripts[index(&tracker)] {
+                            Fails(after) => events.push((now + after, id, "failed")),
+                            Answers(_, after) => events.push((now + after, id, "replied")),
+                            _ => {}
+                        }
+                        round.announced(id, None, Transfer::default(), false, at(now));
+                    }
+                    Step::Silent(_) => {}
+                    Step::Expired(id, phase) => {
+                        round.failed(id, AnnounceError::TimedOut(phase)).unwrap();
+                    }
+                    Step::Wait(wake) => break wake,
+                    Step::Exhausted => return (opened, told, None),
+                }
+            };
+            events.sort_by_key(|(when, id, _)| (*when, *id));
+            let wake = wake.map_or(u64::MAX, |wake| wake.as_micros().div_ceil(1000));
+            match events.first().copied() {
+                Some((when, id, what)) if when <= wake => {
+                    events.remove(0);
+                    now = when;
+                    match what {
+                        "opened" => round.opened(id, at(now)),
+                        "failed" => drop(round.failed(id, AnnounceError::Cancelled)),
+                        _ => {
+                            if let Some(attempt) = round.take(id) {
+                                return (opened, told, Some((index(&attempt.tracker), now)));
+                            }
+                        }
+                    }
+                }
+                _ => {
+                    assert!(wake < u64::MAX, "stuck at {now}");
+                    now = wake;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_healthy_first_tracker_is_the_only_one_touched() {
+        let outcome =
+            play(&[&["a", "b", "c"]], &[Answers(5, 5), Answers(1, 1), Answers(1, 1)], &Config::default());
+        assert_eq!(outcome, ("a@0 ".into(), "a@5 ".into(), Some((0, 10))));
+    }
+
+    #[test]
+    fn refused_moves_on_at_once_and_silence_after_its_patience() {
+        let config = Config::default();
+        let outcome = play(&[&["a", "b", "c"]], &[Refused(1), Refused(1), Answers(5, 5)], &config);
+        assert_eq!(outcome, ("a@0 b@1 c@2 ".into(), "c@7 ".into(), Some((2, 12))));
+        let outcome = play(&[&["a", "b", "c"]], &[Silent, Silent, Answers(5, 5)], &config);
+        assert_eq!(outcome.0, "a@0 b@250 c@417 ", "each silent opening makes the next wait shorter");
+        assert_eq!(outcome.2, Some((2, 427)));
+    }
+
+    #[test]
+    fn a_slow_opening_wins_when_it_comes_before_the_next() {
+        let outcome = play(&[&["a", "b"]], &[Answers(300, 5), Answers(100, 5)], &Config::default());
+        assert_eq!(
+            outcome,
+            ("a@0 b@250 ".into(), "a@300 ".into(), Some((0, 305))),
+            "b was opened, and told nothing"
+        );
+    }
+
+    #[test]
+    fn a_mute_tracker_costs_the_patience_for_a_reply() {
+        let outcome = play(&[&["a", "b"]], &[Mute, Answers(5, 5)], &Config::default());
+        assert_eq!(outcome, ("a@0 b@1501 ".into(), "a@1 b@1506 ".into(), Some((1, 1511))));
+        let spare = play(
+            &[&["a", "b"]],
+            &[Silent, Mute],
+            &Config { last_reply_limit: Duration::from_secs(2), ..Config::default() },
+        );
+        assert_eq!(spare.2, None);
+    }
+
+    #[test]
+    fn a_failing_announce_moves_on_at_once() {
+        let outcome = play(&[&["a", "b"]], &[Fails(5), Answers(5, 5)], &Config::default());
+        assert_eq!(outcome, ("a@0 b@10 ".into(), "a@5 b@15 ".into(), Some((1, 20))));
+    }
+
+    #[test]
+    fn tiers_are_crossed_when_the_last_opening_was_silent_long_enough() {
+        let outcome = play(&[&["a", "b"], &["c"]], &[Silent, Silent, Answers(5, 5)], &Config::default());
+        assert_eq!(outcome.0, "a@0 b@250 c@1250 ");
+        let outcome = play(&[&["a"], &["c"]], &[Refused(3), Answers(5, 5)], &Config::default());
+        assert_eq!(outcome.0, "a@0 c@3 ", "nothing to wait for when the tier has failed");
+    }
+
+    #[test]
+    fn without_a_race_one_follows_the_other_at_its_limit() {
+        let config = Config { race: false, ..Config::default() };
+        let outcome = play(&[&["a", "b", "c"]], &[Silent, Mute, Answers(5, 5)], &config);
+        assert_eq!(outcome.0, "a@0 b@10000 c@25001 ");
+        assert_eq!(outcome.1, "b@10001 c@25006 ");
+    }
+
+    /// R2 and R3: every attempt has an end. R48: the last candidate gets longer than the rest.
+    #[test]
+    fn r2_r3_r48_silence_ends_and_the_last_candidate_gets_longer() {
+        let config = Config::default();
+        assert_eq!(play(&[&["a", "b"]], &[Silent, Mute], &config).2, None);
+        assert_eq!(play(&[&["only"]], &[Answers(19_000, 29_000)], &config).2, Some((0, 48_000)));
+        assert_eq!(play(&[&["only"]], &[Answers(20_001, 5)], &config).2, None);
+        assert_eq!(play(&[&["a", "late"]], &[Refused(1), Answers(11_000, 5)], &config).2, Some((1, 11_006)));
+    }
+
+    /// R10: a full lap visits every tracker.
+    #[test]
+    fn r10_a_lap_visits_all_forty() {
+        let names: Vec<String> = (0..40).map(|n| format!("t{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        for script in [Refused(1), Silent, Mute, Fails(3)] {
+            let (opened, _, answer) = play(&[&names], &[script; 40], &Config::default());
+            assert_eq!((opened.split_whitespace().count(), answer), (40, None));
+        }
+    }
+
+    #[test]
+    fn at_most_ten_openings_exist_at_once() {
+        let names: Vec<String> = (0..12).map(|n| format!("t{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let (opened, _, _) = play(&[&names], &[Silent; 12], &Config::default());
+        let eleventh = opened.split_whitespace().nth(10).unwrap();
+        assert_eq!(eleventh, "t10@10000", "{opened}");
+    }
+
+    #[test]
+    fn a_held_round_goes_by_the_list_when_no_probe_answers() {
+        let (candidates, config) = (candidates(&[&["a"]]), Config::default());
+        let mut round = Round::new(Some(at(1000)));
+        assert!(
+            matches!(round.next_step(&candidates, &config, at(0)), Step::Wait(Some(wake)) if wake == at(1000))
+        );
+        assert!(matches!(round.next_step(&candidates, &config, at(1000)), Step::Open(_)));
+        let mut released = Round::new(Some(at(1000)));
+        released.release();
+        assert!(matches!(released.next_step(&candidates, &config, at(0)), Step::Open(_)));
+    }
+}

@@ -1,0 +1,305 @@
+//! When the next announce is due: intervals, floors, hints of single trackers, and back-off.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::config::Config;
+use super::time::Timestamp;
+use crate::announce::AnnounceResponse;
+use crate::error::{AnnounceError, Retry};
+use crate::tracker::TrackerUrl;
+
+/// The jitter of a regular announce: it only ever shortens the interval, since some trackers forget a peer a
+/// minute after it.
+const EARLIEST: f64 = 0.92;
+
+/// When one torrent announces next, and which of its trackers may not be asked yet.
+///
+/// An interval belongs to the tracker that answered; a hint (`retry in`, `Retry-After`, an interval beside a
+/// failure) binds only the tracker that gave it.
+#[derive(Debug, Clone, Default)]
+pub struct Schedule {
+    due: Option<Timestamp>,
+    failed_rounds: u32,
+    last_success: Option<Timestamp>,
+    hints: BTreeMap<TrackerUrl, Hint>,
+}
+
+/// What one tracker said of when to come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Hint {
+    never: bool,
+    /// Not to be asked at all before this.
+    suspended_until: Timestamp,
+    /// The tracker failed, and is to be asked again then; others may be asked sooner.
+    retry_at: Timestamp,
+    /// Not to be asked for more peers before this.
+    min_interval_until: Timestamp,
+}
+
+impl Schedule {
+    /// When the next announce is due; `None` while a round runs.
+    pub fn due(&self) -> Option<Timestamp> {
+        self.due
+    }
+
+    /// Makes an announce due at once.
+    pub fn force(&mut self, now: Timestamp) {
+        self.due = Some(now);
+    }
+
+    /// Makes an announce due as soon as the tracker in use allows more peers to be asked for, if that is sooner
+    /// than the regular one.
+    pub fn want_peers(&mut self, in_use: Option<&TrackerUrl>, config: &Config, now: Timestamp) {
+        let Some(due) = self.due else { return };
+        if self.failed_rounds > 0 {
+            return; // The back-off is as soon as is decent.
+        }
+        let floor = match config.overriding_interval() {
+            Some(_) => Timestamp::ZERO,
+            None => self.last_success.map_or(Timestamp::ZERO, |last| last + config.want_peers_floor),
+        };
+        let min_interval =
+            in_use.and_then(|tracker| self.hints.get(tracker)).map(|hint| hint.min_interval_until);
+        self.due = Some(due.min(now.max(floor).max(min_interval.unwrap_or_default())));
+    }
+
+    /// Notes that the round that was due has begun.
+    pub fn begun(&mut self) {
+        self.due = None;
+    }
+
+    /// Plans the announce after a good answer, and gives the interval in force. `random` is from [0, 1).
+    pub fn succeeded(
+        &mut self,
+        tracker: &TrackerUrl,
+        response: &AnnounceResponse,
+        config: &Config,
+        random: f64,
+        now: Timestamp,
+    ) -> Duration {
+        self.failed_rounds = 0;
+        self.last_success = Some(now);
+        let interval = interval(response.interval, response.min_interval, config);
+        let min_interval = match config.overriding_interval() {
+            Some(_) => None,
+            None => response.min_interval.map(|min| min.min(config.interval_ceiling)),
+        };
+        let hint = self.hints.entry(tracker.clone()).or_default();
+        *hint = Hint { min_interval_until: now + min_interval.unwrap_or_default(), ..Hint::default() };
+        let jittered = if config.overriding_interval().is_some() {
+            interval
+        } else {
+            interval.mul_f64(EARLIEST + (1.0 - EARLIEST) * random).max(min_interval.unwrap_or_default())
+        };
+        self.due = Some(now + jittered);
+        interval
+    }
+
+    /// Notes what a failing tracker said of when to come back. It binds that tracker only.
+    pub fn failed(&mut self, tracker: &TrackerUrl, error: &AnnounceError, config: &Config, now: Timestamp) {
+        match error.retry() {
+            Retry::Never => self.hints.entry(tracker.clone()).or_default().never = true,
+            Retry::After(wait) => {
+                let until = now + wait.min(config.hint_ceiling);
+                let hint = self.hints.entry(tracker.clone()).or_default();
+                hint.suspended_until = until;
+                hint.retry_at = until;
+            }
+            Retry::Unsaid => {
+                if let AnnounceError::Rejected(rejection) = error
+                    && let Some(beside) = rejection.interval
+                    && config.overriding_interval().is_none()
+                {
+                    let wait = beside.clamp(config.interval_floor, config.interval_ceiling);
+                    self.hints.entry(tracker.clone()).or_default().retry_at = now + wait;
+                } else if let Some(hint) = self.hints.get_mut(tracker) {
+                    hint.retry_at = Timestamp::ZERO;
+                }
+            }
+        }
+    }
+
+    /// Plans the next round after one in which every tracker failed: by back-off, and not before one of them
+    /// wants to be asked. `random` is from [0, 1).
+    pub fn round_failed<'a>(
+        &mut self,
+        trackers: impl IntoIterator<Item = &'a TrackerUrl>,
+        config: &Config,
+        random: f64,
+        now: Timestamp,
+    ) {
+        let doubled = config.retry_first.saturating_mul(1 << self.failed_rounds.min(16));
+        self.failed_rounds = self.failed_rounds.saturating_add(1);
+        let spread = doubled.min(config.retry_ceiling).saturating_sub(config.retry_floor);
+        let backoff = config.retry_floor + spread.mul_f64(random);
+        let backoff = config.overriding_interval().map_or(backoff, |interval| backoff.min(interval));
+        let hints = trackers.into_iter().map(|tracker| self.hints.get(tracker).copied().unwrap_or_default());
+        let first_allowed = hints.filter(|hint| !hint.never).map(|hint| hint.retry_at).min();
+        // With every tracker at "never" there is nobody to ask; the list may still change.
+        self.due = first_allowed.map(|allowed| allowed.max(now + backoff));
+    }
+
+    /// Makes a round due now if none is, because the list of trackers changed.
+    pub fn trackers_changed(&mut self, now: Timestamp) {
+        self.due.get_or_insert(now);
+    }
+
+    /// Whether a tracker is not to be asked yet, or not at all in this session.
+    pub fn is_suspended(&self, tracker: &TrackerUrl, now: Timestamp) -> bool {
+        self.hints.get(tracker).is_some_and(|hint| hint.never || hint.suspended_until > now)
+    }
+
+    /// Whether a tracker said "never".
+    pub fn is_disabled(&self, tracker: &TrackerUrl) -> bool {
+        self.hints.get(tracker).is_some_and(|hint| hint.never)
+    }
+
+    /// Makes the next announce due no later than this from now.
+    pub fn due_within(&mut self, wait: Duration, now: Timestamp) {
+        self.due = self.due.map(|due| due.min(now + wait));
+    }
+
+    /// Forgets what removed trackers said.
+    pub fn forget_all(&mut self, is_gone: impl Fn(&TrackerUrl) -> bool) {
+        self.hints.retain(|tracker, _| !is_gone(tracker));
+    }
+}
+
+/// The interval in force: at least the min interval, between floor and ceiling, and the default where the
+/// tracker named none or zero (BEP 3; `REGRESSIONS` R40, R41).
+fn interval(interval: Option<Duration>, min_interval: Option<Duration>, config: &Config) -> Duration {
+    if let Some(interval) = config.overriding_interval() {
+        return interval;
+    }
+    let named = interval.filter(|interval| !interval.is_zero()).unwrap_or(config.interval_default);
+    named.max(min_interval.unwrap_or_default()).clamp(config.interval_floor, config.interval_ceiling)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Rejection;
+
+    fn url(host: &str) -> TrackerUrl {
+        format!("http://{host}.test/announce").parse().unwrap()
+    }
+
+    fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_start(secs(seconds))
+    }
+
+    fn reply(interval: Option<u64>, min_interval: Option<u64>) -> AnnounceResponse {
+        AnnounceResponse {
+            interval: interval.map(secs),
+            min_interval: min_interval.map(secs),
+            ..AnnounceResponse::default()
+        }
+    }
+
+    /// R40 and R41: clamped to [60 s, 8 h], missing and zero are 30 min, `min interval` is a floor.
+    #[test]
+    fn r40_r41_intervals_are_clamped() {
+        let rows = [
+            (reply(Some(1800), None), 1800),
+            (reply(Some(0), None), 1800),
+            (reply(None, None), 1800),
+            (reply(Some(5), None), 60),
+            (reply(Some(u64::MAX), None), 8 * 3600),
+            (reply(Some(900), Some(1200)), 1200),
+            (reply(Some(1800), Some(900)), 1800),
+            (reply(None, Some(4000)), 4000),
+        ];
+        for (response, expected) in rows {
+            let mut schedule = Schedule::default();
+            let config = Config::default();
+            let interval = schedule.succeeded(&url("a"), &response, &config, 0.999_999, at(0));
+            assert_eq!(interval, secs(expected), "{response:?}");
+            let due = schedule.due().unwrap();
+            assert!(due <= at(expected) && due >= at(expected * 92 / 100), "{response:?} {due:?}");
+            let earliest = schedule.succeeded(&url("a"), &response, &config, 0.0, at(0));
+            assert!(
+                schedule.due().unwrap()
+                    >= Timestamp::ZERO + response.min_interval.unwrap_or_default().min(earliest)
+            );
+        }
+    }
+
+    #[test]
+    fn an_override_replaces_interval_and_floor() {
+        let config = Config { interval_override: Some(secs(5)), ..Config::default() };
+        let mut schedule = Schedule::default();
+        schedule.succeeded(&url("a"), &reply(Some(1800), Some(900)), &config, 0.5, at(100));
+        assert_eq!(schedule.due(), Some(at(105)));
+    }
+
+    /// R17 and R44: back-off, not interval; capped, and reset by success.
+    #[test]
+    fn r17_r44_failed_rounds_back_off_to_a_cap() {
+        let (mut schedule, config) = (Schedule::default(), Config::default());
+        let mut longest = Vec::new();
+        for _ in 0..40 {
+            schedule.round_failed([&url("a")], &config, 0.999_999_999, at(0));
+            longest.push(schedule.due().unwrap().as_micros().div_ceil(1_000_000));
+        }
+        assert_eq!(longest[..4], [60, 120, 240, 480]);
+        assert_eq!(longest.last(), Some(&7200));
+        schedule.round_failed([&url("a")], &config, 0.0, at(0));
+        assert_eq!(schedule.due(), Some(at(30)), "the jitter has a floor");
+        schedule.succeeded(&url("a"), &reply(None, None), &config, 0.5, at(0));
+        schedule.round_failed([&url("a")], &config, 0.999_999_999, at(0));
+        assert!(schedule.due().unwrap() <= at(60));
+    }
+
+    /// R42: a hint binds its sender. R43: "never" is for the session.
+    #[test]
+    fn r42_r43_hints_bind_their_sender_only() {
+        let (mut schedule, config) = (Schedule::default(), Config::default());
+        let later =
+            AnnounceError::Rejected(Rejection { retry: Retry::After(secs(3600)), ..Rejection::new("busy") });
+        let never = AnnounceError::Status { status: 410, retry: Retry::Never };
+        schedule.failed(&url("a"), &later, &config, at(0));
+        assert!(schedule.is_suspended(&url("a"), at(3599)) && !schedule.is_suspended(&url("a"), at(3600)));
+        assert!(!schedule.is_suspended(&url("b"), at(0)));
+        schedule.round_failed([&url("a"), &url("b")], &config, 0.0, at(0));
+        assert_eq!(schedule.due(), Some(at(30)), "b doesn't wait for a");
+        schedule.round_failed([&url("a")], &config, 0.0, at(0));
+        assert_eq!(schedule.due(), Some(at(3600)));
+        schedule.failed(&url("a"), &never, &config, at(0));
+        assert!(schedule.is_suspended(&url("a"), at(1_000_000)) && schedule.is_disabled(&url("a")));
+        schedule.round_failed([&url("a")], &config, 0.0, at(0));
+        assert_eq!(schedule.due(), None, "nobody is left to be asked");
+    }
+
+    #[test]
+    fn an_interval_beside_a_failure_sets_the_retry_of_its_sender() {
+        let (mut schedule, config) = (Schedule::default(), Config::default());
+        let error =
+            AnnounceError::Rejected(Rejection { interval: Some(secs(5400)), ..Rejection::new("busy") });
+        schedule.failed(&url("a"), &error, &config, at(0));
+        assert!(!schedule.is_suspended(&url("a"), at(0)));
+        schedule.round_failed([&url("a")], &config, 0.0, at(0));
+        assert_eq!(schedule.due(), Some(at(5400)));
+        schedule.round_failed([&url("a"), &url("b")], &config, 0.0, at(0));
+        assert_eq!(schedule.due(), Some(at(30)));
+    }
+
+    #[test]
+    fn wanting_peers_respects_the_min_interval() {
+        let (mut schedule, config) = (Schedule::default(), Config::default());
+        schedule.succeeded(&url("a"), &reply(Some(1800), Some(300)), &config, 0.5, at(0));
+        schedule.want_peers(Some(&url("a")), &config, at(10));
+        assert_eq!(schedule.due(), Some(at(300)));
+        schedule.succeeded(&url("a"), &reply(Some(1800), None), &config, 0.5, at(1000));
+        schedule.want_peers(Some(&url("a")), &config, at(1010));
+        assert_eq!(schedule.due(), Some(at(1060)), "and a floor where there is none");
+        schedule.want_peers(Some(&url("a")), &config, at(1200));
+        assert_eq!(schedule.due(), Some(at(1060)));
+        schedule.force(at(1001));
+        assert_eq!(schedule.due(), Some(at(1001)));
+    }
+}

@@ -1,0 +1,396 @@
+//! Bencode as it is found: what bendy refuses but clients accept is brought into the canonical form first.
+//!
+//! bendy reads canonical bencode and nothing else, while trackers send keys in any order and torrent files
+//! hold a key twice. [`Document`] lets bendy try; where it refuses, one bounded scan writes the first value of
+//! the input anew with its keys sorted, and bendy reads that. The scan decides about structure only, every
+//! value is still decoded by bendy.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use bendy::decoding::{Decoder, DictDecoder, Object};
+
+/// The first value of some bencoded bytes in its canonical form: keys sorted, each once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document<'a> {
+    bytes: Cow<'a, [u8]>,
+    consumed: usize,
+    info: Option<&'a [u8]>,
+}
+
+/// How much is tolerated, and how much of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// How many lists and dictionaries may be open at once. Also the bound on recursion, here and in bendy.
+    depth: usize,
+    /// How many keys and values the scan goes through before it gives up.
+    items: usize,
+    /// A file describes content that is hashed, so what has two readings in there is refused.
+    file: bool,
+}
+
+/// Why bytes are not bencode: what was expected, and at which byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{expected} at byte {offset}")]
+pub struct BencodeError {
+    /// What was expected, as a phrase.
+    pub expected: &'static str,
+    /// The byte at which it was expected, counted from 0.
+    pub offset: usize,
+}
+
+impl Rules {
+    /// For what trackers send: up to 32 levels, blanks before the value and leading zeros in the lengths of
+    /// strings are tolerated, and of a key that comes twice the first one counts.
+    pub const REPLY: Self = Self { depth: 32, items: 250_000, file: false };
+
+    /// For torrent files: fewer than 100 levels, and a key that comes twice is refused where it would make the
+    /// content ambiguous, which is `info` and everything in it.
+    pub const FILE: Self = Self { depth: 99, items: 2_000_000, file: true };
+}
+
+impl<'a> Document<'a> {
+    /// Reads the first value of `input`. What follows it is left alone, see [`consumed`](Self::consumed).
+    ///
+    /// Memory stays within a small multiple of the input, and the input is gone through twice at most.
+    ///
+    /// # Errors
+    /// When the input holds no well-formed value, or one that is deeper or has more items than `rules` allow.
+    pub fn read(input: &'a [u8], rules: Rules) -> Result<Self, BencodeError> {
+        let blanks =
+            if rules.file { 0 } else { input.iter().take_while(|b| b.is_ascii_whitespace()).count() };
+        let value = input.get(blanks..).unwrap_or_default();
+        if let Some((bytes, info)) = strictly(value, rules) {
+            let consumed = blanks + bytes.len();
+            return Ok(Self { bytes: Cow::Borrowed(bytes), consumed, info });
+        }
+        let mut scan = Scan { input, at: blanks, items: 0, rules, out: Vec::new(), info: None };
+        scan.value(0, Place::Top)?;
+        Ok(Self { bytes: Cow::Owned(scan.out), consumed: scan.at, info: scan.info })
+    }
+
+    /// The canonical encoding of the value. Accepted by bendy.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How many bytes of the input the value took, blanks before it included.
+    pub fn consumed(&self) -> usize {
+        self.consumed
+    }
+
+    /// The value of the top-level key `info`, byte for byte as it stands in the input: what the info-hash is
+    /// taken over (BEP 3), whatever order its keys are in. `None` unless it is a list or a dictionary.
+    pub fn info(&self) -> Option<&'a [u8]> {
+        self.info
+    }
+
+    /// Those entries of the dictionary whose keys are among `names`.
+    pub(crate) fn fields(&self, names: &[&str]) -> Result<Fields<'_>, BencodeError> {
+        Fields::of(&self.bytes, names).ok_or(BencodeError { expected: "expected a dictionary", offset: 0 })
+    }
+}
+
+/// bendy's decoder for a part of a [`Document`]. Never without a depth limit: bendy's own one isn't safe on a
+/// small stack.
+pub(crate) fn decoder(part: &[u8]) -> Decoder<'_> {
+    Decoder::new(part).with_max_depth(Rules::FILE.depth)
+}
+
+/// What bendy makes of it, where it is a list or a dictionary: the bytes of the value, and those of its `info`.
+fn strictly(input: &[u8], rules: Rules) -> Option<(&[u8], Option<&[u8]>)> {
+    let mut decoder = Decoder::new(input).with_max_depth(rules.depth);
+    match decoder.next_object().ok()?? {
+        Object::Dict(mut dict) => {
+            let mut info = None;
+            while let Some((key, value)) = dict.next_pair().ok()? {
+                if key == b"info" {
+                    info = match value {
+                        Object::Dict(dict) => Some(dict.into_raw().ok()?),
+                        Object::List(list) => Some(list.into_raw().ok()?),
+                        Object::Integer(_) | Object::Bytes(_) => None,
+                    };
+                }
+            }
+            Some((dict.into_raw().ok()?, info))
+        }
+        Object::List(list) => Some((list.into_raw().ok()?, None)),
+        Object::Integer(_) | Object::Bytes(_) => None,
+    }
+}
+
+/// The wanted entries of one dictionary. Values that hold others are kept as their canonical bytes.
+#[derive(Debug)]
+pub(crate) struct Fields<'a>(Vec<(&'a [u8], Value<'a>)>);
+
+/// One value of a dictionary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Value<'a> {
+    /// Kept as text, since integers have no limit in bencode.
+    Integer(&'a str),
+    Bytes(&'a [u8]),
+    List(&'a [u8]),
+    Dict(&'a [u8]),
+}
+
+impl<'a> Fields<'a> {
+    /// Goes through a dictionary. Only the wanted keys are kept, so a hostile one costs no memory.
+    pub(crate) fn read(
+        mut dict: DictDecoder<'_, 'a>,
+        names: &[&str],
+    ) -> Result<Self, bendy::decoding::Error> {
+        let mut fields = Vec::new();
+        while let Some((key, object)) = dict.next_pair()? {
+            if names.iter().any(|name| name.as_bytes() == key) {
+                fields.push((key, Value::read(object)?));
+            }
+        }
+        Ok(Self(fields))
+    }
+
+    /// The same from the bytes of a dictionary; `None` where they are none.
+    pub(crate) fn of(bytes: &'a [u8], names: &[&str]) -> Option<Self> {
+        match decoder(bytes).next_object() {
+            Ok(Some(Object::Dict(dict))) => Self::read(dict, names).ok(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<Value<'a>> {
+        self.0.iter().find(|(key, _)| *key == name.as_bytes()).map(|(_, value)| *value)
+    }
+
+    /// The string under this key; absent where it is of another type.
+    pub(crate) fn bytes(&self, name: &str) -> Option<&'a [u8]> {
+        match self.get(name)? {
+            Value::Bytes(bytes) => Some(bytes),
+            Value::Integer(_) | Value::List(_) | Value::Dict(_) => None,
+        }
+    }
+
+    /// The number under this key, see [`Value::number`].
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+        self.get(name)?.number()
+    }
+}
+
+impl<'a> Value<'a> {
+    pub(crate) fn read(object: Object<'_, 'a>) -> Result<Self, bendy::decoding::Error> {
+        Ok(match object {
+            Object::Integer(text) => Self::Integer(text),
+            Object::Bytes(bytes) => Self::Bytes(bytes),
+            Object::List(list) => Self::List(list.into_raw()?),
+            Object::Dict(dict) => Self::Dict(dict.into_raw()?),
+        })
+    }
+
+    /// A number from 0 to 2^64-1, written as an integer or, as some trackers do, as a string of digits.
+    /// Anything else is absent: one odd field mustn't cost the rest of the reply.
+    pub(crate) fn number(self) -> Option<u64> {
+        self.digits()?.parse().ok()
+    }
+
+    /// The digits of a number that isn't negative, however long.
+    pub(crate) fn digits(self) -> Option<&'a str> {
+        let text = match self {
+            Self::Integer(text) => text,
+            Self::Bytes(bytes) => std::str::from_utf8(bytes).ok()?,
+            Self::List(_) | Self::Dict(_) => return None,
+        };
+        // Checked by hand, because parsing would accept a plus.
+        (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then_some(text)
+    }
+}
+
+/// Where in a document the scan is, as far as it matters for keys that come twice.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Top,
+    InInfo,
+    Elsewhere,
+}
+
+/// One pass over the input that writes the first value anew. Recursion is bounded by `rules.depth`.
+struct Scan<'a> {
+    input: &'a [u8],
+    at: usize,
+    items: usize,
+    rules: Rules,
+    out: Vec<u8>,
+    info: Option<&'a [u8]>,
+}
+
+/// An entry of a dictionary: its key in the input, and the whole of it in the output.
+struct Entry {
+    key: Range<usize>,
+    written: Range<usize>,
+}
+
+impl Scan<'_> {
+    fn value(&mut self, depth: usize, place: Place) -> Result<(), BencodeError> {
+        match self.peek() {
+            Some(b'i') => self.integer(),
+            Some(b'0'..=b'9') => self.string().map(|_| ()),
+            Some(b'l') => self.list(depth, place),
+            Some(b'd') => self.dict(depth, place),
+            _ if depth == 0 => self.expected("expected a dictionary"),
+            _ => self.expected("expected a value"),
+        }
+    }
+
+    fn list(&mut self, depth: usize, place: Place) -> Result<(), BencodeError> {
+        self.open(b'l', depth)?;
+        let inside = if place == Place::InInfo { Place::InInfo } else { Place::Elsewhere };
+        while self.peek() != Some(b'e') {
+            self.value(depth + 1, inside)?;
+        }
+        self.copy_byte(b'e');
+        Ok(())
+    }
+
+    fn dict(&mut self, depth: usize, place: Place) -> Result<(), BencodeError> {
+        self.open(b'd', depth)?;
+        let start = self.out.len();
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut sorted = true;
+        while self.peek() != Some(b'e') {
+            if !self.peek().is_some_and(|b| b.is_ascii_digit()) {
+                return self.expected("expected a key or the end of the dictionary");
+            }
+            let written = self.out.len();
+            let key = self.string()?;
+            let is_info = place == Place::Top && self.input.get(key.clone()) == Some(b"info");
+            let before = self.at;
+            let inside = match place {
+                Place::InInfo => Place::InInfo,
+                _ if is_info => Place::InInfo,
+                _ => Place::Elsewhere,
+            };
+            self.value(depth + 1, inside)?;
+            if is_info && self.info.is_none() && matches!(self.input.get(before), Some(b'd' | b'l')) {
+                self.info = self.input.get(before..self.at);
+            }
+            sorted = sorted && entries.last().is_none_or(|last| self.key(last) < &self.input[key.clone()]);
+            entries.push(Entry { key, written: written..self.out.len() });
+        }
+        self.copy_byte(b'e');
+        if sorted { Ok(()) } else { self.sort(start, entries, place) }
+    }
+
+    /// Brings the entries that were written from `start` on into order.
+    fn sort(&mut self, start: usize, mut entries: Vec<Entry>, place: Place) -> Result<(), BencodeError> {
+        // Stable, so that of equal keys the first one of the input stays the first.
+        entries.sort_by(|one, other| self.key(one).cmp(self.key(other)));
+        let twice = entries.windows(2).find_map(|pair| match pair {
+            [one, other] if self.key(one) == self.key(other) && self.once_only(place, other) => Some(other),
+            _ => None,
+        });
+        if let Some(entry) = twice {
+            let expected = "expected each key once in what is hashed, found one again";
+            return Err(BencodeError { expected, offset: entry.key.start });
+        }
+        let input = self.input;
+        entries.dedup_by(|later, first| input.get(later.key.clone()) == input.get(first.key.clone()));
+        let unsorted = self.out.split_off(start);
+        for Entry { written, .. } in &entries {
+            self.out.extend_from_slice(&unsorted[written.start - start..written.end - start]);
+        }
+        self.out.push(b'e');
+        Ok(())
+    }
+
+    fn once_only(&self, place: Place, entry: &Entry) -> bool {
+        self.rules.file && (place == Place::InInfo || (place == Place::Top && self.key(entry) == b"info"))
+    }
+
+    fn key(&self, entry: &Entry) -> &[u8] {
+        self.input.get(entry.key.clone()).unwrap_or_default()
+    }
+
+    fn integer(&mut self) -> Result<(), BencodeError> {
+        self.count()?;
+        let start = self.at;
+        self.at += 1;
+        let negative = self.peek() == Some(b'-');
+        self.at += usize::from(negative);
+        let first = self.peek();
+        let digits = self.skip_digits();
+        if digits == 0 {
+            return self.expected("expected the digits of an integer");
+        }
+        if first == Some(b'0') && (digits > 1 || negative) {
+            self.at -= digits;
+            return self.expected("expected an integer without leading zero");
+        }
+        if self.peek() != Some(b'e') {
+            return self.expected("expected the end of an integer");
+        }
+        self.at += 1;
+        self.out.extend_from_slice(&self.input[start..self.at]);
+        Ok(())
+    }
+
+    /// Writes a string anew and says where in the input its bytes are.
+    fn string(&mut self) -> Result<Range<usize>, BencodeError> {
+        self.count()?;
+        let start = self.at;
+        let digits = self.skip_digits();
+        let zeros = self.input[start..self.at].iter().take_while(|b| **b == b'0').count();
+        let zeros = zeros.min(digits.saturating_sub(1));
+        if zeros > 0 && self.rules.file {
+            self.at = start;
+            return self.expected("expected the length of a string without leading zero");
+        }
+        if self.peek() != Some(b':') {
+            return self.expected("expected a colon after the length of a string");
+        }
+        self.at += 1;
+        let head = &self.input[start + zeros..self.at];
+        let length = head[..head.len() - 1]
+            .iter()
+            .try_fold(0_usize, |sum, digit| sum.checked_mul(10)?.checked_add(usize::from(digit - b'0')));
+        let end = length.and_then(|length| self.at.checked_add(length));
+        let Some(end) = end.filter(|end| *end <= self.input.len()) else {
+            self.at = start;
+            return self.expected("expected a string no longer than what is left");
+        };
+        self.out.extend_from_slice(&self.input[start + zeros..end]);
+        let bytes = self.at..end;
+        self.at = end;
+        Ok(bytes)
+    }
+
+    fn open(&mut self, kind: u8, depth: usize) -> Result<(), BencodeError> {
+        if depth >= self.rules.depth {
+            return self.expected("expected less depth");
+        }
+        self.count()?;
+        self.copy_byte(kind);
+        Ok(())
+    }
+
+    fn count(&mut self) -> Result<(), BencodeError> {
+        self.items += 1;
+        if self.items > self.rules.items { self.expected("expected fewer items") } else { Ok(()) }
+    }
+
+    fn copy_byte(&mut self, byte: u8) {
+        self.at += 1;
+        self.out.push(byte);
+    }
+
+    fn skip_digits(&mut self) -> usize {
+        let rest = self.input.get(self.at..).unwrap_or_default();
+        let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+        self.at += digits;
+        digits
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.input.get(self.at).copied()
+    }
+
+    fn expected<T>(&self, expected: &'static str) -> Result<T, BencodeError> {
+        Err(BencodeError { expected, offset: self.at })
+    }
+}

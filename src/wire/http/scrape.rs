@@ -1,0 +1,130 @@
+//! The body of a scrape's answer (BEP 48).
+
+use std::time::Duration;
+
+use bendy::decoding::Object;
+
+use super::reply::{KEYS_OF_A_FAILURE, not_a_reply, read_document, rejection};
+use crate::announce::InfoHash;
+use crate::error::{AnnounceError, ReplyError};
+use crate::scrape::{ScrapeResponse, SwarmCounts};
+use crate::wire::bencode::{Fields, Value, decoder};
+
+/// Reads the body of a good status as the answer to a scrape.
+///
+/// An answer for fewer torrents than were asked for is good; a counter that is missing or no number is absent.
+///
+/// # Errors
+/// [`AnnounceError::Rejected`] where the tracker gives a `failure reason`; [`AnnounceError::NotAReply`] where
+/// the body is no well-formed dictionary or has no `files`.
+pub fn read_scrape(body: &[u8]) -> Result<ScrapeResponse, AnnounceError> {
+    let document = read_document(body)?;
+    let names: Vec<&str> = ["files", "flags", "host"].iter().chain(&KEYS_OF_A_FAILURE).copied().collect();
+    let fields = document.fields(&names).map_err(not_a_reply)?;
+    if let Some(rejection) = rejection(&fields) {
+        return Err(AnnounceError::Rejected(rejection));
+    }
+    let mut response = ScrapeResponse::default();
+    // Some trackers call it `host`; an empty list is what PHP makes of an empty dictionary.
+    match fields.get("files").or(fields.get("host")) {
+        Some(Value::Dict(files)) => read_files(files, &mut response),
+        Some(Value::List(b"le")) => {}
+        _ => {
+            let error = ReplyError::new("expected the key files with a dictionary", 0);
+            return Err(AnnounceError::NotAReply(error));
+        }
+    }
+    if let Some(Value::Dict(flags)) = fields.get("flags") {
+        response.min_request_interval = read_flags(flags);
+    }
+    Ok(response)
+}
+
+/// The bytes are a canonical dictionary out of a document that was read already.
+fn read_files(files: &[u8], response: &mut ScrapeResponse) {
+    let mut decoder = decoder(files);
+    let Ok(Some(Object::Dict(mut files))) = decoder.next_object() else { return };
+    while let Ok(Some((hash, counts))) = files.next_pair() {
+        let Ok(hash) = hash.try_into().map(InfoHash::new) else { continue };
+        if let Object::Dict(counts) = counts
+            && let Ok(fields) = Fields::read(counts, &["complete", "downloaded", "incomplete"])
+        {
+            let counts = SwarmCounts {
+                complete: fields.number("complete"),
+                incomplete: fields.number("incomplete"),
+                downloaded: fields.number("downloaded"),
+            };
+            response.files.insert(hash, counts);
+        }
+    }
+}
+
+fn read_flags(flags: &[u8]) -> Option<Duration> {
+    let fields = Fields::of(flags, &["min_request_interval"])?;
+    fields.number("min_request_interval").filter(|seconds| *seconds > 0).map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Retry;
+
+    const HASH: InfoHash = InfoHash::new([b'a'; 20]);
+
+    #[test]
+    fn counters_by_hash_r48_04() {
+        let name = "a".repeat(20);
+        let reply = read_scrape(
+            format!("d5:filesd20:{name}d8:completei11e10:downloadedi13772e10:incompletei19e4:name1:xeee")
+                .as_bytes(),
+        );
+        let counts = SwarmCounts { complete: Some(11), incomplete: Some(19), downloaded: Some(13772) };
+        assert_eq!(reply.unwrap().files.into_iter().collect::<Vec<_>>(), [(HASH, counts)]);
+    }
+
+    #[test]
+    fn odd_answers_are_read_q40() {
+        let name = "a".repeat(20);
+        let some = SwarmCounts { complete: Some(1), ..SwarmCounts::default() };
+        let rows = [
+            (format!("d5:filesd20:{name}d10:incompletei-1e8:completei1eeee"), Some(some)),
+            (format!("d4:hostd20:{name}d8:completei1eeee"), Some(some)),
+            (format!("d5:filesd20:{name}d8:complete1:1eee\r\n"), Some(some)),
+            (format!("d5:filesd20:{name}deee"), Some(SwarmCounts::default())),
+            (format!("d5:filesd20:{name}i5eee"), None),
+            (format!("d5:filesd3:abcd8:completei1ee20:{}deee", "b".repeat(20)), None),
+            ("d5:filesdee".to_owned(), None),
+            ("d5:fileslee".to_owned(), None),
+        ];
+        for (body, expected) in rows {
+            assert_eq!(read_scrape(body.as_bytes()).unwrap().files.get(&HASH).copied(), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn min_request_interval_r48_06() {
+        let rows = [("i600e", Some(600)), ("3:600", Some(600)), ("i0e", None), ("i-1e", None), ("le", None)];
+        for (value, expected) in rows {
+            let body = format!("d5:filesde5:flagsd20:min_request_interval{value}ee");
+            let reply = read_scrape(body.as_bytes()).unwrap();
+            assert_eq!(reply.min_request_interval, expected.map(Duration::from_secs), "{value}");
+        }
+        assert_eq!(read_scrape(b"d5:filesde5:flagslee").unwrap().min_request_interval, None);
+    }
+
+    #[test]
+    fn failures_and_nonsense_r48_08() {
+        match read_scrape(b"d14:failure reason4:busy8:retry in5:nevere") {
+            Err(AnnounceError::Rejected(rejection)) => {
+                assert_eq!((rejection.reason.as_str(), rejection.retry), ("busy", Retry::Never));
+            }
+            other => panic!("{other:?}"),
+        }
+        for body in
+            ["", "de", "le", "d5:files0:e", "d5:filesli1eee", "d8:intervali1ee", "<html>", "d5:filesd"]
+        {
+            let error = read_scrape(body.as_bytes()).unwrap_err();
+            assert!(matches!(error, AnnounceError::NotAReply(_)), "{body}: {error}");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Torrent files (BEP 3, 12, 27, 47, 52): what they say of trackers, of the content, and how it is hashed.
+
+mod error;
+mod files;
+mod trackers;
+
+use std::fmt;
+
+use sha1::{Digest as _, Sha1};
+use sha2::Sha256;
+
+pub use error::MetainfoError;
+pub use files::FileEntry;
+pub use trackers::{SkipReason, SkippedTracker};
+
+use crate::announce::InfoHash;
+use crate::tracker::TrackerUrl;
+use crate::wire::bencode::{Document, Fields, Rules, Value};
+use files::FileList;
+
+/// The largest torrent file that is read. Real ones stay below 10 MiB.
+const LARGEST_FILE: usize = 32 << 20;
+
+/// The largest piece; nobody makes larger ones, and each has to be held in memory to be hashed.
+const LARGEST_PIECE: u64 = 1 << 30;
+
+/// The smallest piece of BEP 52.
+const SMALLEST_V2_PIECE: u64 = 16 << 10;
+
+const KEYS_OF_INFO: [&str; 10] = [
+    "attr",
+    "file tree",
+    "files",
+    "length",
+    "meta version",
+    "name",
+    "name.utf-8",
+    "piece length",
+    "pieces",
+    "private",
+];
+
+/// What a torrent file says, checked: where its trackers are, what its content is and how it is hashed.
+///
+/// Names are handed on as they stand in the file, invalid UTF-8 replaced and nothing else: they may be `..`,
+/// hold separators, control characters or the names of devices. **Whoever makes files or prints lines of them
+/// has to make them safe first.**
+///
+/// ```
+/// use tracker_failover::wire::metainfo::Metainfo;
+///
+/// let file = b"d8:announce22:http://t.test/announce4:infod6:lengthi5e4:name1:x12:piece lengthi16384e\
+///     6:pieces20:aaaaaaaaaaaaaaaaaaaaee";
+/// let metainfo = Metainfo::parse(file)?;
+/// assert_eq!(metainfo.announce_tiers()[0][0].host(), "t.test");
+/// assert_eq!((metainfo.name(), metainfo.total_length()), ("x", 5));
+/// # Ok::<(), tracker_failover::wire::metainfo::MetainfoError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Metainfo {
+    tiers: Vec<Vec<TrackerUrl>>,
+    skipped: Vec<SkippedTracker>,
+    info_hash: InfoHash,
+    v1: Option<InfoHash>,
+    v2: Option<[u8; 32]>,
+    name: String,
+    private: bool,
+    piece_length: u64,
+    pieces: Vec<[u8; 20]>,
+    files: Vec<FileEntry>,
+    single_file: bool,
+    total_length: u64,
+    trailing_bytes: usize,
+}
+
+impl Metainfo {
+    /// Reads a torrent file.
+    ///
+    /// A file without trackers is good (BEP 5); so is one whose trackers are nonsense, which are reported by
+    /// [`skipped_trackers`](Self::skipped_trackers) instead.
+    ///
+    /// # Errors
+    /// [`MetainfoError::UnsupportedVersion`] where the file names a meta version above 2. Anything else is a
+    /// file that is no torrent, or one that contradicts itself: the error says what was expected and where.
+    pub fn parse(file: &[u8]) -> Result<Self, MetainfoError> {
+        if file.len() > LARGEST_FILE {
+            return Err(MetainfoError::TooLarge { limit: LARGEST_FILE });
+        }
+        let document = Document::read(file, Rules::FILE)?;
+        let top = document.fields(&["announce", "announce-list", "info"])?;
+        let info = match top.get("info") {
+            Some(Value::Dict(info)) => Fields::of(info, &KEYS_OF_INFO),
+            _ => None,
+        };
+        let (Some(info), Some(hashed)) = (info, document.info()) else {
+            return Err(MetainfoError::field("info", "a dictionary"));
+        };
+        let has_v2 = meta_version(&info)? == 2;
+        let has_v1 = !has_v2 || info.get("pieces").is_some();
+
+        let name = name(&info)?;
+        let piece_length = piece_length(&info, has_v2)?;
+        let content = content(&info, &name, has_v1, has_v2)?;
+        let pieces =
+            if has_v1 { pieces(&info, piece_length, content.list.total_length())? } else { Vec::new() };
+
+        let v1 = has_v1.then(|| InfoHash::new(Sha1::digest(hashed).into()));
+        let v2: Option<[u8; 32]> = has_v2.then(|| Sha256::digest(hashed).into());
+        let Some(info_hash) = v1.or(v2.as_ref().map(truncated)) else {
+            return Err(MetainfoError::field("info", "a v1 or v2 description"));
+        };
+        let (tiers, skipped) = trackers::read(top.get("announce"), top.get("announce-list"));
+        Ok(Self {
+            tiers,
+            skipped,
+            info_hash,
+            v1,
+            v2,
+            name,
+            private: !matches!(info.get("private"), None | Some(Value::Integer("0"))),
+            piece_length,
+            pieces,
+            single_file: content.single_file,
+            total_length: content.list.total_length(),
+            files: content.list.into_files(),
+            trailing_bytes: file.len().saturating_sub(document.consumed()),
+        })
+    }
+
+    /// The trackers by tier (BEP 12): those of `announce-list`, or `announce` alone where the list names none
+    /// that this crate speaks. Each tracker once, where it came first; no tier is empty. Addresses with a scheme
+    /// that isn't spoken are among them as [`Scheme::Other`](crate::tracker::Scheme::Other).
+    pub fn announce_tiers(&self) -> &[Vec<TrackerUrl>] {
+        &self.tiers
+    }
+
+    /// What stands where a tracker should be and isn't among the tiers: no address, or beyond the limits.
+    pub fn skipped_trackers(&self) -> &[SkippedTracker] {
+        &self.skipped
+    }
+
+    /// The hash by which the torrent is announced: v1's where it has one, else v2's cut to twenty bytes.
+    pub fn info_hash(&self) -> InfoHash {
+        self.info_hash
+    }
+
+    /// The SHA-1 of `info` as it stands in the file (BEP 3); `None` for a torrent of v2 alone.
+    pub fn info_hash_v1(&self) -> Option<InfoHash> {
+        self.v1
+    }
+
+    /// The SHA-256 of `info` as it stands in the file (BEP 52); `None` for a torrent of v1 alone.
+    pub fn info_hash_v2(&self) -> Option<[u8; 32]> {
+        self.v2
+    }
+
+    /// The hashes of the swarms that the torrent has: v1's, then v2's cut to twenty bytes as trackers know it.
+    pub fn announce_hashes(&self) -> Vec<InfoHash> {
+        self.v1.into_iter().chain(self.v2.as_ref().map(truncated)).collect()
+    }
+
+    /// The suggested name of the file, or of the folder that the files go into. Not safe as a file name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether only the torrent's own trackers may be told of it (BEP 27). Anything but an absent key or a 0
+    /// counts, since a leak can't be taken back.
+    pub fn is_private(&self) -> bool {
+        self.private
+    }
+
+    /// The length of a piece in bytes, 1 to 2^30; the last piece is shorter where it doesn't fit.
+    pub fn piece_length(&self) -> u64 {
+        self.piece_length
+    }
+
+    /// The SHA-1 of each piece, as many as the total length needs; empty for a torrent of v2 alone.
+    pub fn pieces(&self) -> &[[u8; 20]] {
+        &self.pieces
+    }
+
+    /// The files in the order of their bytes, padding included. At least one.
+    pub fn files(&self) -> &[FileEntry] {
+        &self.files
+    }
+
+    /// Whether the content is one file called [`name`](Self::name), rather than a folder of that name.
+    pub fn is_single_file(&self) -> bool {
+        self.single_file
+    }
+
+    /// The length of all files together in bytes, padding included.
+    pub fn total_length(&self) -> u64 {
+        self.total_length
+    }
+
+    /// How many bytes follow the torrent in the file and were ignored.
+    pub fn trailing_bytes(&self) -> usize {
+        self.trailing_bytes
+    }
+}
+
+impl fmt::Debug for Metainfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metainfo")
+            .field("name", &self.name)
+            .field("info_hash", &self.info_hash)
+            .field("tiers", &self.tiers)
+            .field("private", &self.private)
+            .field("total_length", &self.total_length)
+            .field("files", &self.files.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The files, and whether they are one file rather than a folder.
+struct Content {
+    list: FileList,
+    single_file: bool,
+}
+
+/// BEP 52 wants this looked at first: a later version may change everything else.
+fn meta_version(info: &Fields<'_>) -> Result<u64, MetainfoError> {
+    match info.get("meta version") {
+        None => Ok(1),
+        Some(Value::Integer(text)) if !text.starts_with('-') && text != "0" => match text.parse() {
+            Ok(version @ (1 | 2)) => Ok(version),
+            Ok(version) => Err(MetainfoError::UnsupportedVersion { version }),
+            Err(_) => Err(MetainfoError::UnsupportedVersion { version: u64::MAX }),
+        },
+        Some(_) => Err(MetainfoError::field("info.meta version", "a positive integer")),
+    }
+}
+
+fn name(info: &Fields<'_>) -> Result<String, MetainfoError> {
+    let unicode = info.bytes("name.utf-8").and_then(|name| std::str::from_utf8(name).ok());
+    match (unicode, info.bytes("name")) {
+        (Some(name), Some(_)) => Ok(name.to_owned()),
+        (None, Some(name)) => Ok(String::from_utf8_lossy(name).into_owned()),
+        (_, None) => Err(MetainfoError::field("info.name", "a string")),
+    }
+}
+
+fn piece_length(info: &Fields<'_>, has_v2: bool) -> Result<u64, MetainfoError> {
+    let length = match info.get("piece length") {
+        Some(Value::Integer(text)) => text.parse().ok(),
+        _ => None,
+    };
+    let Some(length) = length.filter(|length| (1..=LARGEST_PIECE).contains(length)) else {
+        return Err(MetainfoError::field("info.piece length", "an integer from 1 to 2^30"));
+    };
+    if has_v2 && (!length.is_power_of_two() || length < SMALLEST_V2_PIECE) {
+        return Err(MetainfoError::field("info.piece length", "a power of two of at least 16 KiB"));
+    }
+    Ok(length)
+}
+
+fn content(info: &Fields<'_>, name: &str, has_v1: bool, has_v2: bool) -> Result<Content, MetainfoError> {
+    let tree = match info.get("file tree") {
+        Some(Value::Dict(tree)) if has_v2 => Some(FileList::of_tree(tree)?),
+        _ if has_v2 => return Err(MetainfoError::field("info.file tree", "a dictionary")),
+        _ => None,
+    };
+    if !has_v1 && let Some(list) = tree {
+        let single_file = matches!(list.files(), [file] if matches!(file.path(), [part] if part == name));
+        return Ok(Content { list, single_file });
+    }
+    let (list, single_file) = match (info.get("length"), info.get("files")) {
+        (Some(length), None) => (FileList::of_one(name, length, info.bytes("attr"))?, true),
+        (None, Some(Value::List(files))) => (FileList::of_list(files)?, false),
+        (None, Some(_)) => return Err(MetainfoError::field("info.files", "a list")),
+        (Some(_), Some(_)) => return Err(MetainfoError::field("info", "either length or files, not both")),
+        (None, None) => return Err(MetainfoError::field("info", "length or files")),
+    };
+    if tree.is_some_and(|tree| !tree.describes_the_same_as(&list)) {
+        return Err(MetainfoError::field("info.file tree", "the same files as in v1's description"));
+    }
+    Ok(Content { list, single_file })
+}
+
+fn pieces(info: &Fields<'_>, piece_length: u64, total: u64) -> Result<Vec<[u8; 20]>, MetainfoError> {
+    let Some((pieces, [])) = info.bytes("pieces").map(<[u8]>::as_chunks::<20>) else {
+        return Err(MetainfoError::field("info.pieces", "a string of 20 bytes for each piece"));
+    };
+    if u64::try_from(pieces.len()) != Ok(total.div_ceil(piece_length)) {
+        return Err(MetainfoError::field("info.pieces", "as many pieces as the files' lengths need"));
+    }
+    Ok(pieces.to_vec())
+}
+
+/// Trackers, DHT and handshakes know a v2 torrent by the first twenty bytes of its hash (BEP 52).
+fn truncated(hash: &[u8; 32]) -> InfoHash {
+    let mut bytes = [0; 20];
+    bytes.copy_from_slice(&hash[..20]);
+    InfoHash::new(bytes)
+}

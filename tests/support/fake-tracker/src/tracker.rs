@@ -1,0 +1,442 @@
+//! One scripted tracker, on a port of loopback or in memory.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::sleep;
+
+use crate::behaviour::{Behaviour, Opening};
+use crate::log::{Counts, Log};
+use crate::port::Port;
+use crate::request::{self, Asked, Heard, Origin};
+use crate::serve::{Reset, serve};
+use crate::swarm::{Member, Swarm, SwarmCounts, SwarmPeer};
+
+/// How many bytes fit into a connection in memory in each direction, as into a socket.
+const PIPE: usize = 64 * 1024;
+
+/// A tracker that does what its script says and remembers what it heard. Dropping it ends it, with its port
+/// and all its connections.
+///
+/// It lives on a port of loopback ([`start`](Self::start)) or has none
+/// ([`in_memory`](Self::in_memory)); the script works the same over either.
+pub struct FakeTracker {
+    shared: Arc<Shared>,
+    accepting: Option<AbortHandle>,
+}
+
+/// What the tracker, its accepting task and its connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    address: SocketAddr,
+    pub(crate) swarm: Swarm,
+    pub(crate) member: Member,
+    log: Log,
+    state: Mutex<State>,
+    /// What a new connection meets. A change also wakes the accepting task.
+    opening: watch::Sender<Opening>,
+    /// Sockets may be opened from threads outside of the runtime.
+    runtime: Handle,
+}
+
+#[derive(Debug)]
+struct State {
+    behaviour: Behaviour,
+    killed: bool,
+    latency: Duration,
+    port: Option<Port>,
+    /// Connections hold a receiver each: a value ends them, and they are gone when all receivers are.
+    cut: watch::Sender<()>,
+}
+
+/// Counts a connection for as long as it lives.
+struct Ticket {
+    shared: Arc<Shared>,
+    cut: watch::Receiver<()>,
+    number: usize,
+}
+
+impl FakeTracker {
+    /// Starts a tracker on a free port of 127.0.0.1, with a swarm of its own.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, or where loopback gives no port.
+    #[expect(
+        clippy::unused_async,
+        reason = "starting is done by tasks of the runtime, so it is asked for there"
+    )]
+    pub async fn start(behaviour: Behaviour) -> Self {
+        Self::start_in(&lonely(), behaviour)
+    }
+
+    /// Starts a tracker on this address, such as `127.0.0.2:0`, `[::1]:0` or the address of a tracker that has
+    /// been dropped.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, or where the address can't be had.
+    #[expect(clippy::unused_async, reason = "as in `start`")]
+    pub async fn start_at(address: SocketAddr, behaviour: Behaviour) -> Self {
+        Self::on(address, &lonely(), behaviour)
+    }
+
+    /// Starts a tracker on a free port that shares a swarm with others.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, or where loopback gives no port.
+    pub fn start_in(swarm: &Swarm, behaviour: Behaviour) -> Self {
+        Self::on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), swarm, behaviour)
+    }
+
+    fn on(address: SocketAddr, swarm: &Swarm, behaviour: Behaviour) -> Self {
+        let port = Port::bind(address).unwrap_or_else(|error| panic!("no tracker at {address}: {error}"));
+        let mut tracker = Self::new(port.address(), Some(port), swarm, behaviour);
+        let (shared, opening) = (Arc::clone(&tracker.shared), tracker.shared.opening.subscribe());
+        tracker.accepting = Some(tokio::spawn(accept(shared, opening)).abort_handle());
+        tracker
+    }
+
+    /// Makes a tracker without a port: [`connect_in_memory`](Self::connect_in_memory) leads to it. All delays
+    /// are tokio's, so with a paused clock they take no time. Its [`address`](Self::address) is made up, and
+    /// another for each.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn in_memory(behaviour: Behaviour) -> Self {
+        Self::in_memory_in(&lonely(), behaviour)
+    }
+
+    /// Makes a tracker without a port that shares a swarm with others.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn in_memory_in(swarm: &Swarm, behaviour: Behaviour) -> Self {
+        Self::new(made_up_address(), None, swarm, behaviour)
+    }
+
+    fn new(address: SocketAddr, port: Option<Port>, swarm: &Swarm, behaviour: Behaviour) -> Self {
+        behaviour.check();
+        let cut = watch::Sender::new(());
+        let state = State { behaviour, killed: false, latency: Duration::ZERO, port, cut };
+        let shared = Shared {
+            address,
+            swarm: swarm.clone(),
+            member: swarm.join(),
+            log: Log::new(),
+            state: Mutex::new(state),
+            opening: watch::Sender::new(Opening::Refused),
+            runtime: Handle::current(),
+        };
+        shared.settle();
+        Self { shared: Arc::new(shared), accepting: None }
+    }
+
+    /// Where it listens, or the made-up address of a tracker in memory.
+    pub fn address(&self) -> SocketAddr {
+        self.shared.address
+    }
+
+    /// Its announce address, `http://127.0.0.1:PORT/announce`.
+    pub fn announce_url(&self) -> String {
+        self.url_with("/announce")
+    }
+
+    /// Its address with this path and query, such as `/announce.php?passkey=secret`.
+    pub fn url_with(&self, path_and_query: &str) -> String {
+        format!("http://{}{path_and_query}", self.address())
+    }
+
+    /// Does this from now on, for new connections and for the next request of open ones; what is being
+    /// answered is answered to its end. The port is opened or shut before this returns. `Refused` also closes
+    /// the open connections, soon ([`kill`](Self::kill) waits for that).
+    ///
+    /// # Panics
+    /// When a sequence is empty, or when the port can't be opened again or can't drop a SYN on this system.
+    pub fn set_behaviour(&self, behaviour: Behaviour) {
+        behaviour.check();
+        self.shared.lock().behaviour = behaviour;
+        self.shared.settle();
+    }
+
+    /// Lets everything take this much longer, as if it were far away: each answer, and in memory also each
+    /// opening of a connection. The kernel opens a TCP connection, which can't be delayed.
+    pub fn set_latency(&self, latency: Duration) {
+        self.shared.lock().latency = latency;
+    }
+
+    /// Dies: shuts the port, so that connecting is refused, and closes all connections. They are closed when
+    /// this returns. The port stays reserved, the script and the log stay as they are.
+    pub async fn kill(&self) {
+        self.shared.lock().killed = true;
+        self.shared.settle();
+        let cut = self.shared.cut();
+        cut.closed().await;
+    }
+
+    /// Comes back after [`kill`](Self::kill), on the same port, with the script where it was.
+    ///
+    /// # Panics
+    /// When the port can't be opened again, which doesn't happen on Linux, where it stays reserved.
+    #[expect(clippy::unused_async, reason = "the counterpart of `kill`")]
+    pub async fn revive(&self) {
+        self.shared.lock().killed = false;
+        self.shared.settle();
+    }
+
+    /// Everything heard so far, oldest first, as far as [`LOG_LIMIT`](crate::LOG_LIMIT) goes.
+    pub fn heard(&self) -> Vec<Heard> {
+        self.shared.log.heard(|_| true)
+    }
+
+    /// The announces among everything heard so far: requests with an `info_hash` that are no scrape.
+    pub fn announces(&self) -> Vec<Heard> {
+        self.shared.log.heard(|request| request.asked() == Asked::Announce)
+    }
+
+    /// Forgets what was heard. The counts go on.
+    pub fn forget(&self) {
+        self.shared.log.forget();
+    }
+
+    /// How many connections were accepted since the start.
+    pub fn connections(&self) -> usize {
+        self.counts().connections
+    }
+
+    /// How many connections are open.
+    pub fn open_connections(&self) -> usize {
+        self.counts().open
+    }
+
+    /// How much it has seen.
+    pub fn counts(&self) -> Counts {
+        self.shared.log.counts()
+    }
+
+    /// Waits until there were so many announces since the start, and gives them.
+    pub async fn wait_for_announces(&self, count: usize) -> Vec<Heard> {
+        self.wait_for(|counts| counts.announces >= count).await;
+        self.announces()
+    }
+
+    /// Waits until what it has seen is as wanted, such as all connections closed:
+    /// `wait_for(|counts| counts.open == 0)`.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when it is dropped.
+    pub async fn wait_for(&self, wanted: impl FnMut(&Counts) -> bool) -> Counts {
+        self.shared.log.wait_for(wanted).await
+    }
+
+    /// The peers of a torrent that this tracker knows, in the order of their ids.
+    pub fn peers_of(&self, info_hash: &[u8; 20]) -> Vec<SwarmPeer> {
+        self.shared.swarm.peers_of(self.shared.member, info_hash)
+    }
+
+    /// How large the swarm of a torrent is as this tracker knows it.
+    pub fn counts_of(&self, info_hash: &[u8; 20]) -> SwarmCounts {
+        self.shared.swarm.counts_of(self.shared.member, info_hash).unwrap_or_default()
+    }
+
+    /// Adds a peer, as if it had announced itself here.
+    pub fn add_peer(&self, info_hash: [u8; 20], peer: SwarmPeer) {
+        self.shared.swarm.add(self.shared.member, info_hash, peer);
+    }
+
+    /// Connects in memory, whether the tracker has a port or not.
+    ///
+    /// Takes as long as the latency says. While SYNs are dropped it doesn't end, as if the client's kernel sent
+    /// them again and again. The future doesn't borrow the tracker, so it can be a connector's.
+    ///
+    /// # Errors
+    /// `ConnectionRefused` where the tracker refuses, is dead, or has been dropped.
+    pub fn connect_in_memory(&self) -> impl Future<Output = io::Result<DuplexStream>> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            let mut opening = shared.opening.subscribe();
+            let latency = shared.lock().latency;
+            if !latency.is_zero() {
+                sleep(latency).await;
+            }
+            let ticket = loop {
+                match Ticket::admit(&shared) {
+                    Ok(ticket) => break ticket,
+                    Err(Opening::Dropped) if opening.changed().await.is_ok() => (),
+                    Err(_) => return Err(io::ErrorKind::ConnectionRefused.into()),
+                }
+            };
+            let (ours, theirs) = tokio::io::duplex(PIPE);
+            let from = made_up_address();
+            let runtime = shared.runtime.clone();
+            runtime.spawn(ticket.serve(ours, from, |_| ()));
+            Ok(theirs)
+        }
+    }
+
+    /// Plays the script over any stream, such as one end of a pipe or a TLS connection that the test accepted
+    /// itself, until one side ends it: at once where the tracker refuses. `from` is where the tracker takes the client to be.
+    pub fn serve_stream<S>(&self, stream: S, from: SocketAddr) -> impl Future<Output = ()> + Send + use<S>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let state = self.shared.lock();
+        let ticket = (state.opening() != Opening::Refused).then(|| Ticket::of(&self.shared, &state));
+        drop(state);
+        async move {
+            if let Some(ticket) = ticket {
+                ticket.serve(stream, from, |_| ()).await;
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Notes a request.
+    pub(crate) fn hear(&self, head: &[u8], origin: Origin) -> Heard {
+        let request = request::read(head, origin, Log::next_sequence());
+        self.log.add(request.clone());
+        request
+    }
+
+    /// What is done about a request, and after which delay.
+    pub(crate) fn next(&self, asked: Asked) -> (Duration, Behaviour) {
+        let mut state = self.lock();
+        let (delay, behaviour) = state.behaviour.next(asked);
+        (delay.saturating_add(state.latency), behaviour)
+    }
+
+    /// Makes connections meet what the script says. Idempotent.
+    pub(crate) fn settle(&self) {
+        let _runtime = self.runtime.enter();
+        let mut state = self.lock();
+        let opening = state.opening();
+        if let Some(port) = &mut state.port {
+            port.set(opening).unwrap_or_else(|error| panic!("the port can't become {opening:?}: {error}"));
+        }
+        if opening == Opening::Refused {
+            state.cut.send_replace(());
+        }
+        self.opening.send_if_modified(|met| std::mem::replace(met, opening) != opening);
+    }
+
+    fn cut(&self) -> watch::Sender<()> {
+        self.lock().cut.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn opening(&self) -> Opening {
+        if self.killed { Opening::Refused } else { self.behaviour.opening() }
+    }
+}
+
+impl Ticket {
+    /// Admits a connection, or says what it meets instead. Done under the lock, so that none slips in beside
+    /// [`FakeTracker::kill`].
+    fn admit(shared: &Arc<Shared>) -> Result<Self, Opening> {
+        let state = shared.lock();
+        match state.opening() {
+            Opening::Accepted => Ok(Self::of(shared, &state)),
+            otherwise => Err(otherwise),
+        }
+    }
+
+    fn of(shared: &Arc<Shared>, state: &State) -> Self {
+        Self { shared: Arc::clone(shared), cut: state.cut.subscribe(), number: shared.log.opened() }
+    }
+
+    async fn serve<S>(mut self, stream: S, from: SocketAddr, reset: Reset<S>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let origin = Origin { tracker: self.shared.address, from, connection: self.number };
+        let serving = serve(Arc::clone(&self.shared), stream, origin, reset);
+        tokio::select! {
+            biased;
+            _ = self.cut.changed() => (),
+            () = serving => (),
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.shared.log.closed();
+    }
+}
+
+impl Drop for FakeTracker {
+    fn drop(&mut self) {
+        if let Some(accepting) = &self.accepting {
+            accepting.abort();
+        }
+        let mut state = self.shared.lock();
+        state.killed = true;
+        state.port = None;
+        state.cut.send_replace(());
+        self.shared.opening.send_replace(Opening::Refused);
+    }
+}
+
+impl fmt::Debug for FakeTracker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeTracker")
+            .field("address", &self.address())
+            .field("opening", &*self.shared.opening.borrow())
+            .field("counts", &self.counts())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Accepts for as long as the tracker lives, whichever listener it has.
+async fn accept(shared: Arc<Shared>, mut opening: watch::Receiver<Opening>) {
+    loop {
+        let accepted = poll_fn(|context| {
+            let state = shared.lock();
+            let Some(port) = &state.port else { return Poll::Pending };
+            port.poll_accept(context).map_ok(|(stream, from)| (stream, from, Ticket::of(&shared, &state)))
+        });
+        tokio::select! {
+            biased;
+            // The listener may be another.
+            changed = opening.changed() => if changed.is_err() { return },
+            accepted = accepted => {
+                if let Ok((stream, from, ticket)) = accepted {
+                    // Answers are small, and tests measure them.
+                    let _ = stream.set_nodelay(true);
+                    tokio::spawn(ticket.serve(stream, from, reset));
+                }
+            }
+        }
+    }
+}
+
+fn reset(stream: &TcpStream) {
+    // Where the system refuses, the connection ends in the ordinary way.
+    let _ = stream.set_zero_linger();
+}
+
+fn lonely() -> Swarm {
+    Swarm::new(Duration::ZERO)
+}
+
+/// An address that nobody listens on for us, and another each time.
+fn made_up_address() -> SocketAddr {
+    static PORT: AtomicU16 = AtomicU16::new(0);
+    let port = PORT.fetch_add(1, Ordering::Relaxed);
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 1024 + port % (u16::MAX - 1024)))
+}

@@ -1,0 +1,5 @@
+//! Fake trackers do what they say.
+
+mod client;
+mod http;
+mod virtual_time;
