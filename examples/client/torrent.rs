@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use tracker_failover::InfoHash;
+use tracker_failover::wire::clean_text;
+use tracker_failover::wire::metainfo::FileEntry;
+use tracker_failover::{InfoHash, Metainfo, MetainfoError};
 
 use crate::files::names;
 
@@ -38,29 +40,6 @@ pub(crate) struct File {
     pub(crate) pad: bool,
 }
 
-/// What a .torrent says, not yet checked against what we can do.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Facts {
-    pub(crate) info_hash: Option<InfoHash>,
-    pub(crate) name: Vec<u8>,
-    pub(crate) private: bool,
-    pub(crate) piece_length: u64,
-    pub(crate) hashes: Vec<[u8; 20]>,
-    pub(crate) files: Vec<FileFacts>,
-    /// Whether the torrent is a single file rather than a folder.
-    pub(crate) single: bool,
-}
-
-/// What a .torrent says of a file.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct FileFacts {
-    /// The parts of its path below the torrent's folder; empty for a single file.
-    pub(crate) path: Vec<Vec<u8>>,
-    pub(crate) length: u64,
-    pub(crate) pad: bool,
-    pub(crate) symlink: bool,
-}
-
 /// Why a torrent isn't taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
@@ -83,52 +62,55 @@ impl Torrent {
     ///
     /// # Errors
     /// When it can't be downloaded, or not safely.
-    pub(crate) fn new(facts: Facts) -> Result<Self, Refused> {
-        let Some(info_hash) = facts.info_hash else {
+    pub(crate) fn new(metainfo: &Metainfo) -> Result<Self, Refused> {
+        let Some(info_hash) = metainfo.info_hash_v1() else {
             return Err(Refused {
                 kind: "unsupported_version",
                 reason: "pure v2 torrents are not supported: expected a v1 or a hybrid torrent".into(),
             });
         };
-        let piece_length = match u32::try_from(facts.piece_length) {
-            Ok(length @ 1..=MAX_PIECE_LENGTH) => length,
-            _ => {
-                let found = facts.piece_length;
-                return Err(Refused::malformed(format!(
-                    "expected a piece length from 1 byte to 1 GiB, found {found}"
-                )));
-            }
-        };
-        if facts.files.len() > MAX_FILES {
-            return Err(Refused::malformed(format!("expected at most {MAX_FILES} files")));
+        let piece_length = u32::try_from(metainfo.piece_length())
+            .map_err(|_| Refused::malformed("expected pieces of at most 1 GiB"))?;
+        let hashes = metainfo.pieces().to_vec();
+        if hashes.len() > MAX_PIECES {
+            let found = hashes.len();
+            return Err(Refused::malformed(format!("expected at most {MAX_PIECES} pieces, found {found}")));
         }
-        let total = facts.files.iter().try_fold(0_u64, |sum, file| sum.checked_add(file.length));
-        // Offsets into files are signed in every operating system.
-        let total = total.filter(|&total| i64::try_from(total).is_ok());
-        let total = total.ok_or_else(|| Refused::malformed("the files are larger than anything can be"))?;
-        let expected = total.div_ceil(u64::from(piece_length));
-        if facts.hashes.len() as u64 != expected || expected > MAX_PIECES {
-            let found = facts.hashes.len();
-            return Err(Refused::malformed(format!(
-                "expected {expected} piece hashes for {total} bytes (at most {MAX_PIECES}), found {found}"
-            )));
+        let folder = (!metainfo.is_single_file()).then_some(metainfo.name());
+        if metainfo.files().iter().any(FileEntry::is_symlink) {
+            return Err(names::refused("it holds a symbolic link, expected files only"));
         }
-        let paths = names::paths(&facts)?;
+        // Padding is never written, so its names are of no interest (F-08).
+        let written = |file: &&FileEntry| !file.is_padding();
+        let mut paths = names::paths(folder, metainfo.files().iter().filter(written).map(FileEntry::path))?
+            .into_iter();
         let mut offset = 0;
-        let mut files = Vec::with_capacity(paths.len());
-        for (file, path) in facts.files.iter().zip(paths) {
-            files.push(File { path, length: file.length, offset, pad: file.pad });
-            offset += file.length;
+        let mut files = Vec::with_capacity(metainfo.files().len());
+        for file in metainfo.files() {
+            let path = if file.is_padding() { None } else { paths.next() };
+            let (length, pad) = (file.length(), path.is_none());
+            files.push(File { path: path.unwrap_or_default(), length, offset, pad });
+            offset += length;
         }
-        Ok(Self {
-            info_hash,
-            name: names::shown(&facts.name),
-            private: facts.private,
-            piece_length,
-            total,
-            hashes: facts.hashes,
-            files,
-        })
+        let name = clean_text(metainfo.name().as_bytes());
+        let (private, total) = (metainfo.is_private(), metainfo.total_length());
+        Ok(Self { info_hash, name, private, piece_length, total, hashes, files })
+    }
+
+    /// The same from the bytes of a .torrent.
+    ///
+    /// # Errors
+    /// When they are none, or one that can't be downloaded.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<(Self, Metainfo), Refused> {
+        let metainfo = Metainfo::parse(bytes).map_err(|error| Refused {
+            kind: match error {
+                MetainfoError::UnsupportedVersion { .. } => "unsupported_version",
+                MetainfoError::TooLarge { .. } => "too_large",
+                _ => "malformed",
+            },
+            reason: error.to_string(),
+        })?;
+        Ok((Self::new(&metainfo)?, metainfo))
     }
 
     /// How many pieces it has.
@@ -144,17 +126,15 @@ impl Torrent {
     }
 }
 
-/// 1 GiB, F-04.
-const MAX_PIECE_LENGTH: u32 = 1 << 30;
 /// As libtorrent has it.
-const MAX_PIECES: u64 = 2 << 20;
-/// F-09.
-const MAX_FILES: usize = 100_000;
+const MAX_PIECES: usize = 2 << 20;
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::*;
     use sha1::{Digest, Sha1};
+
+    use super::*;
+    use crate::create::{NewTorrent, encode};
 
     /// The bytes that the conformance cases use as content.
     pub(crate) fn content(length: usize) -> Vec<u8> {
@@ -162,57 +142,72 @@ pub(crate) mod tests {
     }
 
     /// A torrent of these bytes in one file.
-    pub(crate) fn single(name: &str, data: &[u8], piece_length: usize) -> Facts {
-        Facts {
-            info_hash: Some(InfoHash::new([7; 20])),
-            name: name.into(),
-            piece_length: piece_length as u64,
-            hashes: data.chunks(piece_length).map(|piece| Sha1::digest(piece).into()).collect(),
-            files: vec![FileFacts { length: data.len() as u64, ..FileFacts::default() }],
-            single: true,
-            ..Facts::default()
-        }
+    pub(crate) fn single(name: &str, data: &[u8], piece_length: usize) -> Torrent {
+        made_of(name, vec![(vec![], data.len() as u64)], data, piece_length)
     }
 
-    /// A torrent of these bytes in several files, pad files among them where the name is empty.
-    pub(crate) fn multi(name: &str, files: &[(&str, u64)], data: &[u8], piece_length: usize) -> Facts {
-        let files = files.iter().map(|&(path, length)| FileFacts {
-            path: path.split('/').map(|part| part.as_bytes().to_vec()).collect(),
-            length,
-            pad: path.starts_with(".pad"),
-            symlink: false,
-        });
-        Facts { files: files.collect(), single: false, ..single(name, data, piece_length) }
+    /// A torrent of these bytes in several files, below `.pad` those that are padding.
+    pub(crate) fn multi(name: &str, files: &[(&str, u64)], data: &[u8], piece_length: usize) -> Torrent {
+        let files = files.iter().map(|&(path, length)| (path.split('/').map(Into::into).collect(), length));
+        made_of(name, files.collect(), data, piece_length)
+    }
+
+    fn made_of(name: &str, files: Vec<(Vec<String>, u64)>, data: &[u8], piece_length: usize) -> Torrent {
+        let pieces = data.chunks(piece_length).flat_map(|piece| <[u8; 20]>::from(Sha1::digest(piece)));
+        let torrent = NewTorrent {
+            name: name.into(),
+            files,
+            piece_length: u32::try_from(piece_length).unwrap(),
+            pieces: pieces.collect(),
+            ..NewTorrent::default()
+        };
+        Torrent::parse(&encode(&torrent).unwrap()).unwrap().0
     }
 
     #[test]
     fn a_plain_torrent_is_taken() {
-        let torrent = Torrent::new(single("out.bin", &content(40_000), 16_384)).unwrap();
+        let torrent = single("out.bin", &content(40_000), 16_384);
         assert_eq!((torrent.pieces(), torrent.total), (3, 40_000));
         assert_eq!(torrent.range(2), 32_768..40_000);
         assert_eq!(torrent.range(3), 40_000..40_000);
         assert_eq!(torrent.files[0].path, PathBuf::from("out.bin"));
+        let folder = multi("d", &[("a", 1), (".pad/2", 2), ("b/c", 3)], &content(6), 4);
+        let paths: Vec<_> = folder.files.iter().map(|file| (file.path.clone(), file.offset)).collect();
+        assert_eq!(paths, [("d/a".into(), 0), (PathBuf::new(), 1), ("d/b/c".into(), 3)]);
     }
 
-    /// F-04, F-05, F-09.
+    /// F-01, F-03, F-04, F-05, row 24 of the downloader's scope: each refused by name.
     #[test]
-    fn what_can_not_be_is_refused() {
-        type Change = fn(&mut Facts);
-        let rows: [(Change, &str); 8] = [
-            (|f| f.info_hash = None, "pure v2"),
-            (|f| f.piece_length = 0, "piece length"),
-            (|f| f.piece_length = (1 << 30) + 1, "piece length"),
-            (|f| f.piece_length = u64::MAX, "piece length"),
-            (|f| f.hashes.truncate(2), "3 piece hashes"),
-            (|f| f.files.extend(vec![FileFacts { length: u64::MAX, ..FileFacts::default() }; 2]), "larger"),
-            (|f| f.files[0].length = 1 << 62, "piece hashes"),
-            (|f| f.files = vec![FileFacts::default(); 100_001], "files"),
+    fn what_can_not_be_downloaded_is_refused() {
+        let v2 = "d4:infod9:file treed1:xd0:d6:lengthi5e11:pieces root32:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaeee\
+                  12:meta versioni2e4:name1:x12:piece lengthi16384eee";
+        let link = "d4:infod5:filesld4:attr1:l6:lengthi0e4:pathl1:aee\
+                    d6:lengthi5e4:pathl1:beee4:name1:x12:piece lengthi5e6:pieces20:aaaaaaaaaaaaaaaaaaaaee";
+        let plain = |name: &str, length: &str, piece_length: &str| {
+            let size = name.len();
+            format!(
+                "d4:infod6:lengthi{length}e4:name{size}:{name}12:piece lengthi{piece_length}e\
+                 6:pieces20:aaaaaaaaaaaaaaaaaaaaee"
+            )
+        };
+        let rows = [
+            (v2.into(), "unsupported_version"),
+            (v2.replace("versioni2e", "versioni3e"), "unsupported_version"),
+            (link.into(), "unsafe_path"),
+            (plain("..", "5", "5"), "unsafe_path"),
+            (plain("a/b", "5", "5"), "unsafe_path"),
+            (plain("x", "5", "0"), "malformed"),
+            (plain("x", "5", "-1"), "malformed"),
+            (plain("x", "5", "1073741825"), "malformed"),
+            (plain("x", "6", "5"), "malformed"),
+            (plain("x", "-6", "5"), "malformed"),
+            (plain("x", "9223372036854775808", "1073741824"), "malformed"),
+            ("<html>".into(), "malformed"),
         ];
-        for (change, expected) in rows {
-            let mut facts = single("out.bin", &content(40_000), 16_384);
-            change(&mut facts);
-            let error = Torrent::new(facts).unwrap_err();
-            assert!(error.reason.contains(expected), "{error}");
+        for (text, kind) in rows {
+            let refused = Torrent::parse(text.as_bytes()).unwrap_err();
+            assert_eq!(refused.kind, kind, "{text}: {refused}");
         }
+        assert!(Torrent::parse(plain("x", "5", "5").as_bytes()).is_ok());
     }
 }

@@ -70,7 +70,7 @@ mod tests {
     fn what_is_there_is_found_by_its_hash() {
         let folder = tempfile::tempdir().unwrap();
         let data = content(100);
-        let torrent = Torrent::new(multi("d", &[("a", 20), ("b", 40), ("c", 40)], &data, 16)).unwrap();
+        let torrent = multi("d", &[("a", 20), ("b", 40), ("c", 40)], &data, 16);
         let torrent = Arc::new(torrent);
         let run = |overwrite| {
             let mut storage = Storage::new(folder.path(), Arc::clone(&torrent)).unwrap();

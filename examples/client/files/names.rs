@@ -6,34 +6,24 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use crate::torrent::{Facts, Refused};
+use crate::torrent::Refused;
 
-/// The path of each file below the output folder, in the torrent's order.
+/// The paths below the output folder, in order, of files that the torrent calls so, in a folder that it calls
+/// so.
 ///
 /// # Errors
-/// When a name leads elsewhere (F-01, F-02), is a link (F-03), or is a file and a folder at once (F-06).
-pub(crate) fn paths(facts: &Facts) -> Result<Vec<PathBuf>, Refused> {
-    let name = part(&facts.name, "the torrent's name")?;
+/// When a name leads elsewhere (F-01, F-02), or is a file and a folder at once (F-06).
+pub(crate) fn paths<'a>(
+    folder: Option<&str>,
+    files: impl Iterator<Item = &'a [String]>,
+) -> Result<Vec<PathBuf>, Refused> {
+    let folder = folder.map(|name| part(name, "the torrent's name")).transpose()?;
     let mut taken = Taken::default();
-    let mut paths = Vec::with_capacity(facts.files.len());
-    for file in &facts.files {
-        if file.pad {
-            // Never written, so its name is of no interest (F-08).
-            paths.push(PathBuf::new());
-            continue;
-        }
-        if file.symlink {
-            return Err(unsafe_path("it holds a symbolic link, expected files only"));
-        }
-        if !facts.single && file.path.is_empty() {
-            return Err(Refused::malformed("a file has an empty path"));
-        }
-        if file.path.len() > MAX_DEPTH {
-            return Err(unsafe_path(format!("a path has more than {MAX_DEPTH} parts")));
-        }
-        let mut parts = vec![name.clone()];
-        for bytes in &file.path {
-            parts.push(part(bytes, "a file's path")?);
+    let mut paths = Vec::new();
+    for file in files {
+        let mut parts: Vec<String> = folder.iter().cloned().collect();
+        for name in file {
+            parts.push(part(name, "a file's path")?);
         }
         taken.claim(&mut parts)?;
         paths.push(parts.iter().collect());
@@ -41,24 +31,23 @@ pub(crate) fn paths(facts: &Facts) -> Result<Vec<PathBuf>, Refused> {
     Ok(paths)
 }
 
-/// A name as it may be shown on a terminal.
-pub(crate) fn shown(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).chars().map(|c| if is_unprintable(c) { '\u{fffd}' } else { c }).collect()
+/// A torrent whose names or files aren't safe.
+pub(crate) fn refused(reason: impl Into<String>) -> Refused {
+    Refused { kind: "unsafe_path", reason: reason.into() }
 }
 
 /// One part of a path.
-fn part(bytes: &[u8], what: &str) -> Result<String, Refused> {
-    let text = String::from_utf8_lossy(bytes);
+fn part(text: &str, what: &str) -> Result<String, Refused> {
     match text.trim() {
-        "" => return Err(unsafe_path(format!("{what} has an empty part"))),
-        "." | ".." => return Err(unsafe_path(format!("{what} has a part {:?}", text.trim()))),
+        "" => return Err(refused(format!("{what} has an empty part"))),
+        "." | ".." => return Err(refused(format!("{what} has a part {:?}", text.trim()))),
         _ if text.contains(['/', '\\', '\0']) => {
-            return Err(unsafe_path(format!("{what} has a separator within a part")));
+            return Err(refused(format!("{what} has a separator within a part")));
         }
         _ => {}
     }
     if text.chars().nth(1) == Some(':') && text.chars().count() == 2 {
-        return Err(unsafe_path(format!("{what} names a drive")));
+        return Err(refused(format!("{what} names a drive")));
     }
     let mut part: String =
         text.chars().map(|c| if is_unprintable(c) || FORBIDDEN.contains(&c) { '_' } else { c }).collect();
@@ -103,7 +92,7 @@ impl Taken {
         for part in folders.iter() {
             folder.push_str(&part.to_lowercase());
             if self.files.contains(&folder) {
-                return Err(unsafe_path(format!("{part:?} is a file and a folder at once")));
+                return Err(refused(format!("{part:?} is a file and a folder at once")));
             }
             self.folders.insert(folder.clone());
             folder.push('/');
@@ -112,7 +101,7 @@ impl Taken {
         for number in 2..MAX_SAME_NAME {
             let path = format!("{folder}{}", last.to_lowercase());
             if self.folders.contains(&path) {
-                return Err(unsafe_path(format!("{original:?} is a file and a folder at once")));
+                return Err(refused(format!("{original:?} is a file and a folder at once")));
             }
             if self.files.insert(path) {
                 return Ok(());
@@ -121,16 +110,12 @@ impl Taken {
             let numbered = format!("{} ({number}){}", &original[..dot], &original[dot..]);
             *last = shortened(&numbered, MAX_PART + 8);
         }
-        Err(unsafe_path(format!("too many files are called {original:?}")))
+        Err(refused(format!("too many files are called {original:?}")))
     }
 }
 
-fn unsafe_path(reason: impl Into<String>) -> Refused {
-    Refused { kind: "unsafe_path", reason: reason.into() }
-}
-
 /// Control characters, and those that turn the direction of what follows.
-pub(crate) fn is_unprintable(c: char) -> bool {
+fn is_unprintable(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
@@ -150,72 +135,60 @@ const FORBIDDEN: &[char] = if cfg!(windows) { &['<', '>', ':', '"', '|', '?', '*
 const MAX_PART: usize = 240;
 /// A longer ending is none.
 const MAX_ENDING: usize = 16;
-const MAX_DEPTH: usize = 100;
 const MAX_SAME_NAME: u32 = 10_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::torrent::FileFacts;
-
-    fn of(name: &[u8], files: &[&[&[u8]]]) -> Result<Vec<String>, Refused> {
-        let files = files.iter().map(|parts| FileFacts {
-            path: parts.iter().map(|part| part.to_vec()).collect(),
-            ..FileFacts::default()
-        });
-        let facts = Facts { name: name.to_vec(), files: files.collect(), ..Facts::default() };
-        Ok(paths(&facts)?.iter().map(|path| path.to_string_lossy().replace('\\', "/")).collect())
+    fn of(folder: &str, files: &[&[&str]]) -> Result<Vec<String>, Refused> {
+        let files: Vec<Vec<String>> =
+            files.iter().map(|parts| parts.iter().map(ToString::to_string).collect()).collect();
+        let paths = paths(Some(folder), files.iter().map(Vec::as_slice))?;
+        Ok(paths.iter().map(|path| path.to_string_lossy().replace('\\', "/")).collect())
     }
 
     /// F-01, F-02.
     #[test]
     fn what_leads_elsewhere_is_refused() {
-        let parts: [&[u8]; 14] = [
-            b"..", b".", b"", b" ", b".. ", b"/etc", b"a/b", b"a\\b", b"..\\x", b"\\\\host", b"a\0b", b"C:",
-            b"../../x", b"/",
-        ];
-        for bad in parts {
-            assert_eq!(of(b"d", &[&[bad]]).unwrap_err().kind, "unsafe_path", "{}", bad.escape_ascii());
-            assert_eq!(of(b"d", &[&[bad, b"x"]]).unwrap_err().kind, "unsafe_path", "{}", bad.escape_ascii());
-            assert_eq!(of(bad, &[&[b"x"]]).unwrap_err().kind, "unsafe_path", "{}", bad.escape_ascii());
+        for bad in [
+            "..", ".", "", " ", ".. ", "/etc", "a/b", "a\\b", "..\\x", "\\\\host", "a\0b", "C:", "../../x", "/",
+        ] {
+            assert_eq!(of("d", &[&[bad]]).unwrap_err().kind, "unsafe_path", "{bad:?}");
+            assert_eq!(of("d", &[&[bad, "x"]]).unwrap_err().kind, "unsafe_path", "{bad:?}");
+            assert_eq!(of(bad, &[&["x"]]).unwrap_err().kind, "unsafe_path", "{bad:?}");
         }
-        assert_eq!(of(b"d", &[&[]]).unwrap_err().kind, "malformed");
-        let deep: Vec<&[u8]> = vec![b"x"; 101];
-        assert!(of(b"d", &[&deep]).is_err());
     }
 
     /// F-02, F-09.
     #[test]
     fn what_file_systems_dislike_is_replaced() {
         let long = "ä".repeat(200) + ".tar.gz";
-        let rows: [(&[u8], &str); 9] = [
-            (b"a\x1b[31mb", "a_[31mb"),
-            (b"a\nb", "a_b"),
-            (b"a.", "a_"),
-            (b"a ", "a_"),
-            (b"con.txt", "_con.txt"),
-            (b"Com1", "_Com1"),
-            (b"control", "control"),
-            (b"\xff.bin", "\u{fffd}.bin"),
-            (long.as_bytes(), &("ä".repeat(118) + ".gz")),
+        let rows = [
+            ("a\x1b[31mb", "a_[31mb"),
+            ("a\nb", "a_b"),
+            ("a.", "a_"),
+            ("a ", "a_"),
+            ("con.txt", "_con.txt"),
+            ("Com1", "_Com1"),
+            ("control", "control"),
+            (&long, &("ä".repeat(118) + ".gz")),
         ];
         for (name, expected) in rows {
-            assert_eq!(of(b"d", &[&[name]]).unwrap(), [format!("d/{expected}")], "{}", name.escape_ascii());
+            assert_eq!(of("d", &[&[name]]).unwrap(), [format!("d/{expected}")], "{name:?}");
         }
-        assert_eq!(of("a\u{202e}b".as_bytes(), &[&[b"x"]]).unwrap(), ["a_b/x"]);
-        assert_eq!(shown(b"a\x1b[2J\xff"), "a\u{fffd}[2J\u{fffd}");
+        assert_eq!(of("a\u{202e}b", &[&["x"]]).unwrap(), ["a_b/x"]);
     }
 
     /// F-06.
     #[test]
     fn namesakes_are_told_apart() {
-        let files: [&[&[u8]]; 5] = [&[b"A.txt"], &[b"a.txt"], &[b"A.txt"], &[b"D", b"x"], &[b"d", b"X"]];
+        let files: [&[&str]; 5] = [&["A.txt"], &["a.txt"], &["A.txt"], &["D", "x"], &["d", "X"]];
         assert_eq!(
-            of(b"d", &files).unwrap(),
+            of("d", &files).unwrap(),
             ["d/A.txt", "d/a (2).txt", "d/A (3).txt", "d/D/x", "d/d/X (2)"]
         );
-        for clash in [[&[b"a" as &[u8]][..], &[b"A", b"b"]], [&[b"A", b"b"], &[b"a"]]] {
-            assert_eq!(of(b"d", &clash).unwrap_err().kind, "unsafe_path");
+        for clash in [[&["a"][..], &["A", "b"]], [&["A", "b"], &["a"]]] {
+            assert_eq!(of("d", &clash).unwrap_err().kind, "unsafe_path");
         }
     }
 }

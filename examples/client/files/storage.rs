@@ -238,7 +238,7 @@ mod tests {
 
     fn storage(folder: &Path, files: &[(&str, u64)]) -> Storage {
         let total = files.iter().map(|file| usize::try_from(file.1).unwrap()).sum();
-        let torrent = Torrent::new(multi("d", files, &content(total), 16)).unwrap();
+        let torrent = multi("d", files, &content(total), 16);
         Storage::new(folder, Arc::new(torrent)).unwrap()
     }
 
@@ -282,7 +282,7 @@ mod tests {
     fn a_longer_file_is_not_ours() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("x"), [0; 41]).unwrap();
-        let torrent = Torrent::new(single("x", &content(40), 16)).unwrap();
+        let torrent = single("x", &content(40), 16);
         let storage = Storage::new(folder.path(), Arc::new(torrent)).unwrap();
         assert!(storage.existing(false).unwrap_err().to_string().contains("--overwrite"));
         assert_eq!(storage.existing(true).unwrap(), [Some(41)]);

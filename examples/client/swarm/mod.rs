@@ -8,7 +8,7 @@ mod messages;
 pub(crate) mod outgoing;
 pub(crate) mod peer;
 pub(crate) mod picker;
-mod pieces;
+pub(crate) mod pieces;
 pub(crate) mod rarity;
 pub(crate) mod rate;
 mod requests;

@@ -1,0 +1,217 @@
+//! One download: read the torrent, look at what is here, run the swarm, say how it ended.
+
+use std::cell::RefCell;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tracker_failover::{Metainfo, PeerId};
+
+use crate::exit;
+use crate::files::disk::{Disk, Done};
+use crate::net::clock::Clock;
+use crate::net::listen::Listeners;
+use crate::net::run::{Outcome, Until, run};
+use crate::net::shell::Shell;
+use crate::signals::Signals;
+use crate::swarm::bitfield::Bitfield;
+use crate::swarm::session::{Session, Start};
+use crate::torrent::{Refused, Torrent};
+use crate::ui::cli::Download;
+use crate::ui::event::Event;
+use crate::ui::report::Report;
+use crate::ui::units;
+
+/// Downloads as the command line says; gives the exit code.
+pub(crate) fn main(options: &Download) -> u8 {
+    let report = Rc::new(RefCell::new(Report::new(options.json, options.quiet, options.verbose)));
+    let Some(path) = options.torrent() else {
+        report.borrow_mut().error("expected a .torrent, see --help");
+        return exit::USAGE;
+    };
+    let read = match read(path) {
+        Ok(bytes) => Torrent::parse(&bytes),
+        Err(error) => {
+            report.borrow_mut().error(&format!("{}: {error}", path.display()));
+            return exit::OTHER;
+        }
+    };
+    let (torrent, metainfo) = match read {
+        Ok(read) => read,
+        Err(refused) => return refuse(&mut report.borrow_mut(), &refused),
+    };
+    if options.list {
+        list(&torrent, &metainfo);
+        return exit::COMPLETE;
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            report.borrow_mut().error(&error.to_string());
+            return exit::OTHER;
+        }
+    };
+    let swarm = tokio::task::LocalSet::new();
+    swarm.block_on(&runtime, download(options, torrent, &metainfo, &report))
+}
+
+async fn download(
+    options: &Download,
+    torrent: Torrent,
+    metainfo: &Metainfo,
+    report: &Rc<RefCell<Report>>,
+) -> u8 {
+    let clock = Clock::start();
+    let mut signals = Signals::listen();
+    let torrent = Arc::new(torrent);
+    introduce(&mut report.borrow_mut(), &torrent, metainfo);
+    let (sender, mut done) = unbounded_channel();
+    let disk = match Disk::start(Arc::clone(&torrent), &options.archives, options.overwrite, sender) {
+        Ok(disk) => disk,
+        Err(error) => return disk_failed(&mut report.borrow_mut(), &error),
+    };
+    let have = tokio::select! {
+        have = look(&mut done, &torrent, report) => have,
+        () = signals.recv() => {
+            report.borrow_mut().last("interrupted while looking at what is here");
+            return exit::INTERRUPTED;
+        }
+    };
+    let have = match have {
+        Ok(have) => have,
+        Err(error) => return disk_failed(&mut report.borrow_mut(), &error),
+    };
+    let listeners = match Listeners::bind(options.port) {
+        Ok(listeners) => listeners,
+        Err(error) => {
+            report.borrow_mut().error(&error.to_string());
+            return exit::OTHER;
+        }
+    };
+    let mut random = rand::rng();
+    let start = Start {
+        have,
+        own_id: PeerId::with_prefix(*b"-TF0100-", random.random()),
+        port: listeners.port,
+        allow_loopback: options.allow_loopback,
+        seed: random.random(),
+    };
+    let own_id = start.own_id;
+    report.borrow_mut().config(&format!("listening for peers on port {}", listeners.port));
+    let session = Session::new(Arc::clone(&torrent), start);
+    let shell = Shell::new(session, disk, Rc::clone(report), torrent.info_hash, own_id, clock);
+    for &peer in &options.peers {
+        if !shell.tell(|session, now| session.add_trusted_peer(peer, now)) {
+            report.borrow_mut().error(&format!("{peer} can't be a peer's address"));
+        }
+    }
+    let mut trackers = None;
+    let until =
+        Until { done: options.exit_when_done, deadline: options.deadline_s.map(Duration::from_secs) };
+    let outcome = run(&shell, listeners, &mut done, &mut trackers, &mut signals, until).await;
+    let complete = shell.session.borrow().is_complete();
+    conclude(&mut report.borrow_mut(), &outcome, complete)
+}
+
+/// Waits until the disk has looked at what is here.
+async fn look(
+    done: &mut UnboundedReceiver<Done>,
+    torrent: &Torrent,
+    report: &Rc<RefCell<Report>>,
+) -> io::Result<Bitfield> {
+    while let Some(job) = done.recv().await {
+        match job {
+            Done::Looked(piece) => report.borrow_mut().looked(piece, torrent.pieces()),
+            Done::Ready(have) => {
+                let have = have?;
+                if have.len() > 0 {
+                    let text = format!("{} of {} pieces are here already", have.len(), have.pieces());
+                    report.borrow_mut().info(&text);
+                }
+                return Ok(have);
+            }
+            Done::Checked { .. } | Done::Loaded { .. } => {}
+        }
+    }
+    Err(io::Error::other("the disk's thread has ended"))
+}
+
+/// Says how it ended; gives the exit code.
+fn conclude(report: &mut Report, outcome: &Outcome, complete: bool) -> u8 {
+    if complete && !matches!(outcome, Outcome::Failed(_)) {
+        report.last("complete");
+        return exit::COMPLETE;
+    }
+    let (reason, code) = match outcome {
+        Outcome::Done => ("complete".into(), exit::COMPLETE),
+        Outcome::Deadline => ("not complete at the deadline".into(), exit::INCOMPLETE),
+        Outcome::OutOfPeers => ("no tracker and no peer left".into(), exit::INCOMPLETE),
+        Outcome::Interrupted => ("interrupted; what is here is kept".into(), exit::INTERRUPTED),
+        Outcome::Failed(error) => (format!("{error}; what is here is kept"), exit::DISK),
+    };
+    report.event(&Event::Incomplete { reason: reason.clone() });
+    report.last(&reason);
+    code
+}
+
+fn disk_failed(report: &mut Report, error: &io::Error) -> u8 {
+    report.event(&Event::Incomplete { reason: error.to_string() });
+    report.error(&error.to_string());
+    report.flush();
+    exit::DISK
+}
+
+fn refuse(report: &mut Report, refused: &Refused) -> u8 {
+    report.event(&Event::Refused { kind: refused.kind, reason: refused.reason.clone() });
+    report.error(&format!("torrent refused: {refused}"));
+    report.flush();
+    exit::REFUSED
+}
+
+fn introduce(report: &mut Report, torrent: &Torrent, metainfo: &Metainfo) {
+    report.set_name(&torrent.name);
+    report.config(&format!(
+        "{}: {} in {} files, {} pieces of {}{}",
+        torrent.name,
+        units::bytes(torrent.total),
+        torrent.files.iter().filter(|file| !file.pad).count(),
+        torrent.pieces(),
+        units::bytes(torrent.piece_length.into()),
+        if torrent.private { ", private: DHT and PEX stay off" } else { "" }
+    ));
+    for skipped in metainfo.skipped_trackers() {
+        report.config(&format!("tracker {} left out: {}", skipped.shown, skipped.reason));
+    }
+}
+
+/// `--list`.
+fn list(torrent: &Torrent, metainfo: &Metainfo) {
+    println!("{}", torrent.name);
+    for (index, file) in (1..).zip(torrent.files.iter().filter(|file| !file.pad)) {
+        println!("{index:>5}  {:>10}  {}", units::bytes(file.length), file.path.display());
+    }
+    for (number, tier) in (1..).zip(metainfo.announce_tiers()) {
+        for tracker in tier {
+            println!("tier {number}  {tracker}");
+        }
+    }
+}
+
+/// Reads a .torrent, up to a little more than one may have.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("expected a file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_TORRENT + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The library refuses what is larger.
+const MAX_TORRENT: u64 = 32 << 20;
