@@ -135,6 +135,11 @@ impl TrackerUrl {
         &self.0.host
     }
 
+    /// Whether the host is a name, and not an address.
+    pub fn is_named(&self) -> bool {
+        !self.host().starts_with('[') && self.host().parse::<std::net::Ipv4Addr>().is_err()
+    }
+
     /// The port to connect to; the scheme's own where the address names none, 0 for [`Scheme::Other`].
     pub fn port(&self) -> u16 {
         self.0.port.unwrap_or(match self.0.scheme {

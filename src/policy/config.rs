@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::tracker_set::Order;
+use crate::tracker::Scheme;
 
 /// How trackers are chosen, how long each is waited for, and when announces are due.
 ///
@@ -19,6 +20,9 @@ use super::tracker_set::Order;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
+    /// The schemes that are spoken. Trackers of others stay in the list, are shown as unsupported, and never
+    /// tried. An `Announcer` leaves out what its transport doesn't speak.
+    pub schemes: Schemes,
     /// The order of trackers. Private torrents are [`Order::Bep12`] whatever stands here (BEP 27).
     pub order: Order,
     /// Whether each tier is shuffled once (BEP 12). Only [`Order::Bep12`] does.
@@ -92,6 +96,35 @@ pub enum Probing {
     Off,
 }
 
+/// A set of schemes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Schemes {
+    /// Plain HTTP.
+    pub http: bool,
+    /// HTTP over TLS.
+    pub https: bool,
+    /// UDP.
+    pub udp: bool,
+}
+
+impl Schemes {
+    /// Whether a scheme is among them.
+    pub fn contains(self, scheme: Scheme) -> bool {
+        match scheme {
+            Scheme::Http => self.http,
+            Scheme::Https => self.https,
+            Scheme::Udp => self.udp,
+            Scheme::Other => false,
+        }
+    }
+}
+
+impl Default for Schemes {
+    fn default() -> Self {
+        Self { http: true, https: true, udp: true }
+    }
+}
+
 impl Config {
     /// BEP 12 to the letter: tiers in sequence, every round from the first tier, one tracker after the other.
     pub fn strict_bep12() -> Self {
@@ -137,6 +170,7 @@ const PRIVATE_OPEN_LIMIT: Duration = Duration::from_secs(5);
 impl Default for Config {
     fn default() -> Self {
         Self {
+            schemes: Schemes::default(),
             order: Order::Nearest,
             shuffle: true,
             latency_in_tiers: true,

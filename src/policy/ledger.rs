@@ -77,11 +77,12 @@ impl Ledger {
         if self.knows_us(tracker) {
             return (self.completed == Debt::Owed).then_some(Event::Completed);
         }
-        // Addresses of one host are mostly one tracker, for which a second `started` is a new baseline; on a
-        // private torrent every other tracker may share the accounts. All trackers insert an unknown peer on
+        // Addresses of one host name are mostly one tracker, for which a second `started` is a new baseline; on
+        // a private torrent every other tracker may share the accounts. All trackers insert an unknown peer on
         // a plain announce.
         let introduced = self.standings.iter().any(|(other, standing)| {
-            standing.accepted.is_some() && (self.private || other.host() == tracker.host())
+            let sibling = tracker.is_named() && other.host() == tracker.host();
+            standing.accepted.is_some() && (self.private || sibling)
         });
         if introduced { None } else { Some(Event::Started) }
     }
@@ -199,7 +200,9 @@ mod tests {
     fn siblings_of_a_host_and_trackers_of_a_private_torrent_are_introduced_once() {
         let mut ledger = Ledger::new(false, false);
         announce(&mut ledger, &url("a:80"), 10);
+        announce(&mut ledger, &url("127.0.0.1:80"), 10);
         assert_eq!(ledger.event_for(&url("a:81")), None);
+        assert_eq!(ledger.event_for(&url("127.0.0.1:81")), Some(Event::Started), "an address is no name");
         assert_eq!(ledger.event_for(&url("b")), Some(Event::Started));
         let mut private = Ledger::new(true, false);
         announce(&mut private, &url("a"), 10);

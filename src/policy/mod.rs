@@ -18,7 +18,7 @@ mod stopping;
 mod time;
 mod tracker_set;
 
-pub use config::{Config, Probing};
+pub use config::{Config, Probing, Schemes};
 pub use engine::{AttemptId, Engine, Input, Output, RoundNumber, TorrentId};
 pub use health::{HealthBook, HostHealth};
 pub use ledger::Ledger;

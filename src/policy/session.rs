@@ -21,7 +21,7 @@ use crate::alert::{Alert, Announced, ToldStopped};
 use crate::announce::{AnnounceRequest, AnnounceResponse, Event, Torrent, Transfer};
 use crate::error::{AnnounceError, FailedAttempt, ProbeError, RoundError};
 use crate::prober::Measurement;
-use crate::tracker::{Scheme, TrackerUrl};
+use crate::tracker::TrackerUrl;
 
 /// One torrent of the engine: owns its trackers, its ledger and its schedule, and drives its rounds.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl Session {
 
     pub(crate) fn begin(&mut self, context: &mut Context<'_>) {
         let (trackers, unsupported): (Vec<_>, Vec<_>) =
-            self.trackers.trackers().cloned().partition(|tracker| tracker.scheme() != Scheme::Other);
+            self.trackers.trackers().cloned().partition(|tracker| self.trackers.is_supported(tracker));
         context.alert(self.id, Alert::TrackersFound { trackers, unsupported });
         self.schedule.force(context.now);
     }
@@ -599,7 +599,7 @@ impl Session {
         let standing = |tracker: &TrackerUrl| {
             let contacting =
                 self.round.iter().flat_map(Round::attempts).any(|attempt| attempt.tracker == *tracker);
-            if tracker.scheme() == Scheme::Other {
+            if !self.trackers.is_supported(tracker) {
                 Standing::Unsupported
             } else if contacting || self.probing.contains(tracker) {
                 Standing::Contacting

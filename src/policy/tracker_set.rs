@@ -6,8 +6,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
-use super::config::Config;
-use crate::tracker::{Scheme, TrackerUrl};
+use super::config::{Config, Schemes};
+use crate::tracker::TrackerUrl;
 
 /// The tiers of a torrent's trackers and a cursor on the one to be asked.
 ///
@@ -32,6 +32,7 @@ use crate::tracker::{Scheme, TrackerUrl};
 pub struct TrackerSet {
     tiers: Vec<Vec<Entry>>,
     order: Option<Order>,
+    schemes: Schemes,
     private: bool,
     shuffled: bool,
     latency_in_tiers: bool,
@@ -107,6 +108,7 @@ impl TrackerSet {
 
     /// Makes the set ready for a session: what the caller left open is as the configuration has it.
     pub(crate) fn prepare(&mut self, config: &Config, seed: u64) {
+        self.schemes = config.schemes;
         self.order.get_or_insert(config.order);
         self.latency_in_tiers = config.latency_in_tiers;
         if self.order() == Order::Bep12 && config.shuffle && !self.shuffled {
@@ -152,6 +154,11 @@ impl TrackerSet {
     /// The measured latency of a tracker.
     pub fn latency(&self, tracker: &TrackerUrl) -> Option<Duration> {
         self.entry(tracker).and_then(|entry| entry.latency)
+    }
+
+    /// Whether a tracker can be asked: its scheme is spoken here.
+    pub fn is_supported(&self, tracker: &TrackerUrl) -> bool {
+        self.schemes.contains(tracker.scheme())
     }
 
     /// Whether anything is known of any tracker: a latency, a failure, an answer.
@@ -323,7 +330,7 @@ impl TrackerSet {
     }
 
     fn supported(&self) -> impl Iterator<Item = &Entry> {
-        self.entries().filter(|entry| entry.is_supported())
+        self.entries().filter(|entry| self.schemes.contains(entry.tracker.scheme()))
     }
 
     fn entry(&self, tracker: &TrackerUrl) -> Option<&Entry> {
@@ -337,7 +344,8 @@ impl TrackerSet {
     /// A tier front to back; the front is BEP 12's and stays, the measured ones behind it may change places
     /// among themselves where one is clearly faster, so that a second try is a quick one.
     fn tier_order<'a>(&self, tier: &'a [Entry]) -> impl Iterator<Item = &'a TrackerUrl> + use<'a> {
-        let mut entries: Vec<&Entry> = tier.iter().filter(|entry| entry.is_supported()).collect();
+        let mut entries: Vec<&Entry> =
+            tier.iter().filter(|entry| self.schemes.contains(entry.tracker.scheme())).collect();
         if self.latency_in_tiers && !self.private {
             for place in 1..entries.len() {
                 for later in place + 1..entries.len() {
@@ -354,10 +362,6 @@ impl TrackerSet {
 impl Entry {
     fn new(tracker: TrackerUrl) -> Self {
         Self { tracker, latency: None, failing: false }
-    }
-
-    fn is_supported(&self) -> bool {
-        self.tracker.scheme() != Scheme::Other
     }
 
     fn rank(&self) -> (bool, bool, Option<Duration>) {

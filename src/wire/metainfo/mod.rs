@@ -295,3 +295,6 @@ fn truncated(hash: &[u8; 32]) -> InfoHash {
     bytes.copy_from_slice(&hash[..20]);
     InfoHash::new(bytes)
 }
+
+#[cfg(test)]
+mod tests;

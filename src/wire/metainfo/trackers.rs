@@ -115,13 +115,14 @@ impl Cleaned {
             }
             match read_address(bytes) {
                 Ok(url) if self.seen.contains(&url) => {}
-                Ok(url) => match self.limit() {
-                    Some(reason) => self.skip(url.to_string(), reason),
-                    None => {
+                Ok(url) => {
+                    if let Some(reason) = self.limit() {
+                        self.skip(url.to_string(), reason);
+                    } else {
                         self.seen.insert(url.clone());
                         tier.push(url);
                     }
-                },
+                }
                 Err(reason) => self.skip(scheme_and_host(&String::from_utf8_lossy(bytes)), reason),
             }
         }
@@ -188,4 +189,194 @@ fn scheme_and_host(text: &str) -> String {
     };
     let host = plain(host, ".-:[]");
     format!("{}://{host}", scheme.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bencode of a text, or of tiers written as `[a b] [c]`.
+    fn text(text: &str) -> String {
+        format!("{}:{text}", text.len())
+    }
+
+    fn list(items: impl IntoIterator<Item = String>) -> String {
+        format!("l{}e", items.into_iter().collect::<String>())
+    }
+
+    fn tiers(tiers: &[&[&str]]) -> String {
+        list(tiers.iter().map(|tier| list(tier.iter().map(|item| text(item)))))
+    }
+
+    fn cleaned(announce: &str, list: &str) -> (Vec<Vec<String>>, Vec<String>) {
+        let list = (!list.is_empty()).then_some(Value::List(list.as_bytes()));
+        let (tiers, skipped) = read(Some(Value::Bytes(announce.as_bytes())), list);
+        let written = |tier: Vec<TrackerUrl>| tier.iter().map(|url| url.as_str().to_owned()).collect();
+        (tiers.into_iter().map(written).collect(), skipped.iter().map(ToString::to_string).collect())
+    }
+
+    const ONE: &str = "http://one.test/announce";
+
+    #[test]
+    fn the_list_wins_over_announce_r12_01_pol11() {
+        let rows: [(String, Vec<Vec<&str>>); 18] = [
+            (
+                tiers(&[&["http://a.test/a"], &["udp://b.test:1337/a", "http://c.test/a"]]),
+                vec![vec!["http://a.test/a"], vec!["udp://b.test:1337/a", "http://c.test/a"]],
+            ),
+            (String::new(), vec![vec![ONE]]),
+            ("le".into(), vec![vec![ONE]]),
+            ("llee".into(), vec![vec![ONE]]),
+            ("ll0:ee".into(), vec![vec![ONE]]),
+            ("l0:e".into(), vec![vec![ONE]]),
+            (tiers(&[&[" "], &["t.test/a"]]), vec![vec![ONE]]),
+            (tiers(&[&["wss://w.test/a"]]), vec![vec![ONE], vec!["wss://w.test/a"]]),
+            (
+                tiers(&[&["wss://w.test/a", "http://a.test/a"]]),
+                vec![vec!["wss://w.test/a", "http://a.test/a"]],
+            ),
+            (
+                list([text("http://a.test/a"), text("http://b.test/a")]),
+                vec![vec!["http://a.test/a"], vec!["http://b.test/a"]],
+            ),
+            (
+                tiers(&[&[], &["http://a.test/a"], &["", " \n"], &["http://b.test/a"]]),
+                vec![vec!["http://a.test/a"], vec!["http://b.test/a"]],
+            ),
+            (
+                format!(
+                    "li5ede{}e",
+                    tiers(&[&["http://a.test/a"]]).strip_prefix('l').unwrap().strip_suffix('e').unwrap()
+                ),
+                vec![vec!["http://a.test/a"]],
+            ),
+            (
+                format!("lli5ele{}dee{}e", text("http://a.test/a"), text("http://b.test/a")),
+                vec![vec!["http://a.test/a"], vec!["http://b.test/a"]],
+            ),
+            (
+                tiers(&[
+                    &["http://a.test/a", "HTTP://A.test:80/a"],
+                    &["http://a.test/a"],
+                    &["http://a.test/A"],
+                ]),
+                vec![vec!["http://a.test/a"], vec!["http://a.test/A"]],
+            ),
+            (
+                tiers(&[&["udp://A.test:1/a", "udp://a.test:1/a", "http://a.test/a"]]),
+                vec![vec!["udp://A.test:1/a", "http://a.test/a"]],
+            ),
+            (
+                tiers(&[&["http://t1.test/a"], &["http://t1.test/a", "http://t2.test/a"]]),
+                vec![vec!["http://t1.test/a"], vec!["http://t2.test/a"]],
+            ),
+            (
+                tiers(&[&[" http://a.test/a\r\n", "\thttp://b.test/a"]]),
+                vec![vec!["http://a.test/a", "http://b.test/a"]],
+            ),
+            (tiers(&[&["dht://", "http://a.test/a"]]), vec![vec!["dht://", "http://a.test/a"]]),
+        ];
+        for (list, expected) in rows {
+            assert_eq!(cleaned(ONE, &list).0, expected, "{list}");
+        }
+    }
+
+    #[test]
+    fn other_types_of_the_list_q27() {
+        let announce = Some(Value::Bytes(ONE.as_bytes()));
+        for list in [
+            Value::Integer("5"),
+            Value::Dict(b"d1:a15:http://a.test/ae"),
+            Value::Bytes(b""),
+            Value::Bytes(b"x"),
+        ] {
+            assert_eq!(read(announce, Some(list)).0, [[ONE.parse::<TrackerUrl>().unwrap()]], "{list:?}");
+        }
+        let list = Value::Bytes(b"http://a.test/a");
+        assert_eq!(read(announce, Some(list)).0, [["http://a.test/a".parse::<TrackerUrl>().unwrap()]]);
+        for announce in [None, Some(Value::Integer("5")), Some(Value::List(b"le")), Some(Value::Bytes(b" "))]
+        {
+            assert_eq!(read(announce, None), (vec![], vec![]), "R5-01");
+        }
+        assert_eq!(read(Some(Value::Bytes(b"wss://w.test")), None).0.len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_address_is_reported_without_secrets_pol12_s22() {
+        let rows = [
+            (
+                "http://b.test:0/k3y",
+                "http://b.test:0: not a tracker address: expected a port from 1 to 65535",
+            ),
+            ("UDP://t.test/k3y", "udp://t.test: not a tracker address: a udp address needs a port"),
+            (
+                "http://u:k3y@t.test/a b",
+                "http://t.test: not a tracker address: a blank or control character inside",
+            ),
+            (
+                "http://u:k3y/k3y@t.test/a b",
+                "http://: not a tracker address: a blank or control character inside",
+            ),
+            (
+                "http://2001:db8::1/k3y",
+                "http://2001:db8::1: not a tracker address: an IPv6 host needs brackets",
+            ),
+            ("http:///k3y", "http://: not a tracker address: expected a host after \"://\""),
+            (
+                "t.test/k3y",
+                "a text of 10 bytes: not a tracker address: expected scheme://host, found no \"://\"",
+            ),
+            ("k3yk3yk3yk3y://t.test/ ", "a text of 22 bytes: not a tracker address"),
+            (
+                "http://t\u{1b}[31m.test/k3y",
+                "http://t: not a tracker address: a blank or control character inside",
+            ),
+        ];
+        for (address, expected) in rows {
+            let (tiers, skipped) = cleaned(address, "");
+            if skipped.is_empty() {
+                // A foreign scheme is a tier, and shown by the address itself.
+                assert_eq!(tiers.len(), 1, "{address}");
+                continue;
+            }
+            assert_eq!((tiers.len(), skipped.len()), (0, 1), "{address}");
+            assert!(skipped[0].starts_with(expected) && !skipped[0].contains("k3y"), "{}", skipped[0]);
+        }
+        let (_, skipped) = read(Some(Value::Bytes(b"http://t.test/\xff")), None);
+        assert_eq!(skipped[0].to_string(), "http://t.test: not a tracker address: not UTF-8", "Q-37");
+        let long = format!("http://t.test/{}", "k3y".repeat(1000));
+        assert_eq!(
+            cleaned(&long, "").1,
+            ["http://t.test: not a tracker address: longer than 2048 bytes"],
+            "S-19"
+        );
+    }
+
+    #[test]
+    fn a_bad_address_leaves_the_rest_c14() {
+        let list = tiers(&[
+            &[" http://a.test/announce\n"],
+            &["wss://w.test/announce"],
+            &["http://b.test:0/announce"],
+        ]);
+        let (tiers, skipped) = cleaned(ONE, &list);
+        assert_eq!(tiers, [["http://a.test/announce"], ["wss://w.test/announce"]]);
+        assert_eq!(skipped.len(), 1);
+    }
+
+    #[test]
+    fn thousands_of_trackers_are_cut_and_reported_s19_pol21() {
+        let address = |n: usize| format!("http://t{n}.test/a");
+        let (tiers, skipped) = cleaned(ONE, &list([list((0..1000).map(|n| text(&address(n))))]));
+        assert_eq!((tiers.len(), tiers[0].len(), skipped.len()), (1, 200, 201));
+        assert_eq!(skipped[0], "http://t200.test: beyond the first 200 trackers");
+        assert_eq!(skipped[200], "600 more: skipped like the ones before");
+
+        let (tiers, skipped) = cleaned(ONE, &list((0..100).map(|n| text(&address(n)))));
+        assert_eq!((tiers.len(), skipped.len()), (50, 50));
+        assert_eq!(skipped[0], "http://t50.test: beyond the first 50 tiers");
+
+        let foreign = list((0..100).map(|n| text(&format!("wss://t{n}.test/a"))));
+        assert_eq!(cleaned(ONE, &foreign).0[0], [ONE], "foreign addresses don't push out the only good one");
+    }
 }

@@ -49,6 +49,11 @@ impl Cluster {
         &self.trackers
     }
 
+    /// The trackers, each on its own from here on; they go on sharing their swarm.
+    pub fn into_trackers(self) -> Vec<FakeTracker> {
+        self.trackers
+    }
+
     /// Their announce addresses.
     pub fn announce_urls(&self) -> Vec<String> {
         self.trackers.iter().map(FakeTracker::announce_url).collect()

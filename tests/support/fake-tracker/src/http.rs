@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::behaviour::{Answer, Behaviour, Failure, Framing, PeerForm, Peers, Reply, Step};
+use crate::answer::{Answer, Failure, Framing, PeerForm, Peers, Reply};
+use crate::behaviour::{Behaviour, Step};
 use crate::bencode::{self, Dictionary};
 use crate::request::{Asked, Heard};
 use crate::swarm::{Member, Swarm, SwarmPeer};

@@ -34,6 +34,7 @@
 
 pub mod bencode;
 
+mod answer;
 mod behaviour;
 mod cluster;
 mod http;
@@ -41,10 +42,12 @@ mod log;
 mod port;
 mod request;
 mod serve;
+mod shared;
 mod swarm;
 mod tracker;
 
-pub use behaviour::{Answer, Behaviour, Failure, Framing, PeerForm, Peers, Reply, RetryIn, Step};
+pub use answer::{Answer, Failure, Framing, PeerForm, Peers, Reply, RetryIn};
+pub use behaviour::{Behaviour, Step};
 pub use cluster::Cluster;
 pub use http::compact;
 pub use log::{Counts, LOG_LIMIT};

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use crate::behaviour::Step;
 use crate::http::{self, Exchange};
 use crate::request::{self, HEAD_LIMIT, Heard, Origin};
-use crate::tracker::Shared;
+use crate::shared::Shared;
 
 /// How many bytes a client may send before it has been answered; what comes beyond is left unread.
 const READ_AHEAD: usize = 2 * HEAD_LIMIT;

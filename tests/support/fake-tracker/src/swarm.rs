@@ -51,7 +51,7 @@ struct State {
     gossip: Duration,
     views: Vec<View>,
     /// What has been said to one tracker and not yet reached the others, oldest first.
-    travelling: VecDeque<(Instant, Member, Change)>,
+    travelling: VecDeque<(Instant, Change)>,
     /// How many changes there have been; each takes the number as its stamp.
     changes: u64,
 }
@@ -101,7 +101,8 @@ impl SwarmPeer {
 }
 
 impl Swarm {
-    /// An empty swarm, whose trackers know of each other's peers after this time.
+    /// An empty swarm, whose trackers know of each other's peers after this time. [`Duration::MAX`] makes them
+    /// independent.
     pub fn new(gossip: Duration) -> Self {
         let state = State { gossip, views: Vec::new(), travelling: VecDeque::new(), changes: 0 };
         Self(Arc::new(Mutex::new(state)))
@@ -162,9 +163,10 @@ impl Swarm {
         let mut state = self.lock();
         state.changes += 1;
         let change = Change { stamp: state.changes, info_hash, peer, event };
-        if state.views.len() > 1 {
-            let due = now() + state.gossip;
-            state.travelling.push_back((due, to, change.clone()));
+        // A delay that the clock can't hold never ends.
+        let due = now().checked_add(state.gossip).filter(|_| state.views.len() > 1);
+        if let Some(due) = due {
+            state.travelling.push_back((due, change.clone()));
         }
         if let Some(view) = state.views.get_mut(to.0) {
             view.apply(change);
@@ -186,13 +188,13 @@ impl State {
             return;
         }
         let now = now();
-        while self.travelling.front().is_some_and(|(due, ..)| *due <= now) {
-            let Some((_, origin, change)) = self.travelling.pop_front() else { return };
-            for (number, view) in self.views.iter_mut().enumerate() {
-                if number != origin.0 {
-                    view.apply(change.clone());
-                }
-            }
+        let arrives = |travelling: &VecDeque<(Instant, Change)>| {
+            travelling.len() > PEER_LIMIT || travelling.front().is_some_and(|(due, ..)| *due <= now)
+        };
+        while arrives(&self.travelling) {
+            let Some((_, change)) = self.travelling.pop_front() else { return };
+            // The one that was told directly takes it for old news.
+            self.views.iter_mut().for_each(|view| view.apply(change.clone()));
         }
     }
 
@@ -203,16 +205,16 @@ impl State {
 
 impl View {
     fn apply(&mut self, change: Change) {
-        let torrent = self.torrents.entry(change.info_hash).or_default();
-        let known = torrent.peers.get(&change.peer.peer_id);
-        if known.is_some_and(|entry| entry.stamp >= change.stamp)
-            || (known.is_none() && self.known >= PEER_LIMIT)
-        {
+        let known = self.torrents.get(&change.info_hash);
+        let known = known.and_then(|torrent| torrent.peers.get(&change.peer.peer_id));
+        let is_stale = known.is_some_and(|entry| entry.stamp >= change.stamp);
+        if is_stale || (known.is_none() && self.known >= PEER_LIMIT) {
             return;
         }
         self.known += usize::from(known.is_none());
         // A peer that says `completed` twice has completed once.
         let was_complete = known.is_some_and(|entry| !entry.gone && entry.peer.is_complete());
+        let torrent = self.torrents.entry(change.info_hash).or_default();
         torrent.downloaded += u64::from(change.event == Effect::Completed && !was_complete);
         let gone = change.event == Effect::Stopped;
         torrent.peers.insert(change.peer.peer_id, Entry { stamp: change.stamp, peer: change.peer, gone });

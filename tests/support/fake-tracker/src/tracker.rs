@@ -1,27 +1,23 @@
 //! One scripted tracker, on a port of loopback or in memory.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
-use tokio::net::TcpStream;
-use tokio::runtime::Handle;
-use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use crate::behaviour::{Behaviour, Opening};
-use crate::log::{Counts, Log};
+use crate::log::Counts;
 use crate::port::Port;
-use crate::request::{self, Asked, Heard, Origin};
-use crate::serve::{Reset, serve};
-use crate::swarm::{Member, Swarm, SwarmCounts, SwarmPeer};
+use crate::request::{Asked, Heard};
+use crate::shared::{Shared, Ticket, accept};
+use crate::swarm::{Swarm, SwarmCounts, SwarmPeer};
 
 /// How many bytes fit into a connection in memory in each direction, as into a socket.
 const PIPE: usize = 64 * 1024;
@@ -34,37 +30,6 @@ const PIPE: usize = 64 * 1024;
 pub struct FakeTracker {
     shared: Arc<Shared>,
     accepting: Option<AbortHandle>,
-}
-
-/// What the tracker, its accepting task and its connections share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    address: SocketAddr,
-    pub(crate) swarm: Swarm,
-    pub(crate) member: Member,
-    log: Log,
-    state: Mutex<State>,
-    /// What a new connection meets. A change also wakes the accepting task.
-    opening: watch::Sender<Opening>,
-    /// Sockets may be opened from threads outside of the runtime.
-    runtime: Handle,
-}
-
-#[derive(Debug)]
-struct State {
-    behaviour: Behaviour,
-    killed: bool,
-    latency: Duration,
-    port: Option<Port>,
-    /// Connections hold a receiver each: a value ends them, and they are gone when all receivers are.
-    cut: watch::Sender<()>,
-}
-
-/// Counts a connection for as long as it lives.
-struct Ticket {
-    shared: Arc<Shared>,
-    cut: watch::Receiver<()>,
-    number: usize,
 }
 
 impl FakeTracker {
@@ -125,20 +90,7 @@ impl FakeTracker {
     }
 
     fn new(address: SocketAddr, port: Option<Port>, swarm: &Swarm, behaviour: Behaviour) -> Self {
-        behaviour.check();
-        let cut = watch::Sender::new(());
-        let state = State { behaviour, killed: false, latency: Duration::ZERO, port, cut };
-        let shared = Shared {
-            address,
-            swarm: swarm.clone(),
-            member: swarm.join(),
-            log: Log::new(),
-            state: Mutex::new(state),
-            opening: watch::Sender::new(Opening::Refused),
-            runtime: Handle::current(),
-        };
-        shared.settle();
-        Self { shared: Arc::new(shared), accepting: None }
+        Self { shared: Arc::new(Shared::new(address, port, swarm, behaviour)), accepting: None }
     }
 
     /// Where it listens, or the made-up address of a tracker in memory.
@@ -179,8 +131,7 @@ impl FakeTracker {
     pub async fn kill(&self) {
         self.shared.lock().killed = true;
         self.shared.settle();
-        let cut = self.shared.cut();
-        cut.closed().await;
+        self.shared.emptied().await;
     }
 
     /// Comes back after [`kill`](Self::kill), on the same port, with the script where it was.
@@ -289,93 +240,12 @@ impl FakeTracker {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let state = self.shared.lock();
-        let ticket = (state.opening() != Opening::Refused).then(|| Ticket::of(&self.shared, &state));
-        drop(state);
+        let shared = Arc::clone(&self.shared);
         async move {
-            if let Some(ticket) = ticket {
+            if let Some(ticket) = Ticket::admit_open(&shared) {
                 ticket.serve(stream, from, |_| ()).await;
             }
         }
-    }
-}
-
-impl Shared {
-    /// Notes a request.
-    pub(crate) fn hear(&self, head: &[u8], origin: Origin) -> Heard {
-        let request = request::read(head, origin, Log::next_sequence());
-        self.log.add(request.clone());
-        request
-    }
-
-    /// What is done about a request, and after which delay.
-    pub(crate) fn next(&self, asked: Asked) -> (Duration, Behaviour) {
-        let mut state = self.lock();
-        let (delay, behaviour) = state.behaviour.next(asked);
-        (delay.saturating_add(state.latency), behaviour)
-    }
-
-    /// Makes connections meet what the script says. Idempotent.
-    pub(crate) fn settle(&self) {
-        let _runtime = self.runtime.enter();
-        let mut state = self.lock();
-        let opening = state.opening();
-        if let Some(port) = &mut state.port {
-            port.set(opening).unwrap_or_else(|error| panic!("the port can't become {opening:?}: {error}"));
-        }
-        if opening == Opening::Refused {
-            state.cut.send_replace(());
-        }
-        self.opening.send_if_modified(|met| std::mem::replace(met, opening) != opening);
-    }
-
-    fn cut(&self) -> watch::Sender<()> {
-        self.lock().cut.clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn opening(&self) -> Opening {
-        if self.killed { Opening::Refused } else { self.behaviour.opening() }
-    }
-}
-
-impl Ticket {
-    /// Admits a connection, or says what it meets instead. Done under the lock, so that none slips in beside
-    /// [`FakeTracker::kill`].
-    fn admit(shared: &Arc<Shared>) -> Result<Self, Opening> {
-        let state = shared.lock();
-        match state.opening() {
-            Opening::Accepted => Ok(Self::of(shared, &state)),
-            otherwise => Err(otherwise),
-        }
-    }
-
-    fn of(shared: &Arc<Shared>, state: &State) -> Self {
-        Self { shared: Arc::clone(shared), cut: state.cut.subscribe(), number: shared.log.opened() }
-    }
-
-    async fn serve<S>(mut self, stream: S, from: SocketAddr, reset: Reset<S>)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send,
-    {
-        let origin = Origin { tracker: self.shared.address, from, connection: self.number };
-        let serving = serve(Arc::clone(&self.shared), stream, origin, reset);
-        tokio::select! {
-            biased;
-            _ = self.cut.changed() => (),
-            () = serving => (),
-        }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.shared.log.closed();
     }
 }
 
@@ -384,11 +254,7 @@ impl Drop for FakeTracker {
         if let Some(accepting) = &self.accepting {
             accepting.abort();
         }
-        let mut state = self.shared.lock();
-        state.killed = true;
-        state.port = None;
-        state.cut.send_replace(());
-        self.shared.opening.send_replace(Opening::Refused);
+        self.shared.end();
     }
 }
 
@@ -400,34 +266,6 @@ impl fmt::Debug for FakeTracker {
             .field("counts", &self.counts())
             .finish_non_exhaustive()
     }
-}
-
-/// Accepts for as long as the tracker lives, whichever listener it has.
-async fn accept(shared: Arc<Shared>, mut opening: watch::Receiver<Opening>) {
-    loop {
-        let accepted = poll_fn(|context| {
-            let state = shared.lock();
-            let Some(port) = &state.port else { return Poll::Pending };
-            port.poll_accept(context).map_ok(|(stream, from)| (stream, from, Ticket::of(&shared, &state)))
-        });
-        tokio::select! {
-            biased;
-            // The listener may be another.
-            changed = opening.changed() => if changed.is_err() { return },
-            accepted = accepted => {
-                if let Ok((stream, from, ticket)) = accepted {
-                    // Answers are small, and tests measure them.
-                    let _ = stream.set_nodelay(true);
-                    tokio::spawn(ticket.serve(stream, from, reset));
-                }
-            }
-        }
-    }
-}
-
-fn reset(stream: &TcpStream) {
-    // Where the system refuses, the connection ends in the ordinary way.
-    let _ = stream.set_zero_linger();
 }
 
 fn lonely() -> Swarm {

@@ -1,0 +1,348 @@
+//! Which addresses may be talked to, and which peers may be handed out.
+//!
+//! Announce addresses come out of torrent files, redirects and peers out of trackers: strangers choose them, and
+//! we are the ones who connect. Everything here is judged on the address that is dialled, after resolution,
+//! because a name says nothing of where it leads.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::announce::{AnnounceResponse, PeerAddress};
+
+/// What kind of address it is, after the special-purpose registries of IANA (RFC 6890).
+///
+/// An IPv6 address that carries an IPv4 address (mapped, compatible, NAT64, 6to4, Teredo) is what the carried
+/// address is: it leads to the same machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum AddressKind {
+    /// Reachable from everywhere.
+    Global,
+    /// This machine: `127.0.0.0/8`, `::1`.
+    Loopback,
+    /// `0.0.0.0/8` and `::`, which many systems read as this machine.
+    Unspecified,
+    /// This link: `169.254.0.0/16` (where clouds keep their metadata), `fe80::/10`.
+    LinkLocal,
+    /// This site: RFC 1918, the shared space of carriers (RFC 6598), `fc00::/7`, the old `fec0::/10`, and the
+    /// locally used NAT64 prefix (RFC 8215).
+    Private,
+    /// Only for examples, benchmarks and protocols: never a host on the internet.
+    Reserved,
+    /// A group of hosts.
+    Multicast,
+    /// Everybody on the link, or the never assigned `240.0.0.0/4`.
+    Broadcast,
+}
+
+/// Which addresses may be dialled.
+///
+/// ```
+/// use tracker_failover::AddressPolicy;
+///
+/// let policy = AddressPolicy::PUBLIC_ONLY.except(["192.168.0.2:6969".parse()?]);
+/// assert!(policy.allows("8.8.8.8:80".parse()?) && policy.allows("192.168.0.2:6969".parse()?));
+/// assert!(!policy.allows("127.0.0.1:80".parse()?) && !policy.allows("[::ffff:10.0.0.1]:80".parse()?));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressPolicy {
+    reach: Reach,
+    exceptions: Vec<SocketAddr>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    All,
+    PublicAndLoopback,
+    Public,
+}
+
+impl AddressKind {
+    /// The kind of an address.
+    pub fn of(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(ip) => of_v4(ip),
+            IpAddr::V6(ip) => carried_v4(ip).map_or_else(|| of_v6(ip), of_v4),
+        }
+    }
+}
+
+impl AddressPolicy {
+    /// Everything that can be a host. The default for announce addresses, which the user brought: trackers of
+    /// local clusters live at private addresses.
+    pub const ALLOW_ALL: Self = Self { reach: Reach::All, exceptions: Vec::new() };
+
+    /// The internet and this machine.
+    pub const ALLOW_LOOPBACK: Self = Self { reach: Reach::PublicAndLoopback, exceptions: Vec::new() };
+
+    /// The internet only. The default for peers, which strangers bring.
+    pub const PUBLIC_ONLY: Self = Self { reach: Reach::Public, exceptions: Vec::new() };
+
+    /// The same policy, with these addresses allowed whatever they are.
+    #[must_use]
+    pub fn except(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        self.exceptions.extend(addresses);
+        self
+    }
+
+    /// Whether an address may be dialled.
+    pub fn allows(&self, address: SocketAddr) -> bool {
+        let allowed = match AddressKind::of(address.ip()) {
+            AddressKind::Global => true,
+            AddressKind::Multicast | AddressKind::Broadcast => false,
+            AddressKind::Loopback => self.reach != Reach::Public,
+            AddressKind::Unspecified
+            | AddressKind::LinkLocal
+            | AddressKind::Private
+            | AddressKind::Reserved => self.reach == Reach::All,
+        };
+        allowed || self.exceptions.contains(&address)
+    }
+}
+
+impl Default for AddressPolicy {
+    fn default() -> Self {
+        Self::ALLOW_ALL
+    }
+}
+
+/// Drops from an answer the peers that must not be handed out, and counts them in
+/// [`dropped_peers`](AnnounceResponse::dropped_peers).
+///
+/// Never handed out: port 0, unspecified, multicast and broadcast addresses, `240.0.0.0/4`, and the client itself
+/// where `own` says who that is. Other addresses outside the internet only where the policy allows them, or
+/// where the tracker itself was reached at one ([`tracker_address`](AnnounceResponse::tracker_address)), since
+/// trackers inside a network serve that network. Names pass, as they are judged when they are resolved, except
+/// `localhost`, of which everybody knows where it leads.
+pub fn usable_peers(response: &mut AnnounceResponse, policy: &AddressPolicy, own: Option<SocketAddr>) {
+    let local_tracker =
+        response.tracker_address.is_some_and(|address| AddressKind::of(address.ip()) != AddressKind::Global);
+    let before = response.peers.len();
+    response.peers.retain(|peer| match &peer.address {
+        PeerAddress::Ip(address) => {
+            let usable = match AddressKind::of(address.ip()) {
+                AddressKind::Unspecified | AddressKind::Multicast | AddressKind::Broadcast => false,
+                AddressKind::Global => true,
+                _ => local_tracker || policy.allows(*address),
+            };
+            usable && address.port() != 0 && own.is_none_or(|own| !same(own, *address))
+        }
+        PeerAddress::Name(name, port) => {
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
+            let this_machine = name == "localhost" || name.ends_with(".localhost");
+            let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
+            *port != 0 && (!this_machine || local_tracker || policy.allows(loopback))
+        }
+    });
+    response.dropped_peers = response.dropped_peers.saturating_add(before - response.peers.len());
+}
+
+fn same(one: SocketAddr, other: SocketAddr) -> bool {
+    one.port() == other.port() && one.ip().to_canonical() == other.ip().to_canonical()
+}
+
+fn of_v4(ip: Ipv4Addr) -> AddressKind {
+    match ip.octets() {
+        [0, ..] => AddressKind::Unspecified,
+        [127, ..] => AddressKind::Loopback,
+        [169, 254, ..] => AddressKind::LinkLocal,
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => AddressKind::Private,
+        // Documentation (RFC 5737), benchmarks (RFC 2544), protocols (RFC 6890), the old 6to4 relays (RFC 7526).
+        [192, 0, 0 | 2, _] | [192, 88, 99, _] | [198, 18..=19, ..] | [198, 51, 100, _] | [203, 0, 113, _] => {
+            AddressKind::Reserved
+        }
+        [224..=239, ..] => AddressKind::Multicast,
+        [240..=255, ..] => AddressKind::Broadcast,
+        _ => AddressKind::Global,
+    }
+}
+
+fn of_v6(ip: Ipv6Addr) -> AddressKind {
+    match ip.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 0] => AddressKind::Unspecified,
+        [0, 0, 0, 0, 0, 0, 0, 1] => AddressKind::Loopback,
+        [0x64, 0xff9b, 1, ..] | [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => AddressKind::Private,
+        [0xfe80..=0xfebf, ..] => AddressKind::LinkLocal,
+        [0xff00..=0xffff, ..] => AddressKind::Multicast,
+        // Protocols and benchmarks (RFC 2928), documentation (RFC 3849, RFC 9637).
+        [0x2001, 0..=0x01ff | 0x0db8, ..] | [0x3fff, 0..=0x0fff, ..] => AddressKind::Reserved,
+        [0x2000..=0x3fff, ..] => AddressKind::Global,
+        // Nothing else has been given out as global unicast (RFC 4291, 2.4).
+        _ => AddressKind::Reserved,
+    }
+}
+
+/// The IPv4 address to which an IPv6 address leads.
+fn carried_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    let joined = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+    match ip.segments() {
+        // `::` and `::1` have kinds of their own.
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
+        // Compatible and mapped (RFC 4291, 2.5.5), translated (RFC 2765), NAT64 (RFC 6052).
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        // 6to4 (RFC 3056).
+        | [0x2002, high, low, ..] => Some(joined(high, low)),
+        // Teredo, which turns its client's address over (RFC 4380).
+        [0x2001, 0, _, _, _, _, high, low] => Some(joined(!high, !low)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::announce::Peer;
+
+    const KINDS: &[(&str, AddressKind)] = &[
+        ("8.8.8.8", AddressKind::Global),
+        ("100.63.255.255", AddressKind::Global),
+        ("172.32.0.1", AddressKind::Global),
+        ("192.0.1.1", AddressKind::Global),
+        ("127.0.0.1", AddressKind::Loopback),
+        ("127.255.255.254", AddressKind::Loopback),
+        ("0.0.0.0", AddressKind::Unspecified),
+        ("0.1.2.3", AddressKind::Unspecified),
+        ("169.254.169.254", AddressKind::LinkLocal),
+        ("10.0.0.1", AddressKind::Private),
+        ("172.16.0.1", AddressKind::Private),
+        ("172.31.255.255", AddressKind::Private),
+        ("192.168.1.1", AddressKind::Private),
+        ("100.64.0.1", AddressKind::Private),
+        ("100.100.100.200", AddressKind::Private),
+        ("192.0.2.1", AddressKind::Reserved),
+        ("198.18.0.1", AddressKind::Reserved),
+        ("198.51.100.1", AddressKind::Reserved),
+        ("203.0.113.1", AddressKind::Reserved),
+        ("192.0.0.8", AddressKind::Reserved),
+        ("224.0.0.1", AddressKind::Multicast),
+        ("239.255.255.250", AddressKind::Multicast),
+        ("240.0.0.1", AddressKind::Broadcast),
+        ("255.255.255.255", AddressKind::Broadcast),
+        ("2606:4700::1", AddressKind::Global),
+        ("2001:4860:4860::8888", AddressKind::Global),
+        ("::", AddressKind::Unspecified),
+        ("::1", AddressKind::Loopback),
+        ("::2", AddressKind::Unspecified),
+        ("fe80::1", AddressKind::LinkLocal),
+        ("febf::1", AddressKind::LinkLocal),
+        ("fc00::1", AddressKind::Private),
+        ("fd00:ec2::254", AddressKind::Private),
+        ("fec0::1", AddressKind::Private),
+        ("ff02::1", AddressKind::Multicast),
+        ("2001:db8::1", AddressKind::Reserved),
+        ("2001:2::1", AddressKind::Reserved),
+        ("3fff::1", AddressKind::Reserved),
+        ("100::1", AddressKind::Reserved),
+        ("4000::1", AddressKind::Reserved),
+        ("5f00::1", AddressKind::Reserved),
+        // What an address carries decides.
+        ("::ffff:127.0.0.1", AddressKind::Loopback),
+        ("::ffff:8.8.8.8", AddressKind::Global),
+        ("::127.0.0.1", AddressKind::Loopback),
+        ("::ffff:0:10.0.0.1", AddressKind::Private),
+        ("64:ff9b::169.254.169.254", AddressKind::LinkLocal),
+        ("64:ff9b::8.8.8.8", AddressKind::Global),
+        ("64:ff9b:1::8.8.8.8", AddressKind::Private),
+        ("2002:7f00:1::", AddressKind::Loopback),
+        ("2002:0808:0808::1", AddressKind::Global),
+        ("2001:0:0808:0808:0:0:80ff:fffe", AddressKind::Loopback),
+        ("2001:0:0808:0808:0:0:f7f7:f7f7", AddressKind::Global),
+    ];
+
+    #[test]
+    fn every_address_has_its_kind_s10() {
+        for (address, kind) in KINDS {
+            assert_eq!(AddressKind::of(address.parse().unwrap()), *kind, "{address}");
+        }
+    }
+
+    #[test]
+    fn each_policy_allows_what_it_says_pol18() {
+        let policies = [AddressPolicy::ALLOW_ALL, AddressPolicy::ALLOW_LOOPBACK, AddressPolicy::PUBLIC_ONLY];
+        for (address, kind) in KINDS {
+            let address = SocketAddr::new(address.parse().unwrap(), 80);
+            let expected = match kind {
+                AddressKind::Global => [true, true, true],
+                AddressKind::Loopback => [true, true, false],
+                AddressKind::Multicast | AddressKind::Broadcast => [false, false, false],
+                _ => [true, false, false],
+            };
+            let allowed = policies.each_ref().map(|policy| policy.allows(address));
+            assert_eq!(allowed, expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn an_exception_is_one_address_and_port() {
+        let policy = AddressPolicy::PUBLIC_ONLY.except(["127.0.0.1:6969".parse().unwrap()]);
+        assert!(policy.allows("127.0.0.1:6969".parse().unwrap()));
+        assert!(!policy.allows("127.0.0.1:6970".parse().unwrap()));
+        assert!(!policy.allows("127.0.0.2:6969".parse().unwrap()));
+    }
+
+    fn handed_out(peers: &[&str], tracker: &str, policy: &AddressPolicy, own: Option<&str>) -> Vec<String> {
+        let mut response = AnnounceResponse {
+            tracker_address: Some(tracker.parse().unwrap()),
+            ..AnnounceResponse::default()
+        };
+        for peer in peers {
+            let (name, port) = peer.rsplit_once(':').unwrap();
+            let name = || PeerAddress::Name(name.to_owned(), port.parse().unwrap());
+            let address = peer.parse().map_or_else(|_| name(), PeerAddress::Ip);
+            response.peers.push(Peer { address, id: None });
+        }
+        usable_peers(&mut response, policy, own.map(|own| own.parse().unwrap()));
+        assert_eq!(response.dropped_peers + response.peers.len(), peers.len(), "all are counted");
+        response.peers.iter().map(|peer| peer.address.to_string()).collect()
+    }
+
+    const PEERS: &[&str] = &[
+        "8.8.8.8:1",
+        "8.8.8.8:0",
+        "0.0.0.0:1",
+        "224.0.0.1:1",
+        "255.255.255.255:1",
+        "240.0.0.1:1",
+        "127.0.0.1:1",
+        "169.254.169.254:1",
+        "192.168.0.1:1",
+        "198.51.100.1:1",
+        "[::ffff:10.0.0.1]:1",
+        "[fd00::1]:1",
+        "[2606:4700::1]:1",
+        "peer.test:1",
+        "peer.test:0",
+        "LocalHost.:1",
+    ];
+
+    #[test]
+    fn peers_outside_the_internet_come_from_trackers_outside_it_only_pol13_s17() {
+        let global = ["8.8.8.8:1", "[2606:4700::1]:1", "peer.test:1"];
+        assert_eq!(handed_out(PEERS, "9.9.9.9:80", &AddressPolicy::PUBLIC_ONLY, None), global);
+        let all = [
+            "8.8.8.8:1",
+            "127.0.0.1:1",
+            "169.254.169.254:1",
+            "192.168.0.1:1",
+            "198.51.100.1:1",
+            "[::ffff:10.0.0.1]:1",
+            "[fd00::1]:1",
+            "[2606:4700::1]:1",
+            "peer.test:1",
+            "LocalHost.:1",
+        ];
+        assert_eq!(handed_out(PEERS, "10.0.0.1:80", &AddressPolicy::PUBLIC_ONLY, None), all);
+        assert_eq!(handed_out(PEERS, "9.9.9.9:80", &AddressPolicy::ALLOW_ALL, None), all);
+        let loopback = handed_out(PEERS, "9.9.9.9:80", &AddressPolicy::ALLOW_LOOPBACK, None);
+        assert_eq!(loopback, ["8.8.8.8:1", "127.0.0.1:1", "[2606:4700::1]:1", "peer.test:1", "LocalHost.:1"]);
+    }
+
+    #[test]
+    fn the_client_itself_is_no_peer_q73() {
+        let peers = ["8.8.8.8:1", "8.8.8.8:2", "[::ffff:8.8.8.8]:1"];
+        let left = handed_out(&peers, "9.9.9.9:80", &AddressPolicy::PUBLIC_ONLY, Some("8.8.8.8:1"));
+        assert_eq!(left, ["8.8.8.8:2"]);
+    }
+}

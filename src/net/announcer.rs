@@ -1,0 +1,503 @@
+//! The announcer of a process: one task that does what the engine says.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::{sleep_until, timeout};
+
+use super::clock::Clock;
+use super::handle::AnnounceHandle;
+use crate::alert::{Alert, Announced, ToldStopped};
+use crate::announce::{AnnounceRequest, AnnounceResponse, Torrent};
+use crate::error::{AnnounceError, Cause, ProbeError, RoundError};
+use crate::policy::{AttemptId, Config, Engine, Input, Output, RoundNumber, Schemes, TorrentId, TrackerSet};
+use crate::prober::{Measurement, Prober};
+use crate::tracker::Scheme;
+use crate::transport::{Channel, Transport};
+
+/// Announces torrents to their trackers, with failover: one for all torrents of a process.
+///
+/// One torrent finds a dead tracker host, and the others profit. Cloning is cheap and gives the same announcer.
+/// Its task ends when all clones and all [`AnnounceHandle`]s are gone and everybody who knew us was told.
+///
+/// ```no_run
+/// use tracker_failover::{Announcer, InfoHash, PeerId, Torrent, TrackerSet};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let trackers = TrackerSet::new([["http://a.test/announce".parse()?, "http://b.test/announce".parse()?]]);
+/// let torrent = Torrent::new(InfoHash::new([1; 20]), PeerId::new(*b"-XX0001-abcdefghijkl"), 6881);
+/// let mut session = Announcer::new().add(trackers, torrent);
+/// while let Some(alert) = session.next_alert().await {
+///     println!("{alert}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Announcer {
+    commands: mpsc::UnboundedSender<Command>,
+    transport: Arc<dyn Transport>,
+    scrape_limit: Duration,
+    alert_queue: usize,
+}
+
+/// Makes an [`Announcer`] of one's own parts.
+pub struct AnnouncerBuilder {
+    config: Config,
+    seed: Option<u64>,
+    transport: Arc<dyn Transport>,
+    prober: Option<Arc<dyn Prober>>,
+}
+
+/// What a handle or the announcer asks of the loop.
+pub(super) enum Command {
+    Add { trackers: Box<TrackerSet>, torrent: Box<Torrent>, alerts: broadcast::Sender<Alert>, key: HandleKey },
+    Once { trackers: Box<TrackerSet>, request: Box<AnnounceRequest>, done: oneshot::Sender<Once> },
+    To(HandleKey, Deed),
+    Shutdown(oneshot::Sender<()>),
+}
+
+/// What became of one announce, and of the trackers.
+pub(super) struct Once {
+    result: Result<Arc<Announced>, Arc<RoundError>>,
+    trackers: TrackerSet,
+}
+
+/// Names a handle's torrent before the engine has.
+#[derive(Debug, Clone)]
+pub(super) struct HandleKey(Arc<std::sync::OnceLock<TorrentId>>);
+
+/// Something to be done to a torrent inside the loop.
+type Deed = Box<dyn FnOnce(&mut Loop, TorrentId) + Send>;
+
+type RoundWaiter = oneshot::Sender<Result<Arc<Announced>, Arc<RoundError>>>;
+
+/// The loop's own state: the engine, and what is under way for it.
+pub(super) struct Loop {
+    pub(super) engine: Engine,
+    pub(super) clock: Clock,
+    transport: Arc<dyn Transport>,
+    prober: Option<Arc<dyn Prober>>,
+    tasks: JoinSet<Done>,
+    running: BTreeMap<AttemptId, AbortHandle>,
+    attempts_of_tasks: HashMap<Id, (AttemptId, Kind)>,
+    channels: BTreeMap<AttemptId, Box<dyn Channel>>,
+    listeners: BTreeMap<TorrentId, Listener>,
+    shutdown: Vec<oneshot::Sender<()>>,
+}
+
+/// Who waits for what of a torrent.
+#[derive(Default)]
+struct Listener {
+    alerts: Option<broadcast::Sender<Alert>>,
+    rounds: Vec<(RoundNumber, RoundWaiter)>,
+    once: Option<oneshot::Sender<Once>>,
+    once_result: Option<Result<Arc<Announced>, Arc<RoundError>>>,
+    ended: Vec<oneshot::Sender<Vec<ToldStopped>>>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Probe,
+    Attempt,
+}
+
+enum Done {
+    Probed(Result<Measurement, ProbeError>),
+    Opened(Result<Box<dyn Channel>, AnnounceError>),
+    Announced(Result<AnnounceResponse, AnnounceError>),
+}
+
+#[cfg(feature = "http")]
+impl Announcer {
+    /// An announcer with the default configuration and transports. Has to be called inside a tokio runtime,
+    /// and belongs to it.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn new() -> Self {
+        Self::builder().spawn()
+    }
+
+    /// A builder with the default configuration and transports.
+    pub fn builder() -> AnnouncerBuilder {
+        let transport = super::http::HttpTransport::new(
+            super::http::HttpConfig::default(),
+            Arc::new(super::resolver::SystemResolver::new()),
+        );
+        let prober = super::http::HttpProber::new(&transport);
+        AnnouncerBuilder::new(transport).prober(prober)
+    }
+}
+
+#[cfg(feature = "http")]
+impl Default for Announcer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Announcer {
+    /// Makes one announce, with failover: to the first tracker of `trackers` that answers. Unmeasured trackers
+    /// are measured first where [`Config::probing`] says so, and the first to answer is the one.
+    ///
+    /// `trackers` keeps what was learned: the cursor stands on the tracker that answered, so the next announce
+    /// goes there. Which event is due is the caller's business; [`add`](Self::add) takes care of that too.
+    ///
+    /// # Errors
+    /// When every tracker failed: each with its cause.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the announce up as soon as it has settled; `trackers` stays as it was.
+    pub async fn announce(
+        &self,
+        trackers: &mut TrackerSet,
+        request: AnnounceRequest,
+    ) -> Result<Arc<Announced>, Arc<RoundError>> {
+        let (done, ended) = oneshot::channel();
+        let command =
+            Command::Once { trackers: Box::new(trackers.clone()), request: Box::new(request), done };
+        let lost = || Arc::new(RoundError { attempts: Vec::new() });
+        self.commands.send(command).map_err(|_| lost())?;
+        let once = ended.await.map_err(|_| lost())?;
+        *trackers = once.trackers;
+        once.result
+    }
+
+    /// Takes over the announces of a torrent for the whole of its life. A `key` of 0 is replaced by a random
+    /// one.
+    pub fn add(&self, trackers: TrackerSet, mut torrent: Torrent) -> AnnounceHandle {
+        if torrent.key == 0 {
+            torrent.key = rand::random();
+        }
+        let (alerts, receiver) = broadcast::channel(self.alert_queue);
+        let key = HandleKey(Arc::new(std::sync::OnceLock::new()));
+        let info_hash = torrent.info_hash;
+        let (trackers, torrent) = (Box::new(trackers), Box::new(torrent));
+        // A loop that is gone drops the sender of the alerts, which the handle reports as the end.
+        let _ = self.commands.send(Command::Add { trackers, torrent, alerts, key: key.clone() });
+        AnnounceHandle::new(self.clone(), key, receiver, info_hash)
+    }
+
+    /// Ends all sessions: everybody who knows us is told, in parallel, until the deadline.
+    ///
+    /// # Cancel safety
+    /// The sessions end all the same.
+    pub async fn shutdown(self, deadline: Duration) {
+        let (done, ended) = oneshot::channel();
+        if self.commands.send(Command::Shutdown(done)).is_ok() {
+            let _ = timeout(deadline, ended).await;
+        }
+    }
+
+    pub(super) fn send(&self, key: &HandleKey, then: impl FnOnce(&mut Loop, TorrentId) + Send + 'static) {
+        // Without a loop there is no torrent any more, and nothing to do to it.
+        let _ = self.commands.send(Command::To(key.clone(), Box::new(then)));
+    }
+
+    pub(super) fn transport(&self) -> &dyn Transport {
+        &*self.transport
+    }
+
+    pub(super) fn scrape_limit(&self) -> Duration {
+        self.scrape_limit
+    }
+}
+
+impl AnnouncerBuilder {
+    /// An announcer over this transport, with the default configuration and without probing.
+    pub fn new(transport: impl Transport + 'static) -> Self {
+        Self { config: Config::default(), seed: None, transport: Arc::new(transport), prober: None }
+    }
+
+    /// Sets the configuration.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Sets the transport.
+    #[must_use]
+    pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
+        self.transport = Arc::new(transport);
+        self
+    }
+
+    /// Sets the prober.
+    #[must_use]
+    pub fn prober(mut self, prober: impl Prober + 'static) -> Self {
+        self.prober = Some(Arc::new(prober));
+        self
+    }
+
+    /// Measures nothing, whatever the configuration says.
+    #[must_use]
+    pub fn without_prober(mut self) -> Self {
+        self.prober = None;
+        self
+    }
+
+    /// Fixes the seed of every shuffle and jitter: for tests. It is random otherwise.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Starts the announcer's task on the present tokio runtime.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn spawn(mut self) -> Announcer {
+        let speaks = |scheme| self.config.schemes.contains(scheme) && self.transport.supports(scheme);
+        self.config.schemes =
+            Schemes { http: speaks(Scheme::Http), https: speaks(Scheme::Https), udp: speaks(Scheme::Udp) };
+        if self.prober.is_none() {
+            self.config.probing = crate::policy::Probing::Off;
+        }
+        let (commands, received) = mpsc::unbounded_channel();
+        let announcer = Announcer {
+            commands,
+            transport: Arc::clone(&self.transport),
+            scrape_limit: self.config.open_limit + self.config.reply_limit,
+            alert_queue: self.config.alert_queue.max(1),
+        };
+        let seed = self.seed.unwrap_or_else(rand::random);
+        let state = Loop {
+            engine: Engine::new(self.config, seed),
+            clock: Clock::start(),
+            transport: self.transport,
+            prober: self.prober,
+            tasks: JoinSet::new(),
+            running: BTreeMap::new(),
+            attempts_of_tasks: HashMap::new(),
+            channels: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+            shutdown: Vec::new(),
+        };
+        tokio::spawn(state.run(received));
+        announcer
+    }
+}
+
+impl Loop {
+    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        let mut open = true;
+        loop {
+            let wake = self.act();
+            if self.engine.torrents().next().is_none() {
+                for done in self.shutdown.drain(..) {
+                    // Whoever asked may have gone.
+                    let _ = done.send(());
+                }
+                if !open {
+                    return;
+                }
+            }
+            let wake = async {
+                match wake {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            // Biased, so that the same inputs give the same run.
+            tokio::select! {
+                biased;
+                command = commands.recv(), if open => {
+                    if let Some(command) = command {
+                        self.command(command);
+                    } else {
+                        open = false;
+                        self.stop_all();
+                    }
+                }
+                Some(done) = self.tasks.join_next_with_id() => self.done(done),
+                () = wake => {}
+            }
+        }
+    }
+
+    /// Does what the engine wants, until it wants to wait.
+    fn act(&mut self) -> Option<tokio::time::Instant> {
+        loop {
+            match self.engine.poll(self.clock.now()) {
+                Output::Wait(wake) => return wake.map(|wake| self.clock.instant(wake)),
+                output => self.do_output(output),
+            }
+        }
+    }
+
+    fn do_output(&mut self, output: Output) {
+        match output {
+            Output::Probe { attempt, tracker } => {
+                let prober = self.prober.clone();
+                let probe = async move {
+                    match prober {
+                        Some(prober) => prober.probe(&tracker).await,
+                        None => Err(AnnounceError::Unsupported.into()),
+                    }
+                };
+                self.spawn(attempt, Kind::Probe, async move { Done::Probed(probe.await) });
+            }
+            Output::Open { attempt, tracker } => {
+                let transport = Arc::clone(&self.transport);
+                let open = async move { Done::Opened(transport.open(&tracker).await) };
+                self.spawn(attempt, Kind::Attempt, open);
+            }
+            Output::Announce { attempt, request } => {
+                if let Some(mut channel) = self.channels.remove(&attempt) {
+                    let announce = async move { Done::Announced(channel.announce(&request).await) };
+                    self.spawn(attempt, Kind::Attempt, announce);
+                }
+            }
+            Output::Close { attempt } => {
+                self.channels.remove(&attempt);
+                if let Some(task) = self.running.remove(&attempt) {
+                    task.abort();
+                }
+            }
+            Output::Alert { torrent, alert } => {
+                if let Some(alerts) =
+                    self.listeners.get(&torrent).and_then(|listener| listener.alerts.as_ref())
+                {
+                    // Nobody may be listening.
+                    let _ = alerts.send(alert);
+                }
+            }
+            Output::RoundEnded { torrent, round, result } => self.round_ended(torrent, round, &result),
+            Output::Ended { torrent, trackers, stopped } => {
+                let Some(listener) = self.listeners.remove(&torrent) else { return };
+                if let (Some(once), Some(result)) = (listener.once, listener.once_result) {
+                    let _ = once.send(Once { result, trackers: *trackers });
+                }
+                for ended in listener.ended {
+                    // Whoever asked may have gone.
+                    let _ = ended.send(stopped.clone());
+                }
+            }
+            Output::Wait(_) => {}
+        }
+    }
+
+    fn round_ended(
+        &mut self,
+        torrent: TorrentId,
+        round: RoundNumber,
+        result: &Result<Arc<Announced>, Arc<RoundError>>,
+    ) {
+        let Some(listener) = self.listeners.get_mut(&torrent) else { return };
+        if listener.once.is_some() {
+            listener.once_result = Some(result.clone());
+        }
+        for (wanted, waiter) in std::mem::take(&mut listener.rounds) {
+            if wanted <= round {
+                // Whoever asked may have gone.
+                let _ = waiter.send(result.clone());
+            } else {
+                listener.rounds.push((wanted, waiter));
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        let now = self.clock.now();
+        match command {
+            Command::Add { trackers, torrent, alerts, key } => {
+                let id = self.engine.add(*trackers, *torrent, now);
+                self.listeners.insert(id, Listener { alerts: Some(alerts), ..Listener::default() });
+                let _ = key.0.set(id);
+            }
+            Command::Once { trackers, request, done } => {
+                let id = self.engine.announce_once(*trackers, *request, now);
+                self.listeners.insert(id, Listener { once: Some(done), ..Listener::default() });
+            }
+            Command::To(key, then) => {
+                if let Some(id) = key.0.get().copied() {
+                    then(self, id);
+                }
+            }
+            Command::Shutdown(done) => {
+                self.shutdown.push(done);
+                self.stop_all();
+            }
+        }
+    }
+
+    fn stop_all(&mut self) {
+        let now = self.clock.now();
+        let torrents: Vec<_> = self.engine.torrents().collect();
+        for torrent in torrents {
+            self.engine.stop(torrent, now);
+        }
+    }
+
+    /// Asks for a round now, and for its outcome.
+    pub(super) fn announce_now(&mut self, torrent: TorrentId, waiter: RoundWaiter) {
+        let round = self.engine.reannounce(torrent, self.clock.now());
+        if let (Some(round), Some(listener)) = (round, self.listeners.get_mut(&torrent)) {
+            listener.rounds.push((round, waiter));
+        }
+    }
+
+    /// Ends a session, and tells who was told.
+    pub(super) fn stop(&mut self, torrent: TorrentId, ended: Option<oneshot::Sender<Vec<ToldStopped>>>) {
+        if let Some(listener) = self.listeners.get_mut(&torrent) {
+            listener.ended.extend(ended);
+        }
+        self.engine.stop(torrent, self.clock.now());
+    }
+
+    fn spawn(&mut self, attempt: AttemptId, kind: Kind, task: impl Future<Output = Done> + Send + 'static) {
+        let handle = self.tasks.spawn(task);
+        self.attempts_of_tasks.insert(handle.id(), (attempt, kind));
+        self.running.insert(attempt, handle);
+    }
+
+    fn done(&mut self, done: Result<(Id, Done), JoinError>) {
+        let id = match &done {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        let Some((attempt, kind)) = self.attempts_of_tasks.remove(&id) else { return };
+        if self.running.get(&attempt).is_some_and(|running| running.id() == id) {
+            self.running.remove(&attempt);
+        } else {
+            return; // Given up meanwhile.
+        }
+        let input = match done {
+            Ok((_, Done::Probed(result))) => Input::Probed(attempt, result),
+            Ok((_, Done::Opened(Ok(channel)))) => {
+                self.channels.insert(attempt, channel);
+                Input::Opened(attempt)
+            }
+            Ok((_, Done::Announced(Ok(response)))) => Input::Replied(attempt, Box::new(response)),
+            Ok((_, Done::Opened(Err(error)) | Done::Announced(Err(error)))) => Input::Failed(attempt, error),
+            Err(_) => {
+                // A panic in somebody's transport is an error of that attempt only.
+                let error = AnnounceError::Broken(Cause::new("the transport panicked"));
+                match kind {
+                    Kind::Probe => Input::Probed(attempt, Err(error.into())),
+                    Kind::Attempt => Input::Failed(attempt, error),
+                }
+            }
+        };
+        self.engine.handle(input, self.clock.now());
+    }
+}
+
+impl fmt::Debug for Announcer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Announcer")
+    }
+}
+
+impl fmt::Debug for AnnouncerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnnouncerBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,208 @@
+//! The handle of one torrent's announces.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, oneshot};
+use tokio::time::timeout;
+
+use super::announcer::{Announcer, HandleKey, Loop};
+use crate::alert::{Alert, Announced, ToldStopped};
+use crate::announce::{InfoHash, Transfer};
+use crate::error::{AnnounceError, Phase, RoundError};
+use crate::policy::{Status, TorrentId, TrackerSet};
+use crate::scrape::ScrapeResponse;
+use crate::tracker::TrackerUrl;
+
+/// The announces of one torrent, from [`Announcer::add`] until [`stop`](Self::stop).
+///
+/// `started` goes to the first tracker that answers, regular announces follow at its interval, and each moves
+/// on when a tracker fails. Dropping the handle ends the session as [`stop`](Self::stop) does, without waiting.
+pub struct AnnounceHandle {
+    announcer: Announcer,
+    key: HandleKey,
+    alerts: Alerts,
+    info_hash: InfoHash,
+}
+
+/// A listener to the alerts of one torrent.
+///
+/// The queue is bounded: a listener that sleeps never delays an announce, and hears how many alerts it missed.
+pub struct Alerts {
+    receiver: broadcast::Receiver<Alert>,
+}
+
+impl AnnounceHandle {
+    pub(super) fn new(
+        announcer: Announcer,
+        key: HandleKey,
+        receiver: broadcast::Receiver<Alert>,
+        info_hash: InfoHash,
+    ) -> Self {
+        Self { announcer, key, alerts: Alerts { receiver }, info_hash }
+    }
+
+    /// The next alert; `None` when the session has ended.
+    ///
+    /// # Cancel safety
+    /// No alert is lost.
+    pub async fn next_alert(&mut self) -> Option<Alert> {
+        self.alerts.next().await
+    }
+
+    /// A further listener, which hears what happens from now on.
+    pub fn alerts(&self) -> Alerts {
+        Alerts { receiver: self.alerts.receiver.resubscribe() }
+    }
+
+    /// The counters as they are now; announces tell the last ones given. `uploaded` and `downloaded` are totals
+    /// of the session and never go back.
+    pub fn update(&self, transfer: Transfer) {
+        self.announcer.send(&self.key, move |state, torrent| state.engine.update(torrent, transfer));
+    }
+
+    /// The download has become complete: tells the tracker in use, once. Sets `left` to 0.
+    pub fn complete(&self) {
+        self.announcer.send(&self.key, |state, torrent| state.engine.complete(torrent, state.clock.now()));
+    }
+
+    /// More peers are wanted: announces as soon as the tracker in use allows.
+    pub fn want_peers(&self) {
+        self.announcer.send(&self.key, |state, torrent| state.engine.want_peers(torrent, state.clock.now()));
+    }
+
+    /// Announces now, whatever interval and back-off say; trackers that asked not to be asked are left out.
+    pub fn reannounce(&self) {
+        self.announcer.send(&self.key, |state, torrent| {
+            state.engine.reannounce(torrent, state.clock.now());
+        });
+    }
+
+    /// As [`reannounce`](Self::reannounce), and waits for what comes of it.
+    ///
+    /// # Errors
+    /// When every tracker failed: each with its cause. None is named where the session has ended.
+    ///
+    /// # Cancel safety
+    /// The announce goes on all the same.
+    pub async fn announce_now(&self) -> Result<Arc<Announced>, Arc<RoundError>> {
+        self.ask(Loop::announce_now)
+            .await
+            .unwrap_or_else(|| Err(Arc::new(RoundError { attempts: Vec::new() })))
+    }
+
+    /// Replaces the trackers' interval, or gives it back to them.
+    pub fn override_interval(&self, interval: Option<Duration>) {
+        self.announcer.send(&self.key, move |state, torrent| {
+            state.engine.override_interval(torrent, interval, state.clock.now());
+        });
+    }
+
+    /// Adds a tracker to a tier, or as a new last tier where there is none of that number (counted from 0).
+    pub fn add_tracker(&self, tier: usize, tracker: TrackerUrl) {
+        self.change_trackers(move |trackers| {
+            trackers.add(tier, tracker);
+        });
+    }
+
+    /// Removes a tracker. It isn't told: the entry it holds of us expires by itself.
+    pub fn remove_tracker(&self, tracker: TrackerUrl) {
+        self.change_trackers(move |trackers| {
+            trackers.remove(&tracker);
+        });
+    }
+
+    /// Replaces all trackers. Those that stay keep what is known of them.
+    pub fn replace_trackers(&self, tiers: Vec<Vec<TrackerUrl>>) {
+        self.change_trackers(move |trackers| trackers.replace(tiers));
+    }
+
+    /// How the announces stand; `None` when the session has ended.
+    pub async fn status(&self) -> Option<Status> {
+        let status = self.ask(|state, torrent, waiter| {
+            let _ = waiter.send(state.engine.status(torrent, state.clock.now()));
+        });
+        status.await.flatten()
+    }
+
+    /// The trackers as they stand, with what is known of them; `None` when the session has ended.
+    pub async fn trackers(&self) -> Option<TrackerSet> {
+        let trackers = self.ask(|state, torrent, waiter| {
+            let _ = waiter.send(state.engine.trackers(torrent).cloned());
+        });
+        trackers.await.flatten()
+    }
+
+    /// Asks the tracker in use how large the swarm is. Never moves the announce cursor, whatever comes of it.
+    ///
+    /// # Errors
+    /// When no good answer came, or the tracker doesn't scrape.
+    pub async fn scrape(&self) -> Result<ScrapeResponse, AnnounceError> {
+        let trackers = self.trackers().await.ok_or(AnnounceError::Cancelled)?;
+        let tracker = trackers.in_use().or_else(|| trackers.current()).ok_or(AnnounceError::Unsupported)?;
+        let scrape = async {
+            let mut channel = self.announcer.transport().open(tracker).await?;
+            channel.scrape(&[self.info_hash]).await
+        };
+        let limited = timeout(self.announcer.scrape_limit(), scrape).await;
+        limited.unwrap_or(Err(AnnounceError::TimedOut(Phase::Reply)))
+    }
+
+    /// Ends the session: `stopped` goes in parallel, once, to every tracker that knows us, within
+    /// [`Config::stop_limit`](crate::Config::stop_limit). Gives who was told, and what came of it.
+    ///
+    /// # Cancel safety
+    /// The session ends all the same.
+    pub async fn stop(self) -> Vec<ToldStopped> {
+        self.ask(|state, torrent, ended| state.stop(torrent, Some(ended))).await.unwrap_or_default()
+    }
+
+    fn change_trackers(&self, change: impl FnOnce(&mut TrackerSet) + Send + 'static) {
+        self.announcer.send(&self.key, move |state, torrent| {
+            state.engine.change_trackers(torrent, change, state.clock.now());
+        });
+    }
+
+    /// Has the loop do something that is answered sooner or later; `None` where the session has ended.
+    async fn ask<T: Send + 'static>(
+        &self,
+        then: impl FnOnce(&mut Loop, TorrentId, oneshot::Sender<T>) + Send + 'static,
+    ) -> Option<T> {
+        let (waiter, answer) = oneshot::channel();
+        self.announcer.send(&self.key, move |state, torrent| then(state, torrent, waiter));
+        answer.await.ok()
+    }
+}
+
+impl Drop for AnnounceHandle {
+    fn drop(&mut self) {
+        self.announcer.send(&self.key, |state, torrent| state.stop(torrent, None));
+    }
+}
+
+impl Alerts {
+    /// The next alert; `None` when the session has ended. [`Alert::Missed`] where the listener was too slow.
+    ///
+    /// # Cancel safety
+    /// No alert is lost.
+    pub async fn next(&mut self) -> Option<Alert> {
+        match self.receiver.recv().await {
+            Ok(alert) => Some(alert),
+            Err(broadcast::error::RecvError::Lagged(count)) => Some(Alert::Missed(count)),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
+
+impl fmt::Debug for AnnounceHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnnounceHandle").field("info_hash", &self.info_hash).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Alerts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Alerts")
+    }
+}

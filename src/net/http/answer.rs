@@ -1,0 +1,76 @@
+//! What an answer means: status first, then the body (R72, POL-03, POL-07, POL-08).
+
+use super::body::unpacked;
+use super::exchange::Answer;
+use super::time;
+use crate::announce::{AnnounceResponse, Event};
+use crate::error::{AnnounceError, Rejection, Retry};
+use crate::scrape::ScrapeResponse;
+use crate::wire;
+
+impl Answer {
+    /// The answer to an announce.
+    pub(super) fn into_announce(
+        self,
+        event: Option<Event>,
+        max_body: usize,
+    ) -> Result<AnnounceResponse, AnnounceError> {
+        let remote = self.remote;
+        let read = self.read(max_body, wire::http::read_announce);
+        let mut response =
+            match read {
+                // Whoever leaves needs no reply: trackers send nothing at all then, or anything (POL-08, Q-82).
+                Err(
+                    AnnounceError::NotAReply(_) | AnnounceError::Broken(_) | AnnounceError::TooLarge { .. },
+                ) if event == Some(Event::Stopped) => AnnounceResponse::default(),
+                other => other?,
+            };
+        response.tracker_address = Some(remote);
+        Ok(response)
+    }
+
+    /// The answer to a scrape.
+    pub(super) fn into_scrape(self, max_body: usize) -> Result<ScrapeResponse, AnnounceError> {
+        self.read(max_body, wire::http::read_scrape)
+    }
+
+    fn read<T>(
+        self,
+        max_body: usize,
+        read: fn(&[u8]) -> Result<T, AnnounceError>,
+    ) -> Result<T, AnnounceError> {
+        if !(200..300).contains(&self.status) {
+            return Err(self.refusal(max_body));
+        }
+        let said = unpacked(self.body.bytes, max_body).and_then(|bytes| read(&bytes));
+        match (said, self.body.flaw) {
+            // A reply that is whole although its connection broke is a reply (S-07).
+            (Ok(said), _) => Ok(said),
+            (Err(rejected @ AnnounceError::Rejected(_)), _) => Err(rejected),
+            (Err(_), Some(flaw)) => Err(flaw),
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// What a status other than 2xx means. A reason of the tracker's own is worth more than the number;
+    /// when to come back may stand in either.
+    fn refusal(self, max_body: usize) -> AnnounceError {
+        let retry = match self.status {
+            410 => Retry::Never,
+            429 | 503 => {
+                let after = self.retry_after.as_deref();
+                let after = after.and_then(|text| wire::http::retry_after(text, time::calendar()));
+                after.map_or(Retry::Unsaid, Retry::After)
+            }
+            _ => Retry::Unsaid,
+        };
+        let said = unpacked(self.body.bytes, max_body).ok();
+        match said.and_then(|bytes| wire::http::failure_in(&bytes)) {
+            Some(rejection) if rejection.retry == Retry::Unsaid => {
+                AnnounceError::Rejected(Rejection { retry, ..rejection })
+            }
+            Some(rejection) => AnnounceError::Rejected(rejection),
+            None => AnnounceError::Status { status: self.status, retry },
+        }
+    }
+}

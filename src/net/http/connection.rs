@@ -1,0 +1,188 @@
+//! One HTTP/1.1 connection: a request goes out, the head of an answer comes back, and both are watched.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use http_body_util::Empty;
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::config::HttpConfig;
+use super::connect::{Connected, Stream};
+use super::time;
+use crate::error::{AnnounceError, Cause, ReplyError};
+
+/// How many interim answers (1xx) may come before the real one (S-06).
+const MOST_INTERIM: usize = 5;
+
+/// An open connection, on which one request at a time can be made. Dropping it closes it at once, whatever it is
+/// doing.
+pub(super) struct HttpConnection {
+    sender: http1::SendRequest<Empty<Bytes>>,
+    watch: Arc<Watch>,
+    max_head: usize,
+    /// Where it leads.
+    pub(super) remote: SocketAddr,
+    /// Whether an answer has come over it before, so that the other side may have closed it since.
+    pub(super) reused: bool,
+    driver: JoinHandle<()>,
+}
+
+/// Why no answer came.
+pub(super) enum SendError {
+    /// The connection was closed before a single byte of an answer came.
+    Silent(AnnounceError),
+    /// Anything else.
+    Other(AnnounceError),
+}
+
+/// What came in since the last request went out.
+#[derive(Default)]
+struct Watch(Mutex<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    bytes: usize,
+    first: Option<Instant>,
+}
+
+/// A stream that notes what is read from it.
+struct Watched {
+    stream: Box<dyn Stream>,
+    watch: Arc<Watch>,
+}
+
+impl HttpConnection {
+    /// Begins to speak HTTP over an open stream. Nothing is sent yet.
+    pub(super) async fn open(connected: Connected, config: &HttpConfig) -> Result<Self, AnnounceError> {
+        let watch = Arc::new(Watch::default());
+        let stream = Watched { stream: connected.stream, watch: Arc::clone(&watch) };
+        let (sender, connection) = http1::Builder::new()
+            // Trackers are written by hand, and so are their heads.
+            .ignore_invalid_headers_in_responses(true)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .allow_spaces_after_header_name_in_responses(true)
+            .title_case_headers(true)
+            .max_headers(config.max_headers)
+            .max_header_size(config.max_head)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| AnnounceError::Broken(Cause::new(error)))?;
+        // What ends a connection is told to whoever waits for its answer; nobody else needs to know.
+        let driver = tokio::spawn(async move { drop(connection.await) });
+        Ok(Self { sender, watch, max_head: config.max_head, remote: connected.remote, reused: false, driver })
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub(super) async fn send(
+        &mut self,
+        mut request: Request<Empty<Bytes>>,
+    ) -> Result<Response<Incoming>, SendError> {
+        self.sender
+            .ready()
+            .await
+            .map_err(|error| SendError::Silent(AnnounceError::Broken(Cause::new(error))))?;
+        *self.watch.lock() = Seen::default();
+        let too_many = Arc::new(Notify::new());
+        let (count, enough) = (AtomicUsize::new(0), Arc::clone(&too_many));
+        hyper::ext::on_informational(&mut request, move |_| {
+            if count.fetch_add(1, Ordering::Relaxed) >= MOST_INTERIM {
+                enough.notify_one();
+            }
+        });
+        let sent = self.sender.send_request(request);
+        tokio::select! {
+            biased;
+            () = too_many.notified() => {
+                let expected = format!("expected an answer after at most {MOST_INTERIM} interim ones");
+                Err(SendError::Other(AnnounceError::NotAReply(ReplyError::new(expected, 0))))
+            }
+            answer = sent => answer.map_err(|error| self.explain(error)),
+        }
+    }
+
+    /// When the first byte of the answer came.
+    pub(super) fn first_byte(&self) -> Option<Instant> {
+        self.watch.lock().first
+    }
+
+    /// Whether it is known to be closed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    fn explain(&self, error: hyper::Error) -> SendError {
+        let bytes = self.watch.lock().bytes;
+        if error.is_parse() {
+            return SendError::Other(if bytes >= self.max_head {
+                AnnounceError::TooLarge { limit: self.max_head }
+            } else {
+                AnnounceError::NotAReply(ReplyError::new("expected an HTTP answer", 0))
+            });
+        }
+        let error = AnnounceError::Broken(Cause::new(error));
+        if bytes == 0 { SendError::Silent(error) } else { SendError::Other(error) }
+    }
+}
+
+impl Drop for HttpConnection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl SendError {
+    pub(super) fn into_error(self) -> AnnounceError {
+        match self {
+            Self::Silent(error) | Self::Other(error) => error,
+        }
+    }
+}
+
+impl Watch {
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let read = buf.filled().len().saturating_sub(before);
+        if read > 0 {
+            let mut seen = self.watch.lock();
+            seen.bytes = seen.bytes.saturating_add(read);
+            seen.first.get_or_insert_with(time::now);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

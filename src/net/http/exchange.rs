@@ -1,0 +1,163 @@
+//! One question to one tracker: connection, request, answer, and on to where redirects lead.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{LOCATION, RETRY_AFTER};
+use hyper::{Method, Response};
+
+use super::body::{self, Body};
+use super::config::HttpConfig;
+use super::connect::Connector;
+use super::connection::{HttpConnection, SendError};
+use super::pool::Pool;
+use super::redirect;
+use super::request::{self, Asked};
+use crate::address::AddressKind;
+use crate::error::{AnnounceError, RedirectError};
+use crate::net::resolver::{self, Resolver};
+use crate::tracker::TrackerUrl;
+
+/// What all channels of a transport share.
+pub(super) struct Shared {
+    pub(super) config: HttpConfig,
+    pub(super) resolver: Arc<dyn Resolver>,
+    pub(super) connector: Arc<dyn Connector>,
+    pub(super) pool: Pool,
+}
+
+/// What a tracker said, before anybody looks at what it means.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) retry_after: Option<String>,
+    pub(super) body: Body,
+    /// Where it came from.
+    pub(super) remote: SocketAddr,
+}
+
+impl Shared {
+    /// A connection to a tracker: a kept one, or else a new one.
+    pub(super) async fn open(
+        &self,
+        url: &TrackerUrl,
+        redirected_by: Option<SocketAddr>,
+    ) -> Result<HttpConnection, AnnounceError> {
+        match self.pool.take(&url.tracker_host()) {
+            Some(kept) if self.may_lead(redirected_by, kept.remote) => Ok(kept),
+            _ => self.dial(url, redirected_by).await,
+        }
+    }
+
+    /// A new connection to a tracker.
+    pub(super) async fn dial(
+        &self,
+        url: &TrackerUrl,
+        redirected_by: Option<SocketAddr>,
+    ) -> Result<HttpConnection, AnnounceError> {
+        let addresses = self.addresses(url, redirected_by).await?;
+        self.connect(url, &addresses).await
+    }
+
+    /// The addresses at which a tracker may be dialled.
+    pub(super) async fn addresses(
+        &self,
+        url: &TrackerUrl,
+        redirected_by: Option<SocketAddr>,
+    ) -> Result<Vec<SocketAddr>, AnnounceError> {
+        let policy = &self.config.addresses;
+        let mut addresses =
+            resolver::allowed_addresses(&*self.resolver, policy, url.host(), url.port()).await?;
+        addresses.retain(|address| self.may_lead(redirected_by, *address));
+        if addresses.is_empty() {
+            return Err(AnnounceError::Redirect(RedirectError::PrivateTarget));
+        }
+        Ok(addresses)
+    }
+
+    /// A new connection to one of these addresses.
+    pub(super) async fn connect(
+        &self,
+        url: &TrackerUrl,
+        addresses: &[SocketAddr],
+    ) -> Result<HttpConnection, AnnounceError> {
+        let connected = self.connector.connect(url.host(), addresses).await?;
+        HttpConnection::open(connected, &self.config).await
+    }
+
+    /// Whether a redirect may lead from one address to another (R74): never out of the internet into a network
+    /// that only we can reach.
+    fn may_lead(&self, redirected_by: Option<SocketAddr>, to: SocketAddr) -> bool {
+        let global = |address: SocketAddr| AddressKind::of(address.ip()) == AddressKind::Global;
+        !self.config.guard_redirects || redirected_by.is_none_or(|from| !global(from) || global(to))
+    }
+
+    /// Asks for `target` at a tracker, over `connection` if there is one, and follows its redirects.
+    pub(super) async fn ask(
+        &self,
+        tracker: &TrackerUrl,
+        target: &str,
+        connection: Option<HttpConnection>,
+    ) -> Result<Answer, AnnounceError> {
+        let mut connection = match connection {
+            Some(connection) => connection,
+            None => self.open(tracker, None).await?,
+        };
+        let mut asked = Asked::new(tracker.clone(), target, tracker.userinfo())?;
+        let mut redirected_by = None;
+        let mut hops_left = self.config.max_redirects;
+        loop {
+            let (response, used) = self.send(&asked, connection, redirected_by).await?;
+            if !redirect::is_redirect(response.status().as_u16()) {
+                return Ok(self.finish(&asked, response, used).await);
+            }
+            let next = redirect::next(&asked.url, response.headers().get(LOCATION));
+            let next = next.map_err(AnnounceError::Redirect)?;
+            let too_many = AnnounceError::Redirect(RedirectError::TooMany(self.config.max_redirects));
+            hops_left = hops_left.checked_sub(1).ok_or(too_many)?;
+            redirected_by = Some(used.remote);
+            // A body beside the redirect isn't waited for: nobody needs it, and it may never end.
+            if response.body().is_end_stream() {
+                self.pool.put(asked.url.tracker_host(), used, self.config.keep_idle);
+            }
+            connection = self.open(&next, redirected_by).await?;
+            // Location as it stands: nothing of the announce is added, so the tracker id stays behind as well.
+            let userinfo = tracker.userinfo().filter(|_| redirect::same_origin(&next, tracker));
+            asked = Asked::new(next.clone(), &request::own_target(&next), userinfo)?;
+        }
+    }
+
+    /// Sends a request once. Only where a kept connection turns out to have been closed before a byte of an
+    /// answer came, it is sent again over a new one: that request was never read.
+    async fn send(
+        &self,
+        asked: &Asked,
+        mut connection: HttpConnection,
+        redirected_by: Option<SocketAddr>,
+    ) -> Result<(Response<Incoming>, HttpConnection), AnnounceError> {
+        let request = || asked.write(Method::GET, &self.config);
+        match connection.send(request()).await {
+            Ok(response) => Ok((response, connection)),
+            Err(SendError::Silent(_)) if connection.reused => {
+                drop(connection);
+                let mut connection = self.dial(&asked.url, redirected_by).await?;
+                let response = connection.send(request()).await.map_err(SendError::into_error)?;
+                Ok((response, connection))
+            }
+            Err(error) => Err(error.into_error()),
+        }
+    }
+
+    /// Reads the rest of an answer and keeps the connection for the next one.
+    async fn finish(&self, asked: &Asked, response: Response<Incoming>, used: HttpConnection) -> Answer {
+        let (head, incoming) = response.into_parts();
+        let body = body::read(incoming, self.config.max_body).await;
+        let remote = used.remote;
+        if body.flaw.is_none() {
+            self.pool.put(asked.url.tracker_host(), used, self.config.keep_idle);
+        }
+        let retry_after =
+            head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Answer { status: head.status.as_u16(), retry_after, body, remote }
+    }
+}

@@ -1,0 +1,144 @@
+//! HTTP trackers over `hyper`: [`HttpTransport`] announces and scrapes, [`HttpProber`] measures.
+//!
+//! One call is one attempt. The transport has no limits of time, because whoever calls it has: dropping its
+//! futures ends what they do, down to the socket. Only connections that wait for their next request end by
+//! themselves, and the prober keeps its own three seconds. Everything else is bounded here: sizes, counts,
+//! redirects, addresses.
+
+mod answer;
+mod body;
+mod config;
+mod connect;
+mod connection;
+mod exchange;
+mod pool;
+mod prober;
+mod redirect;
+mod request;
+mod time;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use self::config::{HttpConfig, HttpConfigError};
+pub use self::connect::{Connected, Connector, Stream, TcpConnector};
+pub use self::prober::HttpProber;
+
+use self::connection::HttpConnection;
+use self::exchange::Shared;
+use self::pool::Pool;
+use super::resolver::Resolver;
+use crate::address::usable_peers;
+use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash};
+use crate::error::AnnounceError;
+use crate::scrape::ScrapeResponse;
+use crate::tracker::{Scheme, TrackerUrl};
+use crate::transport::{Channel, Transport};
+use crate::wire;
+
+/// Speaks HTTP with trackers, the way they expect it of a BitTorrent client.
+///
+/// A finished connection is kept for a minute, so that a probe, the announce after it and what the announce is
+/// followed by share one. Where such a connection was closed meanwhile, the request goes out once more over a
+/// new one; nothing else is ever sent twice. Dropping the transport, its probers and its channels closes
+/// everything.
+///
+/// Cloning is cheap, and the clones share their connections.
+///
+/// ```no_run
+/// use std::sync::Arc;
+/// use tracker_failover::net::http::{HttpConfig, HttpTransport};
+/// use tracker_failover::net::resolver::SystemResolver;
+/// use tracker_failover::{AnnounceRequest, InfoHash, PeerId, Transport};
+///
+/// # async fn announce() -> Result<(), Box<dyn std::error::Error>> {
+/// let transport = HttpTransport::new(HttpConfig::new(), Arc::new(SystemResolver::new()));
+/// let mut channel = transport.open(&"http://tracker.example/announce".parse()?).await?;
+/// let torrent = InfoHash::new(*b"twenty bytes of hash");
+/// let request = AnnounceRequest::new(torrent, PeerId::with_prefix(*b"-XX0001-", [7; 12]), 6881);
+/// println!("{:?}", channel.announce(&request).await?.peers);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct HttpTransport(Arc<Shared>);
+
+struct HttpChannel {
+    shared: Arc<Shared>,
+    tracker: TrackerUrl,
+    connection: Option<HttpConnection>,
+}
+
+impl HttpTransport {
+    /// A transport over TCP.
+    pub fn new(config: HttpConfig, resolver: Arc<dyn Resolver>) -> Self {
+        let connector = match config.local_address {
+            Some(local) => TcpConnector::from_address(local),
+            None => TcpConnector::new(),
+        };
+        Self::with_connector(config, resolver, Arc::new(connector))
+    }
+
+    /// A transport over whatever the connector opens.
+    pub fn with_connector(
+        config: HttpConfig,
+        resolver: Arc<dyn Resolver>,
+        connector: Arc<dyn Connector>,
+    ) -> Self {
+        Self(Arc::new(Shared { config, resolver, connector, pool: Pool::default() }))
+    }
+}
+
+fn supports(scheme: Scheme) -> bool {
+    scheme == Scheme::Http
+}
+
+#[async_trait]
+impl Transport for HttpTransport {
+    async fn open(&self, tracker: &TrackerUrl) -> Result<Box<dyn Channel>, AnnounceError> {
+        if !supports(tracker.scheme()) {
+            return Err(AnnounceError::Unsupported);
+        }
+        let connection = self.0.open(tracker, None).await?;
+        Ok(Box::new(HttpChannel {
+            shared: Arc::clone(&self.0),
+            tracker: tracker.clone(),
+            connection: Some(connection),
+        }))
+    }
+
+    fn supports(&self, scheme: Scheme) -> bool {
+        supports(scheme)
+    }
+}
+
+#[async_trait]
+impl Channel for HttpChannel {
+    async fn announce(&mut self, request: &AnnounceRequest) -> Result<AnnounceResponse, AnnounceError> {
+        let target = wire::http::announce_target(&self.tracker, request);
+        let answer = self.shared.ask(&self.tracker, &target, self.connection.take()).await?;
+        let config = &self.shared.config;
+        let mut response = answer.into_announce(request.event, config.max_body)?;
+        let own = request.ip.or(response.external_ip).map(|ip| SocketAddr::new(ip, request.port));
+        usable_peers(&mut response, &config.peers, own);
+        Ok(response)
+    }
+
+    async fn scrape(&mut self, torrents: &[InfoHash]) -> Result<ScrapeResponse, AnnounceError> {
+        let target = wire::http::scrape_target(&self.tracker, torrents).ok_or(AnnounceError::Unsupported)?;
+        let answer = self.shared.ask(&self.tracker, &target, self.connection.take()).await?;
+        answer.into_scrape(self.shared.config.max_body)
+    }
+}
+
+impl fmt::Debug for HttpTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpTransport").field("config", &self.0.config).finish_non_exhaustive()
+    }
+}

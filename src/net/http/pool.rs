@@ -1,0 +1,102 @@
+//! Connections that finished a request and wait for the next one: few, and not for long.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::connection::HttpConnection;
+use super::time;
+use crate::tracker::TrackerHost;
+
+/// One for an announce and one for what comes beside it, such as a scrape; S-28 allows no more at a time.
+const MOST_PER_HOST: usize = 2;
+
+/// Files are scarce, and most clients have no more trackers than this anyway.
+const MOST: usize = 128;
+
+/// Idle connections, the oldest first. Dropping it closes them.
+#[derive(Default)]
+pub(super) struct Pool(Arc<Mutex<Idle>>);
+
+#[derive(Default)]
+struct Idle {
+    connections: VecDeque<Entry>,
+    /// The task that drops what nobody took in time. It runs only while there is something to drop.
+    sweeper: Option<JoinHandle<()>>,
+}
+
+struct Entry {
+    host: TrackerHost,
+    connection: HttpConnection,
+    expires: Instant,
+}
+
+impl Pool {
+    /// Takes the connection to this host that was used last, if one is still open.
+    pub(super) fn take(&self, host: &TrackerHost) -> Option<HttpConnection> {
+        let mut idle = lock(&self.0);
+        idle.drop_dead();
+        let index = idle.connections.iter().rposition(|entry| entry.host == *host)?;
+        Some(idle.connections.remove(index)?.connection)
+    }
+
+    /// Keeps a connection that has finished its request, pushing out the oldest where there are too many.
+    pub(super) fn put(&self, host: TrackerHost, mut connection: HttpConnection, keep: Duration) {
+        if keep.is_zero() || connection.is_closed() {
+            return;
+        }
+        connection.reused = true;
+        let mut idle = lock(&self.0);
+        idle.drop_dead();
+        let of_host = idle.connections.iter().filter(|entry| entry.host == host).count();
+        let oldest = if of_host >= MOST_PER_HOST {
+            idle.connections.iter().position(|entry| entry.host == host)
+        } else {
+            (idle.connections.len() >= MOST).then_some(0)
+        };
+        oldest.and_then(|index| idle.connections.remove(index));
+        idle.connections.push_back(Entry { host, connection, expires: time::after(keep) });
+        if idle.sweeper.as_ref().is_none_or(JoinHandle::is_finished) {
+            idle.sweeper = Some(tokio::spawn(sweep(Arc::downgrade(&self.0))));
+        }
+    }
+}
+
+impl Idle {
+    fn drop_dead(&mut self) {
+        let now = time::now();
+        self.connections.retain(|entry| entry.expires > now && !entry.connection.is_closed());
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        if let Some(sweeper) = &self.sweeper {
+            sweeper.abort();
+        }
+    }
+}
+
+/// Sleeps until the oldest connection expires, drops it, and again until none is left.
+async fn sweep(pool: Weak<Mutex<Idle>>) {
+    loop {
+        let next = {
+            let Some(pool) = pool.upgrade() else { return };
+            let mut idle = lock(&pool);
+            idle.drop_dead();
+            let Some(next) = idle.connections.iter().map(|entry| entry.expires).min() else {
+                idle.sweeper = None;
+                return;
+            };
+            next
+        };
+        tokio::time::sleep_until(next).await;
+    }
+}
+
+fn lock(idle: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
+}

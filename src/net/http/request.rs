@@ -1,0 +1,149 @@
+//! What is sent: the target as the tracker's address has it, the few headers, the credentials.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::Empty;
+use hyper::body::Bytes;
+use hyper::header::{ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, HOST, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, Uri, Version};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+use super::config::HttpConfig;
+use crate::error::{AnnounceError, Cause};
+use crate::tracker::TrackerUrl;
+
+/// What is said to announce that a body may be compressed. Some trackers look for the word anywhere in a request.
+const ENCODINGS: HeaderValue =
+    HeaderValue::from_static(if cfg!(feature = "gzip") { "gzip" } else { "identity" });
+
+/// What an HTTP request line can't carry in a path, or `hyper` doesn't. Everything else of an announce address
+/// goes out as it was written, because trackers compare bytes (R3-07, Q-39).
+const NOT_IN_PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'#').add(b'<').add(b'>').add(b'`');
+
+/// The same for a query.
+const NOT_IN_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>');
+
+/// A request to one address, to be written as often as it takes.
+pub(super) struct Asked {
+    /// The host it goes to.
+    pub(super) url: TrackerUrl,
+    target: Uri,
+    host: HeaderValue,
+    credentials: Option<HeaderValue>,
+}
+
+impl Asked {
+    /// A request for `target` (path and query) at the host of `url`, with these credentials.
+    pub(super) fn new(url: TrackerUrl, target: &str, userinfo: Option<&str>) -> Result<Self, AnnounceError> {
+        let host = match url.explicit_port() {
+            Some(port) => format!("{}:{port}", url.host()),
+            None => url.host().to_owned(),
+        };
+        let host = HeaderValue::try_from(host).map_err(|_| unsendable("host"))?;
+        let credentials = userinfo.map(basic).transpose()?;
+        Ok(Self { target: origin_form(target)?, url, host, credentials })
+    }
+
+    /// The request itself, as HTTP/1.1 with nothing in it that trackers don't expect (POL-25).
+    pub(super) fn write(&self, method: Method, config: &HttpConfig) -> Request<Empty<Bytes>> {
+        let mut request = Request::new(Empty::new());
+        *request.method_mut() = method;
+        *request.uri_mut() = self.target.clone();
+        *request.version_mut() = Version::HTTP_11;
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.host.clone());
+        headers.insert(USER_AGENT, config.agent().clone());
+        headers.insert(ACCEPT_ENCODING, ENCODINGS);
+        headers.insert(CONNECTION, HeaderValue::from_static("keep-alive"));
+        if let Some(credentials) = &self.credentials {
+            headers.insert(AUTHORIZATION, credentials.clone());
+        }
+        for (name, value) in config.headers() {
+            headers.append(name, value.clone());
+        }
+        request
+    }
+}
+
+/// The own path and query of an announce address, as a target.
+pub(super) fn own_target(url: &TrackerUrl) -> String {
+    let own = url.path_and_query();
+    if own.starts_with('/') { own.to_owned() } else { format!("/{own}") }
+}
+
+fn origin_form(target: &str) -> Result<Uri, AnnounceError> {
+    // Anything that doesn't begin with a slash would be read as an authority.
+    if !target.starts_with('/') {
+        return Err(unsendable("path"));
+    }
+    let target = match target.split_once('?') {
+        Some((path, query)) => {
+            let path = utf8_percent_encode(path, NOT_IN_PATH);
+            format!("{path}?{}", utf8_percent_encode(query, NOT_IN_QUERY))
+        }
+        None => utf8_percent_encode(target, NOT_IN_PATH).to_string(),
+    };
+    Uri::builder().path_and_query(target).build().map_err(|_| unsendable("path or query"))
+}
+
+/// RFC 7617. The name ends at the first colon as written, so an escaped one can be part of it.
+fn basic(userinfo: &str) -> Result<HeaderValue, AnnounceError> {
+    let (name, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+    let mut plain: Vec<u8> = percent_decode_str(name).collect();
+    plain.push(b':');
+    plain.extend(percent_decode_str(password));
+    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(plain)))
+        .map_err(|_| unsendable("user name"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Says which part of an address can't be sent, and nothing of what is in it.
+fn unsendable(part: &str) -> AnnounceError {
+    AnnounceError::Connect(Cause::new(format!("its {part} can't be sent in an HTTP request")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_go_out_as_they_were_written_r307_q39() {
+        for target in [
+            "/announce",
+            "/announce?",
+            "/announce?passkey=%zz&a=b|c",
+            "/a/../b;x=1/[y]'(z)*!$,~@:?q?r=/&&=",
+            "/x?y={z}|",
+            "/{z}|",
+        ] {
+            assert_eq!(origin_form(target).unwrap().to_string(), target);
+        }
+        for (target, sent) in [
+            ("/ä?ö", "/%C3%A4?%C3%B6"),
+            ("/a\"<>^`\\?\"<>^`\\", "/a\"%3C%3E^%60\\?%22%3C%3E^`\\"),
+            ("/a b?c d", "/a%20b?c%20d"),
+            ("/a\r\nb", "/a%0D%0Ab"),
+            ("/a?b#c", "/a?b%23c"),
+        ] {
+            assert_eq!(origin_form(target).unwrap().to_string(), sent);
+        }
+        for target in ["", "announce", "host:80", &format!("/{}", "x".repeat(70_000))] {
+            assert!(origin_form(target).is_err());
+        }
+    }
+
+    #[test]
+    fn credentials_are_decoded_before_they_are_encoded() {
+        for (userinfo, plain) in
+            [("user:pa%40ss", "user:pa@ss"), ("user", "user:"), ("us%3Aer:a:b", "us:er:a:b"), ("%00%FF:", "")]
+        {
+            let value = basic(userinfo).unwrap();
+            let encoded = value.to_str().unwrap().strip_prefix("Basic ").unwrap();
+            if !plain.is_empty() {
+                assert_eq!(STANDARD.decode(encoded).unwrap(), plain.as_bytes());
+            }
+            assert_eq!(format!("{value:?}"), "Sensitive");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! From names to addresses: the [`Resolver`] that a client can bring itself, and the system's.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::{Semaphore, watch};
+
+use crate::address::AddressPolicy;
+use crate::error::{AnnounceError, Cause};
+
+/// At most this many addresses of each family are tried, whatever a name server returns (S-25).
+const MOST_ADDRESSES: usize = 4;
+
+/// Looks up the addresses of a host. Its own limits of time are the caller's business.
+///
+/// # Cancel safety
+/// Dropping the future gives the look-up up.
+#[async_trait]
+pub trait Resolver: Send + Sync {
+    /// The addresses of a name, the preferred first, each with `port`. Never asked about addresses.
+    ///
+    /// # Errors
+    /// [`AnnounceError::Resolve`] when the look-up failed. No address at all may be an error or an empty list.
+    async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, AnnounceError>;
+}
+
+/// The system's resolver, that is `getaddrinfo`: hosts file, name servers, order of addresses (RFC 6724).
+///
+/// A call of the system can't be cancelled and holds a thread while it runs. So one name is looked up once at a
+/// time however many ask (a client with thousands of torrents on one tracker would flood its name server
+/// otherwise), a look-up goes on when those who asked have left, and not more than 64 run at once.
+///
+/// Cloning is cheap, and the clones share their look-ups.
+#[derive(Clone)]
+pub struct SystemResolver(Arc<LookUps>);
+
+/// A resolver that knows what it was told, for tests and to override a name server.
+#[derive(Debug, Clone, Default)]
+pub struct StaticResolver(BTreeMap<String, Vec<IpAddr>>);
+
+struct LookUps {
+    running: Mutex<BTreeMap<String, watch::Receiver<Option<Outcome>>>>,
+    threads: Semaphore,
+}
+
+type Outcome = Result<Vec<IpAddr>, Cause>;
+
+impl SystemResolver {
+    /// How many look-ups may run at once.
+    const MOST_RUNNING: usize = 64;
+
+    /// The system's resolver.
+    pub fn new() -> Self {
+        Self(Arc::new(LookUps {
+            running: Mutex::new(BTreeMap::new()),
+            threads: Semaphore::new(Self::MOST_RUNNING),
+        }))
+    }
+
+    /// Joins the look-up of a name that is running, or starts one.
+    fn join(&self, host: &str) -> watch::Receiver<Option<Outcome>> {
+        let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        // A sender that is gone without a word died with its runtime.
+        if let Some(outcome) = running.get(host).filter(|outcome| outcome.has_changed().is_ok()) {
+            return outcome.clone();
+        }
+        let (sender, receiver) = watch::channel(None);
+        running.insert(host.to_owned(), receiver.clone());
+        let (host, look_ups) = (host.to_owned(), Arc::clone(&self.0));
+        tokio::spawn(async move {
+            let outcome = match look_ups.threads.acquire().await {
+                Ok(_permit) => look_up(&host).await,
+                Err(closed) => Err(Cause::new(closed)),
+            };
+            look_ups.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&host);
+            sender.send_replace(Some(outcome));
+        });
+        receiver
+    }
+}
+
+async fn look_up(host: &str) -> Outcome {
+    match tokio::net::lookup_host((host, 0)).await {
+        Ok(addresses) => Ok(addresses.map(|address| address.ip()).collect()),
+        Err(error) => Err(Cause::new(error)),
+    }
+}
+
+#[async_trait]
+impl Resolver for SystemResolver {
+    async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, AnnounceError> {
+        let mut outcome = self.join(host);
+        let outcome = match outcome.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone(),
+            Err(gone) => Some(Err(Cause::new(gone))),
+        };
+        let addresses = outcome.unwrap_or_else(|| Ok(Vec::new())).map_err(AnnounceError::Resolve)?;
+        Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+    }
+}
+
+impl StaticResolver {
+    /// A resolver that knows no names.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same resolver, with this name at these addresses.
+    #[must_use]
+    pub fn with(mut self, host: &str, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        self.0.entry(host.to_ascii_lowercase()).or_default().extend(addresses);
+        self
+    }
+}
+
+#[async_trait]
+impl Resolver for StaticResolver {
+    async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, AnnounceError> {
+        let addresses = self.0.get(host).ok_or_else(no_address)?;
+        Ok(addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect())
+    }
+}
+
+#[async_trait]
+impl<R: Resolver + ?Sized> Resolver for Arc<R> {
+    async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, AnnounceError> {
+        (**self).resolve(host, port).await
+    }
+}
+
+/// The addresses at which a host may be dialled: looked up unless the host is one itself, those that the policy
+/// forbids left out, the rest cut to a handful.
+pub(crate) async fn allowed_addresses(
+    resolver: &dyn Resolver,
+    policy: &AddressPolicy,
+    host: &str,
+    port: u16,
+) -> Result<Vec<SocketAddr>, AnnounceError> {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let found = match bare.parse::<IpAddr>() {
+        Ok(ip) => vec![SocketAddr::new(ip, port)],
+        Err(_) => resolver.resolve(host, port).await?,
+    };
+    if found.is_empty() {
+        return Err(no_address());
+    }
+    let (mut v4, mut v6) = (0, 0);
+    let allowed: Vec<_> = found
+        .into_iter()
+        .filter(|address| policy.allows(*address))
+        .filter(|address| {
+            let count = if address.is_ipv4() { &mut v4 } else { &mut v6 };
+            *count += 1;
+            *count <= MOST_ADDRESSES
+        })
+        .collect();
+    if allowed.is_empty() { Err(AnnounceError::Blocked) } else { Ok(allowed) }
+}
+
+fn no_address() -> AnnounceError {
+    AnnounceError::Resolve(Cause::new(io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
+}
+
+impl Default for SystemResolver {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for SystemResolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SystemResolver")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn addresses_never_reach_a_resolver() {
+        let nobody = StaticResolver::new();
+        for (host, address) in [("127.0.0.1", "127.0.0.1:80"), ("[::1]", "[::1]:80")] {
+            let found = allowed_addresses(&nobody, &AddressPolicy::ALLOW_ALL, host, 80).await.unwrap();
+            assert_eq!(found, [address.parse().unwrap()], "{host}");
+        }
+    }
+
+    #[tokio::test]
+    async fn all_addresses_are_judged_and_a_handful_is_left_pol18_s25() {
+        let many = (1..=20).map(|n| IpAddr::from([8, 8, 8, n])).chain([IpAddr::from([10, 0, 0, 1])]);
+        let v6 = (1..=20).map(|n| IpAddr::from([0x2606, 0, 0, 0, 0, 0, 0, n]));
+        let resolver = StaticResolver::new().with("T.test", many.chain(v6));
+        let found = allowed_addresses(&resolver, &AddressPolicy::PUBLIC_ONLY, "t.test", 80).await.unwrap();
+        let shown: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(shown[..4], ["8.8.8.1:80", "8.8.8.2:80", "8.8.8.3:80", "8.8.8.4:80"]);
+        assert_eq!(shown[4..], ["[2606::1]:80", "[2606::2]:80", "[2606::3]:80", "[2606::4]:80"]);
+    }
+
+    #[tokio::test]
+    async fn a_name_at_forbidden_addresses_only_is_blocked_and_an_unknown_one_an_error_r67() {
+        let resolver =
+            StaticResolver::new().with("local.test", [[127, 0, 0, 1].into()]).with("empty.test", []);
+        for (host, expected) in [
+            ("local.test", "its address is not allowed here"),
+            ("empty.test", "its name could not be resolved"),
+            ("other.test", "its name could not be resolved"),
+            ("169.254.169.254", "its address is not allowed here"),
+        ] {
+            let error =
+                allowed_addresses(&resolver, &AddressPolicy::PUBLIC_ONLY, host, 80).await.unwrap_err();
+            assert_eq!(error.to_string(), expected, "{host}");
+        }
+    }
+
+    #[tokio::test]
+    async fn many_who_ask_at_once_share_one_look_up_r47() {
+        let resolver = SystemResolver::new();
+        // Not polled yet, so the look-up that the first one started still runs when the others come.
+        let outcomes: Vec<_> = (0..50).map(|_| resolver.join("localhost")).collect();
+        assert!(outcomes.iter().all(|outcome| outcome.same_channel(&outcomes[0])));
+        let (one, other) = tokio::join!(resolver.resolve("localhost", 1), resolver.resolve("localhost", 2));
+        let (one, other) = (one.unwrap(), other.unwrap());
+        assert!(one.iter().all(|a| a.ip().is_loopback() && a.port() == 1) && !one.is_empty(), "{one:?}");
+        assert!(other.iter().all(|a| a.port() == 2), "each with its own port");
+        assert!(resolver.0.running.lock().unwrap().is_empty(), "nothing is kept");
+    }
+}

@@ -1,0 +1,288 @@
+//! Which tracker hears which event, and with which counters.
+
+use std::time::Duration;
+
+use fake_tracker::{Behaviour, Reply, RetryIn};
+use tracker_failover::{Alert, Config, Probing, TrackerSet, Transfer};
+
+use super::world::{World, alerts_until, is_announced, torrent};
+
+/// Trackers asked in list order, at an interval of a minute.
+fn by_list() -> Config {
+    let mut config = Config::default();
+    config.probing = Probing::Off;
+    config
+}
+
+fn every(secs: u64) -> Behaviour {
+    Behaviour::ok_every(Duration::from_secs(secs), None)
+}
+
+async fn sleep(secs: u64) {
+    tokio::time::sleep(Duration::from_secs(secs)).await;
+}
+
+/// The whole life of a torrent, each event exactly once.
+#[tokio::test(start_paused = true)]
+async fn r23_r24_started_periodic_completed_stopped_once_each() {
+    let world = World::new([every(60)]);
+    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    sleep(90).await;
+    session.update(Transfer { uploaded: 5, downloaded: 1000, left: Some(0) });
+    session.complete();
+    session.complete();
+    sleep(90).await;
+    session.stop().await;
+    assert_eq!(world.told_text(), "0:started 0:none 0:completed 0:none 0:stopped");
+    let completed = &world.tracker(0).announces()[2];
+    assert_eq!((completed.left(), completed.downloaded()), (Some(0), Some(1000)));
+    let stopped = &world.tracker(0).announces()[4];
+    assert_eq!(stopped.num_want(), Some(0));
+}
+
+/// R27: added as a seed, `completed` is never sent.
+#[tokio::test(start_paused = true)]
+async fn r27_a_seed_never_completes() {
+    let world = World::new([every(60)]);
+    let mut seed = torrent();
+    seed.transfer.left = Some(0);
+    let session = world.announcer(by_list()).add(world.in_tiers(), seed);
+    sleep(10).await;
+    session.complete();
+    sleep(60).await;
+    session.stop().await;
+    assert_eq!(world.told_text(), "0:started 0:none 0:stopped");
+}
+
+/// R26: `completed` during the flight of `started` follows it.
+#[tokio::test(start_paused = true)]
+async fn r26_completed_waits_for_started() {
+    let world = World::new([every(60).after(Duration::from_secs(2))]);
+    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    sleep(1).await;
+    session.complete();
+    sleep(10).await;
+    drop(session);
+    sleep(10).await;
+    assert_eq!(world.told_text(), "0:started 0:completed 0:stopped");
+}
+
+/// R20, R29 and R30: failover says `started` where nobody has, once, with the counters of the session.
+#[tokio::test(start_paused = true)]
+async fn r20_r29_r30_failover_introduces_us_once_and_keeps_the_counters() {
+    let world = World::new([every(60), every(60)]);
+    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    sleep(10).await;
+    session.update(Transfer { uploaded: 7, downloaded: 500, left: Some(500) });
+    world.tracker(0).kill().await;
+    sleep(60).await;
+    world.tracker(0).revive().await;
+    world.tracker(1).kill().await;
+    session.update(Transfer { uploaded: 3, downloaded: 600, left: Some(400) });
+    sleep(60).await;
+    assert_eq!(world.told_text(), "0:started 1:started 0:none");
+    let last = world.tracker(0).announces().pop().unwrap();
+    assert_eq!((last.uploaded(), last.downloaded(), last.left()), (Some(7), Some(600), Some(400)));
+}
+
+/// A `completed` that has to go to a tracker which never heard of us goes as `started` with nothing left.
+#[tokio::test(start_paused = true)]
+async fn completed_reaches_a_fresh_tracker_as_started_with_nothing_left() {
+    let world = World::new([every(60), every(60)]);
+    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    sleep(10).await;
+    world.tracker(0).kill().await;
+    session.complete();
+    sleep(10).await;
+    assert_eq!(world.told_text(), "0:started 1:started");
+    assert_eq!(world.tracker(1).announces()[0].left(), Some(0));
+    sleep(60).await;
+    drop(session);
+    sleep(10).await;
+    assert_eq!(world.told_text(), "0:started 1:started 1:none 1:stopped", "the debt is paid");
+}
+
+/// R21 and R22: `stopped` to everyone who acknowledged, and to nobody else.
+#[tokio::test(start_paused = true)]
+async fn r21_r22_stopped_goes_to_all_who_know_us_and_to_nobody_else() {
+    let world = World::new([Behaviour::status(503), every(60), every(60), every(60)]);
+    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    sleep(10).await;
+    world.tracker(1).kill().await;
+    sleep(60).await;
+    world.tracker(1).revive().await;
+    let mut told: Vec<usize> = session.stop().await.iter().map(|told| world.number(&told.tracker)).collect();
+    told.sort_unstable();
+    assert_eq!(told, [1, 2]);
+    assert_eq!(world.told_text(), "0:started 1:started 2:started 1:stopped 2:stopped");
+}
+
+/// R24 and R49: leaving takes at most three seconds, whoever is silent, and the living are told.
+#[tokio::test(start_paused = true)]
+async fn r49_silent_trackers_delay_the_end_by_three_seconds_at_most() {
+    let dies = |death: Behaviour| Behaviour::Sequence(vec![every(60), death]);
+    let world = World::new([dies(Behaviour::Silent), dies(Behaviour::SynDropped), every(60)]);
+    let mut config = by_list();
+    config.order = tracker_failover::Order::Bep12;
+    config.shuffle = false;
+    let announcer = world.announcer(config);
+    let session = announcer.add(world.in_tiers(), torrent());
+    sleep(1).await;
+    // All three get to know us, one after the other.
+    world.tracker(0).set_behaviour(Behaviour::SynDropped);
+    session.announce_now().await.unwrap();
+    session.announce_now().await.unwrap();
+    let before = world.elapsed();
+    let told = session.stop().await;
+    assert!(world.elapsed().saturating_sub(before) <= Duration::from_secs(3));
+    assert_eq!(told.len(), 3, "{told:?}");
+    let reached: Vec<_> =
+        told.iter().filter(|told| told.result.is_ok()).map(|told| world.number(&told.tracker)).collect();
+    assert_eq!(reached, [2]);
+}
+
+/// `stopped` can't overtake the `started` that is under way.
+#[tokio::test(start_paused = true)]
+async fn stopped_waits_for_an_announce_in_flight() {
+    let world = World::new([every(60).after(Duration::from_millis(800))]);
+    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let told = session.stop().await;
+    assert!(told.len() == 1 && told[0].result.is_ok(), "{told:?}");
+    assert_eq!(world.told_text(), "0:started 0:stopped");
+}
+
+/// One that may have heard us, and never answered, is told too.
+#[tokio::test(start_paused = true)]
+async fn stopped_goes_to_one_that_never_answered() {
+    let world = World::new([Behaviour::Sequence(vec![Behaviour::Silent, every(60)])]);
+    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    sleep(1).await;
+    session.stop().await;
+    assert_eq!(world.told_text(), "0:started 0:stopped");
+}
+
+/// No `stopped` where nothing was ever acknowledged.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_told_stopped_who_refused_us() {
+    let world = World::new([Behaviour::failure("unregistered"), Behaviour::Refused]);
+    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    sleep(10).await;
+    assert!(session.stop().await.is_empty());
+    assert_eq!(world.told_text(), "0:started");
+}
+
+/// R12 and R63: rejected by one tracker, the next is tried, and the reason is shown.
+#[tokio::test(start_paused = true)]
+async fn r12_r63_a_rejection_fails_over_and_is_shown() {
+    let world = World::new([Behaviour::failure("unregistered torrent"), every(60)]);
+    let mut session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let alerts = alerts_until(&mut session, is_announced).await;
+    let shown = alerts.iter().any(|alert| alert.to_string().contains("unregistered torrent"));
+    assert!(shown && world.told_text() == "0:started 1:started", "{alerts:#?}");
+}
+
+/// R28: a tracker id goes back to the tracker that gave it, and to no other.
+#[tokio::test(start_paused = true)]
+async fn r28_tracker_ids_stay_with_their_tracker() {
+    let with_id = Behaviour::Ok(Reply {
+        interval: Duration::from_secs(60),
+        tracker_id: Some(b"from & zero".to_vec()),
+        ..Reply::default()
+    });
+    let world = World::new([with_id, every(60)]);
+    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    sleep(70).await;
+    world.tracker(0).kill().await;
+    sleep(60).await;
+    drop(session);
+    let ids: Vec<_> =
+        world.tracker(0).announces().iter().map(|heard| heard.tracker_id().map(Vec::from)).collect();
+    assert_eq!(ids, [None, Some(b"from & zero".to_vec())]);
+    assert!(world.tracker(1).announces().iter().all(|heard| heard.tracker_id().is_none()));
+}
+
+/// R42 and R43: `retry in` counts minutes and binds its sender; "never" holds for the session.
+#[tokio::test(start_paused = true)]
+async fn r42_r43_retry_in_binds_its_sender() {
+    let busy = Behaviour::retry_in("busy", RetryIn::Minutes(5));
+    let gone = Behaviour::retry_in("gone", RetryIn::Never);
+    let world = World::new([busy, gone, Behaviour::Sequence(vec![Behaviour::status(503), every(60)])]);
+    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    sleep(200).await;
+    assert!(world.told_text().starts_with("0:started 1:started 2:started 2:started 2:none"));
+    world.tracker(2).kill().await;
+    sleep(7200).await;
+    let times = |number: usize| world.tracker(number).announces().len();
+    assert_eq!(times(1), 1, "never");
+    let first = world.tracker(0).announces()[0].at;
+    let again = world.tracker(0).announces().get(1).map(|heard| heard.at - first);
+    assert!(again.is_some_and(|gap| gap >= Duration::from_secs(300)), "{again:?}");
+    drop(session);
+}
+
+/// R40: `interval` 0 isn't taken at its word.
+#[tokio::test(start_paused = true)]
+async fn r40_an_interval_of_zero_is_half_an_hour() {
+    let world = World::new([every(0)]);
+    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    sleep(3600).await;
+    let count = world.tracker(0).announces().len();
+    assert!((2..=3).contains(&count), "{count} announces in an hour");
+    drop(session);
+}
+
+/// Wanting peers respects the min interval; a forced announce doesn't, and a suspended tracker is left alone.
+#[tokio::test(start_paused = true)]
+async fn wanting_peers_waits_for_the_min_interval_and_force_does_not() {
+    let polite = Behaviour::ok_every(Duration::from_secs(1800), Some(Duration::from_secs(300)));
+    let world = World::new([polite]);
+    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    sleep(10).await;
+    session.want_peers();
+    sleep(200).await;
+    assert_eq!(world.told_text(), "0:started");
+    sleep(100).await;
+    assert_eq!(world.told_text(), "0:started 0:none");
+    session.announce_now().await.unwrap();
+    assert_eq!(world.told_text(), "0:started 0:none 0:none");
+    world.tracker(0).set_behaviour(Behaviour::retry_in("busy", RetryIn::Minutes(60)));
+    session.announce_now().await.unwrap_err();
+    let error = session.announce_now().await.unwrap_err();
+    assert_eq!(world.tracker(0).announces().len(), 4);
+    assert!(error.to_string().contains("not to be asked yet"), "{error}");
+}
+
+/// The list is replaced at run time: what is known stays, removed trackers aren't asked any more.
+#[tokio::test(start_paused = true)]
+async fn the_list_can_change_at_run_time() {
+    let world = World::new([every(60), every(60), every(60)]);
+    let session = world.announcer(by_list()).add(TrackerSet::new([[world.url(0)]]), torrent());
+    sleep(10).await;
+    session.add_tracker(1, world.url(1));
+    session.remove_tracker(world.url(0));
+    sleep(60).await;
+    assert_eq!(world.told_text(), "0:started 1:started");
+    session.replace_trackers(vec![vec![world.url(2)], vec![world.url(1)]]);
+    sleep(60).await;
+    assert_eq!(world.told_text(), "0:started 1:started 1:none", "the one in use stays in use");
+    let trackers = session.trackers().await.unwrap();
+    assert_eq!(trackers.tier_of(&world.url(1)), Some(1));
+    session.stop().await;
+    assert!(
+        world.told_text().ends_with("0:stopped 1:stopped")
+            || world.told_text().ends_with("1:stopped 0:stopped")
+    );
+}
+
+/// A session without trackers says so, and starts when one is added.
+#[tokio::test(start_paused = true)]
+async fn a_torrent_without_trackers_waits_for_one() {
+    let world = World::new([every(60)]);
+    let mut session = world.announcer(by_list()).add(TrackerSet::default(), torrent());
+    let alerts = alerts_until(&mut session, |alert| matches!(alert, Alert::RoundFailed { .. })).await;
+    assert!(alerts.last().unwrap().to_string().contains("no tracker to announce to"));
+    session.add_tracker(0, world.url(0));
+    alerts_until(&mut session, is_announced).await;
+    assert_eq!(world.told_text(), "0:started");
+}

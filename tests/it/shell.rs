@@ -1,0 +1,170 @@
+//! The shell around the engine: one call, transports of others, sleepy listeners, shutdown.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use fake_tracker::Behaviour;
+use tracker_failover::{
+    Alert, AnnounceError, AnnounceRequest, AnnounceResponse, AnnouncerBuilder, Config, Event, InfoHash,
+    PeerId, TrackerSet, Transfer, transport,
+};
+
+use super::world::{INFO_HASH, World, alerts_until, is_announced, torrent};
+
+fn request(event: Option<Event>) -> AnnounceRequest {
+    let mut request =
+        AnnounceRequest::new(InfoHash::new(INFO_HASH), PeerId::new(*b"-XX0001-abcdefghijkl"), 6881);
+    request.transfer = Transfer { left: Some(10), ..Transfer::default() };
+    request.event = event;
+    request
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_call_announces_with_failover_and_the_set_remembers() {
+    let world = World::new([Behaviour::Refused, Behaviour::ok(), Behaviour::ok()]);
+    let announcer = world.announcer(Config::default());
+    let mut trackers = world.in_tiers();
+    let outcome = announcer.announce(&mut trackers, request(Some(Event::Started))).await.unwrap();
+    let first = outcome.tracker.clone();
+    assert_eq!(trackers.current(), Some(&first));
+    announcer.announce(&mut trackers, request(None)).await.unwrap();
+    let number = world.number(&first);
+    world.tracker(number).kill().await;
+    let outcome = announcer.announce(&mut trackers, request(Some(Event::Completed))).await.unwrap();
+    assert_eq!((outcome.attempts, &outcome.moved_from), (2, &Some(first)));
+    assert_eq!(outcome.event, Some(Event::Completed), "the event is the caller's business");
+    let other = world.number(&outcome.tracker);
+    assert_eq!(world.told_text(), format!("{number}:started {number}:none {other}:completed"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_call_that_nobody_answers_names_every_tracker() {
+    let world = World::new([Behaviour::Refused, Behaviour::status(500), Behaviour::failure("no")]);
+    let mut trackers = world.in_tiers();
+    let error = world.announcer(Config::default()).announce(&mut trackers, request(None)).await.unwrap_err();
+    let text = error.to_string();
+    assert_eq!(error.attempts.len(), 3);
+    assert!(
+        text.contains("refused") && text.contains("HTTP status 500") && text.contains("\"no\""),
+        "{text}"
+    );
+    assert!(!text.contains("/announce"), "{text}");
+}
+
+/// A client that has only one phase of its own can be the transport.
+#[tokio::test(start_paused = true)]
+async fn a_closure_is_a_transport() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&calls);
+    let closure = transport::from_fn(move |tracker, _| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        async move {
+            match tracker.host() {
+                "dead.test" => std::future::pending().await,
+                _ => Ok(AnnounceResponse::default()),
+            }
+        }
+    });
+    let mut trackers = TrackerSet::new([
+        vec!["http://dead.test/announce".parse().unwrap()],
+        vec!["udp://unsupported.test:1/".parse().unwrap(), "http://live.test/announce".parse().unwrap()],
+    ]);
+    let announcer = AnnouncerBuilder::new(closure).spawn();
+    let outcome = announcer.announce(&mut trackers, request(None)).await.unwrap();
+    assert_eq!((outcome.tracker.host(), calls.load(Ordering::SeqCst)), ("live.test", 2));
+}
+
+/// R13: a panic in a transport is an error of that attempt only.
+#[tokio::test(start_paused = true)]
+async fn r13_a_transport_that_panics_fails_its_attempt_only() {
+    let closure = transport::from_fn(|tracker, _| async move {
+        assert_ne!(tracker.host(), "panics.test", "on purpose");
+        Ok(AnnounceResponse::default())
+    });
+    let mut trackers = TrackerSet::new([
+        ["http://panics.test/announce".parse().unwrap()],
+        ["http://live.test/announce".parse().unwrap()],
+    ]);
+    let announcer = AnnouncerBuilder::new(closure).spawn();
+    let outcome = announcer.announce(&mut trackers, request(None)).await.unwrap();
+    assert_eq!(outcome.tracker.host(), "live.test");
+    assert!(matches!(outcome.failed[0].error, AnnounceError::Broken(_)));
+}
+
+/// A listener that sleeps delays nobody, and is told how much it missed.
+#[tokio::test(start_paused = true)]
+async fn a_sleepy_listener_misses_alerts_and_stalls_nothing() {
+    let world = World::new([Behaviour::ok()]);
+    let mut config = Config::default();
+    config.interval_override = Some(Duration::from_secs(1));
+    config.alert_queue = 8;
+    let mut session = world.announcer(config).add(world.in_tiers(), torrent());
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert!(world.tracker(0).announces().len() >= 100);
+    let Some(Alert::Missed(missed)) = session.next_alert().await else {
+        panic!("expected to have missed some")
+    };
+    assert!(missed > 300, "{missed}");
+    alerts_until(&mut session, is_announced).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_tells_everybody_and_ends_every_session() {
+    let world = World::new([Behaviour::ok(), Behaviour::Sequence(vec![Behaviour::ok(), Behaviour::Silent])]);
+    let announcer = world.announcer(Config::default());
+    let mut sessions = Vec::new();
+    for number in 0..2 {
+        let mut session = announcer.add(TrackerSet::new([[world.url(number)]]), torrent());
+        alerts_until(&mut session, is_announced).await;
+        sessions.push(session);
+    }
+    let before = world.elapsed();
+    announcer.shutdown(Duration::from_secs(10)).await;
+    assert!(world.elapsed().saturating_sub(before) <= Duration::from_secs(3));
+    assert_eq!(world.tracker(0).announces().last().unwrap().event(), Some("stopped"));
+    for mut session in sessions {
+        while session.next_alert().await.is_some() {}
+        assert!(session.status().await.is_none());
+    }
+}
+
+/// R24: a dropped handle ends its session as `stop` does.
+#[tokio::test(start_paused = true)]
+async fn r24_a_dropped_handle_says_stopped() {
+    let world = World::new([Behaviour::ok()]);
+    let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
+    alerts_until(&mut session, is_announced).await;
+    drop(session);
+    world.tracker(0).wait_for_announces(2).await;
+    assert_eq!(world.told_text(), "0:started 0:stopped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_secret_is_shown() {
+    let world = World::new([Behaviour::status(500), Behaviour::failure("no"), Behaviour::Refused]);
+    let secret =
+        |number: usize| world.tracker(number).url_with("/5ec2e7/announce?passkey=5ec2e7").parse().unwrap();
+    let trackers = TrackerSet::new([[secret(0)], [secret(1)], [secret(2)]]);
+    let mut session = world.announcer(Config::default()).add(trackers, torrent());
+    let alerts = alerts_until(&mut session, |alert| matches!(alert, Alert::RoundFailed { .. })).await;
+    let status = session.status().await.unwrap();
+    let mut shown = format!("{alerts:?} {status:?} {session:?} {:?}", session.trackers().await);
+    for alert in &alerts {
+        shown += &alert.to_string();
+    }
+    assert!(!shown.contains("5ec2e7"), "{shown}");
+    assert!(
+        world.tracker(0).announces()[0].query.as_deref().unwrap().starts_with("passkey=5ec2e7&info_hash=")
+    );
+}
+
+#[test]
+fn what_crosses_threads_can() {
+    fn check<T: Send + Sync>() {}
+    check::<tracker_failover::Announcer>();
+    check::<tracker_failover::AnnounceHandle>();
+    check::<Alert>();
+    check::<AnnounceError>();
+    check::<tracker_failover::policy::Engine>();
+}
