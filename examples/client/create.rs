@@ -199,13 +199,18 @@ mod tests {
         fs::write(root.join("sub/a"), vec![2; 20_000]).unwrap();
         fs::write(root.join("Z"), []).unwrap();
         let mut torrent = hash(&root, Some(16_384), |_, _| {}).unwrap();
-        torrent.tiers = tiers(&["http://a.test/announce, http://b.test/announce".into(), "udp://c.test:1".into()]);
+        torrent.tiers =
+            tiers(&["http://a.test/announce, http://b.test/announce".into(), "udp://c.test:1".into()]);
         torrent.private = true;
         let metainfo = Metainfo::parse(&encode(&torrent).unwrap()).unwrap();
-        let hosts: Vec<Vec<&str>> =
-            metainfo.announce_tiers().iter().map(|tier| tier.iter().map(|url| url.host()).collect()).collect();
+        let hosts: Vec<Vec<&str>> = metainfo
+            .announce_tiers()
+            .iter()
+            .map(|tier| tier.iter().map(|url| url.host()).collect())
+            .collect();
         assert_eq!(hosts, [vec!["a.test", "b.test"], vec!["c.test"]]);
-        let files: Vec<_> = metainfo.files().iter().map(|file| (file.path().join("/"), file.length())).collect();
+        let files: Vec<_> =
+            metainfo.files().iter().map(|file| (file.path().join("/"), file.length())).collect();
         assert_eq!(files, [("Z".into(), 0), ("b".into(), 20_000), ("sub/a".into(), 20_000)]);
         assert_eq!((metainfo.name(), metainfo.is_private(), metainfo.pieces().len()), ("dir", true, 3));
         let data = [vec![1; 20_000], vec![2; 20_000]].concat();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tracker_failover::{Metainfo, PeerId};
+use tracker_failover::{Metainfo, Order, PeerId};
 
 use crate::exit;
 use crate::files::disk::{Disk, Done};
@@ -22,7 +22,8 @@ use crate::signals::Signals;
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::session::{Session, Start};
 use crate::torrent::{Refused, Torrent};
-use crate::ui::cli::Download;
+use crate::trackers::{Options, Trackers};
+use crate::ui::cli::{Download, TrackerOrder};
 use crate::ui::event::Event;
 use crate::ui::report::Report;
 use crate::ui::units;
@@ -67,7 +68,13 @@ async fn download(
     report: &Rc<RefCell<Report>>,
 ) -> u8 {
     let clock = Clock::start();
-    let mut signals = Signals::listen();
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            report.borrow_mut().error(&error.to_string());
+            return exit::OTHER;
+        }
+    };
     let torrent = Arc::new(torrent);
     introduce(&mut report.borrow_mut(), &torrent, metainfo);
     let (sender, mut done) = unbounded_channel();
@@ -98,7 +105,6 @@ async fn download(
         have,
         own_id: PeerId::with_prefix(*b"-TF0100-", random.random()),
         port: listeners.port,
-        allow_loopback: options.allow_loopback,
         seed: random.random(),
     };
     let own_id = start.own_id;
@@ -106,16 +112,49 @@ async fn download(
     let session = Session::new(Arc::clone(&torrent), start);
     let shell = Shell::new(session, disk, Rc::clone(report), torrent.info_hash, own_id, clock);
     for &peer in &options.peers {
-        if !shell.tell(|session, now| session.add_trusted_peer(peer, now)) {
+        if shell.tell(|session, now| session.add_peers([peer], now)) == 0 {
             report.borrow_mut().error(&format!("{peer} can't be a peer's address"));
         }
     }
-    let mut trackers = None;
-    let until =
-        Until { done: options.exit_when_done, deadline: options.deadline_s.map(Duration::from_secs) };
+    let mut trackers = if options.no_trackers {
+        None
+    } else {
+        let mut announced = tracker_failover::Torrent::new(torrent.info_hash, own_id, listeners.port);
+        announced.transfer = shell.session.borrow().transfer();
+        Trackers::start(metainfo, announced, &asked(options, report).await)
+    };
+    let until = Until { done: options.exit_when_done, deadline: options.deadline_s.map(Duration::from_secs) };
     let outcome = run(&shell, listeners, &mut done, &mut trackers, &mut signals, until).await;
+    if let Some(mut trackers) = trackers {
+        trackers.update(shell.session.borrow().transfer());
+        report.borrow_mut().info("stopping: telling the trackers (Ctrl+C again to quit now)");
+        for (tag, text) in trackers.stop().await {
+            report.borrow_mut().tracker(tag, &text);
+        }
+    }
+    shell.finish().await;
     let complete = shell.session.borrow().is_complete();
     conclude(&mut report.borrow_mut(), &outcome, complete)
+}
+
+/// How the command line wants trackers to be asked.
+async fn asked(options: &Download, report: &Rc<RefCell<Report>>) -> Options {
+    let mut ip = None;
+    if let Some(name) = &options.hostname {
+        ip = tokio::net::lookup_host((name.as_str(), 0)).await.ok().and_then(|mut found| found.next());
+        if ip.is_none() {
+            report
+                .borrow_mut()
+                .error(&format!("--hostname: {name} has no address, trackers use what they see"));
+        }
+    }
+    let order = match options.order {
+        TrackerOrder::Nearest => Order::Nearest,
+        TrackerOrder::Bep12 => Order::Bep12,
+    };
+    let interval = options.announce_interval.map(|seconds| Duration::from_secs(seconds.into()));
+    let ip = ip.map(|address| address.ip());
+    Options { order, interval, ip, allow_loopback: options.allow_loopback }
 }
 
 /// Waits until the disk has looked at what is here.

@@ -44,7 +44,8 @@ fn make_torrent(options: &Create) -> u8 {
     let written = made.and_then(|mut torrent| {
         torrent.tiers = create::tiers(&options.trackers);
         torrent.private = options.private;
-        let path = options.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.torrent", torrent.name)));
+        let path =
+            options.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.torrent", torrent.name)));
         let bytes = create::encode(&torrent).map_err(|error| std::io::Error::other(error.to_string()))?;
         fs::write(&path, bytes)?;
         Ok((path, torrent.pieces.len() / 20))

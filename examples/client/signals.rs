@@ -1,5 +1,7 @@
 //! Ctrl+C and SIGTERM: the first asks for an end, the second takes one.
 
+use std::io;
+
 use tokio::sync::mpsc::{Receiver, channel};
 
 /// Hears of the first signal. From the second one on the process ends at once.
@@ -8,16 +10,20 @@ pub(crate) struct Signals(Receiver<()>);
 
 impl Signals {
     /// Listens from now on; to be called within the runtime.
-    pub(crate) fn listen() -> Self {
+    ///
+    /// # Errors
+    /// When the system gives no signals.
+    pub(crate) fn listen() -> io::Result<Self> {
+        let mut source = Source::new()?;
         let (sender, receiver) = channel(1);
         tokio::spawn(async move {
-            any().await;
+            source.next().await;
             // Nobody waits any more when the program is ending already.
             let _ = sender.send(()).await;
-            any().await;
+            source.next().await;
             std::process::exit(crate::exit::INTERRUPTED.into());
         });
-        Self(receiver)
+        Ok(Self(receiver))
     }
 
     /// Waits for the first signal.
@@ -29,26 +35,39 @@ impl Signals {
 }
 
 #[cfg(unix)]
-async fn any() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let hear = |kind| async move {
-        match signal(kind) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
+struct Source([tokio::signal::unix::Signal; 3]);
+
+#[cfg(unix)]
+impl Source {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self([
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::hangup())?,
+        ]))
+    }
+
+    async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
-    };
-    tokio::select! {
-        () = hear(SignalKind::interrupt()) => {}
-        () = hear(SignalKind::terminate()) => {}
-        () = hear(SignalKind::hangup()) => {}
     }
 }
 
-#[cfg(not(unix))]
-async fn any() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+#[cfg(windows)]
+struct Source(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl Source {
+    fn new() -> io::Result<Self> {
+        tokio::signal::windows::ctrl_c().map(Self)
+    }
+
+    async fn next(&mut self) {
+        self.0.recv().await;
     }
 }

@@ -82,8 +82,8 @@ impl Torrent {
         }
         // Padding is never written, so its names are of no interest (F-08).
         let written = |file: &&FileEntry| !file.is_padding();
-        let mut paths = names::paths(folder, metainfo.files().iter().filter(written).map(FileEntry::path))?
-            .into_iter();
+        let mut paths =
+            names::paths(folder, metainfo.files().iter().filter(written).map(FileEntry::path))?.into_iter();
         let mut offset = 0;
         let mut files = Vec::with_capacity(metainfo.files().len());
         for file in metainfo.files() {

@@ -151,7 +151,8 @@ mod tests {
     #[test]
     fn what_leads_elsewhere_is_refused() {
         for bad in [
-            "..", ".", "", " ", ".. ", "/etc", "a/b", "a\\b", "..\\x", "\\\\host", "a\0b", "C:", "../../x", "/",
+            "..", ".", "", " ", ".. ", "/etc", "a/b", "a\\b", "..\\x", "\\\\host", "a\0b", "C:", "../../x",
+            "/",
         ] {
             assert_eq!(of("d", &[&[bad]]).unwrap_err().kind, "unsafe_path", "{bad:?}");
             assert_eq!(of("d", &[&[bad, "x"]]).unwrap_err().kind, "unsafe_path", "{bad:?}");
@@ -183,10 +184,7 @@ mod tests {
     #[test]
     fn namesakes_are_told_apart() {
         let files: [&[&str]; 5] = [&["A.txt"], &["a.txt"], &["A.txt"], &["D", "x"], &["d", "X"]];
-        assert_eq!(
-            of("d", &files).unwrap(),
-            ["d/A.txt", "d/a (2).txt", "d/A (3).txt", "d/D/x", "d/d/X (2)"]
-        );
+        assert_eq!(of("d", &files).unwrap(), ["d/A.txt", "d/a (2).txt", "d/A (3).txt", "d/D/x", "d/d/X (2)"]);
         for clash in [[&["a"][..], &["A", "b"]], [&["A", "b"], &["a"]]] {
             assert_eq!(of("d", &clash).unwrap_err().kind, "unsafe_path");
         }

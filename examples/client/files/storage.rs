@@ -86,7 +86,10 @@ impl Storage {
                 }
             };
             if identity(&metadata).is_some_and(|identity| !seen.insert(identity)) {
-                return Err(io::Error::other(format!("{} is also another file of the torrent", path.display())));
+                return Err(io::Error::other(format!(
+                    "{} is also another file of the torrent",
+                    path.display()
+                )));
             }
         }
         Ok(())

@@ -72,7 +72,13 @@ async fn greet(shell: &Shell, stream: &mut TcpStream, dialled: bool) -> Result<H
     }
 }
 
-async fn talk(shell: &Rc<Shell>, stream: TcpStream, address: SocketAddr, dialled: bool, handshake: Handshake) {
+async fn talk(
+    shell: &Rc<Shell>,
+    stream: TcpStream,
+    address: SocketAddr,
+    dialled: bool,
+    handshake: Handshake,
+) {
     let connected = shell.session.borrow_mut().connected(address, dialled, handshake, shell.now());
     match connected {
         Ok(key) => {

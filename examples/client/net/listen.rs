@@ -29,9 +29,7 @@ impl Listeners {
                 _ => error,
             });
         }
-        (FIRST_PORT..=LAST_PORT)
-            .find_map(|port| Self::on(port).ok())
-            .map_or_else(|| Self::on(0), Ok)
+        (FIRST_PORT..=LAST_PORT).find_map(|port| Self::on(port).ok()).map_or_else(|| Self::on(0), Ok)
     }
 
     fn on(port: u16) -> io::Result<Self> {

@@ -51,6 +51,7 @@ pub(crate) async fn run(
     }
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut alone = trackers.is_none();
     let mut complete = shell.session.borrow().is_complete();
     loop {
         tokio::select! {
@@ -67,12 +68,22 @@ pub(crate) async fn run(
                     let session = shell.session.borrow();
                     (session.stats(), session.transfer())
                 };
-                let tracker = trackers.as_mut().map(|trackers| trackers.update(transfer)).unwrap_or_default();
-                shell.report.borrow_mut().progress(&stats, &tracker, shell.now());
+                let mut tracker = "";
+                if let Some(trackers) = trackers {
+                    if stats.wants_peers {
+                        trackers.want_peers(shell.now());
+                    }
+                    tracker = trackers.update(transfer);
+                }
+                shell.report.borrow_mut().progress(&stats, tracker, shell.now());
             }
             news = next_news(trackers) => match news {
-                News::Peers(peers) => shell.tell(|session, now| session.add_peers(peers, now)),
-                News::Line(line) => shell.report.borrow_mut().tracker(&line),
+                News::Peers(peers) => {
+                    shell.tell(|session, now| session.add_peers(peers, now));
+                }
+                News::Line(tag, text) => shell.report.borrow_mut().tracker(tag, &text),
+                News::Moved => shell.tell(|session, _| session.forget_peers()),
+                News::NoneLeft => alone = true,
             },
             () = signals.recv() => return Outcome::Interrupted,
         }
@@ -88,7 +99,7 @@ pub(crate) async fn run(
             if until.done {
                 return Outcome::Done;
             }
-        } else if trackers.is_none() && session.is_out_of_peers() {
+        } else if alone && session.is_out_of_peers() {
             return Outcome::OutOfPeers;
         }
         if until.deadline.is_some_and(|deadline| shell.now() >= deadline) {

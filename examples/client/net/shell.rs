@@ -26,7 +26,7 @@ pub(crate) struct Shell {
     pub(crate) info_hash: InfoHash,
     pub(crate) own_id: PeerId,
     clock: Clock,
-    disk: Disk,
+    disk: RefCell<Option<Disk>>,
     links: RefCell<BTreeMap<PeerKey, Rc<Link>>>,
     /// What every connection reads into; each keeps only its unfinished frame.
     pub(super) scratch: RefCell<Vec<u8>>,
@@ -59,7 +59,7 @@ impl Shell {
             info_hash,
             own_id,
             clock,
-            disk,
+            disk: RefCell::new(Some(disk)),
             links: RefCell::default(),
             scratch: RefCell::new(scratch),
             greeting: Cell::new(0),
@@ -93,9 +93,19 @@ impl Shell {
             }
             Done::Checked { verdict: Err(error), .. } => self.fail(error),
             Done::Loaded { peer, messages, payload } => {
-                let messages = messages.map_err(|error| self.report.borrow_mut().error(&error.to_string())).ok();
+                let messages =
+                    messages.map_err(|error| self.report.borrow_mut().error(&error.to_string())).ok();
                 self.tell(|session, _| session.loaded(peer, messages, payload));
             }
+        }
+    }
+
+    /// Lets the disk finish what it has been asked for, but not for ever.
+    pub(crate) async fn finish(&self) {
+        let disk = self.disk.borrow_mut().take();
+        if let Some(disk) = disk {
+            let finished = tokio::task::spawn_blocking(|| disk.finish());
+            let _ = tokio::time::timeout(FINISH_LIMIT, finished).await;
         }
     }
 
@@ -163,7 +173,8 @@ impl Shell {
     }
 
     fn send(&self, job: Job) {
-        if let Err(error) = self.disk.send(job) {
+        let sent = self.disk.borrow().as_ref().map_or(Ok(()), |disk| disk.send(job));
+        if let Err(error) = sent {
             self.fail(error);
         }
     }
@@ -186,5 +197,6 @@ impl Shell {
 const READ: usize = 256 << 10;
 /// Connections that came in and may be in their handshake at a time.
 const MAX_GREETING: usize = 20;
+const FINISH_LIMIT: Duration = Duration::from_secs(3);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use rand::seq::IndexedRandom;
 use rand::Rng;
+use rand::seq::IndexedRandom;
 
 use super::PeerKey;
 

@@ -11,7 +11,6 @@ use crate::wire::Why;
 pub(crate) struct DialBook {
     known: BTreeMap<SocketAddr, Known>,
     banned: BTreeSet<Ban>,
-    allow_loopback: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -39,19 +38,9 @@ enum Ban {
 }
 
 impl DialBook {
-    /// An empty book; `allow_loopback` lets trackers send us to our own machine.
-    pub(crate) fn new(allow_loopback: bool) -> Self {
-        Self { allow_loopback, ..Self::default() }
-    }
-
-    /// Adds an address that a tracker gave; says whether it may be dialled at all.
+    /// Adds an address that somebody gave; says whether it may be dialled at all. Which hosts trackers may send
+    /// us to is the library's to judge.
     pub(crate) fn add(&mut self, address: SocketAddr, now: Duration) -> bool {
-        let loopback = address.ip().to_canonical().is_loopback();
-        (self.allow_loopback || !loopback) && self.add_trusted(address, now)
-    }
-
-    /// Adds an address that the user gave.
-    pub(crate) fn add_trusted(&mut self, address: SocketAddr, now: Duration) -> bool {
         let address = canonical(address);
         if !is_host(address) || self.is_banned(address) {
             return false;
@@ -102,7 +91,7 @@ impl DialBook {
 
     /// A peer that connected to us says where it takes connections itself, so that nobody dials it beside.
     pub(crate) fn came_in(&mut self, address: SocketAddr, now: Duration) {
-        if self.add_trusted(address, now) {
+        if self.add(address, now) {
             self.connected(address);
         }
     }
@@ -137,6 +126,11 @@ impl DialBook {
     pub(crate) fn is_exhausted(&self) -> bool {
         !self.known.is_empty()
             && self.known.values().all(|known| known.state == State::Never || known.is_given_up())
+    }
+
+    /// Forgets everybody but those who are banned or are ourselves.
+    pub(crate) fn forget(&mut self) {
+        self.known.retain(|_, known| known.state == State::Never);
     }
 
     /// How many addresses are known.
@@ -195,7 +189,7 @@ mod tests {
 
     #[test]
     fn an_address_is_dialled_later_and_later_and_then_given_up() {
-        let (mut book, one) = (DialBook::new(false), peer("192.0.2.1:1"));
+        let (mut book, one) = (DialBook::default(), peer("192.0.2.1:1"));
         assert!(!book.is_exhausted());
         assert!(book.add(one, at(0)));
         let mut tried = Vec::new();
@@ -217,7 +211,7 @@ mod tests {
     #[test]
     fn some_are_never_dialled_again() {
         for why in [Why::Myself, Why::Oversize, Why::InfoHash, Why::Banned] {
-            let (mut book, one) = (DialBook::new(false), peer("192.0.2.1:1"));
+            let (mut book, one) = (DialBook::default(), peer("192.0.2.1:1"));
             book.add(one, at(0));
             book.due(at(0), 9);
             book.connected(one);
@@ -225,7 +219,7 @@ mod tests {
             assert!(book.due(at(9999), 9).is_empty() && book.is_exhausted(), "{why:?}");
             assert!(!book.add(one, at(9999)));
         }
-        let mut book = DialBook::new(true);
+        let mut book = DialBook::default();
         book.ban(peer("192.0.2.1:1"));
         assert!(!book.add(peer("192.0.2.1:2"), at(0)) && book.add(peer("192.0.2.2:2"), at(0)));
         book.ban(peer("[::ffff:127.0.0.1]:1"));
@@ -234,21 +228,25 @@ mod tests {
 
     #[test]
     fn addresses_that_are_no_peers_are_refused() {
-        let mut book = DialBook::new(false);
-        for bad in
-            ["0.0.0.0:1", "0.1.2.3:1", "255.255.255.255:1", "224.0.0.1:1", "[ff02::1]:1", "[::]:1", "192.0.2.1:0"]
-        {
-            assert!(!book.add_trusted(peer(bad), at(0)), "{bad}");
+        let mut book = DialBook::default();
+        for bad in [
+            "0.0.0.0:1",
+            "0.1.2.3:1",
+            "255.255.255.255:1",
+            "224.0.0.1:1",
+            "[ff02::1]:1",
+            "[::]:1",
+            "192.0.2.1:0",
+        ] {
+            assert!(!book.add(peer(bad), at(0)), "{bad}");
         }
-        assert!(!book.add(peer("127.0.0.1:1"), at(0)) && !book.add(peer("[::1]:1"), at(0)));
-        assert!(!book.add(peer("[::ffff:127.0.0.1]:1"), at(0)));
-        assert!(book.add_trusted(peer("127.0.0.1:1"), at(0)) && book.add(peer("10.0.0.1:1"), at(0)));
+        assert!(book.add(peer("127.0.0.1:1"), at(0)) && book.add(peer("10.0.0.1:1"), at(0)));
     }
 
     /// P-11: neither the book nor the dialling grows without bound.
     #[test]
     fn the_book_and_the_dialling_are_bounded() {
-        let mut book = DialBook::new(false);
+        let mut book = DialBook::default();
         for n in 0..5000_u32 {
             book.add(SocketAddr::new(IpAddr::from((0x0b00_0000 + n).to_be_bytes()), 1), at(0));
         }

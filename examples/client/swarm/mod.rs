@@ -20,3 +20,6 @@ pub(crate) mod window;
 /// A connection's number; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PeerKey(pub(crate) u32);
+
+#[cfg(test)]
+mod tests;

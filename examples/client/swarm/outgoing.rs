@@ -53,7 +53,9 @@ impl Outgoing {
     /// What is to be written next; empty when there is nothing.
     pub(crate) fn front(&self) -> &[u8] {
         match self.chunks.front() {
-            Some(Chunk::Control(bytes) | Chunk::Data(bytes, _)) => bytes.get(self.written..).unwrap_or_default(),
+            Some(Chunk::Control(bytes) | Chunk::Data(bytes, _)) => {
+                bytes.get(self.written..).unwrap_or_default()
+            }
             None => &[],
         }
     }

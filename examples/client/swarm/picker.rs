@@ -76,7 +76,13 @@ enum BlockState {
 impl Picker {
     /// A picker for a torrent of `total` bytes of which some pieces are here, with room for so many bytes of
     /// pieces in progress.
-    pub(crate) fn new(piece_length: u32, total: u64, have: &Bitfield, budget: u64, rng: &mut impl Rng) -> Self {
+    pub(crate) fn new(
+        piece_length: u32,
+        total: u64,
+        have: &Bitfield,
+        budget: u64,
+        rng: &mut impl Rng,
+    ) -> Self {
         let missing = (0..have.pieces()).filter(|&piece| !have.get(piece));
         let room = budget / u64::from(piece_length.max(1));
         Self {
@@ -153,7 +159,9 @@ impl Picker {
         if open.alone && open.last != peer {
             return Receipt::Useless;
         }
-        let Some(state) = open.blocks.get_mut((block.begin / BLOCK) as usize) else { return Receipt::Useless };
+        let Some(state) = open.blocks.get_mut((block.begin / BLOCK) as usize) else {
+            return Receipt::Useless;
+        };
         let others = match *state {
             BlockState::Received(_) => return Receipt::Useless,
             // Late, after the block had been given back.
@@ -251,9 +259,10 @@ impl Picker {
 
     /// An open piece that waits for nobody's answer.
     fn idle_piece(&self) -> Option<u32> {
-        let idle = self.partial.iter().filter_map(|piece| self.open.get_key_value(piece)).filter(|(_, open)| {
-            !open.blocks.iter().any(|block| matches!(block, BlockState::Requested(_)))
-        });
+        let idle =
+            self.partial.iter().filter_map(|piece| self.open.get_key_value(piece)).filter(|(_, open)| {
+                !open.blocks.iter().any(|block| matches!(block, BlockState::Requested(_)))
+            });
         idle.min_by_key(|(_, open)| open.received).map(|(&piece, _)| piece)
     }
 

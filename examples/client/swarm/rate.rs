@@ -36,11 +36,8 @@ impl Rate {
         }
         let sample = (self.total - self.sampled) as f64 / passed;
         let weight = (passed / SMOOTHING_SECONDS).min(1.0);
-        self.per_second = if self.per_second == 0.0 {
-            sample
-        } else {
-            self.per_second * (1.0 - weight) + sample * weight
-        };
+        self.per_second =
+            if self.per_second == 0.0 { sample } else { self.per_second * (1.0 - weight) + sample * weight };
         self.sampled = self.total;
         self.since = now;
     }

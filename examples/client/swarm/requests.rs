@@ -29,8 +29,6 @@ impl Session {
             peer.waiting_since = now;
         }
         for block in picked.blocks {
-            // Asked again, its answer is expected again.
-            peer::take(&mut peer.late, block);
             peer.asked.push_back(block);
             peer.out.push(&Message::Request(block));
         }
@@ -123,17 +121,19 @@ impl Session {
 
     /// Takes requests back from peers that don't answer them (P-07).
     pub(super) fn look_for_silence(&mut self, now: Duration) {
-        let silent = |peer: &Peer| {
-            !peer.asked.is_empty() && now.saturating_sub(peer.waiting_since) >= BLOCK_TIMEOUT
-        };
+        let silent =
+            |peer: &Peer| !peer.asked.is_empty() && now.saturating_sub(peer.waiting_since) >= BLOCK_TIMEOUT;
         let keys: Vec<PeerKey> =
             self.peers.iter().filter(|(_, peer)| silent(peer)).map(|(&key, _)| key).collect();
         for key in keys {
-            self.take_back(key);
-            if let Some(peer) = self.peers.get_mut(&key) {
-                peer.snubbed = true;
-                peer.waiting_since = now;
+            let Some(peer) = self.peers.get_mut(&key) else { continue };
+            peer.snubbed = true;
+            peer.waiting_since = now;
+            for &block in &peer.asked {
+                peer.out.push(&Message::Cancel(block));
             }
+            self.wakes.insert(key);
+            self.take_back(key);
         }
     }
 }

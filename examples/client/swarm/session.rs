@@ -87,8 +87,6 @@ pub(crate) struct Start {
     pub(crate) own_id: PeerId,
     /// The port on which we take connections.
     pub(crate) port: u16,
-    /// Whether trackers may send us to our own machine.
-    pub(crate) allow_loopback: bool,
     /// For everything that is left to chance.
     pub(crate) seed: u64,
 }
@@ -102,6 +100,8 @@ pub(crate) struct Stats {
     pub(crate) up_speed: u64,
     pub(crate) left: u64,
     pub(crate) total: u64,
+    /// Whether more peers would help.
+    pub(crate) wants_peers: bool,
 }
 
 impl Session {
@@ -125,7 +125,7 @@ impl Session {
             suspects: BTreeMap::new(),
             departed: BTreeMap::new(),
             choker: Choker::default(),
-            book: DialBook::new(start.allow_loopback),
+            book: DialBook::default(),
             down: Rate::default(),
             up: Rate::default(),
             left: total - here,
@@ -153,19 +153,21 @@ impl Session {
         Limits::new(self.have.pieces())
     }
 
-    /// Adds peers that a tracker named.
-    pub(crate) fn add_peers(&mut self, addresses: impl IntoIterator<Item = SocketAddr>, now: Duration) {
-        for address in addresses {
-            self.book.add(address, now);
-        }
-        self.dial(now);
-    }
-
-    /// Adds a peer that the user named.
-    pub(crate) fn add_trusted_peer(&mut self, address: SocketAddr, now: Duration) -> bool {
-        let added = self.book.add_trusted(address, now);
+    /// Adds peers that somebody named; gives how many of them can be dialled.
+    pub(crate) fn add_peers(
+        &mut self,
+        addresses: impl IntoIterator<Item = SocketAddr>,
+        now: Duration,
+    ) -> usize {
+        let added = addresses.into_iter().filter(|&address| self.book.add(address, now)).count();
         self.dial(now);
         added
+    }
+
+    /// Drops all peers and forgets where others are (BEP 27, on a change of the tracker).
+    pub(crate) fn forget_peers(&mut self) {
+        self.book.forget();
+        self.actions.extend(self.peers.keys().map(|&key| Action::Close(key, Why::Redundant)));
     }
 
     /// Whether somebody may connect to us now.
@@ -276,6 +278,7 @@ impl Session {
             up_speed: self.up.per_second(),
             left: self.left,
             total: self.torrent.total,
+            wants_peers: !self.is_complete() && self.peers.len() < FEW_PEERS,
         }
     }
 
@@ -287,11 +290,6 @@ impl Session {
     /// Whether no peer is left and none may be dialled any more.
     pub(crate) fn is_out_of_peers(&self) -> bool {
         self.peers.is_empty() && self.book.is_exhausted()
-    }
-
-    /// Whether more peers would help.
-    pub(crate) fn wants_peers(&self) -> bool {
-        !self.is_complete() && self.peers.len() < MAX_PEERS / 2
     }
 
     /// Dials whoever is due.
@@ -319,4 +317,6 @@ const MAX_PER_HOST: usize = 3;
 const BUDGET: u64 = 14 << 20;
 /// Both sides of a pair that dialled each other see the second connection within this time.
 const RACE: Duration = Duration::from_secs(5);
+/// With fewer connections we ask trackers for more peers.
+const FEW_PEERS: usize = 10;
 const MAX_DEPARTED: usize = 1000;

@@ -147,7 +147,9 @@ mod tests {
 
     #[test]
     fn both_ways_of_naming_a_torrent_work() {
-        for arguments in [["client", "x.torrent"].as_slice(), &["client", "--torrent", "x.torrent", "--out", "d"]] {
+        for arguments in
+            [["client", "x.torrent"].as_slice(), &["client", "--torrent", "x.torrent", "--out", "d"]]
+        {
             let cli = Cli::try_parse_from(arguments).unwrap();
             assert_eq!(cli.download.torrent(), Some(&PathBuf::from("x.torrent")));
         }

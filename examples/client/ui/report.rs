@@ -29,7 +29,9 @@ impl Report {
         let bar = (terminal && !json && !quiet).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
             // The template is a constant that is right; without it the bar has its default form.
-            bar.with_style(ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar()))
+            bar.with_style(
+                ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            )
         });
         let out = io::BufWriter::new(io::stdout());
         Self { out, json, quiet, verbose, bar, told: None, name: String::new() }
@@ -46,11 +48,11 @@ impl Report {
     }
 
     /// Something that happened with trackers, with its own tag.
-    pub(crate) fn tracker(&mut self, line: &str) {
+    pub(crate) fn tracker(&mut self, tag: &str, text: &str) {
         if self.json {
-            self.write(&Object::event("alert").text("text", line).line());
-        } else if !self.quiet {
-            self.write(&format!("{line}\n"));
+            self.write(&Object::event("alert").text("tag", tag).text("text", text).line());
+        } else {
+            self.say(&format!("[{tag}]"), text);
         }
     }
 
@@ -104,8 +106,10 @@ impl Report {
             bar.set_message("checking what is here");
         }
         if self.json {
-            let line =
-                Object::event("checking").number("piece", piece.into()).number("pieces", pieces.into()).line();
+            let line = Object::event("checking")
+                .number("piece", piece.into())
+                .number("pieces", pieces.into())
+                .line();
             self.write(&line);
         }
     }
