@@ -55,8 +55,8 @@ pub enum AnnounceError {
     /// The tracker's address is one that the caller's address policy forbids.
     #[error("its address is not allowed here")]
     Blocked,
-    /// Nothing here speaks this address's scheme.
-    #[error("its scheme is not supported")]
+    /// Nothing here speaks this address's scheme, or it has no address for what is asked.
+    #[error("not supported")]
     Unsupported,
     /// The tracker asked not to be asked yet, or not again in this session; it wasn't.
     #[error("not to be asked yet")]
@@ -182,6 +182,11 @@ impl Cause {
     /// Keeps an error. Its text is shown in ours, so it must hold no path or query of an address.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(Arc::from(error.into()))
+    }
+
+    /// The error itself, to be told apart by its type.
+    pub fn get_ref(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.0
     }
 }
 

@@ -5,6 +5,7 @@ pub mod address;
 pub mod alert;
 pub mod announce;
 pub mod error;
+mod from_metainfo;
 #[cfg(feature = "tokio")]
 pub mod net;
 pub mod policy;

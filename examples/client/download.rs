@@ -108,7 +108,7 @@ async fn download(
         seed: random.random(),
     };
     let own_id = start.own_id;
-    report.borrow_mut().config(&format!("listening for peers on port {}", listeners.port));
+    report.borrow_mut().listening(listeners.port);
     let session = Session::new(Arc::clone(&torrent), start);
     let shell = Shell::new(session, disk, Rc::clone(report), torrent.info_hash, own_id, clock);
     for &peer in &options.peers {

@@ -11,6 +11,8 @@ mod files;
 mod net;
 mod signals;
 mod swarm;
+#[cfg(test)]
+mod tests;
 mod torrent;
 mod trackers;
 mod ui;

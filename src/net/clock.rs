@@ -32,7 +32,21 @@ impl Clock {
 /// As far as the clock reaches: callers and trackers bring durations of any size.
 const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
 
+/// The monotonic clock by which probes are measured and idle connections age.
 #[expect(clippy::disallowed_methods, reason = "the shell reads the clock here only")]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
+}
+
+/// The moment after this time.
+#[cfg(feature = "http")]
+pub(super) fn after(duration: Duration) -> Instant {
+    now() + duration.min(FAR)
+}
+
+/// The calendar, for a `Retry-After` that names a date.
+#[cfg(feature = "http")]
+#[expect(clippy::disallowed_methods, reason = "the shell reads the calendar here only")]
+pub(super) fn calendar() -> std::time::SystemTime {
+    std::time::SystemTime::now()
 }

@@ -58,8 +58,16 @@ impl AnnounceHandle {
 
     /// The counters as they are now; announces tell the last ones given. `uploaded` and `downloaded` are totals
     /// of the session and never go back.
+    ///
+    /// Where `left` wasn't known and turns out to be 0, the download was complete from the start, and
+    /// `completed` is never sent (BEP 3). A magnet link's client tells what is left when the metadata has come.
     pub fn update(&self, transfer: Transfer) {
         self.announcer.send(&self.key, move |state, torrent| state.engine.update(torrent, transfer));
+    }
+
+    /// How many peers the announces from now on ask for, as in [`Torrent::num_want`](crate::Torrent::num_want).
+    pub fn set_num_want(&self, num_want: Option<u32>) {
+        self.announcer.send(&self.key, move |state, torrent| state.engine.set_num_want(torrent, num_want));
     }
 
     /// The download has become complete: tells the tracker in use, once. Sets `left` to 0.
@@ -139,11 +147,19 @@ impl AnnounceHandle {
     /// # Errors
     /// When no good answer came, or the tracker doesn't scrape.
     pub async fn scrape(&self) -> Result<ScrapeResponse, AnnounceError> {
+        self.scrape_all(&[self.info_hash]).await
+    }
+
+    /// As [`scrape`](Self::scrape), of these torrents: a tracker answers for all it has in one go.
+    ///
+    /// # Errors
+    /// When no good answer came, or the tracker doesn't scrape.
+    pub async fn scrape_all(&self, torrents: &[InfoHash]) -> Result<ScrapeResponse, AnnounceError> {
         let trackers = self.trackers().await.ok_or(AnnounceError::Cancelled)?;
         let tracker = trackers.in_use().or_else(|| trackers.current()).ok_or(AnnounceError::Unsupported)?;
         let scrape = async {
             let mut channel = self.announcer.transport().open(tracker).await?;
-            channel.scrape(&[self.info_hash]).await
+            channel.scrape(torrents).await
         };
         let limited = timeout(self.announcer.scrape_limit(), scrape).await;
         limited.unwrap_or(Err(AnnounceError::TimedOut(Phase::Reply)))

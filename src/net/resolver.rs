@@ -133,8 +133,14 @@ impl<R: Resolver + ?Sized> Resolver for Arc<R> {
 }
 
 /// The addresses at which a host may be dialled: looked up unless the host is one itself, those that the policy
-/// forbids left out, the rest cut to a handful.
-pub(crate) async fn allowed_addresses(
+/// forbids left out, the rest cut to four of each family. For transports of one's own, so that none forgets a
+/// step: a look-up per attempt, all addresses judged, and what is dialled is what was judged (POL-18, S-25).
+///
+/// `host` is as in [`TrackerUrl::host`](crate::TrackerUrl::host).
+///
+/// # Errors
+/// [`AnnounceError::Resolve`] when there is no address, [`AnnounceError::Blocked`] when none is allowed.
+pub async fn allowed_addresses(
     resolver: &dyn Resolver,
     policy: &AddressPolicy,
     host: &str,

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::tracker_set::Order;
+use crate::announce::AnnounceResponse;
+use crate::error::{AnnounceError, Rejection, Retry};
 use crate::tracker::Scheme;
 
 /// How trackers are chosen, how long each is waited for, and when announces are due.
@@ -83,6 +85,20 @@ pub struct Config {
     pub stop_limit: Duration,
     /// How many alerts a listener may fall behind before it misses some.
     pub alert_queue: usize,
+    /// Who decides that it is time for an announce.
+    pub announcing: Announcing,
+}
+
+/// Who decides that it is time for an announce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Announcing {
+    /// The schedule: `started` at once, then at the tracker's interval, and again after failures.
+    #[default]
+    Automatic,
+    /// The caller, by `reannounce`; the schedule only tells when the next announce would be due. For clients
+    /// with a scheduler of their own. Which events are owed is the session's business all the same: they go
+    /// along with the next announce that is asked for, and `stopped` when the session is stopped.
+    OnRequest,
 }
 
 /// Whether and how trackers are measured.
@@ -140,6 +156,32 @@ impl Config {
     /// For private trackers: what a torrent with the private flag gets anyway (BEP 27), for those without it.
     pub fn private() -> Self {
         Self { open_limit: PRIVATE_OPEN_LIMIT, ..Self::strict_bep12() }
+    }
+
+    /// The interval in force after this answer: what the tracker named, but at least its min interval, between
+    /// floor and ceiling, and the default where it named none or zero (BEP 3; POL-04).
+    pub fn interval_after(&self, response: &AnnounceResponse) -> Duration {
+        if let Some(interval) = self.overriding_interval() {
+            return interval;
+        }
+        let named = response.interval.filter(|interval| !interval.is_zero());
+        let longest = named.unwrap_or(self.interval_default).max(response.min_interval.unwrap_or_default());
+        longest.clamp(self.interval_floor, self.interval_ceiling.max(self.interval_floor))
+    }
+
+    /// When a tracker that failed like this wants to be asked again: what it said by BEP 31 or `Retry-After`,
+    /// else the interval beside its refusal, which many trackers mean. A hint, cut to the limits here.
+    pub fn retry_after(&self, error: &AnnounceError) -> Retry {
+        match error.retry() {
+            Retry::After(wait) => Retry::After(wait.min(self.hint_ceiling)),
+            Retry::Never => Retry::Never,
+            Retry::Unsaid => match error {
+                AnnounceError::Rejected(Rejection { interval: Some(beside), .. }) => Retry::After(
+                    (*beside).clamp(self.interval_floor, self.interval_ceiling.max(self.interval_floor)),
+                ),
+                _ => Retry::Unsaid,
+            },
+        }
     }
 
     /// The interval that replaces the trackers' own. Never below a second, or a tracker that answers at once
@@ -200,6 +242,7 @@ impl Default for Config {
             hint_ceiling: Duration::from_secs(24 * 3600),
             stop_limit: Duration::from_secs(3),
             alert_queue: 256,
+            announcing: Announcing::Automatic,
         }
     }
 }

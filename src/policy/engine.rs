@@ -213,9 +213,19 @@ impl Engine {
     }
 
     /// The counters as they are now. `uploaded` and `downloaded` are totals of the session and never go back.
+    ///
+    /// Where `left` wasn't known and turns out to be 0, the download was complete from the start, and
+    /// `completed` is never sent (BEP 3). A magnet link's client tells what is left when the metadata has come.
     pub fn update(&mut self, torrent: TorrentId, transfer: Transfer) {
         if let Some(session) = self.sessions.get_mut(&torrent) {
             session.update(transfer);
+        }
+    }
+
+    /// How many peers the announces from now on ask for, as in [`Torrent::num_want`].
+    pub fn set_num_want(&mut self, torrent: TorrentId, num_want: Option<u32>) {
+        if let Some(session) = self.sessions.get_mut(&torrent) {
+            session.set_num_want(num_want);
         }
     }
 

@@ -67,6 +67,13 @@ impl Ledger {
         first
     }
 
+    /// Notes that the download turned out to be complete when its size became known: as from the start.
+    pub fn was_complete(&mut self) {
+        if self.completed == Debt::NotYet {
+            self.completed = Debt::Paid;
+        }
+    }
+
     /// Whether some tracker has to be told that the download is complete.
     pub fn owes_completed(&self) -> bool {
         self.completed == Debt::Owed

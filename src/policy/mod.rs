@@ -18,7 +18,10 @@ mod stopping;
 mod time;
 mod tracker_set;
 
-pub use config::{Config, Probing, Schemes};
+#[cfg(test)]
+mod tests;
+
+pub use config::{Announcing, Config, Probing, Schemes};
 pub use engine::{AttemptId, Engine, Input, Output, RoundNumber, TorrentId};
 pub use health::{HealthBook, HostHealth};
 pub use ledger::Ledger;

@@ -189,9 +189,11 @@ impl Round {
         Some(attempt)
     }
 
-    /// Notes a tracker that can't be asked now, for the report.
-    pub(crate) fn skipped(&mut self, tracker: TrackerUrl) {
-        self.failed.push(FailedAttempt { tracker, error: AnnounceError::Suspended });
+    /// Notes, once, a tracker that can't be asked now and would have been its turn, for the report.
+    pub(crate) fn skipped(&mut self, tracker: &TrackerUrl) {
+        if !self.tried.contains(tracker) && self.failed.iter().all(|failed| failed.tracker != *tracker) {
+            self.failed.push(FailedAttempt { tracker: tracker.clone(), error: AnnounceError::Suspended });
+        }
     }
 
     /// Ends the round: what is still under way, and the failures.

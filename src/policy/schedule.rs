@@ -20,6 +20,8 @@ const EARLIEST: f64 = 0.92;
 #[derive(Debug, Clone, Default)]
 pub struct Schedule {
     due: Option<Timestamp>,
+    /// The round that is due was asked for, whatever the intervals say.
+    forced: bool,
     failed_rounds: u32,
     last_success: Option<Timestamp>,
     hints: BTreeMap<TrackerUrl, Hint>,
@@ -43,9 +45,15 @@ impl Schedule {
         self.due
     }
 
-    /// Makes an announce due at once.
+    /// Makes an announce due at once, whatever the intervals say.
     pub fn force(&mut self, now: Timestamp) {
         self.due = Some(now);
+        self.forced = true;
+    }
+
+    /// Whether the announce that is due was asked for.
+    pub fn is_forced(&self) -> bool {
+        self.forced
     }
 
     /// Makes an announce due as soon as the tracker in use allows more peers to be asked for, if that is sooner
@@ -64,9 +72,10 @@ impl Schedule {
         self.due = Some(due.min(now.max(floor).max(min_interval.unwrap_or_default())));
     }
 
-    /// Notes that the round that was due has begun.
-    pub fn begun(&mut self) {
+    /// Notes that the round that was due has begun, and tells whether it was forced.
+    pub fn begun(&mut self) -> bool {
         self.due = None;
+        std::mem::take(&mut self.forced)
     }
 
     /// Plans the announce after a good answer, and gives the interval in force. `random` is from [0, 1).
@@ -80,40 +89,50 @@ impl Schedule {
     ) -> Duration {
         self.failed_rounds = 0;
         self.last_success = Some(now);
-        let interval = interval(response.interval, response.min_interval, config);
-        let min_interval = match config.overriding_interval() {
-            Some(_) => None,
-            None => response.min_interval.map(|min| min.min(config.interval_ceiling)),
-        };
-        let hint = self.hints.entry(tracker.clone()).or_default();
-        *hint = Hint { min_interval_until: now + min_interval.unwrap_or_default(), ..Hint::default() };
+        let interval = config.interval_after(response);
+        let min_interval = self.heard(tracker, response, config, now);
         let jittered = if config.overriding_interval().is_some() {
             interval
         } else {
-            interval.mul_f64(EARLIEST + (1.0 - EARLIEST) * random).max(min_interval.unwrap_or_default())
+            interval.mul_f64(EARLIEST + (1.0 - EARLIEST) * random).max(min_interval)
         };
         self.due = Some(now + jittered);
         interval
     }
 
+    /// Keeps the min interval of an answer, whatever else comes of it, and gives it. It binds that tracker only.
+    pub fn heard(
+        &mut self,
+        tracker: &TrackerUrl,
+        response: &AnnounceResponse,
+        config: &Config,
+        now: Timestamp,
+    ) -> Duration {
+        let min_interval = match config.overriding_interval() {
+            Some(_) => Duration::ZERO,
+            None => response.min_interval.unwrap_or_default().min(config.interval_ceiling),
+        };
+        let hint = Hint { min_interval_until: now + min_interval, ..Hint::default() };
+        self.hints.insert(tracker.clone(), hint);
+        min_interval
+    }
+
     /// Notes what a failing tracker said of when to come back. It binds that tracker only.
     pub fn failed(&mut self, tracker: &TrackerUrl, error: &AnnounceError, config: &Config, now: Timestamp) {
-        match error.retry() {
+        // An interval beside a refusal is no order to stay away: whoever overrides intervals overrides it too.
+        let is_said = error.retry() != Retry::Unsaid;
+        match config.retry_after(error) {
             Retry::Never => self.hints.entry(tracker.clone()).or_default().never = true,
-            Retry::After(wait) => {
-                let until = now + wait.min(config.hint_ceiling);
+            Retry::After(wait) if is_said => {
                 let hint = self.hints.entry(tracker.clone()).or_default();
-                hint.suspended_until = until;
-                hint.retry_at = until;
+                hint.suspended_until = now + wait;
+                hint.retry_at = now + wait;
             }
-            Retry::Unsaid => {
-                if let AnnounceError::Rejected(rejection) = error
-                    && let Some(beside) = rejection.interval
-                    && config.overriding_interval().is_none()
-                {
-                    let wait = beside.clamp(config.interval_floor, config.interval_ceiling);
-                    self.hints.entry(tracker.clone()).or_default().retry_at = now + wait;
-                } else if let Some(hint) = self.hints.get_mut(tracker) {
+            Retry::After(wait) if config.overriding_interval().is_none() => {
+                self.hints.entry(tracker.clone()).or_default().retry_at = now + wait;
+            }
+            Retry::After(_) | Retry::Unsaid => {
+                if let Some(hint) = self.hints.get_mut(tracker) {
                     hint.retry_at = Timestamp::ZERO;
                 }
             }
@@ -135,7 +154,8 @@ impl Schedule {
         let backoff = config.retry_floor + spread.mul_f64(random);
         let backoff = config.overriding_interval().map_or(backoff, |interval| backoff.min(interval));
         let hints = trackers.into_iter().map(|tracker| self.hints.get(tracker).copied().unwrap_or_default());
-        let first_allowed = hints.filter(|hint| !hint.never).map(|hint| hint.retry_at).min();
+        let first_allowed =
+            hints.filter(|hint| !hint.never).map(|hint| hint.retry_at.max(hint.min_interval_until)).min();
         // With every tracker at "never" there is nobody to ask; the list may still change.
         self.due = first_allowed.map(|allowed| allowed.max(now + backoff));
     }
@@ -150,9 +170,9 @@ impl Schedule {
         self.hints.get(tracker).is_some_and(|hint| hint.never || hint.suspended_until > now)
     }
 
-    /// Whether a tracker said "never".
-    pub fn is_disabled(&self, tracker: &TrackerUrl) -> bool {
-        self.hints.get(tracker).is_some_and(|hint| hint.never)
+    /// Whether a tracker's min interval has not passed: nothing but an event is for it yet.
+    pub fn is_early(&self, tracker: &TrackerUrl, now: Timestamp) -> bool {
+        self.hints.get(tracker).is_some_and(|hint| hint.min_interval_until > now)
     }
 
     /// Makes the next announce due no later than this from now.
@@ -164,16 +184,6 @@ impl Schedule {
     pub fn forget_all(&mut self, is_gone: impl Fn(&TrackerUrl) -> bool) {
         self.hints.retain(|tracker, _| !is_gone(tracker));
     }
-}
-
-/// The interval in force: at least the min interval, between floor and ceiling, and the default where the
-/// tracker named none or zero (BEP 3; `REGRESSIONS` R40, R41).
-fn interval(interval: Option<Duration>, min_interval: Option<Duration>, config: &Config) -> Duration {
-    if let Some(interval) = config.overriding_interval() {
-        return interval;
-    }
-    let named = interval.filter(|interval| !interval.is_zero()).unwrap_or(config.interval_default);
-    named.max(min_interval.unwrap_or_default()).clamp(config.interval_floor, config.interval_ceiling)
 }
 
 #[cfg(test)]
@@ -230,6 +240,14 @@ mod tests {
     }
 
     #[test]
+    fn a_floor_above_the_ceiling_wins() {
+        let config = Config { interval_floor: secs(1800), interval_ceiling: secs(900), ..Config::default() };
+        let busy = AnnounceError::Rejected(Rejection { interval: Some(secs(5)), ..Rejection::new("busy") });
+        assert_eq!(config.interval_after(&reply(Some(5), None)), secs(1800));
+        assert_eq!(config.retry_after(&busy), Retry::After(secs(1800)));
+    }
+
+    #[test]
     fn an_override_replaces_interval_and_floor() {
         let config = Config { interval_override: Some(secs(5)), ..Config::default() };
         let mut schedule = Schedule::default();
@@ -270,7 +288,7 @@ mod tests {
         schedule.round_failed([&url("a")], &config, 0.0, at(0));
         assert_eq!(schedule.due(), Some(at(3600)));
         schedule.failed(&url("a"), &never, &config, at(0));
-        assert!(schedule.is_suspended(&url("a"), at(1_000_000)) && schedule.is_disabled(&url("a")));
+        assert!(schedule.is_suspended(&url("a"), at(1_000_000)));
         schedule.round_failed([&url("a")], &config, 0.0, at(0));
         assert_eq!(schedule.due(), None, "nobody is left to be asked");
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::config::{Config, Probing};
+use super::config::{Announcing, Config, Probing};
 use super::engine::{AttemptId, Attempts, Output, RoundNumber, TorrentId};
 use super::health::HealthBook;
 use super::ledger::Ledger;
@@ -36,6 +36,8 @@ pub(crate) struct Session {
     pub(super) phase: Phase,
     pub(super) wake: Option<Timestamp>,
     round_number: RoundNumber,
+    /// The round under way was asked for, whatever the intervals say.
+    forced: bool,
     /// Another round is wanted right after the one under way.
     again: bool,
     /// Told and unanswered when their round was won by another.
@@ -83,6 +85,7 @@ impl Session {
             phase: Phase::Running,
             wake: None,
             round_number: 0,
+            forced: false,
             again: false,
             late: Vec::new(),
             once: None,
@@ -109,11 +112,16 @@ impl Session {
         let (trackers, unsupported): (Vec<_>, Vec<_>) =
             self.trackers.trackers().cloned().partition(|tracker| self.trackers.is_supported(tracker));
         context.alert(self.id, Alert::TrackersFound { trackers, unsupported });
-        self.schedule.force(context.now);
+        if self.once.is_some() || self.is_automatic() {
+            self.schedule.force(context.now);
+        }
     }
 
     pub(crate) fn update(&mut self, transfer: Transfer) {
         let known = self.torrent.transfer;
+        if known.left.is_none() && transfer.left == Some(0) {
+            self.ledger.was_complete();
+        }
         self.torrent.transfer = Transfer {
             uploaded: known.uploaded.max(transfer.uploaded),
             downloaded: known.downloaded.max(transfer.downloaded),
@@ -121,10 +129,16 @@ impl Session {
         };
     }
 
+    pub(crate) fn set_num_want(&mut self, num_want: Option<u32>) {
+        self.torrent.num_want = num_want;
+    }
+
     pub(crate) fn complete(&mut self, now: Timestamp) {
         self.torrent.transfer.left = Some(0);
-        if self.ledger.complete() && self.phase == Phase::Running {
-            self.announce_again(now);
+        // A round under way tells it, or is followed by one that does.
+        let running = self.phase == Phase::Running && self.round.is_none();
+        if self.ledger.complete() && running && self.is_automatic() {
+            self.schedule.force(now);
         }
     }
 
@@ -265,6 +279,7 @@ impl Session {
             let attempt = self.late.remove(place);
             context.attempts.end(id);
             self.ledger.failed(&attempt.tracker, is_an_answer(&error));
+            self.schedule.failed(&attempt.tracker, &error, &self.config, context.now);
         } else {
             self.fail_attempt(id, error, context);
         }
@@ -298,16 +313,25 @@ impl Session {
         loop {
             self.begin_due_round(context);
             self.run_round(context);
-            let due = self.schedule.due().is_some_and(|due| due <= context.now);
-            if self.round.is_some() || !due || self.phase != Phase::Running {
+            if self.round.is_some() || !self.is_due(context.now) {
                 break;
             }
         }
         self.expire_late(context);
         self.drive_stopping(context);
-        if self.round.is_none() && self.phase == Phase::Running {
+        if self.round.is_none() && self.phase == Phase::Running && self.is_automatic() {
             self.wake_at(self.schedule.due());
         }
+    }
+
+    fn is_automatic(&self) -> bool {
+        self.config.announcing == Announcing::Automatic
+    }
+
+    /// Whether a round begins now.
+    fn is_due(&self, now: Timestamp) -> bool {
+        let due = self.schedule.due().is_some_and(|due| due <= now);
+        due && (self.is_automatic() || self.schedule.is_forced()) && self.phase == Phase::Running
     }
 
     pub(super) fn wake_at(&mut self, at: Option<Timestamp>) {
@@ -323,11 +347,10 @@ impl Session {
     }
 
     fn begin_due_round(&mut self, context: &mut Context<'_>) {
-        let due = self.schedule.due().is_some_and(|due| due <= context.now);
-        if !due || self.round.is_some() || self.phase != Phase::Running {
+        if self.round.is_some() || !self.is_due(context.now) {
             return;
         }
-        self.schedule.begun();
+        self.forced = self.schedule.begun();
         self.again = false;
         self.round_number += 1;
         self.trackers.begin_round();
@@ -335,13 +358,7 @@ impl Session {
             context.close(attempt.id);
         }
         let measuring = !self.probing.is_empty() && !self.trackers.has_answer();
-        let mut round = Round::new(measuring.then(|| context.now + self.config.probe_head_start));
-        for tracker in self.trackers.supported_trackers() {
-            if self.schedule.is_suspended(tracker, context.now) {
-                round.skipped(tracker.clone());
-            }
-        }
-        self.round = Some(round);
+        self.round = Some(Round::new(measuring.then(|| context.now + self.config.probe_head_start)));
         let event = match &self.once {
             Some(request) => request.event,
             None => {
@@ -355,7 +372,7 @@ impl Session {
         let tiered = self.trackers.order() == Order::Bep12;
         let order = self.trackers.failover_order().into_iter();
         order
-            .filter(|tracker| !self.schedule.is_suspended(tracker, now))
+            .filter(|tracker| self.may_be_asked(tracker, now))
             .map(|tracker| Candidate {
                 tier: if tiered { self.trackers.tier_of(tracker).unwrap_or_default() } else { 0 },
                 tracker: tracker.clone(),
@@ -363,12 +380,22 @@ impl Session {
             .collect()
     }
 
+    /// Whether nothing that a tracker said keeps us from asking it in this round.
+    fn may_be_asked(&self, tracker: &TrackerUrl, now: Timestamp) -> bool {
+        let early =
+            !self.forced && self.schedule.is_early(tracker, now) && self.ledger.event_for(tracker).is_none();
+        !early && !self.schedule.is_suspended(tracker, now)
+    }
+
     fn run_round(&mut self, context: &mut Context<'_>) {
         loop {
             let candidates = self.candidates(context.now);
             let Some(round) = &mut self.round else { return };
             match round.next_step(&candidates, &self.config, context.now) {
-                Step::Open(candidate) => self.open(candidate, candidates.len(), context),
+                Step::Open(candidate) => {
+                    self.note_suspended(Some(&candidate.tracker), context.now);
+                    self.open(candidate, candidates.len(), context);
+                }
                 Step::Announce(id) => self.announce(id, context),
                 Step::Silent(id) => {
                     if let Some(attempt) = round.attempt(id) {
@@ -382,8 +409,23 @@ impl Session {
                     self.fail_attempt(id, AnnounceError::TimedOut(phase), context);
                 }
                 Step::Wait(wake) => return self.wake_at(wake),
-                Step::Exhausted => return self.round_failed(context),
+                Step::Exhausted => {
+                    self.note_suspended(None, context.now);
+                    return self.round_failed(context);
+                }
             }
+        }
+    }
+
+    /// Notes in the round those trackers that would have been asked before `next` (or at all) and may not be.
+    fn note_suspended(&mut self, next: Option<&TrackerUrl>, now: Timestamp) {
+        let order = self.trackers.failover_order().into_iter();
+        let before = order.take_while(|tracker| Some(*tracker) != next);
+        let skipped: Vec<TrackerUrl> =
+            before.filter(|tracker| !self.may_be_asked(tracker, now)).cloned().collect();
+        let Some(round) = &mut self.round else { return };
+        for tracker in &skipped {
+            round.skipped(tracker);
         }
     }
 
@@ -410,6 +452,11 @@ impl Session {
     fn announce(&mut self, id: AttemptId, context: &mut Context<'_>) {
         let Some(attempt) = self.round.as_ref().and_then(|round| round.attempt(id)) else { return };
         let tracker = attempt.tracker.clone();
+        if self.once.is_none() && !self.may_be_asked(&tracker, context.now) {
+            // A late answer has changed what is due to it while its channel opened.
+            context.close(id);
+            return self.fail_attempt(id, AnnounceError::Suspended, context);
+        }
         let request = match &self.once {
             Some(request) => request.clone(),
             None => self.request(&tracker, self.ledger.event_for(&tracker)),
@@ -464,7 +511,8 @@ impl Session {
                 _ => context.close(other.id),
             }
         }
-        if self.again || (self.ledger.owes_completed() && told.event != Some(Event::Completed)) {
+        let owed = self.ledger.owes_completed() && told.event != Some(Event::Completed);
+        if self.again || (owed && self.is_automatic()) {
             self.schedule.force(now);
         }
         let next_announce = self.schedule.due().map_or(Duration::ZERO, |due| due.since(now));
@@ -500,6 +548,7 @@ impl Session {
         context.attempts.end(attempt.id);
         let interval = response.interval.unwrap_or(self.config.interval_default);
         self.accept(&attempt.tracker, told, &response, interval, context.now);
+        self.schedule.heard(&attempt.tracker, &response, &self.config, context.now);
         let (tracker, response) = (attempt.tracker.clone(), Arc::new(response));
         context.alert(self.id, Alert::AnsweredLate { tracker, response });
     }
@@ -528,7 +577,9 @@ impl Session {
         if matches!(attempt.stage, Stage::Announcing(_)) {
             self.ledger.failed(&tracker, is_an_answer(&error));
         }
-        self.trackers.record_failure(&tracker);
+        if !matches!(error, AnnounceError::Suspended | AnnounceError::Cancelled) {
+            self.trackers.record_failure(&tracker);
+        }
         self.schedule.failed(&tracker, &error, &self.config, context.now);
         if is_the_hosts_fault(&error) {
             context.health.failed(tracker.tracker_host(), context.now);

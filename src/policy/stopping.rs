@@ -193,7 +193,13 @@ impl Session {
                     let interval = response.interval.unwrap_or(self.config.interval_default);
                     self.ledger.accepted(&tracker, Some(event), Some(0), interval, context.now);
                 }
-                Err(error) => self.ledger.failed(&tracker, is_an_answer(error)),
+                Err(error) => {
+                    self.ledger.failed(&tracker, is_an_answer(error));
+                    self.schedule.failed(&tracker, error, &self.config, context.now);
+                }
+            }
+            if self.schedule.is_suspended(&tracker, context.now) {
+                return;
             }
             let next = Farewell::open(self.id, tracker, Event::Stopped, context);
             farewells.pending.push(next);

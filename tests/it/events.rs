@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fake_tracker::{Behaviour, Reply, RetryIn};
+use fake_tracker::{Asked, Behaviour, Reply, RetryIn};
 use tracker_failover::{Alert, Config, Probing, TrackerSet, Transfer};
 
 use super::world::{World, alerts_until, is_announced, torrent};
@@ -285,4 +285,50 @@ async fn a_torrent_without_trackers_waits_for_one() {
     session.add_tracker(0, world.url(0));
     alerts_until(&mut session, is_announced).await;
     assert_eq!(world.told_text(), "0:started");
+}
+
+/// R9: a failing scrape never moves the announce cursor.
+#[tokio::test(start_paused = true)]
+async fn r9_a_failing_scrape_moves_nothing() {
+    let first = every(60).when(Asked::Scrape, Behaviour::status(500));
+    let world = World::new([first, every(60)]);
+    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    sleep(10).await;
+    for _ in 0..3 {
+        session.scrape().await.unwrap_err();
+    }
+    world.tracker(0).set_behaviour(every(60));
+    let swarm = session.scrape().await.unwrap();
+    assert_eq!(swarm.files.values().next().and_then(|counts| counts.incomplete), Some(1));
+    sleep(60).await;
+    assert_eq!(world.told_text(), "0:started 0:none");
+    assert_eq!(session.status().await.unwrap().in_use, Some(world.url(0)));
+}
+
+/// R64: keys in the order of a Go map. R62: a line end after the reply. R61: no peers key. All accepted.
+#[tokio::test(start_paused = true)]
+async fn r61_r62_r64_replies_as_trackers_really_write_them() {
+    for body in [
+        "d8:intervali900e8:completei0e10:incompletei1ee",
+        "d8:intervali900e5:peers0:e\r\n",
+        "d8:completei1ee",
+    ] {
+        let world = World::new([Behaviour::body(body)]);
+        let mut session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+        alerts_until(&mut session, is_announced).await;
+    }
+}
+
+/// R66: the passkey in the address's own query is sent as it stands.
+#[tokio::test(start_paused = true)]
+async fn r66_the_query_of_the_address_is_kept_byte_for_byte() {
+    let world = World::new([every(60)]);
+    let tracker = world.tracker(0).url_with("/announce.php?passkey=aB%2fc&x=%zz").parse().unwrap();
+    let mut session = world.announcer(by_list()).add(TrackerSet::new([[tracker]]), torrent());
+    alerts_until(&mut session, is_announced).await;
+    let query = world.tracker(0).announces()[0].query.clone().unwrap();
+    assert!(
+        query.starts_with("passkey=aB%2fc&x=%zz&info_hash=") && query.matches('?').count() == 0,
+        "{query}"
+    );
 }

@@ -4,4 +4,5 @@ mod events;
 mod failover;
 mod scenarios;
 mod shell;
+mod simulation;
 mod world;

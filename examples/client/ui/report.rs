@@ -42,6 +42,15 @@ impl Report {
         self.say("[CONFIG]", text);
     }
 
+    /// Peers can connect to us.
+    pub(crate) fn listening(&mut self, port: u16) {
+        if self.json {
+            self.write(&Object::event("listening").number("port", port.into()).line());
+            self.flush();
+        }
+        self.config(&format!("listening for peers on port {port}"));
+    }
+
     /// Something that happened.
     pub(crate) fn info(&mut self, text: &str) {
         self.say("[INFO]", text);

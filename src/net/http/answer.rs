@@ -2,9 +2,9 @@
 
 use super::body::unpacked;
 use super::exchange::Answer;
-use super::time;
 use crate::announce::{AnnounceResponse, Event};
 use crate::error::{AnnounceError, Rejection, Retry};
+use crate::net::clock;
 use crate::scrape::ScrapeResponse;
 use crate::wire;
 
@@ -59,7 +59,7 @@ impl Answer {
             410 => Retry::Never,
             429 | 503 => {
                 let after = self.retry_after.as_deref();
-                let after = after.and_then(|text| wire::http::retry_after(text, time::calendar()));
+                let after = after.and_then(|text| wire::http::retry_after(text, clock::calendar()));
                 after.map_or(Retry::Unsaid, Retry::After)
             }
             _ => Retry::Unsaid,

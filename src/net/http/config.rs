@@ -9,7 +9,10 @@ use hyper::header::{
     TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 
+#[cfg(feature = "tls")]
+use super::tls::TlsConfig;
 use crate::address::AddressPolicy;
+use crate::wire::compact::MOST_PEERS;
 
 /// Trackers refuse longer ones (Q-48, POL-25).
 const LONGEST_USER_AGENT: usize = 64;
@@ -44,9 +47,9 @@ const OWN_HEADERS: &[HeaderName] = &[
 pub struct HttpConfig {
     /// 2 MiB. The largest body taken, before and after decompression; 2000 peers are 12 kB (POL-21).
     pub max_body: usize,
-    /// 64 KiB. The largest head of an answer (POL-21). At least 8 KiB.
+    /// 64 KiB. The largest head of an answer (POL-21).
     pub max_head: usize,
-    /// 100. The most headers in an answer (POL-21).
+    /// 100. The most headers in an answer (POL-21); never more than 1000.
     pub max_headers: usize,
     /// 5. How many redirects one announce follows (POL-17).
     pub max_redirects: usize,
@@ -54,6 +57,8 @@ pub struct HttpConfig {
     pub addresses: AddressPolicy,
     /// [`AddressPolicy::PUBLIC_ONLY`]. Which peers are handed out; see [`usable_peers`](crate::usable_peers).
     pub peers: AddressPolicy,
+    /// 2000. How many peers of one answer are handed out, which is also the most there can be (POL-21).
+    pub max_peers: usize,
     /// On. A redirect never leads from a host on the internet to one that isn't, whatever `addresses` allows:
     /// the address in a redirect is the tracker's, not the user's.
     pub guard_redirects: bool,
@@ -62,14 +67,24 @@ pub struct HttpConfig {
     /// 60 s. How long a connection is kept open for the next request (after a probe, an announce). Zero keeps
     /// none.
     pub keep_idle: Duration,
+    /// The roots of Mozilla. How HTTPS trackers are recognised.
+    #[cfg(feature = "tls")]
+    pub tls: TlsConfig,
     user_agent: HeaderValue,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// Why a user agent or a header is not taken.
+/// Why a setting is not taken: what was expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a header for trackers: {0}")]
+#[error("not a setting for HTTP trackers: {0}")]
 pub struct HttpConfigError(&'static str);
+
+impl HttpConfigError {
+    #[cfg(feature = "tls")]
+    pub(super) const fn new(expected: &'static str) -> Self {
+        Self(expected)
+    }
+}
 
 impl HttpConfig {
     /// The defaults.
@@ -81,9 +96,12 @@ impl HttpConfig {
             max_redirects: 5,
             addresses: AddressPolicy::ALLOW_ALL,
             peers: AddressPolicy::PUBLIC_ONLY,
+            max_peers: MOST_PEERS,
             guard_redirects: true,
             local_address: None,
             keep_idle: Duration::from_secs(60),
+            #[cfg(feature = "tls")]
+            tls: TlsConfig::new(),
             user_agent: HeaderValue::from_static(concat!(
                 env!("CARGO_PKG_NAME"),
                 "/",

@@ -19,11 +19,14 @@ use tokio::time::Instant;
 
 use super::config::HttpConfig;
 use super::connect::{Connected, Stream};
-use super::time;
 use crate::error::{AnnounceError, Cause, ReplyError};
+use crate::net::clock;
 
 /// How many interim answers (1xx) may come before the real one (S-06).
 const MOST_INTERIM: usize = 5;
+
+/// Room for all headers is set aside for every answer, so nobody gets more than this.
+const MOST_HEADERS: usize = 1000;
 
 /// An open connection, on which one request at a time can be made. Dropping it closes it at once, whatever it is
 /// doing.
@@ -73,7 +76,7 @@ impl HttpConnection {
             .allow_obsolete_multiline_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true)
             .title_case_headers(true)
-            .max_headers(config.max_headers)
+            .max_headers(config.max_headers.min(MOST_HEADERS))
             .max_header_size(config.max_head)
             .handshake(TokioIo::new(stream))
             .await
@@ -167,7 +170,7 @@ impl AsyncRead for Watched {
         if read > 0 {
             let mut seen = self.watch.lock();
             seen.bytes = seen.bytes.saturating_add(read);
-            seen.first.get_or_insert_with(time::now);
+            seen.first.get_or_insert_with(clock::now);
         }
         Poll::Ready(Ok(()))
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{LOCATION, RETRY_AFTER};
 use hyper::{Method, Response};
 
@@ -17,6 +17,8 @@ use super::request::{self, Asked};
 use crate::address::AddressKind;
 use crate::error::{AnnounceError, RedirectError};
 use crate::net::resolver::{self, Resolver};
+#[cfg(feature = "tls")]
+use crate::tracker::Scheme;
 use crate::tracker::TrackerUrl;
 
 /// What all channels of a transport share.
@@ -82,6 +84,11 @@ impl Shared {
         addresses: &[SocketAddr],
     ) -> Result<HttpConnection, AnnounceError> {
         let connected = self.connector.connect(url.host(), addresses).await?;
+        #[cfg(feature = "tls")]
+        let connected = match url.scheme() {
+            Scheme::Https => self.config.tls.secure(url.host(), connected).await?,
+            _ => connected,
+        };
         HttpConnection::open(connected, &self.config).await
     }
 
@@ -116,10 +123,10 @@ impl Shared {
             let too_many = AnnounceError::Redirect(RedirectError::TooMany(self.config.max_redirects));
             hops_left = hops_left.checked_sub(1).ok_or(too_many)?;
             redirected_by = Some(used.remote);
-            // A body beside the redirect isn't waited for: nobody needs it, and it may never end.
-            if response.body().is_end_stream() {
-                self.pool.put(asked.url.tracker_host(), used, self.config.keep_idle);
-            }
+            // A body beside the redirect isn't waited for: nobody needs it, and it may never end. Where it isn't
+            // there already, `hyper` closes the connection.
+            drop(response);
+            self.pool.put(asked.url.tracker_host(), used, self.config.keep_idle);
             connection = self.open(&next, redirected_by).await?;
             // Location as it stands: nothing of the announce is added, so the tracker id stays behind as well.
             let userinfo = tracker.userinfo().filter(|_| redirect::same_origin(&next, tracker));

@@ -2,8 +2,11 @@
 //!
 //! One call is one attempt. The transport has no limits of time, because whoever calls it has: dropping its
 //! futures ends what they do, down to the socket. Only connections that wait for their next request end by
-//! themselves, and the prober keeps its own three seconds. Everything else is bounded here: sizes, counts,
-//! redirects, addresses.
+//! themselves, the addresses of one host share ten seconds where there are several, and the prober keeps its own
+//! three. Everything else is bounded here: sizes, counts, redirects, addresses.
+//!
+//! Proxies are not looked for in the environment; a [`Connector`] is the place for one. Remember that UDP
+//! trackers don't go through it.
 
 mod answer;
 mod body;
@@ -15,7 +18,8 @@ mod pool;
 mod prober;
 mod redirect;
 mod request;
-mod time;
+#[cfg(feature = "tls")]
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +33,8 @@ use async_trait::async_trait;
 pub use self::config::{HttpConfig, HttpConfigError};
 pub use self::connect::{Connected, Connector, Stream, TcpConnector};
 pub use self::prober::HttpProber;
+#[cfg(feature = "tls")]
+pub use self::tls::TlsConfig;
 
 use self::connection::HttpConnection;
 use self::exchange::Shared;
@@ -96,7 +102,7 @@ impl HttpTransport {
 }
 
 fn supports(scheme: Scheme) -> bool {
-    scheme == Scheme::Http
+    scheme == Scheme::Http || (cfg!(feature = "tls") && scheme == Scheme::Https)
 }
 
 #[async_trait]
@@ -127,6 +133,9 @@ impl Channel for HttpChannel {
         let mut response = answer.into_announce(request.event, config.max_body)?;
         let own = request.ip.or(response.external_ip).map(|ip| SocketAddr::new(ip, request.port));
         usable_peers(&mut response, &config.peers, own);
+        let beyond = response.peers.len().saturating_sub(config.max_peers);
+        response.peers.truncate(config.max_peers);
+        response.dropped_peers = response.dropped_peers.saturating_add(beyond);
         Ok(response)
     }
 

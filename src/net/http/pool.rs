@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::connection::HttpConnection;
-use super::time;
+use crate::net::clock;
 use crate::tracker::TrackerHost;
 
 /// One for an announce and one for what comes beside it, such as a scrape; S-28 allows no more at a time.
@@ -58,7 +58,7 @@ impl Pool {
             (idle.connections.len() >= MOST).then_some(0)
         };
         oldest.and_then(|index| idle.connections.remove(index));
-        idle.connections.push_back(Entry { host, connection, expires: time::after(keep) });
+        idle.connections.push_back(Entry { host, connection, expires: clock::after(keep) });
         if idle.sweeper.as_ref().is_none_or(JoinHandle::is_finished) {
             idle.sweeper = Some(tokio::spawn(sweep(Arc::downgrade(&self.0))));
         }
@@ -67,7 +67,7 @@ impl Pool {
 
 impl Idle {
     fn drop_dead(&mut self) {
-        let now = time::now();
+        let now = clock::now();
         self.connections.retain(|entry| entry.expires > now && !entry.connection.is_closed());
     }
 }

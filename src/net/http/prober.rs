@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hyper::Method;
-use hyper::body::Body as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::HttpConnection;
 use super::exchange::Shared;
 use super::request::{self, Asked};
-use super::{HttpTransport, supports, time};
+use super::{HttpTransport, supports};
 use crate::error::{AnnounceError, Phase, ProbeError};
+use crate::net::clock;
 use crate::prober::{Measurement, Prober};
 use crate::tracker::TrackerUrl;
 
@@ -54,18 +54,18 @@ impl HttpProber {
         let asked = Asked::new(tracker.clone(), &target, tracker.userinfo())?;
         let addresses = self.shared.addresses(tracker, None).await?;
 
-        let started = time::now();
+        let started = clock::now();
         let connection = self.shared.connect(tracker, &addresses).await?;
-        let connected = time::now();
+        let connected = clock::now();
         let half = connected + deadline.saturating_duration_since(connected) / 2;
         let head = timeout_at(half, self.first_byte(&asked, Method::HEAD, connection)).await;
         if let Ok(Ok(first_byte)) = head {
             return Ok(Measurement { connect: connected - started, first_byte });
         }
         // Whatever came, nothing can follow it on that connection.
-        let started = time::now();
+        let started = clock::now();
         let connection = self.shared.connect(tracker, &addresses).await?;
-        let connect = time::now() - started;
+        let connect = clock::now() - started;
         let first_byte = self.first_byte(&asked, Method::GET, connection).await?;
         Ok(Measurement { connect, first_byte })
     }
@@ -77,13 +77,13 @@ impl HttpProber {
         method: Method,
         mut connection: HttpConnection,
     ) -> Result<Duration, AnnounceError> {
-        let sent = time::now();
+        let sent = clock::now();
         let answer = connection.send(asked.write(method, &self.shared.config)).await;
         let answer = answer.map_err(super::connection::SendError::into_error)?;
-        let first = connection.first_byte().unwrap_or_else(time::now);
-        if answer.body().is_end_stream() {
-            self.shared.pool.put(asked.url.tracker_host(), connection, self.shared.config.keep_idle);
-        }
+        let first = connection.first_byte().unwrap_or_else(clock::now);
+        // A body isn't waited for. Where it isn't there already, `hyper` closes the connection.
+        drop(answer);
+        self.shared.pool.put(asked.url.tracker_host(), connection, self.shared.config.keep_idle);
         Ok(first.saturating_duration_since(sent))
     }
 }
@@ -94,7 +94,7 @@ impl Prober for HttpProber {
         if !supports(tracker.scheme()) {
             return Err(AnnounceError::Unsupported.into());
         }
-        let deadline = time::after(self.patience);
+        let deadline = clock::after(self.patience);
         let measured = timeout_at(deadline, self.measure(tracker, deadline)).await;
         Ok(measured.unwrap_or(Err(AnnounceError::TimedOut(Phase::Probe)))?)
     }

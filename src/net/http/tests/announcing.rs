@@ -1,18 +1,59 @@
-//! Announces: what is sent, what is taken for an answer, and what becomes of connections.
+//! Announces: what is sent, and what is taken for an answer.
 
 use super::*;
 use crate::announce::Event;
 use crate::error::Retry;
-use crate::transport::Channel;
 
 const AT: &str = "8.1.1.1:80";
-const URL: &str = "http://t.test/announce";
+/// Every part of it that may not be shown holds the same word.
+const URL: &str = "http://s3cret:s3cret@t.test/s3cret/announce?passkey=s3cret";
+
+/// Announces once to a tracker that does this and closes, and checks that an error gives nothing away.
+async fn after(step: Step, event: Option<Event>) -> Result<AnnounceResponse, AnnounceError> {
+    let internet = Internet::default().with("t.test", AT, &[&[step], &[ok(REPLY)]]);
+    let mut config = HttpConfig::new();
+    config.max_body = 10_000;
+    let transport = internet.transport(config);
+    let mut channel = transport.open(&URL.parse().unwrap()).await.unwrap();
+    let mut asked = request();
+    asked.event = event;
+    let outcome = channel.announce(&asked).await;
+    assert_eq!(internet.asked().len(), 1, "one attempt, one announce (R14)");
+    if let Err(error) = &outcome {
+        let mut source: Option<&dyn std::error::Error> = Some(error);
+        while let Some(error) = source {
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("s3cret") && !shown.contains("info_hash"), "{shown}");
+            source = error.source();
+        }
+    }
+    outcome
+}
+
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    // Stored blocks, so that the tests need no compressor: magic, one block, checksum, length.
+    let length = u16::try_from(bytes.len()).unwrap();
+    let mut crc = u32::MAX;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
+        }
+    }
+    let mut packed = b"\x1f\x8b\x08\0\0\0\0\0\0\xff\x01".to_vec();
+    packed.extend(length.to_le_bytes());
+    packed.extend((!length).to_le_bytes());
+    packed.extend_from_slice(bytes);
+    packed.extend((!crc).to_le_bytes());
+    packed.extend(u32::from(length).to_le_bytes());
+    packed
+}
 
 #[tokio::test]
-async fn one_request_with_the_few_headers_that_trackers_expect_pol25() {
+async fn one_request_with_the_few_headers_that_trackers_expect_pol25_r310() {
     let internet = Internet::default().with("t.test", "8.1.1.1:8080", &[&[ok(REPLY)]]);
-    let response =
-        announce(&internet.transport(HttpConfig::new()), "http://T.test:8080/a?key=b|c").await.unwrap();
+    let config = HttpConfig::new().header("X-Own", "1").unwrap();
+    let response = announce(&internet.transport(config), "http://T.test:8080/a?key=b|c").await.unwrap();
     assert_eq!(response.peers.len(), 1);
     assert_eq!(response.tracker_address, Some("8.1.1.1:8080".parse().unwrap()));
     let asked = internet.asked();
@@ -25,7 +66,341 @@ async fn one_request_with_the_few_headers_that_trackers_expect_pol25() {
         headers,
         format!(
             "Host: t.test:8080\r\nUser-Agent: tracker-failover/{agent}\r\nAccept-Encoding: {encoding}\r\n\
-             Connection: keep-alive\r\n\r\n"
+             Connection: keep-alive\r\nX-Own: 1\r\n\r\n"
         )
     );
+}
+
+#[tokio::test]
+async fn the_default_port_stays_out_of_host_q78() {
+    for (url, address, host) in [
+        ("http://t.test:80/a", "8.1.1.1:80", "Host: t.test\r\n"),
+        ("http://t.test:8080/a", "8.1.1.1:8080", "Host: t.test:8080\r\n"),
+        ("http://[2606::1]:81/a", "[2606::1]:81", "Host: [2606::1]:81\r\n"),
+        ("http://\u{431}.test/a", "8.1.1.1:80", "Host: xn--90a.test\r\n"),
+    ] {
+        let name = if url.contains("t.test") { "t.test" } else { "xn--90a.test" };
+        let internet = Internet::default().with(name, address, &[&[ok(REPLY)]]);
+        announce(&internet.transport(HttpConfig::new()), url).await.unwrap();
+        assert!(internet.asked()[0].contains(host), "{url}: {}", internet.asked()[0]);
+    }
+}
+
+#[tokio::test]
+async fn user_names_become_credentials() {
+    let internet = Internet::default().with("t.test", AT, &[&[ok(REPLY)]]);
+    announce(&internet.transport(HttpConfig::new()), "http://user:pa%40ss@t.test/a").await.unwrap();
+    // user:pa@ss
+    assert!(internet.asked()[0].contains("\r\nAuthorization: Basic dXNlcjpwYUBzcw==\r\n"));
+    assert!(!internet.asked()[0].contains("user"));
+}
+
+#[tokio::test]
+async fn whatever_trackers_write_is_read_q09_q10_q11() {
+    let length = format!("Content-Length: {}\r\n", REPLY.len());
+    let longer = format!("Content-Length: {}\r\n", REPLY.len() + 5);
+    let (length, longer) = (length.as_bytes(), longer.as_bytes());
+    let (first, second) = REPLY.split_at(10);
+    let interim = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n".repeat(5);
+    let many = "X-Header: x\r\n".repeat(90);
+    let answers: &[(&str, &[&[u8]])] = &[
+        ("http/1.0, to the end", &[b"HTTP/1.0 200 OK\r\n\r\n", REPLY]),
+        ("http/1.1, to the end", &[b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n", REPLY]),
+        ("connection: Close", &[b"HTTP/1.1 200 OK\r\nConnection: Close\r\n", length, b"\r\n", REPLY]),
+        ("bare line feeds", &[b"HTTP/1.1 200 OK\nContent-Type: x\n\n", REPLY]),
+        ("no reason, no blank", &[b"HTTP/1.1 200\r\n", length, b"\r\n", REPLY]),
+        ("no reason", &[b"HTTP/1.1 200 \r\n", length, b"\r\n", REPLY]),
+        ("a story for a reason", &[b"HTTP/1.1 200 Not Authorized, \xe4h\r\n", length, b"\r\n", REPLY]),
+        ("another 2xx", &[b"HTTP/1.1 203 Non-Authoritative\r\n", length, b"\r\n", REPLY]),
+        ("continue", &[b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n", length, b"\r\n", REPLY]),
+        ("five interim answers", &[interim.as_bytes(), b"HTTP/1.1 200 OK\r\n", length, b"\r\n", REPLY]),
+        ("two equal lengths", &[b"HTTP/1.1 200 OK\r\n", length, length, b"\r\n", REPLY]),
+        ("ninety headers", &[b"HTTP/1.1 200 OK\r\n", many.as_bytes(), length, b"\r\n", REPLY]),
+        (
+            "odd headers",
+            &[
+                b"HTTP/1.1 200 OK\r\nX-Space : a\r\nX Y: b\r\nno colon\r\nX-Folded: c\r\n  d\r\nX-High: \xff\r\n: e\r\n",
+                length,
+                b"\r\n",
+                REPLY,
+            ],
+        ),
+        (
+            "chunks with extensions and trailers",
+            &[
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\na;name=\"value\"\r\n",
+                first,
+                b"\r\n00017 ; x\r\n",
+                second,
+                b"\r\n0\r\nX-Trailer: 1\r\n\r\n",
+            ],
+        ),
+        ("trailing bytes (R62)", &[b"HTTP/1.1 200 OK\r\n\r\n", REPLY, b"\r\n<!-- x -->"]),
+        ("whole, though shorter than said (S-07)", &[b"HTTP/1.1 200 OK\r\n", longer, b"\r\n", REPLY]),
+        (
+            "whole, though the last chunk is missing (S-07)",
+            &[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n21\r\n", REPLY, b"\r\n"],
+        ),
+        ("said to be packed, but isn't", &[b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", REPLY]),
+    ];
+    assert_eq!((first.len(), second.len(), REPLY.len()), (10, 0x17, 0x21), "as the chunks above say");
+    for (name, parts) in answers {
+        let response = after(raw(parts), None).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(response.interval, Some(Duration::from_secs(1800)), "{name}");
+        assert_eq!(response.peers.len(), 1, "{name}");
+    }
+}
+
+#[cfg(feature = "gzip")]
+#[tokio::test]
+async fn packed_answers_are_unpacked_with_and_without_a_header_q08_r65() {
+    for header in ["Content-Encoding: gzip\r\n", "Content-Encoding: x-gzip\r\n", ""] {
+        let response = after(answer("200 OK", header, &packed(REPLY)), None).await.unwrap();
+        assert_eq!(response.peers.len(), 1, "{header}");
+    }
+    let refused = after(answer("400 Bad", "", &packed(b"d14:failure reason2:noe")), None).await.unwrap_err();
+    assert_eq!(refused.to_string(), "rejected: \"no\"");
+}
+
+#[tokio::test]
+async fn an_empty_swarm_is_a_success_r60_r61_q02() {
+    for body in ["d8:intervali1800e5:peers0:e", "d8:intervali1800ee"] {
+        let response = after(ok(body.as_bytes()), None).await.unwrap();
+        assert!(response.peers.is_empty());
+    }
+}
+
+const NOT_HTTP: &str = "not a tracker's reply: expected an HTTP answer";
+const NOT_BENCODE: &str = "not a tracker's reply: expected ";
+const CUT: &str = "the connection broke: error reading a body from connection";
+
+async fn each_is(rows: &[(&str, Step, &str)]) {
+    for (name, step, expected) in rows {
+        let error = after(step.clone(), None).await.map(|_| name).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{name}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_http_answer_is_an_error_s07() {
+    let broken = "the connection broke: connection closed before message completed";
+    let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".as_slice();
+    let lengths = b"HTTP/1.1 200 OK\r\nContent-Length: 33\r\nContent-Length: 32\r\n\r\n";
+    each_is(&[
+        ("closed", Step::ReadAndClose, broken),
+        ("nothing but a line end", raw(&[b"\r\n"]), broken),
+        ("head cut", raw(&[b"HTTP/1.1 200 OK\r\nContent-Le"]), broken),
+        ("body cut (R13)", raw(&[b"HTTP/1.1 200 OK\r\nContent-Length: 33\r\n\r\nd8:interval"]), CUT),
+        ("chunk cut", raw(&[chunked, b"21\r\nd8:in"]), CUT),
+        ("chunk of no size", raw(&[chunked, b"zz\r\nd8:in"]), CUT),
+        ("bencode only", raw(&[REPLY]), NOT_HTTP),
+        ("icy", raw(&[b"ICY 200 OK\r\n\r\n", REPLY]), NOT_HTTP),
+        ("lower case", raw(&[b"http/1.1 200 OK\r\n\r\n", REPLY]), NOT_HTTP),
+        ("a status of two digits", raw(&[b"HTTP/1.1 20 OK\r\n\r\n", REPLY]), NOT_HTTP),
+        ("two lengths", raw(&[lengths, REPLY]), NOT_HTTP),
+        ("a negative length", raw(&[b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", REPLY]), NOT_HTTP),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn whatever_has_no_end_ends_at_a_limit_s01_s06_r73() {
+    let head = "the answer is larger than 65536 bytes";
+    let body = "the answer is larger than 10000 bytes";
+    let interim = "not a tracker's reply: expected an answer after at most 5 interim ones";
+    let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(100_000));
+    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: x\r\n".repeat(101));
+    let six = format!("{}HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n".repeat(6));
+    let enormous = b"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551613\r\n\r\n";
+    each_is(&[
+        ("too many headers", raw(&[many.as_bytes(), REPLY]), NOT_HTTP),
+        ("a long head", raw(&[long.as_bytes(), REPLY]), head),
+        ("an endless header", Step::Endless("HTTP/1.1 200 OK\r\nX: ", "x"), head),
+        ("six interim answers", raw(&[six.as_bytes(), REPLY]), interim),
+        ("endless interim answers", Step::Endless("", "HTTP/1.1 102 Processing\r\n\r\n"), interim),
+        (
+            "endless chunk extensions",
+            Step::Endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;", "x"),
+            CUT,
+        ),
+        (
+            "endless trailers",
+            Step::Endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nd\r\n0\r\n", "X: y\r\n"),
+            CUT,
+        ),
+        ("said to be too large", raw(&[b"HTTP/1.1 200 OK\r\nContent-Length: 10001\r\n\r\n"]), body),
+        ("said to be enormous", raw(&[enormous]), body),
+        ("endless", Step::Endless("HTTP/1.1 200 OK\r\n\r\n", "d8:intervali1800e"), body),
+        (
+            "endless chunks",
+            Step::Endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n"),
+            body,
+        ),
+        ("endless, with a status", Step::Endless("HTTP/1.1 500 x\r\n\r\n", "<html>"), "HTTP status 500"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn the_status_comes_first_and_then_the_body_r72_pol03() {
+    let gzip = if cfg!(feature = "gzip") { "expected sound gzip" } else { "expected no compression" };
+    let gzip = format!("not a tracker's reply: {gzip}");
+    let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nd14:failure reason2:noe";
+    each_is(&[
+        ("html (R6, Q-07)", ok(b"<html>hello</html>"), NOT_BENCODE),
+        ("empty (R6)", ok(b""), NOT_BENCODE),
+        ("no content", raw(&[b"HTTP/1.1 204 No Content\r\n\r\n"]), NOT_BENCODE),
+        ("sorry", ok(b"sorry"), NOT_BENCODE),
+        ("500 with a valid body", answer("500 x", "", REPLY), "HTTP status 500"),
+        ("404", answer("404 Not Found", "", b"<html>"), "HTTP status 404"),
+        ("101", raw(&[b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n", REPLY]), "HTTP status 101"),
+        ("304", raw(&[b"HTTP/1.1 304 Not Modified\r\n\r\n"]), "HTTP status 304"),
+        ("999", answer("999 x", "", b""), "HTTP status 999"),
+        ("500, cut", raw(&[b"HTTP/1.1 500 x\r\nContent-Length: 9\r\n\r\nabc"]), "HTTP status 500"),
+        ("a failure (R63)", ok(b"d14:failure reason12:unregisterede"), "rejected: \"unregistered\""),
+        ("a failure in a 400 (Q-06)", answer("400 x", "", b"d14:failure reason2:noe"), "rejected: \"no\""),
+        ("a failure, cut after it (S-07)", raw(&[cut]), "rejected: \"no\""),
+        ("packed twice (S-02)", ok(&packed(&packed(REPLY))), NOT_BENCODE),
+        ("packed, cut (S-02)", ok(&packed(REPLY)[..40]), &gzip),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_tracker_says_when_to_come_back_pol07_q15() {
+    let minutes = Retry::After(Duration::from_secs(120));
+    for (status, header, body, expected) in [
+        ("410 Gone", "", "", Retry::Never),
+        ("410 Gone", "", "d14:failure reason4:gonee", Retry::Never),
+        ("404 Not Found", "Retry-After: 120\r\n", "", Retry::Unsaid),
+        ("429 Too Many", "Retry-After: 120\r\n", "", minutes),
+        ("503 Unavailable", "Retry-After: 120\r\n", "<html>", minutes),
+        ("503 Unavailable", "Retry-After: 120\r\n", "d14:failure reason4:busye", minutes),
+        ("503 Unavailable", "", "", Retry::Unsaid),
+        ("503 Unavailable", "Retry-After: soon\r\n", "", Retry::Unsaid),
+        ("503 Unavailable", "Retry-After: \u{e4}\r\n", "", Retry::Unsaid),
+    ] {
+        let error = after(answer(status, header, body.as_bytes()), None).await.unwrap_err();
+        assert_eq!(error.retry(), expected, "{status} {header} {body}");
+    }
+}
+
+#[tokio::test]
+async fn leaving_needs_no_reply_pol08_q82() {
+    for step in [
+        ok(b""),
+        ok(b"bye"),
+        ok(REPLY),
+        raw(&[b"HTTP/1.1 204 No Content\r\n\r\n"]),
+        raw(&[b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"]),
+        raw(&[b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\nabc"]),
+    ] {
+        let response = after(step, Some(Event::Stopped)).await.unwrap();
+        assert_eq!(response.tracker_address, Some(AT.parse().unwrap()));
+    }
+    for (step, expected) in [
+        (ok(b"d14:failure reason2:noe"), "rejected: \"no\""),
+        (answer("500 x", "", b""), "HTTP status 500"),
+        (Step::ReadAndClose, "the connection broke: connection closed before message completed"),
+        (raw(&[b"bye"]), "not a tracker's reply: expected an HTTP answer at byte 0"),
+    ] {
+        assert_eq!(after(step, Some(Event::Stopped)).await.unwrap_err().to_string(), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_drips_ends_with_the_callers_patience_r7_s05_q14() {
+    let slow = Duration::from_secs(1);
+    let patience = Duration::from_secs(15);
+    for step in [
+        Step::Hang,
+        Step::Drip(b"HTTP/1.1 200 OK\r\nContent-Length: 33\r\n\r\n".to_vec(), slow),
+        Step::Drip([b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), REPLY].concat(), slow),
+    ] {
+        let internet = Internet::default().with("t.test", AT, &[&[step]]);
+        let transport = internet.transport(HttpConfig::new());
+        let mut channel = transport.open(&URL.parse().unwrap()).await.unwrap();
+        assert!(tokio::time::timeout(patience, channel.announce(&request())).await.is_err());
+        internet.all_closed().await;
+    }
+    let internet = Internet::default().with(
+        "t.test",
+        AT,
+        &[&[Step::Drip(
+            [b"HTTP/1.1 200 OK\r\nContent-Length: 33\r\n\r\n".as_slice(), REPLY].concat(),
+            Duration::from_millis(100),
+        )]],
+    );
+    let response = announce(&internet.transport(HttpConfig::new()), URL).await.unwrap();
+    assert_eq!(response.peers.len(), 1, "a slow tracker is no bad tracker");
+}
+
+#[tokio::test]
+async fn private_peers_come_from_private_trackers_only_pol13() {
+    let body = b"d8:intervali1800e5:peers12:\x0a\0\0\x01\x1a\xe1\x08\x08\x04\x04\0\0e";
+    for (at, peers) in [("8.1.1.1:80", 0), ("192.168.1.1:80", 1), ("127.0.0.1:80", 1)] {
+        let internet = Internet::default().with("t.test", at, &[&[ok(body)]]);
+        let response = announce(&internet.transport(HttpConfig::new()), URL).await.unwrap();
+        assert_eq!((response.peers.len(), response.dropped_peers), (peers, 2 - peers), "{at}");
+    }
+}
+
+#[tokio::test]
+async fn the_client_itself_is_left_out_of_the_peers_q73() {
+    let body = b"d11:external ip4:\x08\x08\x04\x048:intervali1800e5:peers12:\x08\x08\x04\x04\x1a\xe1\x08\x08\x04\x04\x1a\xe2e";
+    let response = after(ok(body), None).await.unwrap();
+    assert_eq!((response.peers.len(), response.dropped_peers), (1, 1));
+}
+
+#[tokio::test]
+async fn a_forbidden_address_is_not_dialled_c26_s10() {
+    let mut config = HttpConfig::new();
+    config.addresses = crate::AddressPolicy::PUBLIC_ONLY;
+    let internet = Internet::default().with("t.test", "127.0.0.1:80", &[&[ok(REPLY)]]);
+    let transport = internet.transport(config);
+    for url in [
+        URL,
+        "http://127.1/a",
+        "http://2130706433/a",
+        "http://0x7f.1/a",
+        "http://[::ffff:127.0.0.1]/a",
+        "http://127.0.0.1./a",
+    ] {
+        let error = announce(&transport, url).await.unwrap_err();
+        assert_eq!(error.to_string(), "its address is not allowed here", "{url}");
+    }
+    assert_eq!(internet.dialled(), 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_says_why_r67() {
+    let internet = Internet::default().with("t.test", AT, &[]);
+    let transport = internet.transport(HttpConfig::new());
+    for (url, expected) in [
+        ("http://t.test/a", "could not connect: connection refused"),
+        ("http://other.test/a", "its name could not be resolved"),
+        ("udp://t.test:80/a", "not supported"),
+        ("wss://t.test/a", "not supported"),
+    ] {
+        assert_eq!(announce(&transport, url).await.unwrap_err().to_string(), expected, "{url}");
+    }
+    assert!(transport.supports(crate::Scheme::Http) && !transport.supports(crate::Scheme::Udp));
+}
+
+#[tokio::test]
+async fn a_scrape_goes_the_same_way() {
+    let files = b"d5:filesd20:\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01d8:completei1eeee";
+    let script = [ok(files), answer("404 x", "", b""), Step::Keep];
+    let internet = Internet::default().with("t.test", AT, &[&script]);
+    let transport = internet.transport(HttpConfig::new());
+    let tracker: TrackerUrl = "http://t.test/x/announce?key=a".parse().unwrap();
+    let torrents = [InfoHash::new([1; 20])];
+    let mut channel = transport.open(&tracker).await.unwrap();
+    channel.scrape(&torrents).await.unwrap();
+    assert_eq!(channel.scrape(&torrents).await.unwrap_err().to_string(), "HTTP status 404");
+    assert_eq!(internet.targets(), ["GET /x/scrape?key=a&", "GET /x/scrape?key=a&"]);
+    assert_eq!(internet.dialled(), 1);
+    let mut channel = transport.open(&"http://t.test/x".parse().unwrap()).await.unwrap();
+    let error = channel.scrape(&torrents).await.unwrap_err();
+    assert_eq!(error.to_string(), "not supported", "an address that has no scrape address (BEP 48)");
 }

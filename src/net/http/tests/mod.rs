@@ -1,6 +1,13 @@
 //! Trackers made of scripts, reached through pipes in memory, so that every byte and every moment is known.
 
 mod announcing;
+mod anything;
+mod connections;
+mod dialling;
+mod probing;
+mod redirecting;
+#[cfg(feature = "tls")]
+mod securing;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -9,11 +16,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinSet;
 
-use super::{Connected, Connector, HttpConfig, HttpTransport};
+use super::{Connected, Connector, HttpConfig, HttpTransport, Stream};
 use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, PeerId};
 use crate::error::{AnnounceError, Cause};
+use crate::net::clock;
 use crate::net::resolver::StaticResolver;
 use crate::tracker::TrackerUrl;
 use crate::transport::Transport;
@@ -30,7 +39,7 @@ pub(super) enum Step {
     /// Reads a request and writes this byte by byte, so far apart.
     Drip(Vec<u8>, Duration),
     /// Reads a request, writes the first part once and the second for ever.
-    Endless(&'static [u8], &'static [u8]),
+    Endless(&'static str, &'static str),
     /// Writes this without being asked.
     Unasked(&'static [u8]),
     /// Reads a request and closes.
@@ -52,6 +61,9 @@ struct Inside {
     asked: Vec<String>,
     dialled: Vec<SocketAddr>,
     latency: Duration,
+    players: JoinSet<()>,
+    #[cfg(feature = "tls")]
+    tls: Option<tokio_rustls::TlsAcceptor>,
 }
 
 impl Internet {
@@ -69,6 +81,13 @@ impl Internet {
     /// How long opening a connection takes, and how long a byte takes each way.
     pub(super) fn latency(self, latency: Duration) -> Self {
         self.0.lock().unwrap().latency = latency;
+        self
+    }
+
+    /// Port 443 is served with this certificate from now on.
+    #[cfg(feature = "tls")]
+    pub(super) fn secured(self, config: tokio_rustls::rustls::ServerConfig) -> Self {
+        self.0.lock().unwrap().tls = Some(Arc::new(config).into());
         self
     }
 
@@ -92,6 +111,19 @@ impl Internet {
         self.asked().iter().map(line).collect()
     }
 
+    /// Waits until this many requests have come in.
+    pub(super) async fn until_asked(&self, requests: usize) {
+        while self.asked().len() < requests {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits until every connection has been closed, by whichever side.
+    pub(super) async fn all_closed(&self) {
+        let players = std::mem::take(&mut self.0.lock().unwrap().players);
+        players.join_all().await;
+    }
+
     /// How many connections were opened.
     pub(super) fn dialled(&self) -> usize {
         self.0.lock().unwrap().dialled.len()
@@ -108,7 +140,18 @@ impl Connector for Internet {
             if let Some(script) = inside.hosts.get_mut(address).and_then(VecDeque::pop_front) {
                 inside.dialled.push(*address);
                 let (ours, theirs) = tokio::io::duplex(64 << 10);
-                tokio::spawn(play(self.clone(), theirs, script, latency));
+                let internet = self.clone();
+                #[cfg(feature = "tls")]
+                if let Some(tls) = inside.tls.clone().filter(|_| address.port() == 443) {
+                    inside.players.spawn(async move {
+                        tokio::time::sleep(latency * 2).await;
+                        if let Ok(stream) = tls.accept(theirs).await {
+                            play(internet, stream, script, latency).await;
+                        }
+                    });
+                    return Ok(Connected::new(ours, *address));
+                }
+                inside.players.spawn(play(internet, theirs, script, latency));
                 return Ok(Connected::new(ours, *address));
             }
         }
@@ -116,28 +159,31 @@ impl Connector for Internet {
     }
 }
 
-async fn play(internet: Internet, mut stream: DuplexStream, script: Vec<Step>, latency: Duration) {
+async fn play(internet: Internet, mut stream: impl Stream, script: Vec<Step>, latency: Duration) {
     for step in script {
         if !matches!(step, Step::Close | Step::Keep | Step::Unasked(_)) {
             let Some(head) = read_head(&mut stream).await else { return };
             internet.0.lock().unwrap().asked.push(head);
             tokio::time::sleep(latency * 2).await;
         }
-        let written = match step {
+        let mut written = match step {
             Step::Reply(bytes) => stream.write_all(&bytes).await,
             Step::Unasked(bytes) => stream.write_all(bytes).await,
             Step::Drip(bytes, pause) => drip(&mut stream, &bytes, pause).await,
-            Step::Endless(first, then) => endless(&mut stream, first, then).await,
-            Step::Hang | Step::Keep => std::future::pending().await,
+            Step::Endless(first, then) => endless(&mut stream, first.as_bytes(), then.as_bytes()).await,
+            Step::Hang | Step::Keep => stream.read_u8().await.map(drop),
             Step::ReadAndClose | Step::Close => return,
         };
+        if written.is_ok() {
+            written = stream.flush().await;
+        }
         if written.is_err() {
             return;
         }
     }
 }
 
-async fn read_head(stream: &mut DuplexStream) -> Option<String> {
+async fn read_head(stream: &mut impl Stream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -145,7 +191,7 @@ async fn read_head(stream: &mut DuplexStream) -> Option<String> {
     Some(String::from_utf8(head).unwrap())
 }
 
-async fn drip(stream: &mut DuplexStream, bytes: &[u8], pause: Duration) -> io::Result<()> {
+async fn drip(stream: &mut impl Stream, bytes: &[u8], pause: Duration) -> io::Result<()> {
     for byte in bytes {
         stream.write_u8(*byte).await?;
         tokio::time::sleep(pause).await;
@@ -153,7 +199,7 @@ async fn drip(stream: &mut DuplexStream, bytes: &[u8], pause: Duration) -> io::R
     Ok(())
 }
 
-async fn endless(stream: &mut DuplexStream, first: &[u8], then: &[u8]) -> io::Result<()> {
+async fn endless(stream: &mut impl Stream, first: &[u8], then: &[u8]) -> io::Result<()> {
     stream.write_all(first).await?;
     loop {
         stream.write_all(then).await?;

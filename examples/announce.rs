@@ -1,0 +1,103 @@
+//! Announces a torrent to its trackers and prints what happens, until Ctrl+C.
+//!
+//! ```text
+//! cargo run --example announce -- some.torrent [--interval SECS] [--order nearest|bep12] [--once]
+//! ```
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tracker_failover::{
+    Alert, AnnounceHandle, Announcer, Config, Metainfo, Order, PeerId, Torrent, TrackerSet,
+};
+
+const USAGE: &str = "usage: announce FILE.torrent [--interval SECS] [--order nearest|bep12] [--once]";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("announce: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether the last announce was answered.
+async fn run() -> Result<bool, Box<dyn Error>> {
+    let arguments = Arguments::parse(std::env::args().skip(1))?;
+    let file = std::fs::read(&arguments.file).map_err(|error| format!("{}: {error}", arguments.file))?;
+    let metainfo = Metainfo::parse(&file).map_err(|error| format!("{}: {error}", arguments.file))?;
+    let peer_id = PeerId::with_prefix(*b"-TF0001-", rand::random());
+    let mut torrent = Torrent::new(metainfo.info_hash(), peer_id, 6881);
+    torrent.transfer.left = Some(metainfo.total_length());
+
+    let announcer = Announcer::builder().config(arguments.config).spawn();
+    let mut session = announcer.add(TrackerSet::from(&metainfo), torrent);
+    let mut answered = false;
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    loop {
+        tokio::select! {
+            Some(alert) = session.next_alert() => {
+                println!("[{}] {alert}", alert.tag());
+                match alert {
+                    Alert::Announced(_) => answered = true,
+                    Alert::RoundFailed { .. } => answered = false,
+                    _ => continue,
+                }
+                if arguments.once {
+                    break;
+                }
+            }
+            _ = &mut interrupted => break,
+        }
+    }
+    stop(session).await;
+    Ok(answered)
+}
+
+/// Tells the trackers that we leave, which takes at most [`Config::stop_limit`], and prints who knows.
+async fn stop(session: AnnounceHandle) {
+    let mut alerts = session.alerts();
+    let print = async {
+        while let Some(alert) = alerts.next().await {
+            println!("[{}] {alert}", alert.tag());
+        }
+    };
+    tokio::join!(session.stop(), print);
+}
+
+struct Arguments {
+    file: String,
+    config: Config,
+    once: bool,
+}
+
+impl Arguments {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let (mut file, mut config, mut once) = (None, Config::default(), false);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--once" => once = true,
+                "--interval" => {
+                    let seconds = arguments.next().and_then(|seconds| seconds.parse().ok());
+                    let seconds = seconds.ok_or("--interval: expected a number of seconds")?;
+                    config.interval_override = Some(Duration::from_secs(seconds));
+                }
+                "--order" => {
+                    config.order = match arguments.next().as_deref() {
+                        Some("nearest") => Order::Nearest,
+                        Some("bep12") => Order::Bep12,
+                        _ => return Err("--order: expected nearest or bep12".into()),
+                    }
+                }
+                _ if file.is_none() && !argument.starts_with('-') => file = Some(argument),
+                _ => return Err(format!("unexpected {argument:?}\n{USAGE}")),
+            }
+        }
+        Ok(Self { file: file.ok_or(USAGE)?, config, once })
+    }
+}

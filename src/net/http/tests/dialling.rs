@@ -1,0 +1,90 @@
+//! Real sockets on loopback: what the scripted connections can't show.
+
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::net::http::TcpConnector;
+use crate::net::resolver::SystemResolver;
+
+async fn serve(listener: TcpListener) -> SocketAddr {
+    let (mut stream, client) = listener.accept().await.unwrap();
+    read_head(&mut stream).await.unwrap();
+    stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n").await.unwrap();
+    stream.write_all(REPLY).await.unwrap();
+    client
+}
+
+#[tokio::test]
+async fn an_announce_over_tcp() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = tokio::spawn(serve(listener));
+    let mut config = HttpConfig::new();
+    config.local_address = Some("127.0.0.1".parse().unwrap());
+    let transport = HttpTransport::new(config, Arc::new(SystemResolver::new()));
+    let response = announce(&transport, &format!("http://localhost:{}/a", address.port())).await.unwrap();
+    assert_eq!((response.tracker_address, response.peers.len()), (Some(address), 1));
+    assert!(served.await.unwrap().ip().is_loopback());
+}
+
+#[tokio::test]
+async fn all_addresses_of_a_name_are_one_attempt_r8_r75() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = tokio::spawn(serve(listener));
+    // Nobody listens at the first address, or the machine doesn't have it at all.
+    let resolver = StaticResolver::new().with("t.test", ["::1".parse().unwrap(), address.ip()]);
+    let transport = HttpTransport::new(HttpConfig::new(), Arc::new(resolver));
+    let response = announce(&transport, &format!("http://t.test:{}/a", address.port())).await.unwrap();
+    assert_eq!(response.tracker_address, Some(address));
+    served.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tracker_that_closes_after_every_answer_hears_each_announce_once_q13_r14() {
+    const ROUNDS: usize = 50;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = tokio::spawn(async move {
+        let mut served = 0;
+        while served < ROUNDS {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            if read_head(&mut stream).await.is_some() {
+                served += 1;
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 33\r\n\r\n").await.unwrap();
+                stream.write_all(REPLY).await.unwrap();
+            }
+        }
+    });
+    let transport = HttpTransport::new(HttpConfig::new(), Arc::new(SystemResolver::new()));
+    for round in 0..ROUNDS {
+        announce(&transport, &format!("http://{address}/a"))
+            .await
+            .unwrap_or_else(|error| panic!("{round}: {error}"));
+    }
+    served.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_connection_says_so() {
+    // A port that was free a moment ago.
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let transport = HttpTransport::new(HttpConfig::new(), Arc::new(SystemResolver::new()));
+    let error = announce(&transport, &format!("http://{address}/s3cret")).await.unwrap_err();
+    let AnnounceError::Connect(cause) = &error else { panic!("{error}") };
+    assert!(cause.to_string().to_lowercase().contains("refused"), "{cause}");
+    let error = announce(&transport, "http://no-such-host.invalid/a").await.unwrap_err();
+    assert!(matches!(error, AnnounceError::Resolve(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_connector_of_ones_own_address_stays_in_its_family() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connector = TcpConnector::from_address("::1".parse().unwrap());
+    assert!(connector.connect("t.test", &[address]).await.is_err());
+    let connected = TcpConnector::new().connect("t.test", &[address]).await.unwrap();
+    assert_eq!(connected.remote, address);
+    let (stream, _): (TcpStream, _) = listener.accept().await.unwrap();
+    drop(stream);
+}

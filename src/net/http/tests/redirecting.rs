@@ -1,0 +1,197 @@
+//! Redirects: followed within limits, and never to where they must not lead.
+
+use super::*;
+
+const SECRET: &str = "http://user:pass@a.test/x/announce?passkey=own";
+
+fn config(max_redirects: usize) -> HttpConfig {
+    let mut config = HttpConfig::new();
+    config.max_redirects = max_redirects;
+    config
+}
+
+#[tokio::test]
+async fn a_redirect_is_followed_as_it_stands_c22_r309_q20() {
+    for status in [301, 302, 303, 307, 308] {
+        let hop = answer(&format!("{status} Moved"), "Location: http://b.test:81/x/announce?a=1|\r\n", b"");
+        let internet = Internet::default().with("a.test", "8.1.1.1:80", &[&[hop]]).with(
+            "b.test",
+            "8.1.1.2:81",
+            &[&[ok(REPLY)]],
+        );
+        let response = announce(&internet.transport(config(5)), SECRET).await.unwrap();
+        assert_eq!(response.tracker_address, Some("8.1.1.2:81".parse().unwrap()), "{status}");
+        assert_eq!(internet.targets(), ["GET /x/announce?passkey=own&", "GET /x/announce?a=1|"], "{status}");
+    }
+}
+
+#[tokio::test]
+async fn credentials_and_tracker_id_stay_behind_on_another_origin_pol17_s23() {
+    let internet = Internet::default()
+        .with("a.test", "8.1.1.1:80", &[&[redirect("http://evil:evil@b.test/")], &[ok(REPLY)]])
+        .with("b.test", "8.1.1.2:80", &[&[redirect("//a.test/back")]]);
+    let transport = internet.transport(config(5));
+    let mut asked = request();
+    asked.tracker_id = Some(b"hidden".to_vec());
+    transport.open(&SECRET.parse().unwrap()).await.unwrap().announce(&asked).await.unwrap();
+    let asked = internet.asked();
+    let credentials: Vec<_> = asked.iter().map(|head| head.contains("Authorization")).collect();
+    assert_eq!(credentials, [true, false, true]);
+    for leaked in ["own", "hidden", "info_hash", "evil", "user", "Referer", "Cookie"] {
+        assert!(!asked[1].contains(leaked), "{leaked} in {}", asked[1]);
+    }
+    assert_eq!(internet.targets()[2], "GET /back");
+}
+
+#[tokio::test]
+async fn a_loop_ends_c23_s12() {
+    for most in [0, 1, 5] {
+        let hops = vec![redirect("/announce?x"); 20];
+        let internet = Internet::default().with("a.test", "8.1.1.1:80", &[&hops]);
+        let error = announce(&internet.transport(config(most)), SECRET).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("redirected more than {most} times"));
+        assert_eq!((internet.asked().len(), internet.dialled()), (most + 1, 1));
+    }
+}
+
+#[tokio::test]
+async fn five_hops_are_not_too_many() {
+    let mut hops = vec![redirect("next"); 5];
+    hops.push(ok(REPLY));
+    let internet = Internet::default().with("a.test", "8.1.1.1:80", &[&hops]);
+    announce(&internet.transport(config(5)), SECRET).await.unwrap();
+    assert_eq!(internet.targets()[1..], vec!["GET /x/next"; 5]);
+}
+
+#[tokio::test]
+async fn a_redirect_to_nowhere_is_an_error() {
+    for hop in [
+        answer("302 Found", "", b"<html>"),
+        redirect("ftp://b.test/"),
+        redirect("http://"),
+        redirect("gopher:x"),
+        redirect("https://b.test:x/"),
+    ] {
+        let internet = Internet::default().with("a.test", "8.1.1.1:80", &[&[hop]]);
+        let error = announce(&internet.transport(config(5)), SECRET).await.unwrap_err();
+        assert_eq!(error.to_string(), "redirected to no usable address");
+    }
+}
+
+#[tokio::test]
+async fn no_redirect_leads_out_of_the_internet_r74_s11() {
+    for inside in [
+        "127.0.0.1",
+        "169.254.169.254",
+        "10.0.0.1",
+        "[::1]",
+        "[fd00::1]",
+        "[::ffff:10.0.0.1]",
+        "[2002:a00:1::]",
+    ] {
+        let internet = Internet::default()
+            .with(
+                "a.test",
+                "8.1.1.1:80",
+                &[&[redirect(&format!("http://{inside}/"))], &[redirect("http://b.test/")]],
+            )
+            .with("b.test", &format!("{inside}:80"), &[&[ok(REPLY)]]);
+        let transport = internet.transport(config(5));
+        for _ in ["by address", "by name"] {
+            let error = announce(&transport, SECRET).await.unwrap_err();
+            assert_eq!(error.to_string(), "redirected from a public host to a private address", "{inside}");
+        }
+        assert_eq!(internet.dialled(), 2, "{inside} is never dialled");
+        // The address policy allows it where the user asks for it.
+        announce(&transport, "http://b.test/").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn not_over_a_kept_connection_either() {
+    let internet = Internet::default().with("a.test", "8.1.1.1:80", &[&[redirect("http://b.test/")]]).with(
+        "b.test",
+        "10.0.0.1:80",
+        &[&[ok(REPLY), ok(REPLY), Step::Keep]],
+    );
+    let transport = internet.transport(config(5));
+    announce(&transport, "http://b.test/").await.unwrap();
+    announce(&transport, SECRET).await.unwrap_err();
+    assert_eq!(internet.asked().len(), 2, "b.test is not asked again");
+}
+
+#[tokio::test]
+async fn redirects_inside_a_network_and_unguarded_ones_are_followed() {
+    let private = ("b.test", "10.0.0.2:80");
+    for (from, guard, to) in [
+        ("10.0.0.1:80", true, private),
+        ("8.1.1.1:80", false, private),
+        ("10.0.0.1:80", true, ("b.test", "8.1.1.2:80")),
+    ] {
+        let internet = Internet::default().with("a.test", from, &[&[redirect("http://b.test/")]]).with(
+            to.0,
+            to.1,
+            &[&[ok(REPLY)]],
+        );
+        let mut config = config(5);
+        config.guard_redirects = guard;
+        announce(&internet.transport(config), SECRET).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_address_policy_holds_at_every_hop_pol17() {
+    let internet = Internet::default().with("a.test", "127.0.0.1:80", &[&[redirect("http://b.test/")]]).with(
+        "b.test",
+        "10.0.0.1:80",
+        &[&[ok(REPLY)]],
+    );
+    let mut config = config(5);
+    config.addresses = crate::AddressPolicy::ALLOW_LOOPBACK;
+    let error = announce(&internet.transport(config), SECRET).await.unwrap_err();
+    assert_eq!(error.to_string(), "its address is not allowed here");
+}
+
+#[tokio::test]
+async fn the_body_of_a_redirect_is_not_waited_for() {
+    for hop in [
+        raw(&[b"HTTP/1.1 302 Found\r\nLocation: /b\r\n\r\n"]),
+        raw(&[b"HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 100\r\n\r\n<html>"]),
+        Step::Endless("HTTP/1.1 302 Found\r\nLocation: /b\r\n\r\n", "<html>"),
+    ] {
+        let internet = Internet::default().with("a.test", "8.1.1.1:80", &[&[hop, Step::Keep], &[ok(REPLY)]]);
+        announce(&internet.transport(config(5)), SECRET).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_there_leaves_the_connection_usable() {
+    let hop = answer("302 Found", "Location: /b\r\n", b"<html>moved</html>");
+    let internet = Internet::default().with("a.test", "8.1.1.1:80", &[&[hop, ok(REPLY)]]);
+    announce(&internet.transport(config(5)), SECRET).await.unwrap();
+    assert_eq!(internet.dialled(), 1);
+}
+
+#[tokio::test]
+async fn an_oddly_written_location_is_read() {
+    for head in ["Location : /b\r\n", "Location:\r\n  /b\r\n", "location:\t/b \r\n"] {
+        let internet =
+            Internet::default().with("a.test", "8.1.1.1:80", &[&[answer("302 x", head, b""), ok(REPLY)]]);
+        announce(&internet.transport(config(5)), SECRET).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_redirected_address_is_not_remembered_pol17() {
+    let internet = Internet::default()
+        .with(
+            "a.test",
+            "8.1.1.1:80",
+            &[&[answer("301 Moved", "Location: http://b.test/\r\n", b""), ok(REPLY)]],
+        )
+        .with("b.test", "8.1.1.2:80", &[&[ok(REPLY)]]);
+    let transport = internet.transport(config(5));
+    announce(&transport, SECRET).await.unwrap();
+    let response = announce(&transport, SECRET).await.unwrap();
+    assert_eq!(response.tracker_address, Some("8.1.1.1:80".parse().unwrap()));
+}

@@ -1,0 +1,157 @@
+//! HTTPS: who is believed, and that nobody else hears a word.
+
+use rcgen::{CertificateParams, CertifiedIssuer, KeyPair, SanType};
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use super::*;
+use crate::net::http::{HttpProber, TlsConfig};
+use crate::prober::Prober;
+
+const AT: &str = "8.1.1.1:443";
+const URL: &str = "https://user:s3cret@t.test/s3cret/announce?passkey=s3cret";
+
+/// An authority that nobody knows, its certificate in PEM form, and a server with a certificate from it.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn server(&self, change: impl FnOnce(&mut CertificateParams)) -> ServerConfig {
+        let mut params = CertificateParams::new(vec!["t.test".to_owned()]).unwrap();
+        params.subject_alt_names.push(SanType::IpAddress([8, 1, 1, 1].into()));
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap()
+    }
+
+    fn believed(&self) -> HttpConfig {
+        let mut config = HttpConfig::new();
+        config.tls = TlsConfig::with_roots(self.0.pem().as_bytes()).unwrap();
+        config
+    }
+}
+
+fn tracker(server: ServerConfig, connections: &[&[Step]]) -> Internet {
+    Internet::default().with("t.test", AT, connections).secured(server)
+}
+
+#[tokio::test]
+async fn a_tracker_with_a_believed_certificate_is_asked() {
+    let authority = Authority::new();
+    let internet =
+        tracker(authority.server(|_| ()), &[&[ok(REPLY), ok(REPLY), Step::Keep], &[ok(REPLY)], &[ok(REPLY)]]);
+    let transport = internet.transport(authority.believed());
+    for _ in 0..2 {
+        let response = announce(&transport, URL).await.unwrap();
+        assert_eq!((response.peers.len(), response.tracker_address), (1, Some(AT.parse().unwrap())));
+    }
+    assert_eq!(internet.dialled(), 1, "kept connections are kept under TLS as well");
+    assert!(internet.asked()[0].contains("\r\nHost: t.test\r\n"));
+    announce(&transport, "https://8.1.1.1/a").await.unwrap();
+    let resolver = StaticResolver::new().with("t.test.", [[8, 1, 1, 1].into()]);
+    let transport =
+        HttpTransport::with_connector(authority.believed(), Arc::new(resolver), Arc::new(internet.clone()));
+    announce(&transport, "https://t.test./a").await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_else_hears_a_word_s13_pol23() {
+    let authority = Authority::new();
+    let past = rcgen::date_time_ymd(2020, 1, 1);
+    let servers: [(&str, ServerConfig, HttpConfig, &str); 4] = [
+        ("unknown issuer", authority.server(|_| ()), HttpConfig::new(), "UnknownIssuer"),
+        ("another authority", Authority::new().server(|_| ()), authority.believed(), "BadSignature"),
+        (
+            "wrong name",
+            authority.server(|params| {
+                params.subject_alt_names = vec![SanType::DnsName("o.test".try_into().unwrap())];
+            }),
+            authority.believed(),
+            "not valid for name",
+        ),
+        ("expired", authority.server(|params| params.not_after = past), authority.believed(), "expired"),
+    ];
+    for (name, server, config, expected) in servers {
+        let internet = tracker(server, &[&[ok(REPLY)], &[ok(REPLY)]]);
+        let transport = internet.transport(config);
+        let error = announce(&transport, URL).await.unwrap_err();
+        assert!(matches!(error, AnnounceError::Tls(_)), "{name}: {error}");
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains(expected) && !shown.contains("s3cret"), "{name}: {shown}");
+        let error = HttpProber::new(&transport).probe(&URL.parse().unwrap()).await.unwrap_err();
+        assert!(matches!(error.0, AnnounceError::Tls(_)), "{name}");
+        assert!(internet.asked().is_empty(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_speaks_no_tls_is_an_error_and_never_asked_in_the_open_s13() {
+    for step in [Step::Unasked(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Step::Close] {
+        let internet = Internet::default().with("t.test", AT, &[&[step, Step::Keep]]).with(
+            "t.test",
+            "8.1.1.1:80",
+            &[&[ok(REPLY)]],
+        );
+        let error = announce(&internet.transport(HttpConfig::new()), URL).await.unwrap_err();
+        assert!(matches!(error, AnnounceError::Tls(_)), "{error}");
+        assert_eq!((internet.asked().len(), internet.dialled()), (0, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_may_lead_up_and_never_down_s12() {
+    let authority = Authority::new();
+    let plain = "8.1.1.1:80";
+    let internet = tracker(authority.server(|_| ()), &[&[redirect("http://t.test/x")], &[ok(REPLY)]]).with(
+        "t.test",
+        plain,
+        &[&[redirect("https://t.test/x")]],
+    );
+    let transport = internet.transport(authority.believed());
+    let error = announce(&transport, URL).await.unwrap_err();
+    assert_eq!(error.to_string(), "redirected from https to http");
+    assert_eq!(internet.dialled(), 1);
+    announce(&transport, "http://user:s3cret@t.test/a").await.unwrap();
+    let credentials: Vec<_> = internet.asked().iter().map(|head| head.contains("Authorization")).collect();
+    assert_eq!(credentials, [true, true, false], "another scheme is another origin");
+}
+
+#[tokio::test]
+async fn an_end_without_a_goodbye_does_not_spoil_a_whole_reply_s07() {
+    let authority = Authority::new();
+    let internet = tracker(authority.server(|_| ()), &[&[raw(&[b"HTTP/1.0 200 OK\r\n\r\n", REPLY])]]);
+    announce(&internet.transport(authority.believed()), URL).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_handshake_is_part_of_opening() {
+    let authority = Authority::new();
+    let latency = Duration::from_millis(20);
+    let internet =
+        tracker(authority.server(|_| ()), &[&[answer("200 OK", "", b""), ok(REPLY)]]).latency(latency);
+    let transport = internet.transport(authority.believed());
+    let measured = HttpProber::new(&transport).probe(&URL.parse().unwrap()).await.unwrap();
+    assert_eq!((measured.connect, measured.first_byte), (latency * 3, latency * 2));
+    announce(&transport, URL).await.unwrap();
+    assert_eq!(internet.dialled(), 1);
+}
+
+#[test]
+fn roots_are_certificates() {
+    for pem in [b"".as_slice(), b"hello", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        assert!(TlsConfig::with_roots(pem).is_err());
+    }
+}

@@ -1,0 +1,103 @@
+//! HTTPS: which certificates are believed, and the handshake. A tracker whose certificate isn't is not asked.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, version};
+
+use super::config::HttpConfigError;
+use super::connect::{Connected, Stream};
+use crate::error::{AnnounceError, Cause};
+
+/// How HTTPS trackers are recognised: TLS 1.2 or later, certificates and names always checked (POL-23).
+///
+/// There is no switch to leave the checks out. A tracker with a certificate of its own is believed by adding
+/// that to the roots.
+#[derive(Clone)]
+pub struct TlsConfig(Arc<ClientConfig>);
+
+impl TlsConfig {
+    /// Believes what Mozilla believes.
+    pub fn new() -> Self {
+        Self::believing(mozilla())
+    }
+
+    /// Believes these certificates as well, one or more in PEM form.
+    ///
+    /// # Errors
+    /// When there is none in the text, or one that can't be read.
+    pub fn with_roots(pem: &[u8]) -> Result<Self, HttpConfigError> {
+        let unreadable = HttpConfigError::new("expected certificates in PEM form");
+        let mut roots = mozilla();
+        let before = roots.len();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|_| unreadable.clone())?;
+            roots.add(certificate).map_err(|_| unreadable.clone())?;
+        }
+        if roots.len() == before { Err(unreadable) } else { Ok(Self::believing(roots)) }
+    }
+
+    /// Believes what the system believes as well, as far as its certificates can be read.
+    #[cfg(feature = "tls-native-roots")]
+    pub fn with_native_roots() -> Self {
+        let mut roots = mozilla();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Self::believing(roots)
+    }
+
+    /// Takes a configuration of the caller's own: other roots, client certificates, another provider. What it
+    /// says of protocols is replaced, since HTTP/1.1 is what is spoken here.
+    pub fn from_rustls(config: impl Into<Arc<ClientConfig>>) -> Self {
+        let mut config = Arc::unwrap_or_clone(config.into());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self(Arc::new(config))
+    }
+
+    fn believing(roots: RootCertStore) -> Self {
+        // Named, because the default provider panics where another crate of the program has enabled a second.
+        let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&version::TLS13, &version::TLS12])
+            .expect("ring has the cipher suites of both versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self::from_rustls(config)
+    }
+
+    /// Puts TLS on top of an open stream.
+    pub(super) async fn secure(&self, host: &str, connected: Connected) -> Result<Connected, AnnounceError> {
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let name = ServerName::try_from(bare.to_owned());
+        let name = name.map_err(|error| AnnounceError::Tls(Cause::new(error)))?;
+        let connector = TlsConnector::from(Arc::clone(&self.0));
+        let stream = connector.connect(name, connected.stream).await.map_err(|error| match error
+            .downcast::<rustls::Error>()
+        {
+            Ok(error) => AnnounceError::Tls(Cause::new(error)),
+            Err(error) => AnnounceError::Tls(Cause::new(error)),
+        })?;
+        let stream: Box<dyn Stream> = Box::new(stream);
+        Ok(Connected { stream, remote: connected.remote })
+    }
+}
+
+fn mozilla() -> RootCertStore {
+    webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()
+}
+
+impl Default for TlsConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A configuration may hold client keys and stays out of logs.
+impl fmt::Debug for TlsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsConfig")
+    }
+}
