@@ -186,7 +186,7 @@ fn about(path: &Path, error: &io::Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use tracker_failover::Metainfo;
+    use tracker_failover::{Metainfo, TrackerUrl};
 
     use super::*;
 
@@ -206,7 +206,7 @@ mod tests {
         let hosts: Vec<Vec<&str>> = metainfo
             .announce_tiers()
             .iter()
-            .map(|tier| tier.iter().map(|url| url.host()).collect())
+            .map(|tier| tier.iter().map(TrackerUrl::host).collect())
             .collect();
         assert_eq!(hosts, [vec!["a.test", "b.test"], vec!["c.test"]]);
         let files: Vec<_> =

@@ -1,6 +1,7 @@
 //! The only place that talks to the library's announcer: trackers go in, peers and lines for the user come out.
 
 use std::collections::VecDeque;
+use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -49,12 +50,10 @@ pub(crate) struct Options {
 impl Trackers {
     /// Begins to announce; `None` where the torrent has no trackers.
     pub(crate) fn start(metainfo: &Metainfo, mut torrent: Torrent, options: &Options) -> Option<Self> {
-        let tiers = metainfo.announce_tiers();
-        if tiers.is_empty() {
+        let set = TrackerSet::from(metainfo);
+        if set.is_empty() {
             return None;
         }
-        let set = TrackerSet::new(tiers.iter().map(|tier| tier.iter().cloned()))
-            .with_private(metainfo.is_private());
         let mut config = Config::default();
         config.order = options.order;
         config.interval_override = options.interval;
@@ -126,7 +125,7 @@ impl Trackers {
         self.waiting.push_back(News::Line(alert.tag(), alert.to_string()));
         match alert {
             Alert::Announced(announced) if announced.moved_from.is_some() => {
-                self.waiting.push_back(News::Moved)
+                self.waiting.push_back(News::Moved);
             }
             Alert::RoundFailed { retry_in: None, .. } => self.waiting.push_back(News::NoneLeft),
             _ => {}
@@ -182,7 +181,8 @@ fn describe(status: &Status) -> String {
         }
     };
     if failing > 0 {
-        text += &format!(" ({failing} of {count} failing)");
+        // Writing to a string can't fail.
+        let _ = write!(text, " ({failing} of {count} failing)");
     }
     text
 }

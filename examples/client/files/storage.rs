@@ -52,10 +52,8 @@ impl Storage {
                 continue;
             }
             let path = self.root.join(&file.path);
-            let length = match self.parent_is_safe(&file.path, false)? {
-                true => regular(&path)?.map(|metadata| metadata.len()),
-                false => None,
-            };
+            let metadata = if self.parent_is_safe(&file.path, false)? { regular(&path)? } else { None };
+            let length = metadata.map(|metadata| metadata.len());
             if let Some(length) = length.filter(|&length| length > file.length && !overwrite) {
                 return Err(io::Error::other(format!(
                     "{} has {length} bytes where the torrent has {}: it is another file, --overwrite replaces it",

@@ -11,6 +11,7 @@ use super::listen::Listeners;
 use super::shell::Shell;
 use crate::files::disk::Done;
 use crate::signals::Signals;
+use crate::swarm::session::Session;
 use crate::trackers::{News, Trackers};
 
 /// How a download ended.
@@ -63,7 +64,7 @@ pub(crate) async fn run(
                 }
             }
             _ = ticks.tick() => {
-                shell.tell(|session, now| session.tick(now));
+                shell.tell(Session::tick);
                 let (stats, transfer) = {
                     let session = shell.session.borrow();
                     (session.stats(), session.transfer())

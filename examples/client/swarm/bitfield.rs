@@ -22,7 +22,7 @@ impl Bitfield {
     /// When the size is wrong, or a bit behind the last piece is set (R3-22).
     pub(crate) fn read(bytes: &[u8], pieces: u32) -> Result<Self, Why> {
         let spare = (8 - pieces % 8) % 8;
-        let clean = bytes.last().is_none_or(|last| last & ((1_u16 << spare) - 1) as u8 == 0);
+        let clean = bytes.last().is_none_or(|last| last.trailing_zeros() >= spare);
         if bytes.len() != pieces.div_ceil(8) as usize || !clean {
             return Err(Why::BadBitfield);
         }

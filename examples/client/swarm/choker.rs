@@ -43,14 +43,14 @@ impl Choker {
             return None;
         }
         if now < self.next {
-            return Some(self.fill(candidates, rng));
+            return Some(fill(candidates, rng));
         }
         self.next = now + PERIOD;
-        let mut wanting: Vec<_> = candidates.iter().filter(|c| c.interested).copied().collect();
+        let mut ranking: Vec<_> = candidates.iter().filter(|c| c.interested).copied().collect();
         // The ones in a slot win a tie: a change costs both sides.
-        wanting.sort_by_key(|c| (std::cmp::Reverse(c.speed), !c.unchoked, c.key));
-        let mut chosen: Vec<_> = wanting.iter().take(SLOTS).map(|c| c.key).collect();
-        let rest: Vec<_> = wanting.iter().skip(SLOTS).map(|c| c.key).collect();
+        ranking.sort_by_key(|c| (std::cmp::Reverse(c.speed), !c.unchoked, c.key));
+        let mut chosen: Vec<_> = ranking.iter().take(SLOTS).map(|c| c.key).collect();
+        let rest: Vec<_> = ranking.iter().skip(SLOTS).map(|c| c.key).collect();
         let stays = self.optimistic.filter(|key| now < self.optimistic_until && rest.contains(key));
         if stays.is_none() {
             let fresh: Vec<_> = rest.iter().copied().filter(|&key| Some(key) != self.optimistic).collect();
@@ -60,16 +60,16 @@ impl Choker {
         chosen.extend(self.optimistic);
         Some(chosen)
     }
+}
 
-    /// Everybody who is unchoked and interested stays; free slots go to the waiting at random.
-    fn fill(&mut self, candidates: &[Candidate], rng: &mut impl Rng) -> Vec<PeerKey> {
-        let interested = |unchoked| candidates.iter().filter(move |c| c.interested && c.unchoked == unchoked);
-        let mut chosen: Vec<_> = interested(true).map(|c| c.key).collect();
-        let waiting: Vec<_> = interested(false).map(|c| c.key).collect();
-        let free = (SLOTS + 1).saturating_sub(chosen.len());
-        chosen.extend(waiting.sample(rng, free.min(waiting.len())));
-        chosen
-    }
+/// Everybody who is unchoked and interested stays; free slots go to the waiting at random.
+fn fill(candidates: &[Candidate], rng: &mut impl Rng) -> Vec<PeerKey> {
+    let interested = |unchoked| candidates.iter().filter(move |c| c.interested && c.unchoked == unchoked);
+    let mut chosen: Vec<_> = interested(true).map(|c| c.key).collect();
+    let waiting: Vec<_> = interested(false).map(|c| c.key).collect();
+    let free = (SLOTS + 1).saturating_sub(chosen.len());
+    chosen.extend(waiting.sample(rng, free.min(waiting.len())));
+    chosen
 }
 
 /// Slots for the fastest; one more goes round.

@@ -20,7 +20,6 @@ impl Session {
         // Extended messages may come before the bitfield, as several clients send them.
         peer.begun |= !matches!(message, Message::KeepAlive | Message::Extended(..) | Message::Unknown(_));
         match message {
-            Message::KeepAlive | Message::Unknown(_) => Ok(()),
             Message::Choke => self.choked_by(key),
             Message::Unchoke => {
                 let pointless = !std::mem::replace(&mut peer.choking, false);
@@ -47,7 +46,7 @@ impl Session {
                 self.extended(key, payload, now);
                 self.count_pointless(key, true)
             }
-            Message::Extended(..) => Ok(()),
+            Message::KeepAlive | Message::Unknown(_) | Message::Extended(..) => Ok(()),
         }
     }
 

@@ -32,14 +32,11 @@ pub(crate) struct Sent {
 impl Outgoing {
     /// Queues a message.
     pub(crate) fn push(&mut self, message: &Message<'_>) {
-        let before = match self.chunks.back() {
-            Some(Chunk::Control(bytes)) => bytes.len(),
-            _ => {
-                self.chunks.push_back(Chunk::Control(Vec::new()));
-                0
-            }
-        };
+        if !matches!(self.chunks.back(), Some(Chunk::Control(_))) {
+            self.chunks.push_back(Chunk::Control(Vec::new()));
+        }
         if let Some(Chunk::Control(bytes)) = self.chunks.back_mut() {
+            let before = bytes.len();
             message.write(bytes);
             self.control += bytes.len() - before;
         }

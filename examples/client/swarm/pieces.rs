@@ -61,7 +61,9 @@ impl Session {
                 differing.iter().filter_map(|&at| suspects.sources.get(at)).copied().collect();
             liars.sort_unstable();
             liars.dedup();
-            liars.into_iter().for_each(|liar| self.ban(liar));
+            for liar in liars {
+                self.ban(liar);
+            }
         }
         let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
         for key in keys {

@@ -40,9 +40,14 @@ struct Client {
 }
 
 impl Client {
-    /// Starts it with `--json` on any port.
+    /// Starts it on any port.
     fn start(arguments: &[&str]) -> Self {
-        let all = [&["client", "--json", "--port", "0"], arguments].concat().join("\n");
+        Self::with(&[&["--port", "0"], arguments].concat())
+    }
+
+    /// Starts it with `--json`.
+    fn with(arguments: &[&str]) -> Self {
+        let all = [&["client", "--json"], arguments].concat().join("\n");
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "tests::child", "--nocapture", "--quiet"])
             .env(ARGUMENTS, all)
@@ -60,9 +65,8 @@ impl Client {
         let mut seen = String::new();
         loop {
             let mut line = String::new();
-            if self.lines.read_line(&mut line).unwrap() == 0 {
-                panic!("no {event} in\n{seen}");
-            }
+            let read = self.lines.read_line(&mut line).unwrap();
+            assert!(read > 0, "no {event} in\n{seen}");
             if line.starts_with(&wanted) {
                 return line;
             }

@@ -21,14 +21,12 @@ impl Object {
 
     /// Adds a text, or null.
     pub(crate) fn maybe(mut self, key: &str, value: Option<&str>) -> Self {
-        match value {
-            Some(value) => self.text(key, value),
-            None => {
-                self.key(key);
-                self.0.push_str("null");
-                self
-            }
+        if let Some(value) = value {
+            return self.text(key, value);
         }
+        self.key(key);
+        self.0.push_str("null");
+        self
     }
 
     /// Adds a number.

@@ -213,7 +213,9 @@ mod tests {
             Message::Unknown(99),
         ];
         let mut bytes = Vec::new();
-        messages.iter().for_each(|message| message.write(&mut bytes));
+        for message in &messages {
+            message.write(&mut bytes);
+        }
         let (mut at, limits) = (0, Limits::new(8));
         for message in messages {
             let (read, length) = next_frame(&bytes[at..], limits).unwrap().unwrap();

@@ -53,7 +53,7 @@ fn step(rig: &mut Rig, actors: &mut BTreeMap<PeerKey, Actor>, chance: &mut StdRn
                 Heard::Request(block) => actor.asked.push(block),
                 // Half of the cancels come too late.
                 Heard::Cancel(block) if chance.random_bool(0.5) => {
-                    actor.asked.retain(|other| *other != block)
+                    actor.asked.retain(|other| *other != block);
                 }
                 _ => {}
             }
