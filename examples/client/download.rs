@@ -110,6 +110,9 @@ async fn download(
     let own_id = start.own_id;
     report.borrow_mut().listening(listeners.port);
     let session = Session::new(Arc::clone(&torrent), start);
+    if session.is_complete() {
+        report.borrow_mut().event(&Event::Complete);
+    }
     let shell = Shell::new(session, disk, Rc::clone(report), torrent.info_hash, own_id, clock);
     for &peer in &options.peers {
         if shell.tell(|session, now| session.add_peers([peer], now)) == 0 {

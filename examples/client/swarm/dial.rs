@@ -104,7 +104,12 @@ impl DialBook {
             known.state = State::Never;
             return;
         }
-        known.failures = if was_useful { 1 } else { known.failures.saturating_add(1) };
+        known.failures = match why {
+            // Nothing to gain there, unless somebody names it again.
+            Why::Redundant => MAX_FAILURES,
+            _ if was_useful => 1,
+            _ => known.failures.saturating_add(1),
+        };
         known.state = State::Waiting;
         known.due = now + BACK_OFF * 4_u32.pow(u32::from(known.failures.clamp(1, 5)) - 1);
     }

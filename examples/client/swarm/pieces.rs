@@ -103,7 +103,7 @@ impl Session {
         // On loopback a host is one of many peers, elsewhere all its connections are the same liar's.
         for (&other, peer) in &self.peers {
             if other == key || self.book.is_banned(peer.address) {
-                self.actions.push(Action::Close(other, Why::Banned));
+                self.actions.push(Action::Close(other, Why::HashFail));
             }
         }
     }

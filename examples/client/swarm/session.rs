@@ -294,10 +294,6 @@ impl Session {
 
     /// Dials whoever is due.
     pub(super) fn dial(&mut self, now: Duration) {
-        // Complete, we wait for those who want something.
-        if self.is_complete() {
-            return;
-        }
         let room = MAX_PEERS.saturating_sub(self.peers.len());
         let due = self.book.due(now, room);
         self.actions.extend(due.into_iter().map(Action::Dial));

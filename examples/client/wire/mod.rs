@@ -31,7 +31,9 @@ pub(crate) enum Why {
     Eof,
     /// The connection broke or never stood.
     Io,
-    /// The peer was banned for data that failed its hash.
+    /// It sent data that failed its hash.
+    HashFail,
+    /// It is banned for that.
     Banned,
     /// We are connected to it already.
     Duplicate,
@@ -57,6 +59,7 @@ impl Why {
             Self::FastViolation => "fast_violation",
             Self::Eof => "eof",
             Self::Io => "io",
+            Self::HashFail => "hash_fail",
             Self::Banned => "banned",
             Self::Duplicate => "duplicate",
             Self::Full => "full",

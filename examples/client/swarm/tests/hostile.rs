@@ -95,7 +95,7 @@ fn who_alone_sent_a_bad_piece_is_banned() {
     for block in rig.requests(liar) {
         let _ = rig.send(liar, block, block.piece != 1);
     }
-    assert_eq!(rig.why(liar), Some(Why::Banned));
+    assert_eq!(rig.why(liar), Some(Why::HashFail));
     let address = SocketAddr::from(([192, 0, 2, 1], 6881));
     assert!(rig.events.contains(&Event::PieceBad { piece: 1, peer: Some(address) }));
     assert!(rig.events.contains(&Event::PeerBanned { peer: address }));
@@ -133,7 +133,7 @@ fn among_several_the_liar_is_found() {
     }
     assert!(rig.session.is_complete());
     assert!(rig.events.contains(&Event::PeerBanned { peer: SocketAddr::from(([192, 0, 2, 1], 6881)) }));
-    assert_eq!(rig.why(liar), Some(Why::Banned));
+    assert_eq!(rig.why(liar), Some(Why::HashFail));
     assert_eq!(rig.why(honest), Some(Why::Redundant));
 }
 
@@ -157,7 +157,7 @@ fn the_same_piece_is_never_asked_of_a_liar_twice() {
             rig.send(honest, block, true).unwrap();
         }
     }
-    assert_eq!(rig.why(liar), Some(Why::Banned));
+    assert_eq!(rig.why(liar), Some(Why::HashFail));
     for block in rig.requests(honest) {
         rig.send(honest, block, true).unwrap();
     }

@@ -36,10 +36,10 @@ fn random_swarms_come_to_an_end() {
         for (key, why) in &rig.closed {
             // Nobody is closed for what an honest peer may do, and only liars are banned.
             assert!(
-                matches!(why, Why::Eof | Why::Timeout | Why::Redundant | Why::Banned),
+                matches!(why, Why::Eof | Why::Timeout | Why::Redundant | Why::HashFail),
                 "seed {seed}: {why:?}"
             );
-            assert!(*why != Why::Banned || liars.contains(key), "seed {seed}: {key:?} is honest");
+            assert!(*why != Why::HashFail || liars.contains(key), "seed {seed}: {key:?} is honest");
         }
     }
 }
