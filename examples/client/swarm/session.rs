@@ -196,7 +196,9 @@ impl Session {
         if self.peers.len() >= MAX_PEERS || !self.has_room_for(address) {
             return Err(Why::Full);
         }
-        if let Some((&key, other)) = self.peers.iter().find(|(_, peer)| peer.id == handshake.peer_id) {
+        // Told apart by host as well: with the id alone a stranger could keep a peer out by its name.
+        let same = |peer: &Peer| peer.id == handshake.peer_id && peer.address.ip() == address.ip();
+        if let Some((&key, other)) = self.peers.iter().find(|(_, peer)| same(peer)) {
             // Where both sides dialled each other, both keep the connection of the one with the greater id.
             let keep_new = other.dialled != dialled && dialled == (self.own_id > handshake.peer_id);
             if !keep_new || now.saturating_sub(other.heard) > RACE {
