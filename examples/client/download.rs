@@ -131,9 +131,7 @@ async fn download(
     if let Some(mut trackers) = trackers {
         trackers.update(shell.session.borrow().transfer());
         report.borrow_mut().info("stopping: telling the trackers (Ctrl+C again to quit now)");
-        for (tag, text) in trackers.stop().await {
-            report.borrow_mut().tracker(tag, &text);
-        }
+        trackers.stop(|tag, text| report.borrow_mut().tracker(tag, text)).await;
     }
     shell.finish().await;
     let complete = shell.session.borrow().is_complete();
@@ -218,7 +216,7 @@ fn refuse(report: &mut Report, refused: &Refused) -> u8 {
 fn introduce(report: &mut Report, torrent: &Torrent, metainfo: &Metainfo) {
     report.set_name(&torrent.name);
     report.config(&format!(
-        "{}: {} in {} files, {} pieces of {}{}",
+        "{}: {} in {} file(s), {} pieces of {}{}",
         torrent.name,
         units::bytes(torrent.total),
         torrent.files.iter().filter(|file| !file.pad).count(),

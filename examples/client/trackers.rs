@@ -110,15 +110,18 @@ impl Trackers {
         }
     }
 
-    /// Tells every tracker that knows us that we leave, within three seconds in all. Gives the lines to show.
-    pub(crate) async fn stop(self) -> Vec<(&'static str, String)> {
+    /// Tells every tracker that knows us that we leave, within three seconds in all; `line` hears how it goes.
+    pub(crate) async fn stop(self, mut line: impl FnMut(&str, &str)) {
         let mut alerts = self.handle.alerts();
-        let mut lines = Vec::new();
-        self.handle.stop().await;
-        while let Some(alert) = alerts.next().await {
-            lines.push((alert.tag(), alert.to_string()));
-        }
-        lines
+        let told = async {
+            let (_, ()) = tokio::join!(self.handle.stop(), async {
+                while let Some(alert) = alerts.next().await {
+                    line(alert.tag(), &alert.to_string());
+                }
+            });
+        };
+        // The library keeps its own limit; this one is for the case that it doesn't.
+        let _ = tokio::time::timeout(STOP_LIMIT, told).await;
     }
 
     fn take(&mut self, alert: &Alert) {
@@ -193,4 +196,5 @@ const WANT_EVERY: Duration = Duration::from_secs(30);
 const MAX_NAMES: usize = 8;
 const MAX_ADDRESSES: usize = 4;
 const MAX_RESOLVED: usize = 64;
+const STOP_LIMIT: Duration = Duration::from_millis(3500);
 const RESOLVE_LIMIT: Duration = Duration::from_secs(5);

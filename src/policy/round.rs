@@ -36,6 +36,13 @@ pub(crate) struct Attempt {
     pub(crate) stage: Stage,
 }
 
+impl Attempt {
+    /// Whether its opening has been silent past the patience with it.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.stage == Stage::Opening && self.reported_silent
+    }
+}
+
 /// How far an attempt is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -55,8 +62,9 @@ pub(crate) struct Told {
     pub(crate) opening: Duration,
     pub(crate) event: Option<Event>,
     pub(crate) transfer: Transfer,
-    /// Nobody else may be told beside it: waits to its time limit.
-    pub(crate) patient: bool,
+    /// From when another may be told beside it; `None` where nobody may.
+    patience_until: Option<Timestamp>,
+    stalled: bool,
 }
 
 /// A tracker that may be asked. Under an order across tiers all are in tier 0.
@@ -75,6 +83,8 @@ pub(crate) enum Step {
     Announce(AttemptId),
     /// This opening is silent: the next may start beside it.
     Silent(AttemptId),
+    /// This announce is not answered in time: call [`Round::hedge`], or [`Round::wait_on`].
+    Stalled(AttemptId),
     /// This attempt's time is up: call [`Round::failed`].
     Expired(AttemptId, Phase),
     /// Nothing before this moment, or before something happens.
@@ -102,12 +112,11 @@ impl Round {
     }
 
     /// Starts no further attempts, and drops those that have told nobody anything.
-    pub(crate) fn close(&mut self) -> Vec<AttemptId> {
+    pub(crate) fn close(&mut self) -> Vec<Attempt> {
         self.closing = true;
         let told = |attempt: &Attempt| matches!(attempt.stage, Stage::Announcing(_));
-        let dropped =
-            self.attempts.iter().filter(|attempt| !told(attempt)).map(|attempt| attempt.id).collect();
-        self.attempts.retain(told);
+        let (told, dropped) = std::mem::take(&mut self.attempts).into_iter().partition(told);
+        self.attempts = told;
         dropped
     }
 
@@ -129,12 +138,19 @@ impl Round {
         self.tried.last()
     }
 
-    /// Notes that the opening of a candidate has started.
-    pub(crate) fn start(&mut self, id: AttemptId, candidate: Candidate, config: &Config, now: Timestamp) {
+    /// Notes that the opening of a candidate has started. Each that is silent already makes the patience with
+    /// this one shorter, down to `least`.
+    pub(crate) fn start(
+        &mut self,
+        id: AttemptId,
+        candidate: Candidate,
+        (patience, least): (Duration, Duration),
+        now: Timestamp,
+    ) {
         let silent = self.attempts.iter().filter(|attempt| attempt.stage == Stage::Opening).count();
-        let mut patience = config.open_patience;
+        let mut patience = patience;
         for _ in 0..silent {
-            patience = (patience * 2 / 3).max(config.open_patience_floor);
+            patience = (patience * 2 / 3).max(least.min(patience));
         }
         self.tried.push(candidate.tracker.clone());
         self.last_started = now;
@@ -158,13 +174,13 @@ impl Round {
         }
     }
 
-    /// Notes that the announce went out on a channel.
+    /// Notes that the announce went out on a channel. With a patience another may be told when it has passed.
     pub(crate) fn announced(
         &mut self,
         id: AttemptId,
         event: Option<Event>,
         transfer: Transfer,
-        patient: bool,
+        patience: Option<Duration>,
         now: Timestamp,
     ) {
         if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.id == id) {
@@ -172,7 +188,27 @@ impl Round {
                 Stage::Open { at } => at.since(attempt.started_at),
                 _ => Duration::ZERO,
             };
-            attempt.stage = Stage::Announcing(Told { at: now, opening, event, transfer, patient });
+            let patience_until = patience.map(|patience| now + patience);
+            let told = Told { at: now, opening, event, transfer, patience_until, stalled: false };
+            attempt.stage = Stage::Announcing(told);
+        }
+    }
+
+    /// Lets another tracker be told beside a stalled one.
+    pub(crate) fn hedge(&mut self, id: AttemptId) {
+        self.change_told(id, |told| told.stalled = true);
+    }
+
+    /// Waits on for a stalled one.
+    pub(crate) fn wait_on(&mut self, id: AttemptId, until: Timestamp) {
+        self.change_told(id, |told| told.patience_until = Some(until));
+    }
+
+    fn change_told(&mut self, id: AttemptId, change: impl FnOnce(&mut Told)) {
+        if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.id == id)
+            && let Stage::Announcing(told) = &mut attempt.stage
+        {
+            change(told);
         }
     }
 
@@ -189,11 +225,17 @@ impl Round {
         Some(attempt)
     }
 
-    /// Notes, once, a tracker that can't be asked now and would have been its turn, for the report.
-    pub(crate) fn skipped(&mut self, tracker: &TrackerUrl) {
-        if !self.tried.contains(tracker) && self.failed.iter().all(|failed| failed.tracker != *tracker) {
-            self.failed.push(FailedAttempt { tracker: tracker.clone(), error: AnnounceError::Suspended });
+    /// Notes, once, a tracker that isn't asked and would have been its turn, for the report.
+    pub(crate) fn skipped(&mut self, tracker: TrackerUrl, error: AnnounceError) {
+        if !self.tried.contains(&tracker) && self.failed.iter().all(|failed| failed.tracker != tracker) {
+            self.failed.push(FailedAttempt { tracker, error });
         }
+    }
+
+    /// How many attempts there may be: those made, and the candidates that are left.
+    pub(crate) fn total(&self, candidates: &[Candidate]) -> usize {
+        let left = candidates.iter().filter(|candidate| !self.tried.contains(&candidate.tracker));
+        self.tried.len() + left.count()
     }
 
     /// Ends the round: what is still under way, and the failures.
@@ -217,9 +259,13 @@ impl Round {
         }
         let mut answer_awaited = false;
         for attempt in &self.attempts {
-            if let Stage::Announcing(told) = attempt.stage {
-                let stalled = config.race && !told.patient && clock.due(told.at + config.reply_patience);
-                answer_awaited |= !stalled;
+            if let Stage::Announcing(told) = attempt.stage
+                && !told.stalled
+            {
+                if told.patience_until.is_some_and(|until| clock.due(until)) {
+                    return Step::Stalled(attempt.id);
+                }
+                answer_awaited = true;
             }
         }
         if answer_awaited {
@@ -354,7 +400,8 @@ mod tests {
                             Mute => events.push((now + 1, id, "opened")),
                             Fails(after) | Answers(after, _) => events.push((now + after, id, "opened")),
                         }
-                        round.start(id, candidate, config, at(now));
+                        let patience = (config.open_patience, config.open_patience_floor);
+                        round.start(id, candidate, patience, at(now));
                     }
                     Step::Announce(id) => {
                         let tracker = round.attempt(id).unwrap().tracker.clone();
@@ -364,9 +411,11 @@ mod tests {
                             Answers(_, after) => events.push((now + after, id, "replied")),
                             _ => {}
                         }
-                        round.announced(id, None, Transfer::default(), false, at(now));
+                        let patience = config.race.then_some(config.reply_patience);
+                        round.announced(id, None, Transfer::default(), patience, at(now));
                     }
                     Step::Silent(_) => {}
+                    Step::Stalled(id) => round.hedge(id),
                     Step::Expired(id, phase) => {
                         round.failed(id, AnnounceError::TimedOut(phase)).unwrap();
                     }

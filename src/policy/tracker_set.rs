@@ -210,11 +210,17 @@ impl TrackerSet {
     /// after them in list order, and failing ones last. Under [`Order::Bep12`] it is tier by tier; for a private
     /// torrent with the one in use before all.
     pub fn failover_order(&self) -> Vec<&TrackerUrl> {
+        self.order_by(|tracker| self.entry(tracker).map(Entry::rank))
+    }
+
+    /// The order of failover where this is known of the trackers: least first under [`Order::Nearest`]. Under
+    /// [`Order::Bep12`] the tiers stand as they are.
+    pub(crate) fn order_by<R: Ord>(&self, rank: impl Fn(&TrackerUrl) -> R) -> Vec<&TrackerUrl> {
         let mut order: Vec<&TrackerUrl> = match self.order() {
             Order::Nearest => {
-                let mut entries: Vec<&Entry> = self.supported().collect();
-                entries.sort_by_key(|entry| entry.rank());
-                entries.into_iter().map(|entry| &entry.tracker).collect()
+                let mut trackers: Vec<&TrackerUrl> = self.supported_trackers().collect();
+                trackers.sort_by_cached_key(|tracker| rank(tracker));
+                trackers
             }
             Order::Bep12 => self.tiers.iter().flat_map(|tier| self.tier_order(tier)).collect(),
         };
@@ -500,6 +506,13 @@ mod tests {
             let mut set = TrackerSet::new([all.iter().map(|name| url(name))]).with_order(order);
             for _ in 0..3 {
                 assert_eq!(walk(&mut set, &[]), all.join(" "));
+            }
+            for _ in 0..3 {
+                let laps = (0..40).map(|_| set.advance().is_some()).collect::<Vec<_>>();
+                assert!(
+                    laps[..39].iter().all(|more| *more) && !laps[39],
+                    "without being told that a round begins"
+                );
             }
         }
     }

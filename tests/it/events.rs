@@ -332,3 +332,16 @@ async fn r66_the_query_of_the_address_is_kept_byte_for_byte() {
         "{query}"
     );
 }
+
+/// `completed` is never told to two trackers beside each other: one that stalls has its full time.
+#[tokio::test(start_paused = true)]
+async fn completed_is_not_hedged() {
+    let stalls = Behaviour::Sequence(vec![every(60), every(60).after(Duration::from_secs(9)), every(60)]);
+    let world = World::new([stalls, every(60)]);
+    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    sleep(10).await;
+    session.complete();
+    sleep(20).await;
+    assert_eq!(world.told_text(), "0:started 0:completed");
+    drop(session);
+}
