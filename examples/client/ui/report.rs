@@ -125,28 +125,28 @@ impl Report {
 
     /// What is shown before the bar.
     pub(crate) fn set_name(&mut self, name: &str) {
-        name.clone_into(&mut self.name);
-        if let Some(bar) = &self.bar {
-            bar.set_prefix(name.chars().take(30).collect::<String>());
-        }
+        self.name = name.chars().take(MAX_NAME).collect();
     }
 
     /// How things stand, a few times a second.
     pub(crate) fn progress(&mut self, stats: &Stats, tracker: &str, now: Duration) {
         let every = if self.json { JSON_EVERY } else { PLAIN_EVERY };
         let due = self.told.is_none_or(|told| now.saturating_sub(told) >= every);
-        let line = Line { stats, tracker };
+        let line = Line { name: &self.name, stats };
         if let Some(bar) = &self.bar {
             bar.set_length(stats.total);
             bar.set_position(stats.total - stats.left);
             bar.set_message(line.to_string());
+            bar.set_prefix(if tracker.is_empty() { String::new() } else { format!("tracker {tracker}") });
         } else if due {
             self.told = Some(now);
             if self.json {
-                let line = line.in_json();
+                let line = line.in_json(tracker);
                 self.write(&line);
-            } else if !self.quiet {
-                let text = format!("{} {line}", self.name);
+            } else {
+                let tracker =
+                    if tracker.is_empty() { String::new() } else { format!(" · tracker {tracker}") };
+                let text = format!("{line}{tracker}");
                 self.say("[INFO]", &text);
             }
         }
@@ -186,8 +186,8 @@ impl Report {
 }
 
 struct Line<'a> {
+    name: &'a str,
     stats: &'a Stats,
-    tracker: &'a str,
 }
 
 impl Line<'_> {
@@ -196,7 +196,7 @@ impl Line<'_> {
         u64::try_from(done * 100 / u128::from(self.stats.total.max(1))).unwrap_or(100)
     }
 
-    fn in_json(&self) -> String {
+    fn in_json(&self, tracker: &str) -> String {
         Object::event("progress")
             .number("percent", self.percent())
             .number("left", self.stats.left)
@@ -205,7 +205,7 @@ impl Line<'_> {
             .number("up", self.stats.up_speed)
             .number("peers", self.stats.connected as u64)
             .number("known_peers", self.stats.known as u64)
-            .maybe("tracker", Some(self.tracker).filter(|tracker| !tracker.is_empty()))
+            .maybe("tracker", Some(tracker).filter(|tracker| !tracker.is_empty()))
             .line()
     }
 }
@@ -215,7 +215,8 @@ impl std::fmt::Display for Line<'_> {
         let stats = self.stats;
         write!(
             f,
-            "{}% {}/{} ↓{}/s ↑{}/s",
+            "{} {}% {}/{} ↓{}/s ↑{}/s",
+            self.name,
             self.percent(),
             units::bytes(stats.total - stats.left),
             units::bytes(stats.total),
@@ -225,11 +226,7 @@ impl std::fmt::Display for Line<'_> {
         if let Some(seconds) = stats.left.checked_div(stats.down_speed).filter(|_| stats.left > 0) {
             write!(f, " eta {}", units::time(Duration::from_secs(seconds)))?;
         }
-        write!(f, " peers {}/{}", stats.connected, stats.known)?;
-        if !self.tracker.is_empty() {
-            write!(f, " · tracker {}", self.tracker)?;
-        }
-        Ok(())
+        write!(f, " peers {}/{}", stats.connected, stats.known)
     }
 }
 
@@ -252,6 +249,9 @@ fn in_json(event: &Event) -> String {
     .line()
 }
 
-const TEMPLATE: &str = "{prefix} ▕{bar:20}▏ {wide_msg}";
+/// The name and the numbers, and below them the tracker, which is what this program is about.
+const TEMPLATE: &str = "▕{bar:20}▏ {wide_msg}\n  {prefix}";
+/// Characters of the torrent's name that are shown with the progress.
+const MAX_NAME: usize = 30;
 const JSON_EVERY: Duration = Duration::from_secs(1);
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
