@@ -11,6 +11,8 @@ use crate::wire::Why;
 pub(crate) struct DialBook {
     known: BTreeMap<SocketAddr, Known>,
     banned: BTreeSet<Ban>,
+    /// When dials began to be counted, and how many there were since.
+    counted: (Duration, usize),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +54,10 @@ impl DialBook {
             }
             return known.state != State::Never;
         }
+        let (first, last) = (SocketAddr::new(address.ip(), 0), SocketAddr::new(address.ip(), u16::MAX));
+        if !address.ip().is_loopback() && self.known.range(first..=last).count() >= MAX_PER_HOST {
+            return false;
+        }
         if self.known.len() >= MAX_KNOWN {
             let hopeless = self.known.iter().find(|(_, known)| known.is_given_up()).map(|(&at, _)| at);
             match hopeless {
@@ -67,7 +73,11 @@ impl DialBook {
     /// [`connected`](Self::connected) or [`closed`](Self::closed).
     pub(crate) fn due(&mut self, now: Duration, room: usize) -> Vec<SocketAddr> {
         let dialling = self.known.values().filter(|known| known.state == State::Dialling).count();
-        let room = room.min(MAX_HALF_OPEN.saturating_sub(dialling));
+        if now.saturating_sub(self.counted.0) >= Duration::from_secs(1) {
+            self.counted = (now, 0);
+        }
+        let allowed = MAX_A_SECOND.saturating_sub(self.counted.1);
+        let room = room.min(MAX_HALF_OPEN.saturating_sub(dialling)).min(allowed);
         let mut due: Vec<_> = self
             .known
             .iter()
@@ -78,6 +88,7 @@ impl DialBook {
             .collect();
         due.sort_unstable();
         due.truncate(room);
+        self.counted.1 += due.len();
         for (.., address) in &due {
             self.set(*address, State::Dialling);
         }
@@ -173,6 +184,10 @@ fn is_host(address: SocketAddr) -> bool {
 }
 
 const MAX_KNOWN: usize = 2000;
+/// Ports known of one host: nobody uses us to try all of somebody's.
+const MAX_PER_HOST: usize = 8;
+/// Dials a second, as libtorrent has it: nobody uses us to flood anybody.
+const MAX_A_SECOND: usize = 30;
 /// Connections being opened at a time.
 const MAX_HALF_OPEN: usize = 16;
 /// After so many fruitless tries in a row an address is given up, until somebody names it again.
@@ -256,7 +271,23 @@ mod tests {
             book.add(SocketAddr::new(IpAddr::from((0x0b00_0000 + n).to_be_bytes()), 1), at(0));
         }
         assert_eq!(book.len(), MAX_KNOWN);
-        assert_eq!(book.due(at(0), 50).len(), MAX_HALF_OPEN);
+        let opening = book.due(at(0), 50);
+        assert_eq!(opening.len(), MAX_HALF_OPEN);
         assert!(book.due(at(0), 50).is_empty());
+        for address in opening {
+            book.closed(address, Why::Io, false, at(1));
+        }
+        // Refused at once, they make room, but not without end.
+        let mut dialled = 0;
+        for _ in 0..100 {
+            for address in book.due(at(5), 50) {
+                dialled += 1;
+                book.closed(address, Why::Io, false, at(5));
+            }
+        }
+        assert_eq!(dialled, MAX_A_SECOND);
+        let mut one_host = DialBook::default();
+        let taken = (1..100).filter(|&port| one_host.add(SocketAddr::from(([192, 0, 2, 1], port)), at(0)));
+        assert_eq!(taken.count(), MAX_PER_HOST);
     }
 }

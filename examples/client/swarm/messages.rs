@@ -135,7 +135,7 @@ impl Session {
     }
 }
 
-/// Messages that change nothing, in the life of a connection.
+/// Messages that change nothing, beyond those that are forgiven in time.
 const MAX_POINTLESS: u32 = 1000;
 /// Chokes without a block between them.
 const MAX_CHOKES: u32 = 100;

@@ -67,9 +67,9 @@ pub(crate) struct Peer {
     pub(crate) spoke: Duration,
     /// Since when it owes us a block.
     pub(crate) waiting_since: Duration,
-    /// Messages of it that changed nothing.
+    /// Messages of it that changed nothing, of late.
     pub(crate) pointless: u32,
-    /// Times it choked us since its last block.
+    /// Times it choked us without a block between, of late.
     pub(crate) chokes: u32,
 }
 
@@ -116,6 +116,13 @@ impl Peer {
         window.saturating_sub(self.asked.len())
     }
 
+    /// Forgives a few pointless messages, a few times a second: in a long life even an honest peer sends some,
+    /// such as requests that cross our choke.
+    pub(crate) fn pardon(&mut self) {
+        self.pointless = self.pointless.saturating_sub(PARDONED);
+        self.chokes = self.chokes.saturating_sub(1);
+    }
+
     /// Remembers a block that may still come though nobody waits for it.
     pub(crate) fn expect_late(&mut self, block: Block) {
         if self.late.len() == MAX_LATE {
@@ -131,5 +138,6 @@ pub(crate) fn take(queue: &mut VecDeque<Block>, block: Block) -> bool {
     found.is_some_and(|at| queue.remove(at).is_some())
 }
 
+const PARDONED: u32 = 5;
 /// As many as can be outstanding.
 const MAX_LATE: usize = 500;

@@ -16,6 +16,7 @@ impl Session {
             peer.down.tick(now);
             peer.up.tick(now);
             peer.window.tick(now, peer.down.per_second());
+            peer.pardon();
             if now.saturating_sub(peer.spoke) >= KEEP_ALIVE && peer.out.is_empty() {
                 peer.spoke = now;
                 peer.out.push(&Message::KeepAlive);
@@ -23,7 +24,7 @@ impl Session {
             }
             let silent = now.saturating_sub(peer.heard);
             let crowded = self.peers_at_last_tick >= MAX_PEERS;
-            let useless = peer.of_interest == 0 && !peer.interested;
+            let useless = peer.snubbed || (peer.of_interest == 0 && !peer.interested);
             if silent >= SILENCE {
                 self.actions.push(Action::Close(key, Why::Timeout));
             } else if peer.out.is_stuck() {
