@@ -32,8 +32,8 @@
 //!                    │ outputs: Probe Open Announce Close Alert Wait    ▲ inputs: Probed Opened Replied Failed
 //!    policy (pure)   ▼                                                  │
 //!    Engine: torrents (TrackerSet, round, Schedule, Ledger) and hosts (HealthBook)
-//!    wire (pure): torrent files · bencode as it is found · queries and replies · compact peers
-//!    net (IO): HttpTransport · HttpProber · Resolver
+//!    wire (pure): torrent files · bencode as it is found · queries and replies · UDP packets · compact peers
+//!    net (IO): HttpTransport · UdpTransport · HttpProber · UdpProber · Resolver
 //! ```
 //!
 //! # Map
@@ -51,10 +51,10 @@
 //!
 //! # Features
 //!
-//! They only add. `http` (default): HTTP trackers over hyper. `tls` (default): HTTPS trackers over rustls with the
-//! roots of Mozilla; `tls-native-roots`: the system's beside them. `gzip` (default): compressed answers. `tokio`: the
-//! `Announcer` for whoever brings the transport. With none of them there are the policy and the wire formats, without
-//! tokio and hyper.
+//! They only add. `http` (default): HTTP trackers over hyper. `udp` (default): UDP trackers (BEP 15). `tls` (default):
+//! HTTPS trackers over rustls with the roots of Mozilla; `tls-native-roots`: the system's beside them. `gzip`
+//! (default): compressed answers. `tokio`: the `Announcer` for whoever brings the transport. With none of them there
+//! are the policy and the wire formats, without tokio and hyper.
 //!
 //! # Secrets
 //!

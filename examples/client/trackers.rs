@@ -3,12 +3,17 @@
 use std::collections::VecDeque;
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tracker_failover::net::by_scheme::ByScheme;
+use tracker_failover::net::http::{HttpConfig, HttpProber, HttpTransport};
+use tracker_failover::net::resolver::{Resolver, SystemResolver};
+use tracker_failover::net::udp::{UdpConfig, UdpProber, UdpTransport};
 use tracker_failover::policy::{Standing, Status};
 use tracker_failover::{
-    AddressPolicy, Alert, AnnounceHandle, Announcer, Config, Metainfo, Order, PeerAddress, Torrent,
+    AddressPolicy, Alert, AnnounceHandle, AnnouncerBuilder, Config, Metainfo, Order, PeerAddress, Torrent,
     TrackerSet, Transfer,
 };
 
@@ -58,9 +63,11 @@ impl Trackers {
         config.order = options.order;
         config.interval_override = options.interval;
         torrent.ip = options.ip;
-        let handle = Announcer::builder().config(config).spawn().add(set, torrent);
         let resolving =
             if options.allow_loopback { AddressPolicy::ALLOW_LOOPBACK } else { AddressPolicy::PUBLIC_ONLY };
+        let transports = transports(&resolving);
+        let announcer = AnnouncerBuilder::new(transports.clone()).prober(transports).config(config).spawn();
+        let handle = announcer.add(set, torrent);
         Some(Self {
             handle,
             waiting: VecDeque::new(),
@@ -154,6 +161,20 @@ impl Trackers {
             self.waiting.push_back(News::Peers(peers));
         }
     }
+}
+
+/// HTTP and UDP as the library has them, with our choice of which peers are handed on.
+fn transports(peers: &AddressPolicy) -> ByScheme {
+    let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new());
+    let mut config = HttpConfig::new();
+    config.peers = peers.clone();
+    let http = HttpTransport::new(config, Arc::clone(&resolver));
+    let http_prober = HttpProber::new(&http);
+    let mut config = UdpConfig::new();
+    config.peers = peers.clone();
+    let udp = UdpTransport::new(config, resolver);
+    let udp_prober = UdpProber::new(&udp);
+    ByScheme::new().with_prober(http, http_prober).with_prober(udp, udp_prober)
 }
 
 /// Looks a peer's name up. Where it leads is judged here, since the library judges addresses only.

@@ -112,7 +112,7 @@ enum Done {
     Announced(Result<AnnounceResponse, AnnounceError>),
 }
 
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "udp"))]
 impl Announcer {
     /// An announcer with the default configuration and transports. Has to be called inside a tokio runtime,
     /// and belongs to it.
@@ -125,16 +125,12 @@ impl Announcer {
 
     /// A builder with the default configuration and transports.
     pub fn builder() -> AnnouncerBuilder {
-        let transport = super::http::HttpTransport::new(
-            super::http::HttpConfig::default(),
-            Arc::new(super::resolver::SystemResolver::new()),
-        );
-        let prober = super::http::HttpProber::new(&transport);
-        AnnouncerBuilder::new(transport).prober(prober)
+        let parts = super::by_scheme::ByScheme::all();
+        AnnouncerBuilder::new(parts.clone()).prober(parts)
     }
 }
 
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "udp"))]
 impl Default for Announcer {
     fn default() -> Self {
         Self::new()

@@ -150,6 +150,9 @@ async fn stopped_waits_for_an_announce_in_flight() {
     let told = session.stop().await;
     assert!(told.len() == 1 && told[0].result.is_ok(), "{told:?}");
     assert_eq!(world.told_text(), "0:started 0:stopped");
+    let announces = world.tracker(0).announces();
+    let gap = announces[1].at - announces[0].at;
+    assert!(gap >= Duration::from_millis(800), "the answer to started came first: {gap:?}");
 }
 
 /// One that may have heard us, and never answered, is told too.

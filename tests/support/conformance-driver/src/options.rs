@@ -10,8 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
+use tracker_failover::net::by_scheme::ByScheme;
 use tracker_failover::net::http::{HttpConfig, HttpTransport, TlsConfig};
 use tracker_failover::net::resolver::{Resolver, StaticResolver, SystemResolver};
+use tracker_failover::net::udp::{UdpConfig, UdpTransport};
 use tracker_failover::policy::Announcing;
 use tracker_failover::{AddressPolicy, Announcer, AnnouncerBuilder, Config, Order, Probing};
 
@@ -27,6 +29,9 @@ pub(crate) struct Options {
     address_policy: Option<String>,
     allow_addrs: Vec<SocketAddr>,
     http_timeout_ms: Option<u64>,
+    udp_timeout_ms: Option<u64>,
+    udp_retries: Option<u32>,
+    connection_id_ttl_ms: Option<u64>,
     max_body_bytes: Option<usize>,
     max_redirects: Option<usize>,
     max_peers: Option<usize>,
@@ -101,7 +106,10 @@ impl Options {
                 Arc::new(names.iter().fold(known, |known, (name, ips)| known.with(name, ips.iter().copied())))
             }
         };
-        let builder = AnnouncerBuilder::new(HttpTransport::new(self.http()?, resolver)).config(config);
+        let transports = ByScheme::new()
+            .with(HttpTransport::new(self.http()?, Arc::clone(&resolver)))
+            .with(UdpTransport::new(self.udp()?, resolver));
+        let builder = AnnouncerBuilder::new(transports).config(config);
         Ok(match self.seed {
             Some(seed) => builder.seed(seed).spawn(),
             None => builder.spawn(),
@@ -117,17 +125,40 @@ impl Options {
             http.tls = TlsConfig::with_roots(pem.as_bytes())
                 .map_err(|error| Failure::new("malformed", &error.to_string()))?;
         }
-        let policy = match self.address_policy.as_deref() {
-            None | Some("public_only") => AddressPolicy::PUBLIC_ONLY,
-            Some("allow_loopback") => AddressPolicy::ALLOW_LOOPBACK,
-            Some("allow_all") => AddressPolicy::ALLOW_ALL,
-            Some(_) => return Err(Failure::Unsupported),
-        };
+        let policy = self.addresses()?;
         http.peers = policy.clone();
         http.addresses = policy.except(self.allow_addrs.iter().copied());
         http.max_body = self.max_body_bytes.unwrap_or(http.max_body);
         http.max_redirects = self.max_redirects.unwrap_or(http.max_redirects);
         http.max_peers = self.max_peers.unwrap_or(http.max_peers);
         Ok(http)
+    }
+
+    /// The times double, as BEP 15's do; without options they are the crate's own.
+    fn udp(&self) -> Result<UdpConfig, Failure> {
+        let mut udp = UdpConfig::new();
+        if let Some(first) = self.udp_timeout_ms {
+            let first = Duration::from_millis(first);
+            let waits = self.udp_retries.unwrap_or(2).min(8) + 1;
+            udp.times.sends = (0..waits).map(|n| first * ((1 << n) - 1)).collect();
+            udp.times.limit = first * ((1 << waits) - 1);
+        }
+        if let Some(millis) = self.connection_id_ttl_ms {
+            udp.times.connection_lifetime = Duration::from_millis(millis);
+        }
+        let policy = self.addresses()?;
+        udp.peers = policy.clone();
+        udp.addresses = policy.except(self.allow_addrs.iter().copied());
+        udp.max_peers = self.max_peers.unwrap_or(udp.max_peers);
+        Ok(udp)
+    }
+
+    fn addresses(&self) -> Result<AddressPolicy, Failure> {
+        match self.address_policy.as_deref() {
+            None | Some("public_only") => Ok(AddressPolicy::PUBLIC_ONLY),
+            Some("allow_loopback") => Ok(AddressPolicy::ALLOW_LOOPBACK),
+            Some("allow_all") => Ok(AddressPolicy::ALLOW_ALL),
+            Some(_) => Err(Failure::Unsupported),
+        }
     }
 }

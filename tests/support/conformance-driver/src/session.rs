@@ -101,9 +101,6 @@ impl Sessions {
             _ => options.announcer(config.clone())?,
         };
         self.announcers.insert(shown_options, announcer.clone());
-        if tiers.iter().flatten().any(|tracker| tracker.scheme() == Scheme::Udp) {
-            return Err(Failure::Unsupported); // until the UDP transport is there
-        }
         let peer_id = match &open.peer_id_hex {
             Some(digits) => PeerId::new(
                 parse::bytes(digits)?
