@@ -68,66 +68,36 @@ async fn download(
     report: &Rc<RefCell<Report>>,
 ) -> u8 {
     let clock = Clock::start();
-    let mut signals = match Signals::listen() {
-        Ok(signals) => signals,
-        Err(error) => {
-            report.borrow_mut().error(&error.to_string());
-            return exit::OTHER;
-        }
-    };
     let torrent = Arc::new(torrent);
     introduce(&mut report.borrow_mut(), &torrent, metainfo);
-    let (sender, mut done) = unbounded_channel();
-    let disk = match Disk::start(Arc::clone(&torrent), &options.archives, options.overwrite, sender) {
-        Ok(disk) => disk,
-        Err(error) => return disk_failed(&mut report.borrow_mut(), &error),
+    let mut prepared = match prepare(options, &torrent, report).await {
+        Ok(prepared) => prepared,
+        Err(failed) => return give_up(&mut report.borrow_mut(), &failed),
     };
-    let have = tokio::select! {
-        have = look(&mut done, &torrent, report) => have,
-        () = signals.recv() => {
-            report.borrow_mut().last("interrupted while looking at what is here");
-            return exit::INTERRUPTED;
-        }
-    };
-    let have = match have {
-        Ok(have) => have,
-        Err(error) => return disk_failed(&mut report.borrow_mut(), &error),
-    };
-    let listeners = match Listeners::bind(options.port) {
-        Ok(listeners) => listeners,
-        Err(error) => {
-            report.borrow_mut().error(&error.to_string());
-            return exit::OTHER;
-        }
-    };
+    let port = prepared.listeners.port;
+    report.borrow_mut().listening(port);
     let mut random = rand::rng();
-    let start = Start {
-        have,
-        own_id: PeerId::with_prefix(*b"-TF0100-", random.random()),
-        port: listeners.port,
-        seed: random.random(),
-    };
-    let own_id = start.own_id;
-    report.borrow_mut().listening(listeners.port);
+    let own_id = PeerId::with_prefix(*b"-TF0100-", random.random());
+    let start = Start { have: prepared.have, own_id, port, seed: random.random() };
     let session = Session::new(Arc::clone(&torrent), start);
     if session.is_complete() {
         report.borrow_mut().event(&Event::Complete);
     }
-    let shell = Shell::new(session, disk, Rc::clone(report), torrent.info_hash, own_id, clock);
+    let shell = Shell::new(session, prepared.disk, Rc::clone(report), torrent.info_hash, own_id, clock);
     for &peer in &options.peers {
         if shell.tell(|session, now| session.add_peers([peer], now)) == 0 {
             report.borrow_mut().error(&format!("{peer} can't be a peer's address"));
         }
     }
-    let mut trackers = if options.no_trackers {
-        None
-    } else {
-        let mut announced = tracker_failover::Torrent::new(torrent.info_hash, own_id, listeners.port);
+    let mut trackers = None;
+    if !options.no_trackers {
+        let mut announced = tracker_failover::Torrent::new(torrent.info_hash, own_id, port);
         announced.transfer = shell.session.borrow().transfer();
-        Trackers::start(metainfo, announced, &asked(options, report).await)
-    };
+        trackers = Trackers::start(metainfo, announced, &asked(options, report).await);
+    }
     let until = Until { done: options.exit_when_done, deadline: options.deadline_s.map(Duration::from_secs) };
-    let outcome = run(&shell, listeners, &mut done, &mut trackers, &mut signals, until).await;
+    let (done, signals) = (&mut prepared.done, &mut prepared.signals);
+    let outcome = run(&shell, prepared.listeners, done, &mut trackers, signals, until).await;
     if let Some(mut trackers) = trackers {
         trackers.update(shell.session.borrow().transfer());
         report.borrow_mut().info("stopping: telling the trackers (Ctrl+C again to quit now)");
@@ -136,6 +106,39 @@ async fn download(
     shell.finish().await;
     let complete = shell.session.borrow().is_complete();
     conclude(&mut report.borrow_mut(), &outcome, complete)
+}
+
+/// What a download needs before its first connection.
+struct Prepared {
+    signals: Signals,
+    disk: Disk,
+    done: UnboundedReceiver<Done>,
+    have: Bitfield,
+    listeners: Listeners,
+}
+
+/// Why it didn't come to a first connection.
+enum NotPrepared {
+    Interrupted,
+    Disk(io::Error),
+    Other(io::Error),
+}
+
+async fn prepare(
+    options: &Download,
+    torrent: &Arc<Torrent>,
+    report: &Rc<RefCell<Report>>,
+) -> Result<Prepared, NotPrepared> {
+    let mut signals = Signals::listen().map_err(NotPrepared::Other)?;
+    let (sender, mut done) = unbounded_channel();
+    let disk = Disk::start(Arc::clone(torrent), &options.archives, options.overwrite, sender)
+        .map_err(NotPrepared::Disk)?;
+    let have = tokio::select! {
+        have = look(&mut done, torrent, report) => have.map_err(NotPrepared::Disk)?,
+        () = signals.recv() => return Err(NotPrepared::Interrupted),
+    };
+    let listeners = Listeners::bind(options.port).map_err(NotPrepared::Other)?;
+    Ok(Prepared { signals, disk, done, have, listeners })
 }
 
 /// How the command line wants trackers to be asked.
@@ -199,11 +202,20 @@ fn conclude(report: &mut Report, outcome: &Outcome, complete: bool) -> u8 {
     code
 }
 
-fn disk_failed(report: &mut Report, error: &io::Error) -> u8 {
-    report.event(&Event::Incomplete { reason: error.to_string() });
-    report.error(&error.to_string());
-    report.flush();
-    exit::DISK
+fn give_up(report: &mut Report, failed: &NotPrepared) -> u8 {
+    let (reason, code) = match failed {
+        NotPrepared::Interrupted => ("interrupted while looking at what is here".into(), exit::INTERRUPTED),
+        NotPrepared::Disk(error) => (error.to_string(), exit::DISK),
+        NotPrepared::Other(error) => (error.to_string(), exit::OTHER),
+    };
+    report.event(&Event::Incomplete { reason: reason.clone() });
+    if code == exit::INTERRUPTED {
+        report.last(&reason);
+    } else {
+        report.error(&reason);
+        report.flush();
+    }
+    code
 }
 
 fn refuse(report: &mut Report, refused: &Refused) -> u8 {
