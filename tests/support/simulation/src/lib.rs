@@ -6,6 +6,8 @@ pub mod metrics;
 pub mod network;
 pub mod scenarios;
 pub mod script;
+#[cfg(feature = "shell")]
+pub mod shell;
 pub mod table;
 pub mod time;
 pub mod trace;

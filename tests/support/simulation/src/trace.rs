@@ -8,7 +8,13 @@ use crate::time::Millis;
 
 /// What was decided when, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Trace(pub Vec<(Millis, Step)>);
+pub struct Trace {
+    /// The decisions.
+    pub lines: Vec<(Millis, Step)>,
+    /// The first moment at which two things happened in the same millisecond, so that a scheduler decides
+    /// which of them comes first.
+    pub tie: Option<Millis>,
+}
 
 /// One decision, or the end of a round. Trackers by their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,13 +33,17 @@ pub enum Step {
 
 impl Trace {
     pub(crate) fn note(&mut self, at: Millis, step: Step) {
-        self.0.push((at, step));
+        self.lines.push((at, step));
+    }
+
+    pub(crate) fn tied(&mut self, at: Millis) {
+        self.tie.get_or_insert(at);
     }
 }
 
 /// For a test that fails: the first lines that differ.
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|(at, step)| writeln!(f, "{at:>12} {step:?}"))
+        self.lines.iter().try_for_each(|(at, step)| writeln!(f, "{at:>12} {step:?}"))
     }
 }

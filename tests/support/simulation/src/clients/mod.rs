@@ -4,7 +4,7 @@ mod group;
 mod models;
 mod oracle;
 pub mod ours;
-mod values;
+pub(crate) mod values;
 
 use std::fmt;
 

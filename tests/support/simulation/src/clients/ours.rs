@@ -111,6 +111,9 @@ impl Driver {
                 return;
             }
             self.now = next;
+            if [wake, deed, happening].iter().filter(|at| **at == Some(next)).count() > 1 {
+                self.trace.tied(next);
+            }
             if deed == Some(next) {
                 if let Some(deed) = self.deeds.pop_front() {
                     self.user(deed);
@@ -118,6 +121,9 @@ impl Driver {
             } else if wake != Some(next)
                 && let Some(Reverse((_, number, attempt))) = self.queue.pop()
             {
+                if self.queue.peek().is_some_and(|Reverse((at, ..))| *at == next) {
+                    self.trace.tied(next);
+                }
                 self.happens(attempt, number);
             }
         }

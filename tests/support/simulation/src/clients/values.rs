@@ -19,7 +19,7 @@ pub(crate) fn torrent(number: usize) -> Torrent {
     torrent
 }
 
-pub(super) fn open_error(error: OpenError) -> AnnounceError {
+pub(crate) fn open_error(error: OpenError) -> AnnounceError {
     match error {
         OpenError::Unresolved => AnnounceError::Resolve(Cause::new("no such name")),
         OpenError::Refused => AnnounceError::Connect(Cause::new("connection refused")),
