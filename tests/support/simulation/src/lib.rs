@@ -2,6 +2,7 @@
 
 pub mod clients;
 pub mod life;
+pub mod lives;
 pub mod metrics;
 pub mod network;
 pub mod scenarios;

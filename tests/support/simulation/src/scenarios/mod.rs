@@ -8,7 +8,7 @@ use crate::table::Row;
 #[derive(Debug, Clone, Copy)]
 pub struct Scenario {
     /// Its number in ALGORITHMS §4.2.
-    pub number: u32,
+    pub number: u64,
     /// What it is about.
     pub title: &'static str,
     /// Plays it with so many seeds per row, where it needs many.
