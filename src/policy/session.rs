@@ -257,6 +257,7 @@ impl Session {
             }
             Err(error) => {
                 self.trackers.record_failure(tracker);
+                self.errors.insert(tracker.clone(), error.0.clone());
                 context.alert(self.id, Alert::ProbeFailed { tracker: tracker.clone(), error: error.clone() });
             }
         }
