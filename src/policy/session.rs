@@ -530,6 +530,12 @@ impl Session {
         if !untouched || self.forced || self.once.is_some() || self.phase != Phase::Running {
             return false;
         }
+        // Where the probes of the start found everybody dead, they were this round's tries, and somebody waits
+        // for what came of it.
+        let has_failed = |tracker| self.errors.contains_key(tracker);
+        if self.round_number == 1 && self.trackers.supported_trackers().all(has_failed) {
+            return false;
+        }
         let first_free = self.first_free(context.now, context.health, context.now);
         let postponed = first_free.is_some_and(|first_free| first_free > context.now);
         if postponed {
