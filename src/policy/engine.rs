@@ -465,6 +465,9 @@ impl Engine {
         };
         let result = change(session, &mut context);
         session.drive(&mut context);
+        if let Some(tracker) = session.take_wanted_check() {
+            self.probes.ask(torrent, &tracker);
+        }
         if let Some(timer) = timer {
             self.timers.remove(&(timer, torrent));
         }

@@ -15,6 +15,7 @@ mod health;
 mod ledger;
 mod outage;
 mod probes;
+mod returning;
 mod round;
 mod schedule;
 mod session;

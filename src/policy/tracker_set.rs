@@ -283,6 +283,11 @@ impl TrackerSet {
         self.cursor = None;
     }
 
+    /// Makes a tracker the one in use again, before it has answered.
+    pub(crate) fn return_to(&mut self, tracker: &TrackerUrl) {
+        self.in_use = Some(tracker.clone());
+    }
+
     /// Puts the cursor on a tracker of the set.
     pub(crate) fn point_at(&mut self, tracker: &TrackerUrl) {
         if self.entry(tracker).is_some() {
