@@ -10,6 +10,7 @@ mod breaker;
 mod config;
 mod engine;
 mod estimate;
+mod explaining;
 mod gates;
 mod health;
 mod ledger;

@@ -44,6 +44,8 @@ pub(crate) struct Session {
     pub(super) forced: bool,
     /// The user wants peers, and no round has ended since.
     pub(super) wants_peers: bool,
+    /// The user has been told that the announce which is due is put off.
+    told_put_off: bool,
     /// Another round is wanted right after the one under way.
     again: bool,
     /// The host whose gate we wait at.
@@ -57,7 +59,7 @@ pub(crate) struct Session {
     probing: BTreeSet<TrackerUrl>,
     selected: bool,
     /// The tracker that was left, to return to.
-    home: Option<Home>,
+    pub(super) home: Option<Home>,
     /// A host that is measured again, without anybody waiting for it.
     checking: Option<TrackerUrl>,
     /// Such a measurement that is to be asked for.
@@ -116,6 +118,7 @@ impl Session {
             round_number: 0,
             forced: false,
             wants_peers: false,
+            told_put_off: false,
             again: false,
             queues_at: None,
             called_by: None,
@@ -487,6 +490,7 @@ impl Session {
             return;
         }
         self.forced = self.schedule.begun();
+        self.told_put_off = false;
         self.again = false;
         self.round_number += 1;
         self.trackers.begin_round();
@@ -525,8 +529,11 @@ impl Session {
             return false;
         }
         let first_free = self.first_free(now, context.health, now).filter(|first_free| *first_free > now);
-        if first_free.is_some() {
-            self.schedule.put_off(first_free);
+        if let Some(first_free) = first_free {
+            self.schedule.put_off(Some(first_free));
+            if !std::mem::replace(&mut self.told_put_off, true) {
+                context.alert(self.id, Alert::PutOff { retry_in: first_free.since(now) });
+            }
         }
         first_free.is_some()
     }
