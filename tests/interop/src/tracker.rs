@@ -19,8 +19,10 @@ use crate::tools::Tools;
 /// Which program it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Debian's opentracker, in C.
+    /// Debian's opentracker, in C, over HTTP.
     Opentracker,
+    /// The same over UDP. The observer asks it over HTTP.
+    OpentrackerUdp,
     /// npm's bittorrent-tracker, in JavaScript, over HTTP.
     Npm,
 }
@@ -69,14 +71,15 @@ impl Tracker {
     }
 
     pub(crate) fn announce_url(&self) -> String {
-        format!("http://{}/announce", self.address)
+        let scheme = if self.kind == Kind::OpentrackerUdp { "udp" } else { "http" };
+        format!("{scheme}://{}/announce", self.address)
     }
 
     /// Starts it again on its port. It remembers nothing.
     pub(crate) async fn revive(&mut self) -> io::Result<()> {
         let (host, port) = (self.address.ip().to_string(), self.address.port().to_string());
         let mut command = match self.kind {
-            Kind::Opentracker => {
+            Kind::Opentracker | Kind::OpentrackerUdp => {
                 let mut command = Command::new(&self.tools.opentracker);
                 // Run by root it moves into the folder for good (chroot) and becomes nobody; the whitelist is
                 // read after that. -A lets us read its counters.
@@ -138,7 +141,7 @@ impl Tracker {
     }
 
     /// How many announces it has heard since [`revive`](Self::revive) or [`add_seed`](Self::add_seed), the
-    /// observer's included. Only for [`Kind::Opentracker`].
+    /// observer's included. Not for [`Kind::Npm`].
     pub(crate) async fn announces(&self) -> io::Result<u64> {
         Ok(self.counted().await? - self.counted_before)
     }
@@ -150,17 +153,22 @@ impl Tracker {
     }
 
     async fn forget_announces(&mut self) -> io::Result<()> {
-        if self.kind == Kind::Opentracker {
+        if self.kind != Kind::Npm {
             self.counted_before = self.counted().await?;
         }
         Ok(())
     }
 
+    /// The announces of its whole life: it counts those over TCP and over UDP.
     async fn counted(&self) -> io::Result<u64> {
-        let stats = observer::get(self.address, "/stats?mode=tcp4").await?;
+        let stats = observer::get(self.address, "/stats?mode=everything").await?;
         let text = String::from_utf8_lossy(&stats);
-        let announces = text.lines().nth(1).and_then(|line| line.parse().ok());
-        announces.ok_or_else(|| io::Error::other(format!("no counters of {}: {text}", self.address)))
+        let counters = text.split("<announce>").skip(1).filter_map(|rest| rest.split('<').next());
+        let counters: Vec<u64> = counters.filter_map(|counter| counter.parse().ok()).collect();
+        match counters[..] {
+            [tcp, udp] => Ok(tcp + udp),
+            _ => Err(io::Error::other(format!("no counters of {}: {text}", self.address))),
+        }
     }
 
     /// What it counts of its torrent.

@@ -52,8 +52,10 @@ pub(crate) async fn run(tools: &Arc<Tools>, words: &[String], report: &mut Repor
         )*};
     }
     scenarios! {
-        "opentracker: one up, the one in use dies, all die, the first returns" => failover::run,
+        "opentracker: three up, the one in use dies, all die, the first returns" => failover::http,
+        "opentracker over UDP: three up, the one in use dies, all die, the first returns" => failover::udp,
         "opentracker: the one in use freezes and thaws" => frozen::known,
+        "opentracker over UDP: the one in use freezes and thaws" => frozen::known_over_udp,
         "opentracker: an announce that is answered after another was" => frozen::late,
         "opentracker: an announce that is heard though nobody waits for the answer" => frozen::given_up,
         "opentracker: completed" => completed::in_place,
