@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     OpentrackerUdp,
     /// npm's bittorrent-tracker, in JavaScript, over HTTP.
     Npm,
+    /// The same over UDP.
+    NpmUdp,
 }
 
 /// A real tracker. Dropping it kills it.
@@ -71,7 +73,10 @@ impl Tracker {
     }
 
     pub(crate) fn announce_url(&self) -> String {
-        let scheme = if self.kind == Kind::OpentrackerUdp { "udp" } else { "http" };
+        let scheme = match self.kind {
+            Kind::Opentracker | Kind::Npm => "http",
+            Kind::OpentrackerUdp | Kind::NpmUdp => "udp",
+        };
         format!("{scheme}://{}/announce", self.address)
     }
 
@@ -87,7 +92,7 @@ impl Tracker {
                 command.args(["-w", "whitelist", "-A", "127.0.0.1"]);
                 command
             }
-            Kind::Npm => {
+            Kind::Npm | Kind::NpmUdp => {
                 let mut command = Command::new(&self.tools.node);
                 command.arg(&self.tools.npm_tracker).arg(&self.tools.npm_folder).args([port, host]);
                 command
@@ -124,7 +129,7 @@ impl Tracker {
         self.signal(Signal::CONT)
     }
 
-    /// The lines it has said, all its lives together. Only [`Kind::Npm`] says anything.
+    /// The lines it has said, all its lives together. Only bittorrent-tracker says anything.
     pub(crate) fn said(&self) -> Vec<String> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -141,7 +146,7 @@ impl Tracker {
     }
 
     /// How many announces it has heard since [`revive`](Self::revive) or [`add_seed`](Self::add_seed), the
-    /// observer's included. Not for [`Kind::Npm`].
+    /// observer's included. Only opentracker counts them.
     pub(crate) async fn announces(&self) -> io::Result<u64> {
         Ok(self.counted().await? - self.counted_before)
     }
@@ -153,7 +158,7 @@ impl Tracker {
     }
 
     async fn forget_announces(&mut self) -> io::Result<()> {
-        if self.kind != Kind::Npm {
+        if matches!(self.kind, Kind::Opentracker | Kind::OpentrackerUdp) {
             self.counted_before = self.counted().await?;
         }
         Ok(())

@@ -61,6 +61,7 @@ pub(crate) async fn run(tools: &Arc<Tools>, words: &[String], report: &mut Repor
         "opentracker: completed" => completed::in_place,
         "opentracker: completed while the one in use is dead" => completed::elsewhere,
         "bittorrent-tracker: a single one, from started to stopped" => npm::single,
+        "bittorrent-tracker over UDP: a single one, from started to stopped" => npm::single_over_udp,
         "bittorrent-tracker: two, one dies and returns" => npm::two,
         "mixed tiers from a torrent file, the nearest first" => mixed::nearest,
         "mixed tiers from a torrent file, by BEP 12" => mixed::bep12,
