@@ -1,6 +1,6 @@
 //! One announce with failover: the race of openings, the patience with each, and who is told.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::config::Config;
@@ -18,7 +18,7 @@ use crate::tracker::TrackerUrl;
 #[derive(Debug)]
 pub(crate) struct Round {
     attempts: Vec<Attempt>,
-    tried: HashSet<TrackerUrl>,
+    tried: BTreeSet<TrackerUrl>,
     last_tried: Option<TrackerUrl>,
     failed: Vec<FailedAttempt>,
     last_started: Timestamp,
@@ -100,7 +100,7 @@ impl Round {
     pub(crate) fn new(hold_until: Option<Timestamp>) -> Self {
         Self {
             attempts: Vec::new(),
-            tried: HashSet::new(),
+            tried: BTreeSet::new(),
             last_tried: None,
             failed: Vec::new(),
             last_started: Timestamp::ZERO,

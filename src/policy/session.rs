@@ -278,6 +278,7 @@ impl Session {
             }
             Err(error) => {
                 self.trackers.record_failure(tracker);
+                self.errors.insert(tracker.clone(), error.0.clone());
                 context.alert(self.id, Alert::ProbeFailed { tracker: tracker.clone(), error: error.clone() });
             }
         }
@@ -527,6 +528,12 @@ impl Session {
     fn is_postponed(&mut self, context: &mut Context<'_>) -> bool {
         let untouched = self.round.as_ref().is_some_and(|round| round.tried() == 0);
         if !untouched || self.forced || self.once.is_some() || self.phase != Phase::Running {
+            return false;
+        }
+        // Where the probes of the start found everybody dead, they were this round's tries, and somebody waits
+        // for what came of it.
+        let has_failed = |tracker| self.errors.contains_key(tracker);
+        if self.round_number == 1 && self.trackers.supported_trackers().all(has_failed) {
             return false;
         }
         let first_free = self.first_free(context.now, context.health, context.now);

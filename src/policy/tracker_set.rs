@@ -1,6 +1,6 @@
 //! The trackers of one torrent: their tiers, the cursor, and the order of failover.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -68,7 +68,7 @@ impl TrackerSet {
     pub fn new<Tier: IntoIterator<Item = TrackerUrl>>(tiers: impl IntoIterator<Item = Tier>) -> Self {
         let mut set = Self { latency_in_tiers: true, ..Self::default() };
         // Lists of thousands are met, so each address is looked for once (S-19).
-        let mut seen = HashSet::new();
+        let mut seen = BTreeSet::new();
         for tier in tiers {
             let new = tier.into_iter().filter(|tracker| seen.insert(tracker.clone()));
             let entries: Vec<Entry> = new.map(Entry::new).collect();
