@@ -58,6 +58,7 @@ pub(super) enum Command {
     Add { trackers: Box<TrackerSet>, torrent: Box<Torrent>, alerts: broadcast::Sender<Alert>, key: HandleKey },
     Once { trackers: Box<TrackerSet>, request: Box<AnnounceRequest>, done: oneshot::Sender<Once> },
     To(HandleKey, Deed),
+    NetworkChanged,
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -112,7 +113,7 @@ enum Done {
     Announced(Result<AnnounceResponse, AnnounceError>),
 }
 
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "udp"))]
 impl Announcer {
     /// An announcer with the default configuration and transports. Has to be called inside a tokio runtime,
     /// and belongs to it.
@@ -125,16 +126,12 @@ impl Announcer {
 
     /// A builder with the default configuration and transports.
     pub fn builder() -> AnnouncerBuilder {
-        let transport = super::http::HttpTransport::new(
-            super::http::HttpConfig::default(),
-            Arc::new(super::resolver::SystemResolver::new()),
-        );
-        let prober = super::http::HttpProber::new(&transport);
-        AnnouncerBuilder::new(transport).prober(prober)
+        let parts = super::by_scheme::ByScheme::all();
+        AnnouncerBuilder::new(parts.clone()).prober(parts)
     }
 }
 
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "udp"))]
 impl Default for Announcer {
     fn default() -> Self {
         Self::new()
@@ -181,6 +178,13 @@ impl Announcer {
         // A loop that is gone drops the sender of the alerts, which the handle reports as the end.
         let _ = self.commands.send(Command::Add { trackers, torrent, alerts, key: key.clone() });
         AnnounceHandle::new(self.clone(), key, receiver, info_hash)
+    }
+
+    /// The network has changed: another interface, another address, a tunnel. Hosts that couldn't be reached may be
+    /// tried again, and sessions in trouble announce at once. To be called by whoever can tell.
+    pub fn network_changed(&self) {
+        // Without a loop there is nothing to tell.
+        let _ = self.commands.send(Command::NetworkChanged);
     }
 
     /// Ends all sessions: everybody who knows us is told, in parallel, until the deadline.
@@ -289,6 +293,9 @@ impl Loop {
     async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
         let mut open = true;
         loop {
+            if let Some(gap) = self.clock.slept() {
+                self.engine.resumed(gap, self.clock.now());
+            }
             let wake = self.act();
             if self.engine.torrents().next().is_none() {
                 for done in self.shutdown.drain(..) {
@@ -301,7 +308,8 @@ impl Loop {
             }
             let wake = async {
                 match wake {
-                    Some(at) => sleep_until(at).await,
+                    // Now and then at least, to notice that the machine slept.
+                    Some(at) => sleep_until(at.min(Clock::soon())).await,
                     None => std::future::pending().await,
                 }
             };
@@ -421,6 +429,7 @@ impl Loop {
                     then(self, id);
                 }
             }
+            Command::NetworkChanged => self.engine.network_changed(now),
             Command::Shutdown(done) => {
                 self.shutdown.push(done);
                 self.stop_all();

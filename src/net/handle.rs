@@ -59,8 +59,8 @@ impl AnnounceHandle {
     /// The counters as they are now; announces tell the last ones given. `uploaded` and `downloaded` are totals
     /// of the session and never go back.
     ///
-    /// Where `left` wasn't known and turns out to be 0, the download was complete from the start, and
-    /// `completed` is never sent (BEP 3). A magnet link's client tells what is left when the metadata has come.
+    /// Where `left` is found to be 0 before the first announce, the download was complete from the start, and
+    /// `completed` is never sent (BEP 3).
     pub fn update(&self, transfer: Transfer) {
         self.announcer.send(&self.key, move |state, torrent| state.engine.update(torrent, transfer));
     }
@@ -132,6 +132,15 @@ impl AnnounceHandle {
             let _ = waiter.send(state.engine.status(torrent, state.clock.now()));
         });
         status.await.flatten()
+    }
+
+    /// Why this tracker, why now, and what comes next: one line that a person understands; `None` when the session
+    /// has ended.
+    pub async fn explain(&self) -> Option<String> {
+        let line = self.ask(|state, torrent, waiter| {
+            let _ = waiter.send(state.engine.explain(torrent, state.clock.now()));
+        });
+        line.await.flatten()
     }
 
     /// The trackers as they stand, with what is known of them; `None` when the session has ended.

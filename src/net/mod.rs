@@ -1,12 +1,15 @@
 //! The shell: sockets, names and time. Everything here acts; nothing here decides.
 
 mod announcer;
+pub mod by_scheme;
 mod clock;
 mod handle;
 pub mod resolver;
 
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "udp")]
+pub mod udp;
 
 pub use announcer::{Announcer, AnnouncerBuilder};
 pub use handle::{Alerts, AnnounceHandle};

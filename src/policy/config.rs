@@ -21,6 +21,7 @@ use crate::tracker::Scheme;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each switches another thing off")]
 pub struct Config {
     /// The schemes that are spoken. Trackers of others stay in the list, are shown as unsupported, and never
     /// tried. An `Announcer` leaves out what its transport doesn't speak.
@@ -47,12 +48,24 @@ pub struct Config {
     pub race: bool,
     /// How long an opening may be silent before the next one starts beside it: RFC 8305's 250 ms.
     pub open_patience: Duration,
+    /// The longest patience with a host that was reached before.
+    pub open_patience_ceiling: Duration,
+    /// The longest patience with a host that never was, in a network where all are slow.
+    pub unknown_patience_ceiling: Duration,
+    /// The patience with openings of regular announces that nobody waits for.
+    pub relaxed_open_patience: Duration,
     /// The shortest patience: each silent opening of a race makes the next wait 1.5 times shorter, down to this.
     pub open_patience_floor: Duration,
     /// How many openings of one race exist at once.
     pub openings_in_race: usize,
     /// How long an announce may be unanswered before another tracker is tried beside it.
     pub reply_patience: Duration,
+    /// The shortest patience for an answer from a host whose answers were measured.
+    pub reply_patience_floor: Duration,
+    /// The longest patience for an answer.
+    pub reply_patience_ceiling: Duration,
+    /// The patience for answers to regular announces that nobody waits for.
+    pub relaxed_reply_patience: Duration,
     /// How long the last opening of a tier has to be silent before the next tier's begin ([`Order::Bep12`]).
     pub tier_patience: Duration,
     /// How long an opening may take while another tracker is left.
@@ -79,6 +92,20 @@ pub struct Config {
     pub retry_first: Duration,
     /// The longest wait after any.
     pub retry_ceiling: Duration,
+    /// How many attempts one HTTP host gets at once, from all torrents together.
+    pub connections_per_host: usize,
+    /// How many one UDP host gets at once.
+    pub exchanges_per_host: usize,
+    /// How many announces a host gets in a second; `stopped` is bound by the number at once only.
+    pub announces_per_second: u32,
+    /// How many it gets in one go before that.
+    pub announces_burst: u32,
+    /// Whether hosts that fail are left alone for a while, by all torrents together.
+    pub breaker: bool,
+    /// The shortest wait before a host that couldn't be reached is tried again for torrents that want peers.
+    pub starving_floor: Duration,
+    /// The longest such wait.
+    pub starving_ceiling: Duration,
     /// The longest time a tracker can keep us away by a hint (`retry in`, `Retry-After`).
     pub hint_ceiling: Duration,
     /// How long `stopped` may take, all trackers together.
@@ -149,6 +176,7 @@ impl Config {
             latency_in_tiers: false,
             probing: Probing::Off,
             race: false,
+            breaker: false,
             ..Self::default()
         }
     }
@@ -219,13 +247,19 @@ impl Default for Config {
             probing: Probing::Parallel,
             probes_in_flight: 16,
             probe_limit: Duration::from_secs(3),
-            probe_head_start: Duration::from_secs(1),
+            probe_head_start: Duration::from_millis(500),
             measurement_lifetime: Duration::from_secs(6 * 3600),
             race: true,
             open_patience: Duration::from_millis(250),
+            open_patience_ceiling: Duration::from_secs(2),
+            unknown_patience_ceiling: Duration::from_secs(1),
+            relaxed_open_patience: Duration::from_millis(2500),
             open_patience_floor: Duration::from_millis(100),
             openings_in_race: 10,
             reply_patience: Duration::from_millis(1500),
+            reply_patience_floor: Duration::from_millis(500),
+            reply_patience_ceiling: Duration::from_secs(3),
+            relaxed_reply_patience: Duration::from_secs(4),
             tier_patience: Duration::from_secs(1),
             open_limit: Duration::from_secs(10),
             reply_limit: Duration::from_secs(15),
@@ -239,6 +273,13 @@ impl Default for Config {
             retry_floor: Duration::from_secs(30),
             retry_first: Duration::from_secs(60),
             retry_ceiling: Duration::from_secs(2 * 3600),
+            connections_per_host: 4,
+            exchanges_per_host: 16,
+            announces_per_second: 20,
+            announces_burst: 20,
+            breaker: true,
+            starving_floor: Duration::from_secs(30),
+            starving_ceiling: Duration::from_secs(120),
             hint_ceiling: Duration::from_secs(24 * 3600),
             stop_limit: Duration::from_secs(3),
             alert_queue: 256,

@@ -7,7 +7,9 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::asking::failure;
 use super::config::Config;
+use super::gates::Gates;
 use super::health::HealthBook;
 use super::probes::Probes;
 use super::session::{Context, Session};
@@ -18,7 +20,7 @@ use crate::alert::{Alert, Announced, ToldStopped};
 use crate::announce::{AnnounceRequest, AnnounceResponse, Torrent, Transfer};
 use crate::error::{AnnounceError, Phase, ProbeError, RoundError};
 use crate::prober::Measurement;
-use crate::tracker::TrackerUrl;
+use crate::tracker::{TrackerHost, TrackerUrl};
 
 /// All torrents and all tracker hosts of a process, as one state machine without IO, clock or entropy.
 ///
@@ -59,9 +61,13 @@ pub struct Engine {
     sessions: BTreeMap<TorrentId, Session>,
     timers: BTreeSet<(Timestamp, TorrentId)>,
     attempts: Attempts,
+    gates: Gates,
     outputs: VecDeque<Output>,
     next_torrent: u64,
 }
+
+/// How long after a sleep the network needs to come up.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// A torrent of an [`Engine`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -151,8 +157,15 @@ pub enum Input {
 /// Who waits for which attempt, and the number of the next one.
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
-    owners: BTreeMap<AttemptId, TorrentId>,
+    owners: BTreeMap<AttemptId, (TorrentId, TrackerHost)>,
     last: u64,
+}
+
+impl TorrentId {
+    #[cfg(test)]
+    pub(crate) fn new(number: u64) -> Self {
+        Self(number)
+    }
 }
 
 impl AttemptId {
@@ -163,17 +176,22 @@ impl AttemptId {
 }
 
 impl Attempts {
-    pub(crate) fn begin(&mut self, torrent: Option<TorrentId>) -> AttemptId {
+    /// Begins a probe.
+    fn begin_probe(&mut self) -> AttemptId {
         self.last += 1;
-        let id = AttemptId(self.last);
-        if let Some(torrent) = torrent {
-            self.owners.insert(id, torrent);
-        }
+        AttemptId(self.last)
+    }
+
+    /// Begins a try of a torrent at a host.
+    pub(crate) fn begin(&mut self, torrent: TorrentId, host: TrackerHost) -> AttemptId {
+        let id = self.begin_probe();
+        self.owners.insert(id, (torrent, host));
         id
     }
 
-    pub(crate) fn end(&mut self, id: AttemptId) {
-        self.owners.remove(&id);
+    /// Ends a try, and gives its host.
+    pub(crate) fn end(&mut self, id: AttemptId) -> Option<TrackerHost> {
+        self.owners.remove(&id).map(|(_, host)| host)
     }
 }
 
@@ -190,6 +208,7 @@ impl Engine {
             sessions: BTreeMap::new(),
             timers: BTreeSet::new(),
             attempts: Attempts::default(),
+            gates: Gates::default(),
             outputs: VecDeque::new(),
             next_torrent: 0,
         }
@@ -214,8 +233,8 @@ impl Engine {
 
     /// The counters as they are now. `uploaded` and `downloaded` are totals of the session and never go back.
     ///
-    /// Where `left` wasn't known and turns out to be 0, the download was complete from the start, and
-    /// `completed` is never sent (BEP 3). A magnet link's client tells what is left when the metadata has come.
+    /// Where `left` is found to be 0 before the first announce, the download was complete from the start, and
+    /// `completed` is never sent (BEP 3).
     pub fn update(&mut self, torrent: TorrentId, transfer: Transfer) {
         if let Some(session) = self.sessions.get_mut(&torrent) {
             session.update(transfer);
@@ -270,13 +289,27 @@ impl Engine {
     }
 
     /// Drops a torrent at once, telling nobody.
-    pub fn forget(&mut self, torrent: TorrentId) {
-        let Some(session) = self.sessions.remove(&torrent) else { return };
-        self.timers.retain(|(_, timer)| *timer != torrent);
-        self.probes.forget(torrent);
-        for attempt in session.attempt_ids() {
-            self.attempts.end(attempt);
-            self.outputs.push_back(Output::Close { attempt });
+    pub fn forget(&mut self, torrent: TorrentId, now: Timestamp) {
+        self.with(torrent, now, Session::forget);
+    }
+
+    /// The network has changed (another interface, another address, a tunnel): hosts that were unreachable may be
+    /// tried again, what was measured is doubted, and sessions in trouble announce at once.
+    pub fn network_changed(&mut self, now: Timestamp) {
+        self.health.network_changed(now);
+        for torrent in self.torrents().collect::<Vec<_>>() {
+            self.with(torrent, now, |session, context| session.network_changed(context.now));
+        }
+    }
+
+    /// The machine slept for `gap` while the clock of the engine stood still. Nobody is blamed for what was under
+    /// way; announces that have become due meanwhile are spread, so that they don't all go out at once.
+    pub fn resumed(&mut self, gap: Duration, now: Timestamp) {
+        let torrents: Vec<_> = self.torrents().collect();
+        let spread = Duration::from_secs(torrents.len() as u64 / 20).min(Duration::from_secs(60));
+        for torrent in torrents {
+            let wait = SETTLE + spread.mul_f64(self.random.random());
+            self.with(torrent, now, |session, context| session.resumed(gap, wait, context));
         }
     }
 
@@ -295,6 +328,11 @@ impl Engine {
         self.sessions.get(&torrent).map(|session| session.status(now))
     }
 
+    /// Why this tracker, why now, and what comes next: one line that a person understands. Without path or query.
+    pub fn explain(&self, torrent: TorrentId, now: Timestamp) -> Option<String> {
+        self.sessions.get(&torrent).map(|session| session.explain(&self.health, now))
+    }
+
     /// What is known of tracker hosts.
     pub fn health(&self) -> &HealthBook {
         &self.health
@@ -304,7 +342,9 @@ impl Engine {
     pub fn handle(&mut self, input: Input, now: Timestamp) {
         match input {
             Input::Probed(attempt, result) => self.probed(attempt, &result, now),
-            Input::Opened(attempt) => self.route(attempt, now, |session, _| session.opened(attempt, now)),
+            Input::Opened(attempt) => {
+                self.route(attempt, now, |session, context| session.opened(attempt, context));
+            }
             Input::Replied(attempt, response) => {
                 self.route(attempt, now, |session, context| session.replied(attempt, *response, context));
             }
@@ -321,13 +361,21 @@ impl Engine {
                 return output;
             }
             if let Some(tracker) = self.probes.next(self.config.probes_in_flight) {
-                let attempt = self.attempts.begin(None);
+                let attempt = self.attempts.begin_probe();
                 self.probes.begun(attempt, &tracker, self.config.probe_limit, now);
                 return Output::Probe { attempt, tracker };
             }
             if let Some(attempt) = self.probes.expired(now) {
                 self.outputs.push_back(Output::Close { attempt });
                 self.probed(attempt, &Err(AnnounceError::TimedOut(Phase::Probe).into()), now);
+                continue;
+            }
+            if let Some(torrent) = self.gates.next_sent_off() {
+                self.with(torrent, now, |session, _| session.sent_off());
+                continue;
+            }
+            if let Some((torrent, host)) = self.gates.call(&self.config, now) {
+                self.with(torrent, now, |session, context| session.called(host, context));
                 continue;
             }
             match self.timers.first().copied() {
@@ -337,7 +385,8 @@ impl Engine {
                 }
                 timer => {
                     let timer = timer.map(|(at, _)| at);
-                    return Output::Wait([timer, self.probes.wake()].into_iter().flatten().min());
+                    let wakes = [timer, self.probes.wake(), self.gates.wake()];
+                    return Output::Wait(wakes.into_iter().flatten().min());
                 }
             }
         }
@@ -364,8 +413,8 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(&torrent) else { return };
         for tracker in session.unmeasured() {
             let host = tracker.tracker_host();
-            if let Some(measurement) = self.health.fresh(&host, self.config.measurement_lifetime, now) {
-                session.knows(&tracker, measurement);
+            if let Some(latency) = self.health.fresh_latency(&host, self.config.measurement_lifetime, now) {
+                session.knows(&tracker, latency);
             } else {
                 session.probe_asked(&tracker);
                 self.probes.ask(torrent, &tracker);
@@ -374,10 +423,15 @@ impl Engine {
     }
 
     fn probed(&mut self, attempt: AttemptId, result: &Result<Measurement, ProbeError>, now: Timestamp) {
-        let Some((host, askers)) = self.probes.ended(attempt) else { return };
+        let Some((host, began, askers)) = self.probes.ended(attempt) else { return };
         match result {
             Ok(measurement) => self.health.measured(host, *measurement, now),
-            Err(_) => self.health.failed(host, now),
+            Err(error) => {
+                if let Some(failure) = failure(&error.0) {
+                    let random = self.random.random();
+                    self.health.failed(host, failure, began, &self.config, random, now);
+                }
+            }
         }
         for (torrent, tracker) in askers {
             self.with(torrent, now, |session, context| session.probed(&tracker, result, context));
@@ -390,7 +444,8 @@ impl Engine {
         now: Timestamp,
         then: impl FnOnce(&mut Session, &mut Context<'_>),
     ) {
-        if let Some(torrent) = self.attempts.owners.get(&attempt).copied() {
+        if let Some((torrent, _)) = self.attempts.owners.get(&attempt) {
+            let torrent = *torrent;
             self.with(torrent, now, then);
         }
     }
@@ -409,10 +464,15 @@ impl Engine {
             random: &mut self.random,
             health: &mut self.health,
             attempts: &mut self.attempts,
+            gates: &mut self.gates,
+            config: &self.config,
             outputs: &mut self.outputs,
         };
         let result = change(session, &mut context);
         session.drive(&mut context);
+        if let Some(tracker) = session.take_wanted_check() {
+            self.probes.ask(torrent, &tracker);
+        }
         if let Some(timer) = timer {
             self.timers.remove(&(timer, torrent));
         }

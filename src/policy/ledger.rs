@@ -67,7 +67,7 @@ impl Ledger {
         first
     }
 
-    /// Notes that the download turned out to be complete when its size became known: as from the start.
+    /// Notes that the download was found to be complete before anybody was told of it.
     pub fn was_complete(&mut self) {
         if self.completed == Debt::NotYet {
             self.completed = Debt::Paid;

@@ -5,11 +5,18 @@
 //! given to [`Engine::new`]. So years of failures can be played in milliseconds, and the same seed gives the
 //! same run.
 
+mod asking;
+mod breaker;
 mod config;
 mod engine;
+mod estimate;
+mod explaining;
+mod gates;
 mod health;
 mod ledger;
+mod outage;
 mod probes;
+mod returning;
 mod round;
 mod schedule;
 mod session;
@@ -21,9 +28,11 @@ mod tracker_set;
 #[cfg(test)]
 mod tests;
 
+pub use breaker::{Blame, Breaker, Failure};
 pub use config::{Announcing, Config, Probing, Schemes};
 pub use engine::{AttemptId, Engine, Input, Output, RoundNumber, TorrentId};
-pub use health::{HealthBook, HostHealth};
+pub use estimate::Estimate;
+pub use health::{HealthBook, HostHealth, Urgency};
 pub use ledger::Ledger;
 pub use schedule::Schedule;
 pub use status::{Standing, Status, TrackerStatus};

@@ -12,12 +12,15 @@ use crate::tracker::{TrackerHost, TrackerUrl};
 pub(crate) struct Probes {
     waiting: VecDeque<TrackerUrl>,
     in_flight: BTreeMap<AttemptId, InFlight>,
-    asked_by: BTreeMap<TrackerHost, Vec<(TorrentId, TrackerUrl)>>,
+    asked_by: BTreeMap<TrackerHost, Askers>,
 }
+
+type Askers = Vec<(TorrentId, TrackerUrl)>;
 
 #[derive(Debug)]
 struct InFlight {
     host: TrackerHost,
+    began: Timestamp,
     until: Timestamp,
 }
 
@@ -38,14 +41,14 @@ impl Probes {
 
     /// Notes that a probe has begun.
     pub(crate) fn begun(&mut self, id: AttemptId, tracker: &TrackerUrl, limit: Duration, now: Timestamp) {
-        self.in_flight.insert(id, InFlight { host: tracker.tracker_host(), until: now + limit });
+        self.in_flight.insert(id, InFlight { host: tracker.tracker_host(), began: now, until: now + limit });
     }
 
-    /// Ends a probe: its host, and who asked for it with which of their trackers.
-    pub(crate) fn ended(&mut self, id: AttemptId) -> Option<(TrackerHost, Vec<(TorrentId, TrackerUrl)>)> {
-        let host = self.in_flight.remove(&id)?.host;
+    /// Ends a probe: its host, when it began, and who asked for it with which of their trackers.
+    pub(crate) fn ended(&mut self, id: AttemptId) -> Option<(TrackerHost, Timestamp, Askers)> {
+        let InFlight { host, began, .. } = self.in_flight.remove(&id)?;
         let askers = self.asked_by.remove(&host).unwrap_or_default();
-        Some((host, askers))
+        Some((host, began, askers))
     }
 
     /// A probe whose time is up.

@@ -1,5 +1,6 @@
 //! One announce with failover: the race of openings, the patience with each, and who is told.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::config::Config;
@@ -17,7 +18,8 @@ use crate::tracker::TrackerUrl;
 #[derive(Debug)]
 pub(crate) struct Round {
     attempts: Vec<Attempt>,
-    tried: Vec<TrackerUrl>,
+    tried: BTreeSet<TrackerUrl>,
+    last_tried: Option<TrackerUrl>,
     failed: Vec<FailedAttempt>,
     last_started: Timestamp,
     hold_until: Option<Timestamp>,
@@ -34,6 +36,13 @@ pub(crate) struct Attempt {
     patience_until: Timestamp,
     reported_silent: bool,
     pub(crate) stage: Stage,
+}
+
+impl Attempt {
+    /// Whether its opening has been silent past the patience with it.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.stage == Stage::Opening && self.reported_silent
+    }
 }
 
 /// How far an attempt is.
@@ -55,8 +64,9 @@ pub(crate) struct Told {
     pub(crate) opening: Duration,
     pub(crate) event: Option<Event>,
     pub(crate) transfer: Transfer,
-    /// Nobody else may be told beside it: waits to its time limit.
-    pub(crate) patient: bool,
+    /// From when another may be told beside it; `None` where nobody may.
+    patience_until: Option<Timestamp>,
+    stalled: bool,
 }
 
 /// A tracker that may be asked. Under an order across tiers all are in tier 0.
@@ -75,6 +85,8 @@ pub(crate) enum Step {
     Announce(AttemptId),
     /// This opening is silent: the next may start beside it.
     Silent(AttemptId),
+    /// This announce is not answered in time: call [`Round::hedge`], or [`Round::wait_on`].
+    Stalled(AttemptId),
     /// This attempt's time is up: call [`Round::failed`].
     Expired(AttemptId, Phase),
     /// Nothing before this moment, or before something happens.
@@ -88,7 +100,8 @@ impl Round {
     pub(crate) fn new(hold_until: Option<Timestamp>) -> Self {
         Self {
             attempts: Vec::new(),
-            tried: Vec::new(),
+            tried: BTreeSet::new(),
+            last_tried: None,
             failed: Vec::new(),
             last_started: Timestamp::ZERO,
             hold_until,
@@ -102,12 +115,11 @@ impl Round {
     }
 
     /// Starts no further attempts, and drops those that have told nobody anything.
-    pub(crate) fn close(&mut self) -> Vec<AttemptId> {
+    pub(crate) fn close(&mut self) -> Vec<Attempt> {
         self.closing = true;
         let told = |attempt: &Attempt| matches!(attempt.stage, Stage::Announcing(_));
-        let dropped =
-            self.attempts.iter().filter(|attempt| !told(attempt)).map(|attempt| attempt.id).collect();
-        self.attempts.retain(told);
+        let (told, dropped) = std::mem::take(&mut self.attempts).into_iter().partition(told);
+        self.attempts = told;
         dropped
     }
 
@@ -126,17 +138,25 @@ impl Round {
 
     /// The tracker tried last.
     pub(crate) fn last_tried(&self) -> Option<&TrackerUrl> {
-        self.tried.last()
+        self.last_tried.as_ref()
     }
 
-    /// Notes that the opening of a candidate has started.
-    pub(crate) fn start(&mut self, id: AttemptId, candidate: Candidate, config: &Config, now: Timestamp) {
+    /// Notes that the opening of a candidate has started. Each that is silent already makes the patience with
+    /// this one shorter, down to `least`.
+    pub(crate) fn start(
+        &mut self,
+        id: AttemptId,
+        candidate: Candidate,
+        (patience, least): (Duration, Duration),
+        now: Timestamp,
+    ) {
         let silent = self.attempts.iter().filter(|attempt| attempt.stage == Stage::Opening).count();
-        let mut patience = config.open_patience;
+        let mut patience = patience;
         for _ in 0..silent {
-            patience = (patience * 2 / 3).max(config.open_patience_floor);
+            patience = (patience * 2 / 3).max(least.min(patience));
         }
-        self.tried.push(candidate.tracker.clone());
+        self.tried.insert(candidate.tracker.clone());
+        self.last_tried = Some(candidate.tracker.clone());
         self.last_started = now;
         self.attempts.push(Attempt {
             id,
@@ -158,13 +178,13 @@ impl Round {
         }
     }
 
-    /// Notes that the announce went out on a channel.
+    /// Notes that the announce went out on a channel. With a patience another may be told when it has passed.
     pub(crate) fn announced(
         &mut self,
         id: AttemptId,
         event: Option<Event>,
         transfer: Transfer,
-        patient: bool,
+        patience: Option<Duration>,
         now: Timestamp,
     ) {
         if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.id == id) {
@@ -172,7 +192,27 @@ impl Round {
                 Stage::Open { at } => at.since(attempt.started_at),
                 _ => Duration::ZERO,
             };
-            attempt.stage = Stage::Announcing(Told { at: now, opening, event, transfer, patient });
+            let patience_until = patience.map(|patience| now + patience);
+            let told = Told { at: now, opening, event, transfer, patience_until, stalled: false };
+            attempt.stage = Stage::Announcing(told);
+        }
+    }
+
+    /// Lets another tracker be told beside a stalled one.
+    pub(crate) fn hedge(&mut self, id: AttemptId) {
+        self.change_told(id, |told| told.stalled = true);
+    }
+
+    /// Waits on for a stalled one.
+    pub(crate) fn wait_on(&mut self, id: AttemptId, until: Timestamp) {
+        self.change_told(id, |told| told.patience_until = Some(until));
+    }
+
+    fn change_told(&mut self, id: AttemptId, change: impl FnOnce(&mut Told)) {
+        if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.id == id)
+            && let Stage::Announcing(told) = &mut attempt.stage
+        {
+            change(told);
         }
     }
 
@@ -189,11 +229,17 @@ impl Round {
         Some(attempt)
     }
 
-    /// Notes, once, a tracker that can't be asked now and would have been its turn, for the report.
-    pub(crate) fn skipped(&mut self, tracker: &TrackerUrl) {
-        if !self.tried.contains(tracker) && self.failed.iter().all(|failed| failed.tracker != *tracker) {
-            self.failed.push(FailedAttempt { tracker: tracker.clone(), error: AnnounceError::Suspended });
+    /// Notes, once, a tracker that isn't asked and would have been its turn, for the report.
+    pub(crate) fn skipped(&mut self, tracker: TrackerUrl, error: AnnounceError) {
+        if !self.tried.contains(&tracker) && self.failed.iter().all(|failed| failed.tracker != tracker) {
+            self.failed.push(FailedAttempt { tracker, error });
         }
+    }
+
+    /// How many attempts there may be: those made, and the candidates that are left.
+    pub(crate) fn total(&self, candidates: &[Candidate]) -> usize {
+        let left = candidates.iter().filter(|candidate| !self.tried.contains(&candidate.tracker));
+        self.tried.len() + left.count()
     }
 
     /// Ends the round: what is still under way, and the failures.
@@ -217,9 +263,13 @@ impl Round {
         }
         let mut answer_awaited = false;
         for attempt in &self.attempts {
-            if let Stage::Announcing(told) = attempt.stage {
-                let stalled = config.race && !told.patient && clock.due(told.at + config.reply_patience);
-                answer_awaited |= !stalled;
+            if let Stage::Announcing(told) = attempt.stage
+                && !told.stalled
+            {
+                if told.patience_until.is_some_and(|until| clock.due(until)) {
+                    return Step::Stalled(attempt.id);
+                }
+                answer_awaited = true;
             }
         }
         if answer_awaited {
@@ -354,7 +404,8 @@ mod tests {
                             Mute => events.push((now + 1, id, "opened")),
                             Fails(after) | Answers(after, _) => events.push((now + after, id, "opened")),
                         }
-                        round.start(id, candidate, config, at(now));
+                        let patience = (config.open_patience, config.open_patience_floor);
+                        round.start(id, candidate, patience, at(now));
                     }
                     Step::Announce(id) => {
                         let tracker = round.attempt(id).unwrap().tracker.clone();
@@ -364,9 +415,11 @@ mod tests {
                             Answers(_, after) => events.push((now + after, id, "replied")),
                             _ => {}
                         }
-                        round.announced(id, None, Transfer::default(), false, at(now));
+                        let patience = config.race.then_some(config.reply_patience);
+                        round.announced(id, None, Transfer::default(), patience, at(now));
                     }
                     Step::Silent(_) => {}
+                    Step::Stalled(id) => round.hedge(id),
                     Step::Expired(id, phase) => {
                         round.failed(id, AnnounceError::TimedOut(phase)).unwrap();
                     }

@@ -51,6 +51,38 @@ impl Schedule {
         self.forced = true;
     }
 
+    /// Makes an announce due at once, as far as its trackers allow.
+    pub fn due_now(&mut self, now: Timestamp) {
+        self.due = Some(now);
+    }
+
+    /// Puts off the announce that is due until somebody can be asked.
+    pub fn put_off(&mut self, until: Option<Timestamp>) {
+        self.due = until;
+    }
+
+    /// Counts a sleep as time that has passed: what has become due meanwhile is due after `wait`.
+    pub fn slept(&mut self, gap: Duration, wait: Duration, now: Timestamp) {
+        let earliest = now + wait;
+        self.due = self.due.map(|due| due.before(gap).max(earliest));
+        for hint in self.hints.values_mut() {
+            for until in [&mut hint.suspended_until, &mut hint.retry_at, &mut hint.min_interval_until] {
+                *until = until.before(gap);
+            }
+        }
+    }
+
+    /// Whether the last round failed.
+    pub fn is_troubled(&self) -> bool {
+        self.failed_rounds > 0
+    }
+
+    /// When a tracker may be asked by what it said; `None` where it said "never".
+    pub fn allowed_at(&self, tracker: &TrackerUrl) -> Option<Timestamp> {
+        let hint = self.hints.get(tracker).copied().unwrap_or_default();
+        (!hint.never).then_some(hint.retry_at.max(hint.min_interval_until))
+    }
+
     /// Whether the announce that is due was asked for.
     pub fn is_forced(&self) -> bool {
         self.forced
@@ -139,25 +171,13 @@ impl Schedule {
         }
     }
 
-    /// Plans the next round after one in which every tracker failed: by back-off, and not before one of them
-    /// wants to be asked. `random` is from [0, 1).
-    pub fn round_failed<'a>(
-        &mut self,
-        trackers: impl IntoIterator<Item = &'a TrackerUrl>,
-        config: &Config,
-        random: f64,
-        now: Timestamp,
-    ) {
+    /// Counts a round in which every tracker failed, and gives the back-off after it. `random` is from [0, 1).
+    pub fn round_failed(&mut self, config: &Config, random: f64, now: Timestamp) -> Timestamp {
         let doubled = config.retry_first.saturating_mul(1 << self.failed_rounds.min(16));
         self.failed_rounds = self.failed_rounds.saturating_add(1);
         let spread = doubled.min(config.retry_ceiling).saturating_sub(config.retry_floor);
         let backoff = config.retry_floor + spread.mul_f64(random);
-        let backoff = config.overriding_interval().map_or(backoff, |interval| backoff.min(interval));
-        let hints = trackers.into_iter().map(|tracker| self.hints.get(tracker).copied().unwrap_or_default());
-        let first_allowed =
-            hints.filter(|hint| !hint.never).map(|hint| hint.retry_at.max(hint.min_interval_until)).min();
-        // With every tracker at "never" there is nobody to ask; the list may still change.
-        self.due = first_allowed.map(|allowed| allowed.max(now + backoff));
+        now + config.overriding_interval().map_or(backoff, |interval| backoff.min(interval))
     }
 
     /// Makes a round due now if none is, because the list of trackers changed.
@@ -175,9 +195,14 @@ impl Schedule {
         self.hints.get(tracker).is_some_and(|hint| hint.min_interval_until > now)
     }
 
-    /// Makes the next announce due no later than this from now.
-    pub fn due_within(&mut self, wait: Duration, now: Timestamp) {
-        self.due = self.due.map(|due| due.min(now + wait));
+    /// An interval of the user's own is in force from now on: the next announce is due no later than that, and
+    /// what trackers said of their min interval before is void. Otherwise the tracker in use would be early in
+    /// the next round, which would then go to another.
+    pub fn overridden(&mut self, interval: Duration, now: Timestamp) {
+        self.due = self.due.map(|due| due.min(now + interval));
+        for hint in self.hints.values_mut() {
+            hint.min_interval_until = Timestamp::ZERO;
+        }
     }
 
     /// Forgets what removed trackers said.
@@ -255,22 +280,32 @@ mod tests {
         assert_eq!(schedule.due(), Some(at(105)));
     }
 
+    #[test]
+    fn an_override_that_comes_later_replaces_them_too() {
+        let (mut schedule, config) = (Schedule::default(), Config::default());
+        schedule.succeeded(&url("a"), &reply(Some(1800), Some(900)), &config, 0.5, at(100));
+        assert!(schedule.is_early(&url("a"), at(105)));
+        schedule.overridden(secs(5), at(100));
+        assert_eq!(schedule.due(), Some(at(105)));
+        assert!(!schedule.is_early(&url("a"), at(105)), "or the round would go to another tracker");
+    }
+
     /// R17 and R44: back-off, not interval; capped, and reset by success.
     #[test]
     fn r17_r44_failed_rounds_back_off_to_a_cap() {
         let (mut schedule, config) = (Schedule::default(), Config::default());
         let mut longest = Vec::new();
         for _ in 0..40 {
-            schedule.round_failed([&url("a")], &config, 0.999_999_999, at(0));
-            longest.push(schedule.due().unwrap().as_micros().div_ceil(1_000_000));
+            let backoff = schedule.round_failed(&config, 0.999_999_999, at(0));
+            longest.push(backoff.as_micros().div_ceil(1_000_000));
         }
         assert_eq!(longest[..4], [60, 120, 240, 480]);
         assert_eq!(longest.last(), Some(&7200));
-        schedule.round_failed([&url("a")], &config, 0.0, at(0));
-        assert_eq!(schedule.due(), Some(at(30)), "the jitter has a floor");
+        assert_eq!(schedule.round_failed(&config, 0.0, at(0)), at(30), "the jitter has a floor");
+        assert!(schedule.is_troubled());
         schedule.succeeded(&url("a"), &reply(None, None), &config, 0.5, at(0));
-        schedule.round_failed([&url("a")], &config, 0.999_999_999, at(0));
-        assert!(schedule.due().unwrap() <= at(60));
+        assert!(!schedule.is_troubled());
+        assert!(schedule.round_failed(&config, 0.999_999_999, at(0)) <= at(60));
     }
 
     /// R42: a hint binds its sender. R43: "never" is for the session.
@@ -282,15 +317,12 @@ mod tests {
         let never = AnnounceError::Status { status: 410, retry: Retry::Never };
         schedule.failed(&url("a"), &later, &config, at(0));
         assert!(schedule.is_suspended(&url("a"), at(3599)) && !schedule.is_suspended(&url("a"), at(3600)));
+        assert_eq!(schedule.allowed_at(&url("a")), Some(at(3600)));
         assert!(!schedule.is_suspended(&url("b"), at(0)));
-        schedule.round_failed([&url("a"), &url("b")], &config, 0.0, at(0));
-        assert_eq!(schedule.due(), Some(at(30)), "b doesn't wait for a");
-        schedule.round_failed([&url("a")], &config, 0.0, at(0));
-        assert_eq!(schedule.due(), Some(at(3600)));
+        assert_eq!(schedule.allowed_at(&url("b")), Some(at(0)), "b doesn't wait for a");
         schedule.failed(&url("a"), &never, &config, at(0));
         assert!(schedule.is_suspended(&url("a"), at(1_000_000)));
-        schedule.round_failed([&url("a")], &config, 0.0, at(0));
-        assert_eq!(schedule.due(), None, "nobody is left to be asked");
+        assert_eq!(schedule.allowed_at(&url("a")), None);
     }
 
     #[test]
@@ -300,10 +332,18 @@ mod tests {
             AnnounceError::Rejected(Rejection { interval: Some(secs(5400)), ..Rejection::new("busy") });
         schedule.failed(&url("a"), &error, &config, at(0));
         assert!(!schedule.is_suspended(&url("a"), at(0)));
-        schedule.round_failed([&url("a")], &config, 0.0, at(0));
-        assert_eq!(schedule.due(), Some(at(5400)));
-        schedule.round_failed([&url("a"), &url("b")], &config, 0.0, at(0));
-        assert_eq!(schedule.due(), Some(at(30)));
+        assert_eq!(schedule.allowed_at(&url("a")), Some(at(5400)));
+        schedule.failed(&url("a"), &AnnounceError::Cancelled, &config, at(1));
+        assert_eq!(schedule.allowed_at(&url("a")), Some(at(0)), "its last word counts");
+    }
+
+    #[test]
+    fn a_min_interval_keeps_its_sender_from_being_asked_again() {
+        let (mut schedule, config) = (Schedule::default(), Config::default());
+        schedule.succeeded(&url("a"), &reply(Some(1800), Some(900)), &config, 0.5, at(0));
+        schedule.failed(&url("a"), &AnnounceError::Cancelled, &config, at(10));
+        assert_eq!(schedule.allowed_at(&url("a")), Some(at(900)));
+        assert!(schedule.is_early(&url("a"), at(899)) && !schedule.is_early(&url("a"), at(900)));
     }
 
     #[test]

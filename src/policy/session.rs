@@ -7,10 +7,13 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+use super::asking::{ROUND_GAP, failure, is_alive, is_an_answer};
 use super::config::{Announcing, Config, Probing};
 use super::engine::{AttemptId, Attempts, Output, RoundNumber, TorrentId};
-use super::health::HealthBook;
+use super::gates::{Class, Gates};
+use super::health::{HealthBook, Urgency};
 use super::ledger::Ledger;
+use super::returning::Home;
 use super::round::{Attempt, Candidate, Round, Stage, Step, Told};
 use super::schedule::Schedule;
 use super::status::{Standing, Status, TrackerStatus};
@@ -19,12 +22,13 @@ use super::time::Timestamp;
 use super::tracker_set::{Order, TrackerSet};
 use crate::alert::{Alert, Announced, ToldStopped};
 use crate::announce::{AnnounceRequest, AnnounceResponse, Event, Torrent, Transfer};
-use crate::error::{AnnounceError, FailedAttempt, ProbeError, RoundError};
+use crate::error::{AnnounceError, FailedAttempt, Phase as TimedPhase, ProbeError, RoundError};
 use crate::prober::Measurement;
-use crate::tracker::TrackerUrl;
+use crate::tracker::{TrackerHost, TrackerUrl};
 
 /// One torrent of the engine: owns its trackers, its ledger and its schedule, and drives its rounds.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all combinations occur")]
 pub(crate) struct Session {
     pub(super) id: TorrentId,
     pub(super) torrent: Torrent,
@@ -37,16 +41,30 @@ pub(crate) struct Session {
     pub(super) wake: Option<Timestamp>,
     round_number: RoundNumber,
     /// The round under way was asked for, whatever the intervals say.
-    forced: bool,
+    pub(super) forced: bool,
+    /// The user wants peers, and no round has ended since.
+    pub(super) wants_peers: bool,
+    /// The user has been told that the announce which is due is put off.
+    told_put_off: bool,
     /// Another round is wanted right after the one under way.
     again: bool,
+    /// The host whose gate we wait at.
+    queues_at: Option<TrackerHost>,
+    /// The host whose gate has just let us in.
+    called_by: Option<TrackerHost>,
     /// Told and unanswered when their round was won by another.
     late: Vec<Attempt>,
     /// The one announce to be made, as it stands; no session around it.
-    once: Option<AnnounceRequest>,
+    pub(super) once: Option<AnnounceRequest>,
     probing: BTreeSet<TrackerUrl>,
     selected: bool,
-    errors: BTreeMap<TrackerUrl, AnnounceError>,
+    /// The tracker that was left, to return to.
+    pub(super) home: Option<Home>,
+    /// A host that is measured again, without anybody waiting for it.
+    checking: Option<TrackerUrl>,
+    /// Such a measurement that is to be asked for.
+    wanted_check: Option<TrackerUrl>,
+    pub(super) errors: BTreeMap<TrackerUrl, AnnounceError>,
     complete: Option<u64>,
     incomplete: Option<u64>,
 }
@@ -57,17 +75,30 @@ pub(crate) struct Context<'a> {
     pub(crate) random: &'a mut StdRng,
     pub(crate) health: &'a mut HealthBook,
     pub(crate) attempts: &'a mut Attempts,
+    pub(crate) gates: &'a mut Gates,
+    /// The engine's own configuration, for what all torrents share.
+    pub(crate) config: &'a Config,
     pub(crate) outputs: &'a mut VecDeque<Output>,
 }
+
+/// How often a session that queues looks after what else it has under way.
+const QUEUE_LOOK: Duration = Duration::from_secs(1);
 
 impl Context<'_> {
     pub(super) fn alert(&mut self, torrent: TorrentId, alert: Alert) {
         self.outputs.push_back(Output::Alert { torrent, alert });
     }
 
+    /// Notes that an attempt has ended.
+    pub(super) fn end(&mut self, attempt: AttemptId) {
+        if let Some(host) = self.attempts.end(attempt) {
+            self.gates.leave(&host, self.config, self.now);
+        }
+    }
+
     /// Gives an attempt up.
     pub(super) fn close(&mut self, attempt: AttemptId) {
-        self.attempts.end(attempt);
+        self.end(attempt);
         self.outputs.push_back(Output::Close { attempt });
     }
 }
@@ -86,11 +117,18 @@ impl Session {
             wake: None,
             round_number: 0,
             forced: false,
+            wants_peers: false,
+            told_put_off: false,
             again: false,
+            queues_at: None,
+            called_by: None,
             late: Vec::new(),
             once: None,
             probing: BTreeSet::new(),
             selected: false,
+            home: None,
+            checking: None,
+            wanted_check: None,
             errors: BTreeMap::new(),
             complete: None,
             incomplete: None,
@@ -112,14 +150,16 @@ impl Session {
         let (trackers, unsupported): (Vec<_>, Vec<_>) =
             self.trackers.trackers().cloned().partition(|tracker| self.trackers.is_supported(tracker));
         context.alert(self.id, Alert::TrackersFound { trackers, unsupported });
-        if self.once.is_some() || self.is_automatic() {
+        if self.once.is_some() {
             self.schedule.force(context.now);
+        } else if self.is_automatic() {
+            self.schedule.due_now(context.now);
         }
     }
 
     pub(crate) fn update(&mut self, transfer: Transfer) {
         let known = self.torrent.transfer;
-        if known.left.is_none() && transfer.left == Some(0) {
+        if self.round_number == 0 && known.left.is_none() && transfer.left == Some(0) {
             self.ledger.was_complete();
         }
         self.torrent.transfer = Transfer {
@@ -138,11 +178,12 @@ impl Session {
         // A round under way tells it, or is followed by one that does.
         let running = self.phase == Phase::Running && self.round.is_none();
         if self.ledger.complete() && running && self.is_automatic() {
-            self.schedule.force(now);
+            self.schedule.due_now(now);
         }
     }
 
     pub(crate) fn want_peers(&mut self, now: Timestamp) {
+        self.wants_peers = true;
         self.schedule.want_peers(self.trackers.in_use(), &self.config, now);
     }
 
@@ -154,11 +195,32 @@ impl Session {
         Some(self.round_number + 1)
     }
 
+    pub(crate) fn network_changed(&mut self, now: Timestamp) {
+        let troubled = self.schedule.is_troubled() || self.trackers.in_use().is_none();
+        if troubled && self.round.is_none() && self.phase == Phase::Running && self.is_automatic() {
+            self.schedule.due_now(now);
+        }
+    }
+
+    /// The machine slept. What was under way is given up, and begins anew after `wait`.
+    pub(crate) fn resumed(&mut self, gap: Duration, wait: Duration, context: &mut Context<'_>) {
+        if self.phase != Phase::Running || self.once.is_some() {
+            return;
+        }
+        self.drop_late(context);
+        self.give_up_queueing(context);
+        if self.round.is_some() {
+            self.abandon_round(context);
+            self.schedule.due_now(context.now);
+        }
+        self.schedule.slept(gap, wait, context.now);
+    }
+
     pub(crate) fn override_interval(&mut self, interval: Option<Duration>, now: Timestamp) {
         Arc::make_mut(&mut self.config).interval_override = interval;
         let interval = self.config.overriding_interval();
         if let Some(interval) = interval {
-            self.schedule.due_within(interval, now);
+            self.schedule.overridden(interval, now);
         }
     }
 
@@ -204,8 +266,8 @@ impl Session {
         unmeasured.cloned().collect()
     }
 
-    pub(crate) fn knows(&mut self, tracker: &TrackerUrl, measurement: Measurement) {
-        self.trackers.record_latency(tracker, measurement.latency());
+    pub(crate) fn knows(&mut self, tracker: &TrackerUrl, latency: Duration) {
+        self.trackers.record_latency(tracker, latency);
     }
 
     pub(crate) fn probe_asked(&mut self, tracker: &TrackerUrl) {
@@ -218,17 +280,21 @@ impl Session {
         result: &Result<Measurement, ProbeError>,
         context: &mut Context<'_>,
     ) {
+        if self.checking.take_if(|checking| checking == tracker).is_some() {
+            self.checked(tracker, result, context);
+        }
         if !self.probing.remove(tracker) {
             return;
         }
         match result {
             Ok(measurement) => {
-                self.knows(tracker, *measurement);
+                self.knows(tracker, measurement.latency());
                 let (tracker, measurement) = (tracker.clone(), *measurement);
                 context.alert(self.id, Alert::Measured { tracker, measurement });
             }
             Err(error) => {
                 self.trackers.record_failure(tracker);
+                self.errors.insert(tracker.clone(), error.0.clone());
                 context.alert(self.id, Alert::ProbeFailed { tracker: tracker.clone(), error: error.clone() });
             }
         }
@@ -244,9 +310,77 @@ impl Session {
         }
     }
 
-    pub(crate) fn opened(&mut self, id: AttemptId, now: Timestamp) {
-        if let Some(round) = &mut self.round {
-            round.opened(id, now);
+    /// A host was measured again: it may be the one to return to.
+    fn checked(
+        &mut self,
+        tracker: &TrackerUrl,
+        result: &Result<Measurement, ProbeError>,
+        context: &mut Context<'_>,
+    ) {
+        match result {
+            Ok(measurement) => self.knows(tracker, measurement.latency()),
+            Err(_) => self.trackers.record_failure(tracker),
+        }
+        if let Some(home) = self.home.as_mut().filter(|home| home.tracker() == tracker) {
+            home.seen(result.is_ok(), context.random.random(), context.now);
+        }
+    }
+
+    /// The tracker whose host is to be measured again.
+    pub(crate) fn take_wanted_check(&mut self) -> Option<TrackerUrl> {
+        let tracker = self.wanted_check.take()?;
+        self.checking = Some(tracker.clone());
+        Some(tracker)
+    }
+
+    /// Looks after the tracker that was left, and after hosts that weren't heard for long.
+    fn check_hosts(&mut self, context: &mut Context<'_>) {
+        let probes = self.config.probing == Probing::Parallel && self.trackers.order() == Order::Nearest;
+        if self.phase != Phase::Running || self.once.is_some() || !probes || !self.is_automatic() {
+            return;
+        }
+        let look_at = self.home.as_ref().and_then(Home::look_at);
+        if self.checking.is_some() || self.wanted_check.is_some() {
+            return;
+        }
+        match look_at {
+            Some(at) if at <= context.now => {
+                if let Some(home) = &mut self.home {
+                    home.looks();
+                    self.wanted_check = Some(home.tracker().clone());
+                }
+            }
+            look_at => self.wake_at(look_at),
+        }
+    }
+
+    /// A tracker beside the one in use whose host wasn't heard for so long that its latency is a guess.
+    fn stale(&self, health: &HealthBook, now: Timestamp) -> Option<TrackerUrl> {
+        let stale = |tracker: &&TrackerUrl| {
+            let heard = health.host(&tracker.tracker_host()).filter(|health| !health.is_left_alone());
+            let at = heard.and_then(|heard| heard.answered_at().max(heard.failed_at()));
+            Some(*tracker) != self.trackers.in_use()
+                && at.is_some_and(|at| now.since(at) > self.config.measurement_lifetime)
+        };
+        self.trackers.supported_trackers().find(stale).cloned()
+    }
+
+    pub(crate) fn opened(&mut self, id: AttemptId, context: &mut Context<'_>) {
+        let late = self.late.iter().position(|attempt| attempt.id == id && attempt.stage == Stage::Opening);
+        if let Some(place) = late {
+            // Slow, and not dead. Its round is settled, so nothing is said on this channel.
+            let attempt = self.late.remove(place);
+            let host = attempt.tracker.tracker_host();
+            context.health.silent(&host, false);
+            context.health.connected(host, context.now.since(attempt.started_at), context.now);
+            context.close(id);
+        } else if let Some(round) = &mut self.round {
+            if let Some(attempt) = round.attempt(id)
+                && attempt.is_silent()
+            {
+                context.health.silent(&attempt.tracker.tracker_host(), false);
+            }
+            round.opened(id, context.now);
         }
         self.phase.opened(id);
     }
@@ -277,9 +411,7 @@ impl Session {
             self.farewell_ended(id, Err(error), context);
         } else if let Some(place) = self.late.iter().position(|attempt| attempt.id == id) {
             let attempt = self.late.remove(place);
-            context.attempts.end(id);
-            self.ledger.failed(&attempt.tracker, is_an_answer(&error));
-            self.schedule.failed(&attempt.tracker, &error, &self.config, context.now);
+            self.note_failure(&attempt, &error, context);
         } else {
             self.fail_attempt(id, error, context);
         }
@@ -301,10 +433,16 @@ impl Session {
         (self.trackers, self.phase.into_results())
     }
 
-    /// Every attempt that is under way.
-    pub(crate) fn attempt_ids(&self) -> Vec<AttemptId> {
-        let round = self.round.iter().flat_map(Round::attempts);
-        round.chain(&self.late).map(|attempt| attempt.id).chain(self.phase.attempt_ids()).collect()
+    /// Drops everything that is under way, and tells nobody.
+    pub(crate) fn forget(&mut self, context: &mut Context<'_>) {
+        self.abandon_round(context);
+        self.drop_late(context);
+        self.give_up_queueing(context);
+        let farewells: Vec<AttemptId> = self.phase.attempt_ids().collect();
+        for attempt in farewells {
+            context.close(attempt);
+        }
+        self.phase = Phase::ended();
     }
 
     /// Acts on what has changed, and decides when to look again.
@@ -318,6 +456,7 @@ impl Session {
             }
         }
         self.expire_late(context);
+        self.check_hosts(context);
         self.drive_stopping(context);
         if self.round.is_none() && self.phase == Phase::Running && self.is_automatic() {
             self.wake_at(self.schedule.due());
@@ -347,61 +486,89 @@ impl Session {
     }
 
     fn begin_due_round(&mut self, context: &mut Context<'_>) {
-        if self.round.is_some() || !self.is_due(context.now) {
+        if self.round.is_some() || !self.is_due(context.now) || self.is_put_off(context) {
             return;
         }
         self.forced = self.schedule.begun();
+        self.told_put_off = false;
         self.again = false;
         self.round_number += 1;
         self.trackers.begin_round();
-        for attempt in std::mem::take(&mut self.late) {
-            context.close(attempt.id);
+        if let Some(home) = self.home.as_mut().filter(|home| home.is_ready())
+            && !self.forced
+            && self.trackers.tier_of(home.tracker()).is_some()
+        {
+            // The one in use until now is the next in line.
+            self.trackers.return_to(home.tracker());
+            home.returned(context.now);
         }
+        self.drop_late(context);
         let measuring = !self.probing.is_empty() && !self.trackers.has_answer();
         self.round = Some(Round::new(measuring.then(|| context.now + self.config.probe_head_start)));
-        let event = match &self.once {
-            Some(request) => request.event,
-            None => {
-                self.candidates(context.now).first().and_then(|next| self.ledger.event_for(&next.tracker))
-            }
-        };
+        let next = || self.candidates(context.health, context.now).into_iter().next();
+        let due = || next().and_then(|next| self.ledger.event_for(&next.tracker));
+        let event = self.once.as_ref().map_or_else(due, |request| request.event);
         context.alert(self.id, Alert::Announcing { event, left: self.torrent.transfer.left });
     }
 
-    fn candidates(&self, now: Timestamp) -> Vec<Candidate> {
-        let tiered = self.trackers.order() == Order::Bep12;
-        let order = self.trackers.failover_order().into_iter();
-        order
-            .filter(|tracker| self.may_be_asked(tracker, now))
-            .map(|tracker| Candidate {
-                tier: if tiered { self.trackers.tier_of(tracker).unwrap_or_default() } else { 0 },
-                tracker: tracker.clone(),
-            })
-            .collect()
-    }
-
-    /// Whether nothing that a tracker said keeps us from asking it in this round.
-    fn may_be_asked(&self, tracker: &TrackerUrl, now: Timestamp) -> bool {
-        let early =
-            !self.forced && self.schedule.is_early(tracker, now) && self.ledger.event_for(tracker).is_none();
-        !early && !self.schedule.is_suspended(tracker, now)
+    /// Puts the round that is due off where every host is left alone, until one is not: one torrent found that
+    /// out, and the others need not.
+    fn is_put_off(&mut self, context: &mut Context<'_>) -> bool {
+        let now = context.now;
+        if self.schedule.is_forced() || self.once.is_some() {
+            return false;
+        }
+        if let Some(next_look) = context.health.next_look() {
+            // Everything is down, and no tracker is to blame: one round at a time looks, whosever it is.
+            if next_look > now {
+                let scatter = Duration::from_secs(1).mul_f64(context.random.random());
+                self.schedule.put_off(Some(next_look + scatter));
+                return true;
+            }
+            context.health.look(context.random.random(), now);
+            return false;
+        }
+        let first_free = self.first_free(now, context.health, now).filter(|first_free| *first_free > now);
+        if let Some(first_free) = first_free {
+            self.schedule.put_off(Some(first_free));
+            if !std::mem::replace(&mut self.told_put_off, true) {
+                context.alert(self.id, Alert::PutOff { retry_in: first_free.since(now) });
+            }
+        }
+        first_free.is_some()
     }
 
     fn run_round(&mut self, context: &mut Context<'_>) {
         loop {
-            let candidates = self.candidates(context.now);
-            let Some(round) = &mut self.round else { return };
+            let candidates = self.candidates(context.health, context.now);
+            let Some(round) = &mut self.round else { return self.give_up_queueing(context) };
             match round.next_step(&candidates, &self.config, context.now) {
                 Step::Open(candidate) => {
+                    let (of, under_way) = (round.total(&candidates), !round.attempts().is_empty());
+                    if !self.is_let_in(&candidate.tracker, context) {
+                        // Whatever else is under way has limits that may pass meanwhile.
+                        return self.wake_at(under_way.then(|| context.now + QUEUE_LOOK));
+                    }
                     self.note_suspended(Some(&candidate.tracker), context.now);
-                    self.open(candidate, candidates.len(), context);
+                    self.open(candidate, of, context);
                 }
                 Step::Announce(id) => self.announce(id, context),
                 Step::Silent(id) => {
                     if let Some(attempt) = round.attempt(id) {
                         let waited = context.now.since(attempt.started_at);
                         let tracker = attempt.tracker.clone();
+                        context.health.silent(&tracker.tracker_host(), true);
+                        context.gates.send_off(&tracker.tracker_host());
                         context.alert(self.id, Alert::Silent { tracker, waited });
+                    }
+                }
+                Step::Stalled(id) => {
+                    if let Some(attempt) = round.attempt(id) {
+                        if context.health.may_hedge(&attempt.tracker.tracker_host(), context.now) {
+                            round.hedge(id);
+                        } else {
+                            round.wait_on(id, context.now + self.config.reply_patience);
+                        }
                     }
                 }
                 Step::Expired(id, phase) => {
@@ -409,11 +576,83 @@ impl Session {
                     self.fail_attempt(id, AnnounceError::TimedOut(phase), context);
                 }
                 Step::Wait(wake) => return self.wake_at(wake),
+                Step::Exhausted if self.is_postponed(context) => return,
                 Step::Exhausted => {
                     self.note_suspended(None, context.now);
                     return self.round_failed(context);
                 }
             }
+        }
+    }
+
+    /// Whether the gate of a tracker's host lets an attempt in. Where it doesn't, we are called when it does.
+    fn is_let_in(&mut self, tracker: &TrackerUrl, context: &mut Context<'_>) -> bool {
+        let host = tracker.tracker_host();
+        if self.called_by.as_ref() == Some(&host) {
+            self.called_by = None;
+            return true;
+        }
+        if self.queues_at.as_ref() == Some(&host) {
+            return false;
+        }
+        self.give_up_queueing(context);
+        let class = match self.urgency() {
+            _ if self.ledger.owes_completed() && self.ledger.knows_us(tracker) => Class::Completed,
+            Urgency::Urgent if self.torrent.transfer.left != Some(0) || self.forced => Class::WantsPeers,
+            _ => Class::Regular,
+        };
+        let entered = context.gates.enter(&host, self.id, class, context.config, context.now);
+        if !entered {
+            self.queues_at = Some(host);
+        }
+        entered
+    }
+
+    /// Takes a round back in which nobody could be tried, because all hosts came to be left alone while we queued.
+    fn is_postponed(&mut self, context: &mut Context<'_>) -> bool {
+        let untouched = self.round.as_ref().is_some_and(|round| round.tried() == 0);
+        if !untouched || self.forced || self.once.is_some() || self.phase != Phase::Running {
+            return false;
+        }
+        // Where the probes of the start found everybody dead, they were this round's tries, and somebody waits
+        // for what came of it.
+        let has_failed = |tracker| self.errors.contains_key(tracker);
+        if self.round_number == 1 && self.trackers.supported_trackers().all(has_failed) {
+            return false;
+        }
+        let first_free = self.first_free(context.now, context.health, context.now);
+        let postponed = first_free.is_some_and(|first_free| first_free > context.now);
+        if postponed {
+            self.round = None;
+            self.round_number -= 1;
+            self.schedule.put_off(first_free);
+        }
+        postponed
+    }
+
+    /// The host we queued at has fallen silent.
+    pub(crate) fn sent_off(&mut self) {
+        self.queues_at = None;
+    }
+
+    /// It is our turn at a host.
+    pub(crate) fn called(&mut self, host: TrackerHost, context: &mut Context<'_>) {
+        self.queues_at = None;
+        if self.phase == Phase::Running && self.round.is_some() {
+            self.called_by = Some(host);
+            self.run_round(context);
+            if let Some(host) = self.called_by.take() {
+                // It isn't wanted any more.
+                context.gates.leave(&host, context.config, context.now);
+            }
+        } else {
+            self.farewell_called(&host, context);
+        }
+    }
+
+    pub(super) fn give_up_queueing(&mut self, context: &mut Context<'_>) {
+        if let Some(host) = self.queues_at.take() {
+            context.gates.give_up(&host, self.id);
         }
     }
 
@@ -424,17 +663,28 @@ impl Session {
         let skipped: Vec<TrackerUrl> =
             before.filter(|tracker| !self.may_be_asked(tracker, now)).cloned().collect();
         let Some(round) = &mut self.round else { return };
-        for tracker in &skipped {
-            round.skipped(tracker);
+        for tracker in skipped {
+            round.skipped(tracker, AnnounceError::Suspended);
+        }
+        if next.is_none() {
+            // Everybody is named, those too whose hosts are left alone after an earlier failure.
+            for tracker in self.trackers.supported_trackers() {
+                let error = self.errors.get(tracker).cloned().unwrap_or(AnnounceError::Suspended);
+                round.skipped(tracker.clone(), error);
+            }
         }
     }
 
-    fn open(&mut self, candidate: Candidate, candidates: usize, context: &mut Context<'_>) {
+    fn open(&mut self, candidate: Candidate, of: usize, context: &mut Context<'_>) {
+        let urgency = self.urgency();
         let Some(round) = &mut self.round else { return };
         let tracker = candidate.tracker.clone();
         let from = round.last_tried().cloned();
-        let attempt = context.attempts.begin(Some(self.id));
-        round.start(attempt, candidate, &self.config, context.now);
+        let host = tracker.tracker_host();
+        let attempt = context.attempts.begin(self.id, host.clone());
+        let patience = context.health.open_patience(&host, urgency, &self.config, context.now);
+        round.start(attempt, candidate, patience, context.now);
+        context.health.tried(&host, context.now);
         let number = round.tried();
         self.trackers.point_at(&tracker);
         if !std::mem::replace(&mut self.selected, true) {
@@ -444,7 +694,6 @@ impl Session {
         if let Some(from) = from {
             context.alert(self.id, Alert::Switching { from, to: tracker.clone() });
         }
-        let of = candidates.max(number);
         context.alert(self.id, Alert::Trying { tracker: tracker.clone(), attempt: number, of });
         context.outputs.push_back(Output::Open { attempt, tracker });
     }
@@ -462,10 +711,12 @@ impl Session {
             None => self.request(&tracker, self.ledger.event_for(&tracker)),
         };
         // A second announce beside one of these would be counted twice by trackers that share their peers.
-        let patient = matches!(request.event, Some(Event::Completed | Event::Stopped));
+        let patient = !self.config.race || matches!(request.event, Some(Event::Completed | Event::Stopped));
+        let patience = context.health.reply_patience(&tracker.tracker_host(), self.urgency(), &self.config);
+        let patience = (!patient).then_some(patience);
         self.ledger.sent(&tracker, context.now);
         if let Some(round) = &mut self.round {
-            round.announced(id, request.event, request.transfer, patient, context.now);
+            round.announced(id, request.event, request.transfer, patience, context.now);
         }
         context.outputs.push_back(Output::Announce { attempt: id, request: Box::new(request) });
     }
@@ -490,25 +741,37 @@ impl Session {
         context: &mut Context<'_>,
     ) {
         let (tracker, now) = (attempt.tracker.clone(), context.now);
-        context.attempts.end(attempt.id);
+        context.end(attempt.id);
         let in_use = self.trackers.in_use().filter(|in_use| **in_use != tracker);
         let moved_from = in_use.cloned();
+        if let Some(left) = moved_from.as_ref().filter(|left| self.trackers.is_failing(left)) {
+            let random = context.random.random();
+            self.home = Some(Home::left(self.home.take(), left.clone(), random, now));
+        }
         let sample = Measurement { connect: told.opening, first_byte: now.since(told.at) };
-        let measurement = context.health.answered(tracker.tracker_host(), sample, now);
-        self.trackers.record_latency(&tracker, measurement.latency());
+        let latency = context.health.answered(tracker.tracker_host(), sample, now);
+        self.trackers.record_latency(&tracker, latency);
+        self.wants_peers = false;
         self.trackers.record_success(&tracker);
         self.errors.remove(&tracker);
         let random = context.random.random();
         let interval = self.schedule.succeeded(&tracker, &response, &self.config, random, now);
         self.accept(&tracker, told, &response, interval, now);
+        if self.checking.is_none() && self.wanted_check.is_none() {
+            let probes = self.config.probing == Probing::Parallel && self.trackers.order() == Order::Nearest;
+            self.wanted_check = self.stale(context.health, now).filter(|_| probes && self.once.is_none());
+        }
 
         let Some(round) = self.round.take() else { return };
         let attempts = round.tried();
         let (others, failed) = round.end();
         for other in others {
-            match other.stage {
-                Stage::Announcing(_) => self.late.push(other),
-                _ => context.close(other.id),
+            if matches!(other.stage, Stage::Announcing(_)) || other.is_silent() {
+                // What comes of it still says something: an answer, or that the host is dead.
+                self.late.push(other);
+            } else {
+                context.health.gave_up(&other.tracker.tracker_host(), now);
+                context.close(other.id);
             }
         }
         let owed = self.ledger.owes_completed() && told.event != Some(Event::Completed);
@@ -545,7 +808,7 @@ impl Session {
         response: AnnounceResponse,
         context: &mut Context<'_>,
     ) {
-        context.attempts.end(attempt.id);
+        context.end(attempt.id);
         let interval = response.interval.unwrap_or(self.config.interval_default);
         self.accept(&attempt.tracker, told, &response, interval, context.now);
         self.schedule.heard(&attempt.tracker, &response, &self.config, context.now);
@@ -572,20 +835,35 @@ impl Session {
         let Some(attempt) = self.round.as_mut().and_then(|round| round.failed(id, error.clone())) else {
             return;
         };
-        context.attempts.end(id);
+        self.note_failure(&attempt, &error, context);
         let tracker = attempt.tracker;
-        if matches!(attempt.stage, Stage::Announcing(_)) {
-            self.ledger.failed(&tracker, is_an_answer(&error));
-        }
         if !matches!(error, AnnounceError::Suspended | AnnounceError::Cancelled) {
             self.trackers.record_failure(&tracker);
         }
-        self.schedule.failed(&tracker, &error, &self.config, context.now);
-        if is_the_hosts_fault(&error) {
-            context.health.failed(tracker.tracker_host(), context.now);
-        }
         self.errors.insert(tracker.clone(), error.clone());
         context.alert(self.id, Alert::Failed { tracker, error });
+    }
+
+    /// What a failed attempt says of the tracker and its host, whether its round has been settled or not.
+    fn note_failure(&mut self, attempt: &Attempt, error: &AnnounceError, context: &mut Context<'_>) {
+        let (tracker, now) = (&attempt.tracker, context.now);
+        let host = tracker.tracker_host();
+        context.end(attempt.id);
+        if attempt.is_silent() {
+            context.health.silent(&host, false);
+        }
+        if matches!(attempt.stage, Stage::Announcing(_)) {
+            self.ledger.failed(tracker, is_an_answer(error));
+        }
+        self.schedule.failed(tracker, error, &self.config, now);
+        if let Some(failure) = failure(error) {
+            let random = context.random.random();
+            context.health.failed(host, failure, attempt.started_at, &self.config, random, now);
+        } else if is_alive(error) {
+            context.health.alive(host, now);
+        } else {
+            context.health.gave_up(&host, now);
+        }
     }
 
     fn round_failed(&mut self, context: &mut Context<'_>) {
@@ -595,7 +873,12 @@ impl Session {
         self.trackers.begin_round();
         if self.phase == Phase::Running {
             let random = context.random.random();
-            self.schedule.round_failed(self.trackers.supported_trackers(), &self.config, random, context.now);
+            let backoff = self.schedule.round_failed(&self.config, random, context.now);
+            let soonest = if self.config.breaker { context.now + ROUND_GAP } else { backoff };
+            // With every tracker at "never" there is nobody to ask; the list may still change.
+            let first_free = self.first_free(backoff, context.health, context.now);
+            let soonest = soonest.max(context.health.next_look().unwrap_or_default());
+            self.schedule.put_off(first_free.map(|first_free| first_free.max(soonest)));
             if self.again {
                 self.schedule.force(context.now);
             }
@@ -610,38 +893,51 @@ impl Session {
         let Some(round) = self.round.take() else { return };
         let (attempts, mut failed) = round.end();
         for attempt in attempts {
+            let host = attempt.tracker.tracker_host();
+            if attempt.is_silent() {
+                context.health.silent(&host, false);
+            }
+            context.health.gave_up(&host, context.now);
             context.close(attempt.id);
             failed.push(FailedAttempt { tracker: attempt.tracker, error: AnnounceError::Cancelled });
         }
         self.round_ended(Err(Arc::new(RoundError { attempts: failed })), context);
     }
 
-    pub(super) fn abandon_late(&mut self, context: &mut Context<'_>) {
-        for attempt in std::mem::take(&mut self.late) {
-            context.close(attempt.id);
-        }
-    }
-
     fn round_ended(&mut self, result: Result<Arc<Announced>, Arc<RoundError>>, context: &mut Context<'_>) {
         context.outputs.push_back(Output::RoundEnded { torrent: self.id, round: self.round_number, result });
         if self.once.is_some() {
-            self.abandon_late(context);
+            self.drop_late(context);
             self.phase = Phase::ended();
         }
     }
 
     fn expire_late(&mut self, context: &mut Context<'_>) {
-        let limit = self.config.reply_limit;
+        let (open_limit, reply_limit) = (self.config.open_limit, self.config.reply_limit);
         let until = |attempt: &Attempt| match attempt.stage {
-            Stage::Announcing(told) => told.at + limit,
-            _ => context.now,
+            Stage::Announcing(told) => (told.at + reply_limit, TimedPhase::Reply),
+            _ => (attempt.started_at + open_limit, TimedPhase::Open),
         };
         let (expired, running): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.late).into_iter().partition(|attempt| until(attempt) <= context.now);
-        let wake = running.iter().map(until).min();
+            std::mem::take(&mut self.late).into_iter().partition(|attempt| until(attempt).0 <= context.now);
+        let wake = running.iter().map(|attempt| until(attempt).0).min();
         self.late = running;
         self.wake_at(wake);
         for attempt in expired {
+            let error = AnnounceError::TimedOut(until(&attempt).1);
+            context.close(attempt.id);
+            self.note_failure(&attempt, &error, context);
+        }
+    }
+
+    /// Gives attempts up that nobody waits for any more.
+    pub(super) fn drop_late(&mut self, context: &mut Context<'_>) {
+        for attempt in std::mem::take(&mut self.late) {
+            let host = attempt.tracker.tracker_host();
+            if attempt.is_silent() {
+                context.health.silent(&host, false);
+            }
+            context.health.gave_up(&host, context.now);
             context.close(attempt.id);
         }
     }
@@ -680,21 +976,4 @@ impl Session {
             incomplete: self.incomplete,
         }
     }
-}
-
-/// Whether a tracker has certainly not taken us in: it answered, or was never told anything.
-pub(super) fn is_an_answer(error: &AnnounceError) -> bool {
-    !matches!(error, AnnounceError::TimedOut(_) | AnnounceError::Broken(_) | AnnounceError::Cancelled)
-}
-
-/// Whether a failure says something of the host, and not of this torrent or of our side.
-fn is_the_hosts_fault(error: &AnnounceError) -> bool {
-    !matches!(
-        error,
-        AnnounceError::Rejected(_)
-            | AnnounceError::Blocked
-            | AnnounceError::Unsupported
-            | AnnounceError::Suspended
-            | AnnounceError::Cancelled
-    )
 }

@@ -1,12 +1,14 @@
 //! The end of a session: an announce in flight may finish, then everybody who knows us is told, in bounded time.
 
-use super::engine::{AttemptId, Output};
-use super::session::{Context, Session, is_an_answer};
+use super::asking::is_an_answer;
+use super::engine::{AttemptId, Output, TorrentId};
+use super::gates::Class;
+use super::session::{Context, Session};
 use super::time::Timestamp;
 use crate::alert::{Alert, ToldStopped};
 use crate::announce::{AnnounceResponse, Event};
 use crate::error::{AnnounceError, Phase as TimedPhase};
-use crate::tracker::TrackerUrl;
+use crate::tracker::{TrackerHost, TrackerUrl};
 
 /// Where a session is in its life.
 #[derive(Debug)]
@@ -33,7 +35,8 @@ pub(crate) struct Farewells {
 /// `stopped` on its way to one tracker, or the `completed` it is still owed before that.
 #[derive(Debug)]
 struct Farewell {
-    id: AttemptId,
+    /// `None` while it queues at its host's gate.
+    id: Option<AttemptId>,
     tracker: TrackerUrl,
     event: Event,
     stage: FarewellStage,
@@ -77,13 +80,13 @@ impl Phase {
             Self::Farewells(farewells) => &farewells.pending[..],
             _ => &[],
         };
-        pending.iter().map(|farewell| farewell.id)
+        pending.iter().filter_map(|farewell| farewell.id)
     }
 
     /// Notes that a channel for a farewell is open.
     pub(crate) fn opened(&mut self, id: AttemptId) {
         if let Self::Farewells(farewells) = self
-            && let Some(farewell) = farewells.pending.iter_mut().find(|farewell| farewell.id == id)
+            && let Some(farewell) = farewells.pending.iter_mut().find(|farewell| farewell.id == Some(id))
             && farewell.stage == FarewellStage::Opening
         {
             farewell.stage = FarewellStage::Open;
@@ -97,9 +100,13 @@ impl Session {
         if self.phase != Phase::Running {
             return;
         }
-        let dropped = self.round.as_mut().map(super::round::Round::close).unwrap_or_default();
-        for attempt in dropped {
-            context.close(attempt);
+        for attempt in self.round.as_mut().map(super::round::Round::close).unwrap_or_default() {
+            let host = attempt.tracker.tracker_host();
+            if attempt.is_silent() {
+                context.health.silent(&host, false);
+            }
+            context.health.gave_up(&host, context.now);
+            context.close(attempt.id);
         }
         let patience = self.config.reply_patience.min(self.config.stop_limit / 2);
         let (until, deadline) = (context.now + patience, context.now + self.config.stop_limit);
@@ -113,7 +120,8 @@ impl Session {
                 return self.wake_at(Some(until));
             }
             self.abandon_round(context);
-            self.abandon_late(context);
+            self.drop_late(context);
+            self.give_up_queueing(context);
             self.say_farewell(deadline, context);
         }
         self.announce_farewells(context);
@@ -126,7 +134,10 @@ impl Session {
                     _ => TimedPhase::Open,
                 };
                 let error = AnnounceError::TimedOut(phase);
-                context.close(farewell.id);
+                match farewell.id {
+                    Some(id) => context.close(id),
+                    None => context.gates.give_up(&farewell.tracker.tracker_host(), self.id),
+                }
                 self.ledger.stopped(&farewell.tracker);
                 farewells
                     .results
@@ -156,7 +167,7 @@ impl Session {
             let in_use = self.trackers.in_use() == Some(&tracker) && self.ledger.knows_us(&tracker);
             let event =
                 if in_use && self.ledger.owes_completed() { Event::Completed } else { Event::Stopped };
-            Farewell::open(self.id, tracker, event, context)
+            Farewell::new(self.id, tracker, event, context)
         });
         let pending = pending.collect();
         self.phase = Phase::Farewells(Farewells { deadline, pending, results: Vec::new() });
@@ -168,11 +179,25 @@ impl Session {
         for farewell in farewells.pending.iter_mut().filter(|farewell| farewell.stage == FarewellStage::Open)
         {
             farewell.stage = FarewellStage::Announcing;
-            opened.push((farewell.id, farewell.tracker.clone(), farewell.event));
+            opened.extend(farewell.id.map(|id| (id, farewell.tracker.clone(), farewell.event)));
         }
         for (attempt, tracker, event) in opened {
             let request = Box::new(self.request(&tracker, Some(event)));
             context.outputs.push_back(Output::Announce { attempt, request });
+        }
+    }
+
+    /// The gate of a host has let us in for a farewell.
+    pub(super) fn farewell_called(&mut self, host: &TrackerHost, context: &mut Context<'_>) {
+        if let Phase::Farewells(farewells) = &mut self.phase
+            && let Some(farewell) = farewells
+                .pending
+                .iter_mut()
+                .find(|farewell| farewell.id.is_none() && farewell.tracker.tracker_host() == *host)
+        {
+            farewell.open(self.id, context);
+        } else {
+            context.gates.leave(host, context.config, context.now);
         }
     }
 
@@ -183,9 +208,11 @@ impl Session {
         result: Result<&AnnounceResponse, AnnounceError>,
         context: &mut Context<'_>,
     ) {
-        context.attempts.end(id);
+        context.end(id);
         let Phase::Farewells(farewells) = &mut self.phase else { return };
-        let Some(place) = farewells.pending.iter().position(|farewell| farewell.id == id) else { return };
+        let Some(place) = farewells.pending.iter().position(|farewell| farewell.id == Some(id)) else {
+            return;
+        };
         let Farewell { tracker, event, .. } = farewells.pending.remove(place);
         if event == Event::Completed {
             match &result {
@@ -201,7 +228,7 @@ impl Session {
             if self.schedule.is_suspended(&tracker, context.now) {
                 return;
             }
-            let next = Farewell::open(self.id, tracker, Event::Stopped, context);
+            let next = Farewell::new(self.id, tracker, Event::Stopped, context);
             farewells.pending.push(next);
             return;
         }
@@ -213,14 +240,18 @@ impl Session {
 }
 
 impl Farewell {
-    fn open(
-        torrent: super::engine::TorrentId,
-        tracker: TrackerUrl,
-        event: Event,
-        context: &mut Context<'_>,
-    ) -> Self {
-        let id = context.attempts.begin(Some(torrent));
-        context.outputs.push_back(Output::Open { attempt: id, tracker: tracker.clone() });
-        Self { id, tracker, event, stage: FarewellStage::Opening }
+    fn new(torrent: TorrentId, tracker: TrackerUrl, event: Event, context: &mut Context<'_>) -> Self {
+        let mut farewell = Self { id: None, tracker, event, stage: FarewellStage::Opening };
+        let host = farewell.tracker.tracker_host();
+        if context.gates.enter(&host, torrent, Class::Stopped, context.config, context.now) {
+            farewell.open(torrent, context);
+        }
+        farewell
+    }
+
+    fn open(&mut self, torrent: TorrentId, context: &mut Context<'_>) {
+        let attempt = context.attempts.begin(torrent, self.tracker.tracker_host());
+        self.id = Some(attempt);
+        context.outputs.push_back(Output::Open { attempt, tracker: self.tracker.clone() });
     }
 }

@@ -143,7 +143,8 @@ fn on_request_events_are_owed_all_the_same_r23() {
     assert_eq!(played.told, told.map(|told| format!("a:{told}")));
 }
 
-/// R3-12, R27: a size that becomes known as nothing left is a download that was complete from the start.
+/// R3-12, R27: what is found complete before the first announce was so from the start; a download whose size was
+/// unknown by then is one that completes.
 #[test]
 fn a_download_found_complete_never_completes_r3_12() {
     let mut played = Played::new(&[&["a"]], on_request());
@@ -155,7 +156,6 @@ fn a_download_found_complete_never_completes_r3_12() {
 
     let mut magnet = Played::new(&[&["a"]], on_request());
     magnet.announce();
-    magnet.engine.update(magnet.torrent, left(1000));
     magnet.engine.update(magnet.torrent, left(0));
     magnet.engine.complete(magnet.torrent, magnet.now);
     magnet.announce();
@@ -177,4 +177,29 @@ fn suspended_trackers_are_reported_in_their_turn_r31_04() {
     assert_eq!(played.announce(), "a- b(skipped) c(skipped) d(skipped)");
     played.failing.clear();
     assert_eq!(played.announce(), "a+", "who wasn't reached isn't reported");
+}
+
+/// Hosts that refused the probe aren't asked again at once, and the round's error still has the cause of each.
+#[test]
+fn a_failed_probe_is_a_cause_in_the_rounds_error() {
+    let trackers = TrackerSet::new([["a", "b"].map(url)]);
+    let mut engine = Engine::new(Config::default(), 7);
+    let torrent = Torrent::new(InfoHash::new([1; 20]), PeerId::new([65; 20]), 6881);
+    engine.add(trackers, torrent, Timestamp::ZERO);
+    let refused = || AnnounceError::Connect(crate::Cause::new("refused"));
+    let error = loop {
+        match engine.poll(Timestamp::ZERO) {
+            Output::Probe { attempt, .. } => {
+                engine.handle(Input::Probed(attempt, Err(refused().into())), Timestamp::ZERO);
+            }
+            Output::Open { attempt, .. } => {
+                engine.handle(Input::Failed(attempt, refused()), Timestamp::ZERO);
+            }
+            Output::RoundEnded { result, .. } => break result.unwrap_err(),
+            Output::Wait(wake) => panic!("waits until {wake:?}"),
+            _ => {}
+        }
+    };
+    let causes: Vec<String> = error.attempts.iter().map(|attempt| attempt.error.to_string()).collect();
+    assert_eq!(causes, ["could not connect: refused", "could not connect: refused"]);
 }

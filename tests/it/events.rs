@@ -150,6 +150,9 @@ async fn stopped_waits_for_an_announce_in_flight() {
     let told = session.stop().await;
     assert!(told.len() == 1 && told[0].result.is_ok(), "{told:?}");
     assert_eq!(world.told_text(), "0:started 0:stopped");
+    let announces = world.tracker(0).announces();
+    let gap = announces[1].at - announces[0].at;
+    assert!(gap >= Duration::from_millis(800), "the answer to started came first: {gap:?}");
 }
 
 /// One that may have heard us, and never answered, is told too.
@@ -331,4 +334,17 @@ async fn r66_the_query_of_the_address_is_kept_byte_for_byte() {
         query.starts_with("passkey=aB%2fc&x=%zz&info_hash=") && query.matches('?').count() == 0,
         "{query}"
     );
+}
+
+/// `completed` is never told to two trackers beside each other: one that stalls has its full time.
+#[tokio::test(start_paused = true)]
+async fn completed_is_not_hedged() {
+    let stalls = Behaviour::Sequence(vec![every(60), every(60).after(Duration::from_secs(9)), every(60)]);
+    let world = World::new([stalls, every(60)]);
+    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    sleep(10).await;
+    session.complete();
+    sleep(20).await;
+    assert_eq!(world.told_text(), "0:started 0:completed");
+    drop(session);
 }

@@ -18,6 +18,7 @@ mod pool;
 mod prober;
 mod redirect;
 mod request;
+mod scrape;
 #[cfg(feature = "tls")]
 mod tls;
 
@@ -140,9 +141,7 @@ impl Channel for HttpChannel {
     }
 
     async fn scrape(&mut self, torrents: &[InfoHash]) -> Result<ScrapeResponse, AnnounceError> {
-        let target = wire::http::scrape_target(&self.tracker, torrents).ok_or(AnnounceError::Unsupported)?;
-        let answer = self.shared.ask(&self.tracker, &target, self.connection.take()).await?;
-        answer.into_scrape(self.shared.config.max_body)
+        self.shared.scrape(&self.tracker, torrents, self.connection.take()).await
     }
 }
 

@@ -45,7 +45,7 @@ fn read_files(files: &[u8], response: &mut ScrapeResponse) {
     let mut decoder = decoder(files);
     let Ok(Some(Object::Dict(mut files))) = decoder.next_object() else { return };
     while let Ok(Some((hash, counts))) = files.next_pair() {
-        let Ok(hash) = hash.try_into().map(InfoHash::new) else { continue };
+        let Some(hash) = info_hash(hash) else { continue };
         if let Object::Dict(counts) = counts
             && let Ok(fields) = Fields::read(counts, &["complete", "downloaded", "incomplete"])
         {
@@ -57,6 +57,17 @@ fn read_files(files: &[u8], response: &mut ScrapeResponse) {
             response.files.insert(hash, counts);
         }
     }
+}
+
+/// The torrent a key names. bittorrent-tracker 11 (npm) takes the hash for a text of twenty characters and writes
+/// it as UTF-8, where each byte from 0x80 up becomes two; no other key than these is of another length.
+fn info_hash(key: &[u8]) -> Option<InfoHash> {
+    if let Ok(hash) = key.try_into() {
+        return Some(InfoHash::new(hash));
+    }
+    let characters = std::str::from_utf8(key).ok()?.chars();
+    let hash: Vec<u8> = characters.map(u8::try_from).collect::<Result<_, _>>().ok()?;
+    hash.try_into().ok().map(InfoHash::new)
 }
 
 fn read_flags(flags: &[u8]) -> Option<Duration> {
@@ -98,6 +109,24 @@ mod tests {
         ];
         for (body, expected) in rows {
             assert_eq!(read_scrape(body.as_bytes()).unwrap().files.get(&HASH).copied(), expected, "{body}");
+        }
+    }
+
+    /// As bittorrent-tracker 11.2.3 answers.
+    #[test]
+    fn a_hash_written_as_utf8_is_read() {
+        let hash = InfoHash::new(*b"\x01\x80\xc3\xff++++++++++++++++");
+        let some = SwarmCounts { complete: Some(1), ..SwarmCounts::default() };
+        let rows: [(&[u8], Option<SwarmCounts>); 3] = [
+            (b"23:\x01\xc2\x80\xc3\x83\xc3\xbf++++++++++++++++", Some(some)),
+            (b"24:\x01\xc2\x80\xc3\x83\xc3\xbf+++++++++++++++++", None),
+            (b"23:\x01\xc4\x80\xc3\x83\xc3\xbf++++++++++++++++", None),
+        ];
+        for (key, expected) in rows {
+            let body = [b"d5:filesd", key, b"d8:completei1eeee"].concat();
+            let reply = read_scrape(&body).unwrap();
+            assert_eq!(reply.files.get(&hash).copied(), expected, "{}", key.escape_ascii());
+            assert_eq!(reply.files.len(), usize::from(expected.is_some()));
         }
     }
 

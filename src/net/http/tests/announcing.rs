@@ -388,6 +388,17 @@ async fn what_cannot_be_opened_says_why_r67() {
 }
 
 #[tokio::test]
+async fn no_more_peers_are_handed_out_than_wanted_pol21() {
+    let reply =
+        b"d8:intervali1800e5:peers18:\x08\x08\x04\x04\0\x01\x08\x08\x04\x04\0\x02\x08\x08\x04\x04\0\x03e";
+    let internet = Internet::default().with("t.test", AT, &[&[ok(reply)]]);
+    let mut config = HttpConfig::new();
+    config.max_peers = 1;
+    let response = announce(&internet.transport(config), "http://t.test/a").await.unwrap();
+    assert_eq!((response.peers.len(), response.dropped_peers), (1, 2));
+}
+
+#[tokio::test]
 async fn a_scrape_goes_the_same_way() {
     let files = b"d5:filesd20:\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01d8:completei1eeee";
     let script = [ok(files), answer("404 x", "", b""), Step::Keep];

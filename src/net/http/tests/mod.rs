@@ -6,6 +6,7 @@ mod connections;
 mod dialling;
 mod probing;
 mod redirecting;
+mod scraping;
 #[cfg(feature = "tls")]
 mod securing;
 

@@ -45,6 +45,7 @@ mod serve;
 mod shared;
 mod swarm;
 mod tracker;
+mod udp;
 
 pub use answer::{Answer, Failure, Framing, PeerForm, Peers, Reply, RetryIn};
 pub use behaviour::{Behaviour, Step};
@@ -54,3 +55,4 @@ pub use log::{Counts, LOG_LIMIT};
 pub use request::{Asked, Heard, percent_decode, percent_encode};
 pub use swarm::{PEER_LIMIT, Swarm, SwarmCounts, SwarmPeer};
 pub use tracker::FakeTracker;
+pub use udp::{FakeUdpTracker, UdpAnswer, UdpAsked, UdpBehaviour, UdpHeard};

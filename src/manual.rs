@@ -1,0 +1,33 @@
+//! The manual: why things are as they are.
+//!
+//! [`architecture`] goes through the parts and through one failover, millisecond by millisecond; [`defaults`] has a
+//! reason for every knob; [`deviations`] says where a specification isn't followed; [`regressions`] lists the defects
+//! of others that have a test here.
+
+pub mod architecture {
+    #![doc = include_str!("manual/architecture.md")]
+
+    #[cfg(doc)]
+    use crate::{
+        Config, Prober, TrackerSet, TrackerUrl, Transport,
+        policy::{Breaker, Engine, HealthBook, Ledger, Schedule},
+    };
+}
+
+pub mod defaults {
+    #![doc = include_str!("manual/defaults.md")]
+
+    #[cfg(doc)]
+    use crate::Config;
+}
+
+pub mod deviations {
+    #![doc = include_str!("manual/deviations.md")]
+
+    #[cfg(doc)]
+    use crate::{Announced, Config, Order, policy::Engine};
+}
+
+pub mod regressions {
+    #![doc = include_str!("manual/regressions.md")]
+}

@@ -1,0 +1,166 @@
+//! Several transports as one, each for the schemes it speaks.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+#[cfg(feature = "http")]
+use super::http::{HttpConfig, HttpProber, HttpTransport};
+#[cfg(any(feature = "http", feature = "udp"))]
+use super::resolver::{Resolver, SystemResolver};
+#[cfg(feature = "udp")]
+use super::udp::{UdpConfig, UdpProber, UdpTransport};
+use crate::error::{AnnounceError, ProbeError};
+use crate::prober::{Measurement, Prober};
+use crate::tracker::{Scheme, TrackerUrl};
+use crate::transport::{Channel, Transport};
+
+/// Transports and probers by scheme: of each tracker the first that speaks its scheme takes care.
+///
+/// Both a [`Transport`] and a [`Prober`], and cheap to clone, so that one value serves as either.
+///
+/// ```
+/// use tracker_failover::net::by_scheme::ByScheme;
+/// use tracker_failover::{AnnounceResponse, Scheme, Transport, transport};
+///
+/// let own = transport::from_fn(|_tracker, _request| async { Ok(AnnounceResponse::default()) });
+/// let transports = ByScheme::new().with(own);
+/// assert!(transports.supports(Scheme::Https) && !transports.supports(Scheme::Udp));
+/// ```
+#[derive(Clone, Default)]
+pub struct ByScheme(Vec<Part>);
+
+#[derive(Clone)]
+struct Part {
+    transport: Arc<dyn Transport>,
+    prober: Option<Arc<dyn Prober>>,
+}
+
+impl ByScheme {
+    /// Speaks no scheme.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a transport for the schemes that none before it speaks. Its trackers are not measured.
+    #[must_use]
+    pub fn with(mut self, transport: impl Transport + 'static) -> Self {
+        self.0.push(Part { transport: Arc::new(transport), prober: None });
+        self
+    }
+
+    /// Adds a transport, and what measures its trackers.
+    #[must_use]
+    pub fn with_prober(mut self, transport: impl Transport + 'static, prober: impl Prober + 'static) -> Self {
+        self.0.push(Part { transport: Arc::new(transport), prober: Some(Arc::new(prober)) });
+        self
+    }
+
+    /// All that this build has, each with its defaults and the system's resolver.
+    #[cfg(any(feature = "http", feature = "udp"))]
+    pub fn all() -> Self {
+        let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new());
+        let parts = Self::new();
+        #[cfg(feature = "http")]
+        let parts = {
+            let http = HttpTransport::new(HttpConfig::default(), Arc::clone(&resolver));
+            let prober = HttpProber::new(&http);
+            parts.with_prober(http, prober)
+        };
+        #[cfg(feature = "udp")]
+        let parts = {
+            let udp = UdpTransport::new(UdpConfig::default(), resolver);
+            let prober = UdpProber::new(&udp);
+            parts.with_prober(udp, prober)
+        };
+        parts
+    }
+
+    fn part(&self, scheme: Scheme) -> Result<&Part, AnnounceError> {
+        self.0.iter().find(|part| part.transport.supports(scheme)).ok_or(AnnounceError::Unsupported)
+    }
+}
+
+#[async_trait]
+impl Transport for ByScheme {
+    async fn open(&self, tracker: &TrackerUrl) -> Result<Box<dyn Channel>, AnnounceError> {
+        self.part(tracker.scheme())?.transport.open(tracker).await
+    }
+
+    fn supports(&self, scheme: Scheme) -> bool {
+        self.part(scheme).is_ok()
+    }
+}
+
+#[async_trait]
+impl Prober for ByScheme {
+    async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, ProbeError> {
+        let prober = self.part(tracker.scheme())?.prober.as_ref().ok_or(AnnounceError::Unsupported)?;
+        prober.probe(tracker).await
+    }
+}
+
+impl fmt::Debug for ByScheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SCHEMES: [Scheme; 3] = [Scheme::Http, Scheme::Https, Scheme::Udp];
+        let spoken = SCHEMES.into_iter().filter(|scheme| self.supports(*scheme));
+        f.debug_tuple("ByScheme").field(&spoken.collect::<Vec<_>>()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, PeerId};
+    use crate::transport::from_fn;
+
+    /// Speaks one scheme, and is as far away as it says.
+    #[derive(Clone)]
+    struct Only(Scheme, u64);
+
+    #[async_trait]
+    impl Transport for Only {
+        async fn open(&self, tracker: &TrackerUrl) -> Result<Box<dyn Channel>, AnnounceError> {
+            let interval = Some(Duration::from_secs(self.1));
+            let answer = move |_, _| async move { Ok(AnnounceResponse { interval, ..Default::default() }) };
+            from_fn(answer).open(tracker).await
+        }
+
+        fn supports(&self, scheme: Scheme) -> bool {
+            scheme == self.0
+        }
+    }
+
+    #[async_trait]
+    impl Prober for Only {
+        async fn probe(&self, _: &TrackerUrl) -> Result<Measurement, ProbeError> {
+            Ok(Measurement { connect: Duration::from_secs(self.1), first_byte: Duration::ZERO })
+        }
+    }
+
+    #[tokio::test]
+    async fn each_tracker_goes_to_the_part_that_speaks_its_scheme() {
+        let (http, udp) = (Only(Scheme::Http, 1), Only(Scheme::Udp, 2));
+        let parts = ByScheme::new().with_prober(http.clone(), http).with(udp).with(Only(Scheme::Udp, 3));
+        let request = AnnounceRequest::new(InfoHash::new([1; 20]), PeerId::new([1; 20]), 1);
+        for (url, interval) in [("http://t.test/a", 1), ("udp://t.test:1", 2)] {
+            let mut channel = parts.open(&url.parse().unwrap()).await.unwrap();
+            let response = channel.announce(&request).await.unwrap();
+            assert_eq!(response.interval, Some(Duration::from_secs(interval)), "{url}");
+        }
+        assert!(parts.probe(&"http://t.test/a".parse().unwrap()).await.is_ok());
+        for url in ["udp://t.test:1", "https://t.test/a", "wss://t.test/a"] {
+            let ProbeError(error) = parts.probe(&url.parse().unwrap()).await.unwrap_err();
+            assert!(matches!(error, AnnounceError::Unsupported), "{url}");
+        }
+        assert!(!parts.supports(Scheme::Https) && !parts.supports(Scheme::Other));
+        assert!(matches!(
+            parts.open(&"https://t.test/a".parse().unwrap()).await,
+            Err(AnnounceError::Unsupported)
+        ));
+        assert_eq!(format!("{parts:?}"), "ByScheme([Http, Udp])");
+    }
+}

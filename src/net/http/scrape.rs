@@ -1,0 +1,56 @@
+//! Scrapes of any number of torrents, cut into requests that trackers take (BEP 48).
+
+use super::connection::HttpConnection;
+use super::exchange::Shared;
+use crate::announce::InfoHash;
+use crate::error::AnnounceError;
+use crate::scrape::ScrapeResponse;
+use crate::tracker::TrackerUrl;
+use crate::wire;
+
+impl Shared {
+    /// Asks for all of these torrents, one request after the other, and joins the answers. A request that is too
+    /// long for a tracker is asked again in halves (R48-03).
+    pub(super) async fn scrape(
+        &self,
+        tracker: &TrackerUrl,
+        torrents: &[InfoHash],
+        mut connection: Option<HttpConnection>,
+    ) -> Result<ScrapeResponse, AnnounceError> {
+        if torrents.is_empty() {
+            return Err(AnnounceError::Unsupported);
+        }
+        let mut batches: Vec<&[InfoHash]> = wire::http::scrape_batches(tracker, torrents).collect();
+        batches.reverse();
+        let mut joined = ScrapeResponse::default();
+        while let Some(batch) = batches.pop() {
+            let target = wire::http::scrape_target(tracker, batch).ok_or(AnnounceError::Unsupported)?;
+            let answer = self.ask(tracker, &target, connection.take()).await?;
+            match answer.into_scrape(self.config.max_body) {
+                Ok(response) => {
+                    joined.files.extend(response.files);
+                    joined.min_request_interval =
+                        joined.min_request_interval.max(response.min_request_interval);
+                }
+                Err(error) if batch.len() > 1 && is_too_long(&error) => {
+                    let (front, back) = batch.split_at(batch.len() / 2);
+                    batches.extend([back, front]);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(joined)
+    }
+}
+
+/// How trackers and the proxies before them say that a request line is too long for them.
+fn is_too_long(error: &AnnounceError) -> bool {
+    match error {
+        AnnounceError::Status { status, .. } => *status == 414,
+        AnnounceError::Rejected(rejection) => {
+            let reason = rejection.reason.to_ascii_lowercase();
+            reason.contains("too long") || reason.contains("too large")
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,156 @@
+//! UDP trackers (BEP 15): [`UdpTransport`] announces and scrapes, [`UdpProber`] measures.
+//!
+//! What is said, and when, is decided by [`wire::udp::Endpoint`](crate::wire::udp::Endpoint). Here is one socket
+//! for each tracker address, whoever asks, and a task that feeds the one with the other. A socket that nobody
+//! used for a minute is closed, and so is one from which nothing came but silence or refusals.
+
+mod config;
+mod endpoint;
+mod prober;
+mod shared;
+mod socket;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+
+pub use self::config::UdpConfig;
+pub use self::prober::UdpProber;
+pub use self::socket::{DatagramConnector, DatagramSocket, UdpConnector};
+
+use self::shared::Shared;
+use super::resolver::Resolver;
+use crate::address::usable_peers;
+use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash};
+use crate::error::{AnnounceError, Phase, ReplyError};
+use crate::scrape::ScrapeResponse;
+use crate::tracker::{Scheme, TrackerUrl};
+use crate::transport::{Channel, Transport};
+use crate::wire::udp::{Answer, MOST_SCRAPED, Question};
+
+/// Speaks BEP 15 with trackers.
+///
+/// Opening is asking for a connection id; where there is one less than a minute old, opening takes no time. All
+/// torrents share it, and the socket: a tracker has at most 16 announces to answer at once, further ones wait.
+/// A host with addresses of both families is asked at one after the other, 250 ms apart, and announced to where
+/// the first answer came from. A port that nobody listens on fails at once where the network says so; answers
+/// from elsewhere, or to something that wasn't asked, are ignored.
+///
+/// Cloning is cheap, and the clones share their sockets. Dropping them all, with their probers and channels,
+/// closes everything.
+///
+/// ```no_run
+/// use std::sync::Arc;
+/// use tracker_failover::net::resolver::SystemResolver;
+/// use tracker_failover::net::udp::{UdpConfig, UdpTransport};
+/// use tracker_failover::{AnnounceRequest, InfoHash, PeerId, Transport};
+///
+/// # async fn announce() -> Result<(), Box<dyn std::error::Error>> {
+/// let transport = UdpTransport::new(UdpConfig::new(), Arc::new(SystemResolver::new()));
+/// let mut channel = transport.open(&"udp://tracker.example:6969/announce".parse()?).await?;
+/// let torrent = InfoHash::new(*b"twenty bytes of hash");
+/// let request = AnnounceRequest::new(torrent, PeerId::with_prefix(*b"-XX0001-", [7; 12]), 6881);
+/// println!("{:?}", channel.announce(&request).await?.peers);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct UdpTransport(Arc<Shared>);
+
+struct UdpChannel {
+    shared: Arc<Shared>,
+    tracker: TrackerUrl,
+    address: SocketAddr,
+}
+
+impl UdpTransport {
+    /// A transport over sockets of the system.
+    pub fn new(config: UdpConfig, resolver: Arc<dyn Resolver>) -> Self {
+        let connector = match config.local_address {
+            Some(local) => UdpConnector::from_address(local),
+            None => UdpConnector::new(),
+        };
+        Self::with_connector(config, resolver, Arc::new(connector))
+    }
+
+    /// A transport over whatever the connector opens.
+    pub fn with_connector(
+        config: UdpConfig,
+        resolver: Arc<dyn Resolver>,
+        connector: Arc<dyn DatagramConnector>,
+    ) -> Self {
+        Self(Arc::new(Shared { config, resolver, connector, endpoints: Mutex::default() }))
+    }
+}
+
+fn supports(scheme: Scheme) -> bool {
+    scheme == Scheme::Udp
+}
+
+#[async_trait]
+impl Transport for UdpTransport {
+    async fn open(&self, tracker: &TrackerUrl) -> Result<Box<dyn Channel>, AnnounceError> {
+        if !supports(tracker.scheme()) {
+            return Err(AnnounceError::Unsupported);
+        }
+        let addresses = self.0.addresses(tracker).await?;
+        let address = match self.0.connected(&addresses) {
+            Some(address) => address,
+            None => self.0.ask_first(&addresses, &Question::Connect).await?.0,
+        };
+        Ok(Box::new(UdpChannel { shared: Arc::clone(&self.0), tracker: tracker.clone(), address }))
+    }
+
+    fn supports(&self, scheme: Scheme) -> bool {
+        supports(scheme)
+    }
+}
+
+#[async_trait]
+impl Channel for UdpChannel {
+    async fn announce(&mut self, request: &AnnounceRequest) -> Result<AnnounceResponse, AnnounceError> {
+        let question = Question::Announce(self.tracker.clone(), Box::new(request.clone()));
+        let Answer::Announced(response) = self.shared.ask(self.address, &question, Phase::Reply).await?
+        else {
+            return Err(other_answer());
+        };
+        let mut response = *response;
+        response.tracker_address = Some(self.address);
+        let config = &self.shared.config;
+        let own = request.ip.map(|ip| SocketAddr::new(ip, request.port));
+        usable_peers(&mut response, &config.peers, own);
+        let surplus = response.peers.len().saturating_sub(config.max_peers);
+        response.peers.truncate(config.max_peers);
+        response.dropped_peers = response.dropped_peers.saturating_add(surplus);
+        Ok(response)
+    }
+
+    /// Asks about 74 torrents at a time, since more don't fit into a packet (BEP 15).
+    async fn scrape(&mut self, torrents: &[InfoHash]) -> Result<ScrapeResponse, AnnounceError> {
+        let mut all = ScrapeResponse::default();
+        for batch in torrents.chunks(MOST_SCRAPED) {
+            let question = Question::Scrape(batch.to_vec());
+            match self.shared.ask(self.address, &question, Phase::Reply).await? {
+                Answer::Scraped(response) => all.files.extend(response.files),
+                _ => return Err(other_answer()),
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// The state machine lets no answer to another question through; this says so without a panic.
+fn other_answer() -> AnnounceError {
+    AnnounceError::NotAReply(ReplyError::new("expected the action that was asked for", 0))
+}
+
+impl fmt::Debug for UdpTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UdpTransport").field("config", &self.0.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,110 @@
+//! Datagrams to and from one address: the seam behind which a proxy or a simulated network fits.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use async_trait::async_trait;
+use tokio::io::Interest;
+
+/// No datagram is larger, so none is ever cut (R69).
+const LARGEST_DATAGRAM: usize = 64 << 10;
+
+thread_local! {
+    /// One buffer for all sockets of a thread: it is used only while a datagram is copied out of the kernel.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; LARGEST_DATAGRAM]);
+}
+
+/// Opens sockets that talk to one address each.
+pub trait DatagramConnector: Send + Sync {
+    /// A socket that sends to this address, and receives what comes from there and nothing else.
+    ///
+    /// # Errors
+    /// When there is no way to it: no network of that family, no address to send from.
+    fn connect(&self, remote: SocketAddr) -> io::Result<Box<dyn DatagramSocket>>;
+}
+
+/// A way for datagrams to one address and back.
+#[async_trait]
+pub trait DatagramSocket: Send + Sync {
+    /// Sends a datagram.
+    ///
+    /// # Errors
+    /// When it could not be sent, or an earlier one was refused.
+    async fn send(&self, datagram: &[u8]) -> io::Result<()>;
+
+    /// Waits for a datagram.
+    ///
+    /// # Errors
+    /// When the network says that nobody is there.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no datagram.
+    async fn receive(&self) -> io::Result<Vec<u8>>;
+}
+
+/// Opens sockets of the system. They are connected, so the kernel drops what others send, and reports a port
+/// that nobody listens on.
+#[derive(Debug, Clone, Default)]
+pub struct UdpConnector {
+    local_address: Option<IpAddr>,
+}
+
+struct SystemSocket(tokio::net::UdpSocket);
+
+impl UdpConnector {
+    /// A connector that leaves the choice of the local address to the system.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A connector that sends from this address, and so to its family only.
+    pub fn from_address(local: IpAddr) -> Self {
+        Self { local_address: Some(local) }
+    }
+}
+
+impl DatagramConnector for UdpConnector {
+    fn connect(&self, remote: SocketAddr) -> io::Result<Box<dyn DatagramSocket>> {
+        let any: IpAddr =
+            if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        // Neither call waits for anything.
+        let socket = UdpSocket::bind((self.local_address.unwrap_or(any), 0))?;
+        socket.connect(remote)?;
+        socket.set_nonblocking(true)?;
+        Ok(Box::new(SystemSocket(tokio::net::UdpSocket::from_std(socket)?)))
+    }
+}
+
+#[async_trait]
+impl DatagramSocket for SystemSocket {
+    async fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        self.0.send(datagram).await.map(drop)
+    }
+
+    async fn receive(&self) -> io::Result<Vec<u8>> {
+        loop {
+            // A refusal alone makes a socket ready for errors, and not for reading: waiting for the latter would
+            // never see it.
+            let ready = self.0.ready(Interest::READABLE | Interest::ERROR).await?;
+            let received = if ready.is_error() {
+                self.0.try_io(Interest::ERROR, || self.refusal())
+            } else {
+                BUFFER.with_borrow_mut(|buffer| {
+                    self.0.try_recv(buffer).map(|length| buffer.get(..length).unwrap_or_default().to_vec())
+                })
+            };
+            match received {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                received => return received,
+            }
+        }
+    }
+}
+
+impl SystemSocket {
+    /// The error that is reported, as the error it is; "not ready" where somebody has taken it already.
+    fn refusal(&self) -> io::Result<Vec<u8>> {
+        Err(self.0.take_error()?.unwrap_or_else(|| io::ErrorKind::WouldBlock.into()))
+    }
+}

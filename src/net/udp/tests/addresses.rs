@@ -1,0 +1,126 @@
+//! Hosts with several addresses, of both families, and those that may not be talked to.
+
+use std::time::Duration;
+
+use super::*;
+use crate::address::AddressPolicy;
+
+const V4: &str = "8.1.1.1:6969";
+const V6: &str = "[2600::1]:6969";
+const URL: &str = "udp://t.test:6969/announce";
+
+/// The preferred address first.
+fn both(internet: &Internet, v6: UdpBehaviour, v4: UdpBehaviour) -> [Arc<FakeUdpTracker>; 2] {
+    [internet.host("t.test", V6, v6), internet.host("t.test", V4, v4)]
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_ipv6_peers_have_eighteen_bytes_c35_r15_09() {
+    let internet = Internet::new();
+    let [v6, v4] = both(&internet, UdpBehaviour::Ok, UdpBehaviour::Ok);
+    let (response, took) = timed(announce(&internet.transport(UdpConfig::new()), URL)).await;
+    let response = response.unwrap();
+    assert_eq!(peers(&response), ["[2600:9000::a]:6881"]);
+    assert_eq!((response.tracker_address, took), (Some(V6.parse().unwrap()), 4 * WAY));
+    assert_eq!((heard(&v6).as_str(), heard(&v4).as_str()), ("ca", ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_family_costs_250_ms_once_and_one_announce_r8_r75() {
+    let internet = Internet::new();
+    let [v6, v4] = both(&internet, UdpBehaviour::Silent, UdpBehaviour::Ok);
+    let transport = internet.transport(UdpConfig::new());
+    let (response, took) = timed(announce(&transport, URL)).await;
+    assert_eq!(
+        (peers(&response.unwrap()), took),
+        (vec!["8.8.4.4:6881".to_owned()], Duration::from_millis(250) + 4 * WAY)
+    );
+    let (response, took) = timed(announce(&transport, URL)).await;
+    assert!(response.is_ok() && took == 2 * WAY, "the one with a connection id is preferred: {took:?}");
+    assert_eq!((heard(&v6).as_str(), heard(&v4).as_str()), ("c", "caa"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_family_without_a_way_or_a_listener_costs_nothing_r75() {
+    let internet = Internet::without_v6();
+    both(&internet, UdpBehaviour::Ok, UdpBehaviour::Ok);
+    let (response, took) = timed(announce(&internet.transport(UdpConfig::new()), URL)).await;
+    assert!(response.is_ok() && took == 4 * WAY, "{took:?}");
+
+    let internet = Internet::new();
+    internet.name("t.test", V6.parse().unwrap());
+    internet.host("t.test", V4, UdpBehaviour::Ok);
+    let (response, took) = timed(announce(&internet.transport(UdpConfig::new()), URL)).await;
+    assert!(response.is_ok() && took == 6 * WAY, "as soon as the refusal is here: {took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_dead_is_one_failed_attempt_that_names_the_better_cause() {
+    let internet = Internet::without_v6();
+    both(&internet, UdpBehaviour::Ok, UdpBehaviour::Silent);
+    let (error, took) = timed(open_error(&internet.transport(UdpConfig::new()), URL)).await;
+    assert_eq!((error.to_string().as_str(), took), ("timed out while connecting", Duration::from_secs(10)));
+
+    let internet = Internet::without_v6();
+    internet.name("t.test", V6.parse().unwrap());
+    internet.name("t.test", V4.parse().unwrap());
+    let (error, took) = timed(open_error(&internet.transport(UdpConfig::new()), URL)).await;
+    assert!(matches!(error, AnnounceError::Connect(_)) && took == 2 * WAY, "{error} {took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_tracker_itself_said_is_the_better_cause() {
+    let internet = Internet::new();
+    both(&internet, UdpBehaviour::RefusesConnects("go away".into()), UdpBehaviour::Silent);
+    let error = open_error(&internet.transport(UdpConfig::new()), URL).await;
+    assert_eq!(error.to_string(), "rejected: \"go away\"");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mapped_address_is_an_ipv4_one() {
+    let internet = Internet::new();
+    let tracker = internet.host("v4.test", V4, UdpBehaviour::Ok);
+    internet.name("t.test", "[::ffff:8.1.1.1]:6969".parse().unwrap());
+    internet.name("t.test", V4.parse().unwrap());
+    let transport = internet.transport(UdpConfig::new());
+    let response = announce(&transport, URL).await.unwrap();
+    assert_eq!(
+        (peers(&response), response.tracker_address),
+        (vec!["8.8.4.4:6881".to_owned()], Some(V4.parse().unwrap()))
+    );
+    announce(&transport, "udp://[::ffff:8.1.1.1]:6969").await.unwrap();
+    assert_eq!((heard(&tracker).as_str(), internet.sockets().opened), ("caa", 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn forbidden_addresses_are_never_sent_to_pol18_s10() {
+    let internet = Internet::new();
+    internet.host("t.test", "10.0.0.1:6969", UdpBehaviour::Ok);
+    let mut config = UdpConfig::new();
+    config.addresses = AddressPolicy::PUBLIC_ONLY;
+    let transport = internet.transport(config);
+    for tracker in
+        [URL, "udp://127.0.0.1:6969", "udp://[::ffff:169.254.169.254]:6969", "udp://2130706433:6969"]
+    {
+        assert!(matches!(open_error(&transport, tracker).await, AnnounceError::Blocked), "{tracker}");
+    }
+    assert!(matches!(open_error(&transport, "udp://nobody.test:1").await, AnnounceError::Resolve(_)), "R67");
+    assert_eq!(internet.sockets().opened, 0);
+    assert!(announce(&internet.transport(UdpConfig::new()), URL).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn sockets_are_bounded() {
+    let internet = Internet::new();
+    let mut config = UdpConfig::new();
+    config.times.connection_lifetime = Duration::from_secs(3600);
+    let transport = internet.transport(config);
+    for host in 0..600_u16 {
+        let [high, low] = host.to_be_bytes();
+        let address = format!("8.2.{high}.{low}:1");
+        internet.host("t.test", &address, UdpBehaviour::Ok);
+        announce(&transport, &format!("udp://{address}")).await.unwrap();
+    }
+    tokio::task::yield_now().await;
+    assert_eq!((internet.sockets().opened, internet.sockets().open), (600, 512));
+}

@@ -1,0 +1,208 @@
+//! An announcer with dead UDP trackers in front of a live one: in which order they are tried, and who hears what.
+
+use std::time::Duration;
+
+use super::*;
+use crate::alert::Alert;
+use crate::announce::{PeerId, Torrent, Transfer};
+use crate::net::udp::UdpProber;
+use crate::policy::{Config, Order, Probing, TrackerSet};
+use crate::{AnnounceHandle, AnnouncerBuilder};
+
+/// A way to be dead, what it costs without probing when two such trackers are in front, and what each hears
+/// meanwhile.
+struct Dead {
+    name: &'static str,
+    /// `None`: nobody is there.
+    behaviour: Option<UdpBehaviour>,
+    at_most: Duration,
+    hears: &'static str,
+}
+
+fn kinds() -> [Dead; 5] {
+    let shows_no_life = Duration::from_millis(500) + 4 * WAY;
+    [
+        Dead { name: "refused", behaviour: None, at_most: 8 * WAY, hears: "" },
+        Dead { name: "silent", behaviour: Some(UdpBehaviour::Silent), at_most: shows_no_life, hears: "c" },
+        Dead {
+            name: "wrong transaction ids",
+            behaviour: Some(UdpBehaviour::WrongTransaction),
+            at_most: shows_no_life,
+            hears: "c",
+        },
+        Dead {
+            name: "connects, then nothing",
+            behaviour: Some(UdpBehaviour::ConnectsOnly),
+            at_most: Duration::from_secs(3) + 8 * WAY,
+            hears: "caaa",
+        },
+        Dead {
+            name: "refuses",
+            behaviour: Some(UdpBehaviour::Error("go away".into())),
+            at_most: 12 * WAY,
+            hears: "ca",
+        },
+    ]
+}
+
+fn builder(internet: &Internet) -> AnnouncerBuilder {
+    let transport = internet.transport(UdpConfig::new());
+    let prober = UdpProber::new(&transport);
+    AnnouncerBuilder::new(transport).prober(prober).seed(7)
+}
+
+fn torrent() -> Torrent {
+    let mut torrent = Torrent::new(HASH, PeerId::new(*b"-XX0001-abcdefghijkl"), 6881);
+    torrent.transfer = Transfer { left: Some(1000), ..Transfer::default() };
+    torrent
+}
+
+fn in_tiers(number: u8) -> TrackerSet {
+    TrackerSet::new((1..=number).map(|host| [url(&format!("udp://8.1.1.{host}:6969/announce"))]))
+}
+
+async fn until_announced(session: &mut AnnounceHandle) -> Vec<Alert> {
+    let mut alerts = Vec::new();
+    while let Some(alert) = session.next_alert().await {
+        let done = matches!(alert, Alert::Announced(_));
+        alerts.push(alert);
+        if done {
+            return alerts;
+        }
+    }
+    panic!("the session ended: {alerts:#?}");
+}
+
+/// Two dead trackers and a live one, each in a tier of its own.
+fn two_dead(internet: &Internet, dead: &Dead) -> (Vec<Arc<FakeUdpTracker>>, Arc<FakeUdpTracker>) {
+    let address = |host: u8| format!("8.1.1.{host}:6969");
+    let host = |number: u8| dead.behaviour.clone().map(|b| internet.host("dead.test", &address(number), b));
+    let in_front = [1, 2].into_iter().filter_map(host).collect();
+    (in_front, internet.host("live.test", &address(3), UdpBehaviour::Ok))
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_dead_trackers_cost_their_patience_and_the_live_one_hears_one_announce() {
+    for dead in kinds() {
+        for order in [Order::Nearest, Order::Bep12] {
+            let internet = Internet::new();
+            let (in_front, live) = two_dead(&internet, &dead);
+            let mut config = Config::default();
+            (config.order, config.probing) = (order, Probing::Off);
+            // Crossing a tier costs its own patience with BEP 12, which is not what is looked at here.
+            config.tier_patience = config.open_patience;
+            let mut session = builder(&internet).config(config).spawn().add(in_tiers(3), torrent());
+            let (alerts, took) = timed(until_announced(&mut session)).await;
+
+            assert!(took <= dead.at_most, "{} {order:?}: {took:?}", dead.name);
+            let tried: Vec<_> = alerts
+                .iter()
+                .filter_map(|alert| match alert {
+                    Alert::Trying { tracker, attempt, of } => Some(format!("{attempt}/{of} {tracker}")),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(
+                tried,
+                ["1/3 udp://8.1.1.1:6969", "2/3 udp://8.1.1.2:6969", "3/3 udp://8.1.1.3:6969"],
+                "{} {order:?}",
+                dead.name
+            );
+            let Some(Alert::Announced(announced)) = alerts.last() else { unreachable!() };
+            assert_eq!(announced.tracker, url("udp://8.1.1.3:6969/announce"));
+            assert_eq!(heard(&live), "ca", "{} {order:?}: the live one hears one announce", dead.name);
+            assert_eq!(live.heard()[1].event(), Some(2), "and it is `started`");
+            for tracker in &in_front {
+                assert!(dead.hears.starts_with(&heard(tracker)), "{}: {}", dead.name, heard(tracker));
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_probing_the_first_to_answer_hears_started_at_that_moment() {
+    for dead in kinds() {
+        let internet = Internet::new();
+        let (in_front, live) = two_dead(&internet, &dead);
+        let mut session = builder(&internet).spawn().add(in_tiers(3), torrent());
+        let (alerts, took) = timed(until_announced(&mut session)).await;
+        let Some(Alert::Announced(announced)) = alerts.last() else { unreachable!() };
+        assert_eq!(announced.tracker, url("udp://8.1.1.3:6969/announce"), "{}", dead.name);
+        assert_eq!(heard(&live), "ca", "{}: the probe's connection id is used", dead.name);
+        if dead.hears.contains('a') {
+            // Its connecting looks alive, so it may be the nearest until it has been asked.
+            assert!(took <= dead.at_most, "{}: {took:?}", dead.name);
+        } else {
+            assert_eq!(took, 4 * WAY, "{}: a probe and an announce", dead.name);
+            let told: usize = in_front.iter().map(|dead| dead.heard_of(UdpAsked::Announce).len()).sum();
+            assert_eq!(told, 0, "{}: who shows no life is told nothing", dead.name);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_whole_life_goes_over_udp() {
+    let internet = Internet::new();
+    let trackers: Vec<_> = (1..=2)
+        .map(|host| internet.host("t.test", &format!("8.1.1.{host}:6969"), UdpBehaviour::Ok))
+        .collect();
+    let mut session = builder(&internet).spawn().add(in_tiers(2), torrent());
+    until_announced(&mut session).await;
+    sleep(Duration::from_secs(1800)).await;
+    session.complete();
+    until_announced(&mut session).await;
+    until_announced(&mut session).await;
+    session.stop().await;
+    let events: Vec<_> =
+        trackers[0].heard_of(UdpAsked::Announce).iter().map(fake_tracker::UdpHeard::event).collect();
+    assert_eq!(events, [Some(2), Some(0), Some(1), Some(3)], "R25: started, none, completed, stopped");
+    let last = trackers[0].heard().pop().unwrap();
+    assert_eq!((last.num_want(), last.left()), (Some(0), Some(0)));
+    assert!(trackers[1].heard_of(UdpAsked::Announce).is_empty(), "nobody else was told");
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_all_are_dead_each_is_named_with_its_cause() {
+    let internet = Internet::new();
+    let behaviours = kinds().map(|dead| dead.behaviour);
+    for (number, behaviour) in (1..).zip(behaviours) {
+        if let Some(behaviour) = behaviour {
+            internet.host("t.test", &format!("8.1.1.{number}:6969"), behaviour);
+        }
+    }
+    let mut trackers = in_tiers(5);
+    let error = builder(&internet).spawn().announce(&mut trackers, request()).await.unwrap_err();
+    let mut causes: Vec<_> = error.attempts.iter().map(|a| format!("{}: {}", a.tracker, a.error)).collect();
+    causes.sort();
+    assert_eq!(
+        causes,
+        [
+            "udp://8.1.1.1:6969: could not connect: connection refused",
+            "udp://8.1.1.2:6969: timed out while connecting",
+            "udp://8.1.1.3:6969: timed out while connecting",
+            "udp://8.1.1.4:6969: timed out waiting for the reply",
+            "udp://8.1.1.5:6969: rejected: \"go away\"",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_datagrams_are_outrun_by_another_tracker_scenario_19() {
+    for (loss, at_most) in [(0.05, 1200), (0.2, 1700)] {
+        let mut durations = Vec::new();
+        for seed in 0..200 {
+            let internet = Internet::lossy(loss, seed);
+            for host in 1..=8 {
+                internet.host("t.test", &format!("8.1.1.{host}:6969"), UdpBehaviour::Ok);
+            }
+            let announcer = builder(&internet).seed(seed).spawn();
+            let mut trackers = in_tiers(8);
+            let (result, took) = timed(announcer.announce(&mut trackers, request())).await;
+            durations.push(if result.is_ok() { took } else { Duration::MAX });
+        }
+        durations.sort();
+        let [p50, p90, p95] = [100, 180, 190].map(|at| durations[at]);
+        println!("loss {loss}: p50 {p50:?}, p90 {p90:?}, p95 {p95:?}");
+        assert!(p95 <= Duration::from_millis(at_most), "{loss}: {p95:?}");
+    }
+}

@@ -1,0 +1,160 @@
+//! Whom a session may ask now, in which order, and what a failure says of whom.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use super::breaker::{Blame, Failure};
+use super::health::{HealthBook, HostHealth, Urgency};
+use super::round::Candidate;
+use super::session::Session;
+use super::time::Timestamp;
+use super::tracker_set::Order;
+use crate::error::{AnnounceError, Cause, Phase};
+use crate::tracker::TrackerUrl;
+
+impl Session {
+    /// The trackers that may be asked now, in the order in which they are.
+    pub(super) fn candidates(&self, health: &HealthBook, now: Timestamp) -> Vec<Candidate> {
+        let tiers = match self.trackers.order() {
+            Order::Bep12 => self.trackers.tier_numbers(),
+            Order::Nearest => BTreeMap::new(),
+        };
+        let order = self.asking_order(health, now).into_iter();
+        let starving = self.is_starving(health);
+        order
+            .filter(|tracker| self.may_be_asked(tracker, now))
+            .filter(|tracker| self.disregards_health() || self.free_at(tracker, starving, health, now) <= now)
+            .map(|tracker| Candidate {
+                tier: tiers.get(tracker).copied().unwrap_or_default(),
+                tracker: tracker.clone(),
+            })
+            .collect()
+    }
+
+    /// The order of failover as health has it: hosts that are left alone after those that are not, trackers that
+    /// don't want this torrent last.
+    pub(super) fn asking_order(&self, health: &HealthBook, now: Timestamp) -> Vec<&TrackerUrl> {
+        let rank = |tracker: &TrackerUrl| {
+            let host = tracker.tracker_host();
+            let refuses_us = self.errors.get(tracker).is_some_and(|error| failure(error).is_none());
+            let known = health.host(&host);
+            let left_alone = known.is_some_and(HostHealth::is_left_alone);
+            // The first to answer a probe is the nearest, however long it took: the others may be silent.
+            let unmeasured = known.and_then(HostHealth::latency).is_none();
+            (refuses_us, left_alone, unmeasured, health.score(&host, &self.config, now))
+        };
+        self.trackers.order_by(rank)
+    }
+
+    /// Whether nothing that a tracker said keeps us from asking it in this round.
+    pub(super) fn may_be_asked(&self, tracker: &TrackerUrl, now: Timestamp) -> bool {
+        let early =
+            !self.forced && self.schedule.is_early(tracker, now) && self.ledger.event_for(tracker).is_none();
+        !early && !self.schedule.is_suspended(tracker, now)
+    }
+
+    /// When a tracker's host may be tried by this session.
+    fn free_at(
+        &self,
+        tracker: &TrackerUrl,
+        starving: bool,
+        health: &HealthBook,
+        now: Timestamp,
+    ) -> Timestamp {
+        let host = tracker.tracker_host();
+        let free_at = health.free_at(&host, starving, &self.config, now);
+        // Whoever sets the interval sets the pace.
+        let failed_at = health.host(&host).and_then(HostHealth::failed_at);
+        match (self.config.overriding_interval(), failed_at) {
+            (Some(interval), Some(failed_at)) => free_at.min(failed_at + interval),
+            _ => free_at,
+        }
+    }
+
+    /// Whether this round asks whoever can be asked, whatever is known of their health: somebody wanted it.
+    fn disregards_health(&self) -> bool {
+        self.forced || self.once.is_some() || !self.config.breaker
+    }
+
+    /// Whether peers are wanted, and every host that could name some is being left alone.
+    fn is_starving(&self, health: &HealthBook) -> bool {
+        let left_alone = |tracker: &TrackerUrl| {
+            health.host(&tracker.tracker_host()).is_some_and(HostHealth::is_left_alone)
+        };
+        self.torrent.transfer.left != Some(0) && self.trackers.supported_trackers().all(left_alone)
+    }
+
+    pub(super) fn urgency(&self) -> Urgency {
+        let is_well = self.trackers.in_use().is_some() && !self.schedule.is_troubled();
+        let nobody_waits = !self.forced && !self.wants_peers && self.once.is_none();
+        if is_well && nobody_waits { Urgency::Relaxed } else { Urgency::Urgent }
+    }
+
+    /// When some tracker may be asked again: by what it said, and by the health of its host. `backoff` is for
+    /// those that don't want this torrent.
+    pub(super) fn first_free(
+        &self,
+        backoff: Timestamp,
+        health: &HealthBook,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let trackers = self.trackers.supported_trackers();
+        let starving = self.is_starving(health);
+        let free = trackers.filter_map(|tracker| {
+            let allowed = self.schedule.allowed_at(tracker)?;
+            let refuses_us = self.errors.get(tracker).is_some_and(|error| failure(error).is_none());
+            let free_at = if refuses_us || !self.config.breaker {
+                backoff
+            } else {
+                self.free_at(tracker, starving, health, now)
+            };
+            Some(allowed.max(free_at))
+        });
+        free.min()
+    }
+}
+
+/// What an error says of the host; `None` where it is about this torrent.
+pub(super) fn failure(error: &AnnounceError) -> Option<Blame> {
+    let blame = |kind, may_be_ours| Some(Blame { kind, may_be_ours });
+    match error {
+        AnnounceError::Connect(cause) if is_local(cause) => blame(Failure::Local, true),
+        AnnounceError::Connect(_) | AnnounceError::Tls(_) => blame(Failure::Unreachable, false),
+        AnnounceError::Resolve(_) => blame(Failure::Unreachable, true),
+        AnnounceError::TimedOut(Phase::Open | Phase::Probe) => blame(Failure::Silent, true),
+        // A captive portal answers for everybody, with a page of its own.
+        AnnounceError::NotAReply(_) | AnnounceError::Redirect(_) => blame(Failure::Broken, true),
+        AnnounceError::TimedOut(_) | AnnounceError::Broken(_) | AnnounceError::TooLarge { .. } => {
+            blame(Failure::Broken, false)
+        }
+        AnnounceError::Status { status, .. } if *status >= 500 && *status != 503 => {
+            blame(Failure::Broken, false)
+        }
+        AnnounceError::Status { .. }
+        | AnnounceError::Rejected(_)
+        | AnnounceError::Blocked
+        | AnnounceError::Unsupported
+        | AnnounceError::Suspended
+        | AnnounceError::Cancelled => None,
+    }
+}
+
+/// Whether a connection failed on this machine.
+fn is_local(cause: &Cause) -> bool {
+    let kind = cause.get_ref().downcast_ref::<io::Error>().map(io::Error::kind);
+    matches!(kind, Some(ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown | ErrorKind::AddrNotAvailable))
+}
+
+/// Whether a tracker has certainly not taken us in: it answered, or was never told anything.
+pub(super) fn is_an_answer(error: &AnnounceError) -> bool {
+    !matches!(error, AnnounceError::TimedOut(_) | AnnounceError::Broken(_) | AnnounceError::Cancelled)
+}
+
+/// Whether a failing tracker's host is alive all the same.
+pub(super) fn is_alive(error: &AnnounceError) -> bool {
+    matches!(error, AnnounceError::Rejected(_) | AnnounceError::Status { status: 400..=499, .. })
+}
+
+/// How soon after a failed round another may follow where hosts are guarded by their own back-off.
+pub(super) const ROUND_GAP: Duration = Duration::from_secs(1);

@@ -1,0 +1,109 @@
+//! What a UDP tracker sends back (BEP 15), read so that nothing in it can hurt.
+
+use std::time::Duration;
+
+use super::{ANNOUNCE, CONNECT, ConnectionId, ERROR, Family, SCRAPE, TransactionId};
+use crate::announce::{AnnounceResponse, InfoHash};
+use crate::scrape::{ScrapeResponse, SwarmCounts};
+use crate::wire::clean_text;
+use crate::wire::compact::PeerList;
+
+/// A packet of a tracker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// A connection id.
+    Connected(ConnectionId),
+    /// The answer to an announce.
+    Announced(Box<AnnounceResponse>),
+    /// The answer to a scrape: a record for each torrent in the order in which they were asked about, or fewer.
+    Scraped(Vec<SwarmCounts>),
+    /// The tracker said no, with this text, made fit for a terminal.
+    Error(String),
+}
+
+/// The number of the question that a packet claims to answer: enough to throw away what wasn't asked for
+/// before anything else of it is looked at.
+pub fn transaction_of(datagram: &[u8]) -> Option<TransactionId> {
+    let (_action, rest) = number(datagram)?;
+    number(rest).map(|(transaction, _)| TransactionId(transaction))
+}
+
+impl Reply {
+    /// Reads a packet; `None` where it is none: too short for what it claims to be, or no known action. Longer
+    /// ones are good, since BEP 15 forbids to count on a size.
+    ///
+    /// An incomplete last peer counts as dropped; at most [`MOST_PEERS`](crate::wire::compact::MOST_PEERS) are
+    /// kept.
+    pub fn read(datagram: &[u8], family: Family) -> Option<Self> {
+        let (action, rest) = number(datagram)?;
+        let (_transaction, rest) = number(rest)?;
+        match action {
+            CONNECT => {
+                let (id, _longer) = rest.split_first_chunk()?;
+                Some(Self::Connected(ConnectionId(u64::from_be_bytes(*id))))
+            }
+            ANNOUNCE => read_announce(rest, family).map(Box::new).map(Self::Announced),
+            SCRAPE => {
+                let (records, _rest) = rest.as_chunks::<12>();
+                Some(Self::Scraped(records.iter().filter_map(|record| counts(record)).collect()))
+            }
+            ERROR => Some(Self::Error(clean_text(without_nul(rest)))),
+            _ => None,
+        }
+    }
+}
+
+/// Whether an error says that the connection id isn't good (any more). Trackers have many words for it, and
+/// these two in all of them.
+pub fn names_connection_id(error: &str) -> bool {
+    error.to_ascii_lowercase().contains("connection id")
+}
+
+/// Joins the records of a scrape with the torrents they are about. Where there are fewer, the rest is unknown.
+pub fn scrape_response(torrents: &[InfoHash], records: &[SwarmCounts]) -> ScrapeResponse {
+    let files = torrents.iter().copied().zip(records.iter().copied()).collect();
+    ScrapeResponse { files, min_request_interval: None }
+}
+
+fn read_announce(bytes: &[u8], family: Family) -> Option<AnnounceResponse> {
+    let (interval, rest) = number(bytes)?;
+    let (leechers, rest) = number(rest)?;
+    let (seeders, peers) = number(rest)?;
+    let mut list = PeerList::new();
+    match family {
+        Family::V4 => list.add_v4(peers),
+        Family::V6 => list.add_v6(peers),
+    }
+    let (peers, dropped_peers) = list.into_parts();
+    Some(AnnounceResponse {
+        // 0 is no interval, as over HTTP.
+        interval: (interval > 0).then(|| Duration::from_secs(interval.into())),
+        peers,
+        complete: Some(seeders.into()),
+        incomplete: Some(leechers.into()),
+        dropped_peers,
+        ..AnnounceResponse::default()
+    })
+}
+
+fn counts(record: &[u8]) -> Option<SwarmCounts> {
+    let (seeders, rest) = number(record)?;
+    let (completed, rest) = number(rest)?;
+    let (leechers, _) = number(rest)?;
+    Some(SwarmCounts {
+        complete: Some(seeders.into()),
+        incomplete: Some(leechers.into()),
+        downloaded: Some(completed.into()),
+    })
+}
+
+fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    Some((u32::from_be_bytes(*number), rest))
+}
+
+/// Some trackers send the end of a C string along.
+fn without_nul(text: &[u8]) -> &[u8] {
+    let end = text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    text.get(..end).unwrap_or(text)
+}

@@ -1,0 +1,49 @@
+//! The library against real trackers: opentracker and bittorrent-tracker, started, killed, frozen and brought back
+//! on loopback. What they believe afterwards is read back over raw HTTP.
+//!
+//! `cargo run -p interop` runs everything, and `cargo run -p interop -- WORD...` the scenarios whose names hold a
+//! word. Not a test of `cargo test`, because it needs what `tests/interop/install` installs.
+
+mod bencode;
+mod observer;
+mod report;
+mod scenarios;
+mod session;
+mod tools;
+mod tracker;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+
+use report::Report;
+use tools::Tools;
+
+/// The whole run; it takes a fraction of that.
+const LIMIT: Duration = Duration::from_secs(240);
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let tools = match Tools::find() {
+        Ok(tools) => Arc::new(tools),
+        Err(missing) => {
+            eprintln!("{missing}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("against {}", tools.versions().unwrap_or_else(|error| error.to_string()));
+    let mut report = Report::default();
+    if timeout(LIMIT, scenarios::run(&tools, &words, &mut report)).await.is_err() {
+        report.broken(format_args!("the run took longer than {} s", LIMIT.as_secs()));
+    }
+    if report.close() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The time, for what is shown and never judged.
+#[expect(clippy::disallowed_methods, reason = "a program that measures, outside of the library")]
+fn clock() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,126 @@
+//! The pages hold what they promise: every knob with its reason, every row with its test, two commands.
+
+use std::collections::BTreeSet;
+
+use tracker_failover::Config;
+
+use crate::{page, rust_files, split};
+
+/// The knobs and their defaults, from the debug form of the configuration.
+fn knobs() -> Vec<(String, String)> {
+    let shown = format!("{:#?}", Config::default());
+    let fields = shown.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));
+    let fields = fields.filter(|(name, _)| !name.starts_with(' '));
+    fields.map(|(name, value)| (name.to_owned(), for_people(value.trim_end_matches(',')))).collect()
+}
+
+/// A debug form as people write it: `250ms` is 250 ms, `1800s` is 30 min.
+fn for_people(value: &str) -> String {
+    if let Some(millis) = value.strip_suffix("ms") {
+        return format!("{millis} ms");
+    }
+    let Some(seconds) = value.strip_suffix('s').filter(|number| number.parse::<f64>().is_ok()) else {
+        return if value == "None" { "none".to_owned() } else { value.to_owned() };
+    };
+    match seconds.parse::<u64>() {
+        Ok(whole) if whole >= 3600 && whole % 3600 == 0 => format!("{} h", whole / 3600),
+        Ok(whole) if whole > 60 && whole % 60 == 0 => format!("{} min", whole / 60),
+        _ => format!("{seconds} s"),
+    }
+}
+
+#[test]
+fn every_knob_has_its_default_and_its_reason() {
+    let page = page("src/manual/defaults.md");
+    let knobs = knobs();
+    assert!(knobs.len() > 20, "the debug form of Config was not understood: {knobs:?}");
+    for (name, value) in &knobs {
+        let row = page.lines().find(|line| line.starts_with(&format!("| [`{name}`](Config::{name}) | ")));
+        let row = row.unwrap_or_else(|| panic!("src/manual/defaults.md has no row for {name} ({value})"));
+        let cells: Vec<&str> = row.split(" | ").collect();
+        // A set of switches takes several lines in its debug form, and a few words on the page.
+        let is_set = value.ends_with('{');
+        let default = cells[1].trim_matches('`');
+        assert!(is_set || default == value, "{name} is {value}, and src/manual/defaults.md says {default}");
+        assert!(cells.get(2).is_some_and(|reason| reason.len() > 20), "{name} has no reason");
+    }
+    let rows = page.lines().filter(|line| line.contains("](Config::") && line.starts_with("| [`")).count();
+    assert_eq!(rows, knobs.len(), "src/manual/defaults.md has a row for a knob that is gone");
+}
+
+#[test]
+fn the_readme_has_two_commands_to_set_up() {
+    let readme = page("README.md");
+    let marked = readme.split_once("<!-- set-up").expect("README.md marks its set-up commands").1;
+    let block = marked.split_once("```sh\n").unwrap().1.split_once("```").unwrap().0;
+    let commands: Vec<&str> = block.lines().collect();
+    assert_eq!(commands, ["cargo run --example demo", "cargo test --workspace --all-features"]);
+}
+
+#[test]
+fn every_feature_is_in_the_readme() {
+    let (manifest, readme, docs) = (page("Cargo.toml"), page("README.md"), page("src/lib.rs"));
+    let section = manifest.split_once("[features]\n").unwrap().1.split_once("\n[").unwrap().0;
+    let features: Vec<&str> =
+        section.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name).collect();
+    assert!(features.contains(&"http"), "{features:?}");
+    for feature in features.iter().filter(|feature| **feature != "default") {
+        assert!(
+            readme.contains(&format!("\n| `{feature}` | ")),
+            "README.md has no row for the feature {feature}"
+        );
+        assert!(docs.contains(&format!("`{feature}`")), "src/lib.rs doesn't name the feature {feature}");
+    }
+}
+
+/// The numbers of the rows that a text of tests names: in the names of functions as `r48`, in comments as `R48`.
+/// `R3-07` and `r3_07` are requirements of a BEP, not rows.
+fn rows_named(text: &str) -> BTreeSet<u32> {
+    let mut rows = BTreeSet::new();
+    for line in text.lines() {
+        if let Some((_, rest)) = line.split_once("fn ") {
+            let name = rest.split('(').next().unwrap_or_default();
+            let tokens: Vec<&str> = name.split('_').collect();
+            for (place, token) in tokens.iter().enumerate() {
+                let requirement = tokens.get(place + 1).is_some_and(|next| next.parse::<u32>().is_ok());
+                let number = token.strip_prefix('r').filter(|digits| !requirement && digits.len() <= 2);
+                rows.extend(number.and_then(|digits| digits.parse::<u32>().ok()));
+            }
+        }
+        if let Some((_, comment)) = line.split_once("//") {
+            let words = comment.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+            let numbers = words.filter_map(|word| word.strip_prefix('R')?.parse::<u32>().ok());
+            rows.extend(numbers.filter(|number| *number < 100));
+        }
+    }
+    rows
+}
+
+#[test]
+fn every_row_of_the_regressions_has_a_test() {
+    let page = page("src/manual/regressions.md");
+    let row = |line: &str| line.strip_prefix("| R")?.split(' ').next()?.parse::<u32>().ok();
+    let rows: BTreeSet<u32> = page.lines().filter_map(row).collect();
+    assert!(rows.len() > 40, "src/manual/regressions.md was not understood");
+    let mut named = BTreeSet::new();
+    for folder in ["src", "tests", "examples"] {
+        for (file, text) in rust_files(folder) {
+            if !file.starts_with("tests/repository/") {
+                named.extend(rows_named(split(&file, &text).1));
+            }
+        }
+    }
+    let missing: Vec<&u32> = rows.difference(&named).collect();
+    assert!(missing.is_empty(), "no test names these rows of src/manual/regressions.md: {missing:?}");
+    let unlisted: Vec<&u32> = named.difference(&rows).collect();
+    println!("rows that tests name and the page doesn't: {unlisted:?}");
+}
+
+#[test]
+fn rows_and_requirements_are_told_apart() {
+    let rows = |text: &str| rows_named(text).into_iter().collect::<Vec<_>>();
+    assert_eq!(rows("fn r2_r3_silence_ends_r48() {"), [2, 3, 48]);
+    assert_eq!(rows("/// R20 and R29: `started`, see R3-07 and BEP 12 (R74)."), [20, 29, 74]);
+    assert_eq!(rows("fn scrape_addresses_r48_01() {"), []);
+    assert_eq!(rows("let r5 = 1;"), []);
+}

@@ -1,0 +1,167 @@
+//! The options of `open` as the crate's configuration.
+//!
+//! Two defaults differ from the crate's own, because the cases were written for them: a missing `policy` is
+//! `within_tier` (the crate: [`Order::Nearest`]), and a missing `address_policy` is `public_only` (the crate: all,
+//! with redirects guarded).
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tracker_failover::net::by_scheme::ByScheme;
+use tracker_failover::net::http::{HttpConfig, HttpTransport, TlsConfig};
+use tracker_failover::net::resolver::{Resolver, StaticResolver, SystemResolver};
+use tracker_failover::net::udp::{UdpConfig, UdpTransport};
+use tracker_failover::policy::Announcing;
+use tracker_failover::{AddressPolicy, Announcer, AnnouncerBuilder, Config, Order, Probing};
+
+use crate::answer::Failure;
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(crate) struct Options {
+    policy: Option<String>,
+    shuffle: Option<bool>,
+    seed: Option<u64>,
+    dns: Option<BTreeMap<String, Vec<IpAddr>>>,
+    address_policy: Option<String>,
+    allow_addrs: Vec<SocketAddr>,
+    http_timeout_ms: Option<u64>,
+    udp_timeout_ms: Option<u64>,
+    udp_retries: Option<u32>,
+    connection_id_ttl_ms: Option<u64>,
+    max_body_bytes: Option<usize>,
+    max_redirects: Option<usize>,
+    max_peers: Option<usize>,
+    interval_floor_s: Option<u64>,
+    interval_ceiling_s: Option<u64>,
+    interval_default_s: Option<u64>,
+    user_agent: Option<String>,
+    hedge: Option<bool>,
+    cooldown: Option<bool>,
+    anonymous: bool,
+    bep34: bool,
+    partial_seed_event: bool,
+    bep41: Option<bool>,
+    ip_families: Option<serde_json::Value>,
+    extra_roots_pem: Option<String>,
+}
+
+impl Options {
+    /// Whether sessions with these options may share an announcer: not where a seed has to give the same run.
+    pub(crate) fn may_share(&self) -> bool {
+        self.seed.is_none()
+    }
+
+    /// The policy of a session. `private` torrents have their own order, whatever is asked for; `udp` says that
+    /// there are UDP trackers, whose times are those of their transport.
+    pub(crate) fn config(&self, private: bool, udp: bool) -> Result<Config, Failure> {
+        let left_out = self.anonymous
+            || self.bep34
+            || self.partial_seed_event
+            || self.bep41 == Some(false)
+            || self.ip_families.is_some();
+        if left_out {
+            return Err(Failure::Unsupported);
+        }
+        let mut config = match self.policy.as_deref() {
+            Some("strict") => Config::strict_bep12(),
+            None | Some("within_tier") => {
+                let mut config = Config::default();
+                config.order = Order::Bep12;
+                config.latency_in_tiers = true;
+                config
+            }
+            Some("cross_tier") => {
+                let mut config = Config::default();
+                config.order = Order::Nearest;
+                config
+            }
+            Some("all_tiers") if private => Config::private(),
+            Some(_) => return Err(Failure::Unsupported),
+        };
+        config.probing = Probing::Off;
+        config.announcing = Announcing::OnRequest;
+        config.race = self.hedge.unwrap_or(config.race);
+        config.breaker = self.cooldown.unwrap_or(config.breaker);
+        config.shuffle = self.shuffle.unwrap_or(config.shuffle);
+        let exchange = self.http_timeout_ms.map_or(Duration::from_secs(15), Duration::from_millis);
+        let at_least = if udp { self.udp()?.times.limit } else { Duration::ZERO };
+        let connect = exchange.min(Duration::from_secs(5)).max(at_least);
+        (config.open_limit, config.last_open_limit) = (connect, connect);
+        let reply = exchange.max(at_least);
+        (config.reply_limit, config.last_reply_limit) = (reply, reply);
+        let seconds = |option: Option<u64>, default| option.map_or(default, Duration::from_secs);
+        config.interval_floor = seconds(self.interval_floor_s, config.interval_floor);
+        config.interval_ceiling = seconds(self.interval_ceiling_s, config.interval_ceiling);
+        config.interval_default = seconds(self.interval_default_s, config.interval_default);
+        Ok(config)
+    }
+
+    /// An announcer over real sockets.
+    pub(crate) fn announcer(&self, config: Config) -> Result<Announcer, Failure> {
+        let resolver: Arc<dyn Resolver> = match &self.dns {
+            None => Arc::new(SystemResolver::new()),
+            Some(names) => {
+                let known = StaticResolver::new();
+                Arc::new(names.iter().fold(known, |known, (name, ips)| known.with(name, ips.iter().copied())))
+            }
+        };
+        let transports = ByScheme::new()
+            .with(HttpTransport::new(self.http()?, Arc::clone(&resolver)))
+            .with(UdpTransport::new(self.udp()?, resolver));
+        let builder = AnnouncerBuilder::new(transports).config(config);
+        Ok(match self.seed {
+            Some(seed) => builder.seed(seed).spawn(),
+            None => builder.spawn(),
+        })
+    }
+
+    fn http(&self) -> Result<HttpConfig, Failure> {
+        let mut http = HttpConfig::new();
+        if let Some(name) = &self.user_agent {
+            http = http.user_agent(name).map_err(|error| Failure::new("malformed", &error.to_string()))?;
+        }
+        if let Some(pem) = &self.extra_roots_pem {
+            http.tls = TlsConfig::with_roots(pem.as_bytes())
+                .map_err(|error| Failure::new("malformed", &error.to_string()))?;
+        }
+        let policy = self.addresses()?;
+        http.peers = policy.clone();
+        http.addresses = policy.except(self.allow_addrs.iter().copied());
+        http.max_body = self.max_body_bytes.unwrap_or(http.max_body);
+        http.max_redirects = self.max_redirects.unwrap_or(http.max_redirects);
+        http.max_peers = self.max_peers.unwrap_or(http.max_peers);
+        Ok(http)
+    }
+
+    /// The times double, as BEP 15's do; without options they are the crate's own.
+    fn udp(&self) -> Result<UdpConfig, Failure> {
+        let mut udp = UdpConfig::new();
+        if let Some(first) = self.udp_timeout_ms {
+            let first = Duration::from_millis(first);
+            let waits = self.udp_retries.unwrap_or(2).min(8) + 1;
+            udp.times.sends = (0..waits).map(|n| first * ((1 << n) - 1)).collect();
+            udp.times.limit = first * ((1 << waits) - 1);
+        }
+        if let Some(millis) = self.connection_id_ttl_ms {
+            udp.times.connection_lifetime = Duration::from_millis(millis);
+        }
+        let policy = self.addresses()?;
+        udp.peers = policy.clone();
+        udp.addresses = policy.except(self.allow_addrs.iter().copied());
+        udp.max_peers = self.max_peers.unwrap_or(udp.max_peers);
+        Ok(udp)
+    }
+
+    fn addresses(&self) -> Result<AddressPolicy, Failure> {
+        match self.address_policy.as_deref() {
+            None | Some("public_only") => Ok(AddressPolicy::PUBLIC_ONLY),
+            Some("allow_loopback") => Ok(AddressPolicy::ALLOW_LOOPBACK),
+            Some("allow_all") => Ok(AddressPolicy::ALLOW_ALL),
+            Some(_) => Err(Failure::Unsupported),
+        }
+    }
+}
