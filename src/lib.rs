@@ -71,6 +71,7 @@ pub mod manual;
 pub mod net;
 pub mod policy;
 pub mod prober;
+pub mod remembered;
 pub mod scrape;
 pub mod tracker;
 pub mod transport;
@@ -90,6 +91,7 @@ pub use error::{
 pub use net::{Alerts, AnnounceHandle, Announcer, AnnouncerBuilder};
 pub use policy::{Config, Order, Probing, TrackerSet};
 pub use prober::{Measurement, Prober};
+pub use remembered::{RememberedHost, RememberedTime};
 pub use scrape::{ScrapeResponse, SwarmCounts};
 pub use tracker::{Scheme, TrackerHost, TrackerUrl, TrackerUrlError};
 pub use transport::{Channel, Transport};
