@@ -84,8 +84,8 @@ pub use announce::{
     Transfer,
 };
 pub use error::{
-    AnnounceError, Cause, FailedAttempt, Phase, ProbeError, RedirectError, Rejection, ReplyError, Retry,
-    RoundError,
+    AnnounceError, CacheError, Cause, FailedAttempt, Phase, ProbeError, RedirectError, Rejection, ReplyError,
+    Retry, RoundError,
 };
 #[cfg(feature = "tokio")]
 pub use net::{Alerts, AnnounceHandle, Announcer, AnnouncerBuilder};
