@@ -44,6 +44,7 @@
 //! | make one announce with failover | `Announcer::announce` |
 //! | know what happens | [`Alert`] as it does, [`Status`](policy::Status) as it stands |
 //! | change the order, the patience, the intervals | [`Config`], with its reasons in [`manual::defaults`] |
+//! | start where the last run ended | `AnnouncerBuilder::latency_cache`, [`policy::HealthBook::recall`] |
 //! | bring an HTTP client or a network | [`transport::from_fn`], [`Transport`], [`Prober`] |
 //! | bring a runtime, or none | [`policy::Engine`] |
 //! | read torrent files, write queries, read replies | [`wire`] |
@@ -53,8 +54,9 @@
 //!
 //! They only add. `http` (default): HTTP trackers over hyper. `udp` (default): UDP trackers (BEP 15). `tls` (default):
 //! HTTPS trackers over rustls with the roots of Mozilla; `tls-native-roots`: the system's beside them. `gzip`
-//! (default): compressed answers. `tokio`: the `Announcer` for whoever brings the transport. With none of them there
-//! are the policy and the wire formats, without tokio and hyper.
+//! (default): compressed answers. `cache`: a file that keeps what is known of tracker hosts from one run to the next.
+//! `tokio`: the `Announcer` for whoever brings the transport. With none of them there are the policy and the wire
+//! formats, without tokio and hyper.
 //!
 //! # Secrets
 //!

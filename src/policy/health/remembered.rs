@@ -331,7 +331,7 @@ mod tests {
         let ahead = RememberedHost { failed_at: Some(CALENDAR + DAY), ..answered("a", DAY) };
         for hosts in [[&older, &newer, &ahead], [&newer, &ahead, &older], [&ahead, &older, &newer]] {
             let kept = HealthBook::worth_keeping(hosts.map(Clone::clone), CALENDAR);
-            assert_eq!(kept, [newer.clone()]);
+            assert_eq!(kept, std::slice::from_ref(&newer));
         }
         let mut book = recalled([newer]);
         book.recall([answered("a", 0)], CALENDAR, at(0));
