@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
+
 use crate::error::{CacheError, Cause};
 use crate::policy::HealthBook;
 use crate::remembered::RememberedHost;
@@ -24,7 +26,8 @@ pub(super) struct Loaded {
 /// Reads the file. A bad one is kept aside, where that can be done.
 pub(super) fn load(path: &Path) -> Loaded {
     match read(path) {
-        Ok(hosts) => Loaded { hosts, trouble: None, replaceable: true },
+        // Whether it can be written is found out while somebody listens, and not at the end.
+        Ok(hosts) => Loaded { hosts, trouble: beside(path).err().map(unwritable), replaceable: true },
         Err(error) => {
             let replaceable = set_aside(path, &error);
             Loaded { hosts: Vec::new(), trouble: Some(error), replaceable }
@@ -43,7 +46,11 @@ pub(super) fn save(path: &Path, hosts: Vec<RememberedHost>, calendar: u64) -> Re
         Err(error) => return Err(error),
     };
     let hosts = HealthBook::worth_keeping(hosts.into_iter().chain(theirs), calendar);
-    replace(path, &encode(&hosts, calendar)).map_err(|error| CacheError::Unwritable(Cause::new(error)))
+    replace(path, &encode(&hosts, calendar)).map_err(unwritable)
+}
+
+fn unwritable(error: io::Error) -> CacheError {
+    CacheError::Unwritable(Cause::new(error))
 }
 
 /// What is in the file; nothing where there is none, or an empty one.
@@ -88,18 +95,23 @@ fn aside(path: &Path) -> PathBuf {
 /// Writes beside the file and puts that into its place, so that there is a whole one at any moment, through a loss
 /// of power as well.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::Builder::new().prefix(".latency-cache").tempfile_in(folder)?;
+    let mut file = beside(path)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     // The file is in its place; where a folder can't be synchronised it takes a moment longer to be there for good.
     #[cfg(unix)]
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    let _ = File::open(folder(path)).and_then(|folder| folder.sync_all());
     Ok(())
+}
+
+/// A new file beside it, which is gone when it is dropped.
+fn beside(path: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new().prefix(".latency-cache").tempfile_in(folder(path))
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]
@@ -116,7 +128,7 @@ mod tests {
         RememberedHost { answered_at: Some(at), successes: 1000, ..RememberedHost::new(url.tracker_host()) }
     }
 
-    fn folder() -> (TempDir, PathBuf) {
+    fn empty() -> (TempDir, PathBuf) {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("hosts");
         (folder, path)
@@ -135,7 +147,7 @@ mod tests {
 
     #[test]
     fn what_is_saved_is_loaded_and_nothing_is_left_beside_it() {
-        let (folder, path) = folder();
+        let (folder, path) = empty();
         let hosts = vec![known("a", CALENDAR), known("b", CALENDAR - 1)];
         save(&path, hosts.clone(), CALENDAR).unwrap();
         save(&path, hosts.clone(), CALENDAR).unwrap();
@@ -146,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_missing_or_empty_file_is_a_cold_start() {
-        let (_folder, path) = folder();
+        let (_folder, path) = empty();
         for _ in 0..2 {
             let loaded = load(&path);
             assert_eq!((loaded.hosts.len(), loaded.replaceable, reason(&loaded)), (0, true, String::new()));
@@ -168,7 +180,7 @@ mod tests {
             (b"dear diary".to_vec(), "not a latency cache", false),
         ];
         for (bytes, expected, replaceable_again) in rows {
-            let (folder, path) = folder();
+            let (folder, path) = empty();
             fs::write(&path, &bytes).unwrap();
             let loaded = load(&path);
             assert!(reason(&loaded).contains(expected) && loaded.hosts.is_empty(), "{}", reason(&loaded));
@@ -190,7 +202,7 @@ mod tests {
 
     #[test]
     fn what_is_no_file_is_left_alone() {
-        let (folder, path) = folder();
+        let (folder, path) = empty();
         fs::create_dir(&path).unwrap();
         let loaded = load(&path);
         assert_eq!((reason(&loaded).as_str(), loaded.replaceable), ("it is not a file", false));
@@ -200,16 +212,16 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_there_is_an_error_of_writing() {
-        let (_folder, path) = folder();
+        let (_folder, path) = empty();
         let path = path.join("deeper");
-        assert!(load(&path).trouble.is_none());
+        assert!(matches!(load(&path).trouble, Some(CacheError::Unwritable(_))), "found out early");
         assert!(matches!(save(&path, Vec::new(), CALENDAR), Err(CacheError::Unwritable(_))));
     }
 
     /// Another process has written since this one read.
     #[test]
     fn of_each_host_the_newer_word_is_kept() {
-        let (_folder, path) = folder();
+        let (_folder, path) = empty();
         save(&path, vec![known("a", CALENDAR - 9), known("b", CALENDAR - 2)], CALENDAR).unwrap();
         save(&path, vec![known("b", CALENDAR - 5), known("c", CALENDAR - 7), known("a", CALENDAR)], CALENDAR)
             .unwrap();
@@ -219,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_hundred_thousand_hosts_make_a_file_that_can_be_read() {
-        let (_folder, path) = folder();
+        let (_folder, path) = empty();
         let name = |number: u64| format!("tracker-number-{number}.example");
         let hosts = (0..100_000).map(|number| known(&name(number), CALENDAR - number)).collect();
         save(&path, hosts, CALENDAR).unwrap();
@@ -232,7 +244,7 @@ mod tests {
     /// Whatever moment another process looks, it finds a whole file.
     #[test]
     fn two_that_write_at_once_leave_a_whole_file() {
-        let (folder, path) = folder();
+        let (folder, path) = empty();
         save(&path, Vec::new(), CALENDAR).unwrap();
         std::thread::scope(|scope| {
             for writer in 0..2 {
