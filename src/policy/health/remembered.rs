@@ -242,7 +242,8 @@ mod tests {
         let book = recalled([answered("a", 7 * DAY), answered("b", 7 * DAY + 1)]);
         assert!(book.host(&host("a")).is_some() && book.host(&host("b")).is_none());
         let partly = RememberedHost { failed_at: Some(CALENDAR - HOUR), ..answered("a", 8 * DAY) };
-        let book = recalled([partly]);
+        let mut book = HealthBook::default();
+        book.recall([partly], CALENDAR, at(30 * DAY));
         let health = book.host(&host("a")).unwrap();
         assert_eq!((health.latency(), health.answered_at()), (None, None));
         assert!(health.failed_at().is_some());
