@@ -6,6 +6,7 @@
 //! ```
 
 use std::error::Error;
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -33,6 +34,9 @@ async fn run() -> Result<bool, Box<dyn Error>> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     let file = std::fs::read(&arguments.file).map_err(|error| format!("{}: {error}", arguments.file))?;
     let metainfo = Metainfo::parse(&file).map_err(|error| format!("{}: {error}", arguments.file))?;
+    for skipped in metainfo.skipped_trackers() {
+        println!("[CONFIG] skipped {skipped}");
+    }
     let peer_id = PeerId::with_prefix(*b"-TF0001-", rand::random());
     let mut torrent = Torrent::new(metainfo.info_hash(), peer_id, 6881);
     torrent.transfer.left = Some(metainfo.total_length());
@@ -50,13 +54,13 @@ async fn run() -> Result<bool, Box<dyn Error>> {
     loop {
         tokio::select! {
             Some(alert) = session.next_alert() => {
-                println!("[{}] {alert}", alert.tag());
-                match alert {
-                    Alert::Announced(_) => answered = true,
-                    Alert::RoundFailed { .. } => answered = false,
-                    _ => continue,
-                }
-                if arguments.once {
+                let round = match &alert {
+                    Alert::Announced(_) => Some(true),
+                    Alert::RoundFailed { .. } => Some(false),
+                    _ => None,
+                };
+                answered = round.unwrap_or(answered);
+                if !show(&alert) || (arguments.once && round.is_some()) {
                     break;
                 }
             }
@@ -74,10 +78,15 @@ async fn stop(session: AnnounceHandle) {
     let mut alerts = session.alerts();
     let print = async {
         while let Some(alert) = alerts.next().await {
-            println!("[{}] {alert}", alert.tag());
+            show(&alert);
         }
     };
     tokio::join!(session.stop(), print);
+}
+
+/// Prints an alert; false where nobody reads any more, which is no reason to leave without a word.
+fn show(alert: &Alert) -> bool {
+    writeln!(std::io::stdout(), "[{}] {alert}", alert.tag()).is_ok()
 }
 
 struct Arguments {

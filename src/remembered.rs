@@ -43,6 +43,8 @@ pub struct RememberedTime {
     pub spread: Duration,
     /// When the last sample came.
     pub at: u64,
+    /// How many there were.
+    pub samples: u32,
 }
 
 impl RememberedHost {

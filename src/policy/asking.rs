@@ -1,10 +1,11 @@
 //! Whom a session may ask now, in which order, and what a failure says of whom.
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use super::breaker::{Blame, Failure};
-use super::health::{HealthBook, Urgency};
+use super::health::{HealthBook, HostHealth, Urgency};
 use super::round::Candidate;
 use super::session::Session;
 use super::time::Timestamp;
@@ -15,14 +16,17 @@ use crate::tracker::TrackerUrl;
 impl Session {
     /// The trackers that may be asked now, in the order in which they are.
     pub(super) fn candidates(&self, health: &HealthBook, now: Timestamp) -> Vec<Candidate> {
-        let tiered = self.trackers.order() == Order::Bep12;
+        let tiers = match self.trackers.order() {
+            Order::Bep12 => self.trackers.tier_numbers(),
+            Order::Nearest => BTreeMap::new(),
+        };
         let order = self.asking_order(health, now).into_iter();
         let starving = self.is_starving(health);
         order
             .filter(|tracker| self.may_be_asked(tracker, now))
             .filter(|tracker| self.disregards_health() || self.free_at(tracker, starving, health, now) <= now)
             .map(|tracker| Candidate {
-                tier: if tiered { self.trackers.tier_of(tracker).unwrap_or_default() } else { 0 },
+                tier: tiers.get(tracker).copied().unwrap_or_default(),
                 tracker: tracker.clone(),
             })
             .collect()
@@ -34,8 +38,11 @@ impl Session {
         let rank = |tracker: &TrackerUrl| {
             let host = tracker.tracker_host();
             let refuses_us = self.errors.get(tracker).is_some_and(|error| failure(error).is_none());
-            let left_alone = health.host(&host).is_some_and(super::health::HostHealth::is_left_alone);
-            (refuses_us, left_alone, health.score(&host, &self.config, now))
+            let known = health.host(&host);
+            let left_alone = known.is_some_and(HostHealth::is_left_alone);
+            // The first to answer a probe is the nearest, however long it took: the others may be silent.
+            let unmeasured = known.and_then(HostHealth::latency).is_none();
+            (refuses_us, left_alone, unmeasured, health.score(&host, &self.config, now))
         };
         self.trackers.order_by(rank)
     }
@@ -58,7 +65,7 @@ impl Session {
         let host = tracker.tracker_host();
         let free_at = health.free_at(&host, starving, &self.config, now);
         // Whoever sets the interval sets the pace.
-        let failed_at = health.host(&host).and_then(super::health::HostHealth::failed_at);
+        let failed_at = health.host(&host).and_then(HostHealth::failed_at);
         match (self.config.overriding_interval(), failed_at) {
             (Some(interval), Some(failed_at)) => free_at.min(failed_at + interval),
             _ => free_at,
@@ -73,7 +80,7 @@ impl Session {
     /// Whether peers are wanted, and every host that could name some is being left alone.
     fn is_starving(&self, health: &HealthBook) -> bool {
         let left_alone = |tracker: &TrackerUrl| {
-            health.host(&tracker.tracker_host()).is_some_and(super::health::HostHealth::is_left_alone)
+            health.host(&tracker.tracker_host()).is_some_and(HostHealth::is_left_alone)
         };
         self.torrent.transfer.left != Some(0) && self.trackers.supported_trackers().all(left_alone)
     }

@@ -5,7 +5,7 @@
 //! format    1
 //! hosts     for each scheme://host:port a dictionary; what is zero or unknown is left out
 //!   answered, failed        when it last did, in seconds since 1970
-//!   connect, reply          [mean in µs, spread in µs, when it was last measured]
+//!   connect, reply          [mean in µs, spread in µs, when it was last measured, how many times]
 //!   failures, successes     in thousandths
 //!   openings, row           how often left alone in a row, how many failures in a row
 //!   open                    1 where it is being left alone
@@ -117,7 +117,7 @@ fn decode_host(host: TrackerHost, fields: &Fields<'_>) -> Result<RememberedHost,
         None => Ok(0),
     };
     let time = |name| match fields.get(name) {
-        Some(value) => smoothed(value).map(Some).ok_or("a mean, a spread and a moment"),
+        Some(value) => smoothed(value).map(Some).ok_or("a mean, a spread, a moment and a count"),
         None => Ok(None),
     };
     Ok(RememberedHost {
@@ -152,12 +152,15 @@ fn smoothed(value: Value<'_>) -> Option<RememberedTime> {
     let Value::List(list) = value else { return None };
     let mut decoder = Decoder::new(list).with_max_depth(1);
     let Ok(Some(Object::List(mut list))) = decoder.next_object() else { return None };
-    let mut next = || match list.next_object() {
-        Ok(Some(Object::Integer(text))) => text.parse().ok(),
-        _ => None,
+    let mut next = || -> Option<u64> {
+        match list.next_object() {
+            Ok(Some(Object::Integer(text))) => text.parse().ok(),
+            _ => None,
+        }
     };
-    let (mean, spread, at) = (Duration::from_micros(next()?), Duration::from_micros(next()?), next()?);
-    matches!(list.next_object(), Ok(None)).then_some(RememberedTime { mean, spread, at })
+    let (mean, spread) = (Duration::from_micros(next()?), Duration::from_micros(next()?));
+    let (at, samples) = (next()?, u32::try_from(next()?).ok()?);
+    matches!(list.next_object(), Ok(None)).then_some(RememberedTime { mean, spread, at, samples })
 }
 
 fn broken() -> CacheError {
@@ -210,13 +213,14 @@ fn count(entry: &mut SortedDictEncoder<'_>, key: &[u8], count: u32) -> Result<()
 }
 
 fn time(entry: &mut SortedDictEncoder<'_>, key: &[u8], time: Option<RememberedTime>) -> Result<(), Error> {
-    let Some(RememberedTime { mean, spread, at }) = time else { return Ok(()) };
+    let Some(RememberedTime { mean, spread, at, samples }) = time else { return Ok(()) };
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     entry.emit_pair_with(key, |value| {
         value.emit_list(|list| {
             list.emit_int(micros(mean))?;
             list.emit_int(micros(spread))?;
-            list.emit_int(at)
+            list.emit_int(at)?;
+            list.emit_int(samples)
         })
     })
 }
@@ -238,15 +242,16 @@ mod tests {
         RememberedHost::new(host(name.as_bytes()).unwrap())
     }
 
-    fn time(mean: u64, spread: u64, at: u64) -> RememberedTime {
-        RememberedTime { mean: Duration::from_micros(mean), spread: Duration::from_micros(spread), at }
+    fn time(mean: u64, spread: u64, at: u64, samples: u32) -> RememberedTime {
+        let (mean, spread) = (Duration::from_micros(mean), Duration::from_micros(spread));
+        RememberedTime { mean, spread, at, samples }
     }
 
     #[test]
     fn a_file_as_it_is_written() {
         let known = RememberedHost {
-            connect: Some(time(12_000, 600, 100)),
-            reply: Some(time(30_000, 1500, 101)),
+            connect: Some(time(12_000, 600, 100, 3)),
+            reply: Some(time(30_000, 1500, 101, 4)),
             answered_at: Some(101),
             failed_at: Some(102),
             successes: 2500,
@@ -257,8 +262,8 @@ mod tests {
             ..named("http://a.test:80")
         };
         let hosts = [named("udp://[::1]:6969"), known];
-        let text = "16:http://a.test:80d8:answeredi101e7:connectli12000ei600ei100ee6:failedi102e8:failuresi1000e\
-            4:openi1e8:openingsi2e5:replyli30000ei1500ei101ee3:rowi1e9:successesi2500ee16:udp://[::1]:6969de";
+        let text = "16:http://a.test:80d8:answeredi101e7:connectli12000ei600ei100ei3ee6:failedi102e8:failuresi1000e\
+            4:openi1e8:openingsi2e5:replyli30000ei1500ei101ei4ee3:rowi1e9:successesi2500ee16:udp://[::1]:6969de";
         let bytes = encode(&hosts, 7);
         assert_eq!(String::from_utf8_lossy(&bytes), String::from_utf8_lossy(&file(text)));
         let mut read = decode(&bytes).unwrap();
@@ -289,11 +294,11 @@ mod tests {
             (&file("16:http://a.test:80de5:otherde"), "scheme://host:port in host number 2"),
             (&file("13:http://a.testde"), "scheme://host:port"),
             (&file("26:http://a.test:80/announce?de"), "scheme://host:port"),
-            (&file("16:http://a.test:80d6:failedi-1eee"), "seconds since 1970"),
-            (&file("16:http://a.test:80d3:rowi4294967296eee"), "a count below 2^32"),
+            (&file("16:http://a.test:80d6:failedi-1ee"), "seconds since 1970"),
+            (&file("16:http://a.test:80d3:rowi4294967296ee"), "a count below 2^32"),
             (
-                &file("16:http://a.test:80d5:replyli1ei2eeee"),
-                "a mean, a spread and a moment in host number 1",
+                &file("16:http://a.test:80d5:replyli1ei2ei3eee"),
+                "a mean, a spread, a moment and a count in host number 1",
             ),
         ];
         for (bytes, expected) in rows {
@@ -340,7 +345,10 @@ mod tests {
     }
 
     fn any_time() -> impl Strategy<Value = Option<RememberedTime>> {
-        proptest::option::of(any::<(u64, u64, u64)>().prop_map(|(mean, spread, at)| time(mean, spread, at)))
+        proptest::option::of(
+            any::<(u64, u64, u64, u32)>()
+                .prop_map(|(mean, spread, at, samples)| time(mean, spread, at, samples)),
+        )
     }
 
     fn any_host() -> impl Strategy<Value = RememberedHost> {

@@ -81,8 +81,12 @@ fn calendar() -> u64 {
 /// A cache in which a world's trackers answered then, each so fast.
 fn cache_of(world: &World, millis: &[u64], at: u64) -> Vec<u8> {
     let known = |(number, millis): (usize, &u64)| {
-        let time =
-            |millis| RememberedTime { mean: Duration::from_millis(millis), spread: Duration::ZERO, at };
+        let time = |millis| RememberedTime {
+            mean: Duration::from_millis(millis),
+            spread: Duration::ZERO,
+            at,
+            samples: 3,
+        };
         let mut host = RememberedHost::new(world.url(number).tracker_host());
         (host.connect, host.reply) = (Some(time(*millis)), Some(time(*millis)));
         (host.answered_at, host.successes) = (Some(at), 1000);

@@ -80,6 +80,7 @@ impl HostHealth {
             mean: estimate.mean(),
             spread: estimate.spread(),
             at: then(estimate.at()),
+            samples: estimate.samples(),
         };
         RememberedHost {
             host,
@@ -104,7 +105,7 @@ impl HostHealth {
         };
         let estimate = |time: RememberedTime| {
             let (mean, spread) = (time.mean.min(LONGEST_LATENCY), time.spread.min(LONGEST_LATENCY));
-            moment(time.at).map(|at| Estimate::recalled(mean, spread, at))
+            moment(time.at).map(|at| Estimate::recalled(mean, spread, at, time.samples))
         };
         let answered_at = remembered.answered_at.and_then(moment);
         let mut failed_at = remembered.failed_at.and_then(moment);
@@ -192,7 +193,7 @@ mod tests {
     /// A host that answered this long ago.
     fn answered(name: &str, secs_ago: u64) -> RememberedHost {
         let at = CALENDAR - secs_ago;
-        let time = |mean| Some(RememberedTime { mean: millis(mean), spread: millis(1), at });
+        let time = |mean| Some(RememberedTime { mean: millis(mean), spread: millis(1), at, samples: 1 });
         RememberedHost {
             connect: time(5),
             reply: time(7),
@@ -349,7 +350,8 @@ mod tests {
 
     #[test]
     fn numbers_of_any_size_are_harmless() {
-        let time = |at| Some(RememberedTime { mean: Duration::MAX, spread: Duration::MAX, at });
+        let time =
+            |at| Some(RememberedTime { mean: Duration::MAX, spread: Duration::MAX, at, samples: u32::MAX });
         let huge = |at: u64| RememberedHost {
             connect: time(at),
             reply: time(at),
