@@ -172,10 +172,11 @@ fn escaped(bytes: &[u8]) -> String {
 }
 
 fn joiner(target: &str) -> &'static str {
-    match target.contains('?') {
-        true if target.ends_with(['?', '&']) => "",
-        true => "&",
-        false => "?",
+    match target.find('?') {
+        None => "?",
+        Some(at) if at + 1 == target.len() || target.ends_with('&') => "",
+        // A further question mark at the end belongs to the last parameter.
+        Some(_) => "&",
     }
 }
 

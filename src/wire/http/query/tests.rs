@@ -101,6 +101,8 @@ fn own_query_stays_in_front_byte_for_byte_r3_07() {
         ("http://h/a/", "/a/?"),
         ("http://h//a/../b?x=%zz&&y=+%2f", "//a/../b?x=%zz&&y=+%2f&"),
         ("http://h/a?b?c=d/announce", "/a?b?c=d/announce&"),
+        ("http://h/a?b?", "/a?b?&"),
+        ("http://h/a&", "/a&?"),
         ("http://h/a|{}\"?q=[1]'", "/a|{}\"?q=[1]'&"),
         ("http://h/\u{e4}?k=\u{e4}", "/%C3%A4?k=%C3%A4&"),
         ("http://u:p@h:81/announce", "/announce?"),
