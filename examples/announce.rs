@@ -5,6 +5,7 @@
 //! ```
 
 use std::error::Error;
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ async fn run() -> Result<bool, Box<dyn Error>> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     let file = std::fs::read(&arguments.file).map_err(|error| format!("{}: {error}", arguments.file))?;
     let metainfo = Metainfo::parse(&file).map_err(|error| format!("{}: {error}", arguments.file))?;
+    for skipped in metainfo.skipped_trackers() {
+        println!("[CONFIG] skipped {skipped}");
+    }
     let peer_id = PeerId::with_prefix(*b"-TF0001-", rand::random());
     let mut torrent = Torrent::new(metainfo.info_hash(), peer_id, 6881);
     torrent.transfer.left = Some(metainfo.total_length());
@@ -42,13 +46,13 @@ async fn run() -> Result<bool, Box<dyn Error>> {
     loop {
         tokio::select! {
             Some(alert) = session.next_alert() => {
-                println!("[{}] {alert}", alert.tag());
-                match alert {
-                    Alert::Announced(_) => answered = true,
-                    Alert::RoundFailed { .. } => answered = false,
-                    _ => continue,
-                }
-                if arguments.once {
+                let is_read = show(&alert);
+                let round_ended = match alert {
+                    Alert::Announced(_) => { answered = true; true }
+                    Alert::RoundFailed { .. } => { answered = false; true }
+                    _ => false,
+                };
+                if !is_read || (arguments.once && round_ended) {
                     break;
                 }
             }
@@ -64,10 +68,15 @@ async fn stop(session: AnnounceHandle) {
     let mut alerts = session.alerts();
     let print = async {
         while let Some(alert) = alerts.next().await {
-            println!("[{}] {alert}", alert.tag());
+            show(&alert);
         }
     };
     tokio::join!(session.stop(), print);
+}
+
+/// Prints an alert; false where nobody reads any more, which is no reason to leave without a word.
+fn show(alert: &Alert) -> bool {
+    writeln!(std::io::stdout(), "[{}] {alert}", alert.tag()).is_ok()
 }
 
 struct Arguments {

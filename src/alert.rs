@@ -192,8 +192,7 @@ impl fmt::Display for Alert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TrackersFound { trackers, unsupported } => {
-                let plural = if trackers.len() == 1 { "" } else { "s" };
-                write!(f, "{} tracker{plural} found", trackers.len())?;
+                write!(f, "{} found", Count(trackers.len(), "tracker"))?;
                 unsupported.iter().try_for_each(|tracker| write!(f, ", {tracker} is not supported"))
             }
             Self::Measured { tracker, measurement } => {
@@ -226,31 +225,44 @@ impl fmt::Display for Alert {
             Self::Announced(announced) => announced.fmt(f),
             Self::PeriodicSent { tracker } => write!(f, "periodic announce sent to {tracker}"),
             Self::AnsweredLate { tracker, response } => {
-                write!(f, "{tracker} answered late, {} peers", response.peers.len())
+                write!(f, "{tracker} answered late, {}", Count(response.peers.len(), "peer"))
             }
             Self::Warning { tracker, text } => write!(f, "{tracker} warns: {text}"),
             Self::RoundFailed { error, retry_in: Some(wait) } => {
                 write!(f, "✗ {error}; next try in {} s", wait.as_secs())
             }
             Self::RoundFailed { error, retry_in: None } => write!(f, "✗ {error}"),
-            Self::Stopping { trackers } => write!(f, "event=stopped, telling {trackers} trackers"),
+            Self::Stopping { trackers } => {
+                write!(f, "event=stopped, telling {}", Count(*trackers, "tracker"))
+            }
             Self::Stopped { tracker, result: Ok(()) } => write!(f, "✓ {tracker} knows that we stopped"),
-            Self::Missed(count) => write!(f, "{count} alerts missed"),
+            Self::Missed(count) => {
+                write!(f, "{} missed", Count(usize::try_from(*count).unwrap_or(usize::MAX), "alert"))
+            }
         }
     }
 }
 
 impl fmt::Display for Announced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = if self.attempts == 1 { "" } else { "s" };
         write!(
             f,
-            "✓ succeeded after {} attempt{plural}: {}, {} peers, next announce in {} s",
-            self.attempts,
+            "✓ succeeded after {}: {}, {}, next announce in {} s",
+            Count(self.attempts, "attempt"),
             self.tracker,
-            self.response.peers.len(),
+            Count(self.response.peers.len(), "peer"),
             self.next_announce.as_secs()
         )
+    }
+}
+
+/// So many of something.
+struct Count(usize, &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.0 == 1 { "" } else { "s" };
+        write!(f, "{} {}{plural}", self.0, self.1)
     }
 }
 
@@ -266,5 +278,27 @@ impl fmt::Display for Latency {
             }
             Some(latency) => write!(f, "{} ms", latency.as_millis()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_no_plural() {
+        let alerts = |count| {
+            let trackers = vec!["http://t.test/a".parse().unwrap(); count];
+            let found = Alert::TrackersFound { trackers, unsupported: Vec::new() };
+            format!("{found}; {}; {}", Alert::Stopping { trackers: count }, Alert::Missed(count as u64))
+        };
+        assert_eq!(alerts(1), "1 tracker found; event=stopped, telling 1 tracker; 1 alert missed");
+        assert_eq!(alerts(0), "0 trackers found; event=stopped, telling 0 trackers; 0 alerts missed");
+    }
+
+    #[test]
+    fn a_latency_has_tenths_below_ten() {
+        let shown = |micros| Latency(Some(Duration::from_micros(micros))).to_string();
+        assert_eq!((shown(4_260), shown(10_900)), ("4.3 ms".into(), "10 ms".into()));
     }
 }

@@ -58,6 +58,7 @@ pub(super) enum Command {
     Add { trackers: Box<TrackerSet>, torrent: Box<Torrent>, alerts: broadcast::Sender<Alert>, key: HandleKey },
     Once { trackers: Box<TrackerSet>, request: Box<AnnounceRequest>, done: oneshot::Sender<Once> },
     To(HandleKey, Deed),
+    NetworkChanged,
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -179,6 +180,13 @@ impl Announcer {
         AnnounceHandle::new(self.clone(), key, receiver, info_hash)
     }
 
+    /// The network has changed: another interface, another address, a tunnel. Hosts that couldn't be reached may be
+    /// tried again, and sessions in trouble announce at once. To be called by whoever can tell.
+    pub fn network_changed(&self) {
+        // Without a loop there is nothing to tell.
+        let _ = self.commands.send(Command::NetworkChanged);
+    }
+
     /// Ends all sessions: everybody who knows us is told, in parallel, until the deadline.
     ///
     /// # Cancel safety
@@ -285,6 +293,9 @@ impl Loop {
     async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
         let mut open = true;
         loop {
+            if let Some(gap) = self.clock.slept() {
+                self.engine.resumed(gap, self.clock.now());
+            }
             let wake = self.act();
             if self.engine.torrents().next().is_none() {
                 for done in self.shutdown.drain(..) {
@@ -297,7 +308,8 @@ impl Loop {
             }
             let wake = async {
                 match wake {
-                    Some(at) => sleep_until(at).await,
+                    // Now and then at least, to notice that the machine slept.
+                    Some(at) => sleep_until(at.min(Clock::soon())).await,
                     None => std::future::pending().await,
                 }
             };
@@ -417,6 +429,7 @@ impl Loop {
                     then(self, id);
                 }
             }
+            Command::NetworkChanged => self.engine.network_changed(now),
             Command::Shutdown(done) => {
                 self.shutdown.push(done);
                 self.stop_all();

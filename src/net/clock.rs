@@ -1,6 +1,6 @@
 //! The one place that reads the clocks.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
@@ -10,17 +10,32 @@ use crate::policy::Timestamp;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
     start: Instant,
+    /// Both clocks when they were last compared.
+    compared: (Instant, SystemTime),
 }
 
 impl Clock {
     /// A clock that starts now.
     pub(super) fn start() -> Self {
-        Self { start: now() }
+        Self { start: now(), compared: (now(), calendar()) }
     }
 
     /// The present moment.
     pub(super) fn now(self) -> Timestamp {
         Timestamp::from_start(now() - self.start)
+    }
+
+    /// How long the machine slept since this was last asked: the calendar went on, and the monotonic clock didn't
+    /// (Linux, macOS). Less than five seconds is the drift between the two.
+    pub(super) fn slept(&mut self) -> Option<Duration> {
+        let (monotonic, wall) = std::mem::replace(&mut self.compared, (now(), calendar()));
+        let passed = self.compared.1.duration_since(wall).unwrap_or_default();
+        passed.checked_sub(self.compared.0 - monotonic).filter(|gap| *gap > Duration::from_secs(5))
+    }
+
+    /// When to ask that again.
+    pub(super) fn soon() -> Instant {
+        now() + Duration::from_secs(30)
     }
 
     /// When a moment of the engine's is.
@@ -44,9 +59,8 @@ pub(super) fn after(duration: Duration) -> Instant {
     now() + duration.min(FAR)
 }
 
-/// The calendar, for a `Retry-After` that names a date.
-#[cfg(feature = "http")]
+/// The calendar: for a `Retry-After` that names a date, and to notice that the machine slept.
 #[expect(clippy::disallowed_methods, reason = "the shell reads the calendar here only")]
-pub(super) fn calendar() -> std::time::SystemTime {
-    std::time::SystemTime::now()
+pub(super) fn calendar() -> SystemTime {
+    SystemTime::now()
 }

@@ -1,27 +1,32 @@
 //! Whom a session may ask now, in which order, and what a failure says of whom.
 
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use super::breaker::Failure;
+use super::breaker::{Blame, Failure};
 use super::health::{HealthBook, Urgency};
 use super::round::Candidate;
 use super::session::Session;
 use super::time::Timestamp;
 use super::tracker_set::Order;
-use crate::error::{AnnounceError, Phase};
+use crate::error::{AnnounceError, Cause, Phase};
 use crate::tracker::TrackerUrl;
 
 impl Session {
     /// The trackers that may be asked now, in the order in which they are.
     pub(super) fn candidates(&self, health: &HealthBook, now: Timestamp) -> Vec<Candidate> {
-        let tiered = self.trackers.order() == Order::Bep12;
+        let tiers = match self.trackers.order() {
+            Order::Bep12 => self.trackers.tier_numbers(),
+            Order::Nearest => BTreeMap::new(),
+        };
         let order = self.asking_order(health, now).into_iter();
         let starving = self.is_starving(health);
         order
             .filter(|tracker| self.may_be_asked(tracker, now))
             .filter(|tracker| self.disregards_health() || self.free_at(tracker, starving, health, now) <= now)
             .map(|tracker| Candidate {
-                tier: if tiered { self.trackers.tier_of(tracker).unwrap_or_default() } else { 0 },
+                tier: tiers.get(tracker).copied().unwrap_or_default(),
                 tracker: tracker.clone(),
             })
             .collect()
@@ -107,25 +112,35 @@ impl Session {
     }
 }
 
-/// What an error says of the host; `None` where it is about this torrent, or about our side.
-pub(super) fn failure(error: &AnnounceError) -> Option<Failure> {
+/// What an error says of the host; `None` where it is about this torrent.
+pub(super) fn failure(error: &AnnounceError) -> Option<Blame> {
+    let blame = |kind, may_be_ours| Some(Blame { kind, may_be_ours });
     match error {
-        AnnounceError::Resolve(_) | AnnounceError::Connect(_) | AnnounceError::Tls(_) => {
-            Some(Failure::Unreachable)
+        AnnounceError::Connect(cause) if is_local(cause) => blame(Failure::Local, true),
+        AnnounceError::Connect(_) | AnnounceError::Tls(_) => blame(Failure::Unreachable, false),
+        AnnounceError::Resolve(_) => blame(Failure::Unreachable, true),
+        AnnounceError::TimedOut(Phase::Open | Phase::Probe) => blame(Failure::Silent, true),
+        // A captive portal answers for everybody, with a page of its own.
+        AnnounceError::NotAReply(_) | AnnounceError::Redirect(_) => blame(Failure::Broken, true),
+        AnnounceError::TimedOut(_) | AnnounceError::Broken(_) | AnnounceError::TooLarge { .. } => {
+            blame(Failure::Broken, false)
         }
-        AnnounceError::TimedOut(Phase::Open | Phase::Probe) => Some(Failure::Silent),
-        AnnounceError::TimedOut(_)
-        | AnnounceError::Broken(_)
-        | AnnounceError::NotAReply(_)
-        | AnnounceError::Redirect(_)
-        | AnnounceError::TooLarge { .. } => Some(Failure::Broken),
-        AnnounceError::Status { status, .. } => (*status >= 500 && *status != 503).then_some(Failure::Broken),
-        AnnounceError::Rejected(_)
+        AnnounceError::Status { status, .. } if *status >= 500 && *status != 503 => {
+            blame(Failure::Broken, false)
+        }
+        AnnounceError::Status { .. }
+        | AnnounceError::Rejected(_)
         | AnnounceError::Blocked
         | AnnounceError::Unsupported
         | AnnounceError::Suspended
         | AnnounceError::Cancelled => None,
     }
+}
+
+/// Whether a connection failed on this machine.
+fn is_local(cause: &Cause) -> bool {
+    let kind = cause.get_ref().downcast_ref::<io::Error>().map(io::Error::kind);
+    matches!(kind, Some(ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown | ErrorKind::AddrNotAvailable))
 }
 
 /// Whether a tracker has certainly not taken us in: it answered, or was never told anything.

@@ -41,6 +41,17 @@ pub enum Failure {
     Silent,
     /// Reached, and no tracker's answer.
     Broken,
+    /// Our own side: no route, no interface. Says nothing of the host.
+    Local,
+}
+
+/// A failure, and whether a dead network on our side would look the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blame {
+    /// What it says of the host, if the network is well.
+    pub kind: Failure,
+    /// Whether it may be our network.
+    pub may_be_ours: bool,
 }
 
 impl Breaker {
@@ -105,7 +116,7 @@ impl Breaker {
             config.retry_first.saturating_mul(1 << (self.openings - 1).min(16)).min(config.retry_ceiling);
         let until = now + floor + longest.saturating_sub(floor).mul_f64(random);
         let starving_until = match failure {
-            Failure::Broken => until,
+            Failure::Broken | Failure::Local => until,
             Failure::Unreachable | Failure::Silent => {
                 let spread = config.starving_ceiling.saturating_sub(config.starving_floor);
                 until.min(now + config.starving_floor + spread.mul_f64(random))

@@ -66,6 +66,9 @@ pub struct Engine {
     next_torrent: u64,
 }
 
+/// How long after a sleep the network needs to come up.
+const SETTLE: Duration = Duration::from_secs(2);
+
 /// A torrent of an [`Engine`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TorrentId(u64);
@@ -288,6 +291,26 @@ impl Engine {
     /// Drops a torrent at once, telling nobody.
     pub fn forget(&mut self, torrent: TorrentId, now: Timestamp) {
         self.with(torrent, now, Session::forget);
+    }
+
+    /// The network has changed (another interface, another address, a tunnel): hosts that were unreachable may be
+    /// tried again, what was measured is doubted, and sessions in trouble announce at once.
+    pub fn network_changed(&mut self, now: Timestamp) {
+        self.health.network_changed(now);
+        for torrent in self.torrents().collect::<Vec<_>>() {
+            self.with(torrent, now, |session, context| session.network_changed(context.now));
+        }
+    }
+
+    /// The machine slept for `gap` while the clock of the engine stood still. Nobody is blamed for what was under
+    /// way; announces that have become due meanwhile are spread, so that they don't all go out at once.
+    pub fn resumed(&mut self, gap: Duration, now: Timestamp) {
+        let torrents: Vec<_> = self.torrents().collect();
+        let spread = Duration::from_secs(torrents.len() as u64 / 20).min(Duration::from_secs(60));
+        for torrent in torrents {
+            let wait = SETTLE + spread.mul_f64(self.random.random());
+            self.with(torrent, now, |session, context| session.resumed(gap, wait, context));
+        }
     }
 
     /// The torrents there are.

@@ -40,6 +40,12 @@ impl Estimate {
         }
     }
 
+    /// Lets the next sample replace this one: it was taken in another network.
+    pub(crate) fn doubt(&mut self) {
+        self.spread = self.mean / 2;
+        self.at = Timestamp::ZERO;
+    }
+
     /// The smoothed time.
     pub fn mean(&self) -> Duration {
         self.mean

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::breaker::{Breaker, Failure};
+use super::breaker::{Blame, Breaker, Failure};
 use super::config::Config;
 use super::estimate::Estimate;
+use super::outage::Outage;
 use super::time::Timestamp;
 use crate::prober::Measurement;
 use crate::tracker::TrackerHost;
@@ -32,6 +33,7 @@ const VERDICT_LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Default)]
 pub struct HealthBook {
     hosts: BTreeMap<TrackerHost, HostHealth>,
+    outage: Outage,
 }
 
 /// What is known of one host.
@@ -87,15 +89,43 @@ impl HealthBook {
 
     /// Notes a probe's measurement.
     pub fn measured(&mut self, host: TrackerHost, measurement: Measurement, now: Timestamp) {
+        self.outage.alive();
         let health = self.entry(host);
         Estimate::update(&mut health.connect, measurement.connect, now);
         Estimate::update(&mut health.reply, measurement.first_byte, now);
         health.succeeded(now);
     }
 
+    /// Whether everything fails, so that the network here is to blame and no host.
+    pub fn is_outage(&self) -> bool {
+        self.outage.is_on()
+    }
+
+    /// When a round may look whether the network is back; `None` where it isn't down.
+    pub(crate) fn next_look(&self) -> Option<Timestamp> {
+        self.outage.next_look()
+    }
+
+    /// Notes that a round looks. `random` is from [0, 1).
+    pub(crate) fn look(&mut self, random: f64, now: Timestamp) {
+        self.outage.look(random, now);
+    }
+
+    /// The network has changed: who was unreachable may be reached, and what was measured holds no longer.
+    pub fn network_changed(&mut self, now: Timestamp) {
+        self.outage.alive();
+        for health in self.hosts.values_mut() {
+            health.breaker.forgive(now);
+            for estimate in [&mut health.connect, &mut health.reply].into_iter().flatten() {
+                estimate.doubt();
+            }
+        }
+    }
+
     /// Notes an answered announce, and gives the host's latency. An opening that was much too quick reused a
     /// connection, and says nothing about connecting.
     pub fn answered(&mut self, host: TrackerHost, sample: Measurement, now: Timestamp) -> Duration {
+        self.outage.alive();
         let health = self.entry(host);
         let reused = health.connect.is_some_and(|connect| sample.connect < connect.mean() / 4);
         if !reused {
@@ -115,6 +145,7 @@ impl HealthBook {
 
     /// Notes that a host is alive without an answer that could be measured, such as a refusal of one torrent.
     pub fn alive(&mut self, host: TrackerHost, now: Timestamp) {
+        self.outage.alive();
         self.entry(host).succeeded(now);
     }
 
@@ -123,13 +154,24 @@ impl HealthBook {
     pub fn failed(
         &mut self,
         host: TrackerHost,
-        failure: Failure,
+        failure: Blame,
         started_at: Timestamp,
         config: &Config,
         random: f64,
         now: Timestamp,
     ) {
+        let before = self.entry(host.clone()).clone();
+        if failure.may_be_ours {
+            let known = self.hosts.len();
+            if let Some(blameless) = self.outage.suspect(host.clone(), before, known, now) {
+                self.hosts.extend(blameless);
+            }
+        }
+        if self.outage.is_on() || failure.kind == Failure::Local {
+            return self.gave_up(&host, now);
+        }
         let health = self.entry(host);
+        let failure = failure.kind;
         let answered_since = health.answered_at.is_some_and(|answered_at| answered_at > started_at);
         let counted = health.failed_at.is_some_and(|failed_at| failed_at > started_at);
         if answered_since || (counted && !health.breaker.is_trying()) {
@@ -345,7 +387,14 @@ mod tests {
     }
 
     fn fail(book: &mut HealthBook, name: &str, failure: Failure, started: u64, now: u64) {
-        book.failed(host(name), failure, at(started), &Config::default(), 0.0, at(now));
+        book.failed(
+            host(name),
+            Blame { kind: failure, may_be_ours: false },
+            at(started),
+            &Config::default(),
+            0.0,
+            at(now),
+        );
     }
 
     fn is_free(book: &HealthBook, name: &str, now: u64) -> bool {

@@ -13,6 +13,7 @@ mod estimate;
 mod gates;
 mod health;
 mod ledger;
+mod outage;
 mod probes;
 mod round;
 mod schedule;
@@ -25,7 +26,7 @@ mod tracker_set;
 #[cfg(test)]
 mod tests;
 
-pub use breaker::{Breaker, Failure};
+pub use breaker::{Blame, Breaker, Failure};
 pub use config::{Announcing, Config, Probing, Schemes};
 pub use engine::{AttemptId, Engine, Input, Output, RoundNumber, TorrentId};
 pub use estimate::Estimate;

@@ -1,5 +1,6 @@
 //! One announce with failover: the race of openings, the patience with each, and who is told.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::config::Config;
@@ -17,7 +18,8 @@ use crate::tracker::TrackerUrl;
 #[derive(Debug)]
 pub(crate) struct Round {
     attempts: Vec<Attempt>,
-    tried: Vec<TrackerUrl>,
+    tried: BTreeSet<TrackerUrl>,
+    last_tried: Option<TrackerUrl>,
     failed: Vec<FailedAttempt>,
     last_started: Timestamp,
     hold_until: Option<Timestamp>,
@@ -98,7 +100,8 @@ impl Round {
     pub(crate) fn new(hold_until: Option<Timestamp>) -> Self {
         Self {
             attempts: Vec::new(),
-            tried: Vec::new(),
+            tried: BTreeSet::new(),
+            last_tried: None,
             failed: Vec::new(),
             last_started: Timestamp::ZERO,
             hold_until,
@@ -135,7 +138,7 @@ impl Round {
 
     /// The tracker tried last.
     pub(crate) fn last_tried(&self) -> Option<&TrackerUrl> {
-        self.tried.last()
+        self.last_tried.as_ref()
     }
 
     /// Notes that the opening of a candidate has started. Each that is silent already makes the patience with
@@ -152,7 +155,8 @@ impl Round {
         for _ in 0..silent {
             patience = (patience * 2 / 3).max(least.min(patience));
         }
-        self.tried.push(candidate.tracker.clone());
+        self.tried.insert(candidate.tracker.clone());
+        self.last_tried = Some(candidate.tracker.clone());
         self.last_started = now;
         self.attempts.push(Attempt {
             id,

@@ -61,6 +61,17 @@ impl Schedule {
         self.due = until;
     }
 
+    /// Counts a sleep as time that has passed: what has become due meanwhile is due after `wait`.
+    pub fn slept(&mut self, gap: Duration, wait: Duration, now: Timestamp) {
+        let earliest = now + wait;
+        self.due = self.due.map(|due| due.before(gap).max(earliest));
+        for hint in self.hints.values_mut() {
+            for until in [&mut hint.suspended_until, &mut hint.retry_at, &mut hint.min_interval_until] {
+                *until = until.before(gap);
+            }
+        }
+    }
+
     /// Whether the last round failed.
     pub fn is_troubled(&self) -> bool {
         self.failed_rounds > 0

@@ -182,6 +182,27 @@ impl Session {
         Some(self.round_number + 1)
     }
 
+    pub(crate) fn network_changed(&mut self, now: Timestamp) {
+        let troubled = self.schedule.is_troubled() || self.trackers.in_use().is_none();
+        if troubled && self.round.is_none() && self.phase == Phase::Running && self.is_automatic() {
+            self.schedule.due_now(now);
+        }
+    }
+
+    /// The machine slept. What was under way is given up, and begins anew after `wait`.
+    pub(crate) fn resumed(&mut self, gap: Duration, wait: Duration, context: &mut Context<'_>) {
+        if self.phase != Phase::Running || self.once.is_some() {
+            return;
+        }
+        self.drop_late(context);
+        self.give_up_queueing(context);
+        if self.round.is_some() {
+            self.abandon_round(context);
+            self.schedule.due_now(context.now);
+        }
+        self.schedule.slept(gap, wait, context.now);
+    }
+
     pub(crate) fn override_interval(&mut self, interval: Option<Duration>, now: Timestamp) {
         Arc::make_mut(&mut self.config).interval_override = interval;
         let interval = self.config.overriding_interval();
@@ -413,6 +434,16 @@ impl Session {
     fn is_put_off(&mut self, context: &mut Context<'_>) -> bool {
         let now = context.now;
         if self.schedule.is_forced() || self.once.is_some() {
+            return false;
+        }
+        if let Some(next_look) = context.health.next_look() {
+            // Everything is down, and no tracker is to blame: one round at a time looks, whosever it is.
+            if next_look > now {
+                let scatter = Duration::from_secs(1).mul_f64(context.random.random());
+                self.schedule.put_off(Some(next_look + scatter));
+                return true;
+            }
+            context.health.look(context.random.random(), now);
             return false;
         }
         let first_free = self.first_free(now, context.health, now).filter(|first_free| *first_free > now);
@@ -747,6 +778,7 @@ impl Session {
             let soonest = if self.config.breaker { context.now + ROUND_GAP } else { backoff };
             // With every tracker at "never" there is nobody to ask; the list may still change.
             let first_free = self.first_free(backoff, context.health, context.now);
+            let soonest = soonest.max(context.health.next_look().unwrap_or_default());
             self.schedule.put_off(first_free.map(|first_free| first_free.max(soonest)));
             if self.again {
                 self.schedule.force(context.now);

@@ -37,6 +37,12 @@ impl Timestamp {
         self.0
     }
 
+    /// The moment this long before; [`ZERO`](Self::ZERO) at the least.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(Self::from_start(duration).0))
+    }
+
     /// How long after `earlier` this is; zero where it is before.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))

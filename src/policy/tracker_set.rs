@@ -1,5 +1,6 @@
 //! The trackers of one torrent: their tiers, the cursor, and the order of failover.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -66,13 +67,11 @@ impl TrackerSet {
     /// tiers vanish. Addresses of schemes that aren't spoken stay in the list, and are never tried.
     pub fn new<Tier: IntoIterator<Item = TrackerUrl>>(tiers: impl IntoIterator<Item = Tier>) -> Self {
         let mut set = Self { latency_in_tiers: true, ..Self::default() };
+        // Lists of thousands are met, so each address is looked for once (S-19).
+        let mut seen = BTreeSet::new();
         for tier in tiers {
-            let mut entries: Vec<Entry> = Vec::new();
-            for tracker in tier {
-                if set.entry(&tracker).is_none() && entries.iter().all(|entry| entry.tracker != tracker) {
-                    entries.push(Entry::new(tracker));
-                }
-            }
+            let new = tier.into_iter().filter(|tracker| seen.insert(tracker.clone()));
+            let entries: Vec<Entry> = new.map(Entry::new).collect();
             if !entries.is_empty() {
                 set.tiers.push(entries);
             }
@@ -151,6 +150,12 @@ impl TrackerSet {
         self.tiers.iter().position(|tier| tier.iter().any(|entry| entry.tracker == *tracker))
     }
 
+    /// The tier of every tracker, for whoever looks at them all.
+    pub(crate) fn tier_numbers(&self) -> BTreeMap<&TrackerUrl, usize> {
+        let tiers = self.tiers.iter().enumerate();
+        tiers.flat_map(|(number, tier)| tier.iter().map(move |entry| (&entry.tracker, number))).collect()
+    }
+
     /// The measured latency of a tracker.
     pub fn latency(&self, tracker: &TrackerUrl) -> Option<Duration> {
         self.entry(tracker).and_then(|entry| entry.latency)
@@ -210,17 +215,21 @@ impl TrackerSet {
     /// after them in list order, and failing ones last. Under [`Order::Bep12`] it is tier by tier; for a private
     /// torrent with the one in use before all.
     pub fn failover_order(&self) -> Vec<&TrackerUrl> {
-        self.order_by(|tracker| self.entry(tracker).map(Entry::rank))
+        self.order_entries_by(Entry::rank)
     }
 
     /// The order of failover where this is known of the trackers: least first under [`Order::Nearest`]. Under
     /// [`Order::Bep12`] the tiers stand as they are.
     pub(crate) fn order_by<R: Ord>(&self, rank: impl Fn(&TrackerUrl) -> R) -> Vec<&TrackerUrl> {
+        self.order_entries_by(|entry| rank(&entry.tracker))
+    }
+
+    fn order_entries_by<R: Ord>(&self, rank: impl Fn(&Entry) -> R) -> Vec<&TrackerUrl> {
         let mut order: Vec<&TrackerUrl> = match self.order() {
             Order::Nearest => {
-                let mut trackers: Vec<&TrackerUrl> = self.supported_trackers().collect();
-                trackers.sort_by_cached_key(|tracker| rank(tracker));
-                trackers
+                let mut entries: Vec<&Entry> = self.supported().collect();
+                entries.sort_by_cached_key(|entry| rank(entry));
+                entries.into_iter().map(|entry| &entry.tracker).collect()
             }
             Order::Bep12 => self.tiers.iter().flat_map(|tier| self.tier_order(tier)).collect(),
         };
@@ -353,10 +362,12 @@ impl TrackerSet {
         let mut entries: Vec<&Entry> =
             tier.iter().filter(|entry| self.schemes.contains(entry.tracker.scheme())).collect();
         if self.latency_in_tiers && !self.private {
-            for place in 1..entries.len() {
-                for later in place + 1..entries.len() {
-                    if entries[later].clearly_faster_than(entries[place]) {
-                        entries.swap(place, later);
+            let measured: Vec<usize> =
+                (1..entries.len()).filter(|place| entries[*place].latency.is_some()).collect();
+            for (index, place) in measured.iter().enumerate() {
+                for later in &measured[index + 1..] {
+                    if entries[*later].clearly_faster_than(entries[*place]) {
+                        entries.swap(*place, *later);
                     }
                 }
             }
@@ -545,7 +556,7 @@ mod tests {
         let tiers: [&[&str]; 2] = [&["a", "b", "c", "d", "e", "f"], &["x", "y", "z"]];
         let shuffled = |seed| set(&tiers).with_order(Order::Bep12).shuffled(seed);
         assert_eq!(layout(&shuffled(7)), layout(&shuffled(7)));
-        let mut firsts = std::collections::BTreeMap::new();
+        let mut firsts = BTreeMap::new();
         for seed in 0..600 {
             let set = shuffled(seed);
             assert!(set.tier_of(&url("a")) == Some(0) && set.tier_of(&url("z")) == Some(1));

@@ -174,3 +174,25 @@ fn r16_a_stalled_host_delays_nobody_else() {
     assert_eq!(crowd.heard["live.test"][0].0, Timestamp::ZERO + ROUND_TRIP);
     assert!(crowd.silent_openings <= 4, "{}", crowd.silent_openings);
 }
+
+/// R46: after a night's sleep overdue announces are spread, nobody is blamed, and nobody hears `started` again.
+#[test]
+fn r46_after_a_sleep_announces_are_spread_and_nobody_is_blamed() {
+    let mut crowd = Crowd::new(without_probing());
+    for number in 0..400_u16 {
+        crowd.add(number, &[format!("http://live{}.test/announce", number % 40)], 1);
+    }
+    crowd.play_until(at(100));
+    assert_eq!(crowd.heard.values().map(Vec::len).sum::<usize>(), 400);
+    crowd.heard.clear();
+    crowd.engine.resumed(Duration::from_secs(8 * 3600), crowd.now);
+    crowd.play_until(at(200));
+    let mut heard: Vec<_> = crowd.heard.values().flatten().collect();
+    heard.sort_by_key(|(when, ..)| *when);
+    assert_eq!(heard.len(), 400);
+    assert!(heard.iter().all(|(_, event, _)| event.is_none()));
+    let (first, last) = (heard[0].0, heard[399].0);
+    assert!(first >= at(102), "the network needs a moment to come up: {first:?}");
+    let spread = last.since(first);
+    assert!(spread > Duration::from_secs(15) && last < at(165), "{spread:?}");
+}

@@ -171,3 +171,48 @@ async fn the_tracker_in_use_falls_silent() {
         assert!(took <= Duration::from_millis(limit), "urgent={urgent}: {took:?}");
     }
 }
+
+/// Our own network is down for ten minutes: no tracker is blamed, and the first announce after it is at most 65 s
+/// late. So it is behind a captive portal, which answers everybody with a page of its own.
+#[tokio::test(start_paused = true)]
+async fn when_everything_fails_nobody_is_blamed() {
+    for down in [Behaviour::SynDropped, Behaviour::html()] {
+        let world = World::new([every(60), every(60), every(60), every(60)]);
+        for number in 0..4 {
+            world.tracker(number).set_latency(Duration::from_millis(10 * (number as u64 + 1)));
+        }
+        let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
+        alerts_until(&mut session, |alert| matches!(alert, Alert::FailoverOrder { .. })).await;
+        for number in 0..4 {
+            world.tracker(number).set_behaviour(down.clone());
+            world.tracker(number).kill().await;
+            world.tracker(number).revive().await;
+        }
+        sleep(600).await;
+        for number in 0..4 {
+            world.tracker(number).set_behaviour(every(60));
+        }
+        let back = super::world::now();
+        sleep(65).await;
+        let heard = world.tracker(0).announces().into_iter().find(|heard| heard.at >= back);
+        assert!(heard.is_some(), "{down:?}: nobody has announced for 65 s");
+        let status = session.status().await.unwrap();
+        assert_eq!(status.in_use, Some(world.url(0)), "{down:?}: the one in use is in use again");
+    }
+}
+
+/// A hint from outside ends every back-off.
+#[tokio::test(start_paused = true)]
+async fn when_the_network_changes_everybody_is_tried_again() {
+    let world = World::new([Behaviour::Refused]);
+    let announcer = world.announcer(by_list());
+    let mut seed = torrent();
+    seed.transfer.left = Some(0);
+    let mut session = announcer.add(world.in_tiers(), seed);
+    sleep(3600).await;
+    world.tracker(0).set_behaviour(every(60));
+    let before = world.elapsed();
+    announcer.network_changed();
+    alerts_until(&mut session, is_announced).await;
+    assert!(world.elapsed().saturating_sub(before) < Duration::from_secs(1));
+}

@@ -69,6 +69,14 @@ async fn both_dead_is_one_failed_attempt_that_names_the_better_cause() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_tracker_itself_said_is_the_better_cause() {
+    let internet = Internet::new();
+    both(&internet, UdpBehaviour::RefusesConnects("go away".into()), UdpBehaviour::Silent);
+    let error = open_error(&internet.transport(UdpConfig::new()), URL).await;
+    assert_eq!(error.to_string(), "rejected: \"go away\"");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_mapped_address_is_an_ipv4_one() {
     let internet = Internet::new();
     let tracker = internet.host("v4.test", V4, UdpBehaviour::Ok);

@@ -294,3 +294,49 @@ async fn no_secret_is_shown_pol20() {
     let shown = format!("{error} {error:?} {transport:?}");
     assert!(!shown.contains("hidden"), "{shown}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_given_up_opening_sends_nothing_more() {
+    let internet = Internet::new();
+    let tracker = internet.host("t.test", AT, UdpBehaviour::Silent);
+    let transport = internet.transport(UdpConfig::new());
+    assert!(tokio::time::timeout(milliseconds(500), transport.open(&url(URL))).await.is_err());
+    sleep(Duration::from_secs(20)).await;
+    assert_eq!(heard(&tracker), "c");
+}
+
+/// Its sockets report the refusal of an earlier datagram when the next one is sent, as the kernel may.
+struct Grumbling(Internet);
+
+struct GrumblingSocket(Box<dyn DatagramSocket>, std::sync::atomic::AtomicUsize);
+
+impl DatagramConnector for Grumbling {
+    fn connect(&self, remote: SocketAddr) -> io::Result<Box<dyn DatagramSocket>> {
+        Ok(Box::new(GrumblingSocket(self.0.connect(remote)?, std::sync::atomic::AtomicUsize::new(0))))
+    }
+}
+
+#[async_trait]
+impl DatagramSocket for GrumblingSocket {
+    async fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        if self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed).is_multiple_of(2) {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        self.0.send(datagram).await
+    }
+
+    async fn receive(&self) -> io::Result<Vec<u8>> {
+        self.0.receive().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_refusal_of_an_earlier_datagram_keeps_none_from_being_sent() {
+    let internet = Internet::new();
+    let tracker = internet.host("t.test", AT, UdpBehaviour::Ok);
+    let connector = Arc::new(Grumbling(internet.clone()));
+    let transport =
+        UdpTransport::with_connector(UdpConfig::new(), Arc::new(StaticResolver::new()), connector);
+    assert!(announce(&transport, &format!("udp://{AT}")).await.is_ok());
+    assert_eq!(heard(&tracker), "ca");
+}

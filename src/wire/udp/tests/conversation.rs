@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Answer, Failure, Question, Times};
+use super::super::{Answer, Endpoint, Failure, Family, Output, Question, Times};
 use super::{Conversation, announce, bytes, info_hash, milliseconds};
 
 const NO_PEERS: [u8; 12] = [0, 0, 7, 8, 0, 0, 0, 3, 0, 0, 0, 7];
@@ -297,4 +297,50 @@ fn after_a_long_sleep_one_packet_goes_out_and_not_a_burst_s29() {
     conversation.now = seconds(1000);
     conversation.act();
     assert_eq!(conversation.shown(), ["connect 0", "connect 1000"]);
+}
+
+#[test]
+fn no_answer_causes_more_than_one_packet_of_an_exchange_s24() {
+    let mut conversation = Conversation::new(Times::default());
+    conversation.begin(announce());
+    conversation.connect(5);
+    conversation.begin(Question::Probe);
+    conversation.connect(6);
+    assert_eq!(conversation.shown(), ["connect 0", "announce 0", "connect 0"], "its announce is under way");
+    conversation.answer(1, 1, &NO_PEERS);
+    assert_eq!(conversation.ended.len(), 2);
+}
+
+#[test]
+fn an_error_about_an_old_connection_id_leaves_the_new_one_alone() {
+    let mut conversation = Conversation::new(Times::default());
+    conversation.begin(announce());
+    conversation.connect(5);
+    conversation.begin(announce());
+    conversation.begin(Question::Probe);
+    conversation.connect(6);
+    // The second announce was sent with the first connection id.
+    conversation.answer(1, 3, b"no such torrent");
+    assert!(conversation.endpoint.is_connected(conversation.now));
+}
+
+#[test]
+fn an_unreachable_host_loses_its_connection_id() {
+    let mut conversation = Conversation::new(Times::default());
+    conversation.begin(announce());
+    conversation.connect(5);
+    conversation.endpoint.unreachable();
+    assert!(!conversation.endpoint.is_connected(conversation.now));
+}
+
+#[test]
+fn numbers_in_use_are_not_used_again() {
+    let mut endpoint = Endpoint::new(Family::V4, Times::default());
+    endpoint.begin(Question::Connect, Duration::ZERO);
+    let mut numbers = std::collections::BTreeSet::new();
+    for at in [0, 1, 3].map(seconds) {
+        let Output::Send(packet) = endpoint.poll(at, u32::MAX) else { panic!("at {at:?}") };
+        numbers.insert(packet[12..].to_vec());
+    }
+    assert_eq!(numbers.len(), 3, "though the caller's entropy is none");
 }

@@ -55,8 +55,9 @@ impl Options {
         self.seed.is_none()
     }
 
-    /// The policy of a session. `private` torrents have their own order, whatever is asked for.
-    pub(crate) fn config(&self, private: bool) -> Result<Config, Failure> {
+    /// The policy of a session. `private` torrents have their own order, whatever is asked for; `udp` says that
+    /// there are UDP trackers, whose times are those of their transport.
+    pub(crate) fn config(&self, private: bool, udp: bool) -> Result<Config, Failure> {
         let left_out = self.anonymous
             || self.bep34
             || self.partial_seed_event
@@ -87,9 +88,11 @@ impl Options {
         config.breaker = self.cooldown.unwrap_or(config.breaker);
         config.shuffle = self.shuffle.unwrap_or(config.shuffle);
         let exchange = self.http_timeout_ms.map_or(Duration::from_secs(15), Duration::from_millis);
-        let connect = exchange.min(Duration::from_secs(5));
+        let at_least = if udp { self.udp()?.times.limit } else { Duration::ZERO };
+        let connect = exchange.min(Duration::from_secs(5)).max(at_least);
         (config.open_limit, config.last_open_limit) = (connect, connect);
-        (config.reply_limit, config.last_reply_limit) = (exchange, exchange);
+        let reply = exchange.max(at_least);
+        (config.reply_limit, config.last_reply_limit) = (reply, reply);
         let seconds = |option: Option<u64>, default| option.map_or(default, Duration::from_secs);
         config.interval_floor = seconds(self.interval_floor_s, config.interval_floor);
         config.interval_ceiling = seconds(self.interval_ceiling_s, config.interval_ceiling);

@@ -20,7 +20,8 @@ use crate::parse;
 #[derive(Default)]
 pub(crate) struct Sessions {
     open: Vec<Session>,
-    announcers: BTreeMap<String, Announcer>,
+    /// By what decides how they behave: options, and whether there are UDP trackers.
+    announcers: BTreeMap<(String, bool), Announcer>,
 }
 
 #[derive(Debug)]
@@ -90,17 +91,20 @@ impl Sessions {
             let hashes = hashes.map(|hash| parse::info_hash(hash)).collect::<Result<_, _>>()?;
             (tiers, skipped, hashes, open.private)
         };
-        let shown_options = open.options.to_string();
+        let text = open.options.to_string();
         let options: Options = match open.options {
             Value::Null => Options::default(),
             options => crate::read(options)?,
         };
-        let config = options.config(private)?;
-        let announcer = match self.announcers.get(&shown_options) {
+        let udp = tiers.iter().flatten().any(|tracker| tracker.scheme() == Scheme::Udp);
+        let config = options.config(private, udp)?;
+        let announcers = &mut self.announcers;
+        let alike = (text, udp);
+        let announcer = match announcers.get(&alike) {
             Some(announcer) if options.may_share() => announcer.clone(),
             _ => options.announcer(config.clone())?,
         };
-        self.announcers.insert(shown_options, announcer.clone());
+        announcers.insert(alike, announcer.clone());
         let peer_id = match &open.peer_id_hex {
             Some(digits) => PeerId::new(
                 parse::bytes(digits)?

@@ -1,0 +1,233 @@
+//! Makes a .torrent of a file or folder: what `client create` does.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use bendy::encoding::{Encoder, Error, SingleItemEncoder};
+use sha1::{Digest, Sha1};
+
+/// What goes into a .torrent.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NewTorrent {
+    /// The trackers by tier; none are written where there are none.
+    pub(crate) tiers: Vec<Vec<String>>,
+    /// The name of the file, or of the folder.
+    pub(crate) name: String,
+    /// The parts of each file's path and its length; a single file has no parts.
+    pub(crate) files: Vec<(Vec<String>, u64)>,
+    /// Bytes of a piece.
+    pub(crate) piece_length: u32,
+    /// The SHA-1 of each piece, one after the other.
+    pub(crate) pieces: Vec<u8>,
+    /// Whether only the torrent's trackers may be told of it (BEP 27).
+    pub(crate) private: bool,
+}
+
+/// Reads a file or folder and hashes it. `progress` is told of every piece: its index, and how many there are.
+///
+/// # Errors
+/// When something can't be read, or nothing is there.
+pub(crate) fn hash(
+    path: &Path,
+    piece_length: Option<u32>,
+    mut progress: impl FnMut(u64, u64),
+) -> io::Result<NewTorrent> {
+    let path = fs::canonicalize(path).map_err(|error| about(path, &error))?;
+    let name = path.file_name().ok_or_else(|| io::Error::other("expected a file or folder with a name"))?;
+    let single = path.is_file();
+    let paths = if single { vec![path.clone()] } else { walk(&path)? };
+    let mut files = Vec::with_capacity(paths.len());
+    for file in &paths {
+        let length = fs::metadata(file).map_err(|error| about(file, &error))?.len();
+        files.push((parts(file.strip_prefix(&path).unwrap_or(file)), length));
+    }
+    let total = files.iter().map(|(_, length)| length).sum::<u64>();
+    if total == 0 {
+        return Err(io::Error::other(format!("{} holds nothing", path.display())));
+    }
+    let piece_length = piece_length.unwrap_or_else(|| default_piece_length(total));
+    let count = total.div_ceil(u64::from(piece_length));
+    let mut pieces = Vec::new();
+    let mut rest = Chain { paths: paths.into_iter(), open: None };
+    let mut piece = Vec::with_capacity(piece_length as usize);
+    loop {
+        piece.clear();
+        rest.by_ref().take(u64::from(piece_length)).read_to_end(&mut piece)?;
+        if piece.is_empty() {
+            break;
+        }
+        progress(pieces.len() as u64 / 20, count);
+        pieces.extend_from_slice(&Sha1::digest(&piece));
+    }
+    if pieces.len() as u64 != 20 * count {
+        return Err(io::Error::other("the files changed while they were read"));
+    }
+    let name = name.to_string_lossy().into_owned();
+    Ok(NewTorrent { name, files, piece_length, pieces, ..NewTorrent::default() })
+}
+
+/// The bytes of a .torrent.
+///
+/// # Errors
+/// Never: every key is written in order.
+pub(crate) fn encode(torrent: &NewTorrent) -> Result<Vec<u8>, Error> {
+    let mut encoder = Encoder::new();
+    encoder.emit_dict(|mut dict| {
+        if let Some(first) = torrent.tiers.first().and_then(|tier| tier.first()) {
+            dict.emit_pair(b"announce", first.as_str())?;
+        }
+        if torrent.tiers.iter().map(Vec::len).sum::<usize>() > 1 {
+            dict.emit_pair_with(b"announce-list", |list| strings_of_strings(list, &torrent.tiers))?;
+        }
+        dict.emit_pair_with(b"info", |info| encode_info(info, torrent))
+    })?;
+    encoder.get_output()
+}
+
+fn encode_info(info: SingleItemEncoder<'_>, torrent: &NewTorrent) -> Result<(), Error> {
+    info.emit_dict(|mut info| {
+        match torrent.files.as_slice() {
+            [(parts, length)] if parts.is_empty() => info.emit_pair(b"length", *length)?,
+            files => info.emit_pair_with(b"files", |list| {
+                list.emit_list(|list| {
+                    for (parts, length) in files {
+                        list.emit_dict(|mut file| {
+                            if parts.first().is_some_and(|part| part == ".pad") {
+                                file.emit_pair(b"attr", "p")?;
+                            }
+                            file.emit_pair(b"length", *length)?;
+                            file.emit_pair_with(b"path", |path| strings(path, parts))
+                        })?;
+                    }
+                    Ok(())
+                })
+            })?,
+        }
+        info.emit_pair(b"name", torrent.name.as_str())?;
+        info.emit_pair(b"piece length", torrent.piece_length)?;
+        info.emit_pair_with(b"pieces", |pieces| pieces.emit_bytes(&torrent.pieces))?;
+        if torrent.private { info.emit_pair(b"private", 1) } else { Ok(()) }
+    })
+}
+
+fn strings(item: SingleItemEncoder<'_>, texts: &[String]) -> Result<(), Error> {
+    item.emit_list(|list| texts.iter().try_for_each(|text| list.emit_str(text)))
+}
+
+fn strings_of_strings(item: SingleItemEncoder<'_>, lists: &[Vec<String>]) -> Result<(), Error> {
+    item.emit_list(|list| {
+        for texts in lists {
+            list.emit_list(|list| texts.iter().try_for_each(|text| list.emit_str(text)))?;
+        }
+        Ok(())
+    })
+}
+
+/// Trackers as the command line has them: a comma within a tier, one option a tier.
+pub(crate) fn tiers(options: &[String]) -> Vec<Vec<String>> {
+    let tier = |option: &String| option.split(',').map(|url| url.trim().to_owned()).collect();
+    options.iter().map(tier).collect()
+}
+
+/// About a thousand pieces, of 16 KiB to 16 MiB.
+fn default_piece_length(total: u64) -> u32 {
+    let length = (total / 1024).next_power_of_two().clamp(16 << 10, 16 << 20);
+    u32::try_from(length).unwrap_or(16 << 20)
+}
+
+/// The files below a folder, sorted bytewise; links aren't followed.
+fn walk(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(|error| about(&folder, &error))? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() {
+                files.push(entry.path());
+            }
+        }
+    }
+    files.sort_by_key(|file| parts(file));
+    Ok(files)
+}
+
+fn parts(path: &Path) -> Vec<String> {
+    path.iter().map(|part| part.to_string_lossy().into_owned()).collect()
+}
+
+/// Files read one after the other.
+struct Chain {
+    paths: std::vec::IntoIter<PathBuf>,
+    open: Option<File>,
+}
+
+impl Read for Chain {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(file) = &mut self.open {
+                let read = file.read(buffer)?;
+                if read > 0 || buffer.is_empty() {
+                    return Ok(read);
+                }
+            }
+            let Some(path) = self.paths.next() else { return Ok(0) };
+            self.open = Some(File::open(&path).map_err(|error| about(&path, &error))?);
+        }
+    }
+}
+
+fn about(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use tracker_failover::{Metainfo, TrackerUrl};
+
+    use super::*;
+
+    #[test]
+    fn a_folder_becomes_a_torrent_of_several_trackers() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("dir");
+        fs::create_dir_all(root.join("sub")).unwrap();
+        fs::write(root.join("b"), vec![1; 20_000]).unwrap();
+        fs::write(root.join("sub/a"), vec![2; 20_000]).unwrap();
+        fs::write(root.join("Z"), []).unwrap();
+        let mut torrent = hash(&root, Some(16_384), |_, _| {}).unwrap();
+        torrent.tiers =
+            tiers(&["http://a.test/announce, http://b.test/announce".into(), "udp://c.test:1".into()]);
+        torrent.private = true;
+        let metainfo = Metainfo::parse(&encode(&torrent).unwrap()).unwrap();
+        let hosts: Vec<Vec<&str>> = metainfo
+            .announce_tiers()
+            .iter()
+            .map(|tier| tier.iter().map(TrackerUrl::host).collect())
+            .collect();
+        assert_eq!(hosts, [vec!["a.test", "b.test"], vec!["c.test"]]);
+        let files: Vec<_> =
+            metainfo.files().iter().map(|file| (file.path().join("/"), file.length())).collect();
+        assert_eq!(files, [("Z".into(), 0), ("b".into(), 20_000), ("sub/a".into(), 20_000)]);
+        assert_eq!((metainfo.name(), metainfo.is_private(), metainfo.pieces().len()), ("dir", true, 3));
+        let data = [vec![1; 20_000], vec![2; 20_000]].concat();
+        assert_eq!(metainfo.pieces()[1], <[u8; 20]>::from(Sha1::digest(&data[16_384..32_768])));
+    }
+
+    #[test]
+    fn a_file_becomes_a_torrent_of_one_tracker() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.bin");
+        fs::write(&path, vec![1; 100]).unwrap();
+        let mut torrent = hash(&path, None, |_, _| {}).unwrap();
+        torrent.tiers = tiers(&["http://a.test/announce".into()]);
+        let bytes = encode(&torrent).unwrap();
+        let metainfo = Metainfo::parse(&bytes).unwrap();
+        assert!(metainfo.is_single_file() && !bytes.windows(13).any(|part| part == b"announce-list"));
+        assert_eq!((metainfo.name(), metainfo.total_length()), ("x.bin", 100));
+        assert!(hash(&folder.path().join("absent"), None, |_, _| {}).is_err());
+    }
+}

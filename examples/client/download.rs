@@ -1,0 +1,269 @@
+//! One download: read the torrent, look at what is here, run the swarm, say how it ended.
+
+use std::cell::RefCell;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tracker_failover::{Metainfo, Order, PeerId};
+
+use crate::exit;
+use crate::files::disk::{Disk, Done};
+use crate::net::clock::Clock;
+use crate::net::listen::Listeners;
+use crate::net::run::{Outcome, Until, run};
+use crate::net::shell::Shell;
+use crate::signals::Signals;
+use crate::swarm::bitfield::Bitfield;
+use crate::swarm::session::{Session, Start};
+use crate::torrent::{Refused, Torrent};
+use crate::trackers::{Options, Trackers};
+use crate::ui::cli::{Download, TrackerOrder};
+use crate::ui::event::Event;
+use crate::ui::report::Report;
+use crate::ui::units;
+
+/// Downloads as the command line says; gives the exit code.
+pub(crate) fn main(options: &Download) -> u8 {
+    let report = Rc::new(RefCell::new(Report::new(options.json, options.quiet, options.verbose)));
+    let Some(path) = options.torrent() else {
+        report.borrow_mut().error("expected a .torrent, see --help");
+        return exit::USAGE;
+    };
+    let read = match read(path) {
+        Ok(bytes) => Torrent::parse(&bytes),
+        Err(error) => {
+            report.borrow_mut().error(&format!("{}: {error}", path.display()));
+            return exit::OTHER;
+        }
+    };
+    let (torrent, metainfo) = match read {
+        Ok(read) => read,
+        Err(refused) => return refuse(&mut report.borrow_mut(), &refused),
+    };
+    if options.list {
+        list(&torrent, &metainfo);
+        return exit::COMPLETE;
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            report.borrow_mut().error(&error.to_string());
+            return exit::OTHER;
+        }
+    };
+    let swarm = tokio::task::LocalSet::new();
+    swarm.block_on(&runtime, download(options, torrent, &metainfo, &report))
+}
+
+async fn download(
+    options: &Download,
+    torrent: Torrent,
+    metainfo: &Metainfo,
+    report: &Rc<RefCell<Report>>,
+) -> u8 {
+    let clock = Clock::start();
+    let torrent = Arc::new(torrent);
+    introduce(&mut report.borrow_mut(), &torrent, metainfo);
+    let mut prepared = match prepare(options, &torrent, report).await {
+        Ok(prepared) => prepared,
+        Err(failed) => return give_up(&mut report.borrow_mut(), &failed),
+    };
+    let port = prepared.listeners.port;
+    report.borrow_mut().listening(port);
+    let mut random = rand::rng();
+    let own_id = PeerId::with_prefix(*b"-TF0100-", random.random());
+    let start = Start { have: prepared.have, own_id, port, seed: random.random() };
+    let session = Session::new(Arc::clone(&torrent), start);
+    if session.is_complete() {
+        report.borrow_mut().event(&Event::Complete);
+    }
+    let shell = Shell::new(session, prepared.disk, Rc::clone(report), torrent.info_hash, own_id, clock);
+    for &peer in &options.peers {
+        if shell.tell(|session, now| session.add_peers([peer], now)) == 0 {
+            report.borrow_mut().error(&format!("{peer} can't be a peer's address"));
+        }
+    }
+    let mut trackers = None;
+    if !options.no_trackers {
+        let mut announced = tracker_failover::Torrent::new(torrent.info_hash, own_id, port);
+        announced.transfer = shell.session.borrow().transfer();
+        trackers = Trackers::start(metainfo, announced, &asked(options, report).await);
+    }
+    let until = Until { done: options.exit_when_done, deadline: options.deadline_s.map(Duration::from_secs) };
+    let (done, signals) = (&mut prepared.done, &mut prepared.signals);
+    let outcome = run(&shell, prepared.listeners, done, &mut trackers, signals, until).await;
+    if let Some(mut trackers) = trackers {
+        trackers.update(shell.session.borrow().transfer());
+        report.borrow_mut().info("stopping: telling the trackers (Ctrl+C again to quit now)");
+        trackers.stop(|tag, text| report.borrow_mut().tracker(tag, text)).await;
+    }
+    shell.finish().await;
+    let complete = shell.session.borrow().is_complete();
+    conclude(&mut report.borrow_mut(), &outcome, complete)
+}
+
+/// What a download needs before its first connection.
+struct Prepared {
+    signals: Signals,
+    disk: Disk,
+    done: UnboundedReceiver<Done>,
+    have: Bitfield,
+    listeners: Listeners,
+}
+
+/// Why it didn't come to a first connection.
+enum NotPrepared {
+    Interrupted,
+    Disk(io::Error),
+    Other(io::Error),
+}
+
+async fn prepare(
+    options: &Download,
+    torrent: &Arc<Torrent>,
+    report: &Rc<RefCell<Report>>,
+) -> Result<Prepared, NotPrepared> {
+    let mut signals = Signals::listen().map_err(NotPrepared::Other)?;
+    let (sender, mut done) = unbounded_channel();
+    let disk = Disk::start(Arc::clone(torrent), &options.archives, options.overwrite, sender)
+        .map_err(NotPrepared::Disk)?;
+    let have = tokio::select! {
+        have = look(&mut done, torrent, report) => have.map_err(NotPrepared::Disk)?,
+        () = signals.recv() => return Err(NotPrepared::Interrupted),
+    };
+    let listeners = Listeners::bind(options.port).map_err(NotPrepared::Other)?;
+    Ok(Prepared { signals, disk, done, have, listeners })
+}
+
+/// How the command line wants trackers to be asked.
+async fn asked(options: &Download, report: &Rc<RefCell<Report>>) -> Options {
+    let mut ip = None;
+    if let Some(name) = &options.hostname {
+        ip = tokio::net::lookup_host((name.as_str(), 0)).await.ok().and_then(|mut found| found.next());
+        if ip.is_none() {
+            report
+                .borrow_mut()
+                .error(&format!("--hostname: {name} has no address, trackers use what they see"));
+        }
+    }
+    let order = match options.order {
+        TrackerOrder::Nearest => Order::Nearest,
+        TrackerOrder::Bep12 => Order::Bep12,
+    };
+    let interval = options.announce_interval.map(|seconds| Duration::from_secs(seconds.into()));
+    let ip = ip.map(|address| address.ip());
+    Options { order, interval, ip, allow_loopback: options.allow_loopback }
+}
+
+/// Waits until the disk has looked at what is here.
+async fn look(
+    done: &mut UnboundedReceiver<Done>,
+    torrent: &Torrent,
+    report: &Rc<RefCell<Report>>,
+) -> io::Result<Bitfield> {
+    while let Some(job) = done.recv().await {
+        match job {
+            Done::Looked(piece) => report.borrow_mut().looked(piece, torrent.pieces()),
+            Done::Ready(have) => {
+                let have = have?;
+                if have.len() > 0 {
+                    let text = format!("{} of {} pieces are here already", have.len(), have.pieces());
+                    report.borrow_mut().info(&text);
+                }
+                return Ok(have);
+            }
+            Done::Checked { .. } | Done::Loaded { .. } => {}
+        }
+    }
+    Err(io::Error::other("the disk's thread has ended"))
+}
+
+/// Says how it ended; gives the exit code.
+fn conclude(report: &mut Report, outcome: &Outcome, complete: bool) -> u8 {
+    if complete && !matches!(outcome, Outcome::Failed(_)) {
+        report.last("complete");
+        return exit::COMPLETE;
+    }
+    let (reason, code) = match outcome {
+        Outcome::Done => ("complete".into(), exit::COMPLETE),
+        Outcome::Deadline => ("not complete at the deadline".into(), exit::INCOMPLETE),
+        Outcome::OutOfPeers => ("no tracker and no peer left".into(), exit::INCOMPLETE),
+        Outcome::Interrupted => ("interrupted; what is here is kept".into(), exit::INTERRUPTED),
+        Outcome::Failed(error) => (format!("{error}; what is here is kept"), exit::DISK),
+    };
+    report.event(&Event::Incomplete { reason: reason.clone() });
+    report.last(&reason);
+    code
+}
+
+fn give_up(report: &mut Report, failed: &NotPrepared) -> u8 {
+    let (reason, code) = match failed {
+        NotPrepared::Interrupted => ("interrupted while looking at what is here".into(), exit::INTERRUPTED),
+        NotPrepared::Disk(error) => (error.to_string(), exit::DISK),
+        NotPrepared::Other(error) => (error.to_string(), exit::OTHER),
+    };
+    report.event(&Event::Incomplete { reason: reason.clone() });
+    if code == exit::INTERRUPTED {
+        report.last(&reason);
+    } else {
+        report.error(&reason);
+        report.flush();
+    }
+    code
+}
+
+fn refuse(report: &mut Report, refused: &Refused) -> u8 {
+    report.event(&Event::Refused { kind: refused.kind, reason: refused.reason.clone() });
+    report.error(&format!("torrent refused: {refused}"));
+    report.flush();
+    exit::REFUSED
+}
+
+fn introduce(report: &mut Report, torrent: &Torrent, metainfo: &Metainfo) {
+    report.set_name(&torrent.name);
+    report.config(&format!(
+        "{}: {} in {} file(s), {} pieces of {}{}",
+        torrent.name,
+        units::bytes(torrent.total),
+        torrent.files.iter().filter(|file| !file.pad).count(),
+        torrent.pieces(),
+        units::bytes(torrent.piece_length.into()),
+        if torrent.private { ", private: DHT and PEX stay off" } else { "" }
+    ));
+    for skipped in metainfo.skipped_trackers() {
+        report.config(&format!("tracker {} left out: {}", skipped.shown, skipped.reason));
+    }
+}
+
+/// `--list`.
+fn list(torrent: &Torrent, metainfo: &Metainfo) {
+    println!("{}", torrent.name);
+    for (index, file) in (1..).zip(torrent.files.iter().filter(|file| !file.pad)) {
+        println!("{index:>5}  {:>10}  {}", units::bytes(file.length), file.path.display());
+    }
+    for (number, tier) in (1..).zip(metainfo.announce_tiers()) {
+        for tracker in tier {
+            println!("tier {number}  {tracker}");
+        }
+    }
+}
+
+/// Reads a .torrent, up to a little more than one may have.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("expected a file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_TORRENT + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The library refuses what is larger.
+const MAX_TORRENT: u64 = 32 << 20;

@@ -1,0 +1,7 @@
+//! The torrent's files: names that are safe, what lies where, and the one thread that reads and writes them.
+
+pub(crate) mod check;
+pub(crate) mod disk;
+pub(crate) mod layout;
+pub(crate) mod names;
+pub(crate) mod storage;

@@ -1,0 +1,305 @@
+//! The torrent's files on the disk: opened without following links, read and written by range.
+
+use std::collections::HashSet;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::layout::segments;
+use crate::torrent::Torrent;
+
+/// The files below the output folder.
+#[derive(Debug)]
+pub(crate) struct Storage {
+    root: PathBuf,
+    torrent: Arc<Torrent>,
+    /// The files used last, the latest at the end.
+    open: Vec<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    index: usize,
+    file: File,
+    writable: bool,
+    /// Where the next read or write would go on by itself.
+    position: u64,
+}
+
+impl Storage {
+    /// The files of a torrent below a folder, which is made where it isn't there. The folder itself may be a
+    /// link: it is the user's choice.
+    ///
+    /// # Errors
+    /// When the folder can't be made.
+    pub(crate) fn new(folder: &Path, torrent: Arc<Torrent>) -> io::Result<Self> {
+        fs::create_dir_all(folder).map_err(|error| at(folder, &error))?;
+        let root = fs::canonicalize(folder).map_err(|error| at(folder, &error))?;
+        Ok(Self { root, torrent, open: Vec::new() })
+    }
+
+    /// The lengths of the files that are there.
+    ///
+    /// # Errors
+    /// When something is there that is no file, or is too long and must not be touched (F-03, F-10).
+    pub(crate) fn existing(&self, overwrite: bool) -> io::Result<Vec<Option<u64>>> {
+        let mut found = Vec::with_capacity(self.torrent.files.len());
+        for file in &self.torrent.files {
+            if file.pad {
+                found.push(None);
+                continue;
+            }
+            let path = self.root.join(&file.path);
+            let metadata = if self.parent_is_safe(&file.path, false)? { regular(&path)? } else { None };
+            let length = metadata.map(|metadata| metadata.len());
+            if let Some(length) = length.filter(|&length| length > file.length && !overwrite) {
+                return Err(io::Error::other(format!(
+                    "{} has {length} bytes where the torrent has {}: it is another file, --overwrite replaces it",
+                    path.display(),
+                    file.length
+                )));
+            }
+            found.push(length);
+        }
+        Ok(found)
+    }
+
+    /// Makes all files and folders, and gives the files their lengths without writing to them.
+    ///
+    /// # Errors
+    /// When one can't be made, or two of them turn out to be the same file (F-06).
+    pub(crate) fn prepare(&self) -> io::Result<()> {
+        let mut seen = HashSet::new();
+        for file in self.torrent.files.iter().filter(|file| !file.pad) {
+            let path = self.root.join(&file.path);
+            self.parent_is_safe(&file.path, true)?;
+            let metadata = match regular(&path)? {
+                Some(metadata) if metadata.len() == file.length => metadata,
+                existing => {
+                    let opened = open(&path, true, existing.is_none())?;
+                    opened.set_len(file.length).map_err(|error| at(&path, &error))?;
+                    opened.metadata().map_err(|error| at(&path, &error))?
+                }
+            };
+            if identity(&metadata).is_some_and(|identity| !seen.insert(identity)) {
+                return Err(io::Error::other(format!(
+                    "{} is also another file of the torrent",
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a range of the torrent.
+    ///
+    /// # Errors
+    /// When a file can't be read that far.
+    pub(crate) fn read(&mut self, range: Range<u64>, into: &mut [u8]) -> io::Result<()> {
+        let torrent = Arc::clone(&self.torrent);
+        for segment in segments(&torrent.files, range) {
+            let Some(part) = into.get_mut(segment.part) else { return Err(ErrorKind::InvalidInput.into()) };
+            if torrent.files[segment.file].pad {
+                part.fill(0);
+                continue;
+            }
+            self.at(segment.file, segment.at, part.len(), false, |mut file| file.read_exact(part))?;
+        }
+        Ok(())
+    }
+
+    /// Writes a range of the torrent.
+    ///
+    /// # Errors
+    /// When a file can't be written, such as on a full disk.
+    pub(crate) fn write(&mut self, range: Range<u64>, data: &[u8]) -> io::Result<()> {
+        let torrent = Arc::clone(&self.torrent);
+        for segment in segments(&torrent.files, range) {
+            let Some(part) = data.get(segment.part) else { return Err(ErrorKind::InvalidInput.into()) };
+            if !torrent.files[segment.file].pad {
+                self.at(segment.file, segment.at, part.len(), true, |mut file| file.write_all(part))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does something with a file at an offset.
+    fn at(
+        &mut self,
+        index: usize,
+        offset: u64,
+        length: usize,
+        write: bool,
+        act: impl FnOnce(&File) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let path = self.root.join(&self.torrent.files[index].path);
+        let found = self.open.iter().position(|open| open.index == index && (open.writable || !write));
+        let mut entry = if let Some(found) = found {
+            self.open.remove(found)
+        } else {
+            self.open.retain(|open| open.index != index);
+            self.parent_is_safe(&self.torrent.files[index].path, write)?;
+            Open { index, file: open(&path, write, false)?, writable: write, position: 0 }
+        };
+        let done = (|| {
+            if entry.position != offset {
+                entry.file.seek(SeekFrom::Start(offset))?;
+            }
+            act(&entry.file)
+        })();
+        // After an error the handle is at no known place, and is opened anew.
+        done.map_err(|error| at(&path, &error))?;
+        entry.position = offset + length as u64;
+        if self.open.len() >= MAX_OPEN {
+            self.open.remove(0);
+        }
+        self.open.push(entry);
+        Ok(())
+    }
+
+    /// Whether the folders above a file are there, and folders: a link among them would lead elsewhere (F-03).
+    fn parent_is_safe(&self, path: &Path, create: bool) -> io::Result<bool> {
+        let mut folder = self.root.clone();
+        for part in path.parent().into_iter().flatten() {
+            folder.push(part);
+            match fs::symlink_metadata(&folder) {
+                Ok(metadata) if metadata.is_dir() => {}
+                Ok(_) => {
+                    return Err(io::Error::other(format!(
+                        "{} is no folder but a link or a file, and is not followed",
+                        folder.display()
+                    )));
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound && create => {
+                    fs::create_dir(&folder).map_err(|error| at(&folder, &error))?;
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+                Err(error) => return Err(at(&folder, &error)),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// What is at a path: nothing, or a regular file.
+fn regular(path: &Path) -> io::Result<Option<Metadata>> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(Some(metadata)),
+        Ok(_) => Err(io::Error::other(format!(
+            "{} is no regular file but a link, a folder or a device, and is not touched",
+            path.display()
+        ))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(at(path, &error)),
+    }
+}
+
+/// Opens a file that is one, not a link to one.
+fn open(path: &Path, write: bool, create: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    // Exclusive creation never follows a link, even one to nowhere.
+    options.read(true).write(write).create_new(create);
+    let before = regular(path)?;
+    let file = options.open(path).map_err(|error| at(path, &error))?;
+    if let (Some(before), Ok(after)) = (before, file.metadata())
+        && identity(&before) != identity(&after)
+    {
+        return Err(io::Error::other(format!("{} was exchanged while it was opened", path.display())));
+    }
+    Ok(file)
+}
+
+/// What tells a file from any other, where the system says.
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "other systems don't say")]
+fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(_: &Metadata) -> Option<(u64, u64)> {
+    None
+}
+
+/// An error that says which file it is about.
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// Files kept open; systems allow a process some hundreds.
+const MAX_OPEN: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::torrent::tests::{content, multi, single};
+
+    fn storage(folder: &Path, files: &[(&str, u64)]) -> Storage {
+        let total = files.iter().map(|file| usize::try_from(file.1).unwrap()).sum();
+        let torrent = multi("d", files, &content(total), 16);
+        Storage::new(folder, Arc::new(torrent)).unwrap()
+    }
+
+    #[test]
+    fn ranges_go_to_their_files_and_pads_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut storage = storage(folder.path(), &[("a", 5), ("empty", 0), (".pad/3", 3), ("sub/b", 12)]);
+        storage.prepare().unwrap();
+        let data: Vec<u8> = (1..=20).collect();
+        storage.write(0..20, &data).unwrap();
+        let mut back = [9; 16];
+        storage.read(2..18, &mut back).unwrap();
+        assert_eq!(back, [3, 4, 5, 0, 0, 0, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18]);
+        assert_eq!(fs::read(folder.path().join("d/a")).unwrap(), [1, 2, 3, 4, 5]);
+        assert_eq!(fs::read(folder.path().join("d/empty")).unwrap(), []);
+        assert_eq!(fs::read(folder.path().join("d/sub/b")).unwrap().len(), 12);
+        assert!(!folder.path().join("d/.pad").exists());
+    }
+
+    /// F-03: links planted before the download lead nowhere.
+    #[cfg(unix)]
+    #[test]
+    fn links_are_not_followed() {
+        use std::os::unix::fs::symlink;
+        for (link, target) in [("d/a", "out"), ("d/a", "nowhere"), ("d/sub", "."), ("d", ".")] {
+            let folder = tempfile::tempdir().unwrap();
+            let elsewhere = tempfile::tempdir().unwrap();
+            fs::write(elsewhere.path().join("out"), b"12345").unwrap();
+            let path = folder.path().join(link);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            symlink(elsewhere.path().join(target), &path).unwrap();
+            let storage = storage(folder.path(), &[("a", 5), ("sub/b", 3)]);
+            assert!(storage.existing(true).is_err(), "{link} to {target}");
+            assert!(storage.prepare().is_err(), "{link} to {target}");
+            assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1, "{link} to {target}");
+        }
+    }
+
+    /// F-10.
+    #[test]
+    fn a_longer_file_is_not_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("x"), [0; 41]).unwrap();
+        let torrent = single("x", &content(40), 16);
+        let storage = Storage::new(folder.path(), Arc::new(torrent)).unwrap();
+        assert!(storage.existing(false).unwrap_err().to_string().contains("--overwrite"));
+        assert_eq!(storage.existing(true).unwrap(), [Some(41)]);
+        storage.prepare().unwrap();
+        assert_eq!(fs::metadata(folder.path().join("x")).unwrap().len(), 40);
+    }
+
+    /// F-06: whatever the file system takes for the same.
+    #[cfg(unix)]
+    #[test]
+    fn two_names_of_one_file_are_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = storage(folder.path(), &[("a", 5), ("b", 5)]);
+        storage.prepare().unwrap();
+        fs::remove_file(folder.path().join("d/b")).unwrap();
+        fs::hard_link(folder.path().join("d/a"), folder.path().join("d/b")).unwrap();
+        assert!(storage.prepare().unwrap_err().to_string().contains("another file"));
+    }
+}

@@ -1,0 +1,7 @@
+//! Sockets and time: the thin shell around the swarm, all on one thread.
+
+pub(crate) mod clock;
+mod connection;
+pub(crate) mod listen;
+pub(crate) mod run;
+pub(crate) mod shell;

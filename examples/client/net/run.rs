@@ -1,0 +1,120 @@
+//! A download from its first connection to its end.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::listen::Listeners;
+use super::shell::Shell;
+use crate::files::disk::Done;
+use crate::signals::Signals;
+use crate::swarm::session::Session;
+use crate::trackers::{News, Trackers};
+
+/// How a download ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Everything is here, and nothing else was wanted.
+    Done,
+    /// The time is up.
+    Deadline,
+    /// No tracker, and no peer left.
+    OutOfPeers,
+    /// The user wants to stop.
+    Interrupted,
+    /// The disk is full, or can't be written.
+    Failed(io::Error),
+}
+
+/// When to end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Until {
+    /// As soon as everything is here.
+    pub(crate) done: bool,
+    /// When so much time has passed since the start.
+    pub(crate) deadline: Option<Duration>,
+}
+
+/// Runs until there is a reason to end.
+pub(crate) async fn run(
+    shell: &Rc<Shell>,
+    listeners: Listeners,
+    done: &mut UnboundedReceiver<Done>,
+    trackers: &mut Option<Trackers>,
+    signals: &mut Signals,
+    until: Until,
+) -> Outcome {
+    for socket in listeners.sockets {
+        tokio::task::spawn_local(Rc::clone(shell).listen(socket));
+    }
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut alone = trackers.is_none();
+    let mut complete = shell.session.borrow().is_complete();
+    loop {
+        tokio::select! {
+            job = done.recv() => {
+                let mut next = job;
+                while let Some(job) = next {
+                    shell.disk_done(job);
+                    next = done.try_recv().ok();
+                }
+            }
+            _ = ticks.tick() => {
+                shell.tell(Session::tick);
+                let (stats, transfer) = {
+                    let session = shell.session.borrow();
+                    (session.stats(), session.transfer())
+                };
+                let mut tracker = "";
+                if let Some(trackers) = trackers {
+                    if stats.wants_peers {
+                        trackers.want_peers(shell.now());
+                    }
+                    tracker = trackers.update(transfer);
+                }
+                shell.report.borrow_mut().progress(&stats, tracker, shell.now());
+            }
+            news = next_news(trackers) => match news {
+                News::Peers(peers) => {
+                    shell.tell(|session, now| session.add_peers(peers, now));
+                }
+                News::Line(tag, text) => shell.report.borrow_mut().tracker(tag, &text),
+                News::Moved => shell.tell(|session, _| session.forget_peers()),
+                News::NoneLeft => alone = true,
+            },
+            () = signals.recv() => return Outcome::Interrupted,
+        }
+        if let Some(error) = shell.take_failure() {
+            return Outcome::Failed(error);
+        }
+        let session = shell.session.borrow();
+        if session.is_complete() {
+            if !complete && let Some(trackers) = trackers {
+                trackers.complete(session.transfer());
+            }
+            complete = true;
+            if until.done {
+                return Outcome::Done;
+            }
+        } else if alone && session.is_out_of_peers() {
+            return Outcome::OutOfPeers;
+        }
+        if until.deadline.is_some_and(|deadline| shell.now() >= deadline) {
+            return Outcome::Deadline;
+        }
+    }
+}
+
+async fn next_news(trackers: &mut Option<Trackers>) -> News {
+    match trackers {
+        Some(trackers) => trackers.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How often time passes for the swarm.
+const TICK: Duration = Duration::from_millis(250);

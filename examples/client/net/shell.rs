@@ -1,0 +1,202 @@
+//! Does what the swarm says: connections, the disk, the user's news.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tracker_failover::{InfoHash, PeerId};
+
+use super::clock::Clock;
+use super::connection;
+use crate::files::disk::{Disk, Done, Job};
+use crate::swarm::PeerKey;
+use crate::swarm::session::{Action, Session};
+use crate::ui::report::Report;
+use crate::wire::Why;
+
+/// Everything on the network thread. Nothing is borrowed across an await.
+pub(crate) struct Shell {
+    pub(crate) session: RefCell<Session>,
+    pub(crate) report: Rc<RefCell<Report>>,
+    pub(crate) info_hash: InfoHash,
+    pub(crate) own_id: PeerId,
+    clock: Clock,
+    disk: RefCell<Option<Disk>>,
+    links: RefCell<BTreeMap<PeerKey, Rc<Link>>>,
+    /// What every connection reads into; each keeps only its unfinished frame.
+    pub(super) scratch: RefCell<Vec<u8>>,
+    /// Connections that came in and whose handshake isn't done.
+    greeting: Cell<usize>,
+    failure: RefCell<Option<io::Error>>,
+}
+
+/// The way to a connection's task.
+#[derive(Debug, Default)]
+pub(super) struct Link {
+    pub(super) wake: Notify,
+    pub(super) closing: Cell<Option<Why>>,
+}
+
+impl Shell {
+    /// A shell around a session.
+    pub(crate) fn new(
+        session: Session,
+        disk: Disk,
+        report: Rc<RefCell<Report>>,
+        info_hash: InfoHash,
+        own_id: PeerId,
+        clock: Clock,
+    ) -> Rc<Self> {
+        let scratch = vec![0; session.limits().longest() + READ];
+        Rc::new(Self {
+            session: RefCell::new(session),
+            report,
+            info_hash,
+            own_id,
+            clock,
+            disk: RefCell::new(Some(disk)),
+            links: RefCell::default(),
+            scratch: RefCell::new(scratch),
+            greeting: Cell::new(0),
+            failure: RefCell::default(),
+        })
+    }
+
+    /// Time since the start.
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
+    /// Tells the session something, and does what follows from it.
+    pub(crate) fn tell<T>(self: &Rc<Self>, what: impl FnOnce(&mut Session, Duration) -> T) -> T {
+        let answer = what(&mut self.session.borrow_mut(), self.now());
+        self.act();
+        answer
+    }
+
+    /// What went wrong with the disk, if something did.
+    pub(crate) fn take_failure(&self) -> Option<io::Error> {
+        self.failure.take()
+    }
+
+    /// Takes what the disk has done.
+    pub(crate) fn disk_done(self: &Rc<Self>, done: Done) {
+        match done {
+            Done::Looked(_) | Done::Ready(_) => {}
+            Done::Checked { piece, data, verdict: Ok(verdict) } => {
+                self.tell(|session, now| session.checked(piece, data, verdict, now));
+            }
+            Done::Checked { verdict: Err(error), .. } => self.fail(error),
+            Done::Loaded { peer, messages, payload } => {
+                let messages =
+                    messages.map_err(|error| self.report.borrow_mut().error(&error.to_string())).ok();
+                self.tell(|session, _| session.loaded(peer, messages, payload));
+            }
+        }
+    }
+
+    /// Lets the disk finish what it has been asked for, but not for ever.
+    pub(crate) async fn finish(&self) {
+        let disk = self.disk.borrow_mut().take();
+        if let Some(disk) = disk {
+            let finished = tokio::task::spawn_blocking(|| disk.finish());
+            let _ = tokio::time::timeout(FINISH_LIMIT, finished).await;
+        }
+    }
+
+    /// Takes connections from a listening socket for ever.
+    pub(crate) async fn listen(self: Rc<Self>, socket: TcpListener) {
+        loop {
+            match socket.accept().await {
+                Ok((stream, address)) => {
+                    let welcome = self.session.borrow().admits(address) && self.greeting.get() < MAX_GREETING;
+                    if welcome {
+                        self.greeting.set(self.greeting.get() + 1);
+                        tokio::task::spawn_local(connection::incoming(Rc::clone(&self), stream, address));
+                    }
+                }
+                // Out of descriptors, or a connection that broke while it waited.
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            }
+        }
+    }
+
+    /// A connection that came in has ended its handshake, one way or the other.
+    pub(super) fn greeted(&self) {
+        self.greeting.set(self.greeting.get().saturating_sub(1));
+    }
+
+    /// Registers a connection under its key.
+    pub(super) fn link(&self, key: PeerKey) -> Rc<Link> {
+        let link = Rc::new(Link::default());
+        self.links.borrow_mut().insert(key, Rc::clone(&link));
+        link
+    }
+
+    /// A connection has ended.
+    pub(super) fn unlink(self: &Rc<Self>, key: PeerKey, why: Why) {
+        self.links.borrow_mut().remove(&key);
+        self.tell(|session, now| session.disconnected(key, why, now));
+    }
+
+    /// Does what the session wants done.
+    pub(super) fn act(self: &Rc<Self>) {
+        let (actions, wakes) = {
+            let mut session = self.session.borrow_mut();
+            (session.take_actions(), session.take_wakes())
+        };
+        for action in actions {
+            match action {
+                Action::Dial(address) => {
+                    tokio::task::spawn_local(connection::outgoing(Rc::clone(self), address));
+                }
+                Action::Close(key, why) => {
+                    if let Some(link) = self.links.borrow().get(&key) {
+                        link.closing.set(link.closing.get().or(Some(why)));
+                        link.wake.notify_one();
+                    }
+                }
+                Action::Check { piece, data, earlier } => self.send(Job::Check { piece, data, earlier }),
+                Action::Load { peer, blocks, buffer } => self.send(Job::Load { peer, blocks, buffer }),
+                Action::Tell(event) => self.report.borrow_mut().event(&event),
+            }
+        }
+        let links = self.links.borrow();
+        for link in wakes.iter().filter_map(|key| links.get(key)) {
+            link.wake.notify_one();
+        }
+    }
+
+    fn send(&self, job: Job) {
+        let sent = self.disk.borrow().as_ref().map_or(Ok(()), |disk| disk.send(job));
+        if let Err(error) = sent {
+            self.fail(error);
+        }
+    }
+
+    fn fail(&self, error: io::Error) {
+        self.failure.borrow_mut().get_or_insert(error);
+    }
+
+    /// Connects to a peer, for [`connection`].
+    pub(super) async fn connect(address: SocketAddr) -> Result<TcpStream, Why> {
+        match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(_)) => Err(Why::Io),
+            Err(_) => Err(Why::Timeout),
+        }
+    }
+}
+
+/// Bytes taken from a socket at a time; few large reads cost less than many small ones.
+const READ: usize = 256 << 10;
+/// Connections that came in and may be in their handshake at a time.
+const MAX_GREETING: usize = 20;
+const FINISH_LIMIT: Duration = Duration::from_secs(3);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

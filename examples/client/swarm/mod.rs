@@ -1,0 +1,25 @@
+//! The swarm as a state machine: it is told the time, what peers say and what the disk found, and answers what
+//! to do next. No sockets, no files, no clock; randomness is a seed.
+
+pub(crate) mod bitfield;
+pub(crate) mod choker;
+pub(crate) mod dial;
+mod messages;
+pub(crate) mod outgoing;
+pub(crate) mod peer;
+pub(crate) mod picker;
+pub(crate) mod pieces;
+pub(crate) mod rarity;
+pub(crate) mod rate;
+mod requests;
+pub(crate) mod session;
+mod tick;
+mod uploads;
+pub(crate) mod window;
+
+/// A connection's number; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct PeerKey(pub(crate) u32);
+
+#[cfg(test)]
+mod tests;

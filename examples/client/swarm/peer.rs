@@ -1,0 +1,143 @@
+//! What we know of one connected peer.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tracker_failover::PeerId;
+
+use super::bitfield::Bitfield;
+use super::outgoing::Outgoing;
+use super::rate::Rate;
+use super::window::Window;
+use crate::wire::message::Block;
+
+/// One peer.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "four of them are the protocol's own state (BEP 3)")]
+pub(crate) struct Peer {
+    /// The other end of the connection.
+    pub(crate) address: SocketAddr,
+    /// Whether we made the connection.
+    pub(crate) dialled: bool,
+    /// Where it takes connections: where we dialled it, or what it says itself (`p`, BEP 10).
+    pub(crate) listens: Option<SocketAddr>,
+    /// What it calls itself in its handshake.
+    pub(crate) id: PeerId,
+    /// What it says it has.
+    pub(crate) has: Bitfield,
+    /// How many of its pieces we lack.
+    pub(crate) of_interest: u32,
+    /// Whether its pieces are counted as [`Rarity`](super::rarity::Rarity) counts; those of a peer that had everything from the
+    /// start make no piece rarer than another.
+    pub(crate) counted: bool,
+    /// Whether its first message has come, after which a bitfield is late.
+    pub(crate) begun: bool,
+    /// It doesn't let us ask.
+    pub(crate) choking: bool,
+    /// It wants something of ours.
+    pub(crate) interested: bool,
+    /// We don't let it ask.
+    pub(crate) choked: bool,
+    /// We told it that we want something.
+    pub(crate) wanted: bool,
+    /// It has been silent with our requests, and gets one at a time until it answers.
+    pub(crate) snubbed: bool,
+    /// What it was asked for, in order.
+    pub(crate) asked: VecDeque<Block>,
+    /// What it was asked for and may still send, though nobody waits for it: after a cancel, a choke or a time-out.
+    pub(crate) late: VecDeque<Block>,
+    /// How much it may be asked for at a time.
+    pub(crate) window: Window,
+    /// What it wants of us, in order.
+    pub(crate) wants: VecDeque<Block>,
+    /// Buffers of blocks for it that are being read or written.
+    pub(crate) loading: usize,
+    /// What waits to be written to it.
+    pub(crate) out: Outgoing,
+    /// Blocks that came from it.
+    pub(crate) down: Rate,
+    /// Blocks that went to it.
+    pub(crate) up: Rate,
+    /// When it came.
+    pub(crate) since: Duration,
+    /// When anything last came from it.
+    pub(crate) heard: Duration,
+    /// When anything was last sent to it.
+    pub(crate) spoke: Duration,
+    /// Since when it owes us a block.
+    pub(crate) waiting_since: Duration,
+    /// Messages of it that changed nothing, of late.
+    pub(crate) pointless: u32,
+    /// Times it choked us without a block between, of late.
+    pub(crate) chokes: u32,
+}
+
+impl Peer {
+    /// A peer whose handshake is done, and who has nothing until it says so.
+    pub(crate) fn new(address: SocketAddr, dialled: bool, id: PeerId, pieces: u32, now: Duration) -> Self {
+        Self {
+            address,
+            dialled,
+            listens: dialled.then_some(address),
+            id,
+            has: Bitfield::empty(pieces),
+            of_interest: 0,
+            counted: true,
+            begun: false,
+            choking: true,
+            interested: false,
+            choked: true,
+            wanted: false,
+            snubbed: false,
+            asked: VecDeque::new(),
+            late: VecDeque::new(),
+            window: Window::new(now),
+            wants: VecDeque::new(),
+            loading: 0,
+            out: Outgoing::default(),
+            down: Rate::new(now),
+            up: Rate::new(now),
+            since: now,
+            heard: now,
+            spoke: now,
+            waiting_since: now,
+            pointless: 0,
+            chokes: 0,
+        }
+    }
+
+    /// How many more blocks it may be asked for.
+    pub(crate) fn room(&self) -> usize {
+        if self.choking || self.of_interest == 0 {
+            return 0;
+        }
+        let window = if self.snubbed { 1 } else { self.window.size() };
+        window.saturating_sub(self.asked.len())
+    }
+
+    /// Forgives a few pointless messages, a few times a second: in a long life even an honest peer sends some,
+    /// such as requests that cross our choke.
+    pub(crate) fn pardon(&mut self) {
+        self.pointless = self.pointless.saturating_sub(PARDONED);
+        self.chokes = self.chokes.saturating_sub(1);
+    }
+
+    /// Remembers a block that may still come though nobody waits for it.
+    pub(crate) fn expect_late(&mut self, block: Block) {
+        if self.late.len() == MAX_LATE {
+            self.late.pop_front();
+        }
+        self.late.push_back(block);
+    }
+}
+
+/// Takes a block out of a queue; answers mostly come in order, so it is mostly the first.
+pub(crate) fn take(queue: &mut VecDeque<Block>, block: Block) -> bool {
+    let found = queue.iter().position(|&other| other == block);
+    found.is_some_and(|at| queue.remove(at).is_some())
+}
+
+const PARDONED: u32 = 5;
+/// As many as can be outstanding.
+const MAX_LATE: usize = 500;

@@ -1,0 +1,124 @@
+//! What the disk found of a piece: it is good and ours, or somebody lied.
+//!
+//! Data of a single peer that fails its hash bans that peer. Where several had a part in it, their blocks'
+//! digests are kept, the piece is fetched from one peer alone, and whoever's block differs from the good one
+//! is banned then.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::PeerKey;
+use super::session::{Action, Digest, Session};
+use crate::ui::event::Event;
+use crate::wire::Why;
+use crate::wire::message::Message;
+
+/// The blocks of a bad piece: what they were and who sent them.
+#[derive(Debug)]
+pub(crate) struct Suspects {
+    pub(super) digests: Vec<Digest>,
+    sources: Vec<PeerKey>,
+}
+
+/// What the disk found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The hash is right and the piece is written; these blocks differ from those of the earlier attempt.
+    Good { differing: Vec<usize> },
+    /// The hash is wrong; the digests of its blocks.
+    Bad { digests: Vec<Digest> },
+}
+
+impl Session {
+    /// Takes what the disk found of a piece, and the buffer it lay in.
+    pub(crate) fn checked(&mut self, piece: u32, data: Vec<u8>, verdict: Verdict, now: Duration) {
+        self.spare.push(data);
+        match verdict {
+            Verdict::Good { differing } => self.good(piece, &differing, now),
+            Verdict::Bad { digests } => self.bad(piece, digests, now),
+        }
+        self.stirred = true;
+        self.settle(now);
+    }
+
+    fn good(&mut self, piece: u32, differing: &[usize], now: Duration) {
+        self.picker.verified(piece);
+        if !self.have.insert(piece) {
+            return;
+        }
+        self.left = self.left.saturating_sub(u64::from(self.picker.piece_length(piece)));
+        self.actions.push(Action::Tell(Event::PieceOk { piece }));
+        for (&key, peer) in &mut self.peers {
+            if peer.has.get(piece) {
+                peer.of_interest = peer.of_interest.saturating_sub(1);
+            } else {
+                peer.out.push(&Message::Have(piece));
+                self.wakes.insert(key);
+            }
+        }
+        if let Some(suspects) = self.suspects.remove(&piece) {
+            let mut liars: Vec<PeerKey> =
+                differing.iter().filter_map(|&at| suspects.sources.get(at)).copied().collect();
+            liars.sort_unstable();
+            liars.dedup();
+            for liar in liars {
+                self.ban(liar);
+            }
+        }
+        let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
+        for key in keys {
+            self.tell_interest(key);
+            self.part_if_redundant(key);
+        }
+        if self.is_complete() {
+            self.spare.clear();
+            self.actions.push(Action::Tell(Event::Complete));
+        } else {
+            self.dial(now);
+        }
+    }
+
+    fn bad(&mut self, piece: u32, digests: Vec<Digest>, now: Duration) {
+        let sources = self.picker.failed(piece, &mut self.rng);
+        let single = sources.first().copied().filter(|first| sources.iter().all(|source| source == first));
+        let address = single.and_then(|key| self.address_of(key));
+        self.actions.push(Action::Tell(Event::PieceBad { piece, peer: address }));
+        if let Some(liar) = single {
+            self.ban(liar);
+        } else if self.suspects.len() < MAX_SUSPECTS {
+            // The first attempt is the one that tells: a later one is of a single peer, who is banned anyway.
+            self.suspects.entry(piece).or_insert(Suspects { digests, sources });
+        }
+        self.dial(now);
+    }
+
+    /// Never deals with a peer again, be it still here or not.
+    fn ban(&mut self, key: PeerKey) {
+        let Some(address) = self.address_of(key) else { return };
+        let listens = self.peers.get(&key).and_then(|peer| peer.listens);
+        for address in [Some(address), listens].into_iter().flatten() {
+            self.book.ban(address);
+        }
+        self.actions.push(Action::Tell(Event::PeerBanned { peer: address }));
+        // On loopback a host is one of many peers, elsewhere all its connections are the same liar's.
+        for (&other, peer) in &self.peers {
+            if other == key || self.book.is_banned(peer.address) {
+                self.actions.push(Action::Close(other, Why::HashFail));
+            }
+        }
+    }
+
+    fn address_of(&self, key: PeerKey) -> Option<SocketAddr> {
+        self.peers.get(&key).map(|peer| peer.address).or_else(|| self.departed.get(&key).copied())
+    }
+
+    /// Parts from a peer that has everything when we have everything too.
+    pub(super) fn part_if_redundant(&mut self, key: PeerKey) {
+        if self.is_complete() && self.peers.get(&key).is_some_and(|peer| peer.has.is_full()) {
+            self.actions.push(Action::Close(key, Why::Redundant));
+        }
+    }
+}
+
+/// Bad pieces whose culprit is being looked for.
+const MAX_SUSPECTS: usize = 64;

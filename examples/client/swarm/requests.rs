@@ -1,0 +1,142 @@
+//! Asking peers for blocks, and what becomes of those that come.
+
+use std::time::Duration;
+
+use super::PeerKey;
+use super::peer::{self, Peer};
+use super::picker::Receipt;
+use super::session::{Action, Session};
+use crate::wire::Why;
+use crate::wire::message::{Block, Message};
+
+impl Session {
+    /// Fills a peer's requests up to its window.
+    pub(super) fn refill(&mut self, key: PeerKey, now: Duration) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let room = peer.room();
+        if room == 0 {
+            return;
+        }
+        let asked = |block| peer.asked.contains(&block);
+        let picked = self.picker.pick(key, &peer.has, room, asked, &mut self.rng);
+        if let Some(data) = picked.evicted.and_then(|piece| self.buffers.remove(&piece)) {
+            self.spare.push(data);
+        }
+        if picked.blocks.is_empty() {
+            return;
+        }
+        if peer.asked.is_empty() {
+            peer.waiting_since = now;
+        }
+        for block in picked.blocks {
+            peer.asked.push_back(block);
+            peer.out.push(&Message::Request(block));
+        }
+        self.wakes.insert(key);
+    }
+
+    /// Everybody with room is asked for more.
+    pub(super) fn refill_all(&mut self, now: Duration) {
+        let keys: Vec<PeerKey> =
+            self.peers.iter().filter(|(_, peer)| peer.room() > 0).map(|(&key, _)| key).collect();
+        for key in keys {
+            self.refill(key, now);
+        }
+    }
+
+    /// What the peer was asked for is given to others; the peer may still send it.
+    pub(super) fn take_back(&mut self, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        for block in std::mem::take(&mut peer.asked) {
+            self.picker.release(block);
+            peer.expect_late(block);
+        }
+        self.picker.abandon(key);
+        self.stirred = true;
+    }
+
+    /// A block has come.
+    pub(super) fn block(
+        &mut self,
+        key: PeerKey,
+        piece: u32,
+        begin: u32,
+        data: &[u8],
+        now: Duration,
+    ) -> Result<(), Why> {
+        // The frame's limit keeps the length far below u32::MAX.
+        let block = Block { piece, begin, length: u32::try_from(data.len()).unwrap_or(u32::MAX) };
+        if !self.picker.contains(block) {
+            return Err(Why::OutOfRange);
+        }
+        let Some(peer) = self.peers.get_mut(&key) else { return Ok(()) };
+        if !peer::take(&mut peer.asked, block) && !peer::take(&mut peer.late, block) {
+            return Err(Why::Unrequested);
+        }
+        peer.down.add(u64::from(block.length));
+        peer.window.received();
+        peer.waiting_since = now;
+        peer.snubbed = false;
+        peer.chokes = 0;
+        self.down.add(u64::from(block.length));
+        let Receipt::Kept { others } = self.picker.received(key, block) else { return Ok(()) };
+        self.keep(block, data);
+        if others {
+            self.cancel_elsewhere(key, block);
+        }
+        if self.picker.take_whole(piece)
+            && let Some(data) = self.buffers.remove(&piece)
+        {
+            let earlier = self.suspects.get(&piece).map(|suspects| suspects.digests.clone());
+            self.actions.push(Action::Check { piece, data, earlier });
+        }
+        Ok(())
+    }
+
+    /// Copies a block into its piece's buffer.
+    fn keep(&mut self, block: Block, data: &[u8]) {
+        let length = self.picker.piece_length(block.piece) as usize;
+        let spare = &mut self.spare;
+        let buffer = self.buffers.entry(block.piece).or_insert_with(|| {
+            let mut buffer = spare.pop().unwrap_or_default();
+            buffer.resize(length, 0);
+            buffer
+        });
+        let start = block.begin as usize;
+        if let Some(place) = buffer.get_mut(start..start + data.len()) {
+            place.copy_from_slice(data);
+        }
+    }
+
+    /// Tells everybody else who was asked for a block that it is here (end-game).
+    fn cancel_elsewhere(&mut self, from: PeerKey, block: Block) {
+        for (&key, peer) in &mut self.peers {
+            if key != from && peer::take(&mut peer.asked, block) {
+                peer.expect_late(block);
+                peer.out.push(&Message::Cancel(block));
+                self.wakes.insert(key);
+            }
+        }
+    }
+
+    /// Takes requests back from peers that don't answer them (P-07).
+    pub(super) fn look_for_silence(&mut self, now: Duration) {
+        let silent =
+            |peer: &Peer| !peer.asked.is_empty() && now.saturating_sub(peer.waiting_since) >= BLOCK_TIMEOUT;
+        let keys: Vec<PeerKey> =
+            self.peers.iter().filter(|(_, peer)| silent(peer)).map(|(&key, _)| key).collect();
+        for key in keys {
+            let Some(peer) = self.peers.get_mut(&key) else { continue };
+            peer.snubbed = true;
+            peer.waiting_since = now;
+            for &block in &peer.asked {
+                peer.out.push(&Message::Cancel(block));
+            }
+            self.wakes.insert(key);
+            self.take_back(key);
+        }
+    }
+}
+
+/// Within this time a block must come, or it is asked for elsewhere.
+const BLOCK_TIMEOUT: Duration = Duration::from_secs(30);

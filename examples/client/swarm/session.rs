@@ -1,0 +1,320 @@
+//! One torrent and its peers: the state, who comes and goes, and what is to be done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tracker_failover::{PeerId, Transfer};
+
+use super::PeerKey;
+use super::bitfield::Bitfield;
+use super::choker::Choker;
+use super::dial::{DialBook, canonical};
+use super::outgoing::Outgoing;
+use super::peer::Peer;
+use super::picker::Picker;
+use super::pieces::Suspects;
+use super::rate::Rate;
+use crate::torrent::Torrent;
+use crate::ui::event::Event;
+use crate::wire::handshake::Handshake;
+use crate::wire::message::{Block, Limits, Message};
+use crate::wire::{Why, extension};
+
+/// One torrent and its peers.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(super) torrent: Arc<Torrent>,
+    pub(super) own_id: PeerId,
+    pub(super) port: u16,
+    pub(super) rng: StdRng,
+    pub(super) have: Bitfield,
+    pub(super) peers: BTreeMap<PeerKey, Peer>,
+    pub(super) next_key: u32,
+    pub(super) picker: Picker,
+    /// The data of the pieces in progress.
+    pub(super) buffers: BTreeMap<u32, Vec<u8>>,
+    /// Buffers to be used again: fresh ones would cost a page fault each 4 KiB.
+    pub(super) spare: Vec<Vec<u8>>,
+    pub(super) suspects: BTreeMap<u32, Suspects>,
+    /// Addresses of peers that have left, while something they sent may still turn out to be bad.
+    pub(super) departed: BTreeMap<PeerKey, SocketAddr>,
+    pub(super) choker: Choker,
+    pub(super) book: DialBook,
+    pub(super) down: Rate,
+    pub(super) up: Rate,
+    pub(super) left: u64,
+    pub(super) actions: Vec<Action>,
+    pub(super) wakes: BTreeSet<PeerKey>,
+    /// A slot may have come free, or somebody wants one.
+    pub(super) judge_now: bool,
+    /// Blocks or memory may have come free, so peers that had nothing to do may have.
+    pub(super) stirred: bool,
+    /// Buffers for blocks that go to peers, to be used again.
+    pub(super) spare_loads: Vec<Vec<u8>>,
+    pub(super) peers_at_last_tick: usize,
+}
+
+/// What the shell is asked to do.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Connect to a peer; the answer is [`Session::connected`] or [`Session::not_connected`].
+    Dial(SocketAddr),
+    /// Close a connection; the answer is [`Session::disconnected`].
+    Close(PeerKey, Why),
+    /// Check a piece's hash and write it; the answer is [`Session::checked`]. With the digests of an earlier
+    /// attempt's blocks, say which blocks are others now.
+    Check { piece: u32, data: Vec<u8>, earlier: Option<Vec<Digest>> },
+    /// Read blocks for a peer; the answer is [`Session::loaded`].
+    Load { peer: PeerKey, blocks: Vec<Block>, buffer: Vec<u8> },
+    /// Tell the user.
+    Tell(Event),
+}
+
+/// A SHA-1.
+pub(crate) type Digest = [u8; 20];
+
+/// What a session begins with.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// What is here already.
+    pub(crate) have: Bitfield,
+    /// Our own id.
+    pub(crate) own_id: PeerId,
+    /// The port on which we take connections.
+    pub(crate) port: u16,
+    /// For everything that is left to chance.
+    pub(crate) seed: u64,
+}
+
+/// How things stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Stats {
+    pub(crate) connected: usize,
+    pub(crate) known: usize,
+    pub(crate) down_speed: u64,
+    pub(crate) up_speed: u64,
+    pub(crate) left: u64,
+    pub(crate) total: u64,
+    /// Whether more peers would help.
+    pub(crate) wants_peers: bool,
+}
+
+impl Session {
+    /// A session that has no peers yet.
+    pub(crate) fn new(torrent: Arc<Torrent>, start: Start) -> Self {
+        let mut rng = StdRng::seed_from_u64(start.seed);
+        let total = torrent.total;
+        let picker = Picker::new(torrent.piece_length, total, &start.have, BUDGET, &mut rng);
+        let here: u64 = start.have.iter().map(|piece| u64::from(picker.piece_length(piece))).sum();
+        Self {
+            torrent,
+            own_id: start.own_id,
+            port: start.port,
+            rng,
+            have: start.have,
+            peers: BTreeMap::new(),
+            next_key: 0,
+            picker,
+            buffers: BTreeMap::new(),
+            spare: Vec::new(),
+            suspects: BTreeMap::new(),
+            departed: BTreeMap::new(),
+            choker: Choker::default(),
+            book: DialBook::default(),
+            down: Rate::default(),
+            up: Rate::default(),
+            left: total - here,
+            actions: Vec::new(),
+            wakes: BTreeSet::new(),
+            judge_now: false,
+            stirred: false,
+            spare_loads: Vec::new(),
+            peers_at_last_tick: 0,
+        }
+    }
+
+    /// What is to be done since the last time this was asked.
+    pub(crate) fn take_actions(&mut self) -> Vec<Action> {
+        mem::take(&mut self.actions)
+    }
+
+    /// The peers for whom something waits to be written.
+    pub(crate) fn take_wakes(&mut self) -> BTreeSet<PeerKey> {
+        mem::take(&mut self.wakes)
+    }
+
+    /// How long messages may be.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits::new(self.have.pieces())
+    }
+
+    /// Adds peers that somebody named; gives how many of them can be dialled.
+    pub(crate) fn add_peers(
+        &mut self,
+        addresses: impl IntoIterator<Item = SocketAddr>,
+        now: Duration,
+    ) -> usize {
+        let added = addresses.into_iter().filter(|&address| self.book.add(address, now)).count();
+        self.dial(now);
+        added
+    }
+
+    /// Drops all peers and forgets where others are (BEP 27, on a change of the tracker).
+    pub(crate) fn forget_peers(&mut self) {
+        self.book.forget();
+        self.actions.extend(self.peers.keys().map(|&key| Action::Close(key, Why::Redundant)));
+    }
+
+    /// Whether somebody may connect to us now.
+    pub(crate) fn admits(&self, address: SocketAddr) -> bool {
+        self.peers.len() < MAX_PEERS && !self.book.is_banned(address) && self.has_room_for(address)
+    }
+
+    /// A handshake is done. Gives the key under which the peer is known from then on.
+    ///
+    /// # Errors
+    /// When the connection is to be closed.
+    pub(crate) fn connected(
+        &mut self,
+        address: SocketAddr,
+        dialled: bool,
+        handshake: Handshake,
+        now: Duration,
+    ) -> Result<PeerKey, Why> {
+        let address = canonical(address);
+        if handshake.peer_id == self.own_id {
+            return Err(Why::Myself);
+        }
+        if self.book.is_banned(address) {
+            return Err(Why::Banned);
+        }
+        if self.peers.len() >= MAX_PEERS || !self.has_room_for(address) {
+            return Err(Why::Full);
+        }
+        // Told apart by host as well: with the id alone a stranger could keep a peer out by its name.
+        let same = |peer: &Peer| peer.id == handshake.peer_id && peer.address.ip() == address.ip();
+        if let Some((&key, other)) = self.peers.iter().find(|(_, peer)| same(peer)) {
+            // Where both sides dialled each other, both keep the connection of the one with the greater id.
+            let keep_new = other.dialled != dialled && dialled == (self.own_id > handshake.peer_id);
+            if !keep_new || now.saturating_sub(other.heard) > RACE {
+                return Err(Why::Duplicate);
+            }
+            self.actions.push(Action::Close(key, Why::Duplicate));
+        }
+        let key = PeerKey(self.next_key);
+        self.next_key = self.next_key.wrapping_add(1);
+        let mut peer = Peer::new(address, dialled, handshake.peer_id, self.have.pieces(), now);
+        if self.have.len() > 0 {
+            peer.out.push(&Message::Bitfield(self.have.as_bytes()));
+        }
+        if handshake.extended {
+            peer.out.push(&Message::Extended(0, &extension::write(self.port, address.ip())));
+        }
+        if dialled {
+            self.book.connected(address);
+        }
+        self.peers.insert(key, peer);
+        self.actions.push(Action::Tell(Event::PeerConnected { peer: address }));
+        Ok(key)
+    }
+
+    /// A connection that never came to a handshake has ended.
+    pub(crate) fn not_connected(&mut self, address: SocketAddr, dialled: bool, why: Why, now: Duration) {
+        let address = canonical(address);
+        if dialled {
+            self.book.closed(address, why, false, now);
+        }
+        self.actions.push(Action::Tell(Event::PeerClosed { peer: address, why }));
+        self.dial(now);
+    }
+
+    /// A connection has ended.
+    pub(crate) fn disconnected(&mut self, key: PeerKey, why: Why, now: Duration) {
+        let Some(mut peer) = self.peers.remove(&key) else { return };
+        for block in peer.asked.drain(..) {
+            self.picker.release(block);
+        }
+        self.picker.abandon(key);
+        if peer.counted {
+            for piece in peer.has.iter() {
+                self.picker.rarity().decrease(piece);
+            }
+        }
+        if peer.down.total() > 0 {
+            if self.departed.len() >= MAX_DEPARTED {
+                self.departed.pop_first();
+            }
+            self.departed.insert(key, peer.address);
+        }
+        if let Some(listens) = peer.listens {
+            let useful = peer.down.total() + peer.up.total() > 0;
+            self.book.closed(listens, why, useful, now);
+        }
+        self.actions.push(Action::Tell(Event::PeerClosed { peer: peer.address, why }));
+        self.judge_now = true;
+        self.stirred = true;
+        self.settle(now);
+    }
+
+    /// What waits to be written to a peer.
+    pub(crate) fn outgoing(&mut self, key: PeerKey) -> Option<&mut Outgoing> {
+        self.peers.get_mut(&key).map(|peer| &mut peer.out)
+    }
+
+    /// The counters for trackers.
+    pub(crate) fn transfer(&self) -> Transfer {
+        Transfer { uploaded: self.up.total(), downloaded: self.down.total(), left: Some(self.left) }
+    }
+
+    /// How things stand.
+    pub(crate) fn stats(&self) -> Stats {
+        Stats {
+            connected: self.peers.len(),
+            known: self.book.len(),
+            down_speed: self.down.per_second(),
+            up_speed: self.up.per_second(),
+            left: self.left,
+            total: self.torrent.total,
+            wants_peers: !self.is_complete() && self.peers.len() < FEW_PEERS,
+        }
+    }
+
+    /// Whether everything is here.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.have.is_full()
+    }
+
+    /// Whether no peer is left and none may be dialled any more.
+    pub(crate) fn is_out_of_peers(&self) -> bool {
+        self.peers.is_empty() && self.book.is_exhausted()
+    }
+
+    /// Dials whoever is due.
+    pub(super) fn dial(&mut self, now: Duration) {
+        let room = MAX_PEERS.saturating_sub(self.peers.len());
+        let due = self.book.due(now, room);
+        self.actions.extend(due.into_iter().map(Action::Dial));
+    }
+
+    fn has_room_for(&self, address: SocketAddr) -> bool {
+        let ip = canonical(address).ip();
+        ip.is_loopback() || self.peers.values().filter(|peer| peer.address.ip() == ip).count() < MAX_PER_HOST
+    }
+}
+
+/// Connections at a time.
+pub(crate) const MAX_PEERS: usize = 50;
+/// Connections with one host at a time (P-11); several peers may share an address behind a router.
+const MAX_PER_HOST: usize = 3;
+/// Memory for pieces in progress, in bytes.
+const BUDGET: u64 = 14 << 20;
+/// Both sides of a pair that dialled each other see the second connection within this time.
+const RACE: Duration = Duration::from_secs(5);
+/// With fewer connections we ask trackers for more peers.
+const FEW_PEERS: usize = 10;
+const MAX_DEPARTED: usize = 1000;

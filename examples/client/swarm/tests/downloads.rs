@@ -1,0 +1,180 @@
+//! Downloads as they should go.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+#[test]
+fn a_seed_gives_everything() {
+    let mut rig = Rig::new(100_000, 32_768);
+    let seed = rig.seed();
+    let asked = rig.hear(seed);
+    assert_eq!(asked[0], Heard::Interested);
+    let requests: Vec<_> = asked
+        .into_iter()
+        .filter_map(|heard| if let Heard::Request(block) = heard { Some(block) } else { None })
+        .collect();
+    assert_eq!(requests.len(), 7);
+    assert_eq!(requests.iter().map(|block| block.length).sum::<u32>(), 100_000);
+    for block in requests {
+        rig.send(seed, block, true).unwrap();
+    }
+    assert!(rig.session.is_complete());
+    assert_eq!(rig.session.transfer().left, Some(0));
+    assert_eq!(rig.session.transfer().downloaded, 100_000);
+    assert!(rig.events.contains(&Event::Complete));
+    // Both have everything, so neither needs the other.
+    assert_eq!(rig.why(seed), Some(Why::Redundant));
+}
+
+#[test]
+fn nobody_is_asked_before_it_lets_us() {
+    let mut rig = Rig::new(100_000, 16_384);
+    let peer = rig.connect();
+    rig.say(peer, Message::Bitfield(&[0xfe])).unwrap();
+    assert_eq!(rig.hear(peer), [Heard::Interested]);
+    rig.wait(20);
+    assert_eq!(rig.hear(peer), []);
+    rig.say(peer, Message::Unchoke).unwrap();
+    assert_eq!(rig.requests(peer).len(), 7);
+}
+
+/// P-16: a peer without anything, and one that says so late.
+#[test]
+fn a_peer_with_nothing_is_not_asked() {
+    let mut rig = Rig::new(100_000, 16_384);
+    let peer = rig.connect();
+    rig.say(peer, Message::Unchoke).unwrap();
+    rig.wait(5);
+    assert_eq!(rig.hear(peer), []);
+    rig.say(peer, Message::Have(2)).unwrap();
+    assert_eq!(
+        rig.hear(peer),
+        [Heard::Interested, Heard::Request(Block { piece: 2, begin: 0, length: BLOCK })]
+    );
+}
+
+#[test]
+fn the_rarest_pieces_come_first() {
+    // One piece is here, so it is no longer a random one.
+    let mut rig = Rig::with(20 * 16_384, 16_384, &[0], 3);
+    let common: Vec<u32> = (0..20).filter(|piece| ![5, 9].contains(piece)).collect();
+    rig.unchoking(&common);
+    let first = rig.seed();
+    rig.session.refill_all(rig.now);
+    let asked: BTreeSet<u32> = rig.requests(first).into_iter().take(2).map(|block| block.piece).collect();
+    assert_eq!(asked, BTreeSet::from([5, 9]));
+}
+
+#[test]
+fn the_first_piece_is_a_random_one() {
+    let firsts: BTreeSet<u32> = (0..20)
+        .map(|seed| {
+            let mut rig = Rig::with(50 * 16_384, 16_384, &[], seed);
+            let peer = rig.seed();
+            rig.requests(peer)[0].piece
+        })
+        .collect();
+    assert!(firsts.len() > 10, "{firsts:?}");
+}
+
+#[test]
+fn pieces_that_were_begun_come_first() {
+    let mut rig = Rig::new(64 * 65_536, 65_536);
+    let one = rig.seed();
+    let asked = rig.requests(one);
+    assert_eq!(asked.len(), 16);
+    let pieces: BTreeSet<u32> = asked.iter().map(|block| block.piece).collect();
+    assert_eq!(pieces.len(), 4);
+    // It leaves, and another goes on with its pieces.
+    rig.send(one, asked[0], true).unwrap();
+    rig.close(one, Why::Eof);
+    let other = rig.seed();
+    let again: BTreeSet<u32> = rig.requests(other).iter().map(|block| block.piece).collect();
+    assert!(again.contains(&asked[0].piece));
+}
+
+#[test]
+fn the_window_grows_with_every_block() {
+    let mut rig = Rig::new(1000 * 16_384, 16_384);
+    let seed = rig.seed();
+    let mut asked = rig.requests(seed);
+    assert_eq!(asked.len(), 16);
+    for _ in 0..16 {
+        rig.send(seed, asked.remove(0), true).unwrap();
+    }
+    asked.extend(rig.requests(seed));
+    assert_eq!(asked.len(), 32);
+}
+
+/// A peer's own limit binds (`reqq`, BEP 10).
+#[test]
+fn no_more_is_asked_than_the_peer_queues() {
+    let mut rig = Rig::new(1000 * 16_384, 16_384);
+    let peer = rig.connect();
+    rig.say(peer, Message::Extended(0, b"d4:reqqi3e1:v4:teste")).unwrap();
+    rig.say(peer, Message::Bitfield(&[0xff; 125])).unwrap();
+    rig.say(peer, Message::Unchoke).unwrap();
+    assert_eq!(rig.requests(peer).len(), 3);
+}
+
+/// End-game: the last blocks are asked for twice, and the slower one hears a cancel.
+#[test]
+fn the_last_blocks_are_asked_for_twice() {
+    let mut rig = Rig::new(2 * 16_384, 16_384);
+    let slow = rig.seed();
+    let asked = rig.requests(slow);
+    assert_eq!(asked.len(), 2);
+    let quick = rig.seed();
+    let again = rig.requests(quick);
+    assert_eq!(again.iter().collect::<BTreeSet<_>>(), asked.iter().collect::<BTreeSet<_>>());
+    rig.send(quick, asked[0], true).unwrap();
+    assert_eq!(rig.hear(slow), [Heard::Cancel(asked[0])]);
+    // What is already on its way is no offence.
+    rig.send(slow, asked[0], true).unwrap();
+    rig.send(quick, asked[1], true).unwrap();
+    assert!(rig.session.is_complete());
+}
+
+/// A choke drops what was asked for (BEP 3): others are asked, and a block on its way still counts.
+#[test]
+fn a_choke_gives_the_blocks_to_others() {
+    let mut rig = Rig::new(4 * 16_384, 16_384);
+    let one = rig.seed();
+    let asked = rig.requests(one);
+    let other = rig.seed();
+    rig.requests(other);
+    rig.say(one, Message::Choke).unwrap();
+    rig.send(one, asked[3], true).unwrap();
+    for block in &asked[..3] {
+        rig.send(other, *block, true).unwrap();
+    }
+    assert!(rig.session.is_complete());
+}
+
+#[test]
+fn a_have_goes_to_those_who_lack_the_piece() {
+    let mut rig = Rig::new(2 * 16_384, 16_384);
+    let (seed, leecher) = (rig.seed(), rig.connect());
+    let asked = rig.requests(seed);
+    rig.send(seed, asked[0], true).unwrap();
+    assert_eq!(rig.hear(leecher), [Heard::Have(asked[0].piece)]);
+    assert!(!rig.hear(seed).iter().any(|heard| matches!(heard, Heard::Have(_))));
+}
+
+/// Memory for pieces in progress is bounded, and pieces that nobody goes on with make room.
+#[test]
+fn stuck_pieces_make_room() {
+    let piece_length = 4 << 20;
+    let mut rig = Rig::new(8 * piece_length, piece_length);
+    let ones: Vec<PeerKey> = (0..3).map(|piece| rig.unchoking(&[piece])).collect();
+    for (piece, one) in ones.iter().enumerate() {
+        let asked = rig.requests(*one);
+        assert_eq!(asked[0].piece as usize, piece);
+        rig.send(*one, asked[0], true).unwrap();
+        rig.say(*one, Message::Choke).unwrap();
+    }
+    let other = rig.unchoking(&[7]);
+    assert!(rig.requests(other).iter().all(|block| block.piece == 7));
+    assert!(rig.session.buffers.len() <= 3);
+}

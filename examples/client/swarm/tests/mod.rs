@@ -1,0 +1,232 @@
+//! The swarm, played without a network: what peers say goes in, what they would hear comes out.
+
+mod downloads;
+mod hostile;
+mod random;
+mod uploads;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha1::{Digest as _, Sha1};
+use tracker_failover::PeerId;
+
+use super::PeerKey;
+use super::bitfield::Bitfield;
+use super::pieces::Verdict;
+use super::session::{Action, Session, Start};
+use crate::torrent::Torrent;
+use crate::torrent::tests::{content, single};
+use crate::ui::event::Event;
+use crate::wire::Why;
+use crate::wire::handshake::Handshake;
+use crate::wire::message::{BLOCK, Block, Limits, Message, next_frame};
+
+/// A session with its disk, and a hand on the clock.
+struct Rig {
+    session: Session,
+    torrent: Arc<Torrent>,
+    data: Vec<u8>,
+    now: Duration,
+    /// What the user heard.
+    events: Vec<Event>,
+    closed: Vec<(PeerKey, Why)>,
+    dialled: Vec<SocketAddr>,
+    peers: u8,
+}
+
+/// What a peer heard, in a form that can be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Heard {
+    Choke,
+    Unchoke,
+    Interested,
+    NotInterested,
+    Have(u32),
+    Bitfield(Vec<u8>),
+    Request(Block),
+    Cancel(Block),
+    Other,
+}
+
+impl Rig {
+    /// A torrent of so many bytes, of which nothing is here.
+    fn new(length: usize, piece_length: usize) -> Self {
+        Self::with(length, piece_length, &[], 1)
+    }
+
+    /// A torrent of which some pieces are here.
+    fn with(length: usize, piece_length: usize, have: &[u32], seed: u64) -> Self {
+        let data = content(length);
+        let torrent = Arc::new(single("x", &data, piece_length));
+        let mut bits = Bitfield::empty(torrent.pieces());
+        for &piece in have {
+            bits.insert(piece);
+        }
+        let start = Start { have: bits, own_id: PeerId::new([0; 20]), port: 6881, seed };
+        let session = Session::new(Arc::clone(&torrent), start);
+        let now = Duration::from_secs(1);
+        let (events, closed, dialled) = (Vec::new(), Vec::new(), Vec::new());
+        Self { session, torrent, data, now, events, closed, dialled, peers: 0 }
+    }
+
+    /// A peer from an address of its own, whose handshake is done.
+    fn connect(&mut self) -> PeerKey {
+        self.peers += 1;
+        let address = SocketAddr::from(([192, 0, 2, self.peers], 6881));
+        self.connect_from(address, self.peers).unwrap()
+    }
+
+    fn connect_from(&mut self, address: SocketAddr, id: u8) -> Result<PeerKey, Why> {
+        let handshake = Handshake { peer_id: PeerId::new([id; 20]), extended: false };
+        let key = self.session.connected(address, false, handshake, self.now);
+        self.settle();
+        key
+    }
+
+    /// A peer that has some pieces and lets us ask.
+    fn unchoking(&mut self, pieces: &[u32]) -> PeerKey {
+        let key = self.connect();
+        let mut bits = Bitfield::empty(self.torrent.pieces());
+        for &piece in pieces {
+            bits.insert(piece);
+        }
+        self.say(key, Message::Bitfield(bits.as_bytes())).unwrap();
+        self.say(key, Message::Unchoke).unwrap();
+        key
+    }
+
+    /// A peer that has everything and lets us ask.
+    fn seed(&mut self) -> PeerKey {
+        let all: Vec<u32> = (0..self.torrent.pieces()).collect();
+        self.unchoking(&all)
+    }
+
+    /// A peer says something. What is against the protocol ends its connection, as in the shell.
+    fn say(&mut self, key: PeerKey, message: Message<'_>) -> Result<(), Why> {
+        self.session.heard(key, self.now);
+        let said = self.session.message(key, message, self.now);
+        self.session.read_taken(key, self.now);
+        if let Err(why) = said {
+            self.close(key, why);
+        }
+        self.settle();
+        said
+    }
+
+    /// A peer sends a block as it is, or with every byte turned.
+    fn send(&mut self, key: PeerKey, block: Block, good: bool) -> Result<(), Why> {
+        let data = self.block(block, good);
+        self.say(key, Message::Piece { piece: block.piece, begin: block.begin, data: &data })
+    }
+
+    fn block(&self, block: Block, good: bool) -> Vec<u8> {
+        let start = usize::try_from(self.torrent.range(block.piece).start).unwrap() + block.begin as usize;
+        let data = &self.data[start..start + block.length as usize];
+        data.iter().map(|byte| if good { *byte } else { !byte }).collect()
+    }
+
+    /// What a peer has been sent since the last time.
+    fn hear(&mut self, key: PeerKey) -> Vec<Heard> {
+        let mut bytes = Vec::new();
+        while let Some(out) = self.session.outgoing(key).filter(|out| !out.is_empty()) {
+            let length = out.front().len();
+            bytes.extend_from_slice(out.front());
+            self.session.written(key, length, self.now);
+            self.settle();
+        }
+        parse(&bytes, self.torrent.pieces())
+    }
+
+    /// The blocks a peer has been asked for since the last time.
+    fn requests(&mut self, key: PeerKey) -> Vec<Block> {
+        let heard = self.hear(key);
+        heard
+            .into_iter()
+            .filter_map(|heard| if let Heard::Request(block) = heard { Some(block) } else { None })
+            .collect()
+    }
+
+    /// Lets time pass.
+    fn wait(&mut self, seconds: u64) {
+        for _ in 0..seconds * 4 {
+            self.now += Duration::from_millis(250);
+            self.session.tick(self.now);
+            self.settle();
+        }
+    }
+
+    /// Does what the session wants done, the disk's work included.
+    fn settle(&mut self) {
+        loop {
+            let actions = self.session.take_actions();
+            if actions.is_empty() {
+                return;
+            }
+            for action in actions {
+                match action {
+                    Action::Dial(address) => self.dialled.push(address),
+                    Action::Close(key, why) => self.close(key, why),
+                    Action::Tell(event) => self.events.push(event),
+                    Action::Check { piece, data, earlier } => self.check(piece, data, earlier),
+                    Action::Load { peer, blocks, mut buffer } => {
+                        buffer.clear();
+                        for block in &blocks {
+                            let data = self.block(*block, true);
+                            Message::Piece { piece: block.piece, begin: block.begin, data: &data }
+                                .write(&mut buffer);
+                        }
+                        let payload = blocks.iter().map(|block| u64::from(block.length)).sum();
+                        self.session.loaded(peer, Some(buffer), payload);
+                    }
+                }
+            }
+        }
+    }
+
+    fn check(&mut self, piece: u32, data: Vec<u8>, earlier: Option<Vec<[u8; 20]>>) {
+        let digests: Vec<[u8; 20]> =
+            data.chunks(BLOCK as usize).map(|block| Sha1::digest(block).into()).collect();
+        let verdict = if Sha1::digest(&data)[..] == self.torrent.hashes[piece as usize] {
+            let earlier = earlier.unwrap_or_else(|| digests.clone());
+            let differing = (0..digests.len()).filter(|&at| earlier[at] != digests[at]).collect();
+            Verdict::Good { differing }
+        } else {
+            Verdict::Bad { digests }
+        };
+        self.session.checked(piece, data, verdict, self.now);
+    }
+
+    fn close(&mut self, key: PeerKey, why: Why) {
+        if self.session.peers.contains_key(&key) {
+            self.closed.push((key, why));
+        }
+        self.session.disconnected(key, why, self.now);
+    }
+
+    /// Why a peer's connection was closed.
+    fn why(&self, key: PeerKey) -> Option<Why> {
+        self.closed.iter().find(|(closed, _)| *closed == key).map(|(_, why)| *why)
+    }
+}
+
+fn parse(mut bytes: &[u8], pieces: u32) -> Vec<Heard> {
+    let mut heard = Vec::new();
+    while let Some((message, length)) = next_frame(bytes, Limits::new(pieces)).unwrap() {
+        heard.push(match message {
+            Message::Choke => Heard::Choke,
+            Message::Unchoke => Heard::Unchoke,
+            Message::Interested => Heard::Interested,
+            Message::NotInterested => Heard::NotInterested,
+            Message::Have(piece) => Heard::Have(piece),
+            Message::Bitfield(bits) => Heard::Bitfield(bits.to_vec()),
+            Message::Request(block) => Heard::Request(block),
+            Message::Cancel(block) => Heard::Cancel(block),
+            _ => Heard::Other,
+        });
+        bytes = &bytes[length..];
+    }
+    assert!(bytes.is_empty());
+    heard
+}

@@ -1,0 +1,141 @@
+//! Swarms in which everything happens by chance: whatever peers do, what they leave is downloaded in the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::*;
+
+/// One peer of a random swarm.
+struct Actor {
+    asked: Vec<Block>,
+    choking: bool,
+    /// One in so many of its blocks is bad; 0 for none.
+    lies: u32,
+}
+
+#[test]
+fn random_swarms_come_to_an_end() {
+    for seed in 0..60 {
+        let mut chance = StdRng::seed_from_u64(seed);
+        let piece_length = [16_384, 20_000, 65_536, 300_000][chance.random_range(0..4)];
+        let length = chance.random_range(1..12 * piece_length);
+        let mut rig = Rig::with(length, piece_length, &[], seed);
+        let mut actors = BTreeMap::new();
+        let mut liars = BTreeSet::new();
+        let mut steps = 0;
+        while !rig.session.is_complete() {
+            steps += 1;
+            assert!(steps < 60_000, "seed {seed}: {:?}", rig.session.picker);
+            step(&mut rig, &mut actors, &mut chance);
+            liars.extend(actors.iter().filter(|(_, actor)| actor.lies > 0).map(|(&key, _)| key));
+            actors.retain(|key, _| rig.session.peers.contains_key(key));
+            check(&rig, seed);
+        }
+        for (key, why) in &rig.closed {
+            // Nobody is closed for what an honest peer may do, and only liars are banned.
+            assert!(
+                matches!(why, Why::Eof | Why::Timeout | Why::Redundant | Why::HashFail),
+                "seed {seed}: {why:?}"
+            );
+            assert!(*why != Why::HashFail || liars.contains(key), "seed {seed}: {key:?} is honest");
+        }
+    }
+}
+
+fn step(rig: &mut Rig, actors: &mut BTreeMap<PeerKey, Actor>, chance: &mut StdRng) {
+    let keys: Vec<PeerKey> = actors.keys().copied().collect();
+    for &key in &keys {
+        let Some(actor) = actors.get_mut(&key) else { continue };
+        for heard in rig.hear(key) {
+            match heard {
+                Heard::Request(block) => actor.asked.push(block),
+                // Half of the cancels come too late.
+                Heard::Cancel(block) if chance.random_bool(0.5) => {
+                    actor.asked.retain(|other| *other != block);
+                }
+                _ => {}
+            }
+        }
+    }
+    if keys.len() < 2 || (keys.len() < 6 && chance.random_bool(0.01)) {
+        return join(rig, actors, chance);
+    }
+    let key = keys[chance.random_range(0..keys.len())];
+    let Some(actor) = actors.get_mut(&key) else { return };
+    match chance.random_range(0..100) {
+        0 => {
+            let piece = chance.random_range(0..rig.torrent.pieces());
+            let _ = rig.say(key, Message::Have(piece));
+        }
+        1 if !actor.choking => {
+            actor.choking = true;
+            // Some of what was asked for is on its way.
+            actor.asked.truncate(chance.random_range(0..=actor.asked.len()));
+            let _ = rig.say(key, Message::Choke);
+        }
+        2..10 if actor.choking => {
+            actor.choking = false;
+            actor.asked.clear();
+            let _ = rig.say(key, Message::Unchoke);
+        }
+        10 if chance.random_bool(0.2) => rig.close(key, Why::Eof),
+        11 => rig.wait(1),
+        12 if chance.random_bool(0.02) => rig.wait(40),
+        _ => {
+            for _ in 0..chance.random_range(0..8) {
+                if actor.asked.is_empty() {
+                    break;
+                }
+                let block = actor.asked.remove(chance.random_range(0..actor.asked.len()));
+                let good = actor.lies == 0 || !chance.random_ratio(1, actor.lies);
+                // Banned, it no longer gets through.
+                if rig.send(key, block, good).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+    rig.settle();
+}
+
+/// A peer joins: with a part of the torrent, or all of it; every fifth lies, if there is room for one more host.
+fn join(rig: &mut Rig, actors: &mut BTreeMap<PeerKey, Actor>, chance: &mut StdRng) {
+    if rig.peers == 250 {
+        rig.peers = 0;
+    }
+    let Some(address) = (0..250).find_map(|_| {
+        rig.peers = rig.peers % 250 + 1;
+        let address = SocketAddr::from(([192, 0, 2, rig.peers], 6881));
+        rig.session.admits(address).then_some(address)
+    }) else {
+        return;
+    };
+    let Ok(key) = rig.connect_from(address, rig.peers) else { return };
+    let all = chance.random_bool(0.5);
+    let mut bits = Bitfield::empty(rig.torrent.pieces());
+    for piece in 0..rig.torrent.pieces() {
+        if all || chance.random_bool(0.4) {
+            bits.insert(piece);
+        }
+    }
+    rig.say(key, Message::Bitfield(bits.as_bytes())).unwrap();
+    rig.say(key, Message::Unchoke).unwrap();
+    let lies = if chance.random_bool(0.2) { chance.random_range(1..30) } else { 0 };
+    actors.insert(key, Actor { asked: Vec::new(), choking: false, lies });
+}
+
+/// What holds at every moment.
+fn check(rig: &Rig, seed: u64) {
+    let session = &rig.session;
+    let here: u64 = session.have.iter().map(|piece| u64::from(session.picker.piece_length(piece))).sum();
+    assert_eq!(session.left, rig.torrent.total - here, "seed {seed}");
+    assert!(session.buffers.len() <= crate::swarm::picker::MAX_OPEN, "seed {seed}");
+    assert!(session.buffers.keys().all(|&piece| !session.have.get(piece)), "seed {seed}");
+    for peer in session.peers.values() {
+        assert!(peer.asked.len() <= 500 && peer.late.len() <= 500, "seed {seed}");
+        assert!(!peer.choking || peer.asked.is_empty(), "seed {seed}: asked while choked");
+        assert_eq!(peer.of_interest, peer.has.count_beyond(&session.have), "seed {seed}");
+    }
+}

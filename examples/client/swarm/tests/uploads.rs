@@ -1,0 +1,89 @@
+//! Giving to others.
+
+use super::*;
+
+const FIRST: Block = Block { piece: 0, begin: 0, length: BLOCK };
+
+fn taker(rig: &mut Rig) -> PeerKey {
+    let key = rig.connect();
+    rig.say(key, Message::Interested).unwrap();
+    key
+}
+
+#[test]
+fn who_is_interested_gets_a_free_slot_at_once() {
+    let mut rig = Rig::with(40_000, 16_384, &[0, 1, 2], 1);
+    let peer = taker(&mut rig);
+    assert_eq!(rig.hear(peer), [Heard::Bitfield(vec![0xe0]), Heard::Unchoke]);
+    rig.say(peer, Message::Request(FIRST)).unwrap();
+    assert_eq!(rig.hear(peer), [Heard::Other]);
+    assert_eq!(rig.session.transfer().uploaded, u64::from(BLOCK));
+}
+
+#[test]
+fn a_choked_peer_gets_nothing() {
+    let mut rig = Rig::with(40_000, 16_384, &[0], 1);
+    let takers: Vec<PeerKey> = (0..6).map(|_| taker(&mut rig)).collect();
+    let heard: Vec<_> = takers.iter().map(|&key| rig.hear(key)).collect();
+    let unchoked = heard.iter().filter(|heard| heard.contains(&Heard::Unchoke)).count();
+    assert_eq!(unchoked, 5);
+    let last = *takers.last().unwrap();
+    rig.say(last, Message::Request(FIRST)).unwrap();
+    assert_eq!(rig.hear(last), []);
+    // A slot comes free, and is given at once.
+    rig.close(takers[0], Why::Eof);
+    rig.settle();
+    assert_eq!(rig.hear(last), [Heard::Unchoke]);
+}
+
+#[test]
+fn what_is_not_here_yet_is_not_given() {
+    let mut rig = Rig::with(40_000, 16_384, &[0], 1);
+    let peer = taker(&mut rig);
+    rig.hear(peer);
+    rig.say(peer, Message::Request(Block { piece: 1, ..FIRST })).unwrap();
+    assert_eq!(rig.hear(peer), []);
+}
+
+/// P-12: requests are queued up to what we told, each once, and a cancel takes one back.
+#[test]
+fn requests_are_bounded() {
+    let mut rig = Rig::with(1 << 24, 1 << 24, &[0], 1);
+    let peer = taker(&mut rig);
+    rig.hear(peer);
+    let block = |at: u32| Block { piece: 0, begin: at * BLOCK, length: BLOCK };
+    for at in 0..600 {
+        rig.say(peer, Message::Request(block(at))).unwrap();
+        rig.say(peer, Message::Request(block(at))).unwrap();
+    }
+    // Two buffers are on their way, nothing was read by the peer.
+    let queued = rig.session.peers[&peer].wants.len();
+    assert_eq!(queued, 250);
+    assert_eq!(rig.session.peers[&peer].loading, 2);
+    let waiting = *rig.session.peers[&peer].wants.front().unwrap();
+    rig.say(peer, Message::Cancel(waiting)).unwrap();
+    let given = rig.hear(peer).len();
+    assert!((250..=252).contains(&given), "{given}");
+}
+
+#[test]
+fn two_seeds_part() {
+    let mut rig = Rig::with(40_000, 16_384, &[0, 1, 2], 1);
+    let seed = rig.connect();
+    rig.say(seed, Message::Bitfield(&[0xe0])).unwrap();
+    assert_eq!(rig.why(seed), Some(Why::Redundant));
+    // One that becomes complete as well.
+    let leecher = rig.connect();
+    (0..3).for_each(|piece| rig.say(leecher, Message::Have(piece)).unwrap());
+    assert_eq!(rig.why(leecher), Some(Why::Redundant));
+}
+
+#[test]
+fn who_connects_to_us_is_not_dialled_beside() {
+    let mut rig = Rig::new(40_000, 16_384);
+    let peer = rig.connect();
+    rig.say(peer, Message::Extended(0, b"d1:pi7000ee")).unwrap();
+    rig.session.add_peers([SocketAddr::from(([192, 0, 2, 1], 7000))], rig.now);
+    rig.wait(5);
+    assert_eq!(rig.dialled, []);
+}

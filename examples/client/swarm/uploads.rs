@@ -1,0 +1,119 @@
+//! Giving blocks to peers.
+
+use std::time::Duration;
+
+use super::PeerKey;
+use super::choker::Candidate;
+use super::session::{Action, Session};
+use crate::wire::Why;
+use crate::wire::extension::MAX_QUEUED_REQUESTS;
+use crate::wire::message::{BLOCK, Block, MAX_REQUEST, Message};
+
+impl Session {
+    /// A peer asks for a block.
+    pub(super) fn requested(&mut self, key: PeerKey, block: Block) -> Result<(), Why> {
+        if !self.picker.contains(block) || block.length > MAX_REQUEST {
+            return Err(Why::OutOfRange);
+        }
+        let here = self.have.get(block.piece);
+        let Some(peer) = self.peers.get_mut(&key) else { return Ok(()) };
+        if peer.choked || !here {
+            // A request may have crossed our choke; many are a flood (P-12).
+            return self.count_pointless(key, true);
+        }
+        if peer.wants.len() >= MAX_QUEUED_REQUESTS || peer.wants.contains(&block) {
+            return self.count_pointless(key, true);
+        }
+        peer.wants.push_back(block);
+        Ok(())
+    }
+
+    /// A peer takes a request back.
+    pub(super) fn cancelled(&mut self, key: PeerKey, block: Block) -> Result<(), Why> {
+        if !self.picker.contains(block) {
+            return Err(Why::OutOfRange);
+        }
+        let Some(peer) = self.peers.get_mut(&key) else { return Ok(()) };
+        let pointless = !super::peer::take(&mut peer.wants, block);
+        self.count_pointless(key, pointless)
+    }
+
+    /// Has the next blocks for a peer read, so that one buffer is read while another is written to it.
+    pub(super) fn load(&mut self, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        while peer.loading < MAX_LOADING && !peer.wants.is_empty() {
+            let mut bytes = 0;
+            let mut blocks = Vec::new();
+            while let Some(&block) = peer.wants.front()
+                && (blocks.is_empty() || bytes + block.length <= LOAD)
+            {
+                bytes += block.length;
+                blocks.push(block);
+                peer.wants.pop_front();
+            }
+            peer.loading += 1;
+            let buffer = self.spare_loads.pop().unwrap_or_default();
+            self.actions.push(Action::Load { peer: key, blocks, buffer });
+        }
+    }
+
+    /// Blocks for a peer have been read, framed as messages; `None` when they can't be read.
+    pub(crate) fn loaded(&mut self, key: PeerKey, messages: Option<Vec<u8>>, payload: u64) {
+        let (Some(peer), Some(messages)) = (self.peers.get_mut(&key), messages) else {
+            // Either the peer is gone, or what it wants is: the file was taken away under us.
+            self.actions.push(Action::Close(key, Why::Io));
+            return;
+        };
+        peer.out.push_data(messages, payload);
+        self.wakes.insert(key);
+    }
+
+    /// So many bytes were written to a peer.
+    pub(crate) fn written(&mut self, key: PeerKey, bytes: usize, now: Duration) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        peer.spoke = now;
+        let Some(sent) = peer.out.advance(bytes) else { return };
+        peer.up.add(sent.payload);
+        peer.loading = peer.loading.saturating_sub(1);
+        self.up.add(sent.payload);
+        if self.spare_loads.len() < MAX_SPARE_LOADS {
+            self.spare_loads.push(sent.buffer);
+        }
+        self.load(key);
+    }
+
+    /// Decides who may ask for blocks, when it is time or something has changed.
+    pub(super) fn judge(&mut self, now: Duration) {
+        self.judge_now = false;
+        let complete = self.is_complete();
+        let candidates: Vec<Candidate> = self
+            .peers
+            .iter()
+            .map(|(&key, peer)| Candidate {
+                key,
+                interested: peer.interested,
+                unchoked: !peer.choked,
+                speed: if complete { peer.up.per_second() } else { peer.down.per_second() },
+            })
+            .collect();
+        let Some(chosen) = self.choker.decide(now, &candidates, &mut self.rng) else { return };
+        for (&key, peer) in &mut self.peers {
+            let choked = !chosen.contains(&key);
+            if choked == peer.choked {
+                continue;
+            }
+            peer.choked = choked;
+            if choked {
+                peer.wants.clear();
+            }
+            peer.out.push(if choked { &Message::Choke } else { &Message::Unchoke });
+            self.wakes.insert(key);
+        }
+    }
+}
+
+/// Bytes read for a peer at a time.
+const LOAD: u32 = 16 * BLOCK;
+/// Buffers per peer.
+const MAX_LOADING: usize = 2;
+const MAX_SPARE_LOADS: usize = 8;

@@ -1,0 +1,132 @@
+//! Clients among themselves.
+
+use super::*;
+
+#[test]
+fn one_client_downloads_from_another() {
+    let shared = Shared::new(300_000, &[]);
+    let mut seed = shared.start("seed", &["--no-trackers"]);
+    let peer = format!("127.0.0.1:{}", seed.port());
+    let leech = shared.start("leech", &["--no-trackers", "--exit-when-done", "--peer", &peer]);
+    let (code, said) = leech.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(said.matches("\"piece_ok\"").count(), 19);
+    assert!(said.contains("{\"event\":\"complete\"}"));
+    assert!(shared.is_whole("leech"));
+}
+
+#[test]
+fn a_client_is_reached_over_ipv6() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        return;
+    }
+    let shared = Shared::new(100_000, &[]);
+    let mut seed = shared.start("seed", &["--no-trackers"]);
+    let peer = format!("[::1]:{}", seed.port());
+    let (code, said) = shared.start("leech", &["--no-trackers", "--exit-when-done", "--peer", &peer]).end();
+    assert_eq!(code, Some(0), "{said}");
+}
+
+/// Who has a part gives it while it downloads the rest, whoever made the connection.
+#[test]
+fn two_halves_become_two_wholes() {
+    let shared = Shared::new(400_000, &[]);
+    for (folder, good) in [("left", 0..212_992), ("right", 212_992..400_000)] {
+        let mut part = vec![0; 400_000];
+        part[good.clone()].copy_from_slice(&shared.data[good]);
+        fs::create_dir(shared.path(folder)).unwrap();
+        fs::write(shared.path(folder).join("x.bin"), part).unwrap();
+    }
+    let mut left = shared.start("left", &["--no-trackers"]);
+    let peer = format!("127.0.0.1:{}", left.port());
+    let mut right = shared.start("right", &["--no-trackers", "--peer", &peer]);
+    left.wait_for("complete");
+    right.wait_for("complete");
+    assert!(shared.is_whole("left") && shared.is_whole("right"));
+}
+
+/// What is on the disk when the process is killed is not fetched again.
+#[test]
+fn a_killed_download_goes_on() {
+    let shared = Shared::new(640_000, &[]);
+    let (hash, data) = (shared.torrent.info_hash, shared.data.clone());
+    // The first connection stalls half-way, the second gives whatever is asked.
+    let seed = Scripted::new(shared.torrent.pieces(), 2, move |number, wire| {
+        wire.greet(hash, b"-XX0001-abcdefghijkl");
+        let given = std::cell::Cell::new(0);
+        let stalls = number == 0;
+        wire.seed(&data, 16_384, |_, block| {
+            given.set(given.get() + 1);
+            if stalls && given.get() > 20 {
+                // A block that never comes.
+                block.clear();
+            }
+        });
+    });
+    let peer = seed.address.to_string();
+    let options = ["--no-trackers", "--exit-when-done", "--peer", &peer];
+    let mut first = shared.start("leech", &options);
+    for _ in 0..10 {
+        first.wait_for("piece_ok");
+    }
+    first.kill();
+    let (code, said) = shared.start("leech", &options).end();
+    assert_eq!(code, Some(0), "{said}");
+    let fetched = said.matches("\"piece_ok\"").count();
+    assert!((20..=30).contains(&fetched), "{fetched}");
+    assert!(shared.is_whole("leech"));
+    seed.join();
+}
+
+#[cfg(unix)]
+#[test]
+fn the_first_signal_ends_it_in_order() {
+    let shared = Shared::new(100_000, &[]);
+    let mut leech = shared.start("leech", &["--no-trackers"]);
+    leech.port();
+    leech.terminate();
+    let (code, said) = leech.end();
+    assert_eq!(code, Some(130), "{said}");
+    assert!(said.contains("\"incomplete\""), "{said}");
+    let mut seed = shared.start("seed", &["--no-trackers"]);
+    seed.port();
+    seed.terminate();
+    assert_eq!(seed.end().0, Some(0));
+}
+
+#[test]
+fn the_exit_code_says_how_it_ended() {
+    let shared = Shared::new(100_000, &[]);
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let rows: [(&str, &[&str], i32); 4] = [
+        ("leech", &["--no-trackers", "--deadline-s", "0"], 3),
+        ("seed", &["--no-trackers", "--deadline-s", "0"], 0),
+        ("seed", &["--no-trackers", "--exit-when-done"], 0),
+        ("leech", &["--no-trackers", "--port", &port], 1),
+    ];
+    for (folder, more, expected) in rows {
+        let (torrent, folder) = (shared.path("x.torrent"), shared.path(folder));
+        let own = ["--torrent", torrent.to_str().unwrap(), "--out", folder.to_str().unwrap()];
+        let (code, _) = Client::with(&[&own, more].concat()).end();
+        assert_eq!(code, Some(expected), "{folder:?} {more:?}");
+    }
+    fs::write(shared.path("x.torrent"), b"<html>").unwrap();
+    let (code, said) = shared.start("leech", &["--no-trackers"]).end();
+    assert_eq!(code, Some(4));
+    assert!(said.contains("{\"event\":\"refused\",\"kind\":\"malformed\""), "{said}");
+}
+
+/// F-03, and a folder that is none: code 5, and nothing is written elsewhere.
+#[cfg(unix)]
+#[test]
+fn what_is_in_the_way_is_not_touched() {
+    let shared = Shared::new(100_000, &[]);
+    fs::create_dir(shared.path("leech")).unwrap();
+    std::os::unix::fs::symlink(shared.path("elsewhere"), shared.path("leech").join("x.bin")).unwrap();
+    let (code, said) = shared.start("leech", &["--no-trackers"]).end();
+    assert_eq!(code, Some(5), "{said}");
+    assert!(!shared.path("elsewhere").exists());
+    fs::write(shared.path("file"), b"").unwrap();
+    assert_eq!(shared.start("file", &["--no-trackers"]).end().0, Some(5));
+}

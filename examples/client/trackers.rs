@@ -1,0 +1,221 @@
+//! The only place that talks to the library's announcer: trackers go in, peers and lines for the user come out.
+
+use std::collections::VecDeque;
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tracker_failover::net::by_scheme::ByScheme;
+use tracker_failover::net::http::{HttpConfig, HttpProber, HttpTransport};
+use tracker_failover::net::resolver::{Resolver, SystemResolver};
+use tracker_failover::net::udp::{UdpConfig, UdpProber, UdpTransport};
+use tracker_failover::policy::{Standing, Status};
+use tracker_failover::{
+    AddressPolicy, Alert, AnnounceHandle, AnnouncerBuilder, Config, Metainfo, Order, PeerAddress, Torrent,
+    TrackerSet, Transfer,
+};
+
+/// The torrent's trackers.
+#[derive(Debug)]
+pub(crate) struct Trackers {
+    handle: AnnounceHandle,
+    waiting: VecDeque<News>,
+    /// Addresses of peers that were given by name.
+    resolved: (Sender<SocketAddr>, Receiver<SocketAddr>),
+    resolving: AddressPolicy,
+    in_use: String,
+    asked_for_peers: Duration,
+}
+
+/// What the trackers bring.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Peers, from any tracker.
+    Peers(Vec<SocketAddr>),
+    /// Something the user hears: a tag and a text.
+    Line(&'static str, String),
+    /// The tracker in use is another now, and the torrent is private: all peers are to be dropped (BEP 27).
+    Moved,
+    /// No tracker may be asked again in this session.
+    NoneLeft,
+}
+
+/// How the user wants trackers to be asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) order: Order,
+    pub(crate) interval: Option<Duration>,
+    /// The address that trackers are told to hand out.
+    pub(crate) ip: Option<IpAddr>,
+    pub(crate) allow_loopback: bool,
+}
+
+impl Trackers {
+    /// Begins to announce; `None` where the torrent has no trackers.
+    pub(crate) fn start(metainfo: &Metainfo, mut torrent: Torrent, options: &Options) -> Option<Self> {
+        let set = TrackerSet::from(metainfo);
+        if set.is_empty() {
+            return None;
+        }
+        let mut config = Config::default();
+        config.order = options.order;
+        config.interval_override = options.interval;
+        torrent.ip = options.ip;
+        let resolving =
+            if options.allow_loopback { AddressPolicy::ALLOW_LOOPBACK } else { AddressPolicy::PUBLIC_ONLY };
+        let transports = transports(&resolving);
+        let announcer = AnnouncerBuilder::new(transports.clone()).prober(transports).config(config).spawn();
+        let handle = announcer.add(set, torrent);
+        Some(Self {
+            handle,
+            waiting: VecDeque::new(),
+            resolved: channel(MAX_RESOLVED),
+            resolving,
+            in_use: String::new(),
+            asked_for_peers: Duration::ZERO,
+        })
+    }
+
+    /// Tells how things stand, and hears in a few words which tracker is in use.
+    pub(crate) fn update(&mut self, transfer: Transfer) -> &str {
+        self.handle.update(transfer);
+        &self.in_use
+    }
+
+    /// More peers would help; the library asks when the tracker allows.
+    pub(crate) fn want_peers(&mut self, now: Duration) {
+        if now.saturating_sub(self.asked_for_peers) >= WANT_EVERY {
+            self.asked_for_peers = now;
+            self.handle.want_peers();
+        }
+    }
+
+    /// The last piece is here.
+    pub(crate) fn complete(&mut self, transfer: Transfer) {
+        self.handle.update(transfer);
+        self.handle.complete();
+    }
+
+    /// Waits for what the trackers bring. Nothing is lost when the future is dropped.
+    pub(crate) async fn next(&mut self) -> News {
+        loop {
+            if let Some(news) = self.waiting.pop_front() {
+                return news;
+            }
+            tokio::select! {
+                alert = self.handle.next_alert() => match alert {
+                    Some(alert) => self.take(&alert),
+                    None => std::future::pending().await,
+                },
+                Some(address) = self.resolved.1.recv() => return News::Peers(vec![address]),
+            }
+            if let Some(status) = self.handle.status().await {
+                self.in_use = describe(&status);
+            }
+        }
+    }
+
+    /// Tells every tracker that knows us that we leave, within three seconds in all; `line` hears how it goes.
+    pub(crate) async fn stop(self, mut line: impl FnMut(&str, &str)) {
+        let mut alerts = self.handle.alerts();
+        let told = async {
+            let (_, ()) = tokio::join!(self.handle.stop(), async {
+                while let Some(alert) = alerts.next().await {
+                    line(alert.tag(), &alert.to_string());
+                }
+            });
+        };
+        // The library keeps its own limit; this one is for the case that it doesn't.
+        let _ = tokio::time::timeout(STOP_LIMIT, told).await;
+    }
+
+    fn take(&mut self, alert: &Alert) {
+        self.waiting.push_back(News::Line(alert.tag(), alert.to_string()));
+        match alert {
+            Alert::Announced(announced) if announced.moved_from.is_some() => {
+                self.waiting.push_back(News::Moved);
+            }
+            Alert::RoundFailed { retry_in: None, .. } => self.waiting.push_back(News::NoneLeft),
+            _ => {}
+        }
+        let mut peers = Vec::new();
+        let mut names = 0;
+        for peer in alert.peers() {
+            match &peer.address {
+                PeerAddress::Ip(address) => peers.push(*address),
+                PeerAddress::Name(name, port) if names < MAX_NAMES => {
+                    names += 1;
+                    tokio::spawn(resolve(
+                        name.clone(),
+                        *port,
+                        self.resolving.clone(),
+                        self.resolved.0.clone(),
+                    ));
+                }
+                PeerAddress::Name(..) => {}
+            }
+        }
+        if !peers.is_empty() {
+            self.waiting.push_back(News::Peers(peers));
+        }
+    }
+}
+
+/// HTTP and UDP as the library has them, with our choice of which peers are handed on.
+fn transports(peers: &AddressPolicy) -> ByScheme {
+    let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new());
+    let mut config = HttpConfig::new();
+    config.peers = peers.clone();
+    let http = HttpTransport::new(config, Arc::clone(&resolver));
+    let http_prober = HttpProber::new(&http);
+    let mut config = UdpConfig::new();
+    config.peers = peers.clone();
+    let udp = UdpTransport::new(config, resolver);
+    let udp_prober = UdpProber::new(&udp);
+    ByScheme::new().with_prober(http, http_prober).with_prober(udp, udp_prober)
+}
+
+/// Looks a peer's name up. Where it leads is judged here, since the library judges addresses only.
+async fn resolve(name: String, port: u16, policy: AddressPolicy, resolved: Sender<SocketAddr>) {
+    let look_up = tokio::net::lookup_host((name, port));
+    if let Ok(Ok(addresses)) = tokio::time::timeout(RESOLVE_LIMIT, look_up).await {
+        for address in addresses.filter(|&address| policy.allows(address)).take(MAX_ADDRESSES) {
+            // Full, there are peers enough; closed, nobody wants them any more.
+            let _ = resolved.try_send(address);
+        }
+    }
+}
+
+/// The tracker in use, how far away it is, and how many don't work.
+fn describe(status: &Status) -> String {
+    let trackers = || status.tiers.iter().flatten();
+    let count = trackers().count();
+    let failing = trackers()
+        .filter(|tracker| matches!(tracker.standing, Standing::Failing(_) | Standing::Suspended))
+        .count();
+    let mut text = match &status.in_use {
+        None => String::from("none yet"),
+        Some(in_use) => {
+            let latency =
+                trackers().find(|tracker| tracker.tracker == *in_use).and_then(|found| found.latency);
+            let shown = latency.map(|latency| format!(" {} ms", latency.as_millis().max(1)));
+            format!("{in_use}{}", shown.unwrap_or_default())
+        }
+    };
+    if failing > 0 {
+        // Writing to a string can't fail.
+        let _ = write!(text, " ({failing} of {count} failing)");
+    }
+    text
+}
+
+/// How often more peers are asked for.
+const WANT_EVERY: Duration = Duration::from_secs(30);
+/// Names looked up of one answer, and addresses taken of each.
+const MAX_NAMES: usize = 8;
+const MAX_ADDRESSES: usize = 4;
+const MAX_RESOLVED: usize = 64;
+const STOP_LIMIT: Duration = Duration::from_millis(3500);
+const RESOLVE_LIMIT: Duration = Duration::from_secs(5);

@@ -1,0 +1,165 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Downloads a torrent from whatever peers the nearest living tracker knows.
+#[derive(Debug, Parser)]
+#[command(name = "client", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) download: Download,
+}
+
+/// What else can be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Makes a .torrent of a file or folder
+    Create(Create),
+}
+
+/// How to download.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+pub(crate) struct Download {
+    /// The .torrent
+    #[arg(value_name = "FILE", conflicts_with = "torrent")]
+    pub(crate) file: Option<PathBuf>,
+    /// The .torrent, as an option
+    #[arg(long, value_name = "FILE")]
+    pub(crate) torrent: Option<PathBuf>,
+    /// Where files are saved to and seeded from
+    #[arg(short = 'd', long, visible_alias = "out", value_name = "DIR", default_value = ".")]
+    pub(crate) archives: PathBuf,
+    /// The name or address that trackers are told to hand out instead of the one they see
+    #[arg(long, value_name = "NAME")]
+    pub(crate) hostname: Option<String>,
+    /// How peers are found
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = DiscoveryMode::Tracker)]
+    pub(crate) discovery_mode: DiscoveryMode,
+    /// The port for peers, 0 for any [default: 6881, or the next free one]
+    #[arg(long, value_name = "N")]
+    pub(crate) port: Option<u16>,
+    /// Ends when everything is here, instead of seeding until Ctrl+C
+    #[arg(long)]
+    pub(crate) exit_when_done: bool,
+    /// Announces at this interval instead of the tracker's
+    #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) announce_interval: Option<u32>,
+    /// In which order trackers are tried
+    #[arg(long, value_enum, value_name = "ORDER", default_value_t = TrackerOrder::Nearest)]
+    pub(crate) order: TrackerOrder,
+    /// Shows files and trackers, and ends
+    #[arg(short, long)]
+    pub(crate) list: bool,
+    /// One JSON object a line on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Only errors and the last line
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Also what happens with each peer
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+    /// A peer to begin with; may be repeated
+    #[arg(long = "peer", value_name = "IP:PORT")]
+    pub(crate) peers: Vec<SocketAddr>,
+    /// Asks no tracker
+    #[arg(long)]
+    pub(crate) no_trackers: bool,
+    /// Lets trackers name peers on this machine
+    #[arg(long)]
+    pub(crate) allow_loopback: bool,
+    /// Ends after so many seconds, complete or not
+    #[arg(long, value_name = "SECS")]
+    pub(crate) deadline_s: Option<u64>,
+    /// Replaces files of other content that are in the way
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+}
+
+/// What to make a .torrent of.
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    /// The file or folder
+    pub(crate) path: PathBuf,
+    /// Trackers of one tier, a comma between them; repeated for the next tier
+    #[arg(short = 't', long = "tracker", value_name = "URL[,URL]")]
+    pub(crate) trackers: Vec<String>,
+    /// Where to write it [default: the name with .torrent behind it]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Only these trackers may be told of it (BEP 27)
+    #[arg(long)]
+    pub(crate) private: bool,
+    /// Size of a piece in KiB [default: about a thousand pieces]
+    #[arg(long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(16..=65_536))]
+    pub(crate) piece_size: Option<u32>,
+}
+
+/// How peers are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiscoveryMode {
+    /// By the torrent's trackers
+    Tracker,
+}
+
+/// In which order trackers are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TrackerOrder {
+    /// The nearest first, whatever its tier
+    Nearest,
+    /// Tier by tier (BEP 12)
+    Bep12,
+}
+
+impl Download {
+    /// The .torrent, however it was named.
+    pub(crate) fn torrent(&self) -> Option<&PathBuf> {
+        self.torrent.as_ref().or(self.file.as_ref())
+    }
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    complete, also when interrupted while seeding
+  1    something else went wrong
+  2    wrong usage
+  3    not complete at --deadline-s, or no tracker and no peer left
+  4    the torrent was refused
+  5    the disk is full, or files can't be read or written
+  130  interrupted before everything was here";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn both_ways_of_naming_a_torrent_work() {
+        for arguments in
+            [["client", "x.torrent"].as_slice(), &["client", "--torrent", "x.torrent", "--out", "d"]]
+        {
+            let cli = Cli::try_parse_from(arguments).unwrap();
+            assert_eq!(cli.download.torrent(), Some(&PathBuf::from("x.torrent")));
+        }
+        let cli = Cli::try_parse_from(["client", "create", "p", "-t", "a,b", "-t", "c"]).unwrap();
+        assert!(matches!(cli.command, Some(Command::Create(create)) if create.trackers == ["a,b", "c"]));
+    }
+
+    #[test]
+    fn an_unknown_discovery_mode_says_which_exist() {
+        let error = Cli::try_parse_from(["client", "x", "--discovery-mode", "dht"]).unwrap_err().to_string();
+        assert!(error.contains("possible values: tracker"), "{error}");
+    }
+}

@@ -1,0 +1,26 @@
+//! What the user hears of.
+
+use std::net::SocketAddr;
+
+use crate::wire::Why;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// The torrent is none that we take; nothing was begun.
+    Refused { kind: &'static str, reason: String },
+    /// A peer's handshake is done.
+    PeerConnected { peer: SocketAddr },
+    /// A connection has ended or never stood.
+    PeerClosed { peer: SocketAddr, why: Why },
+    /// A peer sent data that failed its hash, and is dealt with no more.
+    PeerBanned { peer: SocketAddr },
+    /// A piece is verified and on the disk.
+    PieceOk { piece: u32 },
+    /// A piece failed its hash; the peer is told where it all came from one.
+    PieceBad { piece: u32, peer: Option<SocketAddr> },
+    /// Everything is here.
+    Complete,
+    /// The end, and not everything is here.
+    Incomplete { reason: String },
+}

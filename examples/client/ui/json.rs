@@ -1,0 +1,80 @@
+//! One flat JSON object a line; a few kinds of fields are all the events have.
+
+use std::fmt::Write;
+
+/// An object being written.
+#[derive(Debug)]
+pub(crate) struct Object(String);
+
+impl Object {
+    /// An object whose `event` is this word.
+    pub(crate) fn event(word: &str) -> Self {
+        Self(String::from("{")).text("event", word)
+    }
+
+    /// Adds a text.
+    pub(crate) fn text(mut self, key: &str, value: &str) -> Self {
+        self.key(key);
+        write_text(&mut self.0, value);
+        self
+    }
+
+    /// Adds a text, or null.
+    pub(crate) fn maybe(mut self, key: &str, value: Option<&str>) -> Self {
+        if let Some(value) = value {
+            return self.text(key, value);
+        }
+        self.key(key);
+        self.0.push_str("null");
+        self
+    }
+
+    /// Adds a number.
+    pub(crate) fn number(mut self, key: &str, value: u64) -> Self {
+        self.key(key);
+        // Writing to a string can't fail.
+        let _ = write!(self.0, "{value}");
+        self
+    }
+
+    /// The line, with its end.
+    pub(crate) fn line(mut self) -> String {
+        self.0.push_str("}\n");
+        self.0
+    }
+
+    fn key(&mut self, key: &str) {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        write_text(&mut self.0, key);
+        self.0.push(':');
+    }
+}
+
+fn write_text(out: &mut String, text: &str) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_escaped() {
+        let line = Object::event("x").text("a", "q\"\\\n\x1bä").maybe("b", None).number("c", 7).line();
+        assert_eq!(line, "{\"event\":\"x\",\"a\":\"q\\\"\\\\\\n\\u001bä\",\"b\":null,\"c\":7}\n");
+    }
+}

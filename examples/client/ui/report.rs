@@ -1,0 +1,257 @@
+//! Tells the user: a bar with lines above it on a terminal, plain lines elsewhere, JSON for programs.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::event::Event;
+use super::json::Object;
+use super::units;
+use crate::swarm::session::Stats;
+
+/// The way to the user.
+#[derive(Debug)]
+pub(crate) struct Report {
+    out: io::BufWriter<io::Stdout>,
+    json: bool,
+    quiet: bool,
+    verbose: bool,
+    bar: Option<ProgressBar>,
+    told: Option<Duration>,
+    name: String,
+}
+
+impl Report {
+    /// A report as the user wants it.
+    pub(crate) fn new(json: bool, quiet: bool, verbose: bool) -> Self {
+        let terminal = io::stdout().is_terminal() && io::stderr().is_terminal();
+        let bar = (terminal && !json && !quiet).then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+            // The template is a constant that is right; without it the bar has its default form.
+            bar.with_style(
+                ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            )
+        });
+        let out = io::BufWriter::new(io::stdout());
+        Self { out, json, quiet, verbose, bar, told: None, name: String::new() }
+    }
+
+    /// Something that was set or found out at the start.
+    pub(crate) fn config(&mut self, text: &str) {
+        self.say("[CONFIG]", text);
+    }
+
+    /// Peers can connect to us.
+    pub(crate) fn listening(&mut self, port: u16) {
+        if self.json {
+            self.write(&Object::event("listening").number("port", port.into()).line());
+            self.flush();
+        }
+        self.config(&format!("listening for peers on port {port}"));
+    }
+
+    /// Something that happened.
+    pub(crate) fn info(&mut self, text: &str) {
+        self.say("[INFO]", text);
+    }
+
+    /// Something that happened with trackers, with its own tag.
+    pub(crate) fn tracker(&mut self, tag: &str, text: &str) {
+        if self.json {
+            self.write(&Object::event("alert").text("tag", tag).text("text", text).line());
+        } else {
+            self.say(&format!("[{tag}]"), text);
+        }
+    }
+
+    /// Something that went wrong.
+    pub(crate) fn error(&mut self, text: &str) {
+        if self.json {
+            self.write(&Object::event("error").text("text", text).line());
+        }
+        self.aside(&format!("[ERROR] {text}\n"));
+    }
+
+    /// The reason of the end, as the last line.
+    pub(crate) fn last(&mut self, text: &str) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        if self.json {
+            self.aside(&format!("{text}\n"));
+        } else {
+            self.write(&format!("[INFO] {text}\n"));
+        }
+        self.flush();
+    }
+
+    /// One thing that happened.
+    pub(crate) fn event(&mut self, event: &Event) {
+        if self.json {
+            let line = in_json(event);
+            self.write(&line);
+        }
+        match event {
+            Event::PeerConnected { .. } | Event::PeerClosed { .. } if !self.verbose => {}
+            Event::PeerConnected { peer } => self.say("[INFO]", &format!("peer {peer} connected")),
+            Event::PeerClosed { peer, why } => {
+                self.say("[INFO]", &format!("peer {peer} closed: {}", why.word()));
+            }
+            Event::PeerBanned { peer } => self.say("[INFO]", &format!("peer {peer} sent bad data, banned")),
+            Event::PieceBad { piece, .. } => {
+                self.say("[INFO]", &format!("piece {piece} failed its hash, fetching it again"));
+            }
+            Event::Complete => self.say("[INFO]", "download complete"),
+            Event::PieceOk { .. } | Event::Incomplete { .. } | Event::Refused { .. } => {}
+        }
+    }
+
+    /// So many pieces of what was there have been looked at.
+    pub(crate) fn looked(&mut self, piece: u32, pieces: u32) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(pieces.into());
+            bar.set_position(piece.into());
+            bar.set_message("checking what is here");
+        }
+        if self.json {
+            let line = Object::event("checking")
+                .number("piece", piece.into())
+                .number("pieces", pieces.into())
+                .line();
+            self.write(&line);
+        }
+    }
+
+    /// What is shown before the bar.
+    pub(crate) fn set_name(&mut self, name: &str) {
+        self.name = name.chars().take(MAX_NAME).collect();
+    }
+
+    /// How things stand, a few times a second.
+    pub(crate) fn progress(&mut self, stats: &Stats, tracker: &str, now: Duration) {
+        let every = if self.json { JSON_EVERY } else { PLAIN_EVERY };
+        let due = self.told.is_none_or(|told| now.saturating_sub(told) >= every);
+        let line = Line { name: &self.name, stats };
+        if let Some(bar) = &self.bar {
+            bar.set_length(stats.total);
+            bar.set_position(stats.total - stats.left);
+            bar.set_message(line.to_string());
+            bar.set_prefix(if tracker.is_empty() { String::new() } else { format!("tracker {tracker}") });
+        } else if due {
+            self.told = Some(now);
+            if self.json {
+                let line = line.in_json(tracker);
+                self.write(&line);
+            } else {
+                let tracker =
+                    if tracker.is_empty() { String::new() } else { format!(" · tracker {tracker}") };
+                let text = format!("{line}{tracker}");
+                self.say("[INFO]", &text);
+            }
+        }
+        self.flush();
+    }
+
+    /// Writes out what has gathered.
+    pub(crate) fn flush(&mut self) {
+        // Whoever reads us may have gone, which is no reason to stop downloading.
+        let _ = self.out.flush();
+    }
+
+    fn say(&mut self, tag: &str, text: &str) {
+        if !self.json && !self.quiet {
+            self.write(&format!("{tag} {text}\n"));
+        }
+    }
+
+    fn write(&mut self, line: &str) {
+        let out = &mut self.out;
+        match &self.bar {
+            Some(bar) => bar.suspend(|| {
+                let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+            }),
+            None => drop(out.write_all(line.as_bytes())),
+        }
+    }
+
+    fn aside(&mut self, line: &str) {
+        self.flush();
+        let write = || drop(io::stderr().write_all(line.as_bytes()));
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+}
+
+struct Line<'a> {
+    name: &'a str,
+    stats: &'a Stats,
+}
+
+impl Line<'_> {
+    fn percent(&self) -> u64 {
+        let done = u128::from(self.stats.total - self.stats.left);
+        u64::try_from(done * 100 / u128::from(self.stats.total.max(1))).unwrap_or(100)
+    }
+
+    fn in_json(&self, tracker: &str) -> String {
+        Object::event("progress")
+            .number("percent", self.percent())
+            .number("left", self.stats.left)
+            .number("total", self.stats.total)
+            .number("down", self.stats.down_speed)
+            .number("up", self.stats.up_speed)
+            .number("peers", self.stats.connected as u64)
+            .number("known_peers", self.stats.known as u64)
+            .maybe("tracker", Some(tracker).filter(|tracker| !tracker.is_empty()))
+            .line()
+    }
+}
+
+impl std::fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let stats = self.stats;
+        write!(
+            f,
+            "{} {}% {}/{} ↓{}/s ↑{}/s",
+            self.name,
+            self.percent(),
+            units::bytes(stats.total - stats.left),
+            units::bytes(stats.total),
+            units::bytes(stats.down_speed),
+            units::bytes(stats.up_speed)
+        )?;
+        if let Some(seconds) = stats.left.checked_div(stats.down_speed).filter(|_| stats.left > 0) {
+            write!(f, " eta {}", units::time(Duration::from_secs(seconds)))?;
+        }
+        write!(f, " peers {}/{}", stats.connected, stats.known)
+    }
+}
+
+fn in_json(event: &Event) -> String {
+    match event {
+        Event::Refused { kind, reason } => Object::event("refused").text("kind", kind).text("reason", reason),
+        Event::PeerConnected { peer } => Object::event("peer_connected").text("peer", &peer.to_string()),
+        Event::PeerClosed { peer, why } => {
+            Object::event("peer_closed").text("peer", &peer.to_string()).text("why", why.word())
+        }
+        Event::PeerBanned { peer } => Object::event("peer_banned").text("peer", &peer.to_string()),
+        Event::PieceOk { piece } => Object::event("piece_ok").number("piece", (*piece).into()),
+        Event::PieceBad { piece, peer } => {
+            let peer = peer.map(|peer| peer.to_string());
+            Object::event("piece_bad").number("piece", (*piece).into()).maybe("peer", peer.as_deref())
+        }
+        Event::Complete => Object::event("complete"),
+        Event::Incomplete { reason } => Object::event("incomplete").text("reason", reason),
+    }
+    .line()
+}
+
+/// The name and the numbers, and below them the tracker, which is what this program is about.
+const TEMPLATE: &str = "▕{bar:20}▏ {wide_msg}\n  {prefix}";
+/// Characters of the torrent's name that are shown with the progress.
+const MAX_NAME: usize = 30;
+const JSON_EVERY: Duration = Duration::from_secs(1);
+const PLAIN_EVERY: Duration = Duration::from_secs(10);

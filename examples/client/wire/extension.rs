@@ -1,0 +1,107 @@
+//! The extension handshake (BEP 10): what we say in it, and what we read of a peer's.
+
+use std::net::IpAddr;
+
+use bendy::decoding::Decoder;
+use bendy::encoding::{Encoder, Error};
+
+/// How many requests of a peer's we keep; it is told in `reqq`, and what goes beyond is dropped (P-12).
+pub(crate) const MAX_QUEUED_REQUESTS: usize = 250;
+/// Nesting allowed in a peer's handshake; a real one has two levels.
+const MAX_DEPTH: usize = 8;
+/// Characters kept of a client's name.
+const MAX_NAME: usize = 64;
+
+/// What we read of a peer's extension handshake. Everything in it is optional.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct ExtensionHandshake {
+    /// How many requests it queues.
+    pub(crate) reqq: Option<u32>,
+    /// The port on which it takes connections.
+    pub(crate) port: Option<u16>,
+    /// What it calls itself, control characters replaced.
+    pub(crate) client: Option<String>,
+}
+
+/// The handshake we send: no extensions of ours, our port, our queue, and how the peer looks from here.
+pub(crate) fn write(port: u16, peer: IpAddr) -> Vec<u8> {
+    encode(port, peer).unwrap_or_else(|_| b"de".to_vec())
+}
+
+fn encode(port: u16, peer: IpAddr) -> Result<Vec<u8>, Error> {
+    let mut encoder = Encoder::new();
+    encoder.emit_dict(|mut dict| {
+        dict.emit_pair_with(b"m", |m| m.emit_dict(|_| Ok(())))?;
+        dict.emit_pair(b"p", port)?;
+        dict.emit_pair(b"reqq", MAX_QUEUED_REQUESTS)?;
+        dict.emit_pair(b"v", concat!("tracker-failover ", env!("CARGO_PKG_VERSION")))?;
+        dict.emit_pair_with(b"yourip", |value| match peer {
+            IpAddr::V4(ip) => value.emit_bytes(&ip.octets()),
+            IpAddr::V6(ip) => value.emit_bytes(&ip.octets()),
+        })
+    })?;
+    encoder.get_output()
+}
+
+/// Reads a peer's handshake; what can't be read is as if it had not been said (R10-01).
+pub(crate) fn read(bytes: &[u8]) -> ExtensionHandshake {
+    let mut found = ExtensionHandshake::default();
+    // An error leaves what was read before it, which is as good as it gets.
+    let _ = read_into(bytes, &mut found);
+    found
+}
+
+fn read_into(bytes: &[u8], found: &mut ExtensionHandshake) -> Result<(), bendy::decoding::Error> {
+    let mut decoder = Decoder::new(bytes).with_max_depth(MAX_DEPTH);
+    let Some(object) = decoder.next_object()? else { return Ok(()) };
+    let mut dict = object.try_into_dictionary()?;
+    while let Some((key, value)) = dict.next_pair()? {
+        match key {
+            b"reqq" => found.reqq = value.try_into_integer()?.parse().ok(),
+            b"p" => found.port = value.try_into_integer()?.parse().ok().filter(|&port| port != 0),
+            b"v" => {
+                let name = String::from_utf8_lossy(value.try_into_bytes()?);
+                let shown = name.chars().take(MAX_NAME);
+                found.client = Some(shown.map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_handshake_can_be_read() {
+        let bytes = write(6881, IpAddr::from([127, 0, 0, 1]));
+        let read = read(&bytes);
+        assert_eq!((read.port, read.reqq), (Some(6881), Some(250)));
+        assert!(read.client.is_some_and(|name| name.starts_with("tracker-failover")));
+        assert!(bytes.windows(12).any(|part| part == b"6:yourip4:\x7f\0"));
+    }
+
+    /// P-13, R10-01: bombs and nonsense are as if nothing had been said.
+    #[test]
+    fn nonsense_is_read_as_nothing() {
+        let bombs = [
+            vec![],
+            b"le".to_vec(),
+            b"d4:reqqi-5ee".to_vec(),
+            b"d4:reqqi99999999999ee".to_vec(),
+            b"d1:pi0ee".to_vec(),
+            b"d1:pi65536ee".to_vec(),
+            b"d4:reqqle".to_vec(),
+            b"l".repeat(60_000),
+            [b"d1:m".to_vec(), b"d1:a".repeat(10_000)].concat(),
+            b"d1:v99999999999:".to_vec(),
+        ];
+        for bomb in bombs {
+            assert_eq!(read(&bomb), ExtensionHandshake::default(), "{:?}", &bomb[..bomb.len().min(20)]);
+        }
+        let named = read(b"d1:v6:a\x1b[2mbe");
+        assert_eq!(named.client.as_deref(), Some("a\u{fffd}[2mb"));
+    }
+}

@@ -1,0 +1,88 @@
+//! The 68 bytes with which a connection between peers begins (BEP 3), and the bit that says BEP 10.
+
+use tracker_failover::{InfoHash, PeerId};
+
+use super::Why;
+
+/// Length of a handshake in bytes.
+pub(crate) const LENGTH: usize = 68;
+/// After so many bytes of a handshake its info-hash is known.
+pub(crate) const UP_TO_INFO_HASH: usize = 48;
+
+const PROTOCOL: &[u8; 20] = b"\x13BitTorrent protocol";
+/// BEP 10: bit 20 from the right of the reserved bytes.
+const EXTENDED: u8 = 0x10;
+
+/// What a peer said of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Handshake {
+    /// Its id.
+    pub(crate) peer_id: PeerId,
+    /// Whether it speaks the extension protocol.
+    pub(crate) extended: bool,
+}
+
+/// Our side of it.
+pub(crate) fn write(info_hash: InfoHash, peer_id: PeerId) -> [u8; LENGTH] {
+    let mut bytes = [0; LENGTH];
+    bytes[..20].copy_from_slice(PROTOCOL);
+    bytes[25] = EXTENDED;
+    bytes[28..48].copy_from_slice(info_hash.as_bytes());
+    bytes[48..].copy_from_slice(peer_id.as_bytes());
+    bytes
+}
+
+/// Reads as much of a handshake as is here; `None` while it may still become one.
+///
+/// # Errors
+/// As soon as a byte is wrong, so that nobody who speaks something else keeps us waiting.
+pub(crate) fn read(bytes: &[u8], info_hash: InfoHash) -> Result<Option<Handshake>, Why> {
+    let known = bytes.len().min(PROTOCOL.len());
+    if bytes[..known] != PROTOCOL[..known] {
+        return Err(Why::Handshake);
+    }
+    if let Some(named) = bytes.get(28..)
+        && !info_hash.as_bytes().starts_with(&named[..named.len().min(20)])
+    {
+        return Err(Why::InfoHash);
+    }
+    let Some(whole) = bytes.first_chunk::<LENGTH>() else { return Ok(None) };
+    let mut id = [0; 20];
+    id.copy_from_slice(&whole[48..]);
+    Ok(Some(Handshake { peer_id: PeerId::new(id), extended: whole[25] & EXTENDED != 0 }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: InfoHash = InfoHash::new([7; 20]);
+
+    #[test]
+    fn a_handshake_reads_what_it_writes() {
+        let id = PeerId::new(*b"-XX0001-abcdefghijkl");
+        let bytes = write(HASH, id);
+        assert_eq!(read(&bytes, HASH), Ok(Some(Handshake { peer_id: id, extended: true })));
+        for cut in 0..LENGTH {
+            assert_eq!(read(&bytes[..cut], HASH), Ok(None), "cut at {cut}");
+        }
+    }
+
+    /// P-02: the first wrong byte ends it.
+    #[test]
+    fn what_is_no_handshake_for_us_is_refused_early() {
+        let good = write(HASH, PeerId::new([1; 20]));
+        let rows: [(usize, u8, usize, Why); 4] = [
+            (0, 18, 1, Why::Handshake),
+            (19, b'L', 20, Why::Handshake),
+            (28, 8, 29, Why::InfoHash),
+            (47, 8, 48, Why::InfoHash),
+        ];
+        for (at, byte, enough, expected) in rows {
+            let mut bytes = good;
+            bytes[at] = byte;
+            assert_eq!(read(&bytes[..enough - 1], HASH), Ok(None), "byte {at}");
+            assert_eq!(read(&bytes[..enough], HASH), Err(expected), "byte {at}");
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The messages of the peer wire (BEP 3) and their framing.
+//!
+//! A frame's length is judged by its kind before any of it is kept, so a peer can't make us hold more than
+//! one block or one bitfield.
+
+use super::Why;
+
+/// Blocks are requested in this size, 16 KiB: peers drop larger requests (BEP 3).
+pub(crate) const BLOCK: u32 = 16 * 1024;
+/// The largest request that is served, 128 KiB (BEP 3).
+pub(crate) const MAX_REQUEST: u32 = 128 * 1024;
+/// The largest extended message that is read; the handshake of BEP 10 is far smaller.
+const MAX_EXTENDED: u32 = 64 * 1024;
+
+/// A part of a piece, as requests, cancels and pieces name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Block {
+    /// The piece.
+    pub(crate) piece: u32,
+    /// The offset in the piece, in bytes.
+    pub(crate) begin: u32,
+    /// The length in bytes.
+    pub(crate) length: u32,
+}
+
+/// One message, borrowing its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Message<'a> {
+    KeepAlive,
+    Choke,
+    Unchoke,
+    Interested,
+    NotInterested,
+    Have(u32),
+    Bitfield(&'a [u8]),
+    Request(Block),
+    Piece {
+        piece: u32,
+        begin: u32,
+        data: &'a [u8],
+    },
+    Cancel(Block),
+    /// An extended message (BEP 10): its id and its body.
+    Extended(u8, &'a [u8]),
+    /// A kind that means nothing to us, such as the DHT's `port`; skipped.
+    Unknown(u8),
+}
+
+/// How long a message may be, which depends on the torrent's number of pieces.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    bitfield: u32,
+    any: u32,
+}
+
+impl Limits {
+    /// The limits for a torrent of so many pieces.
+    pub(crate) fn new(pieces: u32) -> Self {
+        let bitfield = 1 + pieces.div_ceil(8);
+        Self { bitfield, any: bitfield.max(9 + BLOCK).max(MAX_EXTENDED) }
+    }
+
+    /// The longest frame, with its length prefix.
+    pub(crate) fn longest(self) -> usize {
+        4 + self.any as usize
+    }
+
+    /// Judges a frame by its length and its kind.
+    fn check(self, length: u32, kind: u8) -> Result<(), Why> {
+        let fits = |expected| if length == expected { Ok(()) } else { Err(Why::BadMessage) };
+        match kind {
+            0..=3 => fits(1),
+            4 => fits(5),
+            5 if length != self.bitfield => Err(Why::BadBitfield),
+            6 | 8 => fits(13),
+            7 if length < 9 => Err(Why::BadMessage),
+            7 if length > 9 + BLOCK => Err(Why::Oversize),
+            9 => fits(3),
+            13..=17 => Err(Why::FastViolation),
+            20 if length < 2 => Err(Why::BadMessage),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Takes the first frame off the bytes; gives the message and how many bytes it had, `None` while it isn't
+/// whole.
+///
+/// # Errors
+/// When the frame is none that a peer may send, which is known as soon as its first five bytes are here.
+pub(crate) fn next_frame(bytes: &[u8], limits: Limits) -> Result<Option<(Message<'_>, usize)>, Why> {
+    let Some((prefix, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
+    let length = u32::from_be_bytes(*prefix);
+    if length == 0 {
+        return Ok(Some((Message::KeepAlive, 4)));
+    }
+    if length > limits.any {
+        return Err(Why::Oversize);
+    }
+    let Some(&kind) = rest.first() else { return Ok(None) };
+    limits.check(length, kind)?;
+    let Some(body) = rest.get(1..length as usize) else { return Ok(None) };
+    let message = read(kind, body).ok_or(Why::BadMessage)?;
+    Ok(Some((message, 4 + length as usize)))
+}
+
+/// Reads a body whose length was checked already; `None` can't happen then.
+fn read(kind: u8, body: &[u8]) -> Option<Message<'_>> {
+    Some(match kind {
+        0 => Message::Choke,
+        1 => Message::Unchoke,
+        2 => Message::Interested,
+        3 => Message::NotInterested,
+        4 => Message::Have(number(body, 0)?),
+        5 => Message::Bitfield(body),
+        6 => Message::Request(block(body)?),
+        7 => Message::Piece { piece: number(body, 0)?, begin: number(body, 4)?, data: body.get(8..)? },
+        8 => Message::Cancel(block(body)?),
+        20 => {
+            let (&id, payload) = body.split_first()?;
+            Message::Extended(id, payload)
+        }
+        _ => Message::Unknown(kind),
+    })
+}
+
+fn block(body: &[u8]) -> Option<Block> {
+    Some(Block { piece: number(body, 0)?, begin: number(body, 4)?, length: number(body, 8)? })
+}
+
+fn number(body: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(*body.get(at..)?.first_chunk()?))
+}
+
+impl Message<'_> {
+    /// Appends the message as it travels.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        match *self {
+            Self::KeepAlive => out.extend_from_slice(&[0; 4]),
+            Self::Choke => head(out, 1, 0),
+            Self::Unchoke => head(out, 1, 1),
+            Self::Interested => head(out, 1, 2),
+            Self::NotInterested => head(out, 1, 3),
+            Self::Have(piece) => {
+                head(out, 5, 4);
+                out.extend_from_slice(&piece.to_be_bytes());
+            }
+            Self::Bitfield(bits) => {
+                head(out, 1 + bits.len(), 5);
+                out.extend_from_slice(bits);
+            }
+            Self::Request(block) => write_block(out, 6, block),
+            Self::Piece { piece, begin, data } => {
+                head(out, 9 + data.len(), 7);
+                out.extend_from_slice(&piece.to_be_bytes());
+                out.extend_from_slice(&begin.to_be_bytes());
+                out.extend_from_slice(data);
+            }
+            Self::Cancel(block) => write_block(out, 8, block),
+            Self::Extended(id, payload) => {
+                head(out, 2 + payload.len(), 20);
+                out.push(id);
+                out.extend_from_slice(payload);
+            }
+            Self::Unknown(kind) => head(out, 1, kind),
+        }
+    }
+}
+
+/// Appends the start of a `piece` message whose data follows, so that the disk can be read straight behind it.
+pub(crate) fn write_piece_head(out: &mut Vec<u8>, block: Block) {
+    head(out, 9 + block.length as usize, 7);
+    out.extend_from_slice(&block.piece.to_be_bytes());
+    out.extend_from_slice(&block.begin.to_be_bytes());
+}
+
+fn write_block(out: &mut Vec<u8>, kind: u8, block: Block) {
+    head(out, 13, kind);
+    for number in [block.piece, block.begin, block.length] {
+        out.extend_from_slice(&number.to_be_bytes());
+    }
+}
+
+fn head(out: &mut Vec<u8>, length: usize, kind: u8) {
+    // Nothing we write comes near 4 GiB: blocks are at most 128 KiB and bitfields as long as the torrent's.
+    out.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+    out.push(kind);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(length: u32, rest: &[u8]) -> Vec<u8> {
+        [&length.to_be_bytes()[..], rest].concat()
+    }
+
+    #[test]
+    fn every_message_reads_what_it_writes() {
+        let block = Block { piece: 1, begin: 2, length: 3 };
+        let messages = [
+            Message::KeepAlive,
+            Message::Choke,
+            Message::Unchoke,
+            Message::Interested,
+            Message::NotInterested,
+            Message::Have(7),
+            Message::Bitfield(&[0x80]),
+            Message::Request(block),
+            Message::Piece { piece: 1, begin: 2, data: b"data" },
+            Message::Cancel(block),
+            Message::Extended(0, b"de"),
+            Message::Unknown(99),
+        ];
+        let mut bytes = Vec::new();
+        for message in &messages {
+            message.write(&mut bytes);
+        }
+        let (mut at, limits) = (0, Limits::new(8));
+        for message in messages {
+            let (read, length) = next_frame(&bytes[at..], limits).unwrap().unwrap();
+            assert_eq!(read, message);
+            // Cut anywhere, it is not whole yet.
+            for cut in 0..length {
+                assert_eq!(next_frame(&bytes[at..at + cut], limits), Ok(None), "{message:?} cut at {cut}");
+            }
+            at += length;
+        }
+        assert_eq!(at, bytes.len());
+    }
+
+    /// P-01, P-03, P-08, P-09: judged by the first five bytes.
+    #[test]
+    fn a_frame_is_judged_before_its_body_is_here() {
+        let rows = [
+            (1 << 31, 7, Why::Oversize),
+            (1 << 24, 7, Why::Oversize),
+            (u32::MAX, 0, Why::Oversize),
+            (9 + BLOCK + 1, 7, Why::Oversize),
+            (8, 7, Why::BadMessage),
+            (2, 0, Why::BadMessage),
+            (6, 4, Why::BadMessage),
+            (4, 4, Why::BadMessage),
+            (12, 6, Why::BadMessage),
+            (14, 8, Why::BadMessage),
+            (4, 9, Why::BadMessage),
+            (1, 20, Why::BadMessage),
+            (3, 5, Why::BadBitfield),
+            (1, 5, Why::BadBitfield),
+            (1, 14, Why::FastViolation),
+            (1, 15, Why::FastViolation),
+            (5, 13, Why::FastViolation),
+            (13, 16, Why::FastViolation),
+            (5, 17, Why::FastViolation),
+        ];
+        for (length, kind, expected) in rows {
+            assert_eq!(
+                next_frame(&frame(length, &[kind]), Limits::new(8)),
+                Err(expected),
+                "{kind} of {length}"
+            );
+        }
+        assert_eq!(next_frame(&frame(1 << 24, &[]), Limits::new(8)), Err(Why::Oversize));
+    }
+
+    /// P-08: what isn't known is skipped, whatever its size.
+    #[test]
+    fn unknown_kinds_are_skipped() {
+        let bytes = frame(5, &[21, 1, 2, 3, 4, 0, 0]);
+        assert_eq!(next_frame(&bytes, Limits::new(8)), Ok(Some((Message::Unknown(21), 9))));
+    }
+
+    /// A bitfield longer than everything else is still whole.
+    #[test]
+    fn a_large_bitfield_fits() {
+        let limits = Limits::new(2 << 20);
+        let bits = vec![0; 256 << 10];
+        let mut bytes = Vec::new();
+        Message::Bitfield(&bits).write(&mut bytes);
+        assert!(bytes.len() <= limits.longest());
+        assert_eq!(next_frame(&bytes, limits), Ok(Some((Message::Bitfield(&bits), bytes.len()))));
+    }
+}

@@ -1,0 +1,60 @@
+//! Who lives in a world: our engine, an oracle, and other clients reduced to their rules of time.
+
+mod group;
+mod models;
+mod oracle;
+pub mod ours;
+pub(crate) mod values;
+
+use std::fmt;
+
+use crate::life::{History, Plan};
+use crate::network::Network;
+
+pub use models::Model;
+
+/// A client that can be played in a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Client {
+    /// This crate's engine.
+    Ours,
+    /// Knows which trackers live and how near they are, and asks the best one, once.
+    Oracle,
+    /// Another client's rules.
+    Model(Model),
+}
+
+impl Client {
+    /// Everybody, ours first.
+    pub const ALL: [Self; 7] = [
+        Self::Ours,
+        Self::Oracle,
+        Self::Model(Model::Libtorrent),
+        Self::Model(Model::Transmission),
+        Self::Model(Model::Aria2),
+        Self::Model(Model::Rqbit),
+        Self::Model(Model::Original),
+    ];
+
+    /// Plays a plan. Only ours plays more than the first torrent.
+    pub fn play(self, plan: &Plan) -> History {
+        let mut network = Network::new(plan.world.clone());
+        let life = match self {
+            Self::Ours => return ours::play(plan, plan.world.seed).0,
+            Self::Oracle => oracle::play(plan, &mut network),
+            Self::Model(model) => model.play(plan, &mut network),
+        };
+        network.heard.sort_by_key(|heard| heard.at);
+        History { heard: network.heard, torrents: vec![life] }
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ours => "ours",
+            Self::Oracle => "oracle",
+            Self::Model(model) => model.name(),
+        })
+    }
+}

@@ -1,0 +1,422 @@
+//! The engine alone, in a world of random trackers and a random user, watched by an auditor that knows the
+//! rules and not the code: every rule that a tracker operator would complain about.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedMutRandom;
+use rand::{RngExt, SeedableRng};
+use tracker_failover::policy::{
+    AttemptId, Config, Engine, Input, Order, Output, Timestamp, TorrentId, TrackerSet,
+};
+use tracker_failover::{
+    AnnounceError, AnnounceRequest, AnnounceResponse, Cause, Event, InfoHash, Measurement, PeerId, Phase,
+    Rejection, Retry, Torrent, TrackerUrl, Transfer,
+};
+
+/// What came of a life in which no rule was broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lived {
+    /// How many steps it took.
+    pub steps: usize,
+    /// How many announces trackers heard.
+    pub announces: usize,
+    /// Whether the user ended it, and not the limit of steps.
+    pub ended: bool,
+}
+
+/// A rule that was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// In the life of this seed.
+    pub seed: u64,
+    /// At this step.
+    pub step: usize,
+    /// What the auditor says.
+    pub rule: String,
+}
+
+/// Lives the life of this seed, up to so many steps.
+///
+/// # Errors
+/// When a rule was broken.
+pub fn live(seed: u64, steps: usize) -> Result<Lived, Violation> {
+    let mut world = World::new(seed);
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        while !world.ended && world.steps < steps {
+            world.step();
+        }
+    }));
+    if let Err(panic) = outcome {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        return Err(Violation { seed, step: world.steps, rule: text.unwrap_or_default() });
+    }
+    let announces = world.trackers.values().map(|seen| seen.announces).sum();
+    Ok(Lived { steps: world.steps, announces, ended: world.ended })
+}
+
+/// What a tracker does to one opening or announce.
+#[derive(Debug, Clone, Copy)]
+enum Mood {
+    Answers,
+    Refuses,
+    Silent,
+    Mute,
+    Fails,
+    Rejects(Retry),
+}
+
+/// What a tracker was told and said, as it sees it.
+#[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+struct Seen {
+    accepted: bool,
+    /// Accepted an announce and was never told `stopped` since.
+    knows: bool,
+    may_know: bool,
+    last_accepted: Timestamp,
+    announces: usize,
+    in_flight: usize,
+    not_before: Timestamp,
+    never: bool,
+    min_interval_until: Timestamp,
+    uploaded: u64,
+    told_stopped: usize,
+}
+
+struct World {
+    engine: Engine,
+    torrent: TorrentId,
+    random: StdRng,
+    now: Timestamp,
+    inputs: BinaryHeap<Reverse<(Timestamp, u64)>>,
+    pending: BTreeMap<u64, (AttemptId, Answer)>,
+    next: u64,
+    trackers: BTreeMap<TrackerUrl, Seen>,
+    open: BTreeMap<AttemptId, TrackerUrl>,
+    announcing: BTreeMap<AttemptId, AnnounceRequest>,
+    complete: bool,
+    complete_from_start: bool,
+    completed_accepted: usize,
+    /// Up to this round the user has asked for one, so intervals don't bind.
+    forced_until: u64,
+    rounds_ended: u64,
+    stopping_since: Option<Timestamp>,
+    ended: bool,
+    opened_in_round: BTreeSet<TrackerUrl>,
+    steps: usize,
+}
+
+#[derive(Debug)]
+enum Answer {
+    Measured(bool),
+    Opened(bool),
+    Told(Mood),
+}
+
+fn url(number: usize) -> TrackerUrl {
+    format!("http://t{number}.test/announce").parse().unwrap()
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let count = random.random_range(1..=6);
+        let mut tiers: Vec<Vec<TrackerUrl>> = vec![Vec::new(); random.random_range(1..=3)];
+        for number in 0..count {
+            tiers.choose_mut(&mut random).unwrap().push(url(number));
+        }
+        let mut config = Config::default();
+        config.race = random.random_bool(0.8);
+        if random.random_bool(0.4) {
+            config.order = Order::Bep12;
+        }
+        let private = random.random_bool(0.2);
+        let mut torrent = Torrent::new(InfoHash::new([1; 20]), PeerId::new([2; 20]), 6881);
+        let complete_from_start = random.random_bool(0.2);
+        torrent.transfer.left = Some(if complete_from_start { 0 } else { 1000 });
+        let mut engine = Engine::new(config, seed);
+        let set = TrackerSet::new(tiers).with_private(private);
+        let torrent = engine.add(set, torrent, Timestamp::ZERO);
+        Self {
+            engine,
+            torrent,
+            random,
+            now: Timestamp::ZERO,
+            inputs: BinaryHeap::new(),
+            pending: BTreeMap::new(),
+            next: 0,
+            trackers: (0..count).map(|number| (url(number), Seen::default())).collect(),
+            open: BTreeMap::new(),
+            announcing: BTreeMap::new(),
+            complete: complete_from_start,
+            complete_from_start,
+            completed_accepted: 0,
+            forced_until: 1,
+            rounds_ended: 0,
+            stopping_since: None,
+            ended: false,
+            opened_in_round: BTreeSet::new(),
+            steps: 0,
+        }
+    }
+
+    fn answer_after(&mut self, attempt: AttemptId, answer: Answer) {
+        let delay = match self.random.random_range(0..10) {
+            0 => self.random.random_range(0..12_000_000),
+            1 | 2 => self.random.random_range(0..2_000_000),
+            _ => self.random.random_range(0..100_000),
+        };
+        self.next += 1;
+        self.inputs.push(Reverse((self.now + Duration::from_micros(delay), self.next)));
+        self.pending.insert(self.next, (attempt, answer));
+    }
+
+    fn mood(&mut self) -> Mood {
+        match self.random.random_range(0..20) {
+            0..=1 => Mood::Refuses,
+            2..=3 => Mood::Silent,
+            4..=5 => Mood::Mute,
+            6..=7 => Mood::Fails,
+            8 => Mood::Rejects(Retry::Unsaid),
+            9 => Mood::Rejects(Retry::After(Duration::from_secs(self.random.random_range(1..5000)))),
+            10 if self.random.random_bool(0.2) => Mood::Rejects(Retry::Never),
+            _ => Mood::Answers,
+        }
+    }
+
+    fn step(&mut self) {
+        self.steps += 1;
+        match self.engine.poll(self.now) {
+            Output::Probe { attempt, .. } => match self.mood() {
+                Mood::Silent | Mood::Mute => {}
+                Mood::Refuses => self.answer_after(attempt, Answer::Measured(false)),
+                _ => self.answer_after(attempt, Answer::Measured(true)),
+            },
+            Output::Open { attempt, tracker } => {
+                let stopping = self.stopping_since.is_some();
+                assert!(
+                    stopping || self.opened_in_round.insert(tracker.clone()),
+                    "{tracker} twice in a round"
+                );
+                self.open.insert(attempt, tracker);
+                match self.mood() {
+                    Mood::Silent => {}
+                    Mood::Refuses => self.answer_after(attempt, Answer::Opened(false)),
+                    _ => self.answer_after(attempt, Answer::Opened(true)),
+                }
+            }
+            Output::Announce { attempt, request } => self.announced(attempt, *request),
+            Output::Close { attempt } => self.closed(attempt),
+            Output::RoundEnded { .. } => {
+                self.opened_in_round.clear();
+                self.rounds_ended += 1;
+            }
+            Output::Ended { stopped, .. } => {
+                self.ended = true;
+                let since = self.stopping_since.expect("a session ends when it is stopped");
+                assert!(
+                    self.now.since(since) <= Duration::from_secs(3),
+                    "the end took {:?}",
+                    self.now.since(since)
+                );
+                for (tracker, seen) in &self.trackers {
+                    let remembers = self.now.since(seen.last_accepted) < Duration::from_secs(44 * 60);
+                    let suspended = seen.never || seen.not_before > since;
+                    if seen.knows && remembers && !suspended {
+                        let told = stopped.iter().any(|told| told.tracker == *tracker);
+                        assert!(told, "{tracker} knows us and wasn't told; {seen:?}");
+                    }
+                    assert!(seen.told_stopped <= 1, "{tracker} was told stopped twice");
+                }
+            }
+            Output::Wait(wake) => self.wait(wake),
+            _ => {}
+        }
+    }
+
+    fn announced(&mut self, attempt: AttemptId, request: AnnounceRequest) {
+        let tracker = self.open[&attempt].clone();
+        let completes = request.event == Some(Event::Completed);
+        let regular = request.event.is_none();
+        let (forced, now) = (self.rounds_ended < self.forced_until, self.now);
+        let seen = self.trackers.get_mut(&tracker).unwrap();
+        assert!(!seen.never, "{tracker} said never");
+        assert!(
+            now >= seen.not_before,
+            "{tracker} asked at {now:?}, wants to be left until {:?}",
+            seen.not_before
+        );
+        assert!(seen.in_flight == 0 || self.stopping_since.is_some(), "{tracker} has one in flight");
+        assert!(request.transfer.uploaded >= seen.uploaded, "counters never go back");
+        if regular && !forced {
+            assert!(now >= seen.min_interval_until, "{tracker} asked before its min interval");
+        }
+        match request.event {
+            Some(Event::Started) => assert!(!seen.accepted, "{tracker} accepted an announce before"),
+            Some(Event::Completed) => {
+                assert!(seen.accepted, "{tracker} never heard of us");
+                assert!(self.complete && !self.complete_from_start);
+            }
+            Some(Event::Stopped) => {
+                assert!(self.stopping_since.is_some() && (seen.knows || seen.may_know));
+                seen.told_stopped += 1;
+            }
+            None => {}
+        }
+        assert!(!completes || self.completed_accepted == 0, "completed once");
+        seen.uploaded = request.transfer.uploaded;
+        seen.in_flight += 1;
+        seen.announces += 1;
+        seen.may_know = true;
+        self.announcing.insert(attempt, request);
+        let mood = self.mood();
+        if !matches!(mood, Mood::Mute | Mood::Silent) {
+            self.answer_after(attempt, Answer::Told(mood));
+        }
+    }
+
+    fn closed(&mut self, attempt: AttemptId) {
+        if self.announcing.remove(&attempt).is_some() {
+            self.trackers.get_mut(&self.open[&attempt]).unwrap().in_flight -= 1;
+        }
+        self.open.remove(&attempt);
+    }
+
+    fn wait(&mut self, wake: Option<Timestamp>) {
+        let next = self.inputs.peek().map(|Reverse((at, _))| *at);
+        if self.ended {
+            return;
+        }
+        if wake.is_none() && next.is_none() {
+            assert!(self.trackers.values().all(|seen| seen.never), "the engine sleeps for ever");
+        }
+        let at = [wake, next].into_iter().flatten().min().unwrap_or(self.now + Duration::from_secs(60));
+        assert!(at >= self.now, "woken in the past");
+        self.now = at;
+        if next == Some(at)
+            && let Some(Reverse((_, number))) = self.inputs.pop()
+        {
+            let (attempt, answer) = self.pending.remove(&number).unwrap();
+            self.deliver(attempt, &answer);
+        }
+        if self.random.random_bool(0.05) {
+            self.user();
+        }
+    }
+
+    fn deliver(&mut self, attempt: AttemptId, answer: &Answer) {
+        let refused = || AnnounceError::Connect(Cause::new("connection refused"));
+        let input = match answer {
+            Answer::Measured(true) => {
+                let connect = Duration::from_millis(self.random.random_range(1..300));
+                Input::Probed(attempt, Ok(Measurement { connect, first_byte: connect }))
+            }
+            Answer::Measured(false) => Input::Probed(attempt, Err(refused().into())),
+            Answer::Opened(true) => Input::Opened(attempt),
+            Answer::Opened(false) => {
+                self.open.remove(&attempt);
+                Input::Failed(attempt, refused())
+            }
+            Answer::Told(mood) => match self.told(attempt, *mood) {
+                Some(input) => input,
+                None => return, // Taken back meanwhile; the shell would have dropped it.
+            },
+        };
+        self.engine.handle(input, self.now);
+    }
+
+    fn told(&mut self, attempt: AttemptId, mood: Mood) -> Option<Input> {
+        let request = self.announcing.remove(&attempt)?;
+        let now = self.now;
+        let seen = self.trackers.get_mut(&self.open[&attempt]).unwrap();
+        seen.in_flight -= 1;
+        Some(match mood {
+            Mood::Answers => {
+                let stopped = request.event == Some(Event::Stopped);
+                seen.accepted |= !stopped;
+                seen.knows = !stopped;
+                seen.last_accepted = now;
+                // The tracker's last word counts.
+                seen.min_interval_until = now;
+                self.completed_accepted += usize::from(request.event == Some(Event::Completed));
+                let mut response = AnnounceResponse::default();
+                response.interval = Some(Duration::from_secs(self.random.random_range(0..4000)));
+                if self.random.random_bool(0.3) {
+                    let min_interval = Duration::from_secs(self.random.random_range(0..3000));
+                    response.min_interval = Some(min_interval);
+                    seen.min_interval_until = now + min_interval;
+                }
+                Input::Replied(attempt, Box::new(response))
+            }
+            Mood::Rejects(retry) => {
+                match retry {
+                    Retry::Never => seen.never = true,
+                    Retry::After(wait) => seen.not_before = now + wait,
+                    Retry::Unsaid => {}
+                }
+                let mut rejection = Rejection::new("no");
+                rejection.retry = retry;
+                Input::Failed(attempt, AnnounceError::Rejected(rejection))
+            }
+            Mood::Refuses => Input::Failed(attempt, AnnounceError::Broken(Cause::new("reset"))),
+            _ => Input::Failed(attempt, AnnounceError::TimedOut(Phase::Reply)),
+        })
+    }
+
+    fn user(&mut self) {
+        if self.stopping_since.is_some() {
+            return;
+        }
+        match self.random.random_range(0..40) {
+            0..=9 => self.engine.want_peers(self.torrent, self.now),
+            10..=14 => {
+                self.forced_until = self.engine.reannounce(self.torrent, self.now).unwrap();
+            }
+            15..=16 => {
+                self.complete = true;
+                self.forced_until = self.rounds_ended + 2;
+                self.engine.complete(self.torrent, self.now);
+            }
+            17 => {
+                self.stopping_since = Some(self.now);
+                self.engine.stop(self.torrent, self.now);
+            }
+            _ => {
+                let left = if self.complete { 0 } else { 500 };
+                let uploaded = self.random.random_range(0..1_000_000);
+                let transfer = Transfer { uploaded, downloaded: uploaded, left: Some(left) };
+                self.engine.update(self.torrent, transfer);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The same seed gives the same run.
+    #[test]
+    fn the_same_seed_gives_the_same_run() {
+        let run = |seed| {
+            let mut world = World::new(seed);
+            let mut trace = Vec::new();
+            for _ in 0..2000 {
+                if world.ended {
+                    break;
+                }
+                world.step();
+                trace.push((world.now, world.open.len(), world.announcing.len()));
+            }
+            trace
+        };
+        for seed in 0..20 {
+            assert_eq!(run(seed), run(seed), "seed {seed}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Figures from histories.
+
+use crate::clients::Client;
+use crate::life::{History, Plan};
+use crate::table::Row;
+use crate::time::{Millis, seconds};
+
+/// Samples of several figures, of every client.
+#[derive(Debug, Clone)]
+pub struct Study<const N: usize>(Vec<(Client, [Vec<f64>; N])>);
+
+impl<const N: usize> Study<N> {
+    /// Plays every plan with every client, and takes from each history the samples of each figure.
+    pub fn new(
+        clients: &[Client],
+        plans: impl Fn(u64) -> Plan,
+        seeds: u64,
+        samples: impl Fn(&Plan, &History) -> [Vec<f64>; N],
+    ) -> Self {
+        Self::with(clients, |_, seed| plans(seed), seeds, samples)
+    }
+
+    /// As [`new`](Self::new), with plans that depend on who plays them: where something is to happen to the
+    /// tracker in use.
+    pub fn with(
+        clients: &[Client],
+        plans: impl Fn(Client, u64) -> Plan,
+        seeds: u64,
+        samples: impl Fn(&Plan, &History) -> [Vec<f64>; N],
+    ) -> Self {
+        let studied = clients.iter().map(|client| {
+            let mut all: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
+            for seed in 0..seeds {
+                let plan = plans(*client, seed);
+                let history = client.play(&plan);
+                for (all, some) in all.iter_mut().zip(samples(&plan, &history)) {
+                    all.extend(some);
+                }
+            }
+            (*client, all)
+        });
+        Self(studied.collect())
+    }
+
+    /// A row of the figure with this index, made of its samples like this.
+    pub fn row(
+        &self,
+        index: usize,
+        id: impl Into<String>,
+        what: &'static str,
+        figure: impl Fn(&[f64]) -> f64,
+    ) -> Row {
+        let figures = self.0.iter().map(|(client, samples)| (*client, figure(&samples[index])));
+        Row::new(id, what, figures.collect())
+    }
+}
+
+/// The value below which this share of the samples lies.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "an index into a vector of samples"
+)]
+pub fn quantile(share: f64) -> impl Fn(&[f64]) -> f64 {
+    move |samples| {
+        let mut sorted = samples.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let index = (share * sorted.len() as f64) as usize;
+        sorted.get(index.min(sorted.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
+    }
+}
+
+/// The mean of the samples.
+#[expect(clippy::cast_precision_loss, reason = "a number of samples")]
+pub fn mean(samples: &[f64]) -> f64 {
+    samples.iter().sum::<f64>() / samples.len() as f64
+}
+
+/// The largest sample.
+pub fn largest(samples: &[f64]) -> f64 {
+    samples.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// A count as a sample.
+#[expect(clippy::cast_precision_loss, reason = "small counts")]
+pub fn count(count: usize) -> f64 {
+    count as f64
+}
+
+/// A wait in seconds, infinite where it never ended.
+pub fn wait(wait: Option<Millis>) -> f64 {
+    wait.map_or(f64::INFINITY, seconds)
+}
+
+/// From the start of a torrent to its first peers.
+pub fn time_to_first_peers(history: &History) -> f64 {
+    let life = &history.torrents[0];
+    wait(life.answers.first().zip(life.needs.first()).map(|(answer, need)| answer.at - need))
+}
+
+/// How many announces trackers heard that would have accepted them.
+pub fn live_announces(history: &History, from: Millis, to: Millis) -> usize {
+    history.announces(from, to).filter(|heard| heard.lives).count()
+}
