@@ -333,6 +333,9 @@ mod tests {
             "http://t.test/Announce",
             "http://t.test/announce/",
             "http://t.test/announce?",
+            // one machine, and a tracker for each scheme.
+            "https://t.test:80/announce",
+            "udp://t.test:80/announce",
         ];
         for (index, one) in different.iter().enumerate() {
             for other in &different[index + 1..] {
