@@ -324,6 +324,7 @@ mod tests {
             ("http://t.test:/a", "http://t.test/a"),
             ("http://t.test/a#fragment", "http://t.test/a"),
             ("http://2130706433/a", "http://127.0.0.1/a"),
+            ("http://B\u{fc}cher.test/a", "http://xn--bcher-kva.test/a"),
         ];
         for (one, other) in same {
             assert_eq!(TrackerUrl::parse(one), TrackerUrl::parse(other), "{one} and {other}");
