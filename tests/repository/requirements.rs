@@ -58,12 +58,12 @@ fn fault(check: &str, files: &BTreeMap<String, String>, cases: &str, deviations:
     let file = parts.next().unwrap_or_default();
     let Some(text) = files.get(file) else { return Some(format!("there is no file {file}")) };
     let mut modules: Vec<&str> = parts.collect();
-    let test = modules.pop().unwrap_or_default();
+    let name = modules.pop().unwrap_or_default();
     let missing = modules.iter().find(|module| !text.contains(&format!("\nmod {module} {{")));
     if let Some(module) = missing {
         return Some(format!("{file} has no module {module}"));
     }
-    (!is_test(text, test)).then(|| format!("{file} has no test {test}"))
+    (!is_test(text, name)).then(|| format!("{file} has no test {name}"))
 }
 
 /// Whether a text has a function of this name with an attribute of a test in front of it.
