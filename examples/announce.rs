@@ -46,13 +46,13 @@ async fn run() -> Result<bool, Box<dyn Error>> {
     loop {
         tokio::select! {
             Some(alert) = session.next_alert() => {
-                let is_read = show(&alert);
-                let round_ended = match alert {
-                    Alert::Announced(_) => { answered = true; true }
-                    Alert::RoundFailed { .. } => { answered = false; true }
-                    _ => false,
+                let round = match &alert {
+                    Alert::Announced(_) => Some(true),
+                    Alert::RoundFailed { .. } => Some(false),
+                    _ => None,
                 };
-                if !is_read || (arguments.once && round_ended) {
+                answered = round.unwrap_or(answered);
+                if !show(&alert) || (arguments.once && round.is_some()) {
                     break;
                 }
             }

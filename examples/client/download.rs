@@ -104,6 +104,9 @@ async fn download(
         trackers.stop(|tag, text| report.borrow_mut().tracker(tag, text)).await;
     }
     shell.finish().await;
+    while let Ok(job) = prepared.done.try_recv() {
+        shell.disk_done(job);
+    }
     let complete = shell.session.borrow().is_complete();
     conclude(&mut report.borrow_mut(), &outcome, complete)
 }

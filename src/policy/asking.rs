@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use super::breaker::{Blame, Failure};
-use super::health::{HealthBook, Urgency};
+use super::health::{HealthBook, HostHealth, Urgency};
 use super::round::Candidate;
 use super::session::Session;
 use super::time::Timestamp;
@@ -38,8 +38,11 @@ impl Session {
         let rank = |tracker: &TrackerUrl| {
             let host = tracker.tracker_host();
             let refuses_us = self.errors.get(tracker).is_some_and(|error| failure(error).is_none());
-            let left_alone = health.host(&host).is_some_and(super::health::HostHealth::is_left_alone);
-            (refuses_us, left_alone, health.score(&host, &self.config, now))
+            let known = health.host(&host);
+            let left_alone = known.is_some_and(HostHealth::is_left_alone);
+            // The first to answer a probe is the nearest, however long it took: the others may be silent.
+            let unmeasured = known.and_then(HostHealth::latency).is_none();
+            (refuses_us, left_alone, unmeasured, health.score(&host, &self.config, now))
         };
         self.trackers.order_by(rank)
     }
@@ -62,7 +65,7 @@ impl Session {
         let host = tracker.tracker_host();
         let free_at = health.free_at(&host, starving, &self.config, now);
         // Whoever sets the interval sets the pace.
-        let failed_at = health.host(&host).and_then(super::health::HostHealth::failed_at);
+        let failed_at = health.host(&host).and_then(HostHealth::failed_at);
         match (self.config.overriding_interval(), failed_at) {
             (Some(interval), Some(failed_at)) => free_at.min(failed_at + interval),
             _ => free_at,
@@ -77,7 +80,7 @@ impl Session {
     /// Whether peers are wanted, and every host that could name some is being left alone.
     fn is_starving(&self, health: &HealthBook) -> bool {
         let left_alone = |tracker: &TrackerUrl| {
-            health.host(&tracker.tracker_host()).is_some_and(super::health::HostHealth::is_left_alone)
+            health.host(&tracker.tracker_host()).is_some_and(HostHealth::is_left_alone)
         };
         self.torrent.transfer.left != Some(0) && self.trackers.supported_trackers().all(left_alone)
     }

@@ -247,7 +247,7 @@ impl Default for Config {
             probing: Probing::Parallel,
             probes_in_flight: 16,
             probe_limit: Duration::from_secs(3),
-            probe_head_start: Duration::from_secs(1),
+            probe_head_start: Duration::from_millis(500),
             measurement_lifetime: Duration::from_secs(6 * 3600),
             race: true,
             open_patience: Duration::from_millis(250),

@@ -14,12 +14,13 @@ pub struct Estimate {
     mean: Duration,
     spread: Duration,
     at: Timestamp,
+    samples: u32,
 }
 
 impl Estimate {
     /// The first sample: the spread is half of it, as in RFC 6298.
     pub fn first(sample: Duration, now: Timestamp) -> Self {
-        Self { mean: sample, spread: sample / 2, at: now }
+        Self { mean: sample, spread: sample / 2, at: now, samples: 1 }
     }
 
     /// Takes another sample in.
@@ -30,6 +31,7 @@ impl Estimate {
         self.spread = blend(self.spread, deviation, (2.0 * gain).clamp(1.0 / 16.0, 1.0));
         self.mean = blend(self.mean, sample, gain);
         self.at = now;
+        self.samples = self.samples.saturating_add(1);
     }
 
     /// Takes another sample into what may be none yet.
@@ -54,6 +56,11 @@ impl Estimate {
     /// How long to wait before silence is suspicious: the mean and four times its spread (RFC 6298).
     pub fn patience(&self) -> Duration {
         self.mean + self.spread * 4
+    }
+
+    /// How many samples were taken. One says nothing of the spread.
+    pub fn samples(&self) -> u32 {
+        self.samples
     }
 
     /// When the last sample came.

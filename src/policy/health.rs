@@ -26,6 +26,10 @@ const UNKNOWN_LATENCY: Duration = Duration::from_millis(400);
 /// How soon another announce may be tried elsewhere beside one that stalls on the same host.
 const HEDGE_GAP: Duration = Duration::from_secs(10);
 
+/// From so many answers on their time is known well enough to tell one that is late. A single sample takes every
+/// lost packet for a stalled tracker, and then two hear of us.
+const KNOWN_REPLIES: u32 = 3;
+
 /// How often those who could use a silent host look whether it is dead.
 const VERDICT_LOOK: Duration = Duration::from_secs(1);
 
@@ -269,6 +273,7 @@ impl HealthBook {
     /// How long an answer may take before another tracker is tried beside it.
     pub fn reply_patience(&self, host: &TrackerHost, urgency: Urgency, config: &Config) -> Duration {
         let reply = self.hosts.get(host).and_then(|health| health.reply);
+        let reply = reply.filter(|reply| reply.samples() >= KNOWN_REPLIES);
         let patience = reply.map_or(config.reply_patience, |reply| {
             reply.patience().clamp(config.reply_patience_floor, config.reply_patience_ceiling)
         });
@@ -462,7 +467,15 @@ mod tests {
         book.measured(host("a"), sample(50, 200), at(0));
         assert_eq!(patience(&book, Urgency::Urgent), millis(150));
         assert_eq!(patience(&book, Urgency::Relaxed), millis(2500));
-        assert_eq!(book.reply_patience(&host("a"), Urgency::Urgent, &config), millis(600));
+        assert_eq!(
+            book.reply_patience(&host("a"), Urgency::Urgent, &config),
+            millis(1500),
+            "one is not enough"
+        );
+        for _ in 0..2 {
+            book.measured(host("a"), sample(50, 200), at(0));
+        }
+        assert_eq!(book.reply_patience(&host("a"), Urgency::Urgent, &config), Duration::from_micros(551_560));
         assert_eq!(book.reply_patience(&host("a"), Urgency::Relaxed, &config), millis(4000));
         assert_eq!(book.reply_patience(&host("x"), Urgency::Urgent, &config), millis(1500));
     }

@@ -178,3 +178,28 @@ fn suspended_trackers_are_reported_in_their_turn_r31_04() {
     played.failing.clear();
     assert_eq!(played.announce(), "a+", "who wasn't reached isn't reported");
 }
+
+/// Hosts that refused the probe aren't asked again at once, and the round's error still has the cause of each.
+#[test]
+fn a_failed_probe_is_a_cause_in_the_rounds_error() {
+    let trackers = TrackerSet::new([["a", "b"].map(url)]);
+    let mut engine = Engine::new(Config::default(), 7);
+    let torrent = Torrent::new(InfoHash::new([1; 20]), PeerId::new([65; 20]), 6881);
+    engine.add(trackers, torrent, Timestamp::ZERO);
+    let refused = || AnnounceError::Connect(crate::Cause::new("refused"));
+    let error = loop {
+        match engine.poll(Timestamp::ZERO) {
+            Output::Probe { attempt, .. } => {
+                engine.handle(Input::Probed(attempt, Err(refused().into())), Timestamp::ZERO);
+            }
+            Output::Open { attempt, .. } => {
+                engine.handle(Input::Failed(attempt, refused()), Timestamp::ZERO);
+            }
+            Output::RoundEnded { result, .. } => break result.unwrap_err(),
+            Output::Wait(wake) => panic!("waits until {wake:?}"),
+            _ => {}
+        }
+    };
+    let causes: Vec<String> = error.attempts.iter().map(|attempt| attempt.error.to_string()).collect();
+    assert_eq!(causes, ["could not connect: refused", "could not connect: refused"]);
+}

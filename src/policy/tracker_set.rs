@@ -283,6 +283,11 @@ impl TrackerSet {
         self.cursor = None;
     }
 
+    /// Makes a tracker the one in use again, before it has answered.
+    pub(crate) fn return_to(&mut self, tracker: &TrackerUrl) {
+        self.in_use = Some(tracker.clone());
+    }
+
     /// Puts the cursor on a tracker of the set.
     pub(crate) fn point_at(&mut self, tracker: &TrackerUrl) {
         if self.entry(tracker).is_some() {
@@ -291,8 +296,8 @@ impl TrackerSet {
     }
 
     /// Adds a tracker to a tier, or as a new last tier where there is none of that number. False where it is
-    /// there already, or where the torrent is private and has the trackers it came with (BEP 27); nothing is
-    /// changed then. For a private tracker that has moved there is [`replace`](Self::replace).
+    /// there already, or where the torrent is private and its trackers are those of its file (BEP 27); that
+    /// changes nothing. For a private tracker that has moved there is [`replace`](Self::replace).
     pub fn add(&mut self, tier: usize, tracker: TrackerUrl) -> bool {
         if self.private || self.entry(&tracker).is_some() {
             return false;

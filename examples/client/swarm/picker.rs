@@ -236,6 +236,11 @@ impl Picker {
         sources
     }
 
+    /// Whether the disk is still at work on some piece.
+    pub(crate) fn is_checking(&self) -> bool {
+        !self.checking.is_empty()
+    }
+
     /// Whether every missing block has been asked for.
     pub(crate) fn is_end_game(&self) -> bool {
         self.partial.is_empty() && self.rarity.is_empty()

@@ -289,9 +289,9 @@ impl Session {
         self.have.is_full()
     }
 
-    /// Whether no peer is left and none may be dialled any more.
+    /// Whether no peer is left and none may be dialled any more, and nothing of theirs is still being checked.
     pub(crate) fn is_out_of_peers(&self) -> bool {
-        self.peers.is_empty() && self.book.is_exhausted()
+        self.peers.is_empty() && self.book.is_exhausted() && !self.picker.is_checking()
     }
 
     /// Dials whoever is due.

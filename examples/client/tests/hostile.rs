@@ -70,6 +70,7 @@ fn bad_data_is_fetched_from_another_peer() {
             if piece == 1 {
                 block.fill(0xff);
             }
+            true
         });
     });
     // The honest one says nothing before the liar has been found out.
@@ -77,7 +78,7 @@ fn bad_data_is_fetched_from_another_peer() {
     let honest = Scripted::new(pieces, 1, move |_, wire| {
         wire.greet(hash, b"-XX0002-abcdefghijkl");
         woken.recv().unwrap();
-        wire.seed(&data, 16_384, |_, _| {});
+        wire.seed(&data, 16_384, |_, _| true);
     });
     let (bad, good) = (liar.address.to_string(), honest.address.to_string());
     let mut leech =

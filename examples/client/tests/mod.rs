@@ -219,8 +219,8 @@ impl Wire {
         }
     }
 
-    /// Gives blocks to whoever asks; `change` may change them.
-    fn seed(&mut self, data: &[u8], piece_length: usize, change: impl Fn(u32, &mut Vec<u8>)) {
+    /// Gives blocks to whoever asks; `change` may change them, and says whether they are sent.
+    fn seed(&mut self, data: &[u8], piece_length: usize, change: impl Fn(u32, &mut Vec<u8>) -> bool) {
         let mut all = vec![0xff; self.pieces.div_ceil(8) as usize];
         if let (Some(last), spare @ 1..) = (all.last_mut(), (8 - self.pieces % 8) % 8) {
             *last <<= spare;
@@ -231,8 +231,9 @@ impl Wire {
             Message::Request(block) => {
                 let start = block.piece as usize * piece_length + block.begin as usize;
                 let mut data = data[start..start + block.length as usize].to_vec();
-                change(block.piece, &mut data);
-                wire.say(&Message::Piece { piece: block.piece, begin: block.begin, data: &data });
+                if change(block.piece, &mut data) {
+                    wire.say(&Message::Piece { piece: block.piece, begin: block.begin, data: &data });
+                }
             }
             _ => {}
         });

@@ -275,6 +275,25 @@ fn of_two_connections_both_sides_keep_the_same() {
     assert_eq!(again, Err(Why::Duplicate));
 }
 
+/// The last peer goes while the disk is at work on what it gave: that isn't the end yet.
+#[test]
+fn what_is_being_checked_is_waited_for() {
+    let mut rig = Rig::new(16_384, 16_384);
+    let address = SocketAddr::from(([192, 0, 2, 1], 6881));
+    rig.session.add_peers([address], rig.now);
+    rig.settle();
+    let handshake = Handshake { peer_id: PeerId::new([5; 20]), extended: false };
+    let peer = rig.session.connected(address, true, handshake, rig.now).unwrap();
+    rig.say(peer, Message::Bitfield(&[0x80])).unwrap();
+    rig.say(peer, Message::Unchoke).unwrap();
+    let data = rig.block(TINY, true);
+    rig.session.message(peer, Message::Piece { piece: 0, begin: 0, data: &data }, rig.now).unwrap();
+    rig.session.disconnected(peer, Why::BadMessage, rig.now);
+    assert!(!rig.session.is_out_of_peers());
+    rig.settle();
+    assert!(rig.session.is_complete());
+}
+
 /// P-15: who reads nothing is closed before its queue grows large.
 #[test]
 fn a_peer_that_reads_nothing_is_closed() {
