@@ -100,7 +100,7 @@ pub enum Alert {
         /// What it said.
         response: Arc<AnnounceResponse>,
     },
-    /// A tracker has something to say to the user.
+    /// A tracker has something to say to the user. Said once, though it may come with each answer.
     Warning {
         /// The tracker.
         tracker: TrackerUrl,

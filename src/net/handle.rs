@@ -108,6 +108,7 @@ impl AnnounceHandle {
     }
 
     /// Adds a tracker to a tier, or as a new last tier where there is none of that number (counted from 0).
+    /// A private torrent takes none (BEP 27), see [`TrackerSet::add`].
     pub fn add_tracker(&self, tier: usize, tracker: TrackerUrl) {
         self.change_trackers(move |trackers| {
             trackers.add(tier, tracker);

@@ -67,6 +67,8 @@ pub(crate) struct Session {
     pub(super) errors: BTreeMap<TrackerUrl, AnnounceError>,
     complete: Option<u64>,
     incomplete: Option<u64>,
+    /// The last warning that was passed on, and whose it was.
+    warned: Option<Box<(TrackerUrl, String)>>,
 }
 
 /// What a session needs of the engine around it.
@@ -132,6 +134,7 @@ impl Session {
             errors: BTreeMap::new(),
             complete: None,
             incomplete: None,
+            warned: None,
         }
     }
 
@@ -791,13 +794,21 @@ impl Session {
             next_announce,
         });
         context.alert(self.id, Alert::Announced(Arc::clone(&announced)));
-        if let Some(text) = announced.response.warning.clone() {
-            context.alert(self.id, Alert::Warning { tracker: tracker.clone(), text });
-        }
+        self.warn(&tracker, announced.response.warning.as_deref(), context);
         if event.is_none() {
             context.alert(self.id, Alert::PeriodicSent { tracker });
         }
         self.round_ended(Ok(announced), context);
+    }
+
+    /// Passes a warning on, unless it is the last one again: some trackers send theirs at each announce.
+    fn warn(&mut self, tracker: &TrackerUrl, text: Option<&str>, context: &mut Context<'_>) {
+        let Some(text) = text else { return };
+        let known = self.warned.as_deref().is_some_and(|(of, last)| of == tracker && last == text);
+        if !known {
+            self.warned = Some(Box::new((tracker.clone(), text.to_owned())));
+            context.alert(self.id, Alert::Warning { tracker: tracker.clone(), text: text.to_owned() });
+        }
     }
 
     /// R15: whatever a late one says, its round is settled.

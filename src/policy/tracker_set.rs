@@ -297,7 +297,7 @@ impl TrackerSet {
 
     /// Adds a tracker to a tier, or as a new last tier where there is none of that number. False where it is
     /// there already, or where the torrent is private and its trackers are those of its file (BEP 27); that
-    /// changes nothing.
+    /// changes nothing. For a private tracker that has moved there is [`replace`](Self::replace).
     pub fn add(&mut self, tier: usize, tracker: TrackerUrl) -> bool {
         if self.private || self.entry(&tracker).is_some() {
             return false;
@@ -548,11 +548,13 @@ mod tests {
         assert_eq!((set.in_use(), set.current()), (None, Some(&url("c"))));
     }
 
-    /// R27-02: a private torrent is announced to the trackers of its file only.
     #[test]
-    fn r27_02_no_tracker_is_added_to_a_private_torrent() {
-        let mut private = set(&[&["a"]]).with_private(true);
-        assert!(!private.add(0, url("b")) && private.len() == 1);
+    fn a_private_torrent_takes_no_further_trackers_r27_02_s30() {
+        let mut set = set(&[&["a"]]).with_private(true);
+        assert!(!set.add(0, url("b")) && !set.add(1, url("c")));
+        assert_eq!(layout(&set), "a");
+        set.replace([[url("moved")]]);
+        assert_eq!((layout(&set).as_str(), set.is_private()), ("moved", true));
     }
 
     #[test]
