@@ -117,7 +117,16 @@ impl Swarm {
     /// # Errors
     /// The first difference.
     pub(crate) fn compare(&self, folder: &Path) -> Result<(), String> {
-        for (path, length) in self.content.files {
+        self.compare_of(folder, 0)
+    }
+
+    /// The same, without the empty files.
+    pub(crate) fn compare_bytes(&self, folder: &Path) -> Result<(), String> {
+        self.compare_of(folder, 1)
+    }
+
+    fn compare_of(&self, folder: &Path, shortest: usize) -> Result<(), String> {
+        for (path, length) in self.content.files.iter().filter(|(_, length)| *length >= shortest) {
             let (theirs, ours) = (self.path_of(folder, path), self.path_of(&self.seed(), path));
             let found = fs::read(&theirs).map_err(|error| format!("{}: {error}", theirs.display()))?;
             if found.len() != *length {

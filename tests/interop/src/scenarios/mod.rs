@@ -4,8 +4,10 @@ mod completed;
 mod downloads;
 mod failover;
 mod frozen;
+mod interrupted;
 mod mixed;
 mod npm;
+mod udp_dead;
 
 use std::error::Error;
 use std::io;
@@ -72,6 +74,9 @@ pub(crate) async fn run(tools: &Arc<Tools>, words: &[String], report: &mut Repor
         "downloads: Transmission from our client" => downloads::to_transmission,
         "downloads: aria2 from our client" => downloads::to_aria2,
         "downloads: libtorrent from our client" => downloads::to_libtorrent,
+        "downloads: our client is killed ten times" => interrupted::client_killed,
+        "downloads: the tracker in use is killed half-way" => interrupted::tracker_killed,
+        "downloads: two dead UDP trackers before opentracker" => udp_dead::two_dead,
     }
 }
 
