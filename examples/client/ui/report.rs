@@ -60,6 +60,8 @@ impl Report {
     pub(crate) fn tracker(&mut self, tag: &str, text: &str) {
         if self.json {
             self.write(&Object::event("alert").text("tag", tag).text("text", text).line());
+            // Programs that read along hear of it when it happens.
+            self.flush();
         } else {
             self.say(&format!("[{tag}]"), text);
         }
