@@ -114,6 +114,12 @@ pub enum Alert {
         /// When the next round begins; `None` where no tracker may be asked again in this session.
         retry_in: Option<Duration>,
     },
+    /// An announce is due, and every tracker that could be asked is being left alone after failures that this or
+    /// another torrent saw.
+    PutOff {
+        /// When one of them may be tried.
+        retry_in: Duration,
+    },
     /// The session ends.
     Stopping {
         /// How many trackers are told.
@@ -232,6 +238,9 @@ impl fmt::Display for Alert {
                 write!(f, "✗ {error}; next try in {} s", wait.as_secs())
             }
             Self::RoundFailed { error, retry_in: None } => write!(f, "✗ {error}"),
+            Self::PutOff { retry_in } => {
+                write!(f, "every tracker is left alone after failures; next try in {} s", retry_in.as_secs())
+            }
             Self::Stopping { trackers } => {
                 write!(f, "event=stopped, telling {}", Count(*trackers, "tracker"))
             }

@@ -134,6 +134,15 @@ impl AnnounceHandle {
         status.await.flatten()
     }
 
+    /// Why this tracker, why now, and what comes next: one line that a person understands; `None` when the session
+    /// has ended.
+    pub async fn explain(&self) -> Option<String> {
+        let line = self.ask(|state, torrent, waiter| {
+            let _ = waiter.send(state.engine.explain(torrent, state.clock.now()));
+        });
+        line.await.flatten()
+    }
+
     /// The trackers as they stand, with what is known of them; `None` when the session has ended.
     pub async fn trackers(&self) -> Option<TrackerSet> {
         trackers(&self.announcer, &self.key).await

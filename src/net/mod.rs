@@ -3,6 +3,8 @@
 mod announcer;
 pub mod by_scheme;
 mod clock;
+#[cfg(any(feature = "http", feature = "udp"))]
+mod families;
 mod handle;
 pub mod resolver;
 

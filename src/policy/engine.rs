@@ -328,6 +328,11 @@ impl Engine {
         self.sessions.get(&torrent).map(|session| session.status(now))
     }
 
+    /// Why this tracker, why now, and what comes next: one line that a person understands. Without path or query.
+    pub fn explain(&self, torrent: TorrentId, now: Timestamp) -> Option<String> {
+        self.sessions.get(&torrent).map(|session| session.explain(&self.health, now))
+    }
+
     /// What is known of tracker hosts.
     pub fn health(&self) -> &HealthBook {
         &self.health
@@ -465,6 +470,9 @@ impl Engine {
         };
         let result = change(session, &mut context);
         session.drive(&mut context);
+        if let Some(tracker) = session.take_wanted_check() {
+            self.probes.ask(torrent, &tracker);
+        }
         if let Some(timer) = timer {
             self.timers.remove(&(timer, torrent));
         }

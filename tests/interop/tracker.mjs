@@ -1,4 +1,4 @@
-// tracker.mjs FOLDER PORT HOST: bittorrent-tracker's server over HTTP. Says on its standard output, a line each,
+// tracker.mjs FOLDER PORT HOST: bittorrent-tracker's server over HTTP and UDP. Says on its standard output, a line each,
 // that it is `ready`, and what it is asked: `METHOD PATH`, then for an announce `EVENT PEER left=N`.
 // (The package's own command also loads its WebRTC client, whose binary is not installed.)
 import { join } from 'node:path'
@@ -8,11 +8,14 @@ const [folder, port, host] = process.argv.slice(2)
 const module = join(folder, 'node_modules', 'bittorrent-tracker', 'server.js')
 const { default: Server } = await import(pathToFileURL(module))
 
-const server = new Server({ http: true, udp: false, ws: false, stats: false })
+const server = new Server({ http: true, udp: true, ws: false, stats: false })
 for (const event of ['start', 'update', 'complete', 'stop']) {
   server.on(event, (peer, params) => console.log(`${event} ${peer} left=${params.left}`))
 }
 server.on('warning', error => console.log(`warning ${error.message}`))
 server.on('error', error => { console.log(`error ${error.message}`); process.exit(1) })
 server.http.prependListener('request', request => console.log(`${request.method} ${request.url.split('?')[0]}`))
-server.listen(Number(port), { http: host }, () => console.log('ready'))
+// Its own `listen` would open UDP over IPv6 for everybody as well.
+server.udp6.close()
+server.udp6 = null
+server.udp4.bind(Number(port), host, () => server.http.listen(Number(port), host, () => console.log('ready')))

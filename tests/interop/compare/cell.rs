@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use fake_tracker::{Behaviour, FakeTracker};
+use fake_tracker::{Asked, Behaviour, FakeTracker};
 use tokio::time::{sleep, timeout};
 
 use crate::clients::Client;
@@ -30,6 +30,8 @@ pub(crate) enum Dead {
     Refused,
     /// Connections are accepted, and never answered.
     Mute,
+    /// The same, but a request that announces nothing, such as a probe, is answered.
+    MuteToAnnounces,
     /// A web page comes back, with status 200.
     Html,
 }
@@ -68,13 +70,15 @@ pub(crate) struct Run {
 struct Running(Child);
 
 impl Dead {
-    pub(crate) const ALL: [Self; 4] = [Self::Alive, Self::Refused, Self::Mute, Self::Html];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Alive, Self::Refused, Self::Mute, Self::MuteToAnnounces, Self::Html];
 
     fn behaviour(self) -> Behaviour {
         match self {
             Self::Alive => Behaviour::ok_after(LATENCY),
             Self::Refused => Behaviour::Refused,
             Self::Mute => Behaviour::Silent,
+            Self::MuteToAnnounces => Behaviour::ok().when(Asked::Announce, Behaviour::Silent),
             Self::Html => Behaviour::html(),
         }
     }
@@ -85,6 +89,17 @@ impl Layout {
 }
 
 impl Cell<'_> {
+    /// Whether the client can tell these trackers from others: [`Dead::MuteToAnnounces`] is [`Dead::Mute`] to one
+    /// that only announces.
+    pub(crate) fn makes_a_difference(&self) -> bool {
+        self.dead != Dead::MuteToAnnounces || self.client.probes()
+    }
+
+    /// How often it is measured where once is asked for. Luck decides where a client shuffles.
+    pub(crate) fn repeated(&self) -> usize {
+        if self.layout == Layout::OneTier && self.client.shuffles() { 3 } else { 1 }
+    }
+
     /// Measures once.
     pub(crate) async fn run(&self, wire: &Wire, cap: Duration) -> io::Result<Run> {
         let mut trackers = Vec::new();
@@ -190,6 +205,7 @@ impl fmt::Display for Dead {
             Self::Alive => "all three alive",
             Self::Refused => "two refuse",
             Self::Mute => "two accept and are mute",
+            Self::MuteToAnnounces => "two are mute to announces alone",
             Self::Html => "two answer HTML with 200",
         })
     }

@@ -78,6 +78,16 @@ impl Client {
         &self.version
     }
 
+    /// Whether it asks trackers for more than announces.
+    pub(crate) fn probes(&self) -> bool {
+        matches!(self.program, Program::Ours(_, "nearest"))
+    }
+
+    /// Whether it shuffles a tier, as BEP 12 says. (libtorrent doesn't; by latency there is no luck.)
+    pub(crate) fn shuffles(&self) -> bool {
+        matches!(self.program, Program::Aria2 | Program::Ours(_, "bep12"))
+    }
+
     /// Starts it on a torrent file.
     pub(crate) fn start(&self, file: &Path, folder: &Path, port: u16) -> io::Result<Child> {
         let mut command = match &self.program {

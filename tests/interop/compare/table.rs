@@ -2,28 +2,30 @@
 
 use std::time::Duration;
 
-use crate::cell::{Cell, Run};
+use crate::cell::{Cell, Dead, Run};
+
+const HEAD: &str = "| trackers | in the torrent | client | runs | s from first contact | s from start \
+                    | announces to the dead | to the living | other requests |";
 
 /// Prints a row for each cell.
 pub(crate) fn print(rows: &[(Cell<'_>, Vec<Run>)], cap: Duration) {
-    println!(
-        "\n| trackers | in the torrent | client | s from first contact | s from start | announces heard | other requests |"
-    );
-    println!("|---|---|---|---|---|---|---|");
+    println!("\n{HEAD}\n{}", "|---".repeat(HEAD.matches(" | ").count() + 1) + "|");
     for (cell, runs) in rows {
-        let contact: Vec<_> = runs.iter().map(|run| run.from_contact).collect();
-        let start: Vec<_> = runs.iter().map(|run| run.from_start).collect();
-        let announces: Vec<String> = (0..3)
-            .map(|tracker| median(runs.iter().map(|run| run.announces[tracker]).collect()).to_string())
-            .collect();
+        let contact = runs.iter().map(|run| run.from_contact).collect();
+        let start = runs.iter().map(|run| run.from_start).collect();
+        let dead = if cell.dead == Dead::Alive { 0 } else { 2 };
+        let to_dead = runs.iter().map(|run| run.announces[..dead].iter().sum()).collect();
+        let to_living = runs.iter().map(|run| run.announces[dead..].iter().sum()).collect();
         println!(
-            "| {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             cell.dead,
             cell.layout,
             cell.client.name(),
+            runs.len(),
             seconds(contact, cap),
             seconds(start, cap),
-            announces.join(" + "),
+            median(to_dead),
+            median(to_living),
             median(runs.iter().map(|run| run.others).collect())
         );
     }

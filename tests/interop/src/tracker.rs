@@ -19,10 +19,14 @@ use crate::tools::Tools;
 /// Which program it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Debian's opentracker, in C.
+    /// Debian's opentracker, in C, over HTTP.
     Opentracker,
+    /// The same over UDP. The observer asks it over HTTP.
+    OpentrackerUdp,
     /// npm's bittorrent-tracker, in JavaScript, over HTTP.
     Npm,
+    /// The same over UDP.
+    NpmUdp,
 }
 
 /// A real tracker. Dropping it kills it.
@@ -69,14 +73,18 @@ impl Tracker {
     }
 
     pub(crate) fn announce_url(&self) -> String {
-        format!("http://{}/announce", self.address)
+        let scheme = match self.kind {
+            Kind::Opentracker | Kind::Npm => "http",
+            Kind::OpentrackerUdp | Kind::NpmUdp => "udp",
+        };
+        format!("{scheme}://{}/announce", self.address)
     }
 
     /// Starts it again on its port. It remembers nothing.
     pub(crate) async fn revive(&mut self) -> io::Result<()> {
         let (host, port) = (self.address.ip().to_string(), self.address.port().to_string());
         let mut command = match self.kind {
-            Kind::Opentracker => {
+            Kind::Opentracker | Kind::OpentrackerUdp => {
                 let mut command = Command::new(&self.tools.opentracker);
                 // Run by root it moves into the folder for good (chroot) and becomes nobody; the whitelist is
                 // read after that. -A lets us read its counters.
@@ -84,7 +92,7 @@ impl Tracker {
                 command.args(["-w", "whitelist", "-A", "127.0.0.1"]);
                 command
             }
-            Kind::Npm => {
+            Kind::Npm | Kind::NpmUdp => {
                 let mut command = Command::new(&self.tools.node);
                 command.arg(&self.tools.npm_tracker).arg(&self.tools.npm_folder).args([port, host]);
                 command
@@ -121,7 +129,7 @@ impl Tracker {
         self.signal(Signal::CONT)
     }
 
-    /// The lines it has said, all its lives together. Only [`Kind::Npm`] says anything.
+    /// The lines it has said, all its lives together. Only bittorrent-tracker says anything.
     pub(crate) fn said(&self) -> Vec<String> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -138,7 +146,7 @@ impl Tracker {
     }
 
     /// How many announces it has heard since [`revive`](Self::revive) or [`add_seed`](Self::add_seed), the
-    /// observer's included. Only for [`Kind::Opentracker`].
+    /// observer's included. Only opentracker counts them.
     pub(crate) async fn announces(&self) -> io::Result<u64> {
         Ok(self.counted().await? - self.counted_before)
     }
@@ -150,17 +158,22 @@ impl Tracker {
     }
 
     async fn forget_announces(&mut self) -> io::Result<()> {
-        if self.kind == Kind::Opentracker {
+        if matches!(self.kind, Kind::Opentracker | Kind::OpentrackerUdp) {
             self.counted_before = self.counted().await?;
         }
         Ok(())
     }
 
+    /// The announces of its whole life: it counts those over TCP and over UDP.
     async fn counted(&self) -> io::Result<u64> {
-        let stats = observer::get(self.address, "/stats?mode=tcp4").await?;
+        let stats = observer::get(self.address, "/stats?mode=everything").await?;
         let text = String::from_utf8_lossy(&stats);
-        let announces = text.lines().nth(1).and_then(|line| line.parse().ok());
-        announces.ok_or_else(|| io::Error::other(format!("no counters of {}: {text}", self.address)))
+        let counters = text.split("<announce>").skip(1).filter_map(|rest| rest.split('<').next());
+        let counters: Vec<u64> = counters.filter_map(|counter| counter.parse().ok()).collect();
+        match counters[..] {
+            [tcp, udp] => Ok(tcp + udp),
+            _ => Err(io::Error::other(format!("no counters of {}: {text}", self.address))),
+        }
     }
 
     /// What it counts of its torrent.

@@ -18,10 +18,18 @@ const SEED: Counts = Counts { complete: 1, incomplete: 0, downloaded: 0 };
 /// The seed and our session.
 const SEED_AND_WE: Counts = Counts { complete: 1, incomplete: 1, downloaded: 0 };
 
-pub(super) async fn run(lab: &mut Lab<'_>) -> Outcome {
+pub(super) async fn http(lab: &mut Lab<'_>) -> Outcome {
+    run(lab, Kind::Opentracker).await
+}
+
+pub(super) async fn udp(lab: &mut Lab<'_>) -> Outcome {
+    run(lab, Kind::OpentrackerUdp).await
+}
+
+async fn run(lab: &mut Lab<'_>, kind: Kind) -> Outcome {
     let mut trackers = Vec::new();
     for _ in 0..3 {
-        trackers.push(lab.tracker(Kind::Opentracker).await?);
+        trackers.push(lab.tracker(kind).await?);
     }
     let mut session = Session::start(&announcer(), tiers_of(&trackers)?, TORRENT, OUR_PORT);
     let first = three_up(lab, &trackers, &mut session).await?;

@@ -12,7 +12,16 @@ use crate::tracker::Kind;
 
 /// Trackers that know nothing of each other: the entry at the old one stays until `stopped` takes it away.
 pub(super) async fn known(lab: &mut Lab<'_>) -> Outcome {
-    let trackers = [lab.tracker(Kind::Opentracker).await?, lab.tracker(Kind::Opentracker).await?];
+    run(lab, Kind::Opentracker).await
+}
+
+/// The same over UDP, where silence is all there is.
+pub(super) async fn known_over_udp(lab: &mut Lab<'_>) -> Outcome {
+    run(lab, Kind::OpentrackerUdp).await
+}
+
+async fn run(lab: &mut Lab<'_>, kind: Kind) -> Outcome {
+    let trackers = [lab.tracker(kind).await?, lab.tracker(kind).await?];
     let mut session = Session::start(&announcer(), tiers_of(&trackers)?, TORRENT, OUR_PORT);
     let first = place_of(&trackers, &answered(&mut session).await?.tracker)?;
     let other = 1 - first;

@@ -30,7 +30,7 @@ pub(super) async fn nearest(lab: &mut Lab<'_>) -> Outcome {
     let mut trackers = [
         lab.tracker(Kind::Opentracker).await?,
         lab.tracker(Kind::Npm).await?,
-        lab.tracker(Kind::Opentracker).await?,
+        lab.tracker(Kind::OpentrackerUdp).await?,
     ];
     let file = torrent_file(&[&[&trackers[0], &trackers[1]], &[&trackers[2]]]);
     let metainfo = Metainfo::parse(&file)?;

@@ -52,13 +52,16 @@ pub(crate) async fn run(tools: &Arc<Tools>, words: &[String], report: &mut Repor
         )*};
     }
     scenarios! {
-        "opentracker: one up, the one in use dies, all die, the first returns" => failover::run,
+        "opentracker: three up, the one in use dies, all die, the first returns" => failover::http,
+        "opentracker over UDP: three up, the one in use dies, all die, the first returns" => failover::udp,
         "opentracker: the one in use freezes and thaws" => frozen::known,
+        "opentracker over UDP: the one in use freezes and thaws" => frozen::known_over_udp,
         "opentracker: an announce that is answered after another was" => frozen::late,
         "opentracker: an announce that is heard though nobody waits for the answer" => frozen::given_up,
         "opentracker: completed" => completed::in_place,
         "opentracker: completed while the one in use is dead" => completed::elsewhere,
         "bittorrent-tracker: a single one, from started to stopped" => npm::single,
+        "bittorrent-tracker over UDP: a single one, from started to stopped" => npm::single_over_udp,
         "bittorrent-tracker: two, one dies and returns" => npm::two,
         "mixed tiers from a torrent file, the nearest first" => mixed::nearest,
         "mixed tiers from a torrent file, by BEP 12" => mixed::bep12,

@@ -21,7 +21,16 @@ fn of_us(tracker: &Tracker) -> Vec<String> {
 
 /// One tracker: nothing is probed, and each event comes once.
 pub(super) async fn single(lab: &mut Lab<'_>) -> Outcome {
-    let trackers = [lab.tracker(Kind::Npm).await?];
+    alone(lab, Kind::Npm).await
+}
+
+/// The same over UDP.
+pub(super) async fn single_over_udp(lab: &mut Lab<'_>) -> Outcome {
+    alone(lab, Kind::NpmUdp).await
+}
+
+async fn alone(lab: &mut Lab<'_>, kind: Kind) -> Outcome {
+    let trackers = [lab.tracker(kind).await?];
     let tracker = &trackers[0];
     let mut session = Session::start(&announcer(), tiers_of(&trackers)?, TORRENT, OUR_PORT);
     let announced = answered(&mut session).await?;
