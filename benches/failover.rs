@@ -16,8 +16,11 @@ use tracker_failover::{Alert, Config, Probing};
 use loopback::Loopback;
 use world::{World, alerts_until, is_announced, now, torrent};
 
+/// How a dead tracker behaves.
+type Death = fn() -> Behaviour;
+
 /// Ways to be dead.
-const KINDS: [(&str, fn() -> Behaviour); 6] = [
+const KINDS: [(&str, Death); 6] = [
     ("refused", || Behaviour::Refused),
     ("silent", || Behaviour::SynDropped),
     ("mute", || Behaviour::Silent),

@@ -125,10 +125,9 @@ async fn story(folder: &Path) -> Outcome<()> {
     expect(download.child.wait().await?.success(), "the client exits with 0")?;
 
     let hash = Sha1::digest(fs::read(folder.join("download/film"))?);
-    println!(
-        "--- SHA-1 of what was downloaded: {}",
-        hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
-    );
+    print!("--- SHA-1 of what was downloaded: ");
+    hash.iter().for_each(|byte| print!("{byte:02x}"));
+    println!();
     expect(hash == Sha1::digest(&content), "it is what was seeded")?;
     let told = |event| {
         middle.announces().iter().any(|heard| heard.event() == Some(event) && heard.left() == Some(0))
