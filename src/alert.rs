@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::announce::{AnnounceResponse, Event, Peer};
-use crate::error::{AnnounceError, FailedAttempt, ProbeError, RoundError};
+use crate::error::{AnnounceError, CacheError, FailedAttempt, ProbeError, RoundError};
 use crate::prober::Measurement;
 use crate::tracker::TrackerUrl;
 
@@ -132,6 +132,12 @@ pub enum Alert {
         /// What came of it.
         result: Result<(), AnnounceError>,
     },
+    /// What is known of tracker hosts is not kept: the latency cache couldn't be used, or not be written. It is
+    /// one file for a whole `Announcer`, so the first session hears of it, once for each trouble.
+    CacheIgnored {
+        /// Why.
+        reason: CacheError,
+    },
     /// The listener was too slow for this many alerts.
     Missed(u64),
 }
@@ -179,7 +185,7 @@ impl Alert {
             | Self::FailoverOrder { .. }
             | Self::Switching { .. }
             | Self::Warning { .. } => "TRACKER",
-            Self::PeriodicSent { .. } | Self::Missed(_) => "INFO",
+            Self::PeriodicSent { .. } | Self::CacheIgnored { .. } | Self::Missed(_) => "INFO",
             _ => "ANNOUNCE",
         }
     }
@@ -245,6 +251,7 @@ impl fmt::Display for Alert {
                 write!(f, "event=stopped, telling {}", Count(*trackers, "tracker"))
             }
             Self::Stopped { tracker, result: Ok(()) } => write!(f, "✓ {tracker} knows that we stopped"),
+            Self::CacheIgnored { reason } => write!(f, "latency cache not used: {reason}"),
             Self::Missed(count) => {
                 write!(f, "{} missed", Count(usize::try_from(*count).unwrap_or(usize::MAX), "alert"))
             }

@@ -2,6 +2,8 @@
 
 mod announcer;
 pub mod by_scheme;
+#[cfg_attr(not(feature = "cache"), path = "no_cache.rs")]
+mod cache;
 mod clock;
 #[cfg(any(feature = "http", feature = "udp"))]
 mod families;

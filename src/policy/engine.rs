@@ -20,6 +20,7 @@ use crate::alert::{Alert, Announced, ToldStopped};
 use crate::announce::{AnnounceRequest, AnnounceResponse, Torrent, Transfer};
 use crate::error::{AnnounceError, Phase, ProbeError, RoundError};
 use crate::prober::Measurement;
+use crate::remembered::RememberedHost;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
 /// All torrents and all tracker hosts of a process, as one state machine without IO, clock or entropy.
@@ -336,6 +337,12 @@ impl Engine {
     /// What is known of tracker hosts.
     pub fn health(&self) -> &HealthBook {
         &self.health
+    }
+
+    /// Takes over what an earlier run knew of tracker hosts, see [`HealthBook::recall`]. Torrents that are added
+    /// after this profit.
+    pub fn recall(&mut self, hosts: impl IntoIterator<Item = RememberedHost>, calendar: u64, now: Timestamp) {
+        self.health.recall(hosts, calendar, now);
     }
 
     /// Tells the engine what happened.

@@ -360,13 +360,15 @@ async fn a_torrent_without_trackers_waits_for_one() {
 async fn r9_a_failing_scrape_moves_nothing() {
     let first = every(60).when(Asked::Scrape, Behaviour::status(500));
     let world = World::new([first, every(60)]);
-    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(by_list()).add(world.in_tiers(), torrent());
     sleep(10).await;
     for _ in 0..3 {
         session.scrape().await.unwrap_err();
     }
     world.tracker(0).set_behaviour(every(60));
-    let swarm = session.scrape().await.unwrap();
+    // It can be waited for beside the alerts.
+    let (swarm, _) = tokio::join!(session.scrape(), session.next_alert());
+    let swarm = swarm.unwrap();
     assert_eq!(swarm.files.values().next().and_then(|counts| counts.incomplete), Some(1));
     sleep(60).await;
     assert_eq!(world.told_text(), "0:started 0:none");

@@ -38,7 +38,7 @@ impl Session {
             }
             Message::Have(piece) => self.has_piece(key, piece),
             Message::Bitfield(bytes) if first => self.has_pieces(key, bytes),
-            Message::Bitfield(_) => Err(Why::BadBitfield),
+            Message::Bitfield(bytes) => self.has_more_pieces(key, bytes, now),
             Message::Request(block) => self.requested(key, block),
             Message::Piece { piece, begin, data } => self.block(key, piece, begin, data, now),
             Message::Cancel(block) => self.cancelled(key, block),
@@ -110,6 +110,27 @@ impl Session {
         Ok(())
     }
 
+    /// A bitfield is late, which breaks the protocol (BEP 3) but for one case: aria2 says with it which pieces it
+    /// has got meanwhile, where that is shorter than a `have` for each.
+    fn has_more_pieces(&mut self, key: PeerKey, bytes: &[u8], now: Duration) -> Result<(), Why> {
+        let has = Bitfield::read(bytes, self.have.pieces())?;
+        let Some(peer) = self.peers.get_mut(&key) else { return Ok(()) };
+        let had_time = peer.up.total() > 0 || now.saturating_sub(peer.since) >= FIRST_PIECES;
+        if !had_time || peer.has.count_beyond(&has) > 0 || has.count_beyond(&peer.has) == 0 {
+            return Err(Why::BadBitfield);
+        }
+        let had = std::mem::replace(&mut peer.has, has);
+        peer.of_interest = peer.has.count_beyond(&self.have);
+        if peer.counted {
+            for piece in peer.has.iter().filter(|&piece| !had.get(piece)) {
+                self.picker.rarity().increase(piece);
+            }
+        }
+        self.tell_interest(key);
+        self.part_if_redundant(key);
+        Ok(())
+    }
+
     fn extended(&mut self, key: PeerKey, payload: &[u8], now: Duration) {
         let said = extension::read(payload);
         let Some(peer) = self.peers.get_mut(&key) else { return };
@@ -137,5 +158,7 @@ impl Session {
 
 /// Messages that change nothing, beyond those that are forgiven in time.
 const MAX_POINTLESS: u32 = 1000;
+/// So soon after it came no peer has got pieces, unless they came from us.
+const FIRST_PIECES: Duration = Duration::from_secs(2);
 /// Chokes without a block between them.
 const MAX_CHOKES: u32 = 100;

@@ -5,10 +5,13 @@
 //! word. Not a test of `cargo test`, because it needs what `tests/interop/install` installs.
 
 mod bencode;
+mod clients;
 mod observer;
+mod program;
 mod report;
 mod scenarios;
 mod session;
+mod swarm;
 mod tools;
 mod tracker;
 

@@ -51,7 +51,8 @@ impl Tools {
     }
 }
 
-fn in_path(name: &str) -> Option<PathBuf> {
+/// Where a program is.
+pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }

@@ -87,3 +87,37 @@ fn who_connects_to_us_is_not_dialled_beside() {
     rig.wait(5);
     assert_eq!(rig.dialled, []);
 }
+
+/// aria2 sends a bitfield in place of many `have`s.
+#[test]
+fn who_got_pieces_may_say_so_with_a_bitfield() {
+    let mut rig = Rig::with(40_000, 16_384, &[0, 1, 2], 1);
+    let peer = taker(&mut rig);
+    rig.hear(peer);
+    rig.say(peer, Message::Request(FIRST)).unwrap();
+    rig.hear(peer);
+    rig.say(peer, Message::Bitfield(&[0xc0])).unwrap();
+    assert_eq!(rig.session.peers[&peer].has.as_bytes(), [0xc0]);
+    // Nothing new, fewer pieces, spare bits.
+    for wrong in [[0xc0], [0xa0], [0xe1]] {
+        let said = rig.session.message(peer, Message::Bitfield(&wrong), rig.now);
+        assert_eq!(said, Err(Why::BadBitfield), "{wrong:?}");
+    }
+    // We have it all, too, and are of no more use to each other.
+    rig.say(peer, Message::Bitfield(&[0xe0])).unwrap();
+    assert_eq!(rig.why(peer), Some(Why::Redundant));
+}
+
+#[test]
+fn what_a_late_bitfield_adds_is_wanted() {
+    let mut rig = Rig::new(40_000, 16_384);
+    let peer = rig.connect();
+    rig.say(peer, Message::Have(0)).unwrap();
+    rig.say(peer, Message::Unchoke).unwrap();
+    assert_eq!(rig.requests(peer), [FIRST]);
+    rig.wait(3);
+    rig.say(peer, Message::Bitfield(&[0xc0])).unwrap();
+    assert_eq!(rig.requests(peer), [Block { piece: 1, ..FIRST }]);
+    rig.say(peer, Message::Have(1)).unwrap();
+    assert_eq!((rig.session.peers[&peer].of_interest, rig.session.peers[&peer].pointless), (2, 1));
+}

@@ -1,10 +1,13 @@
 //! What a session goes through with real trackers, and what they are expected to believe.
 
 mod completed;
+mod downloads;
 mod failover;
 mod frozen;
+mod interrupted;
 mod mixed;
 mod npm;
+mod udp_dead;
 
 use std::error::Error;
 use std::io;
@@ -65,6 +68,15 @@ pub(crate) async fn run(tools: &Arc<Tools>, words: &[String], report: &mut Repor
         "bittorrent-tracker: two, one dies and returns" => npm::two,
         "mixed tiers from a torrent file, the nearest first" => mixed::nearest,
         "mixed tiers from a torrent file, by BEP 12" => mixed::bep12,
+        "downloads: our client from Transmission" => downloads::from_transmission,
+        "downloads: our client from aria2" => downloads::from_aria2,
+        "downloads: our client from libtorrent" => downloads::from_libtorrent,
+        "downloads: Transmission from our client" => downloads::to_transmission,
+        "downloads: aria2 from our client" => downloads::to_aria2,
+        "downloads: libtorrent from our client" => downloads::to_libtorrent,
+        "downloads: our client is killed ten times" => interrupted::client_killed,
+        "downloads: the tracker in use is killed half-way" => interrupted::tracker_killed,
+        "downloads: two dead UDP trackers before opentracker" => udp_dead::two_dead,
     }
 }
 
