@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --example announce -- some.torrent [--interval SECS] [--order nearest|bep12] [--once]
+//! cargo run --example announce --features cache -- some.torrent --latency-cache FILE
 //! ```
 
 use std::error::Error;
@@ -13,7 +14,8 @@ use tracker_failover::{
     Alert, AnnounceHandle, Announcer, Config, Metainfo, Order, PeerId, Torrent, TrackerSet,
 };
 
-const USAGE: &str = "usage: announce FILE.torrent [--interval SECS] [--order nearest|bep12] [--once]";
+const USAGE: &str =
+    "usage: announce FILE.torrent [--interval SECS] [--order nearest|bep12] [--once] [--latency-cache FILE]";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -39,7 +41,13 @@ async fn run() -> Result<bool, Box<dyn Error>> {
     let mut torrent = Torrent::new(metainfo.info_hash(), peer_id, 6881);
     torrent.transfer.left = Some(metainfo.total_length());
 
-    let announcer = Announcer::builder().config(arguments.config).spawn();
+    let announcer = Announcer::builder().config(arguments.config);
+    #[cfg(feature = "cache")]
+    let announcer = match arguments.latency_cache {
+        Some(path) => announcer.latency_cache(path),
+        None => announcer,
+    };
+    let announcer = announcer.spawn();
     let mut session = announcer.add(TrackerSet::from(&metainfo), torrent);
     let mut answered = false;
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
@@ -60,6 +68,8 @@ async fn run() -> Result<bool, Box<dyn Error>> {
         }
     }
     stop(session).await;
+    // What was learned of the trackers is written before the program ends.
+    announcer.shutdown(Duration::from_secs(3)).await;
     Ok(answered)
 }
 
@@ -83,11 +93,15 @@ struct Arguments {
     file: String,
     config: Config,
     once: bool,
+    #[cfg(feature = "cache")]
+    latency_cache: Option<String>,
 }
 
 impl Arguments {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut file, mut config, mut once) = (None, Config::default(), false);
+        #[cfg(feature = "cache")]
+        let mut latency_cache = None;
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--once" => once = true,
@@ -103,10 +117,22 @@ impl Arguments {
                         _ => return Err("--order: expected nearest or bep12".into()),
                     }
                 }
+                #[cfg(feature = "cache")]
+                "--latency-cache" => {
+                    latency_cache = Some(arguments.next().ok_or("--latency-cache: expected a file")?);
+                }
+                #[cfg(not(feature = "cache"))]
+                "--latency-cache" => return Err("--latency-cache: built without the feature cache".into()),
                 _ if file.is_none() && !argument.starts_with('-') => file = Some(argument),
                 _ => return Err(format!("unexpected {argument:?}\n{USAGE}")),
             }
         }
-        Ok(Self { file: file.ok_or(USAGE)?, config, once })
+        Ok(Self {
+            file: file.ok_or(USAGE)?,
+            config,
+            once,
+            #[cfg(feature = "cache")]
+            latency_cache,
+        })
     }
 }

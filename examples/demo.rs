@@ -1,33 +1,75 @@
-//! A failover to watch: three trackers on this machine, of which the nearest dies and comes back.
+//! A download to watch, all of it on this machine: half-way through, the tracker in use is killed.
 //!
 //! ```text
-//! cargo run --example demo
+//! cargo run --release --example demo
 //! ```
 //!
-//! It also judges what it shows, and exits with an error where the story went differently.
+//! Three scripted trackers share one swarm; everybody else is the client of `examples/client`, which this program
+//! starts by calling itself. The second half of the torrent can only be had from a peer that turns up after the
+//! nearest tracker has died, so the download ends well only if the failover does. The program judges what it
+//! shows, and exits with an error where the story went differently.
+
+#[path = "client/create.rs"]
+mod create;
+#[path = "client/download.rs"]
+mod download;
+#[path = "client/exit.rs"]
+mod exit;
+#[path = "client/files/mod.rs"]
+mod files;
+#[path = "client/list.rs"]
+mod list;
+#[path = "client/net/mod.rs"]
+mod net;
+#[path = "client/scrape.rs"]
+mod scrape;
+#[path = "client/signals.rs"]
+mod signals;
+#[path = "client/swarm/mod.rs"]
+mod swarm;
+#[path = "client/torrent.rs"]
+mod torrent;
+#[path = "client/trackers.rs"]
+mod trackers;
+#[path = "client/ui/mod.rs"]
+mod ui;
+#[path = "client/wire/mod.rs"]
+mod wire;
 
 use std::error::Error;
-use std::net::SocketAddr;
-use std::process::ExitCode;
-use std::sync::Arc;
+use std::fs;
+use std::path::Path;
+use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
-use fake_tracker::{Behaviour, Cluster, SwarmPeer};
+use clap::Parser;
+use fake_tracker::{Behaviour, Cluster};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use sha1::{Digest, Sha1};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
-use tracker_failover::{
-    Alert, AnnounceHandle, Announced, Announcer, Config, InfoHash, PeerId, Torrent, TrackerSet, TrackerUrl,
-};
 
-const TORRENT: [u8; 20] = *b"a torrent to be seen";
+use ui::cli::{Cli, Command as Subcommand};
 
-/// Longer than anything here takes: a demo that hangs is a failed one.
-const PATIENCE: Duration = Duration::from_secs(10);
+const SIZE: usize = 64 << 20;
+
+/// Longer than all of it takes: a demo that hangs is a failed one.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match demo().await {
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1).peekable();
+    if arguments.next_if(|first| first == "--as-client").is_some() {
+        let cli = Cli::parse_from(std::iter::once("client".into()).chain(arguments));
+        return ExitCode::from(match &cli.command {
+            Some(Subcommand::Create(options)) => create::main(options),
+            None => download::main(&cli.download),
+        });
+    }
+    match demo() {
         Ok(()) => {
             println!("--- everything went as told");
             ExitCode::SUCCESS
@@ -39,108 +81,113 @@ async fn main() -> ExitCode {
     }
 }
 
+#[tokio::main]
 async fn demo() -> Outcome<()> {
+    let folder = tempfile::tempdir()?;
+    timeout(PATIENCE, story(folder.path())).await.unwrap_or_else(|_| Err("it did not end".into()))
+}
+
+async fn story(folder: &Path) -> Outcome<()> {
     println!("--- three trackers that share one swarm, 30, 5 and 15 ms away, each in a tier of its own");
     let cluster = Cluster::start(3, Duration::from_millis(10), Behaviour::ok()).await;
     let [far, near, middle] = cluster.trackers() else { return Err("expected three trackers".into()) };
     for (tracker, millis) in [(far, 30), (near, 5), (middle, 15)] {
         tracker.set_latency(Duration::from_millis(millis));
     }
-    let urls: Vec<TrackerUrl> =
-        cluster.announce_urls().iter().map(|url| url.parse()).collect::<Result<_, _>>()?;
-    let [far_url, near_url, middle_url] = &urls[..] else { return Err("expected three addresses".into()) };
-    let seeder = SocketAddr::from(([127, 0, 0, 1], 51413));
-    far.add_peer(TORRENT, SwarmPeer { peer_id: *b"-XX0001-a-seeder----", address: seeder, left: Some(0) });
+    let [_, near_name, middle_name] =
+        [far, near, middle].map(|tracker| format!("http://{}", tracker.address()));
 
-    let mut config = Config::default();
-    config.interval_override = Some(Duration::from_secs(1));
-    let announcer = Announcer::builder().config(config).spawn();
-    let peer_id = PeerId::with_prefix(*b"-TF0001-", rand::random());
-    let mut torrent = Torrent::new(InfoHash::new(TORRENT), peer_id, 6881);
-    torrent.transfer.left = Some(1_000_000);
-    let mut story = Story(announcer.add(TrackerSet::new(urls.iter().map(|url| [url.clone()])), torrent));
+    println!("--- a made-up torrent of 64 MiB, and a peer that has the first half of it");
+    let content = make_content(&folder.join("whole"))?;
+    make_torrent(folder, &cluster.announce_urls()).await?;
+    fs::create_dir(folder.join("half"))?;
+    fs::write(folder.join("half/film"), &content[..SIZE / 2])?;
+    let _half = Peer::start(folder, "half", &["--quiet"])?;
+    near.wait_for_announces(1).await;
 
-    let first = story.announced().await?;
-    expect(first.tracker == *near_url, "the nearest is chosen, whatever its tier")?;
-    expect(first.attempts == 1, "at the first try")?;
-    let order = story.until("the order", |alert| match alert {
-        Alert::FailoverOrder { trackers } => Some(trackers.iter().map(|(url, _)| url.clone()).collect()),
-        _ => None,
-    });
-    let order: Vec<TrackerUrl> = order.await?;
-    expect(order == [near_url.clone(), middle_url.clone(), far_url.clone()], "the others follow by latency")?;
-    let second = story.announced().await?;
-    expect(second.tracker == *near_url && second.event.is_none(), "the regular announce goes there too")?;
-    expect(second.response.peers.len() == 1, "and finds the seeder that only the far one was told of")?;
+    println!("--- the download");
+    let mut download = Peer::start(folder, "download", &["--exit-when-done", "--announce-interval", "1"])?;
+    download.until(&format!("[TRACKER] selected {near_name} ")).await?;
+    download.until(&format!("succeeded after 1 attempt: {near_name},")).await?;
+    download.until(" 50% ").await?;
 
-    println!("--- {near_url} is killed");
+    println!("--- half-way: {near_name} is killed");
     near.kill().await;
-    let moved = story.until("a switch", |alert| match alert {
-        Alert::Switching { from, to } => Some((from.clone(), to.clone())),
-        _ => None,
-    });
-    expect(moved.await? == (near_url.clone(), middle_url.clone()), "the next one by latency is tried")?;
-    let third = story.announced().await?;
-    expect(third.tracker == *middle_url && third.attempts == 2, "and takes the same announce")?;
-    expect(third.moved_from.as_ref() == Some(near_url), "which tells that we have moved")?;
+    download.until(&format!("[TRACKER] switching {near_name} -> {middle_name}")).await?;
+    download.until(&format!("succeeded after 2 attempts: {middle_name},")).await?;
 
-    println!("--- {near_url} is back");
+    println!("--- a seeder turns up, of which only the living trackers know");
+    let _whole = Peer::start(folder, "whole", &["--quiet"])?;
+    middle.wait_for(|counts| counts.announces >= 2).await;
+    println!("--- {near_name} is back, and does not pull anybody back at once");
     near.revive().await;
-    for _ in 0..2 {
-        let stayed = story.announced().await?;
-        expect(stayed.tracker == *middle_url && stayed.attempts == 1, "and does not pull us back at once")?;
-    }
+    download.until("[INFO] complete").await?;
+    expect(download.child.wait().await?.success(), "the client exits with 0")?;
 
-    println!("--- the torrent is stopped");
-    story.stop().await?;
-    let told = |tracker: usize| {
-        let heard = cluster[tracker].announces();
-        heard.iter().filter(|announce| announce.event() == Some("stopped")).count()
+    let hash = Sha1::digest(fs::read(folder.join("download/film"))?);
+    print!("--- SHA-1 of what was downloaded: ");
+    hash.iter().for_each(|byte| print!("{byte:02x}"));
+    println!();
+    expect(hash == Sha1::digest(&content), "it is what was seeded")?;
+    let told = |event| {
+        middle.announces().iter().any(|heard| heard.event() == Some(event) && heard.left() == Some(0))
     };
-    expect((told(0), told(1), told(2)) == (0, 1, 1), "both trackers that knew us know that we left")
+    expect(told("completed") && told("stopped"), "the tracker in use hears of both the success and the end")?;
+    expect(far.announces().is_empty(), "the far one was never needed")
 }
 
-/// The torrent's announces, printed as they happen.
-struct Story(AnnounceHandle);
+/// Bytes that nobody has seen before, which are the same in each run.
+fn make_content(folder: &Path) -> Outcome<Vec<u8>> {
+    let mut content = vec![0; SIZE];
+    StdRng::seed_from_u64(1).fill_bytes(&mut content);
+    fs::create_dir(folder)?;
+    fs::write(folder.join("film"), &content)?;
+    Ok(content)
+}
 
-impl Story {
-    /// Prints alerts until one is what is waited for.
-    async fn until<T>(&mut self, what: &str, wanted: impl Fn(&Alert) -> Option<T>) -> Outcome<T> {
-        let next = async {
-            while let Some(alert) = self.0.next_alert().await {
-                println!("[{}] {alert}", alert.tag());
-                if let Some(found) = wanted(&alert) {
-                    return Ok(found);
-                }
-            }
-            Err(format!("the session ended before {what}").into())
-        };
-        timeout(PATIENCE, next).await.unwrap_or_else(|_| Err(format!("{what} did not come").into()))
+/// `client create`.
+async fn make_torrent(folder: &Path, trackers: &[String]) -> Outcome<()> {
+    let mut client = client()?;
+    client.arg("create").arg(folder.join("whole/film")).arg("--output").arg(folder.join("film.torrent"));
+    for tracker in trackers {
+        client.args(["--tracker", tracker]);
+    }
+    expect(client.status().await?.success(), "the torrent can be made")
+}
+
+/// This program as the client.
+fn client() -> Outcome<Command> {
+    let mut client = Command::new(std::env::current_exe()?);
+    client.arg("--as-client").stdin(Stdio::null()).kill_on_drop(true);
+    Ok(client)
+}
+
+/// The client, running; it ends when this is dropped.
+struct Peer {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Peer {
+    /// Starts it with a folder of its own.
+    fn start(folder: &Path, own: &str, more: &[&str]) -> Outcome<Self> {
+        let mut client = client()?;
+        client.arg("--torrent").arg(folder.join("film.torrent")).arg("--out").arg(folder.join(own));
+        client.args(["--port", "0", "--allow-loopback"]).args(more).stdout(Stdio::piped());
+        let mut child = client.spawn()?;
+        let lines = child.stdout.take().ok_or("expected the client's output")?;
+        Ok(Self { child, lines: BufReader::new(lines).lines() })
     }
 
-    /// Waits for an answered announce, and for the line that a regular one is followed by.
-    async fn announced(&mut self) -> Outcome<Arc<Announced>> {
-        let announced = self.until("an answer", |alert| match alert {
-            Alert::Announced(announced) => Some(Arc::clone(announced)),
-            _ => None,
-        });
-        let announced = announced.await?;
-        if announced.event.is_none() {
-            let sent = |alert: &Alert| matches!(alert, Alert::PeriodicSent { .. }).then_some(());
-            self.until("its line", sent).await?;
+    /// Shows what it says until a line has this in it.
+    async fn until(&mut self, wanted: &str) -> Outcome<()> {
+        while let Some(line) = self.lines.next_line().await? {
+            println!("{line}");
+            if line.contains(wanted) {
+                return Ok(());
+            }
         }
-        Ok(announced)
-    }
-
-    async fn stop(self) -> Outcome<()> {
-        let mut alerts = self.0.alerts();
-        let print = async {
-            while let Some(alert) = alerts.next().await {
-                println!("[{}] {alert}", alert.tag());
-            }
-        };
-        timeout(PATIENCE, async { tokio::join!(self.0.stop(), print) }).await?;
-        Ok(())
+        Err(format!("expected {wanted:?}, and the client has ended").into())
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::announce::{AnnounceResponse, Event, Peer};
-use crate::error::{AnnounceError, FailedAttempt, ProbeError, RoundError};
+use crate::error::{AnnounceError, CacheError, FailedAttempt, ProbeError, RoundError};
 use crate::prober::Measurement;
 use crate::tracker::TrackerUrl;
 
@@ -100,7 +100,7 @@ pub enum Alert {
         /// What it said.
         response: Arc<AnnounceResponse>,
     },
-    /// A tracker has something to say to the user.
+    /// A tracker has something to say to the user. Said once, though it may come with each answer.
     Warning {
         /// The tracker.
         tracker: TrackerUrl,
@@ -114,6 +114,12 @@ pub enum Alert {
         /// When the next round begins; `None` where no tracker may be asked again in this session.
         retry_in: Option<Duration>,
     },
+    /// An announce is due, and every tracker that could be asked is being left alone after failures that this or
+    /// another torrent saw.
+    PutOff {
+        /// When one of them may be tried.
+        retry_in: Duration,
+    },
     /// The session ends.
     Stopping {
         /// How many trackers are told.
@@ -125,6 +131,12 @@ pub enum Alert {
         tracker: TrackerUrl,
         /// What came of it.
         result: Result<(), AnnounceError>,
+    },
+    /// What is known of tracker hosts is not kept: the latency cache couldn't be used, or not be written. It is
+    /// one file for a whole `Announcer`, so the first session hears of it, once for each trouble.
+    CacheIgnored {
+        /// Why.
+        reason: CacheError,
     },
     /// The listener was too slow for this many alerts.
     Missed(u64),
@@ -173,7 +185,7 @@ impl Alert {
             | Self::FailoverOrder { .. }
             | Self::Switching { .. }
             | Self::Warning { .. } => "TRACKER",
-            Self::PeriodicSent { .. } | Self::Missed(_) => "INFO",
+            Self::PeriodicSent { .. } | Self::CacheIgnored { .. } | Self::Missed(_) => "INFO",
             _ => "ANNOUNCE",
         }
     }
@@ -232,10 +244,14 @@ impl fmt::Display for Alert {
                 write!(f, "✗ {error}; next try in {} s", wait.as_secs())
             }
             Self::RoundFailed { error, retry_in: None } => write!(f, "✗ {error}"),
+            Self::PutOff { retry_in } => {
+                write!(f, "every tracker is left alone after failures; next try in {} s", retry_in.as_secs())
+            }
             Self::Stopping { trackers } => {
                 write!(f, "event=stopped, telling {}", Count(*trackers, "tracker"))
             }
             Self::Stopped { tracker, result: Ok(()) } => write!(f, "✓ {tracker} knows that we stopped"),
+            Self::CacheIgnored { reason } => write!(f, "latency cache not used: {reason}"),
             Self::Missed(count) => {
                 write!(f, "{} missed", Count(usize::try_from(*count).unwrap_or(usize::MAX), "alert"))
             }

@@ -59,7 +59,8 @@ pub struct AnnounceRequest {
     pub info_hash: InfoHash,
     /// The client.
     pub peer_id: PeerId,
-    /// The port on which the client takes connections from peers, 1 to 65535.
+    /// The port on which the client takes connections from peers. One that takes none says 0, and trackers are
+    /// told 1, since they refuse announces with 0.
     pub port: u16,
     /// The counters, as they are when the request is written.
     pub transfer: Transfer,
@@ -94,7 +95,8 @@ pub struct Torrent {
     pub info_hash: InfoHash,
     /// The client.
     pub peer_id: PeerId,
-    /// The port on which the client takes connections from peers, 1 to 65535.
+    /// The port on which the client takes connections from peers. One that takes none says 0, and trackers are
+    /// told 1, since they refuse announces with 0.
     pub port: u16,
     /// The counters at the start. With nothing left it is a seed, and `completed` is never sent.
     pub transfer: Transfer,
@@ -218,6 +220,11 @@ impl AnnounceRequest {
             ip: None,
             tracker_id: None,
         }
+    }
+
+    /// The port as trackers are told: several refuse 0, and 1 is what clients say that can't be reached.
+    pub(crate) fn told_port(&self) -> u16 {
+        self.port.max(1)
     }
 }
 

@@ -133,6 +133,44 @@ pub struct ReplyError {
     pub(crate) offset: usize,
 }
 
+/// Why a latency cache wasn't used. Costs a cold start, and never an announce.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum CacheError {
+    /// It is there, and can't be read.
+    #[error("it could not be read: {0}")]
+    Unreadable(#[source] Cause),
+    /// A directory, a device, or something else that isn't to be replaced.
+    #[error("it is not a file")]
+    NotAFile,
+    /// No latency cache: somebody else's file.
+    #[error("it is not a latency cache")]
+    Foreign,
+    /// A latency cache of another version than this one reads.
+    #[error("it is of version {0}, expected version 1")]
+    Version(u64),
+    /// A latency cache that holds more than one ever does.
+    #[error("it is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A latency cache, and broken as a whole.
+    #[error("it is damaged: expected {0}")]
+    Damaged(&'static str),
+    /// A latency cache, and broken in one of its hosts.
+    #[error("it is damaged: expected {expected} in host number {number}")]
+    DamagedHost {
+        /// What was expected.
+        expected: &'static str,
+        /// The number of the host in the file, from 1.
+        number: usize,
+    },
+    /// It couldn't be written.
+    #[error("it could not be written: {0}")]
+    Unwritable(#[source] Cause),
+}
+
 /// One announce with failover that no tracker answered: every tracker with its cause, in the order tried.
 #[derive(Debug, Clone)]
 pub struct RoundError {

@@ -44,6 +44,7 @@
 //! | make one announce with failover | `Announcer::announce` |
 //! | know what happens | [`Alert`] as it does, [`Status`](policy::Status) as it stands |
 //! | change the order, the patience, the intervals | [`Config`], with its reasons in [`manual::defaults`] |
+//! | start where the last run ended | `AnnouncerBuilder::latency_cache`, [`policy::HealthBook::recall`] |
 //! | bring an HTTP client or a network | [`transport::from_fn`], [`Transport`], [`Prober`] |
 //! | bring a runtime, or none | [`policy::Engine`] |
 //! | read torrent files, write queries, read replies | [`wire`] |
@@ -53,8 +54,9 @@
 //!
 //! They only add. `http` (default): HTTP trackers over hyper. `udp` (default): UDP trackers (BEP 15). `tls` (default):
 //! HTTPS trackers over rustls with the roots of Mozilla; `tls-native-roots`: the system's beside them. `gzip`
-//! (default): compressed answers. `tokio`: the `Announcer` for whoever brings the transport. With none of them there
-//! are the policy and the wire formats, without tokio and hyper.
+//! (default): compressed answers. `cache`: a file that keeps what is known of tracker hosts from one run to the next.
+//! `tokio`: the `Announcer` for whoever brings the transport. With none of them there are the policy and the wire
+//! formats, without tokio and hyper.
 //!
 //! # Secrets
 //!
@@ -71,6 +73,7 @@ pub mod manual;
 pub mod net;
 pub mod policy;
 pub mod prober;
+pub mod remembered;
 pub mod scrape;
 pub mod tracker;
 pub mod transport;
@@ -83,13 +86,14 @@ pub use announce::{
     Transfer,
 };
 pub use error::{
-    AnnounceError, Cause, FailedAttempt, Phase, ProbeError, RedirectError, Rejection, ReplyError, Retry,
-    RoundError,
+    AnnounceError, CacheError, Cause, FailedAttempt, Phase, ProbeError, RedirectError, Rejection, ReplyError,
+    Retry, RoundError,
 };
 #[cfg(feature = "tokio")]
 pub use net::{Alerts, AnnounceHandle, Announcer, AnnouncerBuilder};
 pub use policy::{Config, Order, Probing, TrackerSet};
 pub use prober::{Measurement, Prober};
+pub use remembered::{RememberedHost, RememberedTime};
 pub use scrape::{ScrapeResponse, SwarmCounts};
 pub use tracker::{Scheme, TrackerHost, TrackerUrl, TrackerUrlError};
 pub use transport::{Channel, Transport};

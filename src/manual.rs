@@ -2,7 +2,7 @@
 //!
 //! [`architecture`] goes through the parts and through one failover, millisecond by millisecond; [`defaults`] has a
 //! reason for every knob; [`deviations`] says where a specification isn't followed; [`regressions`] lists the defects
-//! of others that have a test here.
+//! of others that have a test here; [`requirements`] names the tests of each requirement.
 
 pub mod architecture {
     #![doc = include_str!("manual/architecture.md")]
@@ -30,4 +30,8 @@ pub mod deviations {
 
 pub mod regressions {
     #![doc = include_str!("manual/regressions.md")]
+}
+
+pub mod requirements {
+    #![doc = include_str!("manual/requirements.md")]
 }

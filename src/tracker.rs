@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// The longest announce address accepted, in bytes; anything longer is an attack, not an address.
 const LONGEST_ADDRESS: usize = 2048;
 
+/// The longest name that name servers know (RFC 1035). In punycode, a short text can become much longer than it was.
+const LONGEST_NAME: usize = 253;
+
 /// The announce address of a tracker.
 ///
 /// Kept as it was written, because trackers compare paths and queries byte for byte; compared in its
@@ -71,7 +74,8 @@ impl TrackerUrl {
     /// Reads an announce address, white space at both ends trimmed.
     ///
     /// # Errors
-    /// When the text is longer than 2048 bytes, holds blanks or control characters, has no scheme or host, a
+    /// When the text is longer than 2048 bytes, holds blanks or control characters, has no scheme or host, a host
+    /// of more than 253 bytes, a
     /// port outside 1 to 65535, or is `udp` without a port. A scheme this crate doesn't speak is no error:
     /// see [`Scheme::Other`].
     pub fn parse(text: &str) -> Result<Self, TrackerUrlError> {
@@ -235,8 +239,11 @@ fn host_and_port(address: &str, scheme: Scheme) -> Result<(String, Option<u16>),
         if host.is_empty() {
             return Err(TrackerUrlError("expected a host after \"://\""));
         }
-        let host = url::Host::parse(host).map_err(|_| TrackerUrlError("not a host name"))?;
-        (host.to_string(), port)
+        let host = url::Host::parse(host).map_err(|_| TrackerUrlError("not a host name"))?.to_string();
+        if host.strip_suffix('.').unwrap_or(&host).len() > LONGEST_NAME {
+            return Err(TrackerUrlError("a host name longer than 253 bytes"));
+        }
+        (host, port)
     };
     let port = match port {
         "" if scheme == Scheme::Udp => return Err(TrackerUrlError("a udp address needs a port")),
@@ -324,6 +331,7 @@ mod tests {
             ("http://t.test:/a", "http://t.test/a"),
             ("http://t.test/a#fragment", "http://t.test/a"),
             ("http://2130706433/a", "http://127.0.0.1/a"),
+            ("http://B\u{fc}cher.test/a", "http://xn--bcher-kva.test/a"),
         ];
         for (one, other) in same {
             assert_eq!(TrackerUrl::parse(one), TrackerUrl::parse(other), "{one} and {other}");
@@ -333,6 +341,9 @@ mod tests {
             "http://t.test/Announce",
             "http://t.test/announce/",
             "http://t.test/announce?",
+            // one machine, and a tracker for each scheme.
+            "https://t.test:80/announce",
+            "udp://t.test:80/announce",
         ];
         for (index, one) in different.iter().enumerate() {
             for other in &different[index + 1..] {
@@ -366,6 +377,13 @@ mod tests {
             }
         }
         assert!(TrackerUrl::parse(&format!("http://t.test/{}", "a".repeat(2048))).is_err());
+        let long = |part: &str, times| TrackerUrl::parse(&format!("http://{}t/a", part.repeat(times)));
+        assert!(long("a.", 126).is_ok(), "253 bytes");
+        for host in [long("a.", 127), long("\u{fc}.", 40)] {
+            assert!(
+                host.is_err_and(|error| error.to_string().ends_with("a host name longer than 253 bytes"))
+            );
+        }
     }
 
     #[test]

@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 use bendy::encoding::{Encoder, Error, SingleItemEncoder};
 use sha1::{Digest, Sha1};
 
+use crate::exit;
+use crate::ui::cli::Create;
+use crate::ui::report::Report;
+
 /// What goes into a .torrent.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NewTorrent {
@@ -22,6 +26,34 @@ pub(crate) struct NewTorrent {
     pub(crate) pieces: Vec<u8>,
     /// Whether only the torrent's trackers may be told of it (BEP 27).
     pub(crate) private: bool,
+}
+
+/// `client create`; gives the exit code.
+pub(crate) fn main(options: &Create) -> u8 {
+    let mut report = Report::new(false, false, false);
+    let piece_length = options.piece_size.map(|size| size.saturating_mul(1024));
+    let made = hash(&options.path, piece_length, |piece, of| {
+        report.looked(u32::try_from(piece).unwrap_or(u32::MAX), u32::try_from(of).unwrap_or(u32::MAX));
+    });
+    let written = made.and_then(|mut torrent| {
+        torrent.tiers = tiers(&options.trackers);
+        torrent.private = options.private;
+        let path =
+            options.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.torrent", torrent.name)));
+        let bytes = encode(&torrent).map_err(|error| io::Error::other(error.to_string()))?;
+        fs::write(&path, bytes)?;
+        Ok((path, torrent.pieces.len() / 20))
+    });
+    match written {
+        Ok((path, pieces)) => {
+            report.last(&format!("wrote {} with {pieces} pieces", path.display()));
+            exit::COMPLETE
+        }
+        Err(error) => {
+            report.error(&error.to_string());
+            exit::OTHER
+        }
+    }
 }
 
 /// Reads a file or folder and hashes it. `progress` is told of every piece: its index, and how many there are.

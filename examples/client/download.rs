@@ -14,6 +14,7 @@ use tracker_failover::{Metainfo, Order, PeerId};
 
 use crate::exit;
 use crate::files::disk::{Disk, Done};
+use crate::list::list;
 use crate::net::clock::Clock;
 use crate::net::listen::Listeners;
 use crate::net::run::{Outcome, Until, run};
@@ -46,10 +47,6 @@ pub(crate) fn main(options: &Download) -> u8 {
         Ok(read) => read,
         Err(refused) => return refuse(&mut report.borrow_mut(), &refused),
     };
-    if options.list {
-        list(&torrent, &metainfo);
-        return exit::COMPLETE;
-    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -57,6 +54,10 @@ pub(crate) fn main(options: &Download) -> u8 {
             return exit::OTHER;
         }
     };
+    if options.list {
+        runtime.block_on(list(options, &torrent, &metainfo));
+        return exit::COMPLETE;
+    }
     let swarm = tokio::task::LocalSet::new();
     swarm.block_on(&runtime, download(options, torrent, &metainfo, &report))
 }
@@ -241,19 +242,6 @@ fn introduce(report: &mut Report, torrent: &Torrent, metainfo: &Metainfo) {
     ));
     for skipped in metainfo.skipped_trackers() {
         report.config(&format!("tracker {} left out: {}", skipped.shown, skipped.reason));
-    }
-}
-
-/// `--list`.
-fn list(torrent: &Torrent, metainfo: &Metainfo) {
-    println!("{}", torrent.name);
-    for (index, file) in (1..).zip(torrent.files.iter().filter(|file| !file.pad)) {
-        println!("{index:>5}  {:>10}  {}", units::bytes(file.length), file.path.display());
-    }
-    for (number, tier) in (1..).zip(metainfo.announce_tiers()) {
-        for tracker in tier {
-            println!("tier {number}  {tracker}");
-        }
     }
 }
 

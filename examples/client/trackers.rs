@@ -13,18 +13,23 @@ use tracker_failover::net::resolver::{Resolver, SystemResolver};
 use tracker_failover::net::udp::{UdpConfig, UdpProber, UdpTransport};
 use tracker_failover::policy::{Standing, Status};
 use tracker_failover::{
-    AddressPolicy, Alert, AnnounceHandle, AnnouncerBuilder, Config, Metainfo, Order, PeerAddress, Torrent,
-    TrackerSet, Transfer,
+    AddressPolicy, Alert, AnnounceHandle, AnnouncerBuilder, Config, InfoHash, Metainfo, Order, PeerAddress,
+    Torrent, TrackerSet, TrackerUrl, Transfer,
 };
+
+use crate::scrape::Swarm;
 
 /// The torrent's trackers.
 #[derive(Debug)]
 pub(crate) struct Trackers {
     handle: AnnounceHandle,
     waiting: VecDeque<News>,
-    /// Addresses of peers that were given by name.
-    resolved: (Sender<SocketAddr>, Receiver<SocketAddr>),
+    /// What comes beside the alerts: addresses of peers that were given by name, and the scrape.
+    beside: (Sender<News>, Receiver<News>),
     resolving: AddressPolicy,
+    info_hash: InfoHash,
+    private: bool,
+    scraped: bool,
     in_use: String,
     asked_for_peers: Duration,
 }
@@ -36,6 +41,8 @@ pub(crate) enum News {
     Peers(Vec<SocketAddr>),
     /// Something the user hears: a tag and a text.
     Line(&'static str, String),
+    /// What the tracker in use says of the swarm, once at the start.
+    Swarm(TrackerUrl, Swarm),
     /// The tracker in use is another now, and the torrent is private: all peers are to be dropped (BEP 27).
     Moved,
     /// No tracker may be asked again in this session.
@@ -67,12 +74,16 @@ impl Trackers {
             if options.allow_loopback { AddressPolicy::ALLOW_LOOPBACK } else { AddressPolicy::PUBLIC_ONLY };
         let transports = transports(&resolving);
         let announcer = AnnouncerBuilder::new(transports.clone()).prober(transports).config(config).spawn();
+        let info_hash = torrent.info_hash;
         let handle = announcer.add(set, torrent);
         Some(Self {
             handle,
             waiting: VecDeque::new(),
-            resolved: channel(MAX_RESOLVED),
+            beside: channel(MAX_BESIDE),
             resolving,
+            info_hash,
+            private: metainfo.is_private(),
+            scraped: false,
             in_use: String::new(),
             asked_for_peers: Duration::ZERO,
         })
@@ -109,7 +120,7 @@ impl Trackers {
                     Some(alert) => self.take(&alert),
                     None => std::future::pending().await,
                 },
-                Some(address) = self.resolved.1.recv() => return News::Peers(vec![address]),
+                Some(news) = self.beside.1.recv() => return news,
             }
             if let Some(status) = self.handle.status().await {
                 self.in_use = describe(&status);
@@ -134,8 +145,13 @@ impl Trackers {
     fn take(&mut self, alert: &Alert) {
         self.waiting.push_back(News::Line(alert.tag(), alert.to_string()));
         match alert {
-            Alert::Announced(announced) if announced.moved_from.is_some() => {
-                self.waiting.push_back(News::Moved);
+            Alert::Announced(announced) => {
+                if self.private && announced.moved_from.is_some() {
+                    self.waiting.push_back(News::Moved);
+                }
+                if !std::mem::replace(&mut self.scraped, true) {
+                    self.scrape(announced.tracker.clone());
+                }
             }
             Alert::RoundFailed { retry_in: None, .. } => self.waiting.push_back(News::NoneLeft),
             _ => {}
@@ -147,12 +163,8 @@ impl Trackers {
                 PeerAddress::Ip(address) => peers.push(*address),
                 PeerAddress::Name(name, port) if names < MAX_NAMES => {
                     names += 1;
-                    tokio::spawn(resolve(
-                        name.clone(),
-                        *port,
-                        self.resolving.clone(),
-                        self.resolved.0.clone(),
-                    ));
+                    let (policy, news) = (self.resolving.clone(), self.beside.0.clone());
+                    tokio::spawn(resolve(name.clone(), *port, policy, news));
                 }
                 PeerAddress::Name(..) => {}
             }
@@ -161,10 +173,26 @@ impl Trackers {
             self.waiting.push_back(News::Peers(peers));
         }
     }
+
+    /// Asks the tracker in use how large the swarm is.
+    fn scrape(&self, tracker: TrackerUrl) {
+        let (answer, info_hash) = (self.handle.scrape(), self.info_hash);
+        let news = self.beside.0.clone();
+        tokio::spawn(async move {
+            let said = match Swarm::of(info_hash, answer.await) {
+                Ok(swarm) => News::Swarm(tracker, swarm),
+                Err(reason) => {
+                    News::Line("TRACKER", format!("{tracker} does not say how large the swarm is: {reason}"))
+                }
+            };
+            // Where the download has ended, nobody wants to know.
+            let _ = news.send(said).await;
+        });
+    }
 }
 
 /// HTTP and UDP as the library has them, with our choice of which peers are handed on.
-fn transports(peers: &AddressPolicy) -> ByScheme {
+pub(crate) fn transports(peers: &AddressPolicy) -> ByScheme {
     let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new());
     let mut config = HttpConfig::new();
     config.peers = peers.clone();
@@ -178,12 +206,12 @@ fn transports(peers: &AddressPolicy) -> ByScheme {
 }
 
 /// Looks a peer's name up. Where it leads is judged here, since the library judges addresses only.
-async fn resolve(name: String, port: u16, policy: AddressPolicy, resolved: Sender<SocketAddr>) {
+async fn resolve(name: String, port: u16, policy: AddressPolicy, news: Sender<News>) {
     let look_up = tokio::net::lookup_host((name, port));
     if let Ok(Ok(addresses)) = tokio::time::timeout(RESOLVE_LIMIT, look_up).await {
         for address in addresses.filter(|&address| policy.allows(address)).take(MAX_ADDRESSES) {
             // Full, there are peers enough; closed, nobody wants them any more.
-            let _ = resolved.try_send(address);
+            let _ = news.try_send(News::Peers(vec![address]));
         }
     }
 }
@@ -216,6 +244,6 @@ const WANT_EVERY: Duration = Duration::from_secs(30);
 /// Names looked up of one answer, and addresses taken of each.
 const MAX_NAMES: usize = 8;
 const MAX_ADDRESSES: usize = 4;
-const MAX_RESOLVED: usize = 64;
+const MAX_BESIDE: usize = 64;
 const STOP_LIMIT: Duration = Duration::from_millis(3500);
 const RESOLVE_LIMIT: Duration = Duration::from_secs(5);

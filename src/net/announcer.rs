@@ -9,6 +9,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{sleep_until, timeout};
 
+use super::cache::{self, Cache};
 use super::clock::Clock;
 use super::handle::AnnounceHandle;
 use crate::alert::{Alert, Announced, ToldStopped};
@@ -51,6 +52,7 @@ pub struct AnnouncerBuilder {
     seed: Option<u64>,
     transport: Arc<dyn Transport>,
     prober: Option<Arc<dyn Prober>>,
+    cache: Option<Cache>,
 }
 
 /// What a handle or the announcer asks of the loop.
@@ -83,6 +85,7 @@ pub(super) struct Loop {
     pub(super) clock: Clock,
     transport: Arc<dyn Transport>,
     prober: Option<Arc<dyn Prober>>,
+    cache: Option<Cache>,
     tasks: JoinSet<Done>,
     running: BTreeMap<AttemptId, AbortHandle>,
     attempts_of_tasks: HashMap<Id, (AttemptId, Kind)>,
@@ -215,7 +218,13 @@ impl Announcer {
 impl AnnouncerBuilder {
     /// An announcer over this transport, with the default configuration and without probing.
     pub fn new(transport: impl Transport + 'static) -> Self {
-        Self { config: Config::default(), seed: None, transport: Arc::new(transport), prober: None }
+        Self {
+            config: Config::default(),
+            seed: None,
+            transport: Arc::new(transport),
+            prober: None,
+            cache: None,
+        }
     }
 
     /// Sets the configuration.
@@ -253,6 +262,22 @@ impl AnnouncerBuilder {
         self
     }
 
+    /// Keeps what is known of tracker hosts in this file, from one run to the next: a host that answered within
+    /// [`Config::measurement_lifetime`] isn't probed again, so the next start goes straight to the nearest.
+    ///
+    /// It holds scheme, host and port of each tracker with its times and counts: no paths, no queries and
+    /// nothing of the torrents. It is written a minute after something was learned, and when the announcer ends:
+    /// await [`Announcer::shutdown`] before the process does. Its folder has to be there. Several processes may share
+    /// one file. A file that can't be used never fails an announce, see
+    /// [`Alert::CacheIgnored`](crate::Alert::CacheIgnored); one that is damaged, or not of ours, is renamed
+    /// to `….bad` first.
+    #[cfg(feature = "cache")]
+    #[must_use]
+    pub fn latency_cache(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.cache = Some(Cache::new(path.into()));
+        self
+    }
+
     /// Starts the announcer's task on the present tokio runtime.
     ///
     /// # Panics
@@ -277,6 +302,7 @@ impl AnnouncerBuilder {
             clock: Clock::start(),
             transport: self.transport,
             prober: self.prober,
+            cache: self.cache,
             tasks: JoinSet::new(),
             running: BTreeMap::new(),
             attempts_of_tasks: HashMap::new(),
@@ -292,12 +318,20 @@ impl AnnouncerBuilder {
 impl Loop {
     async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
         let mut open = true;
+        if let Some(cache) = &mut self.cache {
+            cache.begin(&mut self.engine, self.clock).await;
+        }
         loop {
             if let Some(gap) = self.clock.slept() {
                 self.engine.resumed(gap, self.clock.now());
             }
-            let wake = self.act();
+            let wake = [self.act(), self.tend_cache()].into_iter().flatten().min();
             if self.engine.torrents().next().is_none() {
+                if (!open || !self.shutdown.is_empty())
+                    && let Some(cache) = &mut self.cache
+                {
+                    cache.finish(&mut self.engine, self.clock).await;
+                }
                 for done in self.shutdown.drain(..) {
                     // Whoever asked may have gone.
                     let _ = done.send(());
@@ -325,9 +359,24 @@ impl Loop {
                     }
                 }
                 Some(done) = self.tasks.join_next_with_id() => self.done(done),
+                done = cache_job(&mut self.cache) => if let Some(cache) = &mut self.cache {
+                    cache.done(done, &mut self.engine, self.clock);
+                },
                 () = wake => {}
             }
         }
+    }
+
+    /// Has the cache written when it is time, tells a session of its troubles, and says when to look again.
+    fn tend_cache(&mut self) -> Option<tokio::time::Instant> {
+        let cache = self.cache.as_mut()?;
+        if let Some(alerts) = self.listeners.values().find_map(|listener| listener.alerts.as_ref())
+            && let Some(alert) = cache.notice()
+        {
+            // Nobody may be listening.
+            let _ = alerts.send(alert);
+        }
+        cache.tend(&self.engine, self.clock)
     }
 
     /// Does what the engine wants, until it wants to wait.
@@ -496,6 +545,14 @@ impl Loop {
             }
         };
         self.engine.handle(input, self.clock.now());
+    }
+}
+
+/// What was done to the file of the cache, when something is.
+async fn cache_job(cache: &mut Option<Cache>) -> cache::Done {
+    match cache {
+        Some(cache) => cache.job().await,
+        None => std::future::pending().await,
     }
 }
 

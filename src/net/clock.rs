@@ -4,9 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use crate::policy::Timestamp;
+use crate::policy::{HealthBook, Timestamp};
 
-/// The engine's clock: tokio's, so that tests can pause it.
+/// The engine's clock: tokio's, so that tests can pause it. It starts late enough for the engine to tell of moments
+/// in earlier runs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
     start: Instant,
@@ -15,6 +16,9 @@ pub(super) struct Clock {
 }
 
 impl Clock {
+    /// What the engine is told when the clock starts.
+    const BEGIN: Timestamp = Timestamp::from_micros(HealthBook::MEMORY.as_secs() * 1_000_000);
+
     /// A clock that starts now.
     pub(super) fn start() -> Self {
         Self { start: now(), compared: (now(), calendar()) }
@@ -22,7 +26,7 @@ impl Clock {
 
     /// The present moment.
     pub(super) fn now(self) -> Timestamp {
-        Timestamp::from_start(now() - self.start)
+        Self::BEGIN + (now() - self.start)
     }
 
     /// How long the machine slept since this was last asked: the calendar went on, and the monotonic clock didn't
@@ -40,7 +44,7 @@ impl Clock {
 
     /// When a moment of the engine's is.
     pub(super) fn instant(self, moment: Timestamp) -> Instant {
-        self.start + moment.since(Timestamp::ZERO).min(FAR)
+        self.start + moment.since(Self::BEGIN).min(FAR)
     }
 }
 
@@ -63,4 +67,10 @@ pub(super) fn after(duration: Duration) -> Instant {
 #[expect(clippy::disallowed_methods, reason = "the shell reads the calendar here only")]
 pub(super) fn calendar() -> SystemTime {
     SystemTime::now()
+}
+
+/// The calendar in seconds since 1970, for what is remembered from one run to the next.
+#[cfg(feature = "cache")]
+pub(super) fn seconds() -> u64 {
+    calendar().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

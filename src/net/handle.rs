@@ -108,6 +108,7 @@ impl AnnounceHandle {
     }
 
     /// Adds a tracker to a tier, or as a new last tier where there is none of that number (counted from 0).
+    /// A private torrent takes none (BEP 27), see [`TrackerSet::add`].
     pub fn add_tracker(&self, tier: usize, tracker: TrackerUrl) {
         self.change_trackers(move |trackers| {
             trackers.add(tier, tracker);
@@ -134,35 +135,50 @@ impl AnnounceHandle {
         status.await.flatten()
     }
 
+    /// Why this tracker, why now, and what comes next: one line that a person understands; `None` when the session
+    /// has ended.
+    pub async fn explain(&self) -> Option<String> {
+        let line = self.ask(|state, torrent, waiter| {
+            let _ = waiter.send(state.engine.explain(torrent, state.clock.now()));
+        });
+        line.await.flatten()
+    }
+
     /// The trackers as they stand, with what is known of them; `None` when the session has ended.
     pub async fn trackers(&self) -> Option<TrackerSet> {
-        let trackers = self.ask(|state, torrent, waiter| {
-            let _ = waiter.send(state.engine.trackers(torrent).cloned());
-        });
-        trackers.await.flatten()
+        trackers(&self.announcer, &self.key).await
     }
 
     /// Asks the tracker in use how large the swarm is. Never moves the announce cursor, whatever comes of it.
     ///
+    /// The future doesn't borrow the handle, so it can be awaited beside [`next_alert`](Self::next_alert).
+    ///
     /// # Errors
     /// When no good answer came, or the tracker doesn't scrape.
-    pub async fn scrape(&self) -> Result<ScrapeResponse, AnnounceError> {
-        self.scrape_all(&[self.info_hash]).await
+    pub fn scrape(&self) -> impl Future<Output = Result<ScrapeResponse, AnnounceError>> + Send + use<> {
+        self.scrape_all(&[self.info_hash])
     }
 
     /// As [`scrape`](Self::scrape), of these torrents: a tracker answers for all it has in one go.
     ///
     /// # Errors
     /// When no good answer came, or the tracker doesn't scrape.
-    pub async fn scrape_all(&self, torrents: &[InfoHash]) -> Result<ScrapeResponse, AnnounceError> {
-        let trackers = self.trackers().await.ok_or(AnnounceError::Cancelled)?;
-        let tracker = trackers.in_use().or_else(|| trackers.current()).ok_or(AnnounceError::Unsupported)?;
-        let scrape = async {
-            let mut channel = self.announcer.transport().open(tracker).await?;
-            channel.scrape(torrents).await
-        };
-        let limited = timeout(self.announcer.scrape_limit(), scrape).await;
-        limited.unwrap_or(Err(AnnounceError::TimedOut(Phase::Reply)))
+    pub fn scrape_all(
+        &self,
+        torrents: &[InfoHash],
+    ) -> impl Future<Output = Result<ScrapeResponse, AnnounceError>> + Send + use<> {
+        let (announcer, key, torrents) = (self.announcer.clone(), self.key.clone(), torrents.to_vec());
+        async move {
+            let trackers = trackers(&announcer, &key).await.ok_or(AnnounceError::Cancelled)?;
+            let tracker =
+                trackers.in_use().or_else(|| trackers.current()).ok_or(AnnounceError::Unsupported)?;
+            let scrape = async {
+                let mut channel = announcer.transport().open(tracker).await?;
+                channel.scrape(&torrents).await
+            };
+            let limited = timeout(announcer.scrape_limit(), scrape).await;
+            limited.unwrap_or(Err(AnnounceError::TimedOut(Phase::Reply)))
+        }
     }
 
     /// Ends the session: `stopped` goes in parallel, once, to every tracker that knows us, within
@@ -185,9 +201,7 @@ impl AnnounceHandle {
         &self,
         then: impl FnOnce(&mut Loop, TorrentId, oneshot::Sender<T>) + Send + 'static,
     ) -> Option<T> {
-        let (waiter, answer) = oneshot::channel();
-        self.announcer.send(&self.key, move |state, torrent| then(state, torrent, waiter));
-        answer.await.ok()
+        ask(&self.announcer, &self.key, then).await
     }
 }
 
@@ -209,6 +223,23 @@ impl Alerts {
             Err(broadcast::error::RecvError::Closed) => None,
         }
     }
+}
+
+async fn trackers(announcer: &Announcer, key: &HandleKey) -> Option<TrackerSet> {
+    let trackers = ask(announcer, key, |state, torrent, waiter| {
+        let _ = waiter.send(state.engine.trackers(torrent).cloned());
+    });
+    trackers.await.flatten()
+}
+
+async fn ask<T: Send + 'static>(
+    announcer: &Announcer,
+    key: &HandleKey,
+    then: impl FnOnce(&mut Loop, TorrentId, oneshot::Sender<T>) + Send + 'static,
+) -> Option<T> {
+    let (waiter, answer) = oneshot::channel();
+    announcer.send(key, move |state, torrent| then(state, torrent, waiter));
+    answer.await.ok()
 }
 
 impl fmt::Debug for AnnounceHandle {

@@ -2,7 +2,11 @@
 
 mod announcer;
 pub mod by_scheme;
+#[cfg_attr(not(feature = "cache"), path = "no_cache.rs")]
+mod cache;
 mod clock;
+#[cfg(any(feature = "http", feature = "udp"))]
+mod families;
 mod handle;
 pub mod resolver;
 

@@ -34,6 +34,8 @@ pub trait Resolver: Send + Sync {
 /// time however many ask (a client with thousands of torrents on one tracker would flood its name server
 /// otherwise), a look-up goes on when those who asked have left, and not more than 64 run at once.
 ///
+/// Names of Tor and I2P (`.onion`, `.i2p`) are not looked up: whoever can reach them brings a resolver or a transport.
+///
 /// Cloning is cheap, and the clones share their look-ups.
 #[derive(Clone)]
 pub struct SystemResolver(Arc<LookUps>);
@@ -84,10 +86,19 @@ impl SystemResolver {
 }
 
 async fn look_up(host: &str) -> Outcome {
+    if is_of_another_network(host) {
+        return Ok(Vec::new());
+    }
     match tokio::net::lookup_host((host, 0)).await {
         Ok(addresses) => Ok(addresses.map(|address| address.ip()).collect()),
         Err(error) => Err(Cause::new(error)),
     }
+}
+
+/// Whether a name belongs to Tor or I2P. Name servers don't know it, and asking them would tell them (RFC 7686).
+fn is_of_another_network(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    [".onion", ".i2p"].iter().any(|ending| host.ends_with(ending))
 }
 
 #[async_trait]
@@ -220,6 +231,19 @@ mod tests {
             let error =
                 allowed_addresses(&resolver, &AddressPolicy::PUBLIC_ONLY, host, 80).await.unwrap_err();
             assert_eq!(error.to_string(), expected, "{host}");
+        }
+    }
+
+    #[tokio::test]
+    async fn names_of_other_networks_are_not_looked_up_q75() {
+        for host in ["t.i2p", "T.ONION", "t.onion."] {
+            assert!(is_of_another_network(host), "{host}");
+            let resolver = SystemResolver::new();
+            let error = allowed_addresses(&resolver, &AddressPolicy::ALLOW_ALL, host, 80).await.unwrap_err();
+            assert_eq!(error.to_string(), "its name could not be resolved", "{host}");
+        }
+        for host in ["i2p", "onion.test", "xi2p", "t.i2p.test"] {
+            assert!(!is_of_another_network(host), "{host}");
         }
     }
 

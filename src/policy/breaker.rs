@@ -55,6 +55,19 @@ pub struct Blame {
 }
 
 impl Breaker {
+    /// As an earlier run left it. A host that was being left alone may be tried at once, by one: what kept us
+    /// away may be over.
+    pub(super) fn recalled(openings: u32, is_left_alone: bool, now: Timestamp) -> Self {
+        let half_open = State::Open { until: now, starving_until: now };
+        let state = if is_left_alone { half_open } else { State::Closed };
+        Self { state, openings, closed_at: None }
+    }
+
+    /// How many times it has opened in a row.
+    pub(super) fn openings(&self) -> u32 {
+        self.openings
+    }
+
     /// Whether the host counts as working.
     pub fn is_closed(&self) -> bool {
         self.state == State::Closed

@@ -20,6 +20,7 @@ use crate::alert::{Alert, Announced, ToldStopped};
 use crate::announce::{AnnounceRequest, AnnounceResponse, Torrent, Transfer};
 use crate::error::{AnnounceError, Phase, ProbeError, RoundError};
 use crate::prober::Measurement;
+use crate::remembered::RememberedHost;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
 /// All torrents and all tracker hosts of a process, as one state machine without IO, clock or entropy.
@@ -328,9 +329,20 @@ impl Engine {
         self.sessions.get(&torrent).map(|session| session.status(now))
     }
 
+    /// Why this tracker, why now, and what comes next: one line that a person understands. Without path or query.
+    pub fn explain(&self, torrent: TorrentId, now: Timestamp) -> Option<String> {
+        self.sessions.get(&torrent).map(|session| session.explain(&self.health, now))
+    }
+
     /// What is known of tracker hosts.
     pub fn health(&self) -> &HealthBook {
         &self.health
+    }
+
+    /// Takes over what an earlier run knew of tracker hosts, see [`HealthBook::recall`]. Torrents that are added
+    /// after this profit.
+    pub fn recall(&mut self, hosts: impl IntoIterator<Item = RememberedHost>, calendar: u64, now: Timestamp) {
+        self.health.recall(hosts, calendar, now);
     }
 
     /// Tells the engine what happened.
@@ -465,6 +477,9 @@ impl Engine {
         };
         let result = change(session, &mut context);
         session.drive(&mut context);
+        if let Some(tracker) = session.take_wanted_check() {
+            self.probes.ask(torrent, &tracker);
+        }
         if let Some(timer) = timer {
             self.timers.remove(&(timer, torrent));
         }

@@ -23,6 +23,11 @@ impl Estimate {
         Self { mean: sample, spread: sample / 2, at: now, samples: 1 }
     }
 
+    /// What an earlier run knew.
+    pub(super) fn recalled(mean: Duration, spread: Duration, at: Timestamp, samples: u32) -> Self {
+        Self { mean, spread, at, samples }
+    }
+
     /// Takes another sample in.
     pub fn add(&mut self, sample: Duration, now: Timestamp) {
         let elapsed = now.since(self.at).as_secs_f64() / MEMORY.as_secs_f64();
@@ -51,6 +56,11 @@ impl Estimate {
     /// The smoothed time.
     pub fn mean(&self) -> Duration {
         self.mean
+    }
+
+    /// How far samples are from it, on average.
+    pub fn spread(&self) -> Duration {
+        self.spread
     }
 
     /// How long to wait before silence is suspicious: the mean and four times its spread (RFC 6298).

@@ -1,5 +1,7 @@
 //! What is known of tracker hosts, shared by all torrents: one of them finds the dead one, the others skip it.
 
+mod remembered;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -38,6 +40,7 @@ const VERDICT_LOOK: Duration = Duration::from_secs(1);
 pub struct HealthBook {
     hosts: BTreeMap<TrackerHost, HostHealth>,
     outage: Outage,
+    changes: u64,
 }
 
 /// What is known of one host.
@@ -303,6 +306,7 @@ impl HealthBook {
     }
 
     fn entry(&mut self, host: TrackerHost) -> &mut HostHealth {
+        self.changes += 1;
         if self.hosts.len() >= MOST_HOSTS && !self.hosts.contains_key(&host) {
             let oldest = self.hosts.iter().min_by_key(|(_, health)| health.answered_at.max(health.failed_at));
             if let Some(oldest) = oldest.map(|(host, _)| host.clone()) {

@@ -13,6 +13,7 @@ use super::engine::{AttemptId, Attempts, Output, RoundNumber, TorrentId};
 use super::gates::{Class, Gates};
 use super::health::{HealthBook, Urgency};
 use super::ledger::Ledger;
+use super::returning::Home;
 use super::round::{Attempt, Candidate, Round, Stage, Step, Told};
 use super::schedule::Schedule;
 use super::status::{Standing, Status, TrackerStatus};
@@ -43,6 +44,8 @@ pub(crate) struct Session {
     pub(super) forced: bool,
     /// The user wants peers, and no round has ended since.
     pub(super) wants_peers: bool,
+    /// The user has been told that the announce which is due is put off.
+    told_put_off: bool,
     /// Another round is wanted right after the one under way.
     again: bool,
     /// The host whose gate we wait at.
@@ -55,9 +58,17 @@ pub(crate) struct Session {
     pub(super) once: Option<AnnounceRequest>,
     probing: BTreeSet<TrackerUrl>,
     selected: bool,
+    /// The tracker that was left, to return to.
+    pub(super) home: Option<Home>,
+    /// A host that is measured again, without anybody waiting for it.
+    checking: Option<TrackerUrl>,
+    /// Such a measurement that is to be asked for.
+    wanted_check: Option<TrackerUrl>,
     pub(super) errors: BTreeMap<TrackerUrl, AnnounceError>,
     complete: Option<u64>,
     incomplete: Option<u64>,
+    /// The last warning that was passed on, and whose it was.
+    warned: Option<Box<(TrackerUrl, String)>>,
 }
 
 /// What a session needs of the engine around it.
@@ -109,6 +120,7 @@ impl Session {
             round_number: 0,
             forced: false,
             wants_peers: false,
+            told_put_off: false,
             again: false,
             queues_at: None,
             called_by: None,
@@ -116,9 +128,13 @@ impl Session {
             once: None,
             probing: BTreeSet::new(),
             selected: false,
+            home: None,
+            checking: None,
+            wanted_check: None,
             errors: BTreeMap::new(),
             complete: None,
             incomplete: None,
+            warned: None,
         }
     }
 
@@ -267,6 +283,9 @@ impl Session {
         result: &Result<Measurement, ProbeError>,
         context: &mut Context<'_>,
     ) {
+        if self.checking.take_if(|checking| checking == tracker).is_some() {
+            self.checked(tracker, result, context);
+        }
         if !self.probing.remove(tracker) {
             return;
         }
@@ -292,6 +311,61 @@ impl Session {
         {
             round.release();
         }
+    }
+
+    /// A host was measured again: it may be the one to return to.
+    fn checked(
+        &mut self,
+        tracker: &TrackerUrl,
+        result: &Result<Measurement, ProbeError>,
+        context: &mut Context<'_>,
+    ) {
+        match result {
+            Ok(measurement) => self.knows(tracker, measurement.latency()),
+            Err(_) => self.trackers.record_failure(tracker),
+        }
+        if let Some(home) = self.home.as_mut().filter(|home| home.tracker() == tracker) {
+            home.seen(result.is_ok(), context.random.random(), context.now);
+        }
+    }
+
+    /// The tracker whose host is to be measured again.
+    pub(crate) fn take_wanted_check(&mut self) -> Option<TrackerUrl> {
+        let tracker = self.wanted_check.take()?;
+        self.checking = Some(tracker.clone());
+        Some(tracker)
+    }
+
+    /// Looks after the tracker that was left, and after hosts that weren't heard for long.
+    fn check_hosts(&mut self, context: &mut Context<'_>) {
+        let probes = self.config.probing == Probing::Parallel && self.trackers.order() == Order::Nearest;
+        if self.phase != Phase::Running || self.once.is_some() || !probes || !self.is_automatic() {
+            return;
+        }
+        let look_at = self.home.as_ref().and_then(Home::look_at);
+        if self.checking.is_some() || self.wanted_check.is_some() {
+            return;
+        }
+        match look_at {
+            Some(at) if at <= context.now => {
+                if let Some(home) = &mut self.home {
+                    home.looks();
+                    self.wanted_check = Some(home.tracker().clone());
+                }
+            }
+            look_at => self.wake_at(look_at),
+        }
+    }
+
+    /// A tracker beside the one in use whose host wasn't heard for so long that its latency is a guess.
+    fn stale(&self, health: &HealthBook, now: Timestamp) -> Option<TrackerUrl> {
+        let stale = |tracker: &&TrackerUrl| {
+            let heard = health.host(&tracker.tracker_host()).filter(|health| !health.is_left_alone());
+            let at = heard.and_then(|heard| heard.answered_at().max(heard.failed_at()));
+            Some(*tracker) != self.trackers.in_use()
+                && at.is_some_and(|at| now.since(at) > self.config.measurement_lifetime)
+        };
+        self.trackers.supported_trackers().find(stale).cloned()
     }
 
     pub(crate) fn opened(&mut self, id: AttemptId, context: &mut Context<'_>) {
@@ -385,6 +459,7 @@ impl Session {
             }
         }
         self.expire_late(context);
+        self.check_hosts(context);
         self.drive_stopping(context);
         if self.round.is_none() && self.phase == Phase::Running && self.is_automatic() {
             self.wake_at(self.schedule.due());
@@ -418,9 +493,18 @@ impl Session {
             return;
         }
         self.forced = self.schedule.begun();
+        self.told_put_off = false;
         self.again = false;
         self.round_number += 1;
         self.trackers.begin_round();
+        if let Some(home) = self.home.as_mut().filter(|home| home.is_ready())
+            && !self.forced
+            && self.trackers.tier_of(home.tracker()).is_some()
+        {
+            // The one in use until now is the next in line.
+            self.trackers.return_to(home.tracker());
+            home.returned(context.now);
+        }
         self.drop_late(context);
         let measuring = !self.probing.is_empty() && !self.trackers.has_answer();
         self.round = Some(Round::new(measuring.then(|| context.now + self.config.probe_head_start)));
@@ -448,8 +532,11 @@ impl Session {
             return false;
         }
         let first_free = self.first_free(now, context.health, now).filter(|first_free| *first_free > now);
-        if first_free.is_some() {
-            self.schedule.put_off(first_free);
+        if let Some(first_free) = first_free {
+            self.schedule.put_off(Some(first_free));
+            if !std::mem::replace(&mut self.told_put_off, true) {
+                context.alert(self.id, Alert::PutOff { retry_in: first_free.since(now) });
+            }
         }
         first_free.is_some()
     }
@@ -660,6 +747,10 @@ impl Session {
         context.end(attempt.id);
         let in_use = self.trackers.in_use().filter(|in_use| **in_use != tracker);
         let moved_from = in_use.cloned();
+        if let Some(left) = moved_from.as_ref().filter(|left| self.trackers.is_failing(left)) {
+            let random = context.random.random();
+            self.home = Some(Home::left(self.home.take(), left.clone(), random, now));
+        }
         let sample = Measurement { connect: told.opening, first_byte: now.since(told.at) };
         let latency = context.health.answered(tracker.tracker_host(), sample, now);
         self.trackers.record_latency(&tracker, latency);
@@ -669,6 +760,10 @@ impl Session {
         let random = context.random.random();
         let interval = self.schedule.succeeded(&tracker, &response, &self.config, random, now);
         self.accept(&tracker, told, &response, interval, now);
+        if self.checking.is_none() && self.wanted_check.is_none() {
+            let probes = self.config.probing == Probing::Parallel && self.trackers.order() == Order::Nearest;
+            self.wanted_check = self.stale(context.health, now).filter(|_| probes && self.once.is_none());
+        }
 
         let Some(round) = self.round.take() else { return };
         let attempts = round.tried();
@@ -699,13 +794,21 @@ impl Session {
             next_announce,
         });
         context.alert(self.id, Alert::Announced(Arc::clone(&announced)));
-        if let Some(text) = announced.response.warning.clone() {
-            context.alert(self.id, Alert::Warning { tracker: tracker.clone(), text });
-        }
+        self.warn(&tracker, announced.response.warning.as_deref(), context);
         if event.is_none() {
             context.alert(self.id, Alert::PeriodicSent { tracker });
         }
         self.round_ended(Ok(announced), context);
+    }
+
+    /// Passes a warning on, unless it is the last one again: some trackers send theirs at each announce.
+    fn warn(&mut self, tracker: &TrackerUrl, text: Option<&str>, context: &mut Context<'_>) {
+        let Some(text) = text else { return };
+        let known = self.warned.as_deref().is_some_and(|(of, last)| of == tracker && last == text);
+        if !known {
+            self.warned = Some(Box::new((tracker.clone(), text.to_owned())));
+            context.alert(self.id, Alert::Warning { tracker: tracker.clone(), text: text.to_owned() });
+        }
     }
 
     /// R15: whatever a late one says, its round is settled.

@@ -283,6 +283,11 @@ impl TrackerSet {
         self.cursor = None;
     }
 
+    /// Makes a tracker the one in use again, before it has answered.
+    pub(crate) fn return_to(&mut self, tracker: &TrackerUrl) {
+        self.in_use = Some(tracker.clone());
+    }
+
     /// Puts the cursor on a tracker of the set.
     pub(crate) fn point_at(&mut self, tracker: &TrackerUrl) {
         if self.entry(tracker).is_some() {
@@ -291,9 +296,10 @@ impl TrackerSet {
     }
 
     /// Adds a tracker to a tier, or as a new last tier where there is none of that number. False where it is
-    /// there already, which changes nothing.
+    /// there already, or where the torrent is private and its trackers are those of its file (BEP 27); that
+    /// changes nothing. For a private tracker that has moved there is [`replace`](Self::replace).
     pub fn add(&mut self, tier: usize, tracker: TrackerUrl) -> bool {
-        if self.entry(&tracker).is_some() {
+        if self.private || self.entry(&tracker).is_some() {
             return false;
         }
         match self.tiers.get_mut(tier) {
@@ -540,6 +546,15 @@ mod tests {
         assert_eq!(set.latency(&url("c")), Some(Duration::from_millis(9)));
         assert!(set.remove(&url("b")) && !set.remove(&url("b")));
         assert_eq!((set.in_use(), set.current()), (None, Some(&url("c"))));
+    }
+
+    #[test]
+    fn a_private_torrent_takes_no_further_trackers_r27_02_s30() {
+        let mut set = set(&[&["a"]]).with_private(true);
+        assert!(!set.add(0, url("b")) && !set.add(1, url("c")));
+        assert_eq!(layout(&set), "a");
+        set.replace([[url("moved")]]);
+        assert_eq!((layout(&set).as_str(), set.is_private()), ("moved", true));
     }
 
     #[test]

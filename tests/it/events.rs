@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fake_tracker::{Asked, Behaviour, Reply, RetryIn};
-use tracker_failover::{Alert, Config, Probing, TrackerSet, Transfer};
+use tracker_failover::{Alert, Config, InfoHash, Probing, TrackerSet, Transfer};
 
 use super::world::{World, alerts_until, is_announced, torrent};
 
@@ -205,6 +205,71 @@ async fn r28_tracker_ids_stay_with_their_tracker() {
     assert!(world.tracker(1).announces().iter().all(|heard| heard.tracker_id().is_none()));
 }
 
+/// R52-02: a hybrid is announced under both its hashes, and the two know nothing of each other. Q-69: both tell the
+/// counters of the one download.
+#[tokio::test(start_paused = true)]
+async fn a_hybrid_joins_both_swarms_r52_02() {
+    let named = |id: &str| {
+        Behaviour::Ok(Reply {
+            interval: Duration::from_secs(60),
+            tracker_id: Some(id.as_bytes().to_vec()),
+            ..Reply::default()
+        })
+    };
+    let world =
+        World::new([Behaviour::Sequence(vec![named("one"), named("two"), Behaviour::ok()]), every(60)]);
+    let announcer = world.announcer(by_list());
+    let hashes = [[1; 20], [2; 20]];
+    let sessions = hashes.map(|hash| {
+        let mut torrent = torrent();
+        torrent.info_hash = InfoHash::new(hash);
+        torrent.key = 7;
+        announcer.add(world.in_tiers(), torrent)
+    });
+    sleep(50).await;
+    for session in &sessions {
+        session.update(Transfer { uploaded: 5, downloaded: 100, left: Some(900) });
+    }
+    sleep(20).await;
+    for session in sessions {
+        session.stop().await;
+    }
+    let told: Vec<_> = world.tracker(0).announces();
+    for (hash, id) in hashes.into_iter().zip(["one", "two"]) {
+        let told: Vec<_> = told.iter().filter(|heard| heard.info_hash() == Some(hash)).collect();
+        let events: Vec<_> = told.iter().map(|heard| heard.event()).collect();
+        assert_eq!(events, [Some("started"), None, Some("stopped")], "{hash:?}");
+        assert!(told.iter().all(|heard| heard.key() == told[0].key()));
+        assert_eq!((told[1].uploaded(), told[1].left()), (Some(5), Some(900)));
+        assert_eq!(told[1].tracker_id(), Some(id.as_bytes()), "each its own");
+    }
+}
+
+/// a warning that comes with each answer is told once, and again when it is another.
+#[tokio::test(start_paused = true)]
+async fn a_repeated_warning_is_told_once_q81() {
+    let warning = |text: &str| {
+        Behaviour::Ok(Reply {
+            interval: Duration::from_secs(60),
+            warning: Some(text.to_owned()),
+            ..Reply::default()
+        })
+    };
+    let texts = ["no IPv6", "no IPv6", "no IPv6", "full", "no IPv6", "no IPv6"];
+    let world = World::new([Behaviour::Sequence(texts.map(warning).to_vec())]);
+    let mut session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let mut told = Vec::new();
+    // `started` isn't a periodic announce, and comes first.
+    for _ in 1..texts.len() {
+        let alerts = alerts_until(&mut session, |alert| matches!(alert, Alert::PeriodicSent { .. })).await;
+        told.extend(alerts.into_iter().filter_map(|alert| match alert {
+            Alert::Warning { text, .. } => Some(text),
+            _ => None,
+        }));
+    }
+    assert_eq!(told, ["no IPv6", "full", "no IPv6"]);
+}
+
 /// R42 and R43: `retry in` counts minutes and binds its sender; "never" holds for the session.
 #[tokio::test(start_paused = true)]
 async fn r42_r43_retry_in_binds_its_sender() {
@@ -295,13 +360,15 @@ async fn a_torrent_without_trackers_waits_for_one() {
 async fn r9_a_failing_scrape_moves_nothing() {
     let first = every(60).when(Asked::Scrape, Behaviour::status(500));
     let world = World::new([first, every(60)]);
-    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(by_list()).add(world.in_tiers(), torrent());
     sleep(10).await;
     for _ in 0..3 {
         session.scrape().await.unwrap_err();
     }
     world.tracker(0).set_behaviour(every(60));
-    let swarm = session.scrape().await.unwrap();
+    // It can be waited for beside the alerts.
+    let (swarm, _) = tokio::join!(session.scrape(), session.next_alert());
+    let swarm = swarm.unwrap();
     assert_eq!(swarm.files.values().next().and_then(|counts| counts.incomplete), Some(1));
     sleep(60).await;
     assert_eq!(world.told_text(), "0:started 0:none");

@@ -216,3 +216,83 @@ async fn when_the_network_changes_everybody_is_tried_again() {
     alerts_until(&mut session, is_announced).await;
     assert!(world.elapsed().saturating_sub(before) < Duration::from_secs(1));
 }
+
+/// The nearest tracker dies and comes back: nobody is pulled back at once, and after a while the next regular
+/// announce goes there again.
+#[tokio::test(start_paused = true)]
+async fn the_nearest_is_returned_to_after_a_while() {
+    let world = World::new([every(300), every(300)]);
+    world.tracker(0).set_latency(Duration::from_millis(5));
+    world.tracker(1).set_latency(Duration::from_millis(30));
+    let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
+    alerts_until(&mut session, is_announced).await;
+    world.tracker(0).kill().await;
+    alerts_until(&mut session, is_announced).await;
+    world.tracker(0).revive().await;
+    let left = world.elapsed();
+    let mut stayed = 0;
+    loop {
+        let alerts = alerts_until(&mut session, is_announced).await;
+        if announced(&alerts).tracker == world.url(0) {
+            break;
+        }
+        stayed += 1;
+        assert!(stayed < 10, "it never returns");
+    }
+    let away = world.elapsed().saturating_sub(left);
+    assert!(stayed >= 1 && away > Duration::from_secs(450), "{stayed} announces, {away:?}");
+    assert_eq!(world.told_text().split(' ').next_back(), Some("0:none"), "and says no second started");
+}
+
+/// G6: a tracker that works every other half hour is left and returned to a few times a day, and not at each turn.
+#[tokio::test(start_paused = true)]
+async fn a_flapping_tracker_causes_few_switches() {
+    let world = World::new([every(300), every(300)]);
+    world.tracker(0).set_latency(Duration::from_millis(5));
+    world.tracker(1).set_latency(Duration::from_millis(30));
+    let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
+    let mut last = None;
+    let mut switches = 0;
+    for turn in 0..48 {
+        if turn % 2 == 1 {
+            world.tracker(0).kill().await;
+        } else {
+            world.tracker(0).revive().await;
+        }
+        sleep(1800).await;
+        while let Ok(Some(alert)) = tokio::time::timeout(Duration::from_millis(1), session.next_alert()).await
+        {
+            if let Alert::Announced(announced) = alert {
+                switches += usize::from(
+                    last.replace(announced.tracker.clone()).is_some_and(|last| last != announced.tracker),
+                );
+            }
+        }
+    }
+    assert!((1..=8).contains(&switches), "{switches} switches in a day");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_explains_itself() {
+    let world = World::new([every(300), every(300)]);
+    world.tracker(0).set_latency(Duration::from_millis(5));
+    world.tracker(1).set_latency(Duration::from_millis(30));
+    let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
+    alerts_until(&mut session, is_announced).await;
+    let (near, far) = (world.url(0), world.url(1));
+    let line = session.explain().await.unwrap();
+    assert!(line.starts_with(&format!("using {near}: it answered last, 10 ms away; 0 of 2")), "{line}");
+    assert!(line.ends_with("next announce in 4 min"), "{line}");
+    world.tracker(0).kill().await;
+    alerts_until(&mut session, is_announced).await;
+    let line = session.explain().await.unwrap();
+    assert!(
+        line.contains(&format!("using {far}")) && line.contains(&format!("since {near} failed")),
+        "{line}"
+    );
+    assert!(line.contains("1 of 2 trackers left alone"), "{line}");
+    world.tracker(1).kill().await;
+    alerts_until(&mut session, |alert| matches!(alert, Alert::RoundFailed { .. })).await;
+    let line = session.explain().await.unwrap();
+    assert!(line.contains("the last round failed; next in"), "{line}");
+}

@@ -1,5 +1,7 @@
 //! The crate as its users see it: real HTTP over pipes in memory, scripted trackers, a paused clock.
 
+#[cfg(feature = "cache")]
+mod cache;
 mod crowd;
 mod events;
 mod failover;

@@ -2,6 +2,7 @@
 
 mod anatomy;
 mod manual;
+mod requirements;
 mod sources;
 
 use std::path::{Path, PathBuf};

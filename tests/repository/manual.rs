@@ -54,7 +54,7 @@ fn the_readme_has_two_commands_to_set_up() {
     let marked = readme.split_once("<!-- set-up").expect("README.md marks its set-up commands").1;
     let block = marked.split_once("```sh\n").unwrap().1.split_once("```").unwrap().0;
     let commands: Vec<&str> = block.lines().collect();
-    assert_eq!(commands, ["cargo run --example demo", "cargo test --workspace --all-features"]);
+    assert_eq!(commands, ["cargo run --release --example demo", "cargo test --workspace --all-features"]);
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn the_policy_keeps_ordered_collections() {
 
 #[test]
 fn every_file_says_what_it_is_about() {
-    for folder in ["src", "tests", "examples"] {
+    for folder in ["src", "tests", "examples", "benches", "fuzz/src", "fuzz/fuzz_targets"] {
         for (file, text) in rust_files(folder) {
             let first = text.lines().next().unwrap_or_default();
             assert!(first.starts_with("//! "), "{file} begins with {first:?}");

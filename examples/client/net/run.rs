@@ -83,6 +83,7 @@ pub(crate) async fn run(
                     shell.tell(|session, now| session.add_peers(peers, now));
                 }
                 News::Line(tag, text) => shell.report.borrow_mut().tracker(tag, &text),
+                News::Swarm(tracker, swarm) => shell.report.borrow_mut().swarm(&tracker.to_string(), swarm),
                 News::Moved => shell.tell(|session, _| session.forget_peers()),
                 News::NoneLeft => alone = true,
             },

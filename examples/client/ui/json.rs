@@ -37,6 +37,14 @@ impl Object {
         self
     }
 
+    /// Adds a number, or null.
+    pub(crate) fn maybe_number(self, key: &str, value: Option<u64>) -> Self {
+        match value {
+            Some(value) => self.number(key, value),
+            None => self.maybe(key, None),
+        }
+    }
+
     /// The line, with its end.
     pub(crate) fn line(mut self) -> String {
         self.0.push_str("}\n");
@@ -74,7 +82,12 @@ mod tests {
 
     #[test]
     fn texts_are_escaped() {
-        let line = Object::event("x").text("a", "q\"\\\n\x1bä").maybe("b", None).number("c", 7).line();
-        assert_eq!(line, "{\"event\":\"x\",\"a\":\"q\\\"\\\\\\n\\u001bä\",\"b\":null,\"c\":7}\n");
+        let line = Object::event("x")
+            .text("a", "q\"\\\n\x1bä")
+            .maybe("b", None)
+            .number("c", 7)
+            .maybe_number("d", None)
+            .line();
+        assert_eq!(line, "{\"event\":\"x\",\"a\":\"q\\\"\\\\\\n\\u001bä\",\"b\":null,\"c\":7,\"d\":null}\n");
     }
 }

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::event::Event;
 use super::json::Object;
 use super::units;
+use crate::scrape::Swarm;
 use crate::swarm::session::Stats;
 
 /// The way to the user.
@@ -18,7 +19,7 @@ pub(crate) struct Report {
     quiet: bool,
     verbose: bool,
     bar: Option<ProgressBar>,
-    told: Option<Duration>,
+    told: Option<(Duration, u64)>,
     name: String,
 }
 
@@ -64,6 +65,19 @@ impl Report {
             self.flush();
         } else {
             self.say(&format!("[{tag}]"), text);
+        }
+    }
+
+    /// How large a tracker says the swarm is.
+    pub(crate) fn swarm(&mut self, tracker: &str, swarm: Swarm) {
+        if self.json {
+            let line = Object::event("swarm")
+                .text("tracker", tracker)
+                .maybe_number("seeders", swarm.seeders)
+                .maybe_number("leechers", swarm.leechers);
+            self.write(&line.line());
+        } else {
+            self.say("[TRACKER]", &format!("{tracker}: {swarm}"));
         }
     }
 
@@ -133,15 +147,18 @@ impl Report {
     /// How things stand, a few times a second.
     pub(crate) fn progress(&mut self, stats: &Stats, tracker: &str, now: Duration) {
         let every = if self.json { JSON_EVERY } else { PLAIN_EVERY };
-        let due = self.told.is_none_or(|told| now.saturating_sub(told) >= every);
         let line = Line { name: &self.name, stats };
+        let tenth = line.percent() / 10;
+        let due = self
+            .told
+            .is_none_or(|(told, at)| now.saturating_sub(told) >= every || (tenth > at && !self.json));
         if let Some(bar) = &self.bar {
             bar.set_length(stats.total);
             bar.set_position(stats.total - stats.left);
             bar.set_message(line.to_string());
             bar.set_prefix(if tracker.is_empty() { String::new() } else { format!("tracker {tracker}") });
         } else if due {
-            self.told = Some(now);
+            self.told = Some((now, tenth));
             if self.json {
                 let line = line.in_json(tracker);
                 self.write(&line);

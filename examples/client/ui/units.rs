@@ -32,6 +32,11 @@ pub(crate) fn time(time: Duration) -> String {
     }
 }
 
+/// A number of things, such as `1 seeder` or `12 seeders`.
+pub(crate) fn count(count: u64, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,7 @@ use super::redirect;
 use super::request::{self, Asked};
 use crate::address::AddressKind;
 use crate::error::{AnnounceError, RedirectError};
+use crate::net::families::Families;
 use crate::net::resolver::{self, Resolver};
 #[cfg(feature = "tls")]
 use crate::tracker::Scheme;
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) connector: Arc<dyn Connector>,
     pub(super) pool: Pool,
+    pub(super) families: Families,
 }
 
 /// What a tracker said, before anybody looks at what it means.
@@ -74,6 +76,7 @@ impl Shared {
         if addresses.is_empty() {
             return Err(AnnounceError::Redirect(RedirectError::PrivateTarget));
         }
+        self.families.prefer(&url.tracker_host(), &mut addresses);
         Ok(addresses)
     }
 
@@ -84,6 +87,7 @@ impl Shared {
         addresses: &[SocketAddr],
     ) -> Result<HttpConnection, AnnounceError> {
         let connected = self.connector.connect(url.host(), addresses).await?;
+        self.families.worked(url.tracker_host(), connected.remote);
         #[cfg(feature = "tls")]
         let connected = match url.scheme() {
             Scheme::Https => self.config.tls.secure(url.host(), connected).await?,

@@ -40,6 +40,7 @@ pub use self::tls::TlsConfig;
 use self::connection::HttpConnection;
 use self::exchange::Shared;
 use self::pool::Pool;
+use super::families::Families;
 use super::resolver::Resolver;
 use crate::address::usable_peers;
 use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash};
@@ -98,7 +99,13 @@ impl HttpTransport {
         resolver: Arc<dyn Resolver>,
         connector: Arc<dyn Connector>,
     ) -> Self {
-        Self(Arc::new(Shared { config, resolver, connector, pool: Pool::default() }))
+        Self(Arc::new(Shared {
+            config,
+            resolver,
+            connector,
+            pool: Pool::default(),
+            families: Families::default(),
+        }))
     }
 }
 

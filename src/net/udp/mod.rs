@@ -24,6 +24,7 @@ pub use self::prober::UdpProber;
 pub use self::socket::{DatagramConnector, DatagramSocket, UdpConnector};
 
 use self::shared::Shared;
+use super::families::Families;
 use super::resolver::Resolver;
 use crate::address::usable_peers;
 use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash};
@@ -84,7 +85,13 @@ impl UdpTransport {
         resolver: Arc<dyn Resolver>,
         connector: Arc<dyn DatagramConnector>,
     ) -> Self {
-        Self(Arc::new(Shared { config, resolver, connector, endpoints: Mutex::default() }))
+        Self(Arc::new(Shared {
+            config,
+            resolver,
+            connector,
+            endpoints: Mutex::default(),
+            families: Families::default(),
+        }))
     }
 }
 
@@ -103,6 +110,7 @@ impl Transport for UdpTransport {
             Some(address) => address,
             None => self.0.ask_first(&addresses, &Question::Connect).await?.0,
         };
+        self.0.families.worked(tracker.tracker_host(), address);
         Ok(Box::new(UdpChannel { shared: Arc::clone(&self.0), tracker: tracker.clone(), address }))
     }
 

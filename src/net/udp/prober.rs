@@ -43,7 +43,8 @@ impl UdpProber {
 
     async fn measure(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError> {
         let addresses = self.shared.addresses(tracker).await?;
-        let (_, answer) = self.shared.ask_first(&addresses, &Question::Probe).await?;
+        let (address, answer) = self.shared.ask_first(&addresses, &Question::Probe).await?;
+        self.shared.families.worked(tracker.tracker_host(), address);
         let Answer::Connected { round_trip: Some(round_trip) } = answer else {
             return Err(AnnounceError::Cancelled);
         };

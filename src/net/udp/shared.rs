@@ -12,6 +12,7 @@ use super::config::UdpConfig;
 use super::endpoint::SharedEndpoint;
 use super::socket::DatagramConnector;
 use crate::error::{AnnounceError, Cause, Phase};
+use crate::net::families::Families;
 use crate::net::resolver::{Resolver, allowed_addresses};
 use crate::tracker::TrackerUrl;
 use crate::wire::udp::{Answer, Question};
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) connector: Arc<dyn DatagramConnector>,
     pub(super) endpoints: Mutex<BTreeMap<SocketAddr, Entry>>,
+    pub(super) families: Families,
 }
 
 /// An endpoint and its task, which ends with it.
@@ -48,6 +50,7 @@ impl Shared {
                 addresses.push(address);
             }
         }
+        self.families.prefer(&tracker.tracker_host(), &mut addresses);
         Ok(interleaved(&addresses))
     }
 

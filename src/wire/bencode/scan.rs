@@ -72,6 +72,7 @@ impl Scan<'_> {
         let start = self.out.len();
         let mut entries: Vec<Entry> = Vec::new();
         let mut sorted = true;
+        let mut seen_info = false;
         while self.peek() != Some(b'e') {
             if !self.peek().is_some_and(|b| b.is_ascii_digit()) {
                 return self.expected("expected a key or the end of the dictionary");
@@ -86,7 +87,11 @@ impl Scan<'_> {
                 _ => Place::Elsewhere,
             };
             self.value(depth + 1, inside)?;
-            if is_info && self.info.is_none() && matches!(self.input.get(before), Some(b'd' | b'l')) {
+            // Of a key that comes twice the first one counts, whatever it holds.
+            if is_info
+                && !std::mem::replace(&mut seen_info, true)
+                && matches!(self.input.get(before), Some(b'd' | b'l'))
+            {
                 self.info = self.input.get(before..self.at);
             }
             sorted = sorted && entries.last().is_none_or(|last| self.key(last) < &self.input[key.clone()]);

@@ -129,6 +129,9 @@ fn info_is_found_as_it_stands_r3_05() {
         let document = Document::read(input.as_bytes(), Rules::FILE).unwrap();
         assert_eq!(document.info(), expected.map(str::as_bytes), "{input}");
     }
+    // Of two the first one counts, though the second could be one.
+    let twice = Document::read(b"d4:infoi1e4:infodee", Rules::REPLY).unwrap();
+    assert_eq!((twice.as_bytes(), twice.info()), (&b"d4:infoi1ee"[..], None));
 }
 
 #[test]

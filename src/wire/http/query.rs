@@ -44,7 +44,7 @@ pub fn announce_target(tracker: &TrackerUrl, request: &AnnounceRequest) -> Strin
     let mut parameters: Vec<(&str, String)> = vec![
         ("info_hash", escaped(request.info_hash.as_bytes())),
         ("peer_id", escaped(request.peer_id.as_bytes())),
-        ("port", request.port.to_string()),
+        ("port", request.told_port().to_string()),
         ("uploaded", bounded(request.transfer.uploaded)),
         ("downloaded", bounded(request.transfer.downloaded)),
         ("left", bounded(request.transfer.left.unwrap_or(UNKNOWN_LEFT))),
@@ -172,10 +172,11 @@ fn escaped(bytes: &[u8]) -> String {
 }
 
 fn joiner(target: &str) -> &'static str {
-    match target.contains('?') {
-        true if target.ends_with(['?', '&']) => "",
-        true => "&",
-        false => "?",
+    match target.find('?') {
+        None => "?",
+        Some(at) if at + 1 == target.len() || target.ends_with('&') => "",
+        // A further question mark at the end belongs to the last parameter.
+        Some(_) => "&",
     }
 }
 

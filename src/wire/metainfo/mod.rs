@@ -155,6 +155,25 @@ impl Metainfo {
     }
 
     /// The hashes of the swarms that the torrent has: v1's, then v2's cut to twenty bytes as trackers know it.
+    ///
+    /// A hybrid has two, and joins both swarms where it is announced for each (BEP 52): add one torrent per hash,
+    /// with the same trackers, peer id and key. Each has its own events, intervals and tracker ids; the peers of
+    /// both are peers of the one download, and its counters go to both.
+    ///
+    /// ```
+    /// use tracker_failover::{Metainfo, PeerId, Torrent, TrackerSet};
+    ///
+    /// # fn sessions(metainfo: &Metainfo, peer_id: PeerId, key: u32) -> Vec<(TrackerSet, Torrent)> {
+    /// let one = |hash| {
+    ///     let mut torrent = Torrent::new(hash, peer_id, 6881);
+    ///     torrent.transfer.left = Some(metainfo.total_length());
+    ///     torrent.key = key;
+    ///     (TrackerSet::from(metainfo), torrent)
+    /// };
+    /// // Each pair goes to `Announcer::add`.
+    /// metainfo.announce_hashes().into_iter().map(one).collect()
+    /// # }
+    /// ```
     pub fn announce_hashes(&self) -> Vec<InfoHash> {
         self.v1.into_iter().chain(self.v2.as_ref().map(truncated)).collect()
     }

@@ -37,6 +37,25 @@ async fn connect_announce_answer_c27_c31() {
     assert_ne!(packets[0].transaction(), packets[1].transaction());
 }
 
+/// From a secure source: neither counted nor seeded, and another for each packet.
+#[tokio::test(start_paused = true)]
+async fn the_numbers_of_packets_are_random_r15_02_s14() {
+    let mut numbers = Vec::new();
+    for _ in 0..2 {
+        let internet = Internet::new();
+        let tracker = internet.host("t.test", AT, UdpBehaviour::Ok);
+        let transport = internet.transport(UdpConfig::new());
+        for _ in 0..4 {
+            announce(&transport, URL).await.unwrap();
+        }
+        numbers.extend(tracker.heard().iter().map(|packet| packet.transaction().unwrap()));
+    }
+    assert_eq!(numbers.len(), 10, "a connect and four announces, twice");
+    assert_eq!(numbers.iter().collect::<BTreeSet<_>>().len(), 10, "{numbers:x?}");
+    let steps: BTreeSet<u32> = numbers.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect();
+    assert!(steps.len() > 5, "they are counted: {numbers:x?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_announce_costs_two_round_trips_and_the_next_one_c33() {
     let internet = Internet::new();

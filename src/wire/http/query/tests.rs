@@ -89,6 +89,14 @@ fn nothing_is_sent_without_a_value_pol19_q46() {
 }
 
 #[test]
+fn a_client_that_takes_no_connections_says_port_one_q71() {
+    for (port, told) in [(0, "1"), (1, "1"), (6881, "6881")] {
+        let request = AnnounceRequest { port, ..request() };
+        assert_eq!(value(&announce_target(&url("http://t.test/a"), &request), "port"), [told]);
+    }
+}
+
+#[test]
 fn own_query_stays_in_front_byte_for_byte_r3_07() {
     let rows = [
         ("http://h/a", "/a?"),
@@ -101,6 +109,8 @@ fn own_query_stays_in_front_byte_for_byte_r3_07() {
         ("http://h/a/", "/a/?"),
         ("http://h//a/../b?x=%zz&&y=+%2f", "//a/../b?x=%zz&&y=+%2f&"),
         ("http://h/a?b?c=d/announce", "/a?b?c=d/announce&"),
+        ("http://h/a?b?", "/a?b?&"),
+        ("http://h/a&", "/a&?"),
         ("http://h/a|{}\"?q=[1]'", "/a|{}\"?q=[1]'&"),
         ("http://h/\u{e4}?k=\u{e4}", "/%C3%A4?k=%C3%A4&"),
         ("http://u:p@h:81/announce", "/announce?"),

@@ -9,7 +9,7 @@ use super::super::{
     names_connection_id, scrape_request, scrape_response, transaction_of,
 };
 use super::{HASH, bytes, hex, info_hash, request, url};
-use crate::announce::{AnnounceResponse, Event, InfoHash, Transfer};
+use crate::announce::{AnnounceRequest, AnnounceResponse, Event, InfoHash, Transfer};
 use crate::scrape::SwarmCounts;
 use crate::wire::compact::MOST_PEERS;
 
@@ -81,6 +81,15 @@ fn counters_and_wishes_fit_into_signed_fields_r15_10_pol19() {
         let packet = announce_request(CONNECTION, TRANSACTION, &url("udp://t.test:80"), &request, Family::V4);
         assert_eq!(packet[92..96], expected, "{event:?} {num_want:?}");
         assert_eq!(hex(&packet[56..80]), "00000000000000007fffffffffffffff7fffffffffffffff");
+    }
+}
+
+#[test]
+fn a_client_that_takes_no_connections_says_port_one_q71() {
+    for (port, told) in [(0, 1), (6881, 6881_u16)] {
+        let request = AnnounceRequest { port, ..request() };
+        let packet = announce_request(CONNECTION, TRANSACTION, &url("udp://t.test:80"), &request, Family::V4);
+        assert_eq!(packet[96..98], told.to_be_bytes());
     }
 }
 

@@ -70,6 +70,7 @@ impl Setting {
 /// Another one seeds, ours downloads.
 async fn from(lab: &mut Lab<'_>, other: Other) -> Outcome {
     let clients = Clients::find()?;
+    println!("and {}", clients.versions());
     let settings = Setting::both(lab, &clients).await?;
     let mut seeders = Vec::new();
     for setting in &settings {

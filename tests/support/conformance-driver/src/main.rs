@@ -9,8 +9,8 @@
 //! It is an adapter and decides nothing: whatever a case finds is the crate's doing. Where the cases have other
 //! defaults than the crate, [`options`] says which.
 //!
-//! `cases.md` beside this crate holds cases of the project's own, in the format of the shared ones; `.ci/conformance`
-//! runs both.
+//! `cases.md` and `downloader.md` beside this crate hold cases of the project's own, in the format of the shared
+//! ones; `.ci/conformance` runs them all.
 
 mod answer;
 mod options;

@@ -1,4 +1,20 @@
-//! Worlds of scripted trackers in virtual time, and lives of clients in them.
+//! Worlds of scripted trackers in virtual time, and lives of clients in them: where the goals of the failover
+//! engine are measured, beside what other clients would have done in the very same worlds.
+//!
+//! | To | run |
+//! |---|---|
+//! | see every figure beside every client's | `cargo run --release -p simulation` |
+//! | see some scenarios only, or as the tests play them | `.. -- scenarios 3 7`, `.. -- quick 3 7` |
+//! | play 10^8 random steps under the auditor's eyes | `cargo run --release -p simulation -- lives 100000000` |
+//! | have every goal asserted | `cargo test -p simulation` |
+//!
+//! A [`World`](world::World) is trackers with a [`Script`](script::Script) each. What becomes of a packet hangs
+//! on the world's seed and the moment alone, so clients that are compared meet the same fate, and a run can be
+//! repeated. A [`Plan`](life::Plan) says what a user does there; a [`Client`](clients::Client) lives it, and
+//! leaves a [`History`](life::History). Our engine lives it alone ([`clients::ours`], years in seconds), or
+//! within the whole crate over HTTP (`shell`): `tests/both.rs` has it that both decide the same, at the same
+//! millisecond. The [`scenarios`] make figures of histories and hold them against the goals; the list of
+//! [those that aren't reached yet](scenarios::EXPECTED_TO_FAIL) has to be true, or the tests fail.
 
 pub mod clients;
 pub mod life;

@@ -56,6 +56,10 @@ pub struct History {
     pub heard: Vec<Heard>,
     /// What became of each torrent, by its number.
     pub torrents: Vec<Life>,
+    /// How many announces came sooner than a tracker had asked for, where there is one torrent.
+    pub impolite: usize,
+    /// How long the longest attempt was kept open. Ours only.
+    pub longest_attempt: Millis,
 }
 
 /// What became of a torrent.
@@ -85,6 +89,8 @@ pub struct Stopped {
     pub wanted: Millis,
     /// When it was over.
     pub at: Millis,
+    /// Who was told and confirmed it.
+    pub told: Vec<usize>,
 }
 
 impl Plan {
@@ -140,7 +146,7 @@ impl Plan {
 impl History {
     /// A history in which nothing has happened to these torrents.
     pub(crate) fn of(torrents: usize) -> Self {
-        Self { heard: Vec::new(), torrents: vec![Life::default(); torrents] }
+        Self { torrents: vec![Life::default(); torrents], ..Self::default() }
     }
 
     /// The announces that trackers heard from `from` until before `to`, `stopped` left out.

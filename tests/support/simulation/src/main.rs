@@ -2,6 +2,7 @@
 //!
 //! - `cargo run --release -p simulation`: the table of all scenarios, every client beside ours;
 //! - `cargo run --release -p simulation -- scenarios 3 7`: of these only;
+//! - `cargo run --release -p simulation -- quick 3 7`: as the tests play them, with fewer seeds;
 //! - `cargo run --release -p simulation -- lives 100000000`: so many random steps under the auditor's eyes.
 
 use std::process::ExitCode;
@@ -19,20 +20,21 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let numbers: Result<Vec<u64>, _> = arguments.iter().skip(1).map(|number| number.parse()).collect();
     match (arguments.first().map(String::as_str), numbers.as_deref()) {
-        (None, _) => scenarios(&[]),
-        (Some("scenarios"), Ok(numbers)) => scenarios(numbers),
+        (None, _) => scenarios(&[], Effort::FULL),
+        (Some("scenarios"), Ok(numbers)) => scenarios(numbers, Effort::FULL),
+        (Some("quick"), Ok(numbers)) => scenarios(numbers, Effort::TEST),
         (Some("lives"), Ok([steps])) => campaign(*steps),
         _ => {
-            eprintln!("expected nothing, `scenarios NUMBER..` or `lives STEPS`");
+            eprintln!("expected nothing, `scenarios NUMBER..`, `quick NUMBER..` or `lives STEPS`");
             ExitCode::from(2)
         }
     }
 }
 
-fn scenarios(numbers: &[u64]) -> ExitCode {
+fn scenarios(numbers: &[u64], effort: Effort) -> ExitCode {
     let mut rows = Vec::new();
     for scenario in ALL.iter().filter(|one| numbers.is_empty() || numbers.contains(&one.number)) {
-        rows.extend((scenario.play)(Effort::FULL));
+        rows.extend((scenario.play)(effort));
     }
     println!("{}", markdown(&rows, EXPECTED_TO_FAIL));
     ExitCode::SUCCESS

@@ -1,9 +1,13 @@
 //! Figures from histories.
 
 use crate::clients::Client;
-use crate::life::{History, Plan};
+use crate::life::{History, Plan, Stopped};
 use crate::table::Row;
-use crate::time::{Millis, seconds};
+use crate::time::{MINUTE, Millis, seconds};
+use crate::world::World;
+
+/// How long trackers keep a peer beyond its last announce: opentracker's 45 min.
+pub const REGISTERED: Millis = 45 * MINUTE;
 
 /// Samples of several figures, of every client.
 #[derive(Debug, Clone)]
@@ -102,4 +106,26 @@ pub fn time_to_first_peers(history: &History) -> f64 {
 /// How many announces trackers heard that would have accepted them.
 pub fn live_announces(history: &History, from: Millis, to: Millis) -> usize {
     history.announces(from, to).filter(|heard| heard.lives).count()
+}
+
+/// How long a session took to end.
+pub fn seconds_of(stopped: Option<&Stopped>) -> f64 {
+    stopped.map_or(f64::INFINITY, |stopped| seconds(stopped.at.saturating_sub(stopped.wanted)))
+}
+
+/// The share of the time during which no living tracker knew the torrent, of that during which one might have:
+/// while one lived, and had done so for a minute.
+pub fn uncovered(world: &World, history: &History, until: Millis) -> f64 {
+    let answers = &history.torrents[0].answers;
+    let (mut possible, mut bare) = (0, 0);
+    for at in (MINUTE..until).step_by(60_000) {
+        let lives = |tracker: usize| world.lives(tracker, at) && world.lives(tracker, at - MINUTE);
+        if (0..world.trackers.len()).any(lives) {
+            let last = answers.partition_point(|answer| answer.at <= at);
+            let recent = answers[..last].iter().rev().take_while(|answer| answer.at + REGISTERED > at);
+            possible += 1;
+            bare += usize::from(!recent.into_iter().any(|answer| world.lives(answer.tracker, at)));
+        }
+    }
+    count(bare) / count(possible)
 }

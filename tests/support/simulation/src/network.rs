@@ -16,6 +16,11 @@ pub struct Network {
     pub world: Arc<World>,
     /// What trackers heard, in the order in which it was asked for.
     pub heard: Vec<Heard>,
+    /// How many announces came before the tracker's last hint or min interval allowed one. Means something
+    /// where there is one torrent.
+    pub impolite: usize,
+    /// Until when trackers want no announce: at all, and no regular one.
+    not_before: HashMap<usize, (Millis, Millis)>,
     /// How many exchanges a tracker has had at one moment.
     nth: HashMap<(usize, Millis), u32>,
 }
@@ -84,13 +89,13 @@ const SYN: Resends = &[0, SECOND, 3 * SECOND, 7 * SECOND, 15 * SECOND, 31 * SECO
 /// When this crate sends UDP packets again.
 pub const UDP_RESENDS: Resends = &[0, SECOND, 3 * SECOND];
 
-/// Nobody waits longer than this for an answer.
-const LONGEST_WAIT: Millis = 130 * SECOND;
+/// How often a request is sent again that isn't acknowledged: over a minute at least, and nobody waits longer.
+const MOST_RESENDS: usize = 9;
 
 impl Network {
     /// A wire on which nothing has been said.
     pub fn new(world: Arc<World>) -> Self {
-        Self { world, heard: Vec::new(), nth: HashMap::new() }
+        Self { world, heard: Vec::new(), impolite: 0, not_before: HashMap::new(), nth: HashMap::new() }
     }
 
     /// Looks a tracker's name up: when that ends, and whether it was found. `None` where nobody answers.
@@ -164,25 +169,31 @@ impl Network {
             return Some((at, Reply::Broken));
         }
         let mut sent = at;
-        for attempt in 0.. {
+        for attempt in 0..MOST_RESENDS {
             let (rtt, lost) = world.round_trip(tracker, sent, Packet::Request, nth);
             let arrived = sent + rtt / 2;
             if reset.is_some_and(|reset| reset <= arrived) {
                 return Some((sent + rtt, Reply::Broken));
             }
-            if tracker_of.script.at(arrived).connection == Connection::Accepted && !lost {
+            // Whoever listens no more over UDP is silent; over TCP that was a reset.
+            let vanishes = match tracker_of.script.at(arrived).connection {
+                Connection::Silent => true,
+                Connection::Refused => udp,
+                Connection::Accepted | Connection::BadCertificate => false,
+            };
+            if !vanishes && !lost {
                 self.hear(tracker, arrived, what);
+                self.judge(tracker, at, what);
                 let reply = self.reply(tracker, arrived, what)?;
                 let work = if matches!(what, Contact::Probe) { 0 } else { world.work(tracker, at, nth) };
-                return Some((arrived + work + rtt.div_ceil(2), reply));
+                let answered = arrived + work + rtt.div_ceil(2);
+                self.note_wishes(tracker, answered, what, reply);
+                return Some((answered, reply));
             }
             // TCP waits three round trips for the first acknowledgement, then twice as long each time.
-            let again = (200.max(2 * rtt) + rtt) * ((2 << attempt.min(8)) - 1);
+            let again = (200.max(2 * rtt) + rtt) * ((2 << attempt) - 1);
             let again = if udp { *resends.get(attempt + 1)? } else { again };
             sent = at + again;
-            if again > LONGEST_WAIT {
-                return None;
-            }
         }
         None
     }
@@ -191,7 +202,8 @@ impl Network {
         let tracker = &self.world.trackers[tracker];
         let reply = match tracker.script.at(at).answer {
             Answer::Good => Reply::Good { interval: tracker.interval, min_interval: tracker.min_interval },
-            Answer::Mute => return None,
+            Answer::Stalled if matches!(what, Contact::Probe) => Reply::Failure(Retry::Unsaid),
+            Answer::Mute | Answer::Stalled => return None,
             Answer::Status(_, retry) | Answer::Failure(retry)
                 if tracker.scheme == Scheme::Udp || matches!(what, Contact::Probe) =>
             {
@@ -202,6 +214,27 @@ impl Network {
             Answer::Failure(retry) => Reply::Failure(retry),
         };
         Some(reply)
+    }
+
+    /// Whether an announce that is sent now comes sooner than the tracker said.
+    fn judge(&mut self, tracker: usize, at: Millis, what: Contact) {
+        let Contact::Announce(event) = what else { return };
+        let (at_all, regular) = self.not_before.get(&tracker).copied().unwrap_or_default();
+        let early = at < at_all || (event.is_none() && at < regular);
+        self.impolite += usize::from(early);
+    }
+
+    fn note_wishes(&mut self, tracker: usize, at: Millis, what: Contact, reply: Reply) {
+        if !matches!(what, Contact::Announce(_)) {
+            return;
+        }
+        let wishes = match reply {
+            Reply::Good { min_interval, .. } => (0, at + min_interval.unwrap_or(0)),
+            Reply::Status(_, Retry::After(wait)) | Reply::Failure(Retry::After(wait)) => (at + wait, 0),
+            Reply::Status(_, Retry::Never) | Reply::Failure(Retry::Never) => (Millis::MAX, 0),
+            _ => return,
+        };
+        self.not_before.insert(tracker, wishes);
     }
 
     fn hear(&mut self, tracker: usize, at: Millis, what: Contact) {

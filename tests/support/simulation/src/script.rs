@@ -60,6 +60,8 @@ pub enum Answer {
     Failure(Retry),
     /// Nothing, though the connection stands.
     Mute,
+    /// Nothing to an announce; probes are answered.
+    Stalled,
 }
 
 /// What a refusal says of when to come back.
@@ -83,6 +85,8 @@ impl State {
     pub const REFUSED: Self = Self { connection: Connection::Refused, ..Self::UP };
     /// Accepts, and says nothing.
     pub const MUTE: Self = Self::answering(Answer::Mute);
+    /// Accepts, answers probes, and says nothing to announces.
+    pub const STALLED: Self = Self::answering(Answer::Stalled);
     /// The name is gone.
     pub const NAMELESS: Self = Self { name: Name::Unknown(20), ..Self::UP };
     /// Broken behind its front.
@@ -177,6 +181,11 @@ impl Script {
     /// The first moment from `at` on at which connections are refused, and reset.
     pub fn next_refusal(&self, at: Millis) -> Option<Millis> {
         self.next(at, |state| state.connection == Connection::Refused)
+    }
+
+    /// When the last phase begins, where there is more than one.
+    pub fn last_change(&self) -> Option<Millis> {
+        self.phases.last().map(|(from, _)| *from).filter(|from| *from > 0)
     }
 
     fn next(&self, at: Millis, wanted: impl Fn(State) -> bool) -> Option<Millis> {

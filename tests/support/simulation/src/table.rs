@@ -107,7 +107,7 @@ fn figure(figure: f64) -> String {
 }
 
 fn share(ours: f64, theirs: f64) -> String {
-    if theirs > 0.0 && theirs.is_finite() && ours.is_finite() {
+    if theirs > 0.0 && theirs.is_finite() && ours > 0.0 && ours.is_finite() {
         let share = ours / theirs;
         if share < 0.1 { format!(" (×{share:.4})") } else { format!(" (×{share:.2})") }
     } else {

@@ -1,10 +1,9 @@
 //! A world of trackers: where they are, how fast, and what becomes of each packet.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use rand::rngs::{SmallRng, StdRng};
+use rand::{Rng, RngExt, SeedableRng};
 use rand_distr::{Distribution, LogNormal};
 use tracker_failover::{Scheme, TrackerUrl};
 
@@ -30,8 +29,10 @@ pub struct Tracker {
     pub rtt: f64,
     /// How the round trip changes.
     pub pace: Pace,
-    /// The median of its work for an announce, in milliseconds; one in a hundred takes one to three seconds.
+    /// The median of its work for an announce, in milliseconds.
     pub work: f64,
+    /// The share of announces whose work takes one to three seconds.
+    pub slow: f64,
     /// The share of exchanges in which a packet is lost.
     pub loss: f64,
     /// What it answers as interval.
@@ -59,11 +60,14 @@ pub enum Pace {
 const RTT: (f64, f64) = (80.0, 0.7);
 const RTT_LIMITS: (f64, f64) = (10.0, 400.0);
 
+/// How many announces are slow in a world drawn at random.
+const SLOW: f64 = 0.01;
+
 /// How much one exchange differs from the next.
 const JITTER: f64 = 0.15;
 
 /// What is drawn for one packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Packet {
     Syn,
     Request,
@@ -71,13 +75,14 @@ pub(crate) enum Packet {
 }
 
 impl Tracker {
-    /// A tracker at this distance in milliseconds, always up, without loss.
+    /// A tracker at this distance in milliseconds, always up, without loss and slowness.
     pub fn new(rtt: f64) -> Self {
         Self {
             scheme: Scheme::Http,
             rtt,
             pace: Pace::Steady,
             work: 15.0,
+            slow: 0.0,
             loss: 0.0,
             interval: 30 * MINUTE,
             min_interval: None,
@@ -107,6 +112,11 @@ impl Tracker {
         };
         self.rtt * factor
     }
+
+    /// What an announce takes on a new connection, without loss and jitter: what an oracle knows.
+    pub fn latency(&self, at: Millis) -> f64 {
+        self.rtt_at(at) * f64::from(1 + round_trips(self.scheme)) + self.work
+    }
 }
 
 impl World {
@@ -126,7 +136,7 @@ impl World {
                 _ => Scheme::Https,
             };
             let rtt = log_normal(RTT.0, RTT.1, &mut random).clamp(RTT_LIMITS.0, RTT_LIMITS.1);
-            Tracker { scheme, loss, ..Tracker::new(rtt) }
+            Tracker { scheme, loss, slow: SLOW, ..Tracker::new(rtt) }
         });
         Self { seed, trackers: trackers.collect() }
     }
@@ -160,12 +170,6 @@ impl World {
         self.trackers[tracker].script.at(at).lives()
     }
 
-    /// What an announce to a tracker takes on a new connection, without loss and jitter: what an oracle knows.
-    pub fn latency(&self, tracker: usize, at: Millis) -> f64 {
-        let tracker = &self.trackers[tracker];
-        tracker.rtt_at(at) * f64::from(1 + round_trips(tracker.scheme)) + tracker.work
-    }
-
     /// One round trip, and whether a packet was lost on the way. `nth` tells apart what happens to a tracker at
     /// the same moment.
     pub(crate) fn round_trip(&self, tracker: usize, at: Millis, packet: Packet, nth: u32) -> (Millis, bool) {
@@ -178,16 +182,22 @@ impl World {
     /// How long a tracker works for an announce.
     pub(crate) fn work(&self, tracker: usize, at: Millis, nth: u32) -> Millis {
         let mut random = self.fate(tracker, at, Packet::Work, nth);
-        if random.random_range(0..100) == 0 {
+        if random.random_bool(self.trackers[tracker].slow) {
             return random.random_range(SECOND..3 * SECOND);
         }
         rounded(self.trackers[tracker].work * log_normal(1.0, 0.5, &mut random))
     }
 
-    fn fate(&self, tracker: usize, at: Millis, packet: Packet, nth: u32) -> StdRng {
-        let mut hasher = DefaultHasher::new();
-        (self.seed, tracker, at, packet, nth).hash(&mut hasher);
-        StdRng::seed_from_u64(hasher.finish())
+    fn fate(&self, tracker: usize, at: Millis, packet: Packet, nth: u32) -> SmallRng {
+        let parts = [tracker as u64, at, packet as u64, u64::from(nth)];
+        let seed = parts.into_iter().fold(self.seed, |seed, part| {
+            // Knuth's MMIX generator, which is mixing enough before the seed is expanded.
+            (seed ^ part)
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407)
+                .rotate_left(29)
+        });
+        SmallRng::seed_from_u64(seed)
     }
 }
 
@@ -196,7 +206,7 @@ pub(crate) fn round_trips(scheme: Scheme) -> u32 {
     if scheme == Scheme::Https { 2 } else { 1 }
 }
 
-fn log_normal(median: f64, sigma: f64, random: &mut StdRng) -> f64 {
+fn log_normal(median: f64, sigma: f64, random: &mut impl Rng) -> f64 {
     LogNormal::new(median.ln(), sigma).map_or(median, |distribution| distribution.sample(random))
 }
 

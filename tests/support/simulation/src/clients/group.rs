@@ -19,13 +19,23 @@ pub(super) struct Group<'a> {
     cursor: usize,
     failures: HashMap<usize, u32>,
     not_before: HashMap<usize, Millis>,
+    /// Until when a tracker asked to be left alone, where that is minded.
+    hints: HashMap<usize, Millis>,
     tried: BTreeSet<usize>,
 }
 
 impl<'a> Group<'a> {
     pub(super) fn new(rules: &'a Rules, tiers: Vec<Vec<usize>>, network: &'a mut Network) -> Self {
-        let (failures, not_before) = (HashMap::new(), HashMap::new());
-        Self { rules, network, tiers, cursor: 0, failures, not_before, tried: BTreeSet::new() }
+        Self {
+            rules,
+            network,
+            tiers,
+            cursor: 0,
+            failures: HashMap::new(),
+            not_before: HashMap::new(),
+            hints: HashMap::new(),
+            tried: BTreeSet::new(),
+        }
     }
 
     pub(super) fn play(&mut self, plan: &Plan, life: &mut Life) {
@@ -61,7 +71,7 @@ impl<'a> Group<'a> {
                 // Whoever is busy when the user asks does it right after.
                 at = deed.at.max(ended);
                 life.needs.push(deed.at);
-                self.not_before.retain(|_, until| *until == Millis::MAX);
+                self.not_before.clear();
                 tracker = self.first(at);
             } else {
                 at = then;
@@ -98,8 +108,8 @@ impl<'a> Group<'a> {
                 if let Some(untried) = untried {
                     return (Some(*untried), at);
                 }
-                let soonest = order.iter().map(|tracker| self.not_before.get(tracker).copied().unwrap_or(at));
-                (None, soonest.min().unwrap_or(Millis::MAX))
+                let soonest = order.iter().map(|tracker| self.allowed_from(*tracker));
+                (None, soonest.min().unwrap_or(Millis::MAX).max(at))
             }
             Then::NextsBackOff(back_off) => {
                 self.cursor = (self.cursor + 1) % order.len();
@@ -119,7 +129,12 @@ impl<'a> Group<'a> {
     }
 
     fn may_ask(&self, tracker: usize, at: Millis) -> bool {
-        self.not_before.get(&tracker).is_none_or(|until| *until <= at)
+        self.allowed_from(tracker) <= at
+    }
+
+    fn allowed_from(&self, tracker: usize) -> Millis {
+        let of = |map: &HashMap<usize, Millis>| map.get(&tracker).copied().unwrap_or(0);
+        of(&self.not_before).max(of(&self.hints))
     }
 
     fn succeeded(&mut self, tracker: usize) {
@@ -147,13 +162,12 @@ impl<'a> Group<'a> {
                 Reply::Status(_, hint) | Reply::Failure(hint) if self.rules.minds_hints => hint,
                 _ => Retry::Unsaid,
             };
-            let wait = back_off(scheme, *failures);
-            let until = match hint {
-                Retry::Unsaid => at + wait,
-                Retry::After(said) => at + wait.max(said),
-                Retry::Never => Millis::MAX,
-            };
-            self.not_before.insert(tracker, until);
+            self.not_before.insert(tracker, at + back_off(scheme, *failures));
+            match hint {
+                Retry::Unsaid => {}
+                Retry::After(wait) => drop(self.hints.insert(tracker, at + wait)),
+                Retry::Never => drop(self.hints.insert(tracker, Millis::MAX)),
+            }
         }
     }
 

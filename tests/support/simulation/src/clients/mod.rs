@@ -36,6 +36,15 @@ impl Client {
         Self::Model(Model::Original),
     ];
 
+    /// Those who use one tracker at a time, whatever the tiers.
+    pub const ONE_AT_A_TIME: [Self; 5] = [
+        Self::Ours,
+        Self::Oracle,
+        Self::Model(Model::Libtorrent),
+        Self::Model(Model::Aria2),
+        Self::Model(Model::Original),
+    ];
+
     /// Plays a plan. Only ours plays more than the first torrent.
     pub fn play(self, plan: &Plan) -> History {
         let mut network = Network::new(plan.world.clone());
@@ -45,7 +54,8 @@ impl Client {
             Self::Model(model) => model.play(plan, &mut network),
         };
         network.heard.sort_by_key(|heard| heard.at);
-        History { heard: network.heard, torrents: vec![life] }
+        let (heard, impolite) = (network.heard, network.impolite);
+        History { heard, torrents: vec![life], impolite, longest_attempt: 0 }
     }
 }
 

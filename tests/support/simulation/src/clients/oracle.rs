@@ -34,7 +34,7 @@ fn announce(plan: &Plan, network: &mut Network, need: Millis, first: bool) -> Op
         let nearest = trackers
             .clone()
             .filter(|tracker| world.lives(*tracker, at))
-            .min_by(|a, b| world.latency(*a, at).total_cmp(&world.latency(*b, at)));
+            .min_by(|a, b| world.trackers[*a].latency(at).total_cmp(&world.trackers[*b].latency(at)));
         let Some(tracker) = nearest else {
             at = trackers.filter_map(|tracker| world.trackers[tracker].script.next_life(at)).min()?;
             continue;

@@ -29,6 +29,7 @@ pub fn play(plan: &Plan, seed: u64) -> (History, Trace) {
     driver.run(plan);
     driver.history.heard = std::mem::take(&mut driver.network.heard);
     driver.history.heard.sort_by_key(|heard| heard.at);
+    driver.history.impolite = driver.network.impolite;
     (driver.history, driver.trace)
 }
 
@@ -53,6 +54,7 @@ struct Driver {
 /// A probe or attempt under way.
 struct Attempt {
     tracker: usize,
+    began: Millis,
     /// The connection, once there is one.
     connection: Option<Connection>,
     /// What happens next to it.
@@ -137,9 +139,7 @@ impl Driver {
                 Output::Probe { attempt, tracker } => self.probe(attempt, self.numbers[&tracker]),
                 Output::Open { attempt, tracker } => self.open(attempt, self.numbers[&tracker]),
                 Output::Announce { attempt, request } => self.announce(attempt, &request),
-                Output::Close { attempt } => {
-                    self.attempts.remove(&attempt);
-                }
+                Output::Close { attempt } => self.end(attempt),
                 Output::Alert { torrent, alert } => self.alerted(torrent, &alert),
                 Output::RoundEnded { torrent, result, .. } => {
                     let outcome = result.map(|announced| self.numbers[&announced.tracker]).ok();
@@ -149,10 +149,12 @@ impl Driver {
                         self.history.torrents[*torrent].answers.push(accepted);
                     }
                 }
-                Output::Ended { torrent, .. } => {
+                Output::Ended { torrent, stopped: told, .. } => {
                     let number = self.torrents.remove(&torrent);
                     let life = number.and_then(|number| self.history.torrents.get_mut(number));
                     if let Some(stopped) = life.and_then(|life| life.stopped.as_mut()) {
+                        let told = told.iter().filter(|told| told.result.is_ok());
+                        stopped.told = told.map(|told| self.numbers[&told.tracker]).collect();
                         stopped.at = self.now;
                     }
                 }
@@ -186,7 +188,7 @@ impl Driver {
             What::WantPeers => self.engine.want_peers(id, now),
             What::Complete => self.engine.complete(id, now),
             What::Stop => {
-                let stopped = Stopped { wanted: self.now, at: Millis::MAX };
+                let stopped = Stopped { wanted: self.now, at: Millis::MAX, told: Vec::new() };
                 self.history.torrents[deed.torrent].stopped = Some(stopped);
                 self.engine.stop(id, now);
             }
@@ -195,7 +197,7 @@ impl Driver {
 
     fn probe(&mut self, attempt: AttemptId, tracker: usize) {
         self.trace.note(self.now, Step::Probe(tracker));
-        self.attempts.insert(attempt, Attempt { tracker, connection: None, next: None });
+        self.attempts.insert(attempt, Attempt { tracker, began: self.now, connection: None, next: None });
         if let Some((at, measured, connection)) = self.measure(tracker) {
             self.will(attempt, at, Happening::Probed(measured, connection));
         }
@@ -244,7 +246,7 @@ impl Driver {
 
     fn open(&mut self, attempt: AttemptId, tracker: usize) {
         self.trace.note(self.now, Step::Open(tracker));
-        self.attempts.insert(attempt, Attempt { tracker, connection: None, next: None });
+        self.attempts.insert(attempt, Attempt { tracker, began: self.now, connection: None, next: None });
         if let Some(connection) = self.take_kept(tracker) {
             self.will(attempt, self.now, Happening::Opened(connection));
             return;
@@ -317,9 +319,16 @@ impl Driver {
             }
         };
         if !matches!(input, Input::Opened(_)) {
-            self.attempts.remove(&id);
+            self.end(id);
         }
         self.engine.handle(input, timestamp(self.now));
+    }
+
+    fn end(&mut self, attempt: AttemptId) {
+        if let Some(attempt) = self.attempts.remove(&attempt) {
+            let longest = &mut self.history.longest_attempt;
+            *longest = (self.now - attempt.began).max(*longest);
+        }
     }
 
     fn keep(&mut self, tracker: usize, connection: Option<Connection>) {

@@ -1,0 +1,120 @@
+//! A few figures in plain words: `cargo bench --bench figures`, or one of them by its name behind `--`.
+//!
+//! `decision`: the time of one, with 10,000 torrents. `memory`: of an idle torrent and tracker. `overhead`: of a
+//! failover from a tracker that refuses connections, beside the same two requests on bare hyper.
+
+#[path = "support/idle.rs"]
+mod idle;
+#[path = "support/loopback.rs"]
+mod loopback;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use idle::Idle;
+use loopback::Loopback;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // `cargo test --benches` gives none, and `-- --test` wants no more than a look.
+    let test = arguments.iter().any(|argument| argument == "--test")
+        || !arguments.iter().any(|argument| argument == "--bench");
+    let named: Vec<&str> =
+        arguments.iter().map(String::as_str).filter(|argument| !argument.starts_with("--")).collect();
+    let wanted = |name: &str| named.is_empty() || named.contains(&name);
+    let (torrents, rounds) = if test { (100, 10) } else { (10_000, 2000) };
+    // First, while the memory is still as it was.
+    if wanted("memory") {
+        memory(torrents);
+    }
+    if wanted("decision") {
+        decision(torrents);
+    }
+    if wanted("overhead") {
+        overhead(rounds);
+    }
+}
+
+/// The resident memory of engines with many torrents that have announced and wait.
+fn memory(torrents: u64) {
+    let mut engines = Vec::new();
+    for trackers in [1, 2, 5, 10] {
+        let before = resident();
+        let idle = settled(torrents, trackers);
+        let bytes = resident().saturating_sub(before) / torrents;
+        let each = bytes / trackers as u64;
+        println!(
+            "memory: {torrents} idle torrents with {trackers} trackers: {bytes} B a torrent, {each} B a tracker"
+        );
+        engines.push(idle);
+    }
+}
+
+/// The time of a regular announce and of each call that it takes.
+fn decision(torrents: u64) {
+    for trackers in [1, 3, 10] {
+        let mut idle = settled(torrents, trackers);
+        let (calls, announces) = (idle.calls, idle.announces);
+        let began = now();
+        idle.announce(torrents * 2);
+        let took = now() - began;
+        let (calls, announces) = (idle.calls - calls, idle.announces - announces);
+        println!(
+            "decision: {torrents} torrents with {trackers} trackers: {:.3} µs a decision (poll or handle), {:.2} µs an announce",
+            micros(took) / floating(calls),
+            micros(took) / floating(announces),
+        );
+    }
+}
+
+/// The median of many failovers on loopback, in turn with those of bare hyper.
+fn overhead(rounds: usize) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let (mut ours, mut hyper) = (Vec::new(), Vec::new());
+    runtime.expect("a runtime can be had").block_on(async {
+        let trackers = Loopback::start().await;
+        for _ in 0..rounds {
+            ours.push(trackers.ours().await);
+            hyper.push(trackers.hyper().await);
+        }
+    });
+    let [ours, hyper] = [ours, hyper].map(|mut times| {
+        times.sort();
+        micros(times[times.len() / 2])
+    });
+    println!(
+        "overhead: refused, then ok: {ours:.0} µs here, {hyper:.0} µs on bare hyper: {:.2} times (median of {rounds})",
+        ours / hyper
+    );
+}
+
+/// So many torrents on a hundred hosts that have all announced.
+fn settled(torrents: u64, trackers: usize) -> Idle {
+    let mut idle = Idle::new();
+    for number in 0..torrents {
+        idle.add(number, trackers, 100);
+    }
+    idle.announce(torrents * 2);
+    idle
+}
+
+/// Bytes of memory this process has, by the page.
+fn resident() -> u64 {
+    let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.unwrap_or_default() * 4096
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a few digits are shown")]
+fn floating(count: u64) -> f64 {
+    count as f64
+}
+
+#[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
+fn now() -> Instant {
+    Instant::now()
+}

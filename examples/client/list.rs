@@ -1,0 +1,65 @@
+//! `--list`: the files, and the trackers with what they say of the swarm.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use tracker_failover::{AddressPolicy, Metainfo, TrackerUrl};
+
+use crate::scrape::{Swarm, ask_all};
+use crate::torrent::Torrent;
+use crate::trackers::transports;
+use crate::ui::cli::Download;
+use crate::ui::json::Object;
+use crate::ui::units;
+
+/// Shows a torrent on standard output. Trackers are asked unless the command line forbids it.
+pub(crate) async fn list(options: &Download, torrent: &Torrent, metainfo: &Metainfo) {
+    let tiers = (1..).zip(metainfo.announce_tiers());
+    let trackers: Vec<(u64, TrackerUrl)> =
+        tiers.flat_map(|(tier, trackers)| trackers.iter().map(move |url| (tier, url.clone()))).collect();
+    let mut answers: Vec<Option<Result<Swarm, String>>> = vec![None; trackers.len()];
+    if !options.no_trackers {
+        let urls: Vec<TrackerUrl> = trackers.iter().map(|(_, url)| url.clone()).collect();
+        let asked = ask_all(&transports(&AddressPolicy::PUBLIC_ONLY), &urls, torrent.info_hash).await;
+        answers = asked.into_iter().map(Some).collect();
+    }
+    let mut text = if options.json { String::new() } else { format!("{}\n", torrent.name) };
+    for (index, file) in (1..).zip(torrent.files.iter().filter(|file| !file.pad)) {
+        let (path, length) = (file.path.display().to_string(), file.length);
+        if options.json {
+            let line = Object::event("file").number("index", index).number("length", length);
+            text += &line.text("path", &path).line();
+        } else {
+            // Writing to a string can't fail.
+            let _ = writeln!(text, "{index:>5}  {:>10}  {path}", units::bytes(length));
+        }
+    }
+    for ((tier, tracker), answer) in trackers.iter().zip(answers) {
+        text += &line(*tier, &tracker.to_string(), answer, options.json);
+    }
+    // Whoever reads us may have seen enough.
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
+/// One tracker.
+fn line(tier: u64, tracker: &str, answer: Option<Result<Swarm, String>>, json: bool) -> String {
+    if json {
+        let (swarm, error) = match answer {
+            Some(Ok(swarm)) => (Some(swarm), None),
+            Some(Err(error)) => (None, Some(error)),
+            None => (None, None),
+        };
+        return Object::event("tracker")
+            .number("tier", tier)
+            .text("tracker", tracker)
+            .maybe_number("seeders", swarm.and_then(|swarm| swarm.seeders))
+            .maybe_number("leechers", swarm.and_then(|swarm| swarm.leechers))
+            .maybe("error", error.as_deref())
+            .line();
+    }
+    match answer {
+        Some(Ok(swarm)) => format!("tier {tier}  {tracker}  {swarm}\n"),
+        Some(Err(error)) => format!("tier {tier}  {tracker}  {error}\n"),
+        None => format!("tier {tier}  {tracker}\n"),
+    }
+}

@@ -1,0 +1,5 @@
+//! Conversations with a UDP tracker.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| tracker_failover_fuzz::udp::check(input));

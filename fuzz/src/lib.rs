@@ -1,0 +1,26 @@
+//! What holds for any input. Each module has one `check` that panics where it doesn't: fuzz targets call it with what
+//! libFuzzer makes up, and `tests/fuzz_bodies.rs` with the seeds and with changed seeds, on stable (S-32).
+
+pub mod http_reply;
+pub mod metainfo;
+pub mod tolerance;
+pub mod tracker_url;
+pub mod udp;
+
+/// Panics where something does not hold for this input.
+pub type Check = fn(&[u8]);
+
+/// The targets, by the names of their folders in `seeds`.
+pub const TARGETS: [(&str, Check); 5] = [
+    ("http_reply", http_reply::check),
+    ("metainfo", metainfo::check),
+    ("tolerance", tolerance::check),
+    ("tracker_url", tracker_url::check),
+    ("udp", udp::check),
+];
+
+/// Fails where a text for people could steer a terminal or flood it (S-20, S-21).
+pub(crate) fn check_text(text: &str) {
+    assert!(text.chars().count() <= 1024, "{} characters", text.chars().count());
+    assert!(!text.chars().any(char::is_control), "{text:?}");
+}

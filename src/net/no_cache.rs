@@ -1,0 +1,40 @@
+//! In place of the latency cache, where the feature `cache` is off: there is never one.
+
+use std::future::Pending;
+
+use tokio::time::Instant;
+
+use super::clock::Clock;
+use crate::alert::Alert;
+use crate::policy::Engine;
+
+/// A cache that can't be made.
+pub(super) enum Cache {}
+
+pub(super) enum Done {}
+
+impl Cache {
+    pub(super) fn begin(&mut self, _: &mut Engine, _: Clock) -> Pending<()> {
+        match *self {}
+    }
+
+    pub(super) fn job(&mut self) -> Pending<Done> {
+        match *self {}
+    }
+
+    pub(super) fn done(&mut self, _: Done, _: &mut Engine, _: Clock) {
+        match *self {}
+    }
+
+    pub(super) fn tend(&mut self, _: &Engine, _: Clock) -> Option<Instant> {
+        match *self {}
+    }
+
+    pub(super) fn finish(&mut self, _: &mut Engine, _: Clock) -> Pending<()> {
+        match *self {}
+    }
+
+    pub(super) fn notice(&mut self) -> Option<Alert> {
+        match *self {}
+    }
+}

@@ -1,0 +1,152 @@
+//! What tracker operators ask for: their hints, no storms, and a word when we leave.
+
+use rand::RngExt;
+
+use super::Effort;
+use super::common::{WAIT, in_use, oracle, random, settled, waits};
+use crate::clients::Client;
+use crate::life::{History, Life, Plan, What};
+use crate::metrics::{REGISTERED, Study, count, largest, mean, seconds_of, wait};
+use crate::script::{Answer, Retry, Script, State};
+use crate::table::Row;
+use crate::time::{HOUR, MINUTE, Millis, SECOND};
+use crate::world::World;
+
+const EARLY: &str = "announces before the tracker allowed one, per life";
+
+/// 15: refusals that say when to come back, and a user who presses the button all the same.
+pub(super) fn retry_hints(effort: Effort) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (name, answer) in [
+        ("429 for 2 h", Answer::Status(429, Retry::After(2 * HOUR))),
+        ("retry in 30 min", Answer::Failure(Retry::After(30 * MINUTE))),
+        ("never", Answer::Failure(Retry::Never)),
+    ] {
+        let study = Study::with(
+            &Client::ALL,
+            |client, seed| {
+                let at = settled(seed);
+                let mut plan = Plan::one_torrent(World::drawn(seed, 4, 0.01), at + 8 * HOUR);
+                let tracker = in_use(&plan, client, at);
+                for press in 0..8 {
+                    plan = plan.and(at + (1 + press) * 13 * MINUTE, What::Reannounce);
+                }
+                plan.in_world(|world| {
+                    let script = &mut world.trackers[tracker].script;
+                    *script = script.clone().then(at, State::answering(answer));
+                })
+            },
+            (effort.0 / 4).max(50),
+            |plan, history| {
+                let pressed = history.torrents[0].delays(plan.deeds[1].at, plan.until);
+                [
+                    pressed.first().map(|delay| wait(*delay)).into_iter().collect(),
+                    vec![count(history.impolite)],
+                ]
+            },
+        );
+        let [_, p95] = waits(&study, &format!("15 {name}"), WAIT);
+        let limit = 2.0 * oracle(&p95);
+        rows.push(p95.goal("2 × the oracle's", limit));
+        rows.push(study.row(1, format!("15 {name}, early"), EARLY, mean).goal("G8", 0.0));
+    }
+    rows.push(min_interval(effort));
+    rows
+}
+
+/// 15: a min interval, and a user who would like more peers.
+fn min_interval(effort: Effort) -> Row {
+    let plan = |seed| {
+        let mut world = World::drawn(seed, 4, 0.01);
+        for tracker in &mut world.trackers {
+            tracker.min_interval = Some(15 * MINUTE);
+        }
+        (1..40).fold(Plan::one_torrent(world, 8 * HOUR), |plan, press| {
+            plan.and(press * 7 * MINUTE, What::WantPeers)
+        })
+    };
+    let study =
+        // What others do when their user would like more peers is no rule of time.
+        Study::new(&[Client::Ours], plan, (effort.0 / 4).max(50), |_, history| [vec![count(history.impolite)]]);
+    study.row(0, "15 min interval, early", EARLY, mean).goal("G8", 0.0)
+}
+
+/// 20: a thousand torrents at once. What the busiest host hears in its busiest second.
+pub(super) fn storm(_: Effort) -> Vec<Row> {
+    const TORRENTS: usize = 1000;
+    let mut rows = Vec::new();
+    for hosts in [1, 5] {
+        let mut plan = Plan::one_torrent(World::drawn(1, hosts, 0.0), 20 * MINUTE);
+        for torrent in 1..TORRENTS {
+            plan = plan.and_to(torrent, 0, What::Add);
+        }
+        let history = Client::Ours.play(&plan);
+        let busiest = (0..hosts).map(|tracker| busiest_second(&history, tracker)).max();
+        let last = history.torrents.iter().map(|life| wait(life.answers.first().map(|answer| answer.at)));
+        let ours = |figure| vec![(Client::Ours, figure)];
+        let peak = ours(count(busiest.unwrap_or(0)));
+        let id = format!("20 {TORRENTS} torrents on {hosts} hosts");
+        // 20 a second, after a burst of as many.
+        rows.push(
+            Row::new(format!("{id}, peak"), "announces in a host's busiest second", peak).goal("G9", 40.0),
+        );
+        let last = ours(last.fold(0.0, f64::max));
+        rows.push(Row::new(format!("{id}, last"), "s until the last torrent has peers", last));
+    }
+    rows
+}
+
+fn busiest_second(history: &History, tracker: usize) -> usize {
+    let announces: Vec<Millis> = history
+        .announces(0, Millis::MAX)
+        .filter(|heard| heard.tracker == tracker)
+        .map(|heard| heard.at)
+        .collect();
+    let within =
+        |from: usize| announces[from..].iter().take_while(|at| **at < announces[from] + SECOND).count();
+    (0..announces.len()).map(within).max().unwrap_or(0)
+}
+
+/// 23: everything is stopped, while some hosts are silent.
+pub(super) fn shutdown(_: Effort) -> Vec<Row> {
+    const TORRENTS: usize = 300;
+    const HOSTS: usize = 6;
+    let mut rows = Vec::new();
+    for silent in [0, 3, 6] {
+        let (asleep, end) = (4 * HOUR, 4 * HOUR + 10 * MINUTE);
+        let mut world = World::drawn(1, HOSTS, 0.01);
+        for tracker in &mut world.trackers[..silent] {
+            tracker.script = Script::always(State::UP).then(asleep, State::SILENT);
+        }
+        let mut plan = Plan::one_torrent(world, 5 * HOUR).and(end, What::Stop);
+        let mut random = random(1);
+        for torrent in 1..TORRENTS {
+            plan = plan.and_to(torrent, random.random_range(0..HOUR), What::Add).and_to(
+                torrent,
+                end,
+                What::Stop,
+            );
+        }
+        let history = Client::Ours.play(&plan);
+        let ends: Vec<f64> = history.torrents.iter().map(|life| seconds_of(life.stopped.as_ref())).collect();
+        let untold = history.torrents.iter().map(|life| untold(&plan, life, end)).sum();
+        let id = format!("23 {silent} of {HOSTS} hosts silent");
+        let ours = |figure| vec![(Client::Ours, figure)];
+        rows.push(
+            Row::new(format!("{id}, time"), "s until all have ended", ours(largest(&ends))).goal("G9", 3.0),
+        );
+        let what = "living registrations that were not told";
+        rows.push(Row::new(format!("{id}, untold"), what, ours(count(untold))).goal("target", 0.0));
+    }
+    rows
+}
+
+/// How many trackers know a torrent, can be reached, and weren't told of its end.
+fn untold(plan: &Plan, life: &Life, end: Millis) -> usize {
+    let known = life.answers.iter().filter(|answer| answer.at + REGISTERED > end && answer.at < end);
+    let mut known: Vec<usize> = known.map(|answer| answer.tracker).collect();
+    known.sort_unstable();
+    known.dedup();
+    let told = life.stopped.as_ref().map(|stopped| &stopped.told[..]).unwrap_or_default();
+    known.iter().filter(|tracker| plan.world.lives(**tracker, end) && !told.contains(tracker)).count()
+}

@@ -1,0 +1,88 @@
+//! Everything is down, and something returns: how soon that is found out.
+
+use rand::RngExt;
+
+use super::Effort;
+use super::common::{next_need, random, settled};
+use crate::clients::Client;
+use crate::life::{History, Plan};
+use crate::metrics::{Study, mean, quantile, wait};
+use crate::script::{Answer, Script, State};
+use crate::table::Row;
+use crate::time::{HOUR, MINUTE, Millis, SECOND};
+use crate::world::World;
+
+const LAG: &str = "from its return to the first accepted, s";
+
+/// 14: all dead, then one back. It begins when an announce is due, so that it is noticed.
+pub(super) fn all_dead(effort: Effort) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for trackers in [1, 4] {
+        for (name, outage) in [("10 min", 10 * MINUTE), ("1 h", HOUR), ("3 h", 3 * HOUR), ("12 h", 12 * HOUR)]
+        {
+            let study = Study::with(
+                &Client::ALL,
+                |client, seed| {
+                    let back = random(!seed).random_range(0..trackers);
+                    everything_down(client, seed, trackers, |tracker, from| {
+                        let down = State::down(&mut random(seed ^ tracker as u64));
+                        let script = Script::always(State::UP).then(from, down);
+                        if tracker == back { script.then(from + outage, State::UP) } else { script }
+                    })
+                },
+                (effort.0 / 4).max(50),
+                lag,
+            );
+            let case = format!("14 {trackers} trackers down for {name}");
+            rows.push(study.row(0, format!("{case}, mean"), LAG, mean));
+            rows.push(study.row(0, format!("{case}, p95"), LAG, quantile(0.95)).goal("G5", 95.0));
+        }
+    }
+    rows
+}
+
+/// 11: a captive portal for ten minutes. HTTP gets its page, UDP is dropped.
+pub(super) fn captive_portal(effort: Effort) -> Vec<Row> {
+    let study = Study::with(
+        &Client::ALL,
+        |client, seed| {
+            let schemes: Vec<_> = World::drawn(seed, 3, 0.0).trackers.iter().map(|t| t.scheme).collect();
+            everything_down(client, seed, 3, |tracker, from| {
+                let portal = match schemes[tracker] {
+                    tracker_failover::Scheme::Udp => State::SILENT,
+                    _ => State::answering(Answer::Html),
+                };
+                Script::always(State::UP).outage(from, from + 10 * MINUTE, portal)
+            })
+        },
+        effort.0,
+        lag,
+    );
+    vec![study.row(0, "11 portal for 10 min, p95", LAG, quantile(0.95)).goal("target", 65.0)]
+}
+
+/// A world in which everything goes down just before this client's next announce.
+fn everything_down(
+    client: Client,
+    seed: u64,
+    trackers: usize,
+    script: impl Fn(usize, Millis) -> Script,
+) -> Plan {
+    let plan = Plan::one_torrent(World::drawn(seed, trackers, 0.0), 24 * HOUR);
+    let from = next_need(&plan, client, settled(seed)).saturating_sub(5 * SECOND);
+    plan.in_world(|world| {
+        for (number, tracker) in world.trackers.iter_mut().enumerate() {
+            tracker.script = script(number, from);
+        }
+    })
+}
+
+fn lag(plan: &Plan, history: &History) -> [Vec<f64>; 1] {
+    let back = plan.world.trackers.iter().filter_map(|tracker| {
+        let script = &tracker.script;
+        script.last_change().filter(|at| script.at(*at).lives())
+    });
+    let back = back.max().unwrap_or(0);
+    let answer = history.torrents[0].answer_after(back);
+    [vec![wait(answer.map(|answer| answer.at - back))]]
+}
