@@ -16,8 +16,10 @@ use tracker_failover::{Alert, Config, Probing};
 use loopback::Loopback;
 use world::{World, alerts_until, is_announced, now, torrent};
 
-/// Ways to be dead.
-const KINDS: [(&str, fn() -> Behaviour); 6] = [
+/// A way to be dead, and its name.
+type Kind = (&'static str, fn() -> Behaviour);
+
+const KINDS: [Kind; 6] = [
     ("refused", || Behaviour::Refused),
     ("silent", || Behaviour::SynDropped),
     ("mute", || Behaviour::Silent),
