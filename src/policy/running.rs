@@ -75,8 +75,12 @@ impl Session {
 
     pub(super) fn run_round(&mut self, context: &mut Context<'_>) {
         loop {
+            // Whom to ask is asked of every tracker: not without need.
+            if self.round.is_none() {
+                return self.give_up_queueing(context);
+            }
             let candidates = self.candidates(context.health, context.now);
-            let Some(round) = &mut self.round else { return self.give_up_queueing(context) };
+            let Some(round) = &mut self.round else { return };
             match round.next_step(&candidates, &self.config, context.now) {
                 Step::Open(candidate) => {
                     let (of, under_way) = (round.total(&candidates), !round.attempts().is_empty());
