@@ -20,6 +20,9 @@ const KEPT: Millis = MINUTE;
 /// How many connections to one host are kept.
 const MOST_KEPT: usize = 2;
 
+/// How long an exchange over UDP may take.
+const UDP_LIMIT: Millis = 10_000;
+
 /// How long a probe over HTTP may take.
 const PROBE_PATIENCE: Millis = 3000;
 
@@ -77,6 +80,7 @@ enum Happening {
     Probed(Result<Measurement, AnnounceError>, Option<Connection>),
     Opened(Connection),
     OpenFailed(OpenError),
+    TimedOut(Phase),
     Replied(Reply, Option<Connection>),
 }
 
@@ -256,7 +260,14 @@ impl Driver {
                 self.will(attempt, opened, Happening::Opened(Connection { opened, reused: false }));
             }
             Some((at, Err(error))) => self.will(attempt, at, Happening::OpenFailed(error)),
-            None => {}
+            None => self.gives_up(attempt, tracker, Phase::Open),
+        }
+    }
+
+    /// Over UDP the transport has a limit of its own.
+    fn gives_up(&mut self, attempt: AttemptId, tracker: usize, phase: Phase) {
+        if self.network.world.trackers[tracker].scheme == Scheme::Udp {
+            self.will(attempt, self.now + UDP_LIMIT, Happening::TimedOut(phase));
         }
     }
 
@@ -284,6 +295,8 @@ impl Driver {
         if let Some((at, reply, opened)) = answer {
             let kept = (reply != Reply::Broken).then_some(Connection { opened, reused: true });
             self.will(attempt, at, Happening::Replied(reply, kept));
+        } else {
+            self.gives_up(attempt, tracker, Phase::Reply);
         }
     }
 
@@ -306,6 +319,7 @@ impl Driver {
                 Input::Opened(id)
             }
             Happening::OpenFailed(error) => Input::Failed(id, open_error(error)),
+            Happening::TimedOut(phase) => Input::Failed(id, AnnounceError::TimedOut(phase)),
             Happening::Probed(result, kept) => {
                 self.keep(tracker, kept);
                 Input::Probed(id, result.map_err(ProbeError::from))

@@ -8,7 +8,7 @@ use crate::life::Plan;
 use crate::metrics::{Study, quantile};
 use crate::script::{Script, State};
 use crate::table::Row;
-use crate::time::{HOUR, Millis};
+use crate::time::{HOUR, MINUTE, Millis};
 use crate::world::World;
 
 pub(super) const WAIT: &str = "from due to accepted, s";
@@ -21,6 +21,11 @@ pub(super) fn random(seed: u64) -> StdRng {
 /// A moment when a client has long been at home in its world.
 pub(super) fn settled(seed: u64) -> Millis {
     random(seed).random_range(3 * HOUR..6 * HOUR)
+}
+
+/// As [`settled`], shortly after an announce of this client's, so that none is due for a while.
+pub(super) fn quiet(plan: &Plan, client: Client, seed: u64) -> Millis {
+    next_need(plan, client, settled(seed)) + random(!seed).random_range(MINUTE..20 * MINUTE)
 }
 
 /// The tracker that this client uses at this moment. Played to find it: the world is the same the second time.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use rand::RngExt;
 
 use super::Effort;
-use super::common::{WAIT, by_latency, change, dies, in_use, next_need, oracle, random, settled, waits};
+use super::common::{
+    WAIT, by_latency, change, dies, in_use, next_need, oracle, quiet, random, settled, waits,
+};
 use crate::clients::Client;
 use crate::life::{History, Plan, What};
 use crate::metrics::{Study, count, largest, quantile, wait};
@@ -109,7 +111,8 @@ pub(super) fn correlated(effort: Effort) -> Vec<Row> {
     let study = Study::with(
         &Client::ALL,
         |client, seed| {
-            let (plan, at) = (drawn(seed), settled(seed));
+            let plan = drawn(seed);
+            let at = quiet(&plan, client, seed);
             let first = in_use(&plan, client, at);
             let world = Arc::clone(&plan.world);
             let others = by_latency(&world).into_iter().filter(|tracker| *tracker != first).take(2);
@@ -162,21 +165,24 @@ pub(super) fn definitive(effort: Effort) -> Vec<Row> {
 
 /// 17: tier 1 dies, tier 2 takes over, tier 1 returns.
 pub(super) fn tiers(effort: Effort) -> Vec<Row> {
-    let (dead, back) = (3 * HOUR, 5 * HOUR);
+    const DEAD: Millis = 2 * HOUR;
     let mut rows = Vec::new();
     for order in ["BEP 12", "nearest"] {
-        let plan = |seed| {
+        let plan = |client, seed| {
             let mut world = World::drawn(seed, 4, 0.01);
             // The tiers are in the order of distance, so that both orders want the same.
             world.trackers.sort_by(|a, b| a.latency(0).total_cmp(&b.latency(0)));
-            change(&mut world, 0, |script| script.outage(dead, back, State::SILENT));
-            let urgent = random(seed).random_range(dead + MINUTE..dead + 20 * MINUTE);
-            let plan = Plan::one_torrent(world, END).in_tiers().and(urgent, What::Reannounce);
-            if order == "BEP 12" { plan.bep12() } else { plan }
+            let plan = Plan::one_torrent(world, END).in_tiers();
+            let plan = if order == "BEP 12" { plan.bep12() } else { plan };
+            let at = quiet(&plan, client, seed);
+            plan.and(at + URGENT, What::Reannounce).in_world(|world| {
+                change(world, 0, |script| script.outage(at, at + DEAD, State::SILENT));
+            })
         };
-        let study = Study::new(&Client::ALL, plan, (effort.0 / 4).max(50), |_, history| {
+        let study = Study::with(&Client::ALL, plan, (effort.0 / 2).max(50), |plan, history| {
             let life = &history.torrents[0];
-            let crossing = life.delays(dead, back).first().copied().flatten();
+            let back = plan.world.trackers[0].script.last_change().unwrap_or(0);
+            let crossing = life.delays(back - DEAD, back).first().copied().flatten();
             let returned = life.answers.iter().find(|answer| answer.at >= back && answer.tracker == 0);
             [vec![wait(crossing)], vec![wait(returned.map(|answer| answer.at - back))]]
         });
@@ -205,11 +211,13 @@ fn drawn(seed: u64) -> Plan {
 /// regular one finds out.
 fn death(effort: Effort, state: impl Fn(u64) -> State, urgent: bool, plan: impl Fn(u64) -> Plan) -> Study<1> {
     let plans = |client, seed| {
-        let (plan, mut at) = (plan(seed), settled(seed));
+        let plan = plan(seed);
         if urgent {
+            let at = quiet(&plan, client, seed);
             return dies(plan.and(at + URGENT, What::Reannounce), client, at, state(seed));
         }
-        at = next_need(&plan, client, at).saturating_sub(MINUTE + SECOND);
+        // Longer ago than connections are kept.
+        let at = next_need(&plan, client, settled(seed)).saturating_sub(MINUTE + SECOND);
         dies(plan, client, at, state(seed))
     };
     Study::with(&Client::ALL, plans, effort.0, first_wait_after_death)
