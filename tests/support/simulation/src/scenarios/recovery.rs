@@ -17,28 +17,37 @@ const LAG: &str = "from its return to the first accepted, s";
 /// 14: all dead, then one back. It begins when an announce is due, so that it is noticed.
 pub(super) fn all_dead(effort: Effort) -> Vec<Row> {
     let mut rows = Vec::new();
-    for trackers in [1, 4] {
+    for (trackers, refusing) in [(1, false), (4, false), (4, true)] {
         for (name, outage) in [("10 min", 10 * MINUTE), ("1 h", HOUR), ("3 h", 3 * HOUR), ("12 h", 12 * HOUR)]
         {
             let study = Study::with(
                 &Client::ALL,
-                |client, seed| {
-                    let back = random(!seed).random_range(0..trackers);
-                    everything_down(client, seed, trackers, |tracker, from| {
-                        let down = State::down(&mut random(seed ^ tracker as u64));
-                        let script = Script::always(State::UP).then(from, down);
-                        if tracker == back { script.then(from + outage, State::UP) } else { script }
-                    })
-                },
-                (effort.0 / 4).max(50),
+                |client, seed| outages(client, seed, trackers, outage, refusing),
+                (effort.0 / 3).max(50),
                 lag,
             );
-            let case = format!("14 {trackers} trackers down for {name}");
+            let beside = if refusing { ", one answers 502" } else { "" };
+            let case = format!("14 {trackers} trackers down for {name}{beside}");
             rows.push(study.row(0, format!("{case}, mean"), LAG, mean));
             rows.push(study.row(0, format!("{case}, p95"), LAG, quantile(0.95)).goal("G5", 95.0));
         }
     }
     rows
+}
+
+/// Nobody can be reached until one returns; where one of the others refuses it does so for ever.
+fn outages(client: Client, seed: u64, trackers: usize, outage: Millis, refusing: bool) -> Plan {
+    let back = random(!seed).random_range(0..trackers);
+    everything_down(client, seed, trackers, |tracker, from| {
+        let down = match random(!seed ^ tracker as u64).random_range(0..20) {
+            _ if refusing && tracker == (back + 1) % trackers => State::BROKEN,
+            0..14 => State::SILENT,
+            14..18 => State::REFUSED,
+            _ => State::NAMELESS,
+        };
+        let script = Script::always(State::UP).then(from, down);
+        if tracker == back { script.then(from + outage, State::UP) } else { script }
+    })
 }
 
 /// 11: a captive portal for ten minutes. HTTP gets its page, UDP is dropped.
