@@ -23,7 +23,7 @@ pub(super) async fn client_killed(lab: &mut Lab<'_>) -> Outcome {
     let tracker = swarm.tracker(lab.tools, Kind::Opentracker).await?;
     let torrent = swarm.torrent(&clients, "long", &[tracker.announce_url()])?;
     // Slow enough to last for ten lives. (It gives a new peer little before its next half of a second.)
-    let mut seeder = seeder(&clients, &swarm, &torrent, "limit 2500000").await?;
+    let mut seeder = seeder(&clients, &swarm, &torrent, "limit 2500000")?;
     until_seeded(&[&tracker]).await?;
     let seed = std::env::var("INTEROP_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| now_in_nanoseconds() % 1_000_000);
@@ -79,7 +79,7 @@ pub(super) async fn tracker_killed(lab: &mut Lab<'_>) -> Outcome {
     }
     let urls: Vec<String> = trackers.iter().map(Tracker::announce_url).collect();
     let torrent = swarm.torrent(&clients, "long", &urls)?;
-    let _seeder = seeder(&clients, &swarm, &torrent, "limit 3000000").await?;
+    let _seeder = seeder(&clients, &swarm, &torrent, "limit 3000000")?;
     until_seeded(&trackers.iter().collect::<Vec<_>>()).await?;
     let mut before = Vec::new();
     for tracker in &trackers {
@@ -133,7 +133,7 @@ pub(super) async fn tracker_killed(lab: &mut Lab<'_>) -> Outcome {
 }
 
 /// libtorrent, which has everything, and sends as fast as it may.
-async fn seeder(
+fn seeder(
     clients: &Clients,
     swarm: &Swarm,
     torrent: &std::path::Path,
