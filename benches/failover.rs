@@ -16,11 +16,10 @@ use tracker_failover::{Alert, Config, Probing};
 use loopback::Loopback;
 use world::{World, alerts_until, is_announced, now, torrent};
 
-/// How a dead tracker behaves.
-type Death = fn() -> Behaviour;
+/// A way to be dead, and its name.
+type Kind = (&'static str, fn() -> Behaviour);
 
-/// Ways to be dead.
-const KINDS: [(&str, Death); 6] = [
+const KINDS: [Kind; 6] = [
     ("refused", || Behaviour::Refused),
     ("silent", || Behaviour::SynDropped),
     ("mute", || Behaviour::Silent),

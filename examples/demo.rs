@@ -50,6 +50,7 @@ use sha1::{Digest, Sha1};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
+use tracker_failover::InfoHash;
 
 use ui::cli::{Cli, Command as Subcommand};
 
@@ -125,9 +126,7 @@ async fn story(folder: &Path) -> Outcome<()> {
     expect(download.child.wait().await?.success(), "the client exits with 0")?;
 
     let hash = Sha1::digest(fs::read(folder.join("download/film"))?);
-    print!("--- SHA-1 of what was downloaded: ");
-    hash.iter().for_each(|byte| print!("{byte:02x}"));
-    println!();
+    println!("--- SHA-1 of what was downloaded: {}", InfoHash::new(hash.into()));
     expect(hash == Sha1::digest(&content), "it is what was seeded")?;
     let told = |event| {
         middle.announces().iter().any(|heard| heard.event() == Some(event) && heard.left() == Some(0))

@@ -43,9 +43,9 @@ impl Loopback {
         let request = self.request.clone();
         self.ok.forget();
         let began = now();
-        let outcome = announcer.announce(&mut trackers, request).await.expect("the second tracker answers");
+        let answer = announcer.announce(&mut trackers, request).await.expect("the second tracker answers");
         let took = now() - began;
-        assert_eq!(outcome.attempts, 2);
+        assert_eq!(answer.attempts, 2);
         took
     }
 

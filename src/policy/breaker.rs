@@ -9,7 +9,7 @@ use super::time::Timestamp;
 /// its success lets everybody back.
 ///
 /// Torrents that want peers need not wait for a long while to end: a host that couldn't even be reached is tried
-/// again within two minutes for their sake, which costs it one connection and tells it nothing.
+/// again within little more than a minute for their sake, which costs it one connection and tells it nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Breaker {
     state: State,
@@ -179,12 +179,12 @@ mod tests {
     }
 
     #[test]
-    fn those_who_starve_wait_two_minutes_at_most_unless_the_host_answers_nonsense() {
+    fn those_who_starve_wait_little_unless_the_host_answers_nonsense() {
         let (mut breaker, config) = (Breaker::default(), Config::default());
         for _ in 0..5 {
             breaker.failed(Failure::Unreachable, true, &config, ALMOST, at(0));
         }
-        assert_eq!((free_after(&breaker, true, 0), free_after(&breaker, false, 0)), (120, 960));
+        assert_eq!((free_after(&breaker, true, 0), free_after(&breaker, false, 0)), (75, 960));
         breaker.failed(Failure::Broken, true, &config, ALMOST, at(0));
         assert_eq!(free_after(&breaker, true, 0), 1920);
     }

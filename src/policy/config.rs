@@ -279,7 +279,7 @@ impl Default for Config {
             announces_burst: 20,
             breaker: true,
             starving_floor: Duration::from_secs(30),
-            starving_ceiling: Duration::from_secs(120),
+            starving_ceiling: Duration::from_secs(75),
             hint_ceiling: Duration::from_secs(24 * 3600),
             stop_limit: Duration::from_secs(3),
             alert_queue: 256,

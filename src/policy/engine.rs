@@ -59,7 +59,8 @@ pub struct Engine {
     random: StdRng,
     health: HealthBook,
     probes: Probes,
-    sessions: BTreeMap<TorrentId, Session>,
+    /// Boxed, since a map keeps room for more values than it has.
+    sessions: BTreeMap<TorrentId, Box<Session>>,
     timers: BTreeSet<(Timestamp, TorrentId)>,
     attempts: Attempts,
     gates: Gates,
@@ -321,7 +322,7 @@ impl Engine {
 
     /// A torrent's trackers.
     pub fn trackers(&self, torrent: TorrentId) -> Option<&TrackerSet> {
-        self.sessions.get(&torrent).map(Session::trackers)
+        self.sessions.get(&torrent).map(|session| session.trackers())
     }
 
     /// A torrent's present state.
@@ -409,7 +410,7 @@ impl Engine {
         let id = TorrentId(self.next_torrent);
         let config = if trackers.is_private() { &self.private_config } else { &self.config };
         trackers.prepare(config, self.random.random());
-        self.sessions.insert(id, session(id, trackers, Arc::clone(config)));
+        self.sessions.insert(id, Box::new(session(id, trackers, Arc::clone(config))));
         self.ask_for_probes(id, now);
         self.with(id, now, Session::begin);
         id

@@ -7,6 +7,7 @@
 
 mod asking;
 mod breaker;
+mod checking;
 mod config;
 mod engine;
 mod estimate;
@@ -15,9 +16,11 @@ mod gates;
 mod health;
 mod ledger;
 mod outage;
+mod outcomes;
 mod probes;
 mod returning;
 mod round;
+mod running;
 mod schedule;
 mod session;
 mod status;

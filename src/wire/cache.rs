@@ -338,9 +338,8 @@ mod tests {
 
     #[test]
     fn what_could_not_be_read_again_is_left_out() {
-        let long = format!("http://{}/", "x".repeat(2040)).parse::<TrackerUrl>().unwrap();
-        let other = "wss://a.test/".parse::<TrackerUrl>().unwrap();
-        let unwritable = [long, other].map(|url| RememberedHost::new(url.tracker_host()));
+        let unspoken = "wss://a.test/".parse::<TrackerUrl>().unwrap();
+        let unwritable = [RememberedHost::new(unspoken.tracker_host())];
         assert_eq!(encode(&unwritable, 7), EMPTY.as_bytes());
     }
 

@@ -1,6 +1,6 @@
 //! The program with trackers: how it finds its peers, and what trackers hear of it.
 
-use fake_tracker::{Behaviour, FakeTracker};
+use fake_tracker::{Behaviour, FakeTracker, SwarmPeer};
 
 use super::*;
 
@@ -46,4 +46,70 @@ fn peers_are_found_through_the_tracker_that_lives() {
     assert_eq!(stopped.downloaded(), Some(200_000));
     assert_eq!(heard[4].uploaded(), Some(200_000));
     assert!(said.contains("\"tag\":\"TRACKER\"") && said.contains("\"tag\":\"ANNOUNCE\""), "{said}");
+}
+
+/// The swarm's size is asked for once at the start of a download, and by `--list` of every tracker at once.
+#[test]
+fn trackers_tell_how_large_the_swarm_is() {
+    let runtime = runtime();
+    let (dead, alive) = runtime.block_on(async {
+        let dead = FakeTracker::start(Behaviour::Refused).await;
+        (dead, FakeTracker::start(Behaviour::ok()).await)
+    });
+    let shared = Shared::new(100_000, &[dead.announce_url(), alive.announce_url()]);
+    let seeder = SocketAddr::from(([127, 0, 0, 1], 1));
+    let peer = SwarmPeer { peer_id: [1; 20], address: seeder, left: Some(0) };
+    alive.add_peer(*shared.torrent.info_hash.as_bytes(), peer);
+    let (code, said) = shared.start("leech", &["--list"]).end();
+    assert_eq!(code, Some(0), "{said}");
+    let address = alive.address();
+    for line in [
+        "{\"event\":\"file\",\"index\":1,\"length\":100000,\"path\":\"x.bin\"}".to_owned(),
+        format!(
+            "{{\"event\":\"tracker\",\"tier\":2,\"tracker\":\"http://{address}\",\"seeders\":1,\"leechers\":0,\
+             \"error\":null}}"
+        ),
+    ] {
+        assert!(said.lines().any(|said| said == line), "{line} is not in\n{said}");
+    }
+    assert!(said.contains("\"seeders\":null,\"leechers\":null,\"error\":\"could not connect"), "{said}");
+    let (code, said) = shared.start("leech", &["--list", "--no-trackers"]).end();
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(alive.heard().len(), 1, "--no-trackers asks nobody");
+    let mut leech = shared.start("leech", &[]);
+    let line = leech.wait_for("swarm");
+    let swarm = format!("\"tracker\":\"http://{address}\",\"seeders\":1,\"leechers\":1}}");
+    assert!(line.trim_end().ends_with(&swarm), "{line}");
+}
+
+/// BEP 27: only a private torrent drops its peers when it moves to another tracker.
+#[test]
+fn a_public_torrent_keeps_its_peers_when_the_tracker_changes() {
+    let runtime = runtime();
+    let trackers = runtime.block_on(async {
+        [FakeTracker::start(Behaviour::ok()).await, FakeTracker::start(Behaviour::ok()).await]
+    });
+    let shared = Shared::new(100_000, &trackers.each_ref().map(FakeTracker::announce_url));
+    let info_hash = shared.torrent.info_hash;
+    let peer = Scripted::new(shared.torrent.pieces(), 1, move |_, wire| {
+        wire.greet(info_hash, b"-XX0001-a-quiet-peer");
+        wire.drain();
+    });
+    let address = peer.address.to_string();
+    let mut leech = shared.start("leech", &["--announce-interval", "1", "--peer", &address]);
+    leech.wait_for("peer_connected");
+    let in_use = loop {
+        let told = trackers.iter().position(|tracker| !tracker.announces().is_empty());
+        match told {
+            Some(told) => break told,
+            None => leech.wait_for("alert"),
+        };
+    };
+    runtime.block_on(trackers[in_use].kill());
+    while !leech.wait_for("alert").contains("succeeded after 2 attempts") {}
+    leech.wait_for("progress");
+    let line = leech.wait_for("progress");
+    assert!(line.contains("\"peers\":1,"), "{line}");
+    drop(leech);
+    peer.join();
 }

@@ -1,5 +1,6 @@
 //! The library against real trackers: opentracker and bittorrent-tracker, started, killed, frozen and brought back
-//! on loopback. What they believe afterwards is read back over raw HTTP.
+//! on loopback. What they believe afterwards is read back over raw HTTP. And `examples/client` beside other clients
+//! that have the same torrents.
 //!
 //! `cargo run -p interop` runs everything, and `cargo run -p interop -- WORD...` the scenarios whose names hold a
 //! word. Not a test of `cargo test`, because it needs what `tests/interop/install` installs.
@@ -21,11 +22,12 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
+use clients::Clients;
 use report::Report;
 use tools::Tools;
 
 /// The whole run; it takes a fraction of that.
-const LIMIT: Duration = Duration::from_secs(240);
+const LIMIT: Duration = Duration::from_secs(480);
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
@@ -37,7 +39,15 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    println!("against {}", tools.versions().unwrap_or_else(|error| error.to_string()));
+    let clients = match Clients::find() {
+        Ok(clients) => clients,
+        Err(missing) => {
+            eprintln!("{missing}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let versions = tools.versions().unwrap_or_else(|error| error.to_string());
+    println!("against {versions}, {}", clients.versions());
     let mut report = Report::default();
     if timeout(LIMIT, scenarios::run(&tools, &words, &mut report)).await.is_err() {
         report.broken(format_args!("the run took longer than {} s", LIMIT.as_secs()));

@@ -70,7 +70,7 @@ impl Swarm {
             fs::write(path, bytes(place, *length))?;
         }
         let file = swarm.torrent(clients, "without trackers", &[])?;
-        swarm.info_hash = Metainfo::parse(&fs::read(file)?)?.info_hash().as_bytes().to_owned();
+        swarm.info_hash = *Metainfo::parse(&fs::read(file)?)?.info_hash().as_bytes();
         Ok(swarm)
     }
 

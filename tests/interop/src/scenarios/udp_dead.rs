@@ -31,7 +31,7 @@ pub(super) async fn two_dead(lab: &mut Lab<'_>) -> Outcome {
     for order in ["nearest", "bep12"] {
         for (kind, behaviour, expected) in KINDS {
             let heard_before = tracker.announces().await?;
-            let (dead, urls) = dead(behaviour)?;
+            let (dead, urls) = dead(behaviour.as_ref())?;
             let urls = [&urls[..], &[tracker.announce_url()]].concat();
             let torrent = swarm.torrent(&clients, "udp", &urls)?;
             let folder = swarm.leech("ours")?;
@@ -59,10 +59,10 @@ pub(super) async fn two_dead(lab: &mut Lab<'_>) -> Outcome {
 }
 
 /// Two trackers that are dead in this way, and their URLs.
-fn dead(behaviour: Option<UdpBehaviour>) -> std::io::Result<([Option<FakeUdpTracker>; 2], Vec<String>)> {
+fn dead(behaviour: Option<&UdpBehaviour>) -> std::io::Result<([Option<FakeUdpTracker>; 2], Vec<String>)> {
     let mut urls = Vec::new();
     let mut start = || {
-        let Some(behaviour) = behaviour.clone() else {
+        let Some(behaviour) = behaviour.cloned() else {
             let socket = std::net::UdpSocket::bind((dead_host(), 0))?;
             urls.push(format!("udp://{}/announce", socket.local_addr()?));
             return Ok::<_, std::io::Error>(None);

@@ -1,0 +1,133 @@
+//! Which hosts a session wants measured, at its start and later, and what it learns by it.
+
+use std::time::Duration;
+
+use rand::RngExt;
+
+use super::config::Probing;
+use super::health::HealthBook;
+use super::returning::Home;
+use super::session::{Context, Session};
+use super::stopping::Phase;
+use super::time::Timestamp;
+use super::tracker_set::Order;
+use crate::alert::Alert;
+use crate::error::ProbeError;
+use crate::prober::Measurement;
+use crate::tracker::TrackerUrl;
+
+impl Session {
+    /// The trackers whose latency decides and isn't known.
+    pub(crate) fn unmeasured(&self) -> Vec<TrackerUrl> {
+        let choice = self.trackers.supported_trackers().count() > 1;
+        let asked_before = self.once.is_some() && self.trackers.is_known();
+        let nearest = self.trackers.order() == Order::Nearest && self.config.probing == Probing::Parallel;
+        if !choice || asked_before || !nearest {
+            return Vec::new();
+        }
+        let unmeasured = self.trackers.supported_trackers().filter(|tracker| {
+            let known = self.trackers.latency(tracker).is_some() || self.trackers.is_failing(tracker);
+            !known && !self.probing.contains(*tracker)
+        });
+        unmeasured.cloned().collect()
+    }
+
+    pub(crate) fn knows(&mut self, tracker: &TrackerUrl, latency: Duration) {
+        self.trackers.record_latency(tracker, latency);
+    }
+
+    pub(crate) fn probe_asked(&mut self, tracker: &TrackerUrl) {
+        self.probing.insert(tracker.clone());
+    }
+
+    pub(crate) fn probed(
+        &mut self,
+        tracker: &TrackerUrl,
+        result: &Result<Measurement, ProbeError>,
+        context: &mut Context<'_>,
+    ) {
+        if self.checking.take_if(|checking| checking == tracker).is_some() {
+            self.checked(tracker, result, context);
+        }
+        if !self.probing.remove(tracker) {
+            return;
+        }
+        match result {
+            Ok(measurement) => {
+                self.knows(tracker, measurement.latency());
+                let (tracker, measurement) = (tracker.clone(), *measurement);
+                context.alert(self.id, Alert::Measured { tracker, measurement });
+            }
+            Err(error) => {
+                self.trackers.record_failure(tracker);
+                self.errors.insert(tracker.clone(), error.0.clone());
+                context.alert(self.id, Alert::ProbeFailed { tracker: tracker.clone(), error: error.clone() });
+            }
+        }
+        if self.probing.is_empty() {
+            let order = self.trackers.failover_order().into_iter();
+            let trackers = order.map(|tracker| (tracker.clone(), self.trackers.latency(tracker))).collect();
+            context.alert(self.id, Alert::FailoverOrder { trackers });
+        }
+        if let Some(round) = &mut self.round
+            && (result.is_ok() || self.probing.is_empty())
+        {
+            round.release();
+        }
+    }
+
+    /// A host was measured again: it may be the one to return to.
+    pub(super) fn checked(
+        &mut self,
+        tracker: &TrackerUrl,
+        result: &Result<Measurement, ProbeError>,
+        context: &mut Context<'_>,
+    ) {
+        match result {
+            Ok(measurement) => self.knows(tracker, measurement.latency()),
+            Err(_) => self.trackers.record_failure(tracker),
+        }
+        if let Some(home) = self.home.as_mut().filter(|home| home.tracker() == tracker) {
+            home.seen(result.is_ok(), context.random.random(), context.now);
+        }
+    }
+
+    /// The tracker whose host is to be measured again.
+    pub(crate) fn take_wanted_check(&mut self) -> Option<TrackerUrl> {
+        let tracker = self.wanted_check.take()?;
+        self.checking = Some(tracker.clone());
+        Some(tracker)
+    }
+
+    /// Looks after the tracker that was left, and after hosts that weren't heard for long.
+    pub(super) fn check_hosts(&mut self, context: &mut Context<'_>) {
+        let probes = self.config.probing == Probing::Parallel && self.trackers.order() == Order::Nearest;
+        if self.phase != Phase::Running || self.once.is_some() || !probes || !self.is_automatic() {
+            return;
+        }
+        let look_at = self.home.as_ref().and_then(Home::look_at);
+        if self.checking.is_some() || self.wanted_check.is_some() {
+            return;
+        }
+        match look_at {
+            Some(at) if at <= context.now => {
+                if let Some(home) = &mut self.home {
+                    home.looks();
+                    self.wanted_check = Some(home.tracker().clone());
+                }
+            }
+            look_at => self.wake_at(look_at),
+        }
+    }
+
+    /// A tracker beside the one in use whose host wasn't heard for so long that its latency is a guess.
+    pub(super) fn stale(&self, health: &HealthBook, now: Timestamp) -> Option<TrackerUrl> {
+        let stale = |tracker: &&TrackerUrl| {
+            let heard = health.host(&tracker.tracker_host()).filter(|health| !health.is_left_alone());
+            let at = heard.and_then(|heard| heard.answered_at().max(heard.failed_at()));
+            Some(*tracker) != self.trackers.in_use()
+                && at.is_some_and(|at| now.since(at) > self.config.measurement_lifetime)
+        };
+        self.trackers.supported_trackers().find(stale).cloned()
+    }
+}
