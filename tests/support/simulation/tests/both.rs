@@ -57,7 +57,7 @@ fn the_same_decisions_in_quiet_worlds() {
 #[test]
 fn the_same_decisions_in_hard_worlds() {
     let (mut lines, mut failed) = (0, 0);
-    for seed in 0..60 {
+    for seed in 0..40 {
         let mut random = StdRng::seed_from_u64(seed);
         let mut world = World::drawn_http(seed, random.random_range(1..=5), 0.02);
         for tracker in &mut world.trackers {
@@ -86,10 +86,7 @@ fn the_same_decisions_in_hard_worlds() {
         lines += trace.len();
         failed += trace.iter().filter(|(_, step)| step == "Failed").count();
     }
-    assert!(
-        lines > 10_000 && failed > 300,
-        "the worlds are too quiet: {lines} lines, {failed} failed rounds"
-    );
+    assert!(lines > 7_000 && failed > 200, "the worlds are too quiet: {lines} lines, {failed} failed rounds");
 }
 
 /// Several torrents share their hosts' measurements and connections.

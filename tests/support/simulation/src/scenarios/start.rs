@@ -96,7 +96,7 @@ fn down(effort: Effort, number: &str, state: State, dead: &[usize]) -> Vec<Row> 
 
 /// Starts are short, and what is measured in them is rare: one announce in a hundred is slow.
 fn starts_of(effort: Effort) -> u64 {
-    5 * effort.0
+    4 * effort.0
 }
 
 /// Eight trackers, of which so many are down, in random places.
