@@ -17,12 +17,16 @@ use crate::prober::Measurement;
 use crate::tracker::TrackerUrl;
 
 impl Session {
+    /// Whether latency decides, so that hosts are measured.
+    pub(super) fn measures_hosts(&self) -> bool {
+        self.trackers.order() == Order::Nearest && self.config.probing == Probing::Parallel
+    }
+
     /// The trackers whose latency decides and isn't known.
     pub(crate) fn unmeasured(&self) -> Vec<TrackerUrl> {
         let choice = self.trackers.supported_trackers().count() > 1;
         let asked_before = self.once.is_some() && self.trackers.is_known();
-        let nearest = self.trackers.order() == Order::Nearest && self.config.probing == Probing::Parallel;
-        if !choice || asked_before || !nearest {
+        if !choice || asked_before || !self.measures_hosts() {
             return Vec::new();
         }
         let unmeasured = self.trackers.supported_trackers().filter(|tracker| {
@@ -101,8 +105,11 @@ impl Session {
 
     /// Looks after the tracker that was left, and after hosts that weren't heard for long.
     pub(super) fn check_hosts(&mut self, context: &mut Context<'_>) {
-        let probes = self.config.probing == Probing::Parallel && self.trackers.order() == Order::Nearest;
-        if self.phase != Phase::Running || self.once.is_some() || !probes || !self.is_automatic() {
+        if self.phase != Phase::Running
+            || self.once.is_some()
+            || !self.measures_hosts()
+            || !self.is_automatic()
+        {
             return;
         }
         let look_at = self.home.as_ref().and_then(Home::look_at);

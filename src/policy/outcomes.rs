@@ -6,14 +6,12 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::asking::{ROUND_GAP, failure, is_alive, is_an_answer};
-use super::config::Probing;
 use super::engine::{AttemptId, Output};
 use super::returning::Home;
 use super::round::{Attempt, Stage, Told};
 use super::session::{Context, Session};
 use super::stopping::Phase;
 use super::time::Timestamp;
-use super::tracker_set::Order;
 use crate::alert::{Alert, Announced};
 use crate::announce::{AnnounceResponse, Event};
 use crate::error::{AnnounceError, FailedAttempt, Phase as TimedPhase, RoundError};
@@ -45,9 +43,9 @@ impl Session {
         let random = context.random.random();
         let interval = self.schedule.succeeded(&tracker, &response, &self.config, random, now);
         self.accept(&tracker, told, &response, interval, now);
-        if self.checking.is_none() && self.wanted_check.is_none() {
-            let probes = self.config.probing == Probing::Parallel && self.trackers.order() == Order::Nearest;
-            self.wanted_check = self.stale(context.health, now).filter(|_| probes && self.once.is_none());
+        let free_to_check = self.checking.is_none() && self.wanted_check.is_none() && self.once.is_none();
+        if free_to_check && self.measures_hosts() {
+            self.wanted_check = self.stale(context.health, now);
         }
 
         let Some(round) = self.round.take() else { return };
@@ -194,12 +192,7 @@ impl Session {
         let Some(round) = self.round.take() else { return };
         let (attempts, mut failed) = round.end();
         for attempt in attempts {
-            let host = attempt.tracker.tracker_host();
-            if attempt.is_silent() {
-                context.health.silent(&host, false);
-            }
-            context.health.gave_up(&host, context.now);
-            context.close(attempt.id);
+            context.drop_attempt(&attempt);
             failed.push(FailedAttempt { tracker: attempt.tracker, error: AnnounceError::Cancelled });
         }
         self.round_ended(Err(Arc::new(RoundError { attempts: failed })), context);
@@ -238,12 +231,7 @@ impl Session {
     /// Gives attempts up that nobody waits for any more.
     pub(super) fn drop_late(&mut self, context: &mut Context<'_>) {
         for attempt in std::mem::take(&mut self.late) {
-            let host = attempt.tracker.tracker_host();
-            if attempt.is_silent() {
-                context.health.silent(&host, false);
-            }
-            context.health.gave_up(&host, context.now);
-            context.close(attempt.id);
+            context.drop_attempt(&attempt);
         }
     }
 }

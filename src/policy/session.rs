@@ -97,7 +97,18 @@ impl Context<'_> {
         self.end(attempt);
         self.outputs.push_back(Output::Close { attempt });
     }
+
+    /// Gives an attempt up of which nothing is to be learned about its host.
+    pub(super) fn drop_attempt(&mut self, attempt: &Attempt) {
+        let host = attempt.tracker.tracker_host();
+        if attempt.is_silent() {
+            self.health.silent(&host, false);
+        }
+        self.health.gave_up(&host, self.now);
+        self.close(attempt.id);
+    }
 }
+
 impl Session {
     pub(crate) fn new(id: TorrentId, trackers: TrackerSet, torrent: Torrent, config: Arc<Config>) -> Self {
         Self {

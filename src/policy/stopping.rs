@@ -101,12 +101,7 @@ impl Session {
             return;
         }
         for attempt in self.round.as_mut().map(super::round::Round::close).unwrap_or_default() {
-            let host = attempt.tracker.tracker_host();
-            if attempt.is_silent() {
-                context.health.silent(&host, false);
-            }
-            context.health.gave_up(&host, context.now);
-            context.close(attempt.id);
+            context.drop_attempt(&attempt);
         }
         let patience = self.config.reply_patience.min(self.config.stop_limit / 2);
         let (until, deadline) = (context.now + patience, context.now + self.config.stop_limit);
