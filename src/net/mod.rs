@@ -1,5 +1,6 @@
 //! The shell: sockets, names and time. Everything here acts; nothing here decides.
 
+mod alerts;
 mod announcer;
 pub mod by_scheme;
 #[cfg_attr(not(feature = "cache"), path = "no_cache.rs")]
@@ -15,5 +16,6 @@ pub mod http;
 #[cfg(feature = "udp")]
 pub mod udp;
 
+pub use alerts::Alerts;
 pub use announcer::{Announcer, AnnouncerBuilder};
-pub use handle::{Alerts, AnnounceHandle};
+pub use handle::AnnounceHandle;
