@@ -104,7 +104,7 @@ impl Context<'_> {
         if attempt.is_silent() {
             self.health.silent(&host, false);
         }
-        self.health.gave_up(&host, self.now);
+        self.health.gave_up(&host, attempt.started_at, self.now);
         self.close(attempt.id);
     }
 }
