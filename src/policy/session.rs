@@ -33,7 +33,8 @@ pub(crate) struct Session {
     pub(super) config: Arc<Config>,
     pub(super) ledger: Ledger,
     pub(super) schedule: Schedule,
-    pub(super) round: Option<Round>,
+    /// Boxed: a torrent spends its life between rounds.
+    pub(super) round: Option<Box<Round>>,
     pub(super) phase: Phase,
     pub(super) wake: Option<Timestamp>,
     pub(super) round_number: RoundNumber,
@@ -245,7 +246,7 @@ impl Session {
         let gone: Vec<AttemptId> = self
             .round
             .iter()
-            .flat_map(Round::attempts)
+            .flat_map(|round| round.attempts())
             .filter(|attempt| is_gone(&attempt.tracker))
             .map(|attempt| attempt.id)
             .collect();
@@ -380,8 +381,11 @@ impl Session {
 
     pub(crate) fn status(&self, now: Timestamp) -> Status {
         let standing = |tracker: &TrackerUrl| {
-            let contacting =
-                self.round.iter().flat_map(Round::attempts).any(|attempt| attempt.tracker == *tracker);
+            let contacting = self
+                .round
+                .iter()
+                .flat_map(|round| round.attempts())
+                .any(|attempt| attempt.tracker == *tracker);
             if !self.trackers.is_supported(tracker) {
                 Standing::Unsupported
             } else if contacting || self.probing.contains(tracker) {
