@@ -37,7 +37,7 @@ impl Session {
     pub(super) fn asking_order(&self, health: &HealthBook, now: Timestamp) -> Vec<&TrackerUrl> {
         let rank = |tracker: &TrackerUrl| {
             let host = tracker.tracker_host();
-            let refuses_us = self.errors.get(tracker).is_some_and(|error| failure(error).is_none());
+            let refuses_us = self.is_refused_by(tracker);
             let known = health.host(&host);
             let left_alone = known.is_some_and(HostHealth::is_left_alone);
             // The first to answer a probe is the nearest, however long it took: the others may be silent.
@@ -77,12 +77,19 @@ impl Session {
         self.forced || self.once.is_some() || !self.config.breaker
     }
 
-    /// Whether peers are wanted, and every host that could name some is being left alone.
+    /// Whether a tracker answered that it doesn't want this torrent.
+    fn is_refused_by(&self, tracker: &TrackerUrl) -> bool {
+        self.errors.get(tracker).is_some_and(|error| failure(error).is_none())
+    }
+
+    /// Whether peers are wanted, and nobody could name some: each tracker refuses this torrent, or its host is
+    /// being left alone.
     fn is_starving(&self, health: &HealthBook) -> bool {
-        let left_alone = |tracker: &TrackerUrl| {
-            health.host(&tracker.tracker_host()).is_some_and(HostHealth::is_left_alone)
+        let is_no_help = |tracker: &TrackerUrl| {
+            let left_alone = health.host(&tracker.tracker_host()).is_some_and(HostHealth::is_left_alone);
+            left_alone || self.is_refused_by(tracker)
         };
-        self.torrent.transfer.left != Some(0) && self.trackers.supported_trackers().all(left_alone)
+        self.torrent.transfer.left != Some(0) && self.trackers.supported_trackers().all(is_no_help)
     }
 
     pub(super) fn urgency(&self) -> Urgency {
@@ -103,7 +110,7 @@ impl Session {
         let starving = self.is_starving(health);
         let free = trackers.filter_map(|tracker| {
             let allowed = self.schedule.allowed_at(tracker)?;
-            let refuses_us = self.errors.get(tracker).is_some_and(|error| failure(error).is_none());
+            let refuses_us = self.is_refused_by(tracker);
             let free_at = if refuses_us || !self.config.breaker {
                 backoff
             } else {
