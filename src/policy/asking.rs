@@ -22,9 +22,14 @@ impl Session {
         };
         let order = self.asking_order(health, now).into_iter();
         let starving = self.is_starving(health);
+        let is_free = |tracker: &&TrackerUrl| {
+            self.disregards_health()
+                || (self.free_at(tracker, starving, health, now) <= now
+                    && (!self.is_refused_by(tracker) || self.refused_until <= now))
+        };
         order
             .filter(|tracker| self.may_be_asked(tracker, now))
-            .filter(|tracker| self.disregards_health() || self.free_at(tracker, starving, health, now) <= now)
+            .filter(is_free)
             .map(|tracker| Candidate {
                 tier: tiers.get(tracker).copied().unwrap_or_default(),
                 tracker: tracker.clone(),
@@ -98,8 +103,8 @@ impl Session {
         if is_well && nobody_waits { Urgency::Relaxed } else { Urgency::Urgent }
     }
 
-    /// When some tracker may be asked again: by what it said, and by the health of its host. `backoff` is for
-    /// those that don't want this torrent.
+    /// When some tracker may be asked again: by what it said, by the health of its host, or by our own back-off
+    /// where it doesn't want this torrent. `backoff` is for all where health doesn't count.
     pub(super) fn first_free(
         &self,
         backoff: Timestamp,
@@ -110,9 +115,10 @@ impl Session {
         let starving = self.is_starving(health);
         let free = trackers.filter_map(|tracker| {
             let allowed = self.schedule.allowed_at(tracker)?;
-            let refuses_us = self.is_refused_by(tracker);
-            let free_at = if refuses_us || !self.config.breaker {
+            let free_at = if !self.config.breaker {
                 backoff
+            } else if self.is_refused_by(tracker) {
+                self.refused_until
             } else {
                 self.free_at(tracker, starving, health, now)
             };
