@@ -12,6 +12,7 @@ use tokio::time::{sleep_until, timeout};
 use super::cache::{self, Cache};
 use super::clock::Clock;
 use super::handle::AnnounceHandle;
+use super::scraped::Scraped;
 use crate::alert::{Alert, Announced, ToldStopped};
 use crate::announce::{AnnounceRequest, AnnounceResponse, Torrent};
 use crate::error::{AnnounceError, Cause, ProbeError, RoundError};
@@ -41,6 +42,7 @@ use crate::transport::{Channel, Transport};
 pub struct Announcer {
     commands: mpsc::UnboundedSender<Command>,
     transport: Arc<dyn Transport>,
+    scraped: Arc<Scraped>,
     scrape_limit: Duration,
     alert_queue: usize,
 }
@@ -122,6 +124,7 @@ impl Announcer {
         let announcer = Self {
             commands,
             transport: Arc::clone(&transport),
+            scraped: Arc::default(),
             scrape_limit: config.open_limit + config.reply_limit,
             alert_queue: config.alert_queue.max(1),
         };
@@ -208,6 +211,10 @@ impl Announcer {
 
     pub(super) fn transport(&self) -> &dyn Transport {
         &*self.transport
+    }
+
+    pub(super) fn scraped(&self) -> &Scraped {
+        &self.scraped
     }
 
     pub(super) fn scrape_limit(&self) -> Duration {

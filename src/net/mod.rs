@@ -10,6 +10,7 @@ mod clock;
 mod families;
 mod handle;
 pub mod resolver;
+mod scraped;
 
 #[cfg(feature = "http")]
 pub mod http;
