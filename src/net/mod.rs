@@ -1,6 +1,7 @@
 //! The shell: sockets, names and time. Everything here acts; nothing here decides.
 
 mod announcer;
+mod builder;
 pub mod by_scheme;
 #[cfg_attr(not(feature = "cache"), path = "no_cache.rs")]
 mod cache;
@@ -9,11 +10,13 @@ mod clock;
 mod families;
 mod handle;
 pub mod resolver;
+mod scraped;
 
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "udp")]
 pub mod udp;
 
-pub use announcer::{Announcer, AnnouncerBuilder};
+pub use announcer::Announcer;
+pub use builder::AnnouncerBuilder;
 pub use handle::{Alerts, AnnounceHandle};
