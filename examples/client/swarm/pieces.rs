@@ -46,7 +46,9 @@ impl Session {
         if !self.have.insert(piece) {
             return;
         }
-        self.left = self.left.saturating_sub(u64::from(self.picker.piece_length(piece)));
+        let length = u64::from(self.picker.piece_length(piece));
+        self.left = self.left.saturating_sub(length);
+        self.downloaded += length;
         self.actions.push(Action::Tell(Event::PieceOk { piece }));
         for (&key, peer) in &mut self.peers {
             if peer.has.get(piece) {

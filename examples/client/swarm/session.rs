@@ -48,6 +48,8 @@ pub(crate) struct Session {
     pub(super) down: Rate,
     pub(super) up: Rate,
     pub(super) left: u64,
+    /// Bytes of pieces that came in this run and are good.
+    pub(super) downloaded: u64,
     pub(super) actions: Vec<Action>,
     pub(super) wakes: BTreeSet<PeerKey>,
     /// A slot may have come free, or somebody wants one.
@@ -129,6 +131,7 @@ impl Session {
             down: Rate::default(),
             up: Rate::default(),
             left: total - here,
+            downloaded: 0,
             actions: Vec::new(),
             wakes: BTreeSet::new(),
             judge_now: false,
@@ -266,9 +269,11 @@ impl Session {
         self.peers.get_mut(&key).map(|peer| &mut peer.out)
     }
 
-    /// The counters for trackers.
+    /// The counters for trackers (BEP 3). Only what turned out to be good was downloaded: neither second copies
+    /// of the end-game nor pieces that failed count, as libtorrent has it. So it never goes back, and with `left`
+    /// makes what was missing at the start.
     pub(crate) fn transfer(&self) -> Transfer {
-        Transfer { uploaded: self.up.total(), downloaded: self.down.total(), left: Some(self.left) }
+        Transfer { uploaded: self.up.total(), downloaded: self.downloaded, left: Some(self.left) }
     }
 
     /// How things stand.

@@ -130,10 +130,42 @@ fn the_last_blocks_are_asked_for_twice() {
     assert_eq!(again.iter().collect::<BTreeSet<_>>(), asked.iter().collect::<BTreeSet<_>>());
     rig.send(quick, asked[0], true).unwrap();
     assert_eq!(rig.hear(slow), [Heard::Cancel(asked[0])]);
-    // What is already on its way is no offence.
+    // What is already on its way is no offence, and nothing that was downloaded.
     rig.send(slow, asked[0], true).unwrap();
     rig.send(quick, asked[1], true).unwrap();
     assert!(rig.session.is_complete());
+    assert_eq!(rig.session.transfer().downloaded, 2 * 16_384);
+}
+
+/// BEP 3: what trackers hear adds up at any time, whatever failed its hash.
+#[test]
+fn what_was_downloaded_and_what_is_left_add_up() {
+    let mut rig = Rig::with(100_000, 32_768, &[3], 1);
+    let here = 100_000 - 3 * 32_768;
+    let check = |rig: &Rig, pieces: u64| {
+        let transfer = rig.session.transfer();
+        assert_eq!((transfer.downloaded, transfer.left), (pieces * 32_768, Some((3 - pieces) * 32_768)));
+        assert_eq!(transfer.downloaded + transfer.left.unwrap() + here, 100_000);
+    };
+    check(&rig, 0);
+    let (liar, honest) = (rig.seed(), rig.seed());
+    let asked = rig.requests(liar);
+    let (first, rest): (Vec<&Block>, Vec<&Block>) =
+        asked.iter().partition(|block| block.piece == asked[0].piece);
+    for block in first {
+        rig.send(liar, *block, true).unwrap();
+    }
+    check(&rig, 1);
+    for block in rest {
+        let _ = rig.send(liar, *block, false);
+    }
+    assert_eq!(rig.why(liar), Some(Why::HashFail));
+    check(&rig, 1);
+    for block in rig.requests(honest) {
+        // With the last one they part.
+        let _ = rig.send(honest, block, true);
+    }
+    check(&rig, 3);
 }
 
 /// A choke drops what was asked for (BEP 3): others are asked, and a block on its way still counts.
