@@ -187,7 +187,7 @@ async fn look(
                 }
                 return Ok(have);
             }
-            Done::Checked { .. } | Done::Loaded { .. } => {}
+            Done::Stored { .. } | Done::Loaded { .. } => {}
         }
     }
     Err(io::Error::other("the disk's thread has ended"))

@@ -36,8 +36,8 @@ pub(crate) struct Session {
     pub(super) peers: BTreeMap<PeerKey, Peer>,
     pub(super) next_key: u32,
     pub(super) picker: Picker,
-    /// The data of the pieces in progress.
-    pub(super) buffers: BTreeMap<u32, Vec<u8>>,
+    /// The data of the parts in progress, by their pieces and their first bytes in them.
+    pub(super) buffers: BTreeMap<(u32, u32), Vec<u8>>,
     /// Buffers to be used again: fresh ones would cost a page fault each 4 KiB.
     pub(super) spare: Vec<Vec<u8>>,
     pub(super) suspects: BTreeMap<u32, Suspects>,
@@ -68,9 +68,11 @@ pub(crate) enum Action {
     Dial(SocketAddr),
     /// Close a connection; the answer is [`Session::disconnected`].
     Close(PeerKey, Why),
-    /// Check a piece's hash and write it; the answer is [`Session::checked`]. With the digests of an earlier
-    /// attempt's blocks, say which blocks are others now.
-    Check { piece: u32, data: Vec<u8>, earlier: Option<Vec<Digest>> },
+    /// Store a part of a piece, and with the last of its parts check the piece's hash; the answer is
+    /// [`Session::stored`]. With the digests of an earlier attempt's blocks, say which blocks are others now.
+    Store { piece: u32, begin: u32, data: Vec<u8>, earlier: Option<Vec<Digest>> },
+    /// What was stored of a piece is given up: it will be stored anew.
+    Forget(u32),
     /// Read blocks for a peer; the answer is [`Session::loaded`].
     Load { peer: PeerKey, blocks: Vec<Block>, buffer: Vec<u8> },
     /// Tell the user.
@@ -242,7 +244,7 @@ impl Session {
         for block in peer.asked.drain(..) {
             self.picker.release(block);
         }
-        self.picker.abandon(key);
+        self.abandon(key);
         if peer.counted {
             for piece in peer.has.iter() {
                 self.picker.rarity().decrease(piece);
@@ -316,7 +318,7 @@ impl Session {
 pub(crate) const MAX_PEERS: usize = 50;
 /// Connections with one host at a time (P-11); several peers may share an address behind a router.
 const MAX_PER_HOST: usize = 3;
-/// Memory for pieces in progress, in bytes.
+/// Memory for parts in progress, in bytes.
 const BUDGET: u64 = 14 << 20;
 /// Both sides of a pair that dialled each other see the second connection within this time.
 const RACE: Duration = Duration::from_secs(5);
