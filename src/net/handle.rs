@@ -140,6 +140,10 @@ impl AnnounceHandle {
 
     /// Asks the tracker in use how large the swarm is. Never moves the announce cursor, whatever comes of it.
     ///
+    /// Where that tracker has named a
+    /// [`min_request_interval`](crate::ScrapeResponse::min_request_interval) that hasn't passed, it isn't asked, by
+    /// whichever torrent: its last answer is given once more.
+    ///
     /// The future doesn't borrow the handle, so it can be awaited beside [`next_alert`](Self::next_alert).
     ///
     /// # Errors
@@ -148,10 +152,12 @@ impl AnnounceHandle {
         self.scrape_all(&[self.info_hash])
     }
 
-    /// As [`scrape`](Self::scrape), of these torrents: a tracker answers for all it has in one go.
+    /// As [`scrape`](Self::scrape), of these torrents: a tracker answers for all it has in one go. Whoever has
+    /// several torrents on a tracker that limits scrapes asks for all of them at once.
     ///
     /// # Errors
-    /// When no good answer came, or the tracker doesn't scrape.
+    /// When no good answer came, or the tracker doesn't scrape. [`AnnounceError::Suspended`] where the tracker isn't
+    /// to be asked yet, and wasn't asked about one of them the last time.
     pub fn scrape_all(
         &self,
         torrents: &[InfoHash],
@@ -161,9 +167,15 @@ impl AnnounceHandle {
             let trackers = trackers(&announcer, &key).await.ok_or(AnnounceError::Cancelled)?;
             let tracker =
                 trackers.in_use().or_else(|| trackers.current()).ok_or(AnnounceError::Unsupported)?;
+            let host = tracker.tracker_host();
+            if let Some(known) = announcer.scraped().instead(&host, &torrents) {
+                return known;
+            }
             let scrape = async {
                 let mut channel = announcer.transport().open(tracker).await?;
-                channel.scrape(&torrents).await
+                let response = channel.scrape(&torrents).await?;
+                announcer.scraped().note(host, &torrents, &response);
+                Ok(response)
             };
             let limited = timeout(announcer.scrape_limit(), scrape).await;
             limited.unwrap_or(Err(AnnounceError::TimedOut(Phase::Reply)))

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod announcer;
+mod builder;
 pub mod by_scheme;
 #[cfg_attr(not(feature = "cache"), path = "no_cache.rs")]
 mod cache;
@@ -10,6 +11,7 @@ mod clock;
 mod families;
 mod handle;
 pub mod resolver;
+mod scraped;
 
 #[cfg(feature = "http")]
 pub mod http;
@@ -17,5 +19,6 @@ pub mod http;
 pub mod udp;
 
 pub use alerts::Alerts;
-pub use announcer::{Announcer, AnnouncerBuilder};
+pub use announcer::Announcer;
+pub use builder::AnnouncerBuilder;
 pub use handle::AnnounceHandle;

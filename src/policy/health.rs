@@ -96,7 +96,7 @@ impl HealthBook {
 
     /// Notes a probe's measurement.
     pub fn measured(&mut self, host: TrackerHost, measurement: Measurement, now: Timestamp) {
-        self.outage.alive();
+        self.outage.alive(now);
         let health = self.entry(host);
         Estimate::update(&mut health.connect, measurement.connect, now);
         Estimate::update(&mut health.reply, measurement.first_byte, now);
@@ -120,7 +120,7 @@ impl HealthBook {
 
     /// The network has changed: who was unreachable may be reached, and what was measured holds no longer.
     pub fn network_changed(&mut self, now: Timestamp) {
-        self.outage.alive();
+        self.outage.alive(now);
         for health in self.hosts.values_mut() {
             health.breaker.forgive(now);
             for estimate in [&mut health.connect, &mut health.reply].into_iter().flatten() {
@@ -132,7 +132,7 @@ impl HealthBook {
     /// Notes an answered announce, and gives the host's latency. An opening that was much too quick reused a
     /// connection, and says nothing about connecting.
     pub fn answered(&mut self, host: TrackerHost, sample: Measurement, now: Timestamp) -> Duration {
-        self.outage.alive();
+        self.outage.alive(now);
         let health = self.entry(host);
         let reused = health.connect.is_some_and(|connect| sample.connect < connect.mean() / 4);
         if !reused {
@@ -152,7 +152,7 @@ impl HealthBook {
 
     /// Notes that a host is alive without an answer that could be measured, such as a refusal of one torrent.
     pub fn alive(&mut self, host: TrackerHost, now: Timestamp) {
-        self.outage.alive();
+        self.outage.alive(now);
         self.entry(host).succeeded(now);
     }
 
@@ -170,8 +170,8 @@ impl HealthBook {
         let before = self.entry(host.clone()).clone();
         if failure.may_be_ours {
             let known = self.hosts.len();
-            if let Some(blameless) = self.outage.suspect(host.clone(), before, known, now) {
-                self.hosts.extend(blameless);
+            if let Some(blameless) = self.outage.suspect(host.clone(), before, known, started_at, now) {
+                self.restore(blameless, now);
             }
         }
         if self.outage.is_on() || failure.kind == Failure::Local {
@@ -192,6 +192,16 @@ impl HealthBook {
         let opens = failure == Failure::Unreachable || !trusted || health.consecutive >= 2;
         if config.breaker {
             health.breaker.failed(failure, opens, config, random, now);
+        }
+    }
+
+    /// Takes back what hosts were blamed for. What is under way at them is not what it was then.
+    fn restore(&mut self, blameless: BTreeMap<TrackerHost, HostHealth>, now: Timestamp) {
+        for (host, before) in blameless {
+            let silent = self.hosts.get(&host).map_or(0, |health| health.silent);
+            let mut health = HostHealth { silent, ..before };
+            health.breaker.gave_up(now, now);
+            self.hosts.insert(host, health);
         }
     }
 
@@ -471,6 +481,27 @@ mod tests {
         assert!(!is_free(&book, "a", 0));
         book.silent(&host("a"), false);
         assert!(is_free(&book, "a", 0));
+    }
+
+    /// A try or a silence that was under way when a host was first blamed is over when the blame is taken back.
+    #[test]
+    fn what_was_under_way_does_not_come_back_with_what_is_taken_back() {
+        let config = Config::default();
+        for is_silent in [true, false] {
+            let mut book = HealthBook::default();
+            fail(&mut book, "a", Failure::Unreachable, 0, 0);
+            book.tried(&host("a"), at(100));
+            book.silent(&host("a"), is_silent);
+            for name in ["a", "b"] {
+                let blame = Blame { kind: Failure::Silent, may_be_ours: true };
+                book.failed(host(name), blame, at(100), &config, 0.0, at(110));
+                if is_silent && name == "a" {
+                    book.silent(&host("a"), false);
+                }
+            }
+            assert!(book.is_outage());
+            assert!(is_free(&book, "a", 111), "{is_silent}");
+        }
     }
 
     #[test]
