@@ -7,6 +7,7 @@
 
 mod asking;
 mod breaker;
+mod by_tracker;
 mod checking;
 mod config;
 mod engine;
