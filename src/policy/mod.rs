@@ -5,6 +5,7 @@
 //! given to [`Engine::new`]. So years of failures can be played in milliseconds, and the same seed gives the
 //! same run.
 
+mod addresses;
 mod asking;
 mod breaker;
 mod by_tracker;
