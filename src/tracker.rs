@@ -173,6 +173,11 @@ impl TrackerUrl {
         &self.0.host
     }
 
+    /// Whether there is another clone of this.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// Whether this is a clone of the other, which is quicker to see than that they are equal.
     pub(crate) fn is_clone_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

@@ -1,9 +1,9 @@
 //! Which event each tracker is owed: `started` until one accepts it, `completed` once, `stopped` to all that
 //! know us.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::by_tracker::ByTracker;
 use super::time::Timestamp;
 use crate::announce::Event;
 use crate::tracker::TrackerUrl;
@@ -22,7 +22,7 @@ const REMEMBERED: Duration = Duration::from_secs(45 * 60);
 pub struct Ledger {
     private: bool,
     completed: Debt,
-    standings: BTreeMap<TrackerUrl, Standing>,
+    standings: ByTracker<Standing>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -108,7 +108,7 @@ impl Ledger {
 
     /// Notes that an announce other than `stopped` is on its way: from here on the tracker may know us.
     pub fn sent(&mut self, tracker: &TrackerUrl, now: Timestamp) {
-        let standing = self.standings.entry(tracker.clone()).or_default();
+        let standing = self.standings.or_default(tracker);
         standing.maybe_since = standing.sent_at.replace(now).or(standing.maybe_since);
     }
 
@@ -122,7 +122,7 @@ impl Ledger {
         now: Timestamp,
     ) {
         let first = !self.knows_us(tracker);
-        let standing = self.standings.entry(tracker.clone()).or_default();
+        let standing = self.standings.or_default(tracker);
         (standing.sent_at, standing.maybe_since) = (None, None);
         if event == Some(Event::Stopped) {
             standing.accepted = None;
@@ -138,7 +138,7 @@ impl Ledger {
     /// Keeps the `tracker id` of an answer; one without leaves the last in force.
     pub fn keep_tracker_id(&mut self, tracker: &TrackerUrl, tracker_id: Option<&[u8]>) {
         if let Some(tracker_id) = tracker_id {
-            self.standings.entry(tracker.clone()).or_default().tracker_id = Some(tracker_id.into());
+            self.standings.or_default(tracker).tracker_id = Some(tracker_id.into());
         }
     }
 

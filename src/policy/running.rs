@@ -133,11 +133,11 @@ impl Session {
     /// Whether the gate of a tracker's host lets an attempt in. Where it doesn't, we are called when it does.
     pub(super) fn is_let_in(&mut self, tracker: &TrackerUrl, context: &mut Context<'_>) -> bool {
         let host = tracker.tracker_host();
-        if self.called_by.as_ref() == Some(&host) {
+        if self.called_by.as_deref() == Some(&host) {
             self.called_by = None;
             return true;
         }
-        if self.queues_at.as_ref() == Some(&host) {
+        if self.queues_at.as_deref() == Some(&host) {
             return false;
         }
         self.give_up_queueing(context);
@@ -148,7 +148,7 @@ impl Session {
         };
         let entered = context.gates.enter(&host, self.id, class, context.config, context.now);
         if !entered {
-            self.queues_at = Some(host);
+            self.queues_at = Some(Box::new(host));
         }
         entered
     }
@@ -184,7 +184,7 @@ impl Session {
     pub(crate) fn called(&mut self, host: TrackerHost, context: &mut Context<'_>) {
         self.queues_at = None;
         if self.phase == Phase::Running && self.round.is_some() {
-            self.called_by = Some(host);
+            self.called_by = Some(Box::new(host));
             self.run_round(context);
             if let Some(host) = self.called_by.take() {
                 // It isn't wanted any more.
@@ -255,7 +255,7 @@ impl Session {
             return self.fail_attempt(id, AnnounceError::Suspended, context);
         }
         let request = match &self.once {
-            Some(request) => request.clone(),
+            Some(request) => (**request).clone(),
             None => self.request(&tracker, self.ledger.event_for(&tracker)),
         };
         // A second announce beside one of these would be counted twice by trackers that share their peers.

@@ -21,7 +21,7 @@ pub(crate) enum Phase {
         deadline: Timestamp,
     },
     /// Telling everybody.
-    Farewells(Farewells),
+    Farewells(Box<Farewells>),
     Ended(Vec<ToldStopped>),
 }
 
@@ -165,7 +165,7 @@ impl Session {
             Farewell::new(self.id, tracker, event, context)
         });
         let pending = pending.collect();
-        self.phase = Phase::Farewells(Farewells { deadline, pending, results: Vec::new() });
+        self.phase = Phase::Farewells(Box::new(Farewells { deadline, pending, results: Vec::new() }));
     }
 
     fn announce_farewells(&mut self, context: &mut Context<'_>) {

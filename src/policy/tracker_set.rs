@@ -7,6 +7,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
+use super::addresses::Addresses;
 use super::config::{Config, Schemes};
 use crate::tracker::TrackerUrl;
 
@@ -114,6 +115,16 @@ impl TrackerSet {
         self.latency_in_tiers = config.latency_in_tiers;
         if self.order() == Order::Bep12 && config.shuffle && !self.shuffled {
             *self = std::mem::take(self).shuffled(seed);
+        }
+    }
+
+    /// Puts clones of shared addresses in the place of equal ones.
+    pub(crate) fn share(&mut self, addresses: &mut Addresses) {
+        for entry in &mut self.entries {
+            entry.tracker = addresses.shared(&entry.tracker);
+        }
+        for pointer in [&mut self.in_use, &mut self.cursor].into_iter().flatten() {
+            *pointer = addresses.shared(pointer);
         }
     }
 
