@@ -94,6 +94,13 @@ impl HealthBook {
         if failed_since || now.since(answered_at) > lifetime { None } else { health.latency() }
     }
 
+    /// Whether a host answered when it was last heard of; `None` where that was before `since`.
+    pub(crate) fn heard_since(&self, host: &TrackerHost, since: Timestamp) -> Option<bool> {
+        let health = self.hosts.get(host)?;
+        let heard_at = health.answered_at.max(health.failed_at).filter(|at| *at >= since)?;
+        Some(health.answered_at == Some(heard_at))
+    }
+
     /// Notes a probe's measurement.
     pub fn measured(&mut self, host: TrackerHost, measurement: Measurement, now: Timestamp) {
         self.outage.alive(now);
