@@ -14,8 +14,11 @@ pub(crate) const LOOK_AHEAD: Duration = Duration::from_secs(10);
 /// A host that was heard of within this, by whomever, needs no look.
 pub(crate) const SEEN: Duration = Duration::from_secs(60);
 
-/// The cool-off doubles up to so many times as long.
-const LONGEST: u32 = 32;
+/// The cool-off becomes so many times as long with each disappointment,
+const GROWTH: u32 = 4;
+
+/// and in all up to so many times as long as the first.
+const LONGEST: u32 = 64;
 
 /// A tracker that has worked for so long since we returned is trusted again.
 const SETTLED: Duration = Duration::from_secs(6 * 3600);
@@ -52,7 +55,7 @@ impl Home {
             Some(Self { tracker: home, state: State::Returned { at }, times })
                 if home == tracker && now.since(at) < SETTLED =>
             {
-                (times * 2).min(LONGEST)
+                (times * GROWTH).min(LONGEST)
             }
             // Left while away from home: that stays the place to return to.
             Some(home) if home.tracker != tracker && !matches!(home.state, State::Returned { .. }) => {
@@ -88,6 +91,10 @@ impl Home {
             if alive {
                 self.state = State::Ready;
             } else {
+                if self.times > 1 {
+                    // One that has disappointed us before is flapping.
+                    self.times = (self.times * GROWTH).min(LONGEST);
+                }
                 self.state = State::Away { look_at: look_at(self.times, random, now) };
             }
         }
@@ -141,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cool_off_doubles_while_it_disappoints() {
+    fn the_cool_off_grows_while_it_disappoints() {
         let mut home = Home::left(None, url("a"), 0.5, minute(0));
         let mut waits = Vec::new();
         for _ in 0..6 {
@@ -149,7 +156,13 @@ mod tests {
             home = Home::left(Some(home), url("a"), 0.5, minute(30));
             waits.push(wait(&home, 30));
         }
-        assert_eq!(waits, [20, 40, 80, 160, 320, 320]);
+        assert_eq!(waits, [40, 160, 640, 640, 640, 640]);
+        let mut home = Home::left(None, url("a"), 0.5, minute(0));
+        home.returned(minute(0));
+        home = Home::left(Some(home), url("a"), 0.5, minute(30));
+        home.looks();
+        home.seen(false, 0.5, minute(60));
+        assert_eq!(wait(&home, 60), 160, "and when it is gone at the next look");
     }
 
     #[test]
@@ -157,7 +170,7 @@ mod tests {
         let mut home = Home::left(None, url("a"), 0.5, minute(0));
         home.returned(minute(20));
         let flapping = Home::left(Some(home.clone()), url("a"), 0.5, minute(60));
-        assert_eq!(wait(&flapping, 60), 20);
+        assert_eq!(wait(&flapping, 60), 40);
         let settled = Home::left(Some(home), url("a"), 0.5, minute(20 + 6 * 60));
         assert_eq!(wait(&settled, 20 + 6 * 60), 10);
     }
