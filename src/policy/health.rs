@@ -32,6 +32,9 @@ const HEDGE_GAP: Duration = Duration::from_secs(10);
 /// lost packet for a stalled tracker, and then two hear of us.
 const KNOWN_REPLIES: u32 = 3;
 
+/// Taking a connection that stands out of a pool takes less.
+const REUSED: Duration = Duration::from_millis(5);
+
 /// How often those who could use a silent host look whether it is dead.
 const VERDICT_LOOK: Duration = Duration::from_secs(1);
 
@@ -94,6 +97,13 @@ impl HealthBook {
         if failed_since || now.since(answered_at) > lifetime { None } else { health.latency() }
     }
 
+    /// Whether a host answered when it was last heard of; `None` where that was before `since`.
+    pub(crate) fn heard_since(&self, host: &TrackerHost, since: Timestamp) -> Option<bool> {
+        let health = self.hosts.get(host)?;
+        let heard_at = health.answered_at.max(health.failed_at).filter(|at| *at >= since)?;
+        Some(health.answered_at == Some(heard_at))
+    }
+
     /// Notes a probe's measurement.
     pub fn measured(&mut self, host: TrackerHost, measurement: Measurement, now: Timestamp) {
         self.outage.alive(now);
@@ -129,12 +139,12 @@ impl HealthBook {
         }
     }
 
-    /// Notes an answered announce, and gives the host's latency. An opening that was much too quick reused a
-    /// connection, and says nothing about connecting.
+    /// Notes an answered announce, and gives the host's latency. An opening that was much too quick for its host
+    /// reused a connection, and says nothing about connecting.
     pub fn answered(&mut self, host: TrackerHost, sample: Measurement, now: Timestamp) -> Duration {
         self.outage.alive(now);
         let health = self.entry(host);
-        let reused = health.connect.is_some_and(|connect| sample.connect < connect.mean() / 4);
+        let reused = health.connect.is_some_and(|connect| sample.connect < (connect.mean() / 4).min(REUSED));
         if !reused {
             Estimate::update(&mut health.connect, sample.connect, now);
         }

@@ -30,9 +30,13 @@ impl Session {
         context.end(attempt.id);
         let in_use = self.trackers.in_use().filter(|in_use| **in_use != tracker);
         let moved_from = in_use.cloned();
-        if let Some(left) = moved_from.as_ref().filter(|left| self.trackers.is_failing(left)) {
+        if let Some(left) = &moved_from {
+            // Whether it failed, was silent for too long or is left alone by others: it was the better one.
             let random = context.random.random();
-            self.home = Some(Home::left(self.home.take(), left.clone(), random, now));
+            match self.home.as_mut().filter(|home| *home.tracker() == tracker) {
+                Some(home) => home.returned(now),
+                None => self.home = Some(Home::left(self.home.take(), left.clone(), random, now)),
+            }
         }
         let sample = Measurement { connect: told.opening, first_byte: now.since(told.at) };
         let latency = context.health.answered(tracker.tracker_host(), sample, now);
