@@ -104,7 +104,7 @@ async fn from_started_to_stopped(lab: &mut Lab<'_>, tracker: Tracker, parts: &An
     }
     let swarm = (announced.response.complete, announced.response.incomplete);
     // aquatic counts those who were there before.
-    let leeches = if tracker.kind() == Kind::Aquatic { 0 } else { 1 };
+    let leeches = u64::from(tracker.kind() != Kind::Aquatic);
     report.same(swarm, (Some(1), Some(leeches)), "the answer counts the seed, and a leech beside it");
     report.same(tracker.counts().await?, counts(1, 1, 0), "and so does the tracker");
     report.same(tracker.ports().await?, vec![OUR_PORT, SEEDS_PORT], "both are handed out");
