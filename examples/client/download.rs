@@ -23,7 +23,7 @@ use crate::signals::Signals;
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::session::{Session, Start};
 use crate::torrent::{Refused, Torrent};
-use crate::trackers::{Options, Trackers};
+use crate::trackers::{HAS_CACHE, Options, Trackers};
 use crate::ui::cli::{Download, TrackerOrder};
 use crate::ui::event::Event;
 use crate::ui::report::Report;
@@ -36,6 +36,10 @@ pub(crate) fn main(options: &Download) -> u8 {
         report.borrow_mut().error("expected a .torrent, see --help");
         return exit::USAGE;
     };
+    if options.latency_cache.is_some() && !HAS_CACHE {
+        report.borrow_mut().error("--latency-cache: this program was built without the feature cache");
+        return exit::USAGE;
+    }
     let read = match read(path) {
         Ok(bytes) => Torrent::parse(&bytes),
         Err(error) => {
@@ -162,7 +166,8 @@ async fn asked(options: &Download, report: &Rc<RefCell<Report>>) -> Options {
     };
     let interval = options.announce_interval.map(|seconds| Duration::from_secs(seconds.into()));
     let ip = ip.map(|address| address.ip());
-    Options { order, interval, ip, allow_loopback: options.allow_loopback }
+    let (allow_loopback, latency_cache) = (options.allow_loopback, options.latency_cache.clone());
+    Options { order, interval, ip, allow_loopback, latency_cache }
 }
 
 /// Waits until the disk has looked at what is here.
@@ -182,7 +187,7 @@ async fn look(
                 }
                 return Ok(have);
             }
-            Done::Checked { .. } | Done::Loaded { .. } => {}
+            Done::Stored { .. } | Done::Loaded { .. } => {}
         }
     }
     Err(io::Error::other("the disk's thread has ended"))

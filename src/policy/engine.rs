@@ -419,14 +419,10 @@ impl Engine {
     /// Gives a torrent's unmeasured trackers the measurement of their host, or asks for one.
     fn ask_for_probes(&mut self, torrent: TorrentId, now: Timestamp) {
         let Some(session) = self.sessions.get_mut(&torrent) else { return };
-        for tracker in session.unmeasured() {
-            let host = tracker.tracker_host();
-            if let Some(latency) = self.health.fresh_latency(&host, self.config.measurement_lifetime, now) {
-                session.knows(&tracker, latency);
-            } else {
-                session.probe_asked(&tracker);
-                self.probes.ask(torrent, &tracker);
-            }
+        let (health, lifetime) = (&self.health, self.config.measurement_lifetime);
+        for tracker in session.unmeasured(|host| health.fresh_latency(host, lifetime, now)) {
+            session.probe_asked(&tracker);
+            self.probes.ask(torrent, &tracker);
         }
     }
 

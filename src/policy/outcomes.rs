@@ -39,6 +39,7 @@ impl Session {
         self.trackers.record_latency(&tracker, latency);
         self.wants_peers = false;
         self.trackers.record_success(&tracker);
+        self.refused_until = Timestamp::ZERO;
         self.errors.remove(&tracker);
         let random = context.random.random();
         let interval = self.schedule.succeeded(&tracker, &response, &self.config, random, now);
@@ -56,7 +57,7 @@ impl Session {
                 // What comes of it still says something: an answer, or that the host is dead.
                 self.late.push(other);
             } else {
-                context.health.gave_up(&other.tracker.tracker_host(), now);
+                context.health.gave_up(&other.tracker.tracker_host(), other.started_at, now);
                 context.close(other.id);
             }
         }
@@ -161,7 +162,7 @@ impl Session {
         } else if is_alive(error) {
             context.health.alive(host, now);
         } else {
-            context.health.gave_up(&host, now);
+            context.health.gave_up(&host, attempt.started_at, now);
         }
     }
 
@@ -171,8 +172,12 @@ impl Session {
         let error = Arc::new(RoundError { attempts });
         self.trackers.begin_round();
         if self.phase == Phase::Running {
-            let random = context.random.random();
-            let backoff = self.schedule.round_failed(&self.config, random, context.now);
+            // A round within the back-off didn't ask those who refuse, and doesn't lengthen it.
+            if self.refused_until <= context.now {
+                let random = context.random.random();
+                self.refused_until = self.schedule.round_failed(&self.config, random, context.now);
+            }
+            let backoff = self.refused_until;
             let soonest = if self.config.breaker { context.now + ROUND_GAP } else { backoff };
             // With every tracker at "never" there is nobody to ask; the list may still change.
             let first_free = self.first_free(backoff, context.health, context.now);

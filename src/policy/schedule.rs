@@ -190,6 +190,12 @@ impl Schedule {
         self.hints.get(tracker).is_some_and(|hint| hint.never || hint.suspended_until > now)
     }
 
+    /// Whether any tracker is [suspended](Self::is_suspended) or [early](Self::is_early).
+    pub fn binds_anybody(&self, now: Timestamp) -> bool {
+        let binds = |hint: &Hint| hint.never || hint.suspended_until > now || hint.min_interval_until > now;
+        self.hints.values().any(binds)
+    }
+
     /// Whether a tracker's min interval has not passed: nothing but an event is for it yet.
     pub fn is_early(&self, tracker: &TrackerUrl, now: Timestamp) -> bool {
         self.hints.get(tracker).is_some_and(|hint| hint.min_interval_until > now)

@@ -33,7 +33,8 @@ pub(crate) struct Session {
     pub(super) config: Arc<Config>,
     pub(super) ledger: Ledger,
     pub(super) schedule: Schedule,
-    pub(super) round: Option<Round>,
+    /// Boxed: a torrent spends its life between rounds.
+    pub(super) round: Option<Box<Round>>,
     pub(super) phase: Phase,
     pub(super) wake: Option<Timestamp>,
     pub(super) round_number: RoundNumber,
@@ -62,6 +63,8 @@ pub(crate) struct Session {
     /// Such a measurement that is to be asked for.
     pub(super) wanted_check: Option<TrackerUrl>,
     pub(super) errors: BTreeMap<TrackerUrl, AnnounceError>,
+    /// While every round fails, trackers that don't want this torrent aren't asked before this.
+    pub(super) refused_until: Timestamp,
     pub(super) complete: Option<u64>,
     pub(super) incomplete: Option<u64>,
     /// The last warning that was passed on, and whose it was.
@@ -104,7 +107,7 @@ impl Context<'_> {
         if attempt.is_silent() {
             self.health.silent(&host, false);
         }
-        self.health.gave_up(&host, self.now);
+        self.health.gave_up(&host, attempt.started_at, self.now);
         self.close(attempt.id);
     }
 }
@@ -136,6 +139,7 @@ impl Session {
             checking: None,
             wanted_check: None,
             errors: BTreeMap::new(),
+            refused_until: Timestamp::ZERO,
             complete: None,
             incomplete: None,
             warned: None,
@@ -221,6 +225,7 @@ impl Session {
             self.schedule.due_now(context.now);
         }
         self.schedule.slept(gap, wait, context.now);
+        self.refused_until = self.refused_until.before(gap);
     }
 
     pub(crate) fn override_interval(&mut self, interval: Option<Duration>, now: Timestamp) {
@@ -245,7 +250,7 @@ impl Session {
         let gone: Vec<AttemptId> = self
             .round
             .iter()
-            .flat_map(Round::attempts)
+            .flat_map(|round| round.attempts())
             .filter(|attempt| is_gone(&attempt.tracker))
             .map(|attempt| attempt.id)
             .collect();
@@ -380,8 +385,11 @@ impl Session {
 
     pub(crate) fn status(&self, now: Timestamp) -> Status {
         let standing = |tracker: &TrackerUrl| {
-            let contacting =
-                self.round.iter().flat_map(Round::attempts).any(|attempt| attempt.tracker == *tracker);
+            let contacting = self
+                .round
+                .iter()
+                .flat_map(|round| round.attempts())
+                .any(|attempt| attempt.tracker == *tracker);
             if !self.trackers.is_supported(tracker) {
                 Standing::Unsupported
             } else if contacting || self.probing.contains(tracker) {

@@ -100,7 +100,7 @@ impl Session {
         if self.phase != Phase::Running {
             return;
         }
-        for attempt in self.round.as_mut().map(super::round::Round::close).unwrap_or_default() {
+        for attempt in self.round.as_mut().map(|round| round.close()).unwrap_or_default() {
             context.drop_attempt(&attempt);
         }
         let patience = self.config.reply_patience.min(self.config.stop_limit / 2);

@@ -1,12 +1,15 @@
 //! What is on the disk already: found out by hashing it, since a file's length and date prove nothing.
 
 use std::io;
+use std::ops::Range;
 
-use sha1::{Digest, Sha1};
+use sha1::{Digest as _, Sha1};
 
 use super::layout::segments;
 use super::storage::Storage;
 use crate::swarm::bitfield::Bitfield;
+use crate::swarm::parts::PART;
+use crate::swarm::session::Digest;
 use crate::torrent::Torrent;
 
 /// Hashes what is there and makes what isn't. `progress` is told how many pieces have been looked at, and
@@ -22,7 +25,7 @@ pub(crate) fn check(
 ) -> io::Result<Bitfield> {
     let existing = storage.existing(overwrite)?;
     let mut have = Bitfield::empty(torrent.pieces());
-    let mut data = vec![0; torrent.piece_length as usize];
+    let mut data = vec![0; torrent.piece_length.min(PART) as usize];
     let mut foreign = false;
     let anything = existing.iter().any(|length| length.is_some_and(|length| length > 0));
     for piece in (0..torrent.pieces()).filter(|_| anything) {
@@ -34,13 +37,14 @@ pub(crate) fn check(
             let length = existing.get(segment.file).copied().flatten().unwrap_or(0);
             torrent.files[segment.file].pad || length >= segment.at + segment.part.len() as u64
         });
-        let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-        let Some(data) = data.get_mut(..length).filter(|_| there) else { continue };
-        storage.read(range, data)?;
-        if is_good(torrent, piece, data) {
+        if !there {
+            continue;
+        }
+        let looked = look(storage, range, &mut data)?;
+        if torrent.hashes.get(piece as usize) == Some(&looked.hash) {
             have.insert(piece);
         } else {
-            foreign |= data.iter().any(|&byte| byte != 0);
+            foreign |= looked.filled;
         }
     }
     if foreign && have.len() == 0 && !overwrite {
@@ -53,9 +57,27 @@ pub(crate) fn check(
     Ok(have)
 }
 
-/// Whether a piece's data has the hash that the torrent says.
-pub(crate) fn is_good(torrent: &Torrent, piece: u32, data: &[u8]) -> bool {
-    torrent.hashes.get(piece as usize).is_some_and(|hash| Sha1::digest(data)[..] == hash[..])
+/// What was found of a piece.
+struct Looked {
+    hash: Digest,
+    /// Whether each of its parts has something in it. A piece we were fetching has parts that were not written.
+    filled: bool,
+}
+
+/// Reads a piece part by part.
+fn look(storage: &mut Storage, range: Range<u64>, buffer: &mut [u8]) -> io::Result<Looked> {
+    let mut sha = Sha1::new();
+    let mut filled = true;
+    let mut at = range.start;
+    while at < range.end {
+        let length = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(buffer.len());
+        let Some(part) = buffer.get_mut(..length) else { break };
+        storage.read(at..at + length as u64, part)?;
+        sha.update(&*part);
+        filled &= part.iter().any(|&byte| byte != 0);
+        at += length as u64;
+    }
+    Ok(Looked { hash: sha.finalize().into(), filled })
 }
 
 #[cfg(test)]
@@ -64,7 +86,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::torrent::tests::{content, multi};
+    use crate::torrent::tests::{content, multi, single};
 
     #[test]
     fn what_is_there_is_found_by_its_hash() {
@@ -93,5 +115,24 @@ mod tests {
         assert!(run(false).unwrap_err().to_string().contains("other content"));
         assert_eq!(fs::read(folder.path().join("d/a")).unwrap(), [1; 20]);
         assert_eq!(run(true).unwrap(), [] as [u32; 0]);
+    }
+
+    /// A download that was killed before its first large piece was whole has left parts of it, and goes on.
+    #[test]
+    fn an_unfinished_piece_is_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = content(5 << 20);
+        let torrent = Arc::new(single("x", &data, 3 << 20));
+        let run = |found: &[u8]| {
+            fs::write(folder.path().join("x"), found).unwrap();
+            let mut storage = Storage::new(folder.path(), Arc::clone(&torrent)).unwrap();
+            check(&torrent, &mut storage, false, |_| true)
+        };
+        let mut found = vec![0; data.len()];
+        found[1 << 20..3 << 20].copy_from_slice(&data[1 << 20..3 << 20]);
+        assert_eq!(run(&found).unwrap().len(), 0);
+        found[0] = 1;
+        assert!(run(&found).unwrap_err().to_string().contains("other content"));
+        assert_eq!(run(&data).unwrap().len(), 2);
     }
 }

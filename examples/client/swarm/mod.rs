@@ -6,6 +6,7 @@ pub(crate) mod choker;
 pub(crate) mod dial;
 mod messages;
 pub(crate) mod outgoing;
+pub(crate) mod parts;
 pub(crate) mod peer;
 pub(crate) mod picker;
 pub(crate) mod pieces;

@@ -36,8 +36,8 @@ pub(crate) struct Session {
     pub(super) peers: BTreeMap<PeerKey, Peer>,
     pub(super) next_key: u32,
     pub(super) picker: Picker,
-    /// The data of the pieces in progress.
-    pub(super) buffers: BTreeMap<u32, Vec<u8>>,
+    /// The data of the parts in progress, by their pieces and their first bytes in them.
+    pub(super) buffers: BTreeMap<(u32, u32), Vec<u8>>,
     /// Buffers to be used again: fresh ones would cost a page fault each 4 KiB.
     pub(super) spare: Vec<Vec<u8>>,
     pub(super) suspects: BTreeMap<u32, Suspects>,
@@ -48,6 +48,8 @@ pub(crate) struct Session {
     pub(super) down: Rate,
     pub(super) up: Rate,
     pub(super) left: u64,
+    /// Bytes of pieces that came in this run and are good.
+    pub(super) downloaded: u64,
     pub(super) actions: Vec<Action>,
     pub(super) wakes: BTreeSet<PeerKey>,
     /// A slot may have come free, or somebody wants one.
@@ -66,9 +68,11 @@ pub(crate) enum Action {
     Dial(SocketAddr),
     /// Close a connection; the answer is [`Session::disconnected`].
     Close(PeerKey, Why),
-    /// Check a piece's hash and write it; the answer is [`Session::checked`]. With the digests of an earlier
-    /// attempt's blocks, say which blocks are others now.
-    Check { piece: u32, data: Vec<u8>, earlier: Option<Vec<Digest>> },
+    /// Store a part of a piece, and with the last of its parts check the piece's hash; the answer is
+    /// [`Session::stored`]. With the digests of an earlier attempt's blocks, say which blocks are others now.
+    Store { piece: u32, begin: u32, data: Vec<u8>, earlier: Option<Vec<Digest>> },
+    /// What was stored of a piece is given up: it will be stored anew.
+    Forget(u32),
     /// Read blocks for a peer; the answer is [`Session::loaded`].
     Load { peer: PeerKey, blocks: Vec<Block>, buffer: Vec<u8> },
     /// Tell the user.
@@ -129,6 +133,7 @@ impl Session {
             down: Rate::default(),
             up: Rate::default(),
             left: total - here,
+            downloaded: 0,
             actions: Vec::new(),
             wakes: BTreeSet::new(),
             judge_now: false,
@@ -239,7 +244,7 @@ impl Session {
         for block in peer.asked.drain(..) {
             self.picker.release(block);
         }
-        self.picker.abandon(key);
+        self.abandon(key);
         if peer.counted {
             for piece in peer.has.iter() {
                 self.picker.rarity().decrease(piece);
@@ -266,9 +271,11 @@ impl Session {
         self.peers.get_mut(&key).map(|peer| &mut peer.out)
     }
 
-    /// The counters for trackers.
+    /// The counters for trackers (BEP 3). Only what turned out to be good was downloaded: neither second copies
+    /// of the end-game nor pieces that failed count, as libtorrent has it. So it never goes back, and with `left`
+    /// makes what was missing at the start.
     pub(crate) fn transfer(&self) -> Transfer {
-        Transfer { uploaded: self.up.total(), downloaded: self.down.total(), left: Some(self.left) }
+        Transfer { uploaded: self.up.total(), downloaded: self.downloaded, left: Some(self.left) }
     }
 
     /// How things stand.
@@ -311,7 +318,7 @@ impl Session {
 pub(crate) const MAX_PEERS: usize = 50;
 /// Connections with one host at a time (P-11); several peers may share an address behind a router.
 const MAX_PER_HOST: usize = 3;
-/// Memory for pieces in progress, in bytes.
+/// Memory for parts in progress, in bytes.
 const BUDGET: u64 = 14 << 20;
 /// Both sides of a pair that dialled each other see the second connection within this time.
 const RACE: Duration = Duration::from_secs(5);

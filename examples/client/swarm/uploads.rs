@@ -72,12 +72,13 @@ impl Session {
     pub(crate) fn written(&mut self, key: PeerKey, bytes: usize, now: Duration) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         peer.spoke = now;
-        let Some(sent) = peer.out.advance(bytes) else { return };
+        let sent = peer.out.advance(bytes);
         peer.up.add(sent.payload);
-        peer.loading = peer.loading.saturating_sub(1);
         self.up.add(sent.payload);
+        let Some(buffer) = sent.buffer else { return };
+        peer.loading = peer.loading.saturating_sub(1);
         if self.spare_loads.len() < MAX_SPARE_LOADS {
-            self.spare_loads.push(sent.buffer);
+            self.spare_loads.push(buffer);
         }
         self.load(key);
     }

@@ -53,6 +53,9 @@ pub(crate) struct Download {
     /// In which order trackers are tried
     #[arg(long, value_enum, value_name = "ORDER", default_value_t = TrackerOrder::Nearest)]
     pub(crate) order: TrackerOrder,
+    /// Keeps what was learned about trackers in this file, so that the next start goes straight to the nearest
+    #[arg(long, value_name = "FILE")]
+    pub(crate) latency_cache: Option<PathBuf>,
     /// Shows files and trackers, and ends
     #[arg(short, long)]
     pub(crate) list: bool,

@@ -5,6 +5,7 @@ mod hostile;
 mod random;
 mod uploads;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,8 @@ struct Rig {
     events: Vec<Event>,
     closed: Vec<(PeerKey, Why)>,
     dialled: Vec<SocketAddr>,
+    /// The parts of each piece that were stored.
+    parts: BTreeMap<u32, BTreeMap<u32, Vec<u8>>>,
     peers: u8,
 }
 
@@ -68,7 +71,8 @@ impl Rig {
         let session = Session::new(Arc::clone(&torrent), start);
         let now = Duration::from_secs(1);
         let (events, closed, dialled) = (Vec::new(), Vec::new(), Vec::new());
-        Self { session, torrent, data, now, events, closed, dialled, peers: 0 }
+        let parts = BTreeMap::new();
+        Self { session, torrent, data, now, events, closed, dialled, parts, peers: 0 }
     }
 
     /// A peer from an address of its own, whose handshake is done.
@@ -169,7 +173,8 @@ impl Rig {
                     Action::Dial(address) => self.dialled.push(address),
                     Action::Close(key, why) => self.close(key, why),
                     Action::Tell(event) => self.events.push(event),
-                    Action::Check { piece, data, earlier } => self.check(piece, data, earlier),
+                    Action::Store { piece, begin, data, earlier } => self.store(piece, begin, data, earlier),
+                    Action::Forget(piece) => drop(self.parts.remove(&piece)),
                     Action::Load { peer, blocks, mut buffer } => {
                         buffer.clear();
                         for block in &blocks {
@@ -185,7 +190,16 @@ impl Rig {
         }
     }
 
-    fn check(&mut self, piece: u32, data: Vec<u8>, earlier: Option<Vec<[u8; 20]>>) {
+    fn store(&mut self, piece: u32, begin: u32, part: Vec<u8>, earlier: Option<Vec<[u8; 20]>>) {
+        let parts = self.parts.entry(piece).or_default();
+        assert!(parts.insert(begin, part.clone()).is_none(), "{begin} of {piece} was stored already");
+        let range = self.torrent.range(piece);
+        if parts.values().map(|part| part.len() as u64).sum::<u64>() != range.end - range.start {
+            self.session.stored(piece, part, None, self.now);
+            return;
+        }
+        let data = parts.values().map(Vec::as_slice).collect::<Vec<_>>().concat();
+        self.parts.remove(&piece);
         let digests: Vec<[u8; 20]> =
             data.chunks(BLOCK as usize).map(|block| Sha1::digest(block).into()).collect();
         let verdict = if Sha1::digest(&data)[..] == self.torrent.hashes[piece as usize] {
@@ -195,7 +209,7 @@ impl Rig {
         } else {
             Verdict::Bad { digests }
         };
-        self.session.checked(piece, data, verdict, self.now);
+        self.session.stored(piece, part, Some(verdict), self.now);
     }
 
     fn close(&mut self, key: PeerKey, why: Why) {

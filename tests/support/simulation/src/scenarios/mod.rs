@@ -64,6 +64,5 @@ pub const EXPECTED_TO_FAIL: &[(&str, &str)] = &[
     ("9 three of five die, urgent, p95", "patience shrinks in a race of known hosts, too"),
     ("10 its name is silent, urgent, p95", "a resent packet is no sample (Karn)"),
     ("10 its name takes 2 s, urgent, p95", "a resent packet is no sample (Karn)"),
-    ("14 four, another answers 502, p95", "starved mode beside one that refuses"),
     ("17 nearest, return, p95", "a tracker that lost its race by silence counts as left"),
 ];
