@@ -5,15 +5,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{sleep_until, timeout};
 
+use super::alerts::{self, Speaker};
 use super::cache::{self, Cache};
 use super::clock::Clock;
 use super::handle::AnnounceHandle;
 use super::scraped::Scraped;
-use crate::alert::{Alert, Announced, ToldStopped};
+use crate::alert::{Announced, ToldStopped};
 use crate::announce::{AnnounceRequest, AnnounceResponse, Torrent};
 use crate::error::{AnnounceError, Cause, ProbeError, RoundError};
 use crate::policy::{AttemptId, Config, Engine, Input, Output, RoundNumber, TorrentId, TrackerSet};
@@ -49,7 +50,7 @@ pub struct Announcer {
 
 /// What a handle or the announcer asks of the loop.
 pub(super) enum Command {
-    Add { trackers: Box<TrackerSet>, torrent: Box<Torrent>, alerts: broadcast::Sender<Alert>, key: HandleKey },
+    Add { trackers: Box<TrackerSet>, torrent: Box<Torrent>, alerts: Speaker, key: HandleKey },
     Once { trackers: Box<TrackerSet>, request: Box<AnnounceRequest>, done: oneshot::Sender<Once> },
     To(HandleKey, Deed),
     NetworkChanged,
@@ -89,7 +90,7 @@ pub(super) struct Loop {
 /// Who waits for what of a torrent.
 #[derive(Default)]
 struct Listener {
-    alerts: Option<broadcast::Sender<Alert>>,
+    alerts: Option<Speaker>,
     rounds: Vec<(RoundNumber, RoundWaiter)>,
     once: Option<oneshot::Sender<Once>>,
     once_result: Option<Result<Arc<Announced>, Arc<RoundError>>>,
@@ -177,7 +178,7 @@ impl Announcer {
         if torrent.key == 0 {
             torrent.key = rand::random();
         }
-        let (alerts, receiver) = broadcast::channel(self.alert_queue);
+        let (alerts, receiver) = alerts::alerts(self.alert_queue);
         let key = HandleKey(Arc::new(std::sync::OnceLock::new()));
         let info_hash = torrent.info_hash;
         let (trackers, torrent) = (Box::new(trackers), Box::new(torrent));
@@ -280,8 +281,7 @@ impl Loop {
         if let Some(alerts) = self.listeners.values().find_map(|listener| listener.alerts.as_ref())
             && let Some(alert) = cache.notice()
         {
-            // Nobody may be listening.
-            let _ = alerts.send(alert);
+            alerts.say(&alert);
         }
         cache.tend(&self.engine, self.clock)
     }
@@ -329,8 +329,7 @@ impl Loop {
                 if let Some(alerts) =
                     self.listeners.get(&torrent).and_then(|listener| listener.alerts.as_ref())
                 {
-                    // Nobody may be listening.
-                    let _ = alerts.send(alert);
+                    alerts.say(&alert);
                 }
             }
             Output::RoundEnded { torrent, round, result } => self.round_ended(torrent, round, &result),

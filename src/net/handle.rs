@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::alerts::Alerts;
 use super::announcer::{Announcer, HandleKey, Loop};
 use crate::alert::{Alert, Announced, ToldStopped};
 use crate::announce::{InfoHash, Transfer};
@@ -26,21 +27,9 @@ pub struct AnnounceHandle {
     info_hash: InfoHash,
 }
 
-/// A listener to the alerts of one torrent.
-///
-/// The queue is bounded: a listener that sleeps never delays an announce, and hears how many alerts it missed.
-pub struct Alerts {
-    receiver: broadcast::Receiver<Alert>,
-}
-
 impl AnnounceHandle {
-    pub(super) fn new(
-        announcer: Announcer,
-        key: HandleKey,
-        receiver: broadcast::Receiver<Alert>,
-        info_hash: InfoHash,
-    ) -> Self {
-        Self { announcer, key, alerts: Alerts { receiver }, info_hash }
+    pub(super) fn new(announcer: Announcer, key: HandleKey, alerts: Alerts, info_hash: InfoHash) -> Self {
+        Self { announcer, key, alerts, info_hash }
     }
 
     /// The next alert; `None` when the session has ended.
@@ -53,7 +42,7 @@ impl AnnounceHandle {
 
     /// A further listener, which hears what happens from now on.
     pub fn alerts(&self) -> Alerts {
-        Alerts { receiver: self.alerts.receiver.resubscribe() }
+        self.alerts.further()
     }
 
     /// The counters as they are now; announces tell the last ones given. `uploaded` and `downloaded` are totals
@@ -223,20 +212,6 @@ impl Drop for AnnounceHandle {
     }
 }
 
-impl Alerts {
-    /// The next alert; `None` when the session has ended. [`Alert::Missed`] where the listener was too slow.
-    ///
-    /// # Cancel safety
-    /// No alert is lost.
-    pub async fn next(&mut self) -> Option<Alert> {
-        match self.receiver.recv().await {
-            Ok(alert) => Some(alert),
-            Err(broadcast::error::RecvError::Lagged(count)) => Some(Alert::Missed(count)),
-            Err(broadcast::error::RecvError::Closed) => None,
-        }
-    }
-}
-
 async fn trackers(announcer: &Announcer, key: &HandleKey) -> Option<TrackerSet> {
     let trackers = ask(announcer, key, |state, torrent, waiter| {
         let _ = waiter.send(state.engine.trackers(torrent).cloned());
@@ -257,11 +232,5 @@ async fn ask<T: Send + 'static>(
 impl fmt::Debug for AnnounceHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AnnounceHandle").field("info_hash", &self.info_hash).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Alerts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Alerts")
     }
 }

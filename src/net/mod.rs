@@ -1,5 +1,6 @@
 //! The shell: sockets, names and time. Everything here acts; nothing here decides.
 
+mod alerts;
 mod announcer;
 mod builder;
 pub mod by_scheme;
@@ -17,6 +18,7 @@ pub mod http;
 #[cfg(feature = "udp")]
 pub mod udp;
 
+pub use alerts::Alerts;
 pub use announcer::Announcer;
 pub use builder::AnnouncerBuilder;
-pub use handle::{Alerts, AnnounceHandle};
+pub use handle::AnnounceHandle;
