@@ -26,9 +26,9 @@ use crate::transport::Transport;
 ///
 /// [`Announcer::builder`] begins with all transports of this build. What they have in common is set here
 /// ([`tracker_addresses`](Self::tracker_addresses), [`peer_addresses`](Self::peer_addresses),
-/// [`local_address`](Self::local_address), [`resolver`](Self::resolver)), so is how HTTP trackers see the client
-/// ([`user_agent`](Self::user_agent), [`header`](Self::header)), and everything else by [`http`](Self::http) and
-/// [`udp`](Self::udp). Of two calls that set the same the later one counts.
+/// [`local_address`](Self::local_address), [`resolver`](Self::resolver)), so is where redirects may lead
+/// (`guard_redirects`) and how HTTP trackers see the client (`user_agent`, `header`), and everything else by `http` and
+/// `udp`. Of two calls that set the same the later one counts.
 ///
 /// [`new`](Self::new) and [`transport`](Self::transport) take a transport of the client's own *in place of* all these
 /// parts: none of their settings applies to it, and it isn't measured unless a [`prober`](Self::prober) is given.
@@ -212,9 +212,7 @@ impl AnnouncerBuilder {
     /// addresses are the user's, and local clusters live at private addresses. Whoever takes torrents from strangers on
     /// a machine with something to protect sets [`AddressPolicy::PUBLIC_ONLY`] (POL-18).
     ///
-    /// Redirects have a guard of their own, [`HttpConfig::guard_redirects`], which is on.
-    ///
-    /// [`HttpConfig::guard_redirects`]: super::http::HttpConfig::guard_redirects
+    /// Redirects keep to it too, and have a guard beside it (`guard_redirects`).
     #[must_use]
     #[expect(
         clippy::needless_pass_by_value,
@@ -225,6 +223,16 @@ impl AnnouncerBuilder {
         self.settings.http.addresses.clone_from(&policy);
         #[cfg(feature = "udp")]
         self.settings.udp.addresses.clone_from(&policy);
+        self
+    }
+
+    /// Whether redirects are kept from leading out of the internet to this machine or into our network, whatever
+    /// [`tracker_addresses`](Self::tracker_addresses) allows. On by default: where a redirect leads is the tracker's choice
+    /// and not the user's (POL-17). Off, redirects may go wherever trackers may be.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn guard_redirects(mut self, on: bool) -> Self {
+        self.settings.http.guard_redirects = on;
         self
     }
 
@@ -331,6 +339,7 @@ mod tests {
         assert_eq!([&http.addresses, &udp.addresses], [&AddressPolicy::PUBLIC_ONLY; 2]);
         assert_eq!([&http.peers, &udp.peers], [&AddressPolicy::ALLOW_LOOPBACK; 2]);
         assert_eq!([http.local_address, udp.local_address], [Some(local); 2]);
+        assert!(!Announcer::builder().guard_redirects(false).settings.http.guard_redirects);
         let defaults = Announcer::builder().settings;
         assert!(defaults.http.addresses.allows(SocketAddr::from(([127, 0, 0, 1], 80))), "the user's choice");
         assert!(
