@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -28,11 +27,12 @@ use crate::wire::{Why, extension};
 /// One torrent and its peers.
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(super) torrent: Arc<Torrent>,
     pub(super) own_id: PeerId,
     pub(super) port: u16,
     pub(super) rng: StdRng,
     pub(super) have: Bitfield,
+    /// What is wanted and isn't here.
+    pub(super) lacking: Bitfield,
     pub(super) peers: BTreeMap<PeerKey, Peer>,
     pub(super) next_key: u32,
     pub(super) picker: Picker,
@@ -47,11 +47,14 @@ pub(crate) struct Session {
     pub(super) book: DialBook,
     pub(super) down: Rate,
     pub(super) up: Rate,
+    /// Missing bytes of the whole torrent.
     pub(super) left: u64,
     /// Bytes of pieces that came in this run and are good.
     pub(super) downloaded: u64,
     pub(super) actions: Vec<Action>,
     pub(super) wakes: BTreeSet<PeerKey>,
+    /// Bytes of the wanted pieces.
+    pub(super) wanted_bytes: u64,
     /// A slot may have come free, or somebody wants one.
     pub(super) judge_now: bool,
     /// Blocks or memory may have come free, so peers that had nothing to do may have.
@@ -102,6 +105,7 @@ pub(crate) struct Stats {
     pub(crate) known: usize,
     pub(crate) down_speed: u64,
     pub(crate) up_speed: u64,
+    /// Missing bytes of what is wanted, and all of its bytes.
     pub(crate) left: u64,
     pub(crate) total: u64,
     /// Whether more peers would help.
@@ -110,17 +114,23 @@ pub(crate) struct Stats {
 
 impl Session {
     /// A session that has no peers yet.
-    pub(crate) fn new(torrent: Arc<Torrent>, start: Start) -> Self {
+    pub(crate) fn new(torrent: &Torrent, start: Start) -> Self {
         let mut rng = StdRng::seed_from_u64(start.seed);
         let total = torrent.total;
-        let picker = Picker::new(torrent.piece_length, total, &start.have, BUDGET, &mut rng);
-        let here: u64 = start.have.iter().map(|piece| u64::from(picker.piece_length(piece))).sum();
+        let mut lacking = torrent.wanted();
+        for piece in start.have.iter() {
+            lacking.remove(piece);
+        }
+        let anything_yet = start.have.len() > 0;
+        let picker = Picker::new(torrent.piece_length, total, &lacking, anything_yet, BUDGET, &mut rng);
+        let here = picker.bytes_of(&start.have);
+        let wanted_bytes = picker.bytes_of(&torrent.wanted());
         Self {
-            torrent,
             own_id: start.own_id,
             port: start.port,
             rng,
             have: start.have,
+            lacking,
             peers: BTreeMap::new(),
             next_key: 0,
             picker,
@@ -136,6 +146,7 @@ impl Session {
             downloaded: 0,
             actions: Vec::new(),
             wakes: BTreeSet::new(),
+            wanted_bytes,
             judge_now: false,
             stirred: false,
             spare_loads: Vec::new(),
@@ -285,14 +296,19 @@ impl Session {
             known: self.book.len(),
             down_speed: self.down.per_second(),
             up_speed: self.up.per_second(),
-            left: self.left,
-            total: self.torrent.total,
+            left: self.picker.bytes_of(&self.lacking),
+            total: self.wanted_bytes,
             wants_peers: !self.is_complete() && self.peers.len() < FEW_PEERS,
         }
     }
 
-    /// Whether everything is here.
+    /// Whether everything that is wanted is here.
     pub(crate) fn is_complete(&self) -> bool {
+        self.lacking.len() == 0
+    }
+
+    /// Whether the whole torrent is here, which is what trackers call complete.
+    pub(crate) fn is_whole(&self) -> bool {
         self.have.is_full()
     }
 

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod peers;
+mod select;
 mod trackers;
 
 use std::fs;
