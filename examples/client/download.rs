@@ -79,6 +79,8 @@ async fn download(
     let clock = Clock::start();
     let torrent = Arc::new(torrent);
     introduce(&mut report.borrow_mut(), &torrent, metainfo);
+    let [down_limit, up_limit] = [options.down, options.up].map(|limit| limit.filter(|&limit| limit > 0));
+    report.borrow_mut().limits(down_limit, up_limit);
     let mut prepared = match prepare(options, &torrent, report).await {
         Ok(prepared) => prepared,
         Err(failed) => return give_up(&mut report.borrow_mut(), &failed),
@@ -87,7 +89,7 @@ async fn download(
     report.borrow_mut().listening(port);
     let mut random = rand::rng();
     let own_id = PeerId::with_prefix(*b"-TF0100-", random.random());
-    let start = Start { have: prepared.have, own_id, port, seed: random.random() };
+    let start = Start { have: prepared.have, own_id, port, seed: random.random(), down_limit, up_limit };
     let session = Session::new(&torrent, start);
     if session.is_complete() {
         report.borrow_mut().event(&Event::Complete);

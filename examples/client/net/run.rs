@@ -53,6 +53,9 @@ pub(crate) async fn run(
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut alone = trackers.is_none();
+    let mut paces = interval(PACE);
+    paces.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let limited = shell.session.borrow().is_limited();
     let mut whole = shell.session.borrow().is_whole();
     loop {
         tokio::select! {
@@ -78,6 +81,7 @@ pub(crate) async fn run(
                 }
                 shell.report.borrow_mut().progress(&stats, tracker, shell.now());
             }
+            _ = paces.tick(), if limited => shell.tell(Session::pace),
             news = next_news(trackers) => match news {
                 News::Peers(peers) => {
                     shell.tell(|session, now| session.add_peers(peers, now));
@@ -121,3 +125,5 @@ async fn next_news(trackers: &mut Option<Trackers>) -> News {
 
 /// How often time passes for the swarm.
 const TICK: Duration = Duration::from_millis(250);
+/// How often what limits allow is shared out: often enough that a quick peer never waits for it.
+const PACE: Duration = Duration::from_millis(50);

@@ -13,6 +13,7 @@ use super::PeerKey;
 use super::bitfield::Bitfield;
 use super::choker::Choker;
 use super::dial::{DialBook, canonical};
+use super::limit::Limit;
 use super::outgoing::Outgoing;
 use super::peer::Peer;
 use super::picker::Picker;
@@ -53,6 +54,11 @@ pub(crate) struct Session {
     pub(super) downloaded: u64,
     pub(super) actions: Vec<Action>,
     pub(super) wakes: BTreeSet<PeerKey>,
+    /// How fast blocks may come, and go.
+    pub(super) down_limit: Option<Limit>,
+    pub(super) up_limit: Option<Limit>,
+    /// The peer that was served last while something is limited: the next one is the first next time.
+    pub(super) turn: PeerKey,
     /// Bytes of the wanted pieces.
     pub(super) wanted_bytes: u64,
     /// A slot may have come free, or somebody wants one.
@@ -96,6 +102,10 @@ pub(crate) struct Start {
     pub(crate) port: u16,
     /// For everything that is left to chance.
     pub(crate) seed: u64,
+    /// How many bytes of blocks may come in a second from all peers together; `None` for any.
+    pub(crate) down_limit: Option<u64>,
+    /// How many may go.
+    pub(crate) up_limit: Option<u64>,
 }
 
 /// How things stand.
@@ -146,6 +156,9 @@ impl Session {
             downloaded: 0,
             actions: Vec::new(),
             wakes: BTreeSet::new(),
+            down_limit: start.down_limit.map(Limit::new),
+            up_limit: start.up_limit.map(Limit::new),
+            turn: PeerKey(0),
             wanted_bytes,
             judge_now: false,
             stirred: false,
@@ -254,6 +267,9 @@ impl Session {
         let Some(mut peer) = self.peers.remove(&key) else { return };
         for block in peer.asked.drain(..) {
             self.picker.release(block);
+            if let Some(limit) = &mut self.down_limit {
+                limit.give_back(block.length.into());
+            }
         }
         self.abandon(key);
         if peer.counted {
@@ -315,6 +331,11 @@ impl Session {
     /// Whether no peer is left and none may be dialled any more, and nothing of theirs is still being checked.
     pub(crate) fn is_out_of_peers(&self) -> bool {
         self.peers.is_empty() && self.book.is_exhausted() && !self.picker.is_checking()
+    }
+
+    /// Whether something is limited, so that [`pace`](Self::pace) is to be called often.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.down_limit.is_some() || self.up_limit.is_some()
     }
 
     /// Dials whoever is due.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::units;
 use crate::select::Selection;
 
 /// Downloads a torrent from whatever peers the nearest living tracker knows.
@@ -57,6 +58,12 @@ pub(crate) struct Download {
     /// Ends when everything is here, instead of seeding until Ctrl+C
     #[arg(long)]
     pub(crate) exit_when_done: bool,
+    /// Downloads no faster than this, over all peers: KiB/s, or with a unit such as 1.5M [default: 0, no limit]
+    #[arg(long, value_name = "RATE", value_parser = units::speed)]
+    pub(crate) down: Option<u64>,
+    /// Uploads no faster than this, over all peers [default: 0, no limit]
+    #[arg(long, value_name = "RATE", value_parser = units::speed)]
+    pub(crate) up: Option<u64>,
     /// Announces at this interval instead of the tracker's
     #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) announce_interval: Option<u32>,

@@ -62,6 +62,21 @@ impl Report {
         self.config(&format!("{count} of {} files selected, {}", files().count(), units::bytes(length)));
     }
 
+    /// How fast blocks may come and go, where that is limited.
+    pub(crate) fn limits(&mut self, down: Option<u64>, up: Option<u64>) {
+        if down.is_none() && up.is_none() {
+            return;
+        }
+        if self.json {
+            let line = Object::event("limits").maybe_number("down", down).maybe_number("up", up);
+            self.write(&line.line());
+        }
+        let shown = |limit: Option<u64>| {
+            limit.map_or_else(|| "unlimited".into(), |limit| format!("at most {}/s", units::bytes(limit)))
+        };
+        self.config(&format!("download {}, upload {}", shown(down), shown(up)));
+    }
+
     /// Peers can connect to us.
     pub(crate) fn listening(&mut self, port: u16) {
         if self.json {

@@ -2,6 +2,7 @@
 
 mod downloads;
 mod hostile;
+mod limits;
 mod random;
 mod uploads;
 
@@ -72,7 +73,8 @@ impl Rig {
         for &piece in have {
             bits.insert(piece);
         }
-        let start = Start { have: bits, own_id: PeerId::new([0; 20]), port: 6881, seed };
+        let own_id = PeerId::new([0; 20]);
+        let start = Start { have: bits, own_id, port: 6881, seed, down_limit: None, up_limit: None };
         let session = Session::new(&torrent, start);
         let now = Duration::from_secs(1);
         let (events, closed, dialled) = (Vec::new(), Vec::new(), Vec::new());
