@@ -47,10 +47,14 @@ pub(crate) fn main(options: &Download) -> u8 {
             return exit::OTHER;
         }
     };
-    let (torrent, metainfo) = match read {
+    let (mut torrent, metainfo) = match read {
         Ok(read) => read,
         Err(refused) => return refuse(&mut report.borrow_mut(), &refused),
     };
+    if let Some(Err(reason)) = options.select.as_ref().map(|selection| selection.apply(&mut torrent)) {
+        report.borrow_mut().error(&format!("--select: {reason}"));
+        return exit::USAGE;
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -75,6 +79,8 @@ async fn download(
     let clock = Clock::start();
     let torrent = Arc::new(torrent);
     introduce(&mut report.borrow_mut(), &torrent, metainfo);
+    let [down_limit, up_limit] = [options.down, options.up].map(|limit| limit.filter(|&limit| limit > 0));
+    report.borrow_mut().limits(down_limit, up_limit);
     let mut prepared = match prepare(options, &torrent, report).await {
         Ok(prepared) => prepared,
         Err(failed) => return give_up(&mut report.borrow_mut(), &failed),
@@ -83,8 +89,8 @@ async fn download(
     report.borrow_mut().listening(port);
     let mut random = rand::rng();
     let own_id = PeerId::with_prefix(*b"-TF0100-", random.random());
-    let start = Start { have: prepared.have, own_id, port, seed: random.random() };
-    let session = Session::new(Arc::clone(&torrent), start);
+    let start = Start { have: prepared.have, own_id, port, seed: random.random(), down_limit, up_limit };
+    let session = Session::new(&torrent, start);
     if session.is_complete() {
         report.borrow_mut().event(&Event::Complete);
     }
@@ -245,6 +251,9 @@ fn introduce(report: &mut Report, torrent: &Torrent, metainfo: &Metainfo) {
         units::bytes(torrent.piece_length.into()),
         if torrent.private { ", private: DHT and PEX stay off" } else { "" }
     ));
+    if torrent.is_partial() {
+        report.selected(torrent);
+    }
     for skipped in metainfo.skipped_trackers() {
         report.config(&format!("tracker {} left out: {}", skipped.shown, skipped.reason));
     }

@@ -81,28 +81,28 @@ enum BlockState {
 }
 
 impl Picker {
-    /// A picker for a torrent of `total` bytes of which some pieces are here, with room for so many bytes of
-    /// pieces in progress.
+    /// A picker for a torrent of `total` bytes of which some pieces are lacking, with room for so many bytes of
+    /// parts in progress.
     pub(crate) fn new(
         piece_length: u32,
         total: u64,
-        have: &Bitfield,
+        lacking: &Bitfield,
+        anything_yet: bool,
         budget: u64,
         rng: &mut impl Rng,
     ) -> Self {
-        let missing = (0..have.pieces()).filter(|&piece| !have.get(piece));
         let room = budget / u64::from(piece_length.clamp(1, PART));
         Self {
             piece_length,
             total,
-            rarity: Rarity::new(have.pieces(), missing, rng),
+            rarity: Rarity::new(lacking.pieces(), lacking.iter(), rng),
             open: BTreeMap::new(),
             partial: BTreeSet::new(),
             checking: BTreeMap::new(),
             parole: BTreeSet::new(),
             in_memory: 0,
             limit: usize::try_from(room).unwrap_or(MAX_OPEN).clamp(MIN_OPEN, MAX_OPEN),
-            anything_yet: have.len() > 0,
+            anything_yet,
         }
     }
 
@@ -116,6 +116,13 @@ impl Picker {
         let start = u64::from(piece) * u64::from(self.piece_length);
         let rest = self.total.saturating_sub(start).min(u64::from(self.piece_length));
         u32::try_from(rest).unwrap_or(self.piece_length)
+    }
+
+    /// The bytes of these pieces.
+    pub(crate) fn bytes_of(&self, pieces: &Bitfield) -> u64 {
+        let last = pieces.pieces().saturating_sub(1);
+        let short = if pieces.get(last) { self.piece_length - self.piece_length(last) } else { 0 };
+        u64::from(pieces.len()) * u64::from(self.piece_length) - u64::from(short)
     }
 
     /// Whether a block lies within the torrent.

@@ -48,6 +48,7 @@ impl Session {
         if !self.have.insert(piece) {
             return;
         }
+        self.lacking.remove(piece);
         let length = u64::from(self.picker.piece_length(piece));
         self.left = self.left.saturating_sub(length);
         self.downloaded += length;
@@ -116,7 +117,7 @@ impl Session {
         self.peers.get(&key).map(|peer| peer.address).or_else(|| self.departed.get(&key).copied())
     }
 
-    /// Parts from a peer that has everything when we have everything too.
+    /// Parts from a peer that has everything when we lack nothing any more.
     pub(super) fn part_if_redundant(&mut self, key: PeerKey) {
         if self.is_complete() && self.peers.get(&key).is_some_and(|peer| peer.has.is_full()) {
             self.actions.push(Action::Close(key, Why::Redundant));

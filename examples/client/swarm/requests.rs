@@ -11,21 +11,29 @@ use crate::wire::Why;
 use crate::wire::message::{Block, Message};
 
 impl Session {
-    /// Fills a peer's requests up to its window.
+    /// Fills a peer's requests up to its window. Under a limit it may have its share of what [`pace`](Self::pace)
+    /// left over.
     pub(super) fn refill(&mut self, key: PeerKey, now: Duration) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
-        let room = peer.room();
+        let most = self.down_limit.map_or(usize::MAX, |limit| limit.blocks() / self.peers.len().max(1));
+        self.ask(key, most, now);
+    }
+
+    /// Asks a peer for up to `most` blocks as far as its window allows; gives for how many it was.
+    pub(super) fn ask(&mut self, key: PeerKey, most: usize, now: Duration) -> usize {
+        let Some(peer) = self.peers.get_mut(&key) else { return 0 };
+        let room = peer.room().min(most);
         if room == 0 {
-            return;
+            return 0;
         }
         let asked = |block| peer.asked.contains(&block);
         let picked = self.picker.pick(key, &peer.has, room, asked, &mut self.rng);
         if let Some(piece) = picked.evicted {
             self.forget(piece);
         }
-        let Some(peer) = self.peers.get_mut(&key) else { return };
-        if picked.blocks.is_empty() {
-            return;
+        let Some(peer) = self.peers.get_mut(&key) else { return 0 };
+        let count = picked.blocks.len();
+        if count == 0 {
+            return 0;
         }
         if peer.asked.is_empty() {
             peer.waiting_since = now;
@@ -33,8 +41,12 @@ impl Session {
         for block in picked.blocks {
             peer.asked.push_back(block);
             peer.out.push(&Message::Request(block));
+            if let Some(limit) = &mut self.down_limit {
+                limit.take(block.length.into());
+            }
         }
         self.wakes.insert(key);
+        count
     }
 
     /// Everybody with room is asked for more.
@@ -52,6 +64,9 @@ impl Session {
         for block in std::mem::take(&mut peer.asked) {
             self.picker.release(block);
             peer.expect_late(block);
+            if let Some(limit) = &mut self.down_limit {
+                limit.give_back(block.length.into());
+            }
         }
         self.abandon(key);
         self.stirred = true;
@@ -88,8 +103,14 @@ impl Session {
             return Err(Why::OutOfRange);
         }
         let Some(peer) = self.peers.get_mut(&key) else { return Ok(()) };
-        if !peer::take(&mut peer.asked, block) && !peer::take(&mut peer.late, block) {
-            return Err(Why::Unrequested);
+        if !peer::take(&mut peer.asked, block) {
+            if !peer::take(&mut peer.late, block) {
+                return Err(Why::Unrequested);
+            }
+            // It had been given back, and came all the same.
+            if let Some(limit) = &mut self.down_limit {
+                limit.take(block.length.into());
+            }
         }
         peer.down.add(u64::from(block.length));
         peer.window.received();
@@ -133,6 +154,9 @@ impl Session {
         for (&key, peer) in &mut self.peers {
             if key != from && peer::take(&mut peer.asked, block) {
                 peer.expect_late(block);
+                if let Some(limit) = &mut self.down_limit {
+                    limit.give_back(block.length.into());
+                }
                 peer.out.push(&Message::Cancel(block));
                 self.wakes.insert(key);
             }

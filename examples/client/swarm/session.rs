@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -14,6 +13,7 @@ use super::PeerKey;
 use super::bitfield::Bitfield;
 use super::choker::Choker;
 use super::dial::{DialBook, canonical};
+use super::limit::Limit;
 use super::outgoing::Outgoing;
 use super::peer::Peer;
 use super::picker::Picker;
@@ -28,11 +28,12 @@ use crate::wire::{Why, extension};
 /// One torrent and its peers.
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(super) torrent: Arc<Torrent>,
     pub(super) own_id: PeerId,
     pub(super) port: u16,
     pub(super) rng: StdRng,
     pub(super) have: Bitfield,
+    /// What is wanted and isn't here.
+    pub(super) lacking: Bitfield,
     pub(super) peers: BTreeMap<PeerKey, Peer>,
     pub(super) next_key: u32,
     pub(super) picker: Picker,
@@ -47,11 +48,19 @@ pub(crate) struct Session {
     pub(super) book: DialBook,
     pub(super) down: Rate,
     pub(super) up: Rate,
+    /// Missing bytes of the whole torrent.
     pub(super) left: u64,
     /// Bytes of pieces that came in this run and are good.
     pub(super) downloaded: u64,
     pub(super) actions: Vec<Action>,
     pub(super) wakes: BTreeSet<PeerKey>,
+    /// How fast blocks may come, and go.
+    pub(super) down_limit: Option<Limit>,
+    pub(super) up_limit: Option<Limit>,
+    /// The peer that was served last while something is limited: the next one is the first next time.
+    pub(super) turn: PeerKey,
+    /// Bytes of the wanted pieces.
+    pub(super) wanted_bytes: u64,
     /// A slot may have come free, or somebody wants one.
     pub(super) judge_now: bool,
     /// Blocks or memory may have come free, so peers that had nothing to do may have.
@@ -93,6 +102,10 @@ pub(crate) struct Start {
     pub(crate) port: u16,
     /// For everything that is left to chance.
     pub(crate) seed: u64,
+    /// How many bytes of blocks may come in a second from all peers together; `None` for any.
+    pub(crate) down_limit: Option<u64>,
+    /// How many may go.
+    pub(crate) up_limit: Option<u64>,
 }
 
 /// How things stand.
@@ -102,6 +115,7 @@ pub(crate) struct Stats {
     pub(crate) known: usize,
     pub(crate) down_speed: u64,
     pub(crate) up_speed: u64,
+    /// Missing bytes of what is wanted, and all of its bytes.
     pub(crate) left: u64,
     pub(crate) total: u64,
     /// Whether more peers would help.
@@ -110,17 +124,23 @@ pub(crate) struct Stats {
 
 impl Session {
     /// A session that has no peers yet.
-    pub(crate) fn new(torrent: Arc<Torrent>, start: Start) -> Self {
+    pub(crate) fn new(torrent: &Torrent, start: Start) -> Self {
         let mut rng = StdRng::seed_from_u64(start.seed);
         let total = torrent.total;
-        let picker = Picker::new(torrent.piece_length, total, &start.have, BUDGET, &mut rng);
-        let here: u64 = start.have.iter().map(|piece| u64::from(picker.piece_length(piece))).sum();
+        let mut lacking = torrent.wanted();
+        for piece in start.have.iter() {
+            lacking.remove(piece);
+        }
+        let anything_yet = start.have.len() > 0;
+        let picker = Picker::new(torrent.piece_length, total, &lacking, anything_yet, BUDGET, &mut rng);
+        let here = picker.bytes_of(&start.have);
+        let wanted_bytes = picker.bytes_of(&torrent.wanted());
         Self {
-            torrent,
             own_id: start.own_id,
             port: start.port,
             rng,
             have: start.have,
+            lacking,
             peers: BTreeMap::new(),
             next_key: 0,
             picker,
@@ -136,6 +156,10 @@ impl Session {
             downloaded: 0,
             actions: Vec::new(),
             wakes: BTreeSet::new(),
+            down_limit: start.down_limit.map(Limit::new),
+            up_limit: start.up_limit.map(Limit::new),
+            turn: PeerKey(0),
+            wanted_bytes,
             judge_now: false,
             stirred: false,
             spare_loads: Vec::new(),
@@ -243,6 +267,9 @@ impl Session {
         let Some(mut peer) = self.peers.remove(&key) else { return };
         for block in peer.asked.drain(..) {
             self.picker.release(block);
+            if let Some(limit) = &mut self.down_limit {
+                limit.give_back(block.length.into());
+            }
         }
         self.abandon(key);
         if peer.counted {
@@ -285,20 +312,30 @@ impl Session {
             known: self.book.len(),
             down_speed: self.down.per_second(),
             up_speed: self.up.per_second(),
-            left: self.left,
-            total: self.torrent.total,
+            left: self.picker.bytes_of(&self.lacking),
+            total: self.wanted_bytes,
             wants_peers: !self.is_complete() && self.peers.len() < FEW_PEERS,
         }
     }
 
-    /// Whether everything is here.
+    /// Whether everything that is wanted is here.
     pub(crate) fn is_complete(&self) -> bool {
+        self.lacking.len() == 0
+    }
+
+    /// Whether the whole torrent is here, which is what trackers call complete.
+    pub(crate) fn is_whole(&self) -> bool {
         self.have.is_full()
     }
 
     /// Whether no peer is left and none may be dialled any more, and nothing of theirs is still being checked.
     pub(crate) fn is_out_of_peers(&self) -> bool {
         self.peers.is_empty() && self.book.is_exhausted() && !self.picker.is_checking()
+    }
+
+    /// Whether something is limited, so that [`pace`](Self::pace) is to be called often.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.down_limit.is_some() || self.up_limit.is_some()
     }
 
     /// Dials whoever is due.

@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::*;
+use crate::select::Selection;
+use crate::torrent::tests::multi;
 
 #[test]
 fn a_seed_gives_everything() {
@@ -257,4 +259,32 @@ fn stuck_parts_make_room() {
         assert!(rig.session.buffers.len() <= 14);
     }
     assert!(rig.session.is_complete(), "{:?}", rig.session.picker);
+}
+
+/// BEP 3: trackers hear of the whole torrent, whatever is wanted of it.
+#[test]
+fn only_what_is_wanted_is_fetched() {
+    let data = content(7 * 16_384);
+    let files = [("a", 16_384), ("b", 3 * 16_384), ("c", 3 * 16_384)];
+    let mut torrent = multi("t", &files, &data, 16_384);
+    "2".parse::<Selection>().unwrap().apply(&mut torrent).unwrap();
+    let mut rig = Rig::of(torrent, data, &[1], 1);
+    let useless = rig.unchoking(&[0, 1, 4]);
+    assert_eq!(rig.hear(useless), [Heard::Bitfield(vec![0x40])], "it has nothing that is wanted");
+    let seed = rig.seed();
+    let asked = rig.requests(seed);
+    assert_eq!(asked.iter().map(|block| block.piece).collect::<BTreeSet<_>>(), BTreeSet::from([2, 3]));
+    let stats = rig.session.stats();
+    assert_eq!((stats.left, stats.total), (2 * 16_384, 3 * 16_384));
+    for block in asked {
+        rig.send(seed, block, true).unwrap();
+    }
+    assert!(rig.session.is_complete() && !rig.session.is_whole());
+    assert!(rig.events.contains(&Event::Complete));
+    assert_eq!((rig.session.stats().left, rig.session.stats().wants_peers), (0, false));
+    let transfer = rig.session.transfer();
+    assert_eq!((transfer.downloaded, transfer.left), (2 * 16_384, Some(4 * 16_384)));
+    assert_eq!(rig.why(seed), Some(Why::Redundant));
+    // Who lacks what we have is still served.
+    assert_eq!(rig.why(useless), None);
 }

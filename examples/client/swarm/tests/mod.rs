@@ -2,6 +2,7 @@
 
 mod downloads;
 mod hostile;
+mod limits;
 mod random;
 mod uploads;
 
@@ -62,13 +63,19 @@ impl Rig {
     /// A torrent of which some pieces are here.
     fn with(length: usize, piece_length: usize, have: &[u32], seed: u64) -> Self {
         let data = content(length);
-        let torrent = Arc::new(single("x", &data, piece_length));
+        Self::of(single("x", &data, piece_length), data, have, seed)
+    }
+
+    /// This torrent, of which some pieces are here.
+    fn of(torrent: Torrent, data: Vec<u8>, have: &[u32], seed: u64) -> Self {
+        let torrent = Arc::new(torrent);
         let mut bits = Bitfield::empty(torrent.pieces());
         for &piece in have {
             bits.insert(piece);
         }
-        let start = Start { have: bits, own_id: PeerId::new([0; 20]), port: 6881, seed };
-        let session = Session::new(Arc::clone(&torrent), start);
+        let own_id = PeerId::new([0; 20]);
+        let start = Start { have: bits, own_id, port: 6881, seed, down_limit: None, up_limit: None };
+        let session = Session::new(&torrent, start);
         let now = Duration::from_secs(1);
         let (events, closed, dialled) = (Vec::new(), Vec::new(), Vec::new());
         let parts = BTreeMap::new();

@@ -139,6 +139,6 @@ fn check(rig: &Rig, seed: u64) {
     for peer in session.peers.values() {
         assert!(peer.asked.len() <= 500 && peer.late.len() <= 500, "seed {seed}");
         assert!(!peer.choking || peer.asked.is_empty(), "seed {seed}: asked while choked");
-        assert_eq!(peer.of_interest, peer.has.count_beyond(&session.have), "seed {seed}");
+        assert_eq!(peer.of_interest, peer.has.count_common(&session.lacking), "seed {seed}");
     }
 }
