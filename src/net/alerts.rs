@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Poll;
 
 use tokio::sync::Notify;
 
@@ -80,7 +81,7 @@ impl Alerts {
         loop {
             // Keeps a word that is said between the look and the wait.
             let changed = self.queue.changed.notified();
-            if let Some(next) = lock(&self.queue.waiting).next() {
+            if let Poll::Ready(next) = lock(&self.queue.waiting).next() {
                 return next;
             }
             changed.await;
@@ -89,16 +90,16 @@ impl Alerts {
 }
 
 impl Waiting {
-    /// What there is to hear: the end is `Some(None)`.
-    fn next(&mut self) -> Option<Option<Alert>> {
+    /// What there is to hear: `None` is the end.
+    fn next(&mut self) -> Poll<Option<Alert>> {
         if self.missed > 0 {
-            return Some(Some(Alert::Missed(std::mem::take(&mut self.missed))));
+            return Poll::Ready(Some(Alert::Missed(std::mem::take(&mut self.missed))));
         }
         let next = self.alerts.pop_front();
         if self.alerts.is_empty() {
             self.alerts = VecDeque::new();
         }
-        if next.is_none() && !self.ended { None } else { Some(next) }
+        if next.is_none() && !self.ended { Poll::Pending } else { Poll::Ready(next) }
     }
 }
 
