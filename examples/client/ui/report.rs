@@ -14,6 +14,7 @@ use crate::torrent::Torrent;
 
 /// The way to the user.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "three of them are switches of the command line")]
 pub(crate) struct Report {
     out: io::BufWriter<io::Stdout>,
     json: bool,

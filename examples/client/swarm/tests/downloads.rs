@@ -243,7 +243,7 @@ fn stuck_parts_make_room() {
         for _ in 0..20 {
             for block in rig.requests(one) {
                 asked.push(block);
-                if block.begin / BLOCK % 3 == 0 {
+                if (block.begin / BLOCK).is_multiple_of(3) {
                     rig.send(one, block, true).unwrap();
                 }
             }
