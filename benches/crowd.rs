@@ -74,7 +74,6 @@ async fn started(mut sessions: Vec<AnnounceHandle>) -> Vec<AnnounceHandle> {
     sessions
 }
 
-#[expect(clippy::too_many_arguments, reason = "one table")]
 fn print(
     torrents: u64,
     took: Duration,
