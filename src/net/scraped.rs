@@ -104,7 +104,7 @@ mod tests {
         let scraped = Scraped::default();
         let minute = Duration::from_secs(60);
         scraped.note(host(1), &[torrent(1), torrent(2)], &answer(Some(minute)));
-        tokio::time::advance(minute - Duration::from_millis(1)).await;
+        tokio::time::advance(Duration::from_millis(59_999)).await;
         let known = scraped.instead(&host(1), &[torrent(1)]).unwrap().unwrap();
         assert_eq!(known, answer(Some(minute)));
         let unknown = scraped.instead(&host(1), &[torrent(2)]).unwrap().unwrap();
