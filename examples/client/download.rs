@@ -243,11 +243,11 @@ fn refuse(report: &mut Report, refused: &Refused) -> u8 {
 fn introduce(report: &mut Report, torrent: &Torrent, metainfo: &Metainfo) {
     report.set_name(&torrent.name);
     report.config(&format!(
-        "{}: {} in {} file(s), {} pieces of {}{}",
+        "{}: {} in {}, {} of {}{}",
         torrent.name,
         units::bytes(torrent.total),
-        torrent.files.iter().filter(|file| !file.pad).count(),
-        torrent.pieces(),
+        units::count(torrent.files.iter().filter(|file| !file.pad).count() as u64, "file"),
+        units::count(torrent.pieces().into(), "piece"),
         units::bytes(torrent.piece_length.into()),
         if torrent.private { ", private: DHT and PEX stay off" } else { "" }
     ));
