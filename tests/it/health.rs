@@ -296,3 +296,22 @@ async fn a_session_explains_itself() {
     let line = session.explain().await.unwrap();
     assert!(line.contains("the last round failed; next in"), "{line}");
 }
+
+/// Somebody who asks for an announce gets one, whatever is known of the hosts: they may know better.
+#[tokio::test(start_paused = true)]
+async fn an_announce_that_was_asked_for_goes_to_hosts_that_are_left_alone() {
+    let world = World::new([every(1800), every(1800)]);
+    for number in 0..2 {
+        world.tracker(number).kill().await;
+    }
+    let announcer = world.announcer(by_list());
+    let mut session = announcer.add(world.in_tiers(), torrent());
+    alerts_until(&mut session, |alert| matches!(alert, Alert::RoundFailed { .. })).await;
+    for number in 0..2 {
+        world.tracker(number).revive().await;
+    }
+    let before = world.elapsed();
+    let announced = session.announce_now().await.unwrap();
+    assert_eq!(announced.tracker, world.url(0));
+    assert!(world.elapsed().saturating_sub(before) < Duration::from_secs(1), "{:?}", world.elapsed());
+}
