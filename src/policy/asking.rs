@@ -27,7 +27,7 @@ impl Session {
     /// Hosts that are left alone come after those that are not, trackers that don't want this torrent last.
     fn rank(&self, tracker: &TrackerUrl, health: &HealthBook, now: Timestamp) -> impl Ord + use<> {
         let host = tracker.host_key();
-        let refuses_us = self.errors.get(tracker).is_some_and(|error| failure(error).is_none());
+        let refuses_us = self.is_refused_by(tracker);
         let known = health.host(host);
         let left_alone = known.is_some_and(HostHealth::is_left_alone);
         // The first to answer a probe is the nearest, however long it took: the others may be silent.
@@ -63,11 +63,19 @@ impl Session {
         self.forced || self.once.is_some() || !self.config.breaker
     }
 
-    /// Whether peers are wanted, and every host that could name some is being left alone.
+    /// Whether a tracker answered that it doesn't want this torrent.
+    fn is_refused_by(&self, tracker: &TrackerUrl) -> bool {
+        self.errors.get(tracker).is_some_and(|error| failure(error).is_none())
+    }
+
+    /// Whether peers are wanted, and nobody could name some: each tracker refuses this torrent, or its host is
+    /// being left alone.
     fn is_starving(&self, health: &HealthBook) -> bool {
-        let left_alone =
-            |tracker: &TrackerUrl| health.host(tracker.host_key()).is_some_and(HostHealth::is_left_alone);
-        self.torrent.transfer.left != Some(0) && self.trackers.supported_trackers().all(left_alone)
+        let is_no_help = |tracker: &TrackerUrl| {
+            let left_alone = health.host(tracker.host_key()).is_some_and(HostHealth::is_left_alone);
+            left_alone || self.is_refused_by(tracker)
+        };
+        self.torrent.transfer.left != Some(0) && self.trackers.supported_trackers().all(is_no_help)
     }
 
     pub(super) fn urgency(&self) -> Urgency {
@@ -76,8 +84,9 @@ impl Session {
         if is_well && nobody_waits { Urgency::Relaxed } else { Urgency::Urgent }
     }
 
-    /// When some tracker may be asked again: by what it said, and by the health of its host. Of moments that have
-    /// passed any will do. `backoff` is for those that don't want this torrent.
+    /// When some tracker may be asked again: by what it said, by the health of its host, or by our own back-off
+    /// where it doesn't want this torrent. Of moments that have passed any will do. `backoff` is for all where
+    /// health doesn't count.
     pub(super) fn first_free(
         &self,
         backoff: Timestamp,
@@ -88,9 +97,10 @@ impl Session {
         let mut first_free = None;
         for tracker in self.trackers.supported_trackers() {
             let Some(allowed) = self.schedule.allowed_at(tracker) else { continue };
-            let refuses_us = self.errors.get(tracker).is_some_and(|error| failure(error).is_none());
-            let free_at = if refuses_us || !self.config.breaker {
+            let free_at = if !self.config.breaker {
                 backoff
+            } else if self.is_refused_by(tracker) {
+                self.refused_until
             } else {
                 self.free_at(tracker, starving, health, now)
             };
@@ -116,7 +126,8 @@ impl Asking<'_> {
     fn may(&self, tracker: &TrackerUrl, tried: &BTreeSet<TrackerUrl>) -> bool {
         let is_free = || {
             self.session.disregards_health()
-                || self.session.free_at(tracker, self.starving, self.health, self.now) <= self.now
+                || (self.session.free_at(tracker, self.starving, self.health, self.now) <= self.now
+                    && (!self.session.is_refused_by(tracker) || self.session.refused_until <= self.now))
         };
         !tried.contains(tracker) && self.session.may_be_asked(tracker, self.now) && is_free()
     }

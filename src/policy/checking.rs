@@ -7,7 +7,7 @@ use rand::RngExt;
 
 use super::config::Probing;
 use super::health::HealthBook;
-use super::returning::Home;
+use super::returning::SEEN;
 use super::session::{Context, Session};
 use super::stopping::Phase;
 use super::time::Timestamp;
@@ -115,18 +115,22 @@ impl Session {
         {
             return;
         }
-        let look_at = self.home.as_ref().and_then(Home::look_at);
-        if self.checking.is_some() || self.wanted_check.is_some() {
+        if self.checking.is_some() || self.wanted_check.is_some() || self.schedule.is_troubled() {
             return;
         }
-        match look_at {
-            Some(at) if at <= context.now => {
-                if let Some(home) = &mut self.home {
-                    home.looks();
-                    self.wanted_check = Some(home.tracker().clone());
-                }
-            }
-            look_at => self.wake_at(look_at),
+        let due = self.schedule.due();
+        let Some(look_at) = self.home.as_ref().zip(due).and_then(|(home, due)| home.look_at(due)) else {
+            return;
+        };
+        if look_at > context.now {
+            return self.wake_at(Some(look_at));
+        }
+        let Some(home) = &mut self.home else { return };
+        home.looks();
+        let tracker = home.tracker().clone();
+        match context.health.heard_since(&tracker.tracker_host(), context.now.before(SEEN)) {
+            Some(is_alive) => home.seen(is_alive, context.random.random(), context.now),
+            None => self.wanted_check = Some(tracker),
         }
     }
 

@@ -7,6 +7,9 @@ use super::time::Timestamp;
 /// After this long an old sample weighs 1/e beside a new one.
 const MEMORY: Duration = Duration::from_secs(4 * 3600);
 
+/// The second sample replaces a first that took so many times as long.
+const LATE: u32 = 3;
+
 /// RFC 6298's smoothed round-trip time and variation, with a gain that follows the time since the last sample:
 /// 1/8 at the usual half hour between announces, nearly 1 after a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,21 +18,35 @@ pub struct Estimate {
     spread: Duration,
     at: Timestamp,
     samples: u32,
+    /// The last sample was too far off to be believed alone.
+    doubted: bool,
 }
 
 impl Estimate {
     /// The first sample: the spread is half of it, as in RFC 6298.
     pub fn first(sample: Duration, now: Timestamp) -> Self {
-        Self { mean: sample, spread: sample / 2, at: now, samples: 1 }
+        Self { mean: sample, spread: sample / 2, at: now, samples: 1, doubted: false }
     }
 
     /// What an earlier run knew.
     pub(super) fn recalled(mean: Duration, spread: Duration, at: Timestamp, samples: u32) -> Self {
-        Self { mean, spread, at, samples }
+        Self { mean, spread, at, samples, doubted: false }
     }
 
-    /// Takes another sample in.
+    /// Takes another sample in, unless it is the first that took longer than the patience: a lost packet that was
+    /// sent again, or an answer that had to wait, says nothing of the way (Karn's rule). A second one is believed,
+    /// and of the first two samples the shorter.
     pub fn add(&mut self, sample: Duration, now: Timestamp) {
+        let is_late = sample > self.patience();
+        if is_late && !self.doubted {
+            self.doubted = true;
+            return;
+        }
+        if self.samples == 1 && sample * LATE < self.mean {
+            *self = Self::first(sample, now);
+            return;
+        }
+        self.doubted = is_late;
         let elapsed = now.since(self.at).as_secs_f64() / MEMORY.as_secs_f64();
         let gain = (1.0 - (-elapsed).exp()).clamp(1.0 / 32.0, 1.0);
         let deviation = sample.abs_diff(self.mean);
@@ -110,6 +127,33 @@ mod tests {
             estimate.add(millis(200), at(minutes));
             let mean = estimate.mean().as_millis();
             assert!((low..=high).contains(&mean), "{minutes} min: {mean}");
+        }
+    }
+
+    #[test]
+    fn a_resent_packet_is_no_sample_and_two_of_them_are() {
+        let mut estimate = Estimate::first(millis(100), at(0));
+        for round in 1..8 {
+            estimate.add(millis(110), at(round * 30));
+        }
+        let before = estimate;
+        estimate.add(millis(1100), at(240));
+        assert_eq!((estimate.mean(), estimate.patience()), (before.mean(), before.patience()));
+        estimate.add(millis(110), at(270));
+        assert!(estimate.patience() < millis(250), "{:?}", estimate.patience());
+        for round in [10, 11] {
+            assert!(estimate.patience() < millis(1000));
+            estimate.add(millis(1100), at(round * 30));
+        }
+        assert!(estimate.patience() > millis(1000), "{:?}", estimate.patience());
+    }
+
+    #[test]
+    fn of_the_first_two_samples_the_shorter_is_believed() {
+        for samples in [[100, 1100], [1100, 100]] {
+            let mut estimate = Estimate::first(millis(samples[0]), at(0));
+            estimate.add(millis(samples[1]), at(30));
+            assert_eq!(estimate.patience(), millis(300), "{samples:?}");
         }
     }
 

@@ -32,6 +32,9 @@ const HEDGE_GAP: Duration = Duration::from_secs(10);
 /// lost packet for a stalled tracker, and then two hear of us.
 const KNOWN_REPLIES: u32 = 3;
 
+/// Taking a connection that stands out of a pool takes less.
+const REUSED: Duration = Duration::from_millis(5);
+
 /// How often those who could use a silent host look whether it is dead.
 const VERDICT_LOOK: Duration = Duration::from_secs(1);
 
@@ -94,9 +97,16 @@ impl HealthBook {
         if failed_since || now.since(answered_at) > lifetime { None } else { health.latency() }
     }
 
+    /// Whether a host answered when it was last heard of; `None` where that was before `since`.
+    pub(crate) fn heard_since(&self, host: &TrackerHost, since: Timestamp) -> Option<bool> {
+        let health = self.hosts.get(host)?;
+        let heard_at = health.answered_at.max(health.failed_at).filter(|at| *at >= since)?;
+        Some(health.answered_at == Some(heard_at))
+    }
+
     /// Notes a probe's measurement.
     pub fn measured(&mut self, host: TrackerHost, measurement: Measurement, now: Timestamp) {
-        self.outage.alive();
+        self.outage.alive(now);
         let health = self.entry(host);
         Estimate::update(&mut health.connect, measurement.connect, now);
         Estimate::update(&mut health.reply, measurement.first_byte, now);
@@ -120,7 +130,7 @@ impl HealthBook {
 
     /// The network has changed: who was unreachable may be reached, and what was measured holds no longer.
     pub fn network_changed(&mut self, now: Timestamp) {
-        self.outage.alive();
+        self.outage.alive(now);
         for health in self.hosts.values_mut() {
             health.breaker.forgive(now);
             for estimate in [&mut health.connect, &mut health.reply].into_iter().flatten() {
@@ -129,12 +139,12 @@ impl HealthBook {
         }
     }
 
-    /// Notes an answered announce, and gives the host's latency. An opening that was much too quick reused a
-    /// connection, and says nothing about connecting.
+    /// Notes an answered announce, and gives the host's latency. An opening that was much too quick for its host
+    /// reused a connection, and says nothing about connecting.
     pub fn answered(&mut self, host: TrackerHost, sample: Measurement, now: Timestamp) -> Duration {
-        self.outage.alive();
+        self.outage.alive(now);
         let health = self.entry(host);
-        let reused = health.connect.is_some_and(|connect| sample.connect < connect.mean() / 4);
+        let reused = health.connect.is_some_and(|connect| sample.connect < (connect.mean() / 4).min(REUSED));
         if !reused {
             Estimate::update(&mut health.connect, sample.connect, now);
         }
@@ -147,12 +157,12 @@ impl HealthBook {
     pub fn connected(&mut self, host: TrackerHost, connect: Duration, now: Timestamp) {
         let health = self.entry(host);
         Estimate::update(&mut health.connect, connect, now);
-        health.breaker.gave_up(now);
+        health.breaker.gave_up(now.before(connect), now);
     }
 
     /// Notes that a host is alive without an answer that could be measured, such as a refusal of one torrent.
     pub fn alive(&mut self, host: TrackerHost, now: Timestamp) {
-        self.outage.alive();
+        self.outage.alive(now);
         self.entry(host).succeeded(now);
     }
 
@@ -170,18 +180,18 @@ impl HealthBook {
         let before = self.entry(host.clone()).clone();
         if failure.may_be_ours {
             let known = self.hosts.len();
-            if let Some(blameless) = self.outage.suspect(host.clone(), before, known, now) {
-                self.hosts.extend(blameless);
+            if let Some(blameless) = self.outage.suspect(host.clone(), before, known, started_at, now) {
+                self.restore(blameless, now);
             }
         }
         if self.outage.is_on() || failure.kind == Failure::Local {
-            return self.gave_up(&host, now);
+            return self.gave_up(&host, started_at, now);
         }
         let health = self.entry(host);
         let failure = failure.kind;
         let answered_since = health.answered_at.is_some_and(|answered_at| answered_at > started_at);
         let counted = health.failed_at.is_some_and(|failed_at| failed_at > started_at);
-        if answered_since || (counted && !health.breaker.is_trying()) {
+        if answered_since || counted {
             return;
         }
         let trusted = health.answered_at.is_some_and(|answered_at| now.since(answered_at) < TRUST);
@@ -192,6 +202,16 @@ impl HealthBook {
         let opens = failure == Failure::Unreachable || !trusted || health.consecutive >= 2;
         if config.breaker {
             health.breaker.failed(failure, opens, config, random, now);
+        }
+    }
+
+    /// Takes back what hosts were blamed for. What is under way at them is not what it was then.
+    fn restore(&mut self, blameless: BTreeMap<TrackerHost, HostHealth>, now: Timestamp) {
+        for (host, before) in blameless {
+            let silent = self.hosts.get(&host).map_or(0, |health| health.silent);
+            let mut health = HostHealth { silent, ..before };
+            health.breaker.gave_up(now, now);
+            self.hosts.insert(host, health);
         }
     }
 
@@ -212,10 +232,10 @@ impl HealthBook {
         }
     }
 
-    /// Notes that an attempt ended without a word about the host.
-    pub fn gave_up(&mut self, host: &TrackerHost, now: Timestamp) {
+    /// Notes that an attempt which began at `started_at` ended without a word about the host.
+    pub fn gave_up(&mut self, host: &TrackerHost, started_at: Timestamp, now: Timestamp) {
         if let Some(health) = self.hosts.get_mut(host) {
-            health.breaker.gave_up(now);
+            health.breaker.gave_up(started_at, now);
         }
     }
 
@@ -453,12 +473,45 @@ mod tests {
     }
 
     #[test]
+    fn one_that_began_before_the_failure_says_nothing_while_another_tries() {
+        let mut book = HealthBook::default();
+        fail(&mut book, "a", Failure::Unreachable, 10, 10);
+        book.tried(&host("a"), at(40));
+        fail(&mut book, "a", Failure::Unreachable, 9, 41);
+        book.gave_up(&host("a"), at(9), at(41));
+        assert_eq!(book.free_at(&host("a"), false, &Config::default(), at(41)), at(41) + millis(250));
+        fail(&mut book, "a", Failure::Unreachable, 40, 42);
+        assert_eq!(book.free_at(&host("a"), false, &Config::default(), at(42)), at(72));
+    }
+
+    #[test]
     fn a_host_that_is_silent_just_now_is_left_to_those_who_wait_already() {
         let mut book = HealthBook::default();
         book.silent(&host("a"), true);
         assert!(!is_free(&book, "a", 0));
         book.silent(&host("a"), false);
         assert!(is_free(&book, "a", 0));
+    }
+
+    /// A try or a silence that was under way when a host was first blamed is over when the blame is taken back.
+    #[test]
+    fn what_was_under_way_does_not_come_back_with_what_is_taken_back() {
+        let config = Config::default();
+        for is_silent in [true, false] {
+            let mut book = HealthBook::default();
+            fail(&mut book, "a", Failure::Unreachable, 0, 0);
+            book.tried(&host("a"), at(100));
+            book.silent(&host("a"), is_silent);
+            for name in ["a", "b"] {
+                let blame = Blame { kind: Failure::Silent, may_be_ours: true };
+                book.failed(host(name), blame, at(100), &config, 0.0, at(110));
+                if is_silent && name == "a" {
+                    book.silent(&host("a"), false);
+                }
+            }
+            assert!(book.is_outage());
+            assert!(is_free(&book, "a", 111), "{is_silent}");
+        }
     }
 
     #[test]

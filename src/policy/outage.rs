@@ -13,6 +13,10 @@ const HOSTS: usize = 3;
 /// Failures further apart are the trackers' own.
 const WINDOW: Duration = Duration::from_secs(30);
 
+/// A host whose silence began so soon after a sign of life isn't silent because of us: networks seldom die in just
+/// that moment, and lists of trackers are full of dead ones.
+const PROVEN: Duration = Duration::from_secs(5);
+
 /// How long after each look for life the next follows; the last holds on.
 const LOOKS: [u64; 5] = [5, 10, 20, 40, 60];
 
@@ -23,6 +27,8 @@ const LOOKS: [u64; 5] = [5, 10, 20, 40, 60];
 pub(crate) struct Outage {
     /// The hosts that failed since the last success, with their health before that.
     suspects: BTreeMap<TrackerHost, (Timestamp, HostHealth)>,
+    /// When somebody last showed life.
+    alive_at: Option<Timestamp>,
     looking: Option<Looking>,
 }
 
@@ -39,21 +45,24 @@ impl Outage {
     }
 
     /// Notes a sign of life.
-    pub(crate) fn alive(&mut self) {
+    pub(crate) fn alive(&mut self, now: Timestamp) {
+        self.alive_at = Some(now);
         self.suspects.clear();
         self.looking = None;
     }
 
-    /// Notes a failure that a dead network would bring as well. Gives the health to be restored where it shows
+    /// Notes a failure that a dead network would bring as well, of an attempt that began at `started_at`. Gives the health to be restored where it shows
     /// that it is ours that is dead. `known` is how many hosts there are in all.
     pub(crate) fn suspect(
         &mut self,
         host: TrackerHost,
         before: HostHealth,
         known: usize,
+        started_at: Timestamp,
         now: Timestamp,
     ) -> Option<BTreeMap<TrackerHost, HostHealth>> {
-        if self.is_on() {
+        let works = self.alive_at.is_some_and(|alive_at| alive_at + PROVEN > started_at);
+        if self.is_on() || works {
             return None;
         }
         self.suspects.retain(|_, (failed_at, _)| now.since(*failed_at) <= WINDOW);
@@ -95,7 +104,7 @@ mod tests {
     }
 
     fn suspect(outage: &mut Outage, number: u64, known: usize, secs: u64) -> Option<usize> {
-        let restored = outage.suspect(host(number), HostHealth::default(), known, at(secs));
+        let restored = outage.suspect(host(number), HostHealth::default(), known, at(secs), at(secs));
         restored.map(|restored| restored.len())
     }
 
@@ -108,7 +117,7 @@ mod tests {
         assert_eq!(suspect(&mut outage, 3, 9, 40), None, "the first is too long ago");
         assert_eq!(suspect(&mut outage, 4, 9, 41), Some(3));
         assert!(outage.is_on());
-        outage.alive();
+        outage.alive(at(42));
         assert!(!outage.is_on());
     }
 
@@ -124,8 +133,20 @@ mod tests {
         let mut outage = Outage::default();
         suspect(&mut outage, 1, 9, 0);
         suspect(&mut outage, 2, 9, 1);
-        outage.alive();
-        assert_eq!(suspect(&mut outage, 3, 9, 2), None);
+        outage.alive(at(2));
+        assert_eq!(suspect(&mut outage, 3, 9, 8), None);
+    }
+
+    #[test]
+    fn hosts_that_were_silent_while_another_answered_are_dead_themselves() {
+        for (began, is_ours) in [(0, false), (4, false), (5, true)] {
+            let mut outage = Outage::default();
+            outage.alive(at(0));
+            let restored = (1..=3).filter_map(|number| {
+                outage.suspect(host(number), HostHealth::default(), 4, at(began), at(began + 10))
+            });
+            assert_eq!(restored.count() > 0, is_ours, "{began}");
+        }
     }
 
     #[test]

@@ -30,15 +30,20 @@ impl Session {
         context.end(attempt.id);
         let in_use = self.trackers.in_use().filter(|in_use| **in_use != tracker);
         let moved_from = in_use.cloned();
-        if let Some(left) = moved_from.as_ref().filter(|left| self.trackers.is_failing(left)) {
+        if let Some(left) = &moved_from {
+            // Whether it failed, was silent for too long or is left alone by others: it was the better one.
             let random = context.random.random();
-            self.home = Some(Home::left(self.home.take(), left.clone(), random, now));
+            match self.home.as_mut().filter(|home| *home.tracker() == tracker) {
+                Some(home) => home.returned(now),
+                None => self.home = Some(Home::left(self.home.take(), left.clone(), random, now)),
+            }
         }
         let sample = Measurement { connect: told.opening, first_byte: now.since(told.at) };
         let latency = context.health.answered(tracker.tracker_host(), sample, now);
         self.trackers.record_latency(&tracker, latency);
         self.wants_peers = false;
         self.trackers.record_success(&tracker);
+        self.refused_until = Timestamp::ZERO;
         self.errors.remove(&tracker);
         let random = context.random.random();
         let interval = self.schedule.succeeded(&tracker, &response, &self.config, random, now);
@@ -56,7 +61,7 @@ impl Session {
                 // What comes of it still says something: an answer, or that the host is dead.
                 self.late.push(other);
             } else {
-                context.health.gave_up(&other.tracker.tracker_host(), now);
+                context.health.gave_up(&other.tracker.tracker_host(), other.started_at, now);
                 context.close(other.id);
             }
         }
@@ -161,7 +166,7 @@ impl Session {
         } else if is_alive(error) {
             context.health.alive(host, now);
         } else {
-            context.health.gave_up(&host, now);
+            context.health.gave_up(&host, attempt.started_at, now);
         }
     }
 
@@ -171,8 +176,12 @@ impl Session {
         let error = Arc::new(RoundError { attempts });
         self.trackers.begin_round();
         if self.phase == Phase::Running {
-            let random = context.random.random();
-            let backoff = self.schedule.round_failed(&self.config, random, context.now);
+            // A round within the back-off didn't ask those who refuse, and doesn't lengthen it.
+            if self.refused_until <= context.now {
+                let random = context.random.random();
+                self.refused_until = self.schedule.round_failed(&self.config, random, context.now);
+            }
+            let backoff = self.refused_until;
             let soonest = if self.config.breaker { context.now + ROUND_GAP } else { backoff };
             // With every tracker at "never" there is nobody to ask; the list may still change.
             let first_free = self.first_free(backoff, context.health, context.now);

@@ -65,6 +65,8 @@ pub(crate) struct Session {
     /// Such a measurement that is to be asked for.
     pub(super) wanted_check: Option<TrackerUrl>,
     pub(super) errors: ByTracker<AnnounceError>,
+    /// While every round fails, trackers that don't want this torrent aren't asked before this.
+    pub(super) refused_until: Timestamp,
     pub(super) complete: Option<u64>,
     pub(super) incomplete: Option<u64>,
     /// The last warning that was passed on, and whose it was.
@@ -107,7 +109,7 @@ impl Context<'_> {
         if attempt.is_silent() {
             self.health.silent(&host, false);
         }
-        self.health.gave_up(&host, self.now);
+        self.health.gave_up(&host, attempt.started_at, self.now);
         self.close(attempt.id);
     }
 }
@@ -139,6 +141,7 @@ impl Session {
             checking: None,
             wanted_check: None,
             errors: ByTracker::default(),
+            refused_until: Timestamp::ZERO,
             complete: None,
             incomplete: None,
             warned: None,
@@ -224,6 +227,7 @@ impl Session {
             self.schedule.due_now(context.now);
         }
         self.schedule.slept(gap, wait, context.now);
+        self.refused_until = self.refused_until.before(gap);
     }
 
     pub(crate) fn override_interval(&mut self, interval: Option<Duration>, now: Timestamp) {

@@ -179,6 +179,24 @@ fn suspended_trackers_are_reported_in_their_turn_r31_04() {
     assert_eq!(played.announce(), "a+", "who wasn't reached isn't reported");
 }
 
+/// One that refuses the torrent neither keeps it from starving, nor is asked each time a dead one is looked for.
+#[test]
+fn dead_trackers_are_looked_for_beside_one_that_refuses_and_it_is_left_in_peace() {
+    let config = Config { probing: Probing::Off, ..Config::default() };
+    let mut played = Played::new(&[&["a", "b"]], config);
+    played.engine.update(played.torrent, left(1000));
+    played.fails("a", AnnounceError::Rejected(Rejection::new("unregistered torrent")));
+    played.fails("b", AnnounceError::Connect(crate::Cause::new("refused")));
+    played.told.clear();
+    let end = Timestamp::from_start(Duration::from_secs(4 * 3600));
+    while let Some(next) = played.settle().filter(|next| *next < end) {
+        played.now = next;
+    }
+    let told = |name: &str| played.told.iter().filter(|told| told.starts_with(name)).count();
+    assert!(told("b") > 3 * 3600 / 75, "{} tries in four hours", told("b"));
+    assert!((5..20).contains(&told("a")), "{} announces in four hours", told("a"));
+}
+
 /// Hosts that refused the probe aren't asked again at once, and the round's error still has the cause of each.
 #[test]
 fn a_failed_probe_is_a_cause_in_the_rounds_error() {

@@ -175,15 +175,20 @@ pub(super) fn tiers(effort: Effort) -> Vec<Row> {
             let plan = Plan::one_torrent(world, END).in_tiers();
             let plan = if order == "BEP 12" { plan.bep12() } else { plan };
             let at = quiet(&plan, client, seed);
+            // Mostly tier 1. Where latency decides it is who came first at the start, and only one that was in
+            // use can be returned to.
+            let first = in_use(&plan, client, at);
             plan.and(at + URGENT, What::Reannounce).in_world(|world| {
-                change(world, 0, |script| script.outage(at, at + DEAD, State::SILENT));
+                change(world, first, |script| script.outage(at, at + DEAD, State::SILENT));
             })
         };
         let study = Study::with(&Client::ALL, plan, (effort.0 / 2).max(50), |plan, history| {
             let life = &history.torrents[0];
-            let back = plan.world.trackers[0].script.last_change().unwrap_or(0);
+            let changes = plan.world.trackers.iter().map(|tracker| tracker.script.last_change());
+            let (first, back) =
+                changes.enumerate().find_map(|(tracker, at)| Some((tracker, at?))).unwrap_or_default();
             let crossing = life.delays(back - DEAD, back).first().copied().flatten();
-            let returned = life.answers.iter().find(|answer| answer.at >= back && answer.tracker == 0);
+            let returned = life.answers.iter().find(|answer| answer.at >= back && answer.tracker == first);
             [vec![wait(crossing)], vec![wait(returned.map(|answer| answer.at - back))]]
         });
         let [p50, p95] = waits(&study, &format!("17 {order}, crossing"), WAIT);
