@@ -1,5 +1,6 @@
 //! Which hosts a session wants measured, at its start and later, and what it learns by it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -69,6 +70,8 @@ impl Session {
             }
         }
         if self.probing.is_empty() {
+            // One that has become empty keeps its room.
+            self.probing = BTreeSet::new();
             let order = self.trackers.measured_order();
             let trackers = order.map(|(tracker, latency)| (tracker.clone(), latency)).collect();
             context.alert(self.id, Alert::FailoverOrder { trackers });

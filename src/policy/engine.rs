@@ -73,6 +73,9 @@ pub struct Engine {
 /// How long after a sleep the network needs to come up.
 const SETTLE: Duration = Duration::from_secs(2);
 
+/// Room for so many outputs is kept.
+const USUAL_OUTPUTS: usize = 64;
+
 /// A torrent of an [`Engine`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TorrentId(u64);
@@ -377,6 +380,8 @@ impl Engine {
             if let Some(output) = self.outputs.pop_front() {
                 return output;
             }
+            // Ten thousand torrents that are added at once leave megabytes of room.
+            self.outputs.shrink_to(USUAL_OUTPUTS);
             if let Some(tracker) = self.probes.next(self.config.probes_in_flight) {
                 let attempt = self.attempts.begin_probe();
                 self.probes.begun(attempt, &tracker, self.config.probe_limit, now);
