@@ -37,8 +37,8 @@ impl Session {
             .collect()
     }
 
-    /// The order of failover as health has it: hosts that are left alone after those that are not, trackers that
-    /// don't want this torrent last.
+    /// The order of failover as health has it: hosts that are left alone after those that are not, even where we
+    /// used them, and trackers that don't want this torrent last.
     pub(super) fn asking_order(&self, health: &HealthBook, now: Timestamp) -> Vec<&TrackerUrl> {
         let rank = |tracker: &TrackerUrl| {
             let host = tracker.tracker_host();
@@ -49,7 +49,12 @@ impl Session {
             let unmeasured = known.and_then(HostHealth::latency).is_none();
             (refuses_us, left_alone, unmeasured, health.score(&host, &self.config, now))
         };
-        self.trackers.order_by(rank)
+        // Whether a host that others found dead is back, a probe sees, and no torrent has to wait for that.
+        let is_left_alone = |tracker: &TrackerUrl| {
+            health.host(&tracker.tracker_host()).is_some_and(HostHealth::is_left_alone)
+        };
+        let stays = !self.measures_hosts() || !self.trackers.in_use().is_some_and(is_left_alone);
+        self.trackers.order_by(rank, stays)
     }
 
     /// Whether nothing that a tracker said keeps us from asking it in this round.

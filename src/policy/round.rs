@@ -39,9 +39,13 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// Whether its opening has been silent past the patience with it.
+    /// Whether its opening has been silent past the patience with it, or its announce so that another was told.
     pub(crate) fn is_silent(&self) -> bool {
-        self.stage == Stage::Opening && self.reported_silent
+        match self.stage {
+            Stage::Opening => self.reported_silent,
+            Stage::Open { .. } => false,
+            Stage::Announcing(told) => told.stalled,
+        }
     }
 }
 

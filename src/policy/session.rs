@@ -100,12 +100,23 @@ impl Context<'_> {
         self.outputs.push_back(Output::Close { attempt });
     }
 
+    /// Notes that an attempt at a host is silent for too long: until it is settled others had better ask elsewhere.
+    pub(super) fn falls_silent(&mut self, host: &TrackerHost) {
+        self.health.silent(host, true, self.now);
+        self.gates.send_off(host);
+    }
+
+    /// Notes that an attempt has come to something, or to nothing.
+    pub(super) fn settle(&mut self, attempt: &Attempt) {
+        if attempt.is_silent() {
+            self.health.silent(&attempt.tracker.tracker_host(), false, self.now);
+        }
+    }
+
     /// Gives an attempt up of which nothing is to be learned about its host.
     pub(super) fn drop_attempt(&mut self, attempt: &Attempt) {
         let host = attempt.tracker.tracker_host();
-        if attempt.is_silent() {
-            self.health.silent(&host, false);
-        }
+        self.settle(attempt);
         self.health.gave_up(&host, self.now);
         self.close(attempt.id);
     }
@@ -267,15 +278,13 @@ impl Session {
         if let Some(place) = late {
             // Slow, and not dead. Its round is settled, so nothing is said on this channel.
             let attempt = self.late.remove(place);
+            context.settle(&attempt);
             let host = attempt.tracker.tracker_host();
-            context.health.silent(&host, false);
             context.health.connected(host, context.now.since(attempt.started_at), context.now);
             context.close(id);
         } else if let Some(round) = &mut self.round {
-            if let Some(attempt) = round.attempt(id)
-                && attempt.is_silent()
-            {
-                context.health.silent(&attempt.tracker.tracker_host(), false);
+            if let Some(attempt) = round.attempt(id) {
+                context.settle(attempt);
             }
             round.opened(id, context.now);
         }

@@ -215,16 +215,16 @@ impl TrackerSet {
     /// after them in list order, and failing ones last. Under [`Order::Bep12`] it is tier by tier; for a private
     /// torrent with the one in use before all.
     pub fn failover_order(&self) -> Vec<&TrackerUrl> {
-        self.order_entries_by(Entry::rank)
+        self.order_entries_by(Entry::rank, true)
     }
 
-    /// The order of failover where this is known of the trackers: least first under [`Order::Nearest`]. Under
-    /// [`Order::Bep12`] the tiers stand as they are.
-    pub(crate) fn order_by<R: Ord>(&self, rank: impl Fn(&TrackerUrl) -> R) -> Vec<&TrackerUrl> {
-        self.order_entries_by(|entry| rank(&entry.tracker))
+    /// The order of failover where this is known of the trackers: least first under [`Order::Nearest`], but the one
+    /// in use before all where it `stays`. Under [`Order::Bep12`] the tiers stand as they are.
+    pub(crate) fn order_by<R: Ord>(&self, rank: impl Fn(&TrackerUrl) -> R, stays: bool) -> Vec<&TrackerUrl> {
+        self.order_entries_by(|entry| rank(&entry.tracker), stays)
     }
 
-    fn order_entries_by<R: Ord>(&self, rank: impl Fn(&Entry) -> R) -> Vec<&TrackerUrl> {
+    fn order_entries_by<R: Ord>(&self, rank: impl Fn(&Entry) -> R, stays: bool) -> Vec<&TrackerUrl> {
         let mut order: Vec<&TrackerUrl> = match self.order() {
             Order::Nearest => {
                 let mut entries: Vec<&Entry> = self.supported().collect();
@@ -233,7 +233,7 @@ impl TrackerSet {
             }
             Order::Bep12 => self.tiers.iter().flat_map(|tier| self.tier_order(tier)).collect(),
         };
-        let sticky = self.order() == Order::Nearest || self.private;
+        let sticky = (self.order() == Order::Nearest && stays) || self.private;
         let in_use = self.in_use.as_ref().filter(|_| sticky);
         if let Some(place) = in_use.and_then(|in_use| order.iter().position(|tracker| *tracker == in_use)) {
             order[..=place].rotate_right(1);
