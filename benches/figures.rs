@@ -1,7 +1,8 @@
 //! A few figures in plain words: `cargo bench --bench figures`, or one of them by its name behind `--`.
 //!
-//! `decision`: the time of one, with 10,000 torrents. `memory`: of an idle torrent and tracker. `overhead`: of a
-//! failover from a tracker that refuses connections, beside the same two requests on bare hyper.
+//! `memory`: of an idle torrent and tracker. `decision`: the time of one, with 10,000 torrents. `start`: the time
+//! to read and add a torrent with a thousand trackers. `overhead`: of a failover from a tracker that refuses
+//! connections, beside the same two requests on bare hyper.
 
 #[path = "support/idle.rs"]
 mod idle;
@@ -30,6 +31,9 @@ fn main() {
     if wanted("decision") {
         decision(torrents);
     }
+    if wanted("start") {
+        start();
+    }
     if wanted("overhead") {
         overhead(rounds);
     }
@@ -38,28 +42,30 @@ fn main() {
 /// The resident memory of engines with many torrents that have announced and wait.
 fn memory(torrents: u64) {
     let mut engines = Vec::new();
-    for trackers in [1, 2, 5, 10] {
-        let before = resident();
-        let idle = settled(torrents, trackers);
-        let bytes = resident().saturating_sub(before) / torrents;
-        let each = bytes / trackers as u64;
-        println!(
-            "memory: {torrents} idle torrents with {trackers} trackers: {bytes} B a torrent, {each} B a tracker"
-        );
-        engines.push(idle);
+    for own_passkeys in [false, true] {
+        let passkeys = if own_passkeys { "a passkey for each torrent" } else { "one passkey" };
+        for trackers in [1, 2, 5, 10] {
+            let before = resident();
+            engines.push(settled(torrents, trackers, own_passkeys));
+            let bytes = resident().saturating_sub(before) / torrents;
+            let each = bytes / trackers as u64;
+            println!(
+                "memory: {torrents} idle torrents with {trackers} trackers, {passkeys}: {bytes} B a torrent, {each} B a tracker"
+            );
+        }
     }
 }
 
 /// The time of a regular announce and of each call that it takes.
 fn decision(torrents: u64) {
-    for trackers in [1, 3, 10] {
-        let mut idle = settled(torrents, trackers);
+    for (torrents, trackers) in [(torrents, 1), (torrents, 3), (torrents, 10), (torrents / 100, 1000)] {
+        let mut idle = settled(torrents, trackers, false);
         let mut times: Vec<f64> = Vec::new();
         let mut calls = 0.0;
         for _ in 0..SLICES {
             let (calls_before, announces_before) = (idle.calls, idle.announces);
             let began = now();
-            idle.announce(torrents / 10);
+            idle.announce((torrents / 10).max(20));
             let took = micros(now() - began);
             let announces = floating(idle.announces - announces_before);
             times.push(took / announces);
@@ -72,6 +78,21 @@ fn decision(torrents: u64) {
             announce / calls,
             announce,
         );
+    }
+}
+
+/// The time to read the addresses of a torrent and to add it, for each of its trackers: the same however many
+/// there are.
+fn start() {
+    for trackers in [10, 100, 1000, 10_000] {
+        let times = (0..SLICES).map(|_| {
+            let mut idle = Idle::new();
+            let began = now();
+            idle.add(1, trackers, trackers as u64);
+            micros(now() - began) / floating(trackers as u64)
+        });
+        let each = median(times.collect());
+        println!("start: a torrent with {trackers} trackers: {each:.2} µs a tracker");
     }
 }
 
@@ -96,11 +117,12 @@ fn overhead(rounds: usize) {
 /// Parts of a measurement, of which the median counts.
 const SLICES: usize = 21;
 
-/// So many torrents on a hundred hosts that have all announced.
-fn settled(torrents: u64, trackers: usize) -> Idle {
+/// So many torrents that have all announced, on a hundred hosts, or more where they have more trackers.
+fn settled(torrents: u64, trackers: usize, own_passkeys: bool) -> Idle {
     let mut idle = Idle::new();
+    idle.own_passkeys = own_passkeys;
     for number in 0..torrents {
-        idle.add(number, trackers, 100);
+        idle.add(number, trackers, (trackers as u64).max(100));
     }
     idle.announce(torrents * 2);
     idle

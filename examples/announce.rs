@@ -19,7 +19,7 @@ const USAGE: &str =
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
+    match run(std::env::args().skip(1)).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -30,8 +30,8 @@ async fn main() -> ExitCode {
 }
 
 /// Whether the last announce was answered.
-async fn run() -> Result<bool, Box<dyn Error>> {
-    let arguments = Arguments::parse(std::env::args().skip(1))?;
+async fn run(arguments: impl Iterator<Item = String>) -> Result<bool, Box<dyn Error>> {
+    let arguments = Arguments::parse(arguments)?;
     let file = std::fs::read(&arguments.file).map_err(|error| format!("{}: {error}", arguments.file))?;
     let metainfo = Metainfo::parse(&file).map_err(|error| format!("{}: {error}", arguments.file))?;
     for skipped in metainfo.skipped_trackers() {
@@ -134,5 +134,71 @@ impl Arguments {
             #[cfg(feature = "cache")]
             latency_cache,
         })
+    }
+}
+
+#[cfg(all(test, feature = "cache"))]
+mod tests {
+    use fake_tracker::bencode::{Dictionary, list, string};
+    use fake_tracker::{Asked, Behaviour, FakeTracker};
+
+    use super::*;
+
+    fn torrent(trackers: &[&FakeTracker]) -> Vec<u8> {
+        let (mut info, mut torrent) = (Dictionary::new(), Dictionary::new());
+        info.string("name", "file");
+        info.integer("length", 1000);
+        info.integer("piece length", 16384);
+        info.string("pieces", [7; 20]);
+        let tier = |tracker: &&FakeTracker| list([string(tracker.announce_url())]);
+        torrent.value("announce-list", list(trackers.iter().map(tier)));
+        torrent.value("info", info.encode());
+        torrent.encode()
+    }
+
+    /// What a tracker heard and hasn't been asked about: `HEAD` or the event of an announce.
+    fn heard(tracker: &FakeTracker) -> Vec<String> {
+        let heard = tracker.heard();
+        tracker.forget();
+        let name = |request: &fake_tracker::Heard| match request.asked() {
+            Asked::Announce => request.event().unwrap_or("none").to_owned(),
+            asked => format!("{asked:?}"),
+        };
+        heard.iter().map(name).collect()
+    }
+
+    #[tokio::test]
+    async fn the_second_start_goes_to_the_nearest_living_tracker_and_measures_nobody_again() {
+        let millis = Duration::from_millis;
+        let dead = FakeTracker::start(Behaviour::Refused).await;
+        let far = FakeTracker::start(Behaviour::ok_after(millis(50))).await;
+        // It takes its time for the announce, so that the other is measured as well before all is over.
+        let near =
+            FakeTracker::start(Behaviour::ok_after(millis(400)).when(Asked::Head, Behaviour::ok())).await;
+        let folder = tempfile::TempDir::new().unwrap();
+        let [file, cache] =
+            ["a.torrent", "hosts"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+        std::fs::write(&file, torrent(&[&dead, &far, &near])).unwrap();
+        let start = || run([&file, "--once", "--latency-cache", &cache].map(str::to_owned).into_iter());
+
+        assert!(start().await.unwrap());
+        assert_eq!((heard(&near), heard(&far)), (names(&["Head", "started", "stopped"]), names(&["Head"])));
+        near.set_behaviour(Behaviour::ok());
+        assert!(start().await.unwrap());
+        assert_eq!((heard(&near), heard(&far)), (names(&["started", "stopped"]), names(&[])));
+
+        // The nearest one dies: the next start goes to the next one, which isn't measured again either.
+        near.kill().await;
+        assert!(start().await.unwrap());
+        assert_eq!((heard(&near), heard(&far)), (names(&[]), names(&["started", "stopped"])));
+
+        // Nonsense in place of the cache means starting cold, and nothing else.
+        std::fs::write(&cache, "nonsense").unwrap();
+        assert!(start().await.unwrap());
+        assert_eq!(heard(&far), names(&["Head", "started", "stopped"]));
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
     }
 }

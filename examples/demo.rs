@@ -23,6 +23,8 @@ mod list;
 mod net;
 #[path = "client/scrape.rs"]
 mod scrape;
+#[path = "client/select.rs"]
+mod select;
 #[path = "client/signals.rs"]
 mod signals;
 #[path = "client/swarm/mod.rs"]

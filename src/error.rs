@@ -4,7 +4,7 @@
 //! libraries below are reachable through [`source`](std::error::Error::source) only.
 
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -263,20 +263,48 @@ impl fmt::Display for RoundError {
 
 impl Error for RoundError {}
 
+/// Fit for a terminal, because libraries quote what they got: the names in a stranger's certificate, for instance.
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.0.to_string().chars().take(LONGEST_TEXT).try_for_each(|c| f.write_char(neutralised(c)))
     }
 }
 
 impl fmt::Debug for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        fmt::Display::fmt(self, f)
     }
 }
 
 impl Error for Cause {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.0.source()
+    }
+}
+
+/// How much of a text is kept, in characters. Longer ones are an attack on the log, not a message.
+pub(crate) const LONGEST_TEXT: usize = 1024;
+
+/// A character that can't steer the terminal it is shown in.
+pub(crate) fn neutralised(character: char) -> char {
+    match character {
+        '\t' | '\n' | '\r' => ' ',
+        // Line and paragraph separators, and the marks, embeddings, overrides and isolates of bidirectional text.
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        _ if character.is_control() => '\u{fffd}',
+        _ => character,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_library_quotes_is_neutralised_and_cut_s20_s21() {
+        let error = AnnounceError::Tls(Cause::new(format!("for \u{1b}[31m\u{202e}\n{}", "x".repeat(5000))));
+        for shown in [error.to_string(), format!("{error:?}")] {
+            assert!(!shown.contains(['\u{1b}', '\u{202e}', '\n']) && shown.chars().count() < 1100, "{shown}");
+        }
     }
 }

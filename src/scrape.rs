@@ -13,6 +13,7 @@ pub struct ScrapeResponse {
     /// to the tracker, which is something else than a swarm of nobody.
     pub files: BTreeMap<InfoHash, SwarmCounts>,
     /// Never scrape sooner than this (`flags`, `min_request_interval`), where the tracker said so.
+    /// `AnnounceHandle::scrape` doesn't; a [`Channel`](crate::Channel) leaves it to its caller.
     pub min_request_interval: Option<Duration>,
 }
 

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::Ipv6Addr;
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -32,14 +33,15 @@ const LONGEST_NAME: usize = 253;
 #[derive(Clone)]
 pub struct TrackerUrl(Arc<Parts>);
 
+/// The address as it was written, and where in it the parts are that are taken as they stand: clients hold
+/// ten thousands of these.
 struct Parts {
     text: Box<str>,
-    scheme: Scheme,
-    scheme_name: Box<str>,
-    userinfo: Option<Box<str>>,
-    host: Box<str>,
-    port: Option<u16>,
-    target: Box<str>,
+    host: TrackerHost,
+    /// The name of a scheme that isn't spoken here.
+    foreign_scheme: Option<Box<str>>,
+    userinfo: Option<Range<u16>>,
+    target: Range<u16>,
 }
 
 /// What an announce address is spoken with.
@@ -58,10 +60,12 @@ pub enum Scheme {
 
 /// The host of a tracker: what health and connections are kept by, because one dead machine fails all the
 /// announce addresses on it. Holds no path and no query, so it can be logged and stored.
+///
+/// Cloning is cheap.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrackerHost {
     scheme: Scheme,
-    host: Box<str>,
+    host: Arc<str>,
     port: u16,
 }
 
@@ -117,26 +121,30 @@ impl TrackerUrl {
             Scheme::Other => (address.to_ascii_lowercase(), None),
             _ => host_and_port(address, scheme)?,
         };
+        let default_port = match scheme {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+            Scheme::Udp | Scheme::Other => 0,
+        };
+        let authority_at = scheme_name.len() + "://".len();
         Ok(Self(Arc::new(Parts {
             text: text.into(),
-            scheme,
-            scheme_name: scheme_name.into(),
-            userinfo: userinfo.map(Into::into),
-            host: host.into(),
-            port,
-            target: target.into(),
+            host: TrackerHost { scheme, host: host.into(), port: port.unwrap_or(default_port) },
+            foreign_scheme: (scheme == Scheme::Other).then(|| scheme_name.into()),
+            userinfo: userinfo.map(|userinfo| span(authority_at, userinfo.len())),
+            target: span(authority_at + end, target.len()),
         })))
     }
 
     /// What it is spoken with.
     pub fn scheme(&self) -> Scheme {
-        self.0.scheme
+        self.0.host.scheme
     }
 
     /// The host: a name in lower case (punycode where it isn't ASCII), an IPv4 address, or an IPv6 address in
     /// brackets.
     pub fn host(&self) -> &str {
-        &self.0.host
+        &self.0.host.host
     }
 
     /// Whether the host is a name, and not an address.
@@ -146,32 +154,43 @@ impl TrackerUrl {
 
     /// The port to connect to; the scheme's own where the address names none, 0 for [`Scheme::Other`].
     pub fn port(&self) -> u16 {
-        self.0.port.unwrap_or(match self.0.scheme {
-            Scheme::Http => 80,
-            Scheme::Https => 443,
-            Scheme::Udp | Scheme::Other => 0,
-        })
+        self.0.host.port
     }
 
     /// The port as it belongs into a `Host` header: `None` where it is the scheme's own.
     pub fn explicit_port(&self) -> Option<u16> {
-        let default = matches!((self.0.scheme, self.port()), (Scheme::Http, 80) | (Scheme::Https, 443));
-        if default || self.0.scheme == Scheme::Other { None } else { Some(self.port()) }
+        let default = matches!((self.scheme(), self.port()), (Scheme::Http, 80) | (Scheme::Https, 443));
+        if default || self.scheme() == Scheme::Other { None } else { Some(self.port()) }
     }
 
     /// The host as the key under which health and connections are kept.
     pub fn tracker_host(&self) -> TrackerHost {
-        TrackerHost { scheme: self.0.scheme, host: self.0.host.clone(), port: self.port() }
+        self.0.host.clone()
+    }
+
+    /// The same for whoever only looks something up.
+    pub(crate) fn host_key(&self) -> &TrackerHost {
+        &self.0.host
+    }
+
+    /// Whether there is another clone of this.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
+    /// Whether this is a clone of the other, which is quicker to see than that they are equal.
+    pub(crate) fn is_clone_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Path and query as they were written, empty where there are none. **A secret**: passkeys live here.
     pub fn path_and_query(&self) -> &str {
-        &self.0.target
+        self.part(&self.0.target)
     }
 
     /// User name and password as they were written. **A secret.**
     pub fn userinfo(&self) -> Option<&str> {
-        self.0.userinfo.as_deref()
+        self.0.userinfo.as_ref().map(|userinfo| self.part(userinfo))
     }
 
     /// The whole address as it was written. **A secret**: never log it.
@@ -179,13 +198,27 @@ impl TrackerUrl {
         &self.0.text
     }
 
+    fn scheme_name(&self) -> &str {
+        self.0.foreign_scheme.as_deref().unwrap_or(self.scheme().name())
+    }
+
+    fn part(&self, span: &Range<u16>) -> &str {
+        self.0.text.get(usize::from(span.start)..usize::from(span.end)).unwrap_or_default()
+    }
+
     fn normalised(&self) -> (&str, &str, u16, Option<&str>, &str) {
         let target = match self.scheme() {
             Scheme::Http | Scheme::Https if self.0.target.is_empty() => "/",
-            _ => &self.0.target,
+            _ => self.path_and_query(),
         };
-        (&self.0.scheme_name, &self.0.host, self.port(), self.userinfo(), target)
+        (self.scheme_name(), self.host(), self.port(), self.userinfo(), target)
     }
+}
+
+/// So many bytes of an address, which isn't longer than [`LONGEST_ADDRESS`].
+fn span(start: usize, length: usize) -> Range<u16> {
+    let place = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
+    place(start)..place(start + length)
 }
 
 impl TrackerHost {
@@ -267,7 +300,7 @@ impl FromStr for TrackerUrl {
 
 impl PartialEq for TrackerUrl {
     fn eq(&self, other: &Self) -> bool {
-        self.normalised() == other.normalised()
+        self.is_clone_of(other) || self.normalised() == other.normalised()
     }
 }
 
@@ -281,7 +314,7 @@ impl PartialOrd for TrackerUrl {
 
 impl Ord for TrackerUrl {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.normalised().cmp(&other.normalised())
+        if self.is_clone_of(other) { Ordering::Equal } else { self.normalised().cmp(&other.normalised()) }
     }
 }
 
@@ -297,9 +330,9 @@ impl fmt::Display for TrackerUrl {
             // The rest of an address we can't read could be anything, a passkey included.
             let host: String =
                 self.host().chars().take_while(|c| c.is_ascii_alphanumeric() || ".-".contains(*c)).collect();
-            return write!(f, "{}://{host}", self.0.scheme_name);
+            return write!(f, "{}://{host}", self.scheme_name());
         }
-        write!(f, "{}://{}", self.0.scheme_name, self.host())?;
+        write!(f, "{}://{}", self.scheme_name(), self.host())?;
         self.explicit_port().map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }

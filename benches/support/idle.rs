@@ -16,20 +16,23 @@ pub(crate) struct Idle {
     pub(crate) announces: u64,
     /// A tracker that refuses connections.
     pub(crate) refuses: Option<TrackerUrl>,
+    /// Whether each torrent has a passkey of its own.
+    pub(crate) own_passkeys: bool,
 }
 
 impl Idle {
     /// An engine without torrents.
     pub(crate) fn new() -> Self {
         let engine = Engine::new(Config::default(), 7);
-        Self { engine, now: Timestamp::ZERO, calls: 0, announces: 0, refuses: None }
+        Self { engine, now: Timestamp::ZERO, calls: 0, announces: 0, refuses: None, own_passkeys: false }
     }
 
     /// Adds a torrent with so many trackers, each in a tier of its own, over `hosts` hosts in all.
     pub(crate) fn add(&mut self, number: u64, trackers: usize, hosts: u64) {
+        let passkey = if self.own_passkeys { number } else { 0 };
         let tiers = (0..trackers as u64).map(|place| {
             let host = (number + place) % hosts;
-            let url = format!("http://tracker-{host}.test:6969/0123456789abcdef0123456789abcdef/announce");
+            let url = format!("http://tracker-{host}.test:6969/{passkey:032x}/announce");
             let url: TrackerUrl = url.parse().unwrap();
             [url]
         });

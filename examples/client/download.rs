@@ -23,7 +23,7 @@ use crate::signals::Signals;
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::session::{Session, Start};
 use crate::torrent::{Refused, Torrent};
-use crate::trackers::{Options, Trackers};
+use crate::trackers::{HAS_CACHE, Options, Trackers};
 use crate::ui::cli::{Download, TrackerOrder};
 use crate::ui::event::Event;
 use crate::ui::report::Report;
@@ -36,6 +36,10 @@ pub(crate) fn main(options: &Download) -> u8 {
         report.borrow_mut().error("expected a .torrent, see --help");
         return exit::USAGE;
     };
+    if options.latency_cache.is_some() && !HAS_CACHE {
+        report.borrow_mut().error("--latency-cache: this program was built without the feature cache");
+        return exit::USAGE;
+    }
     let read = match read(path) {
         Ok(bytes) => Torrent::parse(&bytes),
         Err(error) => {
@@ -43,10 +47,14 @@ pub(crate) fn main(options: &Download) -> u8 {
             return exit::OTHER;
         }
     };
-    let (torrent, metainfo) = match read {
+    let (mut torrent, metainfo) = match read {
         Ok(read) => read,
         Err(refused) => return refuse(&mut report.borrow_mut(), &refused),
     };
+    if let Some(Err(reason)) = options.select.as_ref().map(|selection| selection.apply(&mut torrent)) {
+        report.borrow_mut().error(&format!("--select: {reason}"));
+        return exit::USAGE;
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -71,6 +79,8 @@ async fn download(
     let clock = Clock::start();
     let torrent = Arc::new(torrent);
     introduce(&mut report.borrow_mut(), &torrent, metainfo);
+    let [down_limit, up_limit] = [options.down, options.up].map(|limit| limit.filter(|&limit| limit > 0));
+    report.borrow_mut().limits(down_limit, up_limit);
     let mut prepared = match prepare(options, &torrent, report).await {
         Ok(prepared) => prepared,
         Err(failed) => return give_up(&mut report.borrow_mut(), &failed),
@@ -79,8 +89,8 @@ async fn download(
     report.borrow_mut().listening(port);
     let mut random = rand::rng();
     let own_id = PeerId::with_prefix(*b"-TF0100-", random.random());
-    let start = Start { have: prepared.have, own_id, port, seed: random.random() };
-    let session = Session::new(Arc::clone(&torrent), start);
+    let start = Start { have: prepared.have, own_id, port, seed: random.random(), down_limit, up_limit };
+    let session = Session::new(&torrent, start);
     if session.is_complete() {
         report.borrow_mut().event(&Event::Complete);
     }
@@ -162,7 +172,8 @@ async fn asked(options: &Download, report: &Rc<RefCell<Report>>) -> Options {
     };
     let interval = options.announce_interval.map(|seconds| Duration::from_secs(seconds.into()));
     let ip = ip.map(|address| address.ip());
-    Options { order, interval, ip, allow_loopback: options.allow_loopback }
+    let (allow_loopback, latency_cache) = (options.allow_loopback, options.latency_cache.clone());
+    Options { order, interval, ip, allow_loopback, latency_cache }
 }
 
 /// Waits until the disk has looked at what is here.
@@ -182,7 +193,7 @@ async fn look(
                 }
                 return Ok(have);
             }
-            Done::Checked { .. } | Done::Loaded { .. } => {}
+            Done::Stored { .. } | Done::Loaded { .. } => {}
         }
     }
     Err(io::Error::other("the disk's thread has ended"))
@@ -240,6 +251,9 @@ fn introduce(report: &mut Report, torrent: &Torrent, metainfo: &Metainfo) {
         units::bytes(torrent.piece_length.into()),
         if torrent.private { ", private: DHT and PEX stay off" } else { "" }
     ));
+    if torrent.is_partial() {
+        report.selected(torrent);
+    }
     for skipped in metainfo.skipped_trackers() {
         report.config(&format!("tracker {} left out: {}", skipped.shown, skipped.reason));
     }

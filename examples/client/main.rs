@@ -11,6 +11,7 @@ mod files;
 mod list;
 mod net;
 mod scrape;
+mod select;
 mod signals;
 mod swarm;
 #[cfg(test)]

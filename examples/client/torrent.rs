@@ -7,6 +7,7 @@ use tracker_failover::wire::metainfo::FileEntry;
 use tracker_failover::{InfoHash, Metainfo, MetainfoError};
 
 use crate::files::names;
+use crate::swarm::bitfield::Bitfield;
 
 /// A torrent that can be downloaded.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub(crate) struct File {
     pub(crate) offset: u64,
     /// Filling that is never written (BEP 47).
     pub(crate) pad: bool,
+    /// Whether the user wants it.
+    pub(crate) wanted: bool,
 }
 
 /// Why a torrent isn't taken.
@@ -89,7 +92,7 @@ impl Torrent {
         for file in metainfo.files() {
             let path = if file.is_padding() { None } else { paths.next() };
             let (length, pad) = (file.length(), path.is_none());
-            files.push(File { path: path.unwrap_or_default(), length, offset, pad });
+            files.push(File { path: path.unwrap_or_default(), length, offset, pad, wanted: !pad });
             offset += length;
         }
         let name = clean_text(metainfo.name().as_bytes());
@@ -117,6 +120,30 @@ impl Torrent {
     pub(crate) fn pieces(&self) -> u32 {
         // At most MAX_PIECES, as checked at the start.
         u32::try_from(self.hashes.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The pieces that the wanted files need.
+    pub(crate) fn wanted(&self) -> Bitfield {
+        let mut wanted = Bitfield::empty(self.pieces());
+        let piece_at =
+            |offset| u32::try_from(offset / u64::from(self.piece_length.max(1))).unwrap_or(u32::MAX);
+        if !self.is_partial() {
+            // Among them those of padding alone.
+            for piece in 0..self.pieces() {
+                wanted.insert(piece);
+            }
+        }
+        for file in self.files.iter().filter(|file| file.wanted && file.length > 0) {
+            for piece in piece_at(file.offset)..=piece_at(file.offset + file.length - 1) {
+                wanted.insert(piece);
+            }
+        }
+        wanted
+    }
+
+    /// Whether some files aren't wanted.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.files.iter().any(|file| !file.wanted && !file.pad)
     }
 
     /// The range of a piece in the torrent; empty beyond the last.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use tracker_failover::net::resolver::{Resolver, SystemResolver};
 use tracker_failover::net::udp::{UdpConfig, UdpProber, UdpTransport};
 use tracker_failover::policy::{Standing, Status};
 use tracker_failover::{
-    AddressPolicy, Alert, AnnounceHandle, AnnouncerBuilder, Config, InfoHash, Metainfo, Order, PeerAddress,
-    Torrent, TrackerSet, TrackerUrl, Transfer,
+    AddressPolicy, Alert, AnnounceHandle, Announcer, AnnouncerBuilder, Config, InfoHash, Metainfo, Order,
+    PeerAddress, Torrent, TrackerSet, TrackerUrl, Transfer,
 };
 
 use crate::scrape::Swarm;
@@ -22,6 +23,7 @@ use crate::scrape::Swarm;
 /// The torrent's trackers.
 #[derive(Debug)]
 pub(crate) struct Trackers {
+    announcer: Announcer,
     handle: AnnounceHandle,
     waiting: VecDeque<News>,
     /// What comes beside the alerts: addresses of peers that were given by name, and the scrape.
@@ -57,6 +59,8 @@ pub(crate) struct Options {
     /// The address that trackers are told to hand out.
     pub(crate) ip: Option<IpAddr>,
     pub(crate) allow_loopback: bool,
+    /// Where what was learned of trackers is kept from one run to the next; needs the feature `cache`.
+    pub(crate) latency_cache: Option<PathBuf>,
 }
 
 impl Trackers {
@@ -73,10 +77,12 @@ impl Trackers {
         let resolving =
             if options.allow_loopback { AddressPolicy::ALLOW_LOOPBACK } else { AddressPolicy::PUBLIC_ONLY };
         let transports = transports(&resolving);
-        let announcer = AnnouncerBuilder::new(transports.clone()).prober(transports).config(config).spawn();
+        let builder = AnnouncerBuilder::new(transports.clone()).prober(transports).config(config);
+        let announcer = with_cache(builder, options.latency_cache.as_deref()).spawn();
         let info_hash = torrent.info_hash;
         let handle = announcer.add(set, torrent);
         Some(Self {
+            announcer,
             handle,
             waiting: VecDeque::new(),
             beside: channel(MAX_BESIDE),
@@ -128,7 +134,8 @@ impl Trackers {
         }
     }
 
-    /// Tells every tracker that knows us that we leave, within three seconds in all; `line` hears how it goes.
+    /// Tells every tracker that knows us that we leave, within three seconds in all; `line` hears how it goes. What
+    /// was learned of them is written before this returns.
     pub(crate) async fn stop(self, mut line: impl FnMut(&str, &str)) {
         let mut alerts = self.handle.alerts();
         let told = async {
@@ -137,6 +144,7 @@ impl Trackers {
                     line(alert.tag(), &alert.to_string());
                 }
             });
+            self.announcer.shutdown(STOP_LIMIT).await;
         };
         // The library keeps its own limit; this one is for the case that it doesn't.
         let _ = tokio::time::timeout(STOP_LIMIT, told).await;
@@ -189,6 +197,22 @@ impl Trackers {
             let _ = news.send(said).await;
         });
     }
+}
+
+/// Whether [`Options::latency_cache`] can be had; without the feature the library has no file to offer.
+pub(crate) const HAS_CACHE: bool = cfg!(feature = "cache");
+
+#[cfg(feature = "cache")]
+fn with_cache(builder: AnnouncerBuilder, path: Option<&Path>) -> AnnouncerBuilder {
+    match path {
+        Some(path) => builder.latency_cache(path),
+        None => builder,
+    }
+}
+
+#[cfg(not(feature = "cache"))]
+fn with_cache(builder: AnnouncerBuilder, _: Option<&Path>) -> AnnouncerBuilder {
+    builder
 }
 
 /// HTTP and UDP as the library has them, with our choice of which peers are handed on.

@@ -5,19 +5,20 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{sleep_until, timeout};
 
+use super::alerts::{self, Speaker};
 use super::cache::{self, Cache};
 use super::clock::Clock;
 use super::handle::AnnounceHandle;
-use crate::alert::{Alert, Announced, ToldStopped};
+use super::scraped::Scraped;
+use crate::alert::{Announced, ToldStopped};
 use crate::announce::{AnnounceRequest, AnnounceResponse, Torrent};
 use crate::error::{AnnounceError, Cause, ProbeError, RoundError};
-use crate::policy::{AttemptId, Config, Engine, Input, Output, RoundNumber, Schemes, TorrentId, TrackerSet};
+use crate::policy::{AttemptId, Config, Engine, Input, Output, RoundNumber, TorrentId, TrackerSet};
 use crate::prober::{Measurement, Prober};
-use crate::tracker::Scheme;
 use crate::transport::{Channel, Transport};
 
 /// Announces torrents to their trackers, with failover: one for all torrents of a process.
@@ -42,22 +43,14 @@ use crate::transport::{Channel, Transport};
 pub struct Announcer {
     commands: mpsc::UnboundedSender<Command>,
     transport: Arc<dyn Transport>,
+    scraped: Arc<Scraped>,
     scrape_limit: Duration,
     alert_queue: usize,
 }
 
-/// Makes an [`Announcer`] of one's own parts.
-pub struct AnnouncerBuilder {
-    config: Config,
-    seed: Option<u64>,
-    transport: Arc<dyn Transport>,
-    prober: Option<Arc<dyn Prober>>,
-    cache: Option<Cache>,
-}
-
 /// What a handle or the announcer asks of the loop.
 pub(super) enum Command {
-    Add { trackers: Box<TrackerSet>, torrent: Box<Torrent>, alerts: broadcast::Sender<Alert>, key: HandleKey },
+    Add { trackers: Box<TrackerSet>, torrent: Box<Torrent>, alerts: Speaker, key: HandleKey },
     Once { trackers: Box<TrackerSet>, request: Box<AnnounceRequest>, done: oneshot::Sender<Once> },
     To(HandleKey, Deed),
     NetworkChanged,
@@ -97,7 +90,7 @@ pub(super) struct Loop {
 /// Who waits for what of a torrent.
 #[derive(Default)]
 struct Listener {
-    alerts: Option<broadcast::Sender<Alert>>,
+    alerts: Option<Speaker>,
     rounds: Vec<(RoundNumber, RoundWaiter)>,
     once: Option<oneshot::Sender<Once>>,
     once_result: Option<Result<Arc<Announced>, Arc<RoundError>>>,
@@ -116,32 +109,43 @@ enum Done {
     Announced(Result<AnnounceResponse, AnnounceError>),
 }
 
-#[cfg(any(feature = "http", feature = "udp"))]
 impl Announcer {
-    /// An announcer with the default configuration and transports. Has to be called inside a tokio runtime,
-    /// and belongs to it.
+    /// Starts the task of an announcer.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn new() -> Self {
-        Self::builder().spawn()
+    pub(super) fn start(
+        config: Config,
+        seed: u64,
+        transport: Arc<dyn Transport>,
+        prober: Option<Arc<dyn Prober>>,
+        cache: Option<Cache>,
+    ) -> Self {
+        let (commands, received) = mpsc::unbounded_channel();
+        let announcer = Self {
+            commands,
+            transport: Arc::clone(&transport),
+            scraped: Arc::default(),
+            scrape_limit: config.open_limit + config.reply_limit,
+            alert_queue: config.alert_queue.max(1),
+        };
+        let state = Loop {
+            engine: Engine::new(config, seed),
+            clock: Clock::start(),
+            transport,
+            prober,
+            cache,
+            tasks: JoinSet::new(),
+            running: BTreeMap::new(),
+            attempts_of_tasks: HashMap::new(),
+            channels: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+            shutdown: Vec::new(),
+        };
+        tokio::spawn(state.run(received));
+        announcer
     }
 
-    /// A builder with the default configuration and transports.
-    pub fn builder() -> AnnouncerBuilder {
-        let parts = super::by_scheme::ByScheme::all();
-        AnnouncerBuilder::new(parts.clone()).prober(parts)
-    }
-}
-
-#[cfg(any(feature = "http", feature = "udp"))]
-impl Default for Announcer {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Announcer {
     /// Makes one announce, with failover: to the first tracker of `trackers` that answers. Unmeasured trackers
     /// are measured first where [`Config::probing`] says so, and the first to answer is the one.
     ///
@@ -174,7 +178,7 @@ impl Announcer {
         if torrent.key == 0 {
             torrent.key = rand::random();
         }
-        let (alerts, receiver) = broadcast::channel(self.alert_queue);
+        let (alerts, receiver) = alerts::alerts(self.alert_queue);
         let key = HandleKey(Arc::new(std::sync::OnceLock::new()));
         let info_hash = torrent.info_hash;
         let (trackers, torrent) = (Box::new(trackers), Box::new(torrent));
@@ -210,108 +214,12 @@ impl Announcer {
         &*self.transport
     }
 
+    pub(super) fn scraped(&self) -> &Scraped {
+        &self.scraped
+    }
+
     pub(super) fn scrape_limit(&self) -> Duration {
         self.scrape_limit
-    }
-}
-
-impl AnnouncerBuilder {
-    /// An announcer over this transport, with the default configuration and without probing.
-    pub fn new(transport: impl Transport + 'static) -> Self {
-        Self {
-            config: Config::default(),
-            seed: None,
-            transport: Arc::new(transport),
-            prober: None,
-            cache: None,
-        }
-    }
-
-    /// Sets the configuration.
-    #[must_use]
-    pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// Sets the transport.
-    #[must_use]
-    pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
-        self.transport = Arc::new(transport);
-        self
-    }
-
-    /// Sets the prober.
-    #[must_use]
-    pub fn prober(mut self, prober: impl Prober + 'static) -> Self {
-        self.prober = Some(Arc::new(prober));
-        self
-    }
-
-    /// Measures nothing, whatever the configuration says.
-    #[must_use]
-    pub fn without_prober(mut self) -> Self {
-        self.prober = None;
-        self
-    }
-
-    /// Fixes the seed of every shuffle and jitter: for tests. It is random otherwise.
-    #[must_use]
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// Keeps what is known of tracker hosts in this file, from one run to the next: a host that answered within
-    /// [`Config::measurement_lifetime`] isn't probed again, so the next start goes straight to the nearest.
-    ///
-    /// It holds scheme, host and port of each tracker with its times and counts: no paths, no queries and
-    /// nothing of the torrents. It is written a minute after something was learned, and when the announcer ends:
-    /// await [`Announcer::shutdown`] before the process does. Its folder has to be there. Several processes may share
-    /// one file. A file that can't be used never fails an announce, see
-    /// [`Alert::CacheIgnored`](crate::Alert::CacheIgnored); one that is damaged, or not of ours, is renamed
-    /// to `….bad` first.
-    #[cfg(feature = "cache")]
-    #[must_use]
-    pub fn latency_cache(mut self, path: impl Into<std::path::PathBuf>) -> Self {
-        self.cache = Some(Cache::new(path.into()));
-        self
-    }
-
-    /// Starts the announcer's task on the present tokio runtime.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
-    pub fn spawn(mut self) -> Announcer {
-        let speaks = |scheme| self.config.schemes.contains(scheme) && self.transport.supports(scheme);
-        self.config.schemes =
-            Schemes { http: speaks(Scheme::Http), https: speaks(Scheme::Https), udp: speaks(Scheme::Udp) };
-        if self.prober.is_none() {
-            self.config.probing = crate::policy::Probing::Off;
-        }
-        let (commands, received) = mpsc::unbounded_channel();
-        let announcer = Announcer {
-            commands,
-            transport: Arc::clone(&self.transport),
-            scrape_limit: self.config.open_limit + self.config.reply_limit,
-            alert_queue: self.config.alert_queue.max(1),
-        };
-        let seed = self.seed.unwrap_or_else(rand::random);
-        let state = Loop {
-            engine: Engine::new(self.config, seed),
-            clock: Clock::start(),
-            transport: self.transport,
-            prober: self.prober,
-            cache: self.cache,
-            tasks: JoinSet::new(),
-            running: BTreeMap::new(),
-            attempts_of_tasks: HashMap::new(),
-            channels: BTreeMap::new(),
-            listeners: BTreeMap::new(),
-            shutdown: Vec::new(),
-        };
-        tokio::spawn(state.run(received));
-        announcer
     }
 }
 
@@ -373,8 +281,7 @@ impl Loop {
         if let Some(alerts) = self.listeners.values().find_map(|listener| listener.alerts.as_ref())
             && let Some(alert) = cache.notice()
         {
-            // Nobody may be listening.
-            let _ = alerts.send(alert);
+            alerts.say(&alert);
         }
         cache.tend(&self.engine, self.clock)
     }
@@ -422,8 +329,7 @@ impl Loop {
                 if let Some(alerts) =
                     self.listeners.get(&torrent).and_then(|listener| listener.alerts.as_ref())
                 {
-                    // Nobody may be listening.
-                    let _ = alerts.send(alert);
+                    alerts.say(&alert);
                 }
             }
             Output::RoundEnded { torrent, round, result } => self.round_ended(torrent, round, &result),
@@ -559,11 +465,5 @@ async fn cache_job(cache: &mut Option<Cache>) -> cache::Done {
 impl fmt::Debug for Announcer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Announcer")
-    }
-}
-
-impl fmt::Debug for AnnouncerBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AnnouncerBuilder").field("config", &self.config).finish_non_exhaustive()
     }
 }

@@ -37,6 +37,16 @@ struct Part {
     prober: Option<Arc<dyn Prober>>,
 }
 
+/// How the transports of this build are made.
+#[cfg(any(feature = "http", feature = "udp"))]
+pub(super) struct Settings {
+    #[cfg(feature = "http")]
+    pub(super) http: HttpConfig,
+    #[cfg(feature = "udp")]
+    pub(super) udp: UdpConfig,
+    pub(super) resolver: Arc<dyn Resolver>,
+}
+
 impl ByScheme {
     /// Speaks no scheme.
     pub fn new() -> Self {
@@ -57,28 +67,59 @@ impl ByScheme {
         self
     }
 
-    /// All that this build has, each with its defaults and the system's resolver.
+    /// All that this build has, each with its defaults and the system's resolver. Is itself a part, to put behind
+    /// one's own: of the trackers whose scheme that speaks nothing is left to these.
+    ///
+    /// ```no_run
+    /// use tracker_failover::net::AnnouncerBuilder;
+    /// use tracker_failover::net::by_scheme::ByScheme;
+    /// # fn make(own: impl tracker_failover::Transport + 'static) {
+    /// let all = ByScheme::all();
+    /// let joined = ByScheme::new().with(own).with_prober(all.clone(), all);
+    /// let announcer = AnnouncerBuilder::new(joined.clone()).prober(joined).spawn();
+    /// # }
+    /// ```
     #[cfg(any(feature = "http", feature = "udp"))]
     pub fn all() -> Self {
-        let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new());
-        let parts = Self::new();
+        Settings::default().transports()
+    }
+
+    fn part(&self, scheme: Scheme) -> Result<&Part, AnnounceError> {
+        self.0.iter().find(|part| part.transport.supports(scheme)).ok_or(AnnounceError::Unsupported)
+    }
+}
+
+#[cfg(any(feature = "http", feature = "udp"))]
+impl Settings {
+    /// The transports, each with what measures its trackers.
+    pub(super) fn transports(self) -> ByScheme {
+        let parts = ByScheme::new();
         #[cfg(feature = "http")]
         let parts = {
-            let http = HttpTransport::new(HttpConfig::default(), Arc::clone(&resolver));
+            let http = HttpTransport::new(self.http, Arc::clone(&self.resolver));
             let prober = HttpProber::new(&http);
             parts.with_prober(http, prober)
         };
         #[cfg(feature = "udp")]
         let parts = {
-            let udp = UdpTransport::new(UdpConfig::default(), resolver);
+            let udp = UdpTransport::new(self.udp, self.resolver);
             let prober = UdpProber::new(&udp);
             parts.with_prober(udp, prober)
         };
         parts
     }
+}
 
-    fn part(&self, scheme: Scheme) -> Result<&Part, AnnounceError> {
-        self.0.iter().find(|part| part.transport.supports(scheme)).ok_or(AnnounceError::Unsupported)
+#[cfg(any(feature = "http", feature = "udp"))]
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            #[cfg(feature = "http")]
+            http: HttpConfig::default(),
+            #[cfg(feature = "udp")]
+            udp: UdpConfig::default(),
+            resolver: Arc::new(SystemResolver::new()),
+        }
     }
 }
 

@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::alerts::Alerts;
 use super::announcer::{Announcer, HandleKey, Loop};
 use crate::alert::{Alert, Announced, ToldStopped};
 use crate::announce::{InfoHash, Transfer};
@@ -26,21 +27,9 @@ pub struct AnnounceHandle {
     info_hash: InfoHash,
 }
 
-/// A listener to the alerts of one torrent.
-///
-/// The queue is bounded: a listener that sleeps never delays an announce, and hears how many alerts it missed.
-pub struct Alerts {
-    receiver: broadcast::Receiver<Alert>,
-}
-
 impl AnnounceHandle {
-    pub(super) fn new(
-        announcer: Announcer,
-        key: HandleKey,
-        receiver: broadcast::Receiver<Alert>,
-        info_hash: InfoHash,
-    ) -> Self {
-        Self { announcer, key, alerts: Alerts { receiver }, info_hash }
+    pub(super) fn new(announcer: Announcer, key: HandleKey, alerts: Alerts, info_hash: InfoHash) -> Self {
+        Self { announcer, key, alerts, info_hash }
     }
 
     /// The next alert; `None` when the session has ended.
@@ -53,7 +42,7 @@ impl AnnounceHandle {
 
     /// A further listener, which hears what happens from now on.
     pub fn alerts(&self) -> Alerts {
-        Alerts { receiver: self.alerts.receiver.resubscribe() }
+        self.alerts.further()
     }
 
     /// The counters as they are now; announces tell the last ones given. `uploaded` and `downloaded` are totals
@@ -151,6 +140,10 @@ impl AnnounceHandle {
 
     /// Asks the tracker in use how large the swarm is. Never moves the announce cursor, whatever comes of it.
     ///
+    /// Where that tracker has named a
+    /// [`min_request_interval`](crate::ScrapeResponse::min_request_interval) that hasn't passed, it isn't asked, by
+    /// whichever torrent: its last answer is given once more.
+    ///
     /// The future doesn't borrow the handle, so it can be awaited beside [`next_alert`](Self::next_alert).
     ///
     /// # Errors
@@ -159,10 +152,12 @@ impl AnnounceHandle {
         self.scrape_all(&[self.info_hash])
     }
 
-    /// As [`scrape`](Self::scrape), of these torrents: a tracker answers for all it has in one go.
+    /// As [`scrape`](Self::scrape), of these torrents: a tracker answers for all it has in one go. Whoever has
+    /// several torrents on a tracker that limits scrapes asks for all of them at once.
     ///
     /// # Errors
-    /// When no good answer came, or the tracker doesn't scrape.
+    /// When no good answer came, or the tracker doesn't scrape. [`AnnounceError::Suspended`] where the tracker isn't
+    /// to be asked yet, and wasn't asked about one of them the last time.
     pub fn scrape_all(
         &self,
         torrents: &[InfoHash],
@@ -172,9 +167,15 @@ impl AnnounceHandle {
             let trackers = trackers(&announcer, &key).await.ok_or(AnnounceError::Cancelled)?;
             let tracker =
                 trackers.in_use().or_else(|| trackers.current()).ok_or(AnnounceError::Unsupported)?;
+            let host = tracker.tracker_host();
+            if let Some(known) = announcer.scraped().instead(&host, &torrents) {
+                return known;
+            }
             let scrape = async {
                 let mut channel = announcer.transport().open(tracker).await?;
-                channel.scrape(&torrents).await
+                let response = channel.scrape(&torrents).await?;
+                announcer.scraped().note(host, &torrents, &response);
+                Ok(response)
             };
             let limited = timeout(announcer.scrape_limit(), scrape).await;
             limited.unwrap_or(Err(AnnounceError::TimedOut(Phase::Reply)))
@@ -211,20 +212,6 @@ impl Drop for AnnounceHandle {
     }
 }
 
-impl Alerts {
-    /// The next alert; `None` when the session has ended. [`Alert::Missed`] where the listener was too slow.
-    ///
-    /// # Cancel safety
-    /// No alert is lost.
-    pub async fn next(&mut self) -> Option<Alert> {
-        match self.receiver.recv().await {
-            Ok(alert) => Some(alert),
-            Err(broadcast::error::RecvError::Lagged(count)) => Some(Alert::Missed(count)),
-            Err(broadcast::error::RecvError::Closed) => None,
-        }
-    }
-}
-
 async fn trackers(announcer: &Announcer, key: &HandleKey) -> Option<TrackerSet> {
     let trackers = ask(announcer, key, |state, torrent, waiter| {
         let _ = waiter.send(state.engine.trackers(torrent).cloned());
@@ -245,11 +232,5 @@ async fn ask<T: Send + 'static>(
 impl fmt::Debug for AnnounceHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AnnounceHandle").field("info_hash", &self.info_hash).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Alerts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Alerts")
     }
 }

@@ -1,6 +1,8 @@
 //! The shell: sockets, names and time. Everything here acts; nothing here decides.
 
+mod alerts;
 mod announcer;
+mod builder;
 pub mod by_scheme;
 #[cfg_attr(not(feature = "cache"), path = "no_cache.rs")]
 mod cache;
@@ -9,11 +11,14 @@ mod clock;
 mod families;
 mod handle;
 pub mod resolver;
+mod scraped;
 
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "udp")]
 pub mod udp;
 
-pub use announcer::{Announcer, AnnouncerBuilder};
-pub use handle::{Alerts, AnnounceHandle};
+pub use alerts::Alerts;
+pub use announcer::Announcer;
+pub use builder::AnnouncerBuilder;
+pub use handle::AnnounceHandle;

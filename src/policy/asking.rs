@@ -1,12 +1,12 @@
 //! Whom a session may ask now, in which order, and what a failure says of whom.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use super::breaker::{Blame, Failure};
 use super::health::{HealthBook, HostHealth, Urgency};
-use super::round::Candidate;
+use super::round::{Candidate, Candidates};
 use super::session::Session;
 use super::time::Timestamp;
 use super::tracker_set::Order;
@@ -14,47 +14,32 @@ use crate::error::{AnnounceError, Cause, Phase};
 use crate::tracker::TrackerUrl;
 
 impl Session {
-    /// The trackers that may be asked now, in the order in which they are.
-    pub(super) fn candidates(&self, health: &HealthBook, now: Timestamp) -> Vec<Candidate> {
-        let tiers = match self.trackers.order() {
-            Order::Bep12 => self.trackers.tier_numbers(),
-            Order::Nearest => BTreeMap::new(),
-        };
-        let order = self.asking_order(health, now).into_iter();
-        let starving = self.is_starving(health);
-        let is_free = |tracker: &&TrackerUrl| {
-            self.disregards_health()
-                || (self.free_at(tracker, starving, health, now) <= now
-                    && (!self.is_refused_by(tracker) || self.refused_until <= now))
-        };
-        order
-            .filter(|tracker| self.may_be_asked(tracker, now))
-            .filter(is_free)
-            .map(|tracker| Candidate {
-                tier: tiers.get(tracker).copied().unwrap_or_default(),
-                tracker: tracker.clone(),
-            })
-            .collect()
+    /// The trackers that may be asked now.
+    pub(super) fn candidates<'a>(&'a self, health: &'a HealthBook, now: Timestamp) -> impl Candidates + 'a {
+        Asking { session: self, starving: self.is_starving(health), health, now }
     }
 
-    /// The order of failover as health has it: hosts that are left alone after those that are not, even where we
-    /// used them, and trackers that don't want this torrent last.
+    /// The order of failover as health has it.
     pub(super) fn asking_order(&self, health: &HealthBook, now: Timestamp) -> Vec<&TrackerUrl> {
-        let rank = |tracker: &TrackerUrl| {
-            let host = tracker.tracker_host();
-            let refuses_us = self.is_refused_by(tracker);
-            let known = health.host(&host);
-            let left_alone = known.is_some_and(HostHealth::is_left_alone);
-            // The first to answer a probe is the nearest, however long it took: the others may be silent.
-            let unmeasured = known.and_then(HostHealth::latency).is_none();
-            (refuses_us, left_alone, unmeasured, health.score(&host, &self.config, now))
-        };
-        // Whether a host that others found dead is back, a probe sees, and no torrent has to wait for that.
-        let is_left_alone = |tracker: &TrackerUrl| {
-            health.host(&tracker.tracker_host()).is_some_and(HostHealth::is_left_alone)
-        };
-        let stays = !self.measures_hosts() || !self.trackers.in_use().is_some_and(is_left_alone);
-        self.trackers.order_by(rank, stays)
+        self.trackers.order_by(|tracker| self.rank(tracker, health, now), self.stays(health))
+    }
+
+    /// Whether the tracker in use is asked before all others: not where its host is being left alone. Whether that
+    /// is back a probe sees, and no torrent has to wait for it.
+    fn stays(&self, health: &HealthBook) -> bool {
+        let in_use = self.trackers.in_use().and_then(|in_use| health.host(in_use.host_key()));
+        !(self.measures_hosts() && in_use.is_some_and(HostHealth::is_left_alone))
+    }
+
+    /// Hosts that are left alone come after those that are not, trackers that don't want this torrent last.
+    fn rank(&self, tracker: &TrackerUrl, health: &HealthBook, now: Timestamp) -> impl Ord + use<> {
+        let host = tracker.host_key();
+        let refuses_us = self.is_refused_by(tracker);
+        let known = health.host(host);
+        let left_alone = known.is_some_and(HostHealth::is_left_alone);
+        // The first to answer a probe is the nearest, however long it took: the others may be silent.
+        let unmeasured = known.and_then(HostHealth::latency).is_none();
+        (refuses_us, left_alone, unmeasured, health.score(host, &self.config, now))
     }
 
     /// Whether nothing that a tracker said keeps us from asking it in this round.
@@ -72,14 +57,12 @@ impl Session {
         health: &HealthBook,
         now: Timestamp,
     ) -> Timestamp {
-        let host = tracker.tracker_host();
-        let free_at = health.free_at(&host, starving, &self.config, now);
+        let host = tracker.host_key();
+        let free_at = health.free_at(host, starving, &self.config, now);
         // Whoever sets the interval sets the pace.
-        let failed_at = health.host(&host).and_then(HostHealth::failed_at);
-        match (self.config.overriding_interval(), failed_at) {
-            (Some(interval), Some(failed_at)) => free_at.min(failed_at + interval),
-            _ => free_at,
-        }
+        let Some(interval) = self.config.overriding_interval() else { return free_at };
+        let failed_at = health.host(host).and_then(HostHealth::failed_at);
+        failed_at.map_or(free_at, |failed_at| free_at.min(failed_at + interval))
     }
 
     /// Whether this round asks whoever can be asked, whatever is known of their health: somebody wanted it.
@@ -96,7 +79,7 @@ impl Session {
     /// being left alone.
     fn is_starving(&self, health: &HealthBook) -> bool {
         let is_no_help = |tracker: &TrackerUrl| {
-            let left_alone = health.host(&tracker.tracker_host()).is_some_and(HostHealth::is_left_alone);
+            let left_alone = health.host(tracker.host_key()).is_some_and(HostHealth::is_left_alone);
             left_alone || self.is_refused_by(tracker)
         };
         self.torrent.transfer.left != Some(0) && self.trackers.supported_trackers().all(is_no_help)
@@ -109,17 +92,18 @@ impl Session {
     }
 
     /// When some tracker may be asked again: by what it said, by the health of its host, or by our own back-off
-    /// where it doesn't want this torrent. `backoff` is for all where health doesn't count.
+    /// where it doesn't want this torrent. Of moments that have passed any will do. `backoff` is for all where
+    /// health doesn't count.
     pub(super) fn first_free(
         &self,
         backoff: Timestamp,
         health: &HealthBook,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let trackers = self.trackers.supported_trackers();
         let starving = self.is_starving(health);
-        let free = trackers.filter_map(|tracker| {
-            let allowed = self.schedule.allowed_at(tracker)?;
+        let mut first_free = None;
+        for tracker in self.trackers.supported_trackers() {
+            let Some(allowed) = self.schedule.allowed_at(tracker) else { continue };
             let free_at = if !self.config.breaker {
                 backoff
             } else if self.is_refused_by(tracker) {
@@ -127,9 +111,54 @@ impl Session {
             } else {
                 self.free_at(tracker, starving, health, now)
             };
-            Some(allowed.max(free_at))
-        });
-        free.min()
+            let free_at = allowed.max(free_at);
+            first_free = Some(first_free.map_or(free_at, |first: Timestamp| first.min(free_at)));
+            if free_at <= now {
+                break;
+            }
+        }
+        first_free
+    }
+}
+
+/// Whom a session may ask at a moment.
+struct Asking<'a> {
+    session: &'a Session,
+    health: &'a HealthBook,
+    starving: bool,
+    now: Timestamp,
+}
+
+impl Asking<'_> {
+    fn may(&self, tracker: &TrackerUrl, tried: &BTreeSet<TrackerUrl>) -> bool {
+        let is_free = || {
+            self.session.disregards_health()
+                || (self.session.free_at(tracker, self.starving, self.health, self.now) <= self.now
+                    && (!self.session.is_refused_by(tracker) || self.session.refused_until <= self.now))
+        };
+        !tried.contains(tracker) && self.session.may_be_asked(tracker, self.now) && is_free()
+    }
+}
+
+impl Candidates for Asking<'_> {
+    fn is_any(&self, tried: &BTreeSet<TrackerUrl>) -> bool {
+        self.session.trackers.supported_trackers().any(|tracker| self.may(tracker, tried))
+    }
+
+    fn first(&self, tried: &BTreeSet<TrackerUrl>) -> Option<Candidate> {
+        let trackers = &self.session.trackers;
+        let rank = |tracker: &TrackerUrl| self.session.rank(tracker, self.health, self.now);
+        let stays = self.session.stays(self.health);
+        let tracker = trackers.first_by(rank, stays, |tracker| self.may(tracker, tried))?;
+        let tier = match trackers.order() {
+            Order::Bep12 => trackers.tier_of(tracker).unwrap_or_default(),
+            Order::Nearest => 0,
+        };
+        Some(Candidate { tracker: tracker.clone(), tier })
+    }
+
+    fn count(&self, tried: &BTreeSet<TrackerUrl>) -> usize {
+        self.session.trackers.supported_trackers().filter(|tracker| self.may(tracker, tried)).count()
     }
 }
 

@@ -73,11 +73,6 @@ impl Breaker {
         self.state == State::Closed
     }
 
-    /// Whether somebody tries the host after a failure.
-    pub fn is_trying(&self) -> bool {
-        matches!(self.state, State::Trying { .. })
-    }
-
     /// When the host may be tried; a moment that has passed where it may be now. While somebody else is trying,
     /// a verdict is at most `patience` away.
     pub fn free_at(&self, starving: bool, patience: Duration, now: Timestamp) -> Timestamp {
@@ -99,9 +94,12 @@ impl Breaker {
         }
     }
 
-    /// Notes that a try came to nothing that says anything of the host, such as one that was given up.
-    pub fn gave_up(&mut self, now: Timestamp) {
-        if let State::Trying { .. } = self.state {
+    /// Notes that a try which began at `started_at` came to nothing that says anything of the host, such as one that
+    /// was given up. One that began before the present try leaves that alone.
+    pub fn gave_up(&mut self, started_at: Timestamp, now: Timestamp) {
+        if let State::Trying { since } = self.state
+            && started_at >= since
+        {
             self.state = State::Open { until: now, starving_until: now };
         }
     }
@@ -195,7 +193,9 @@ mod tests {
         breaker.failed(Failure::Silent, true, &config, 0.0, at(0));
         breaker.tried(at(30));
         assert_eq!(free_after(&breaker, false, 30), 1);
-        breaker.gave_up(at(31));
+        breaker.gave_up(at(29), at(31));
+        assert_eq!(free_after(&breaker, false, 31), 1, "it began before");
+        breaker.gave_up(at(30), at(31));
         assert_eq!(free_after(&breaker, false, 31), 0, "the next may try");
         breaker.tried(at(31));
         breaker.failed(Failure::Silent, false, &config, 0.0, at(32));

@@ -14,7 +14,7 @@ use super::tracker_set::Order;
 use crate::alert::Alert;
 use crate::error::ProbeError;
 use crate::prober::Measurement;
-use crate::tracker::TrackerUrl;
+use crate::tracker::{TrackerHost, TrackerUrl};
 
 impl Session {
     /// Whether latency decides, so that hosts are measured.
@@ -22,18 +22,18 @@ impl Session {
         self.trackers.order() == Order::Nearest && self.config.probing == Probing::Parallel
     }
 
-    /// The trackers whose latency decides and isn't known.
-    pub(crate) fn unmeasured(&self) -> Vec<TrackerUrl> {
+    /// The trackers whose latency decides and isn't known: not even by what `known` tells of their hosts.
+    pub(crate) fn unmeasured(&mut self, known: impl Fn(&TrackerHost) -> Option<Duration>) -> Vec<TrackerUrl> {
         let choice = self.trackers.supported_trackers().count() > 1;
         let asked_before = self.once.is_some() && self.trackers.is_known();
         if !choice || asked_before || !self.measures_hosts() {
             return Vec::new();
         }
-        let unmeasured = self.trackers.supported_trackers().filter(|tracker| {
-            let known = self.trackers.latency(tracker).is_some() || self.trackers.is_failing(tracker);
-            !known && !self.probing.contains(*tracker)
-        });
-        unmeasured.cloned().collect()
+        let probing = &self.probing;
+        let idle = |tracker: &TrackerUrl| !probing.contains(tracker);
+        self.trackers
+            .recall_latencies(|tracker| if idle(tracker) { known(tracker.host_key()) } else { None });
+        self.trackers.unknown_trackers().filter(|tracker| idle(tracker)).cloned().collect()
     }
 
     pub(crate) fn knows(&mut self, tracker: &TrackerUrl, latency: Duration) {
@@ -69,8 +69,8 @@ impl Session {
             }
         }
         if self.probing.is_empty() {
-            let order = self.trackers.failover_order().into_iter();
-            let trackers = order.map(|tracker| (tracker.clone(), self.trackers.latency(tracker))).collect();
+            let order = self.trackers.measured_order();
+            let trackers = order.map(|(tracker, latency)| (tracker.clone(), latency)).collect();
             context.alert(self.id, Alert::FailoverOrder { trackers });
         }
         if let Some(round) = &mut self.round
@@ -134,7 +134,7 @@ impl Session {
     /// A tracker beside the one in use whose host wasn't heard for so long that its latency is a guess.
     pub(super) fn stale(&self, health: &HealthBook, now: Timestamp) -> Option<TrackerUrl> {
         let stale = |tracker: &&TrackerUrl| {
-            let heard = health.host(&tracker.tracker_host()).filter(|health| !health.is_left_alone());
+            let heard = health.host(tracker.host_key()).filter(|health| !health.is_left_alone());
             let at = heard.and_then(|heard| heard.answered_at().max(heard.failed_at()));
             Some(*tracker) != self.trackers.in_use()
                 && at.is_some_and(|at| now.since(at) > self.config.measurement_lifetime)

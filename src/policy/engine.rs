@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::addresses::Addresses;
 use super::asking::failure;
 use super::config::Config;
 use super::gates::Gates;
@@ -59,6 +60,7 @@ pub struct Engine {
     random: StdRng,
     health: HealthBook,
     probes: Probes,
+    addresses: Addresses,
     /// Boxed, since a map keeps room for more values than it has.
     sessions: BTreeMap<TorrentId, Box<Session>>,
     timers: BTreeSet<(Timestamp, TorrentId)>,
@@ -207,6 +209,7 @@ impl Engine {
             random: StdRng::seed_from_u64(seed),
             health: HealthBook::default(),
             probes: Probes::default(),
+            addresses: Addresses::default(),
             sessions: BTreeMap::new(),
             timers: BTreeSet::new(),
             attempts: Attempts::default(),
@@ -280,7 +283,13 @@ impl Engine {
         change: impl FnOnce(&mut TrackerSet),
         now: Timestamp,
     ) {
+        let mut addresses = std::mem::take(&mut self.addresses);
+        let change = |trackers: &mut TrackerSet| {
+            change(trackers);
+            trackers.share(&mut addresses);
+        };
         self.with(torrent, now, |session, context| session.change_trackers(change, context));
+        self.addresses = addresses;
         self.ask_for_probes(torrent, now);
     }
 
@@ -387,10 +396,7 @@ impl Engine {
                 continue;
             }
             match self.timers.first().copied() {
-                Some((at, torrent)) if at <= now => {
-                    self.timers.remove(&(at, torrent));
-                    self.with(torrent, now, |_, _| ());
-                }
+                Some((at, torrent)) if at <= now => self.with(torrent, now, |_, _| ()),
                 timer => {
                     let timer = timer.map(|(at, _)| at);
                     let wakes = [timer, self.probes.wake(), self.gates.wake()];
@@ -410,6 +416,7 @@ impl Engine {
         let id = TorrentId(self.next_torrent);
         let config = if trackers.is_private() { &self.private_config } else { &self.config };
         trackers.prepare(config, self.random.random());
+        trackers.share(&mut self.addresses);
         self.sessions.insert(id, Box::new(session(id, trackers, Arc::clone(config))));
         self.ask_for_probes(id, now);
         self.with(id, now, Session::begin);
@@ -419,14 +426,10 @@ impl Engine {
     /// Gives a torrent's unmeasured trackers the measurement of their host, or asks for one.
     fn ask_for_probes(&mut self, torrent: TorrentId, now: Timestamp) {
         let Some(session) = self.sessions.get_mut(&torrent) else { return };
-        for tracker in session.unmeasured() {
-            let host = tracker.tracker_host();
-            if let Some(latency) = self.health.fresh_latency(&host, self.config.measurement_lifetime, now) {
-                session.knows(&tracker, latency);
-            } else {
-                session.probe_asked(&tracker);
-                self.probes.ask(torrent, &tracker);
-            }
+        let (health, lifetime) = (&self.health, self.config.measurement_lifetime);
+        for tracker in session.unmeasured(|host| health.fresh_latency(host, lifetime, now)) {
+            session.probe_asked(&tracker);
+            self.probes.ask(torrent, &tracker);
         }
     }
 
@@ -481,7 +484,8 @@ impl Engine {
         if let Some(tracker) = session.take_wanted_check() {
             self.probes.ask(torrent, &tracker);
         }
-        if let Some(timer) = timer {
+        let wake = session.wake().filter(|_| !session.has_ended());
+        if let Some(timer) = timer.filter(|_| timer != wake) {
             self.timers.remove(&(timer, torrent));
         }
         if session.has_ended() {
@@ -490,7 +494,7 @@ impl Engine {
                 let (trackers, stopped) = session.end();
                 self.outputs.push_back(Output::Ended { torrent, trackers: Box::new(trackers), stopped });
             }
-        } else if let Some(wake) = session.wake() {
+        } else if let Some(wake) = wake.filter(|_| timer != wake) {
             self.timers.insert((wake, torrent));
         }
         result

@@ -159,7 +159,7 @@ impl HealthBook {
     pub fn connected(&mut self, host: TrackerHost, connect: Duration, now: Timestamp) {
         let health = self.entry(host);
         Estimate::update(&mut health.connect, connect, now);
-        health.breaker.gave_up(now);
+        health.breaker.gave_up(now.before(connect), now);
     }
 
     /// Notes that a host is alive without an answer that could be measured, such as a refusal of one torrent.
@@ -187,13 +187,13 @@ impl HealthBook {
             }
         }
         if self.outage.is_on() || failure.kind == Failure::Local {
-            return self.gave_up(&host, now);
+            return self.gave_up(&host, started_at, now);
         }
         let health = self.entry(host);
         let failure = failure.kind;
         let answered_since = health.answered_at.is_some_and(|answered_at| answered_at > started_at);
         let counted = health.failed_at.is_some_and(|failed_at| failed_at > started_at);
-        if answered_since || (counted && !health.breaker.is_trying()) {
+        if answered_since || counted {
             return;
         }
         let trusted = health.answered_at.is_some_and(|answered_at| now.since(answered_at) < TRUST);
@@ -213,7 +213,7 @@ impl HealthBook {
             let silent = self.hosts.get(&host).map(|health| (health.silent, health.silent_since));
             let (silent, silent_since) = silent.unwrap_or_default();
             let mut health = HostHealth { silent, silent_since, ..before };
-            health.breaker.gave_up(now);
+            health.breaker.gave_up(now, now);
             self.hosts.insert(host, health);
         }
     }
@@ -236,10 +236,10 @@ impl HealthBook {
         }
     }
 
-    /// Notes that an attempt ended without a word about the host.
-    pub fn gave_up(&mut self, host: &TrackerHost, now: Timestamp) {
+    /// Notes that an attempt which began at `started_at` ended without a word about the host.
+    pub fn gave_up(&mut self, host: &TrackerHost, started_at: Timestamp, now: Timestamp) {
         if let Some(health) = self.hosts.get_mut(host) {
-            health.breaker.gave_up(now);
+            health.breaker.gave_up(started_at, now);
         }
     }
 
@@ -475,6 +475,18 @@ mod tests {
         book.measured(host("a"), sample(5, 5), at(10));
         fail(&mut book, "a", Failure::Unreachable, 9, 11);
         assert!(is_free(&book, "a", 11));
+    }
+
+    #[test]
+    fn one_that_began_before_the_failure_says_nothing_while_another_tries() {
+        let mut book = HealthBook::default();
+        fail(&mut book, "a", Failure::Unreachable, 10, 10);
+        book.tried(&host("a"), at(40));
+        fail(&mut book, "a", Failure::Unreachable, 9, 41);
+        book.gave_up(&host("a"), at(9), at(41));
+        assert_eq!(book.free_at(&host("a"), false, &Config::default(), at(41)), at(41) + millis(250));
+        fail(&mut book, "a", Failure::Unreachable, 40, 42);
+        assert_eq!(book.free_at(&host("a"), false, &Config::default(), at(42)), at(72));
     }
 
     #[test]

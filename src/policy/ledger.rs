@@ -1,9 +1,9 @@
 //! Which event each tracker is owed: `started` until one accepts it, `completed` once, `stopped` to all that
 //! know us.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::by_tracker::ByTracker;
 use super::time::Timestamp;
 use crate::announce::Event;
 use crate::tracker::TrackerUrl;
@@ -22,7 +22,7 @@ const REMEMBERED: Duration = Duration::from_secs(45 * 60);
 pub struct Ledger {
     private: bool,
     completed: Debt,
-    standings: BTreeMap<TrackerUrl, Standing>,
+    standings: ByTracker<Standing>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,7 +40,9 @@ enum Debt {
 struct Standing {
     /// Accepted an announce of ours, and hasn't accepted `stopped`.
     accepted: Option<Acceptance>,
-    /// Was sent one and never answered.
+    /// An announce is on its way.
+    sent_at: Option<Timestamp>,
+    /// Was sent one and never answered it, whatever it said later to another.
     maybe_since: Option<Timestamp>,
     tracker_id: Option<Box<[u8]>>,
 }
@@ -106,7 +108,8 @@ impl Ledger {
 
     /// Notes that an announce other than `stopped` is on its way: from here on the tracker may know us.
     pub fn sent(&mut self, tracker: &TrackerUrl, now: Timestamp) {
-        self.standings.entry(tracker.clone()).or_default().maybe_since = Some(now);
+        let standing = self.standings.or_default(tracker);
+        standing.maybe_since = standing.sent_at.replace(now).or(standing.maybe_since);
     }
 
     /// Notes that a tracker accepted an announce with this event. `left` is what the announce said.
@@ -119,8 +122,8 @@ impl Ledger {
         now: Timestamp,
     ) {
         let first = !self.knows_us(tracker);
-        let standing = self.standings.entry(tracker.clone()).or_default();
-        standing.maybe_since = None;
+        let standing = self.standings.or_default(tracker);
+        (standing.sent_at, standing.maybe_since) = (None, None);
         if event == Some(Event::Stopped) {
             standing.accepted = None;
             return;
@@ -135,15 +138,18 @@ impl Ledger {
     /// Keeps the `tracker id` of an answer; one without leaves the last in force.
     pub fn keep_tracker_id(&mut self, tracker: &TrackerUrl, tracker_id: Option<&[u8]>) {
         if let Some(tracker_id) = tracker_id {
-            self.standings.entry(tracker.clone()).or_default().tracker_id = Some(tracker_id.into());
+            self.standings.or_default(tracker).tracker_id = Some(tracker_id.into());
         }
     }
 
     /// Notes that an announce came to nothing. `answered` tells a refusal, after which the tracker certainly
     /// doesn't know us by it, from silence, after which it may.
     pub fn failed(&mut self, tracker: &TrackerUrl, answered: bool) {
-        if answered && let Some(standing) = self.standings.get_mut(tracker) {
-            standing.maybe_since = None;
+        if let Some(standing) = self.standings.get_mut(tracker) {
+            let sent_at = standing.sent_at.take();
+            if !answered {
+                standing.maybe_since = sent_at.or(standing.maybe_since);
+            }
         }
     }
 
@@ -153,7 +159,8 @@ impl Ledger {
             let accepted = standing
                 .accepted
                 .is_some_and(|accepted| now.since(accepted.at) < REMEMBERED.max(accepted.interval * 2));
-            accepted || standing.maybe_since.is_some_and(|since| now.since(since) < REMEMBERED)
+            let told_at = standing.sent_at.max(standing.maybe_since);
+            accepted || told_at.is_some_and(|told_at| now.since(told_at) < REMEMBERED)
         });
         owed.map(|(tracker, _)| tracker.clone()).collect()
     }
@@ -161,8 +168,7 @@ impl Ledger {
     /// Notes that `stopped` was sent: one try, whatever comes of it.
     pub fn stopped(&mut self, tracker: &TrackerUrl) {
         if let Some(standing) = self.standings.get_mut(tracker) {
-            standing.accepted = None;
-            standing.maybe_since = None;
+            (standing.accepted, standing.sent_at, standing.maybe_since) = (None, None, None);
         }
     }
 }
@@ -266,6 +272,13 @@ mod tests {
         assert_eq!(ledger.owed_stopped(at(3600)), [], "after two intervals nobody remembers");
         ledger.stopped(&url("left"));
         assert_eq!(ledger.owed_stopped(at(10)), [url("acked"), url("maybe")]);
+        ledger.sent(&url("maybe"), at(11));
+        ledger.failed(&url("maybe"), true);
+        assert_eq!(
+            ledger.owed_stopped(at(12)),
+            [url("acked"), url("maybe")],
+            "a refusal takes back no other"
+        );
     }
 
     /// R28: a tracker id goes back to the tracker that gave it.

@@ -5,8 +5,10 @@
 //! given to [`Engine::new`]. So years of failures can be played in milliseconds, and the same seed gives the
 //! same run.
 
+mod addresses;
 mod asking;
 mod breaker;
+mod by_tracker;
 mod checking;
 mod config;
 mod engine;

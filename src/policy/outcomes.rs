@@ -62,7 +62,7 @@ impl Session {
                 // What comes of it still says something: an answer, or that the host is dead.
                 self.late.push(other);
             } else {
-                context.health.gave_up(&other.tracker.tracker_host(), now);
+                context.health.gave_up(&other.tracker.tracker_host(), other.started_at, now);
                 context.close(other.id);
             }
         }
@@ -166,7 +166,7 @@ impl Session {
         } else if is_alive(error) {
             context.health.alive(host, now);
         } else {
-            context.health.gave_up(&host, now);
+            context.health.gave_up(&host, attempt.started_at, now);
         }
     }
 

@@ -80,6 +80,14 @@ pub(crate) struct Candidate {
     pub(crate) tier: usize,
 }
 
+/// The trackers that may be asked, apart from those that were tried. Most steps need no more than to know that
+/// there is one, which for a thousand trackers costs a thousandth of their order.
+pub(crate) trait Candidates {
+    fn is_any(&self, tried: &BTreeSet<TrackerUrl>) -> bool;
+    fn first(&self, tried: &BTreeSet<TrackerUrl>) -> Option<Candidate>;
+    fn count(&self, tried: &BTreeSet<TrackerUrl>) -> usize;
+}
+
 /// What a round needs next.
 #[derive(Debug)]
 pub(crate) enum Step {
@@ -241,9 +249,8 @@ impl Round {
     }
 
     /// How many attempts there may be: those made, and the candidates that are left.
-    pub(crate) fn total(&self, candidates: &[Candidate]) -> usize {
-        let left = candidates.iter().filter(|candidate| !self.tried.contains(&candidate.tracker));
-        self.tried.len() + left.count()
+    pub(crate) fn total(&self, candidates: &impl Candidates) -> usize {
+        self.tried.len() + candidates.count(&self.tried)
     }
 
     /// Ends the round: what is still under way, and the failures.
@@ -251,11 +258,15 @@ impl Round {
         (self.attempts, self.failed)
     }
 
-    /// What to do now. `candidates` are the trackers that may be asked, in their present order.
-    pub(crate) fn next_step(&mut self, candidates: &[Candidate], config: &Config, now: Timestamp) -> Step {
-        let untried =
-            candidates.iter().find(|candidate| !self.closing && !self.tried.contains(&candidate.tracker));
-        let last = untried.is_none() && self.attempts.len() == 1;
+    /// What to do now.
+    pub(crate) fn next_step(
+        &mut self,
+        candidates: &impl Candidates,
+        config: &Config,
+        now: Timestamp,
+    ) -> Step {
+        let is_any = !self.closing && candidates.is_any(&self.tried);
+        let last = !is_any && self.attempts.len() == 1;
         let mut clock = Deadlines { now, next: None };
 
         for attempt in &self.attempts {
@@ -287,9 +298,9 @@ impl Round {
             return Step::Announce(id);
         }
 
-        let Some(next) = untried.cloned() else {
+        if !is_any {
             return if self.attempts.is_empty() { Step::Exhausted } else { Step::Wait(clock.next) };
-        };
+        }
         if self.tried.is_empty()
             && let Some(hold_until) = self.hold_until
             && !clock.due(hold_until)
@@ -310,6 +321,7 @@ impl Round {
         if openings >= config.openings_in_race {
             return Step::Wait(clock.next);
         }
+        let Some(next) = candidates.first(&self.tried) else { return Step::Wait(clock.next) };
         let crosses = self.attempts.iter().any(|attempt| attempt.tier < next.tier);
         if crosses && !clock.due(self.last_started + config.tier_patience) {
             return Step::Wait(clock.next);
@@ -354,6 +366,20 @@ mod tests {
     use std::fmt::Write;
 
     use super::*;
+
+    impl Candidates for Vec<Candidate> {
+        fn is_any(&self, tried: &BTreeSet<TrackerUrl>) -> bool {
+            self.count(tried) > 0
+        }
+
+        fn first(&self, tried: &BTreeSet<TrackerUrl>) -> Option<Candidate> {
+            self.iter().find(|candidate| !tried.contains(&candidate.tracker)).cloned()
+        }
+
+        fn count(&self, tried: &BTreeSet<TrackerUrl>) -> usize {
+            self.iter().filter(|candidate| !tried.contains(&candidate.tracker)).count()
+        }
+    }
 
     fn at(millis: u64) -> Timestamp {
         Timestamp::from_micros(millis * 1000)

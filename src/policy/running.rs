@@ -1,5 +1,6 @@
 //! What a round does next: when it begins, whom it asks, and how it waits for a gate.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -7,7 +8,7 @@ use rand::RngExt;
 use super::engine::{AttemptId, Output};
 use super::gates::Class;
 use super::health::Urgency;
-use super::round::{Candidate, Round, Step};
+use super::round::{Candidate, Candidates, Round, Step};
 use super::session::{Context, Session};
 use super::stopping::Phase;
 use super::time::Timestamp;
@@ -39,8 +40,9 @@ impl Session {
         }
         self.drop_late(context);
         let measuring = !self.probing.is_empty() && !self.trackers.has_answer();
-        self.round = Some(Round::new(measuring.then(|| context.now + self.config.probe_head_start)));
-        let next = || self.candidates(context.health, context.now).into_iter().next();
+        self.round =
+            Some(Box::new(Round::new(measuring.then(|| context.now + self.config.probe_head_start))));
+        let next = || self.candidates(context.health, context.now).first(&BTreeSet::new());
         let due = || next().and_then(|next| self.ledger.event_for(&next.tracker));
         let event = self.once.as_ref().map_or_else(due, |request| request.event);
         context.alert(self.id, Alert::Announcing { event, left: self.torrent.transfer.left });
@@ -75,15 +77,19 @@ impl Session {
 
     pub(super) fn run_round(&mut self, context: &mut Context<'_>) {
         loop {
-            // Whom to ask is asked of every tracker: not without need.
-            if self.round.is_none() {
+            let Some(mut round) = self.round.take() else {
                 return self.give_up_queueing(context);
-            }
-            let candidates = self.candidates(context.health, context.now);
-            let Some(round) = &mut self.round else { return };
-            match round.next_step(&candidates, &self.config, context.now) {
+            };
+            let (step, of) = {
+                let candidates = self.candidates(context.health, context.now);
+                let step = round.next_step(&candidates, &self.config, context.now);
+                let of = if let Step::Open(_) = step { round.total(&candidates) } else { 0 };
+                (step, of)
+            };
+            let round = self.round.insert(round);
+            match step {
                 Step::Open(candidate) => {
-                    let (of, under_way) = (round.total(&candidates), !round.attempts().is_empty());
+                    let under_way = !round.attempts().is_empty();
                     if !self.is_let_in(&candidate.tracker, context) {
                         // Whatever else is under way has limits that may pass meanwhile.
                         return self.wake_at(under_way.then(|| context.now + QUEUE_LOOK));
@@ -128,11 +134,11 @@ impl Session {
     /// Whether the gate of a tracker's host lets an attempt in. Where it doesn't, we are called when it does.
     pub(super) fn is_let_in(&mut self, tracker: &TrackerUrl, context: &mut Context<'_>) -> bool {
         let host = tracker.tracker_host();
-        if self.called_by.as_ref() == Some(&host) {
+        if self.called_by.as_deref() == Some(&host) {
             self.called_by = None;
             return true;
         }
-        if self.queues_at.as_ref() == Some(&host) {
+        if self.queues_at.as_deref() == Some(&host) {
             return false;
         }
         self.give_up_queueing(context);
@@ -143,7 +149,7 @@ impl Session {
         };
         let entered = context.gates.enter(&host, self.id, class, context.config, context.now);
         if !entered {
-            self.queues_at = Some(host);
+            self.queues_at = Some(Box::new(host));
         }
         entered
     }
@@ -179,7 +185,7 @@ impl Session {
     pub(crate) fn called(&mut self, host: TrackerHost, context: &mut Context<'_>) {
         self.queues_at = None;
         if self.phase == Phase::Running && self.round.is_some() {
-            self.called_by = Some(host);
+            self.called_by = Some(Box::new(host));
             self.run_round(context);
             if let Some(host) = self.called_by.take() {
                 // It isn't wanted any more.
@@ -198,6 +204,9 @@ impl Session {
 
     /// Notes in the round those trackers that would have been asked before `next` (or at all) and may not be.
     pub(super) fn note_suspended(&mut self, next: Option<&TrackerUrl>, now: Timestamp) {
+        if next.is_some() && !self.schedule.binds_anybody(now) {
+            return; // As nearly always, and the order of all costs more than the rest of a decision.
+        }
         let order = self.trackers.failover_order().into_iter();
         let before = order.take_while(|tracker| Some(*tracker) != next);
         let skipped: Vec<TrackerUrl> =
@@ -247,7 +256,7 @@ impl Session {
             return self.fail_attempt(id, AnnounceError::Suspended, context);
         }
         let request = match &self.once {
-            Some(request) => request.clone(),
+            Some(request) => (**request).clone(),
             None => self.request(&tracker, self.ledger.event_for(&tracker)),
         };
         // A second announce beside one of these would be counted twice by trackers that share their peers.

@@ -1,8 +1,8 @@
 //! When the next announce is due: intervals, floors, hints of single trackers, and back-off.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::by_tracker::ByTracker;
 use super::config::Config;
 use super::time::Timestamp;
 use crate::announce::AnnounceResponse;
@@ -24,7 +24,7 @@ pub struct Schedule {
     forced: bool,
     failed_rounds: u32,
     last_success: Option<Timestamp>,
-    hints: BTreeMap<TrackerUrl, Hint>,
+    hints: ByTracker<Hint>,
 }
 
 /// What one tracker said of when to come back.
@@ -144,8 +144,13 @@ impl Schedule {
             Some(_) => Duration::ZERO,
             None => response.min_interval.unwrap_or_default().min(config.interval_ceiling),
         };
-        let hint = Hint { min_interval_until: now + min_interval, ..Hint::default() };
-        self.hints.insert(tracker.clone(), hint);
+        if min_interval.is_zero() {
+            // What binds nobody needs no room: most trackers send none.
+            self.hints.remove(tracker);
+        } else {
+            let hint = Hint { min_interval_until: now + min_interval, ..Hint::default() };
+            self.hints.insert(tracker.clone(), hint);
+        }
         min_interval
     }
 
@@ -154,14 +159,14 @@ impl Schedule {
         // An interval beside a refusal is no order to stay away: whoever overrides intervals overrides it too.
         let is_said = error.retry() != Retry::Unsaid;
         match config.retry_after(error) {
-            Retry::Never => self.hints.entry(tracker.clone()).or_default().never = true,
+            Retry::Never => self.hints.or_default(tracker).never = true,
             Retry::After(wait) if is_said => {
-                let hint = self.hints.entry(tracker.clone()).or_default();
+                let hint = self.hints.or_default(tracker);
                 hint.suspended_until = now + wait;
                 hint.retry_at = now + wait;
             }
             Retry::After(wait) if config.overriding_interval().is_none() => {
-                self.hints.entry(tracker.clone()).or_default().retry_at = now + wait;
+                self.hints.or_default(tracker).retry_at = now + wait;
             }
             Retry::After(_) | Retry::Unsaid => {
                 if let Some(hint) = self.hints.get_mut(tracker) {
@@ -188,6 +193,12 @@ impl Schedule {
     /// Whether a tracker is not to be asked yet, or not at all in this session.
     pub fn is_suspended(&self, tracker: &TrackerUrl, now: Timestamp) -> bool {
         self.hints.get(tracker).is_some_and(|hint| hint.never || hint.suspended_until > now)
+    }
+
+    /// Whether any tracker is [suspended](Self::is_suspended) or [early](Self::is_early).
+    pub fn binds_anybody(&self, now: Timestamp) -> bool {
+        let binds = |hint: &Hint| hint.never || hint.suspended_until > now || hint.min_interval_until > now;
+        self.hints.values().any(binds)
     }
 
     /// Whether a tracker's min interval has not passed: nothing but an event is for it yet.

@@ -1,11 +1,12 @@
 //! The life of one torrent: what the user asks of it, what happens to it, and what it does about that.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 
+use super::by_tracker::ByTracker;
 use super::config::{Announcing, Config};
 use super::engine::{AttemptId, Attempts, Output, RoundNumber, TorrentId};
 use super::gates::Gates;
@@ -24,6 +25,8 @@ use crate::error::AnnounceError;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
 /// One torrent of the engine: owns its trackers, its ledger and its schedule, and drives its rounds.
+///
+/// There may be ten thousands, nearly all of which wait: what they need only now and then is boxed.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all combinations occur")]
 pub(crate) struct Session {
@@ -33,7 +36,7 @@ pub(crate) struct Session {
     pub(super) config: Arc<Config>,
     pub(super) ledger: Ledger,
     pub(super) schedule: Schedule,
-    pub(super) round: Option<Round>,
+    pub(super) round: Option<Box<Round>>,
     pub(super) phase: Phase,
     pub(super) wake: Option<Timestamp>,
     pub(super) round_number: RoundNumber,
@@ -46,13 +49,13 @@ pub(crate) struct Session {
     /// Another round is wanted right after the one under way.
     pub(super) again: bool,
     /// The host whose gate we wait at.
-    pub(super) queues_at: Option<TrackerHost>,
+    pub(super) queues_at: Option<Box<TrackerHost>>,
     /// The host whose gate has just let us in.
-    pub(super) called_by: Option<TrackerHost>,
+    pub(super) called_by: Option<Box<TrackerHost>>,
     /// Told and unanswered when their round was won by another.
     pub(super) late: Vec<Attempt>,
     /// The one announce to be made, as it stands; no session around it.
-    pub(super) once: Option<AnnounceRequest>,
+    pub(super) once: Option<Box<AnnounceRequest>>,
     pub(super) probing: BTreeSet<TrackerUrl>,
     pub(super) selected: bool,
     /// The tracker that was left, to return to.
@@ -61,7 +64,7 @@ pub(crate) struct Session {
     pub(super) checking: Option<TrackerUrl>,
     /// Such a measurement that is to be asked for.
     pub(super) wanted_check: Option<TrackerUrl>,
-    pub(super) errors: BTreeMap<TrackerUrl, AnnounceError>,
+    pub(super) errors: ByTracker<AnnounceError>,
     /// While every round fails, trackers that don't want this torrent aren't asked before this.
     pub(super) refused_until: Timestamp,
     pub(super) complete: Option<u64>,
@@ -117,7 +120,7 @@ impl Context<'_> {
     pub(super) fn drop_attempt(&mut self, attempt: &Attempt) {
         let host = attempt.tracker.tracker_host();
         self.settle(attempt);
-        self.health.gave_up(&host, self.now);
+        self.health.gave_up(&host, attempt.started_at, self.now);
         self.close(attempt.id);
     }
 }
@@ -148,7 +151,7 @@ impl Session {
             home: None,
             checking: None,
             wanted_check: None,
-            errors: BTreeMap::new(),
+            errors: ByTracker::default(),
             refused_until: Timestamp::ZERO,
             complete: None,
             incomplete: None,
@@ -164,7 +167,7 @@ impl Session {
     ) -> Self {
         let mut torrent = Torrent::new(request.info_hash, request.peer_id, request.port);
         torrent.transfer = request.transfer;
-        Self { once: Some(request), ..Self::new(id, trackers, torrent, config) }
+        Self { once: Some(Box::new(request)), ..Self::new(id, trackers, torrent, config) }
     }
 
     pub(crate) fn begin(&mut self, context: &mut Context<'_>) {
@@ -260,7 +263,7 @@ impl Session {
         let gone: Vec<AttemptId> = self
             .round
             .iter()
-            .flat_map(Round::attempts)
+            .flat_map(|round| round.attempts())
             .filter(|attempt| is_gone(&attempt.tracker))
             .map(|attempt| attempt.id)
             .collect();
@@ -393,8 +396,11 @@ impl Session {
 
     pub(crate) fn status(&self, now: Timestamp) -> Status {
         let standing = |tracker: &TrackerUrl| {
-            let contacting =
-                self.round.iter().flat_map(Round::attempts).any(|attempt| attempt.tracker == *tracker);
+            let contacting = self
+                .round
+                .iter()
+                .flat_map(|round| round.attempts())
+                .any(|attempt| attempt.tracker == *tracker);
             if !self.trackers.is_supported(tracker) {
                 Standing::Unsupported
             } else if contacting || self.probing.contains(tracker) {

@@ -21,7 +21,7 @@ pub(crate) enum Phase {
         deadline: Timestamp,
     },
     /// Telling everybody.
-    Farewells(Farewells),
+    Farewells(Box<Farewells>),
     Ended(Vec<ToldStopped>),
 }
 
@@ -100,7 +100,7 @@ impl Session {
         if self.phase != Phase::Running {
             return;
         }
-        for attempt in self.round.as_mut().map(super::round::Round::close).unwrap_or_default() {
+        for attempt in self.round.as_mut().map(|round| round.close()).unwrap_or_default() {
             context.drop_attempt(&attempt);
         }
         let patience = self.config.reply_patience.min(self.config.stop_limit / 2);
@@ -165,7 +165,7 @@ impl Session {
             Farewell::new(self.id, tracker, event, context)
         });
         let pending = pending.collect();
-        self.phase = Phase::Farewells(Farewells { deadline, pending, results: Vec::new() });
+        self.phase = Phase::Farewells(Box::new(Farewells { deadline, pending, results: Vec::new() }));
     }
 
     fn announce_farewells(&mut self, context: &mut Context<'_>) {

@@ -7,6 +7,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
+use super::addresses::Addresses;
 use super::config::{Config, Schemes};
 use crate::tracker::TrackerUrl;
 
@@ -31,7 +32,8 @@ use crate::tracker::TrackerUrl;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TrackerSet {
-    tiers: Vec<Vec<Entry>>,
+    /// Tier by tier.
+    entries: Vec<Entry>,
     order: Option<Order>,
     schemes: Schemes,
     private: bool,
@@ -59,6 +61,8 @@ pub enum Order {
 struct Entry {
     tracker: TrackerUrl,
     latency: Option<Duration>,
+    /// Counted from 0, without gaps.
+    tier: u32,
     failing: bool,
 }
 
@@ -70,12 +74,11 @@ impl TrackerSet {
         // Lists of thousands are met, so each address is looked for once (S-19).
         let mut seen = BTreeSet::new();
         for tier in tiers {
+            let number = set.next_tier();
             let new = tier.into_iter().filter(|tracker| seen.insert(tracker.clone()));
-            let entries: Vec<Entry> = new.map(Entry::new).collect();
-            if !entries.is_empty() {
-                set.tiers.push(entries);
-            }
+            set.entries.extend(new.map(|tracker| Entry::new(tracker, number)));
         }
+        set.entries.shrink_to_fit();
         set
     }
 
@@ -98,7 +101,7 @@ impl TrackerSet {
     #[must_use]
     pub fn shuffled(mut self, seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
-        for tier in &mut self.tiers {
+        for tier in self.entries.chunk_by_mut(Entry::is_beside) {
             tier.shuffle(&mut random);
         }
         self.shuffled = true;
@@ -115,6 +118,16 @@ impl TrackerSet {
         }
     }
 
+    /// Puts clones of shared addresses in the place of equal ones.
+    pub(crate) fn share(&mut self, addresses: &mut Addresses) {
+        for entry in &mut self.entries {
+            entry.tracker = addresses.shared(&entry.tracker);
+        }
+        for pointer in [&mut self.in_use, &mut self.cursor].into_iter().flatten() {
+            *pointer = addresses.shared(pointer);
+        }
+    }
+
     /// Whether these are the trackers of a private torrent.
     pub fn is_private(&self) -> bool {
         self.private
@@ -127,33 +140,27 @@ impl TrackerSet {
 
     /// How many trackers there are, unsupported ones included.
     pub fn len(&self) -> usize {
-        self.tiers.iter().map(Vec::len).sum()
+        self.entries.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.tiers.is_empty()
+        self.entries.is_empty()
     }
 
     /// The tiers in their present order: a success moves to the front of its tier under [`Order::Bep12`].
     pub fn tiers(&self) -> impl Iterator<Item = impl Iterator<Item = &TrackerUrl>> {
-        self.tiers.iter().map(|tier| tier.iter().map(|entry| &entry.tracker))
+        self.entries.chunk_by(Entry::is_beside).map(|tier| tier.iter().map(|entry| &entry.tracker))
     }
 
     /// All trackers, tier by tier.
     pub fn trackers(&self) -> impl Iterator<Item = &TrackerUrl> {
-        self.entries().map(|entry| &entry.tracker)
+        self.entries.iter().map(|entry| &entry.tracker)
     }
 
     /// The tier a tracker stands in, counted from 0.
     pub fn tier_of(&self, tracker: &TrackerUrl) -> Option<usize> {
-        self.tiers.iter().position(|tier| tier.iter().any(|entry| entry.tracker == *tracker))
-    }
-
-    /// The tier of every tracker, for whoever looks at them all.
-    pub(crate) fn tier_numbers(&self) -> BTreeMap<&TrackerUrl, usize> {
-        let tiers = self.tiers.iter().enumerate();
-        tiers.flat_map(|(number, tier)| tier.iter().map(move |entry| (&entry.tracker, number))).collect()
+        self.entry(tracker).map(|entry| entry.tier as usize)
     }
 
     /// The measured latency of a tracker.
@@ -168,12 +175,27 @@ impl TrackerSet {
 
     /// Whether anything is known of any tracker: a latency, a failure, an answer.
     pub(crate) fn is_known(&self) -> bool {
-        self.in_use.is_some() || self.entries().any(|entry| entry.latency.is_some() || entry.failing)
+        self.in_use.is_some() || self.entries.iter().any(|entry| entry.latency.is_some() || entry.failing)
     }
 
     /// Whether any tracker is known to answer.
     pub(crate) fn has_answer(&self) -> bool {
-        self.in_use.is_some() || self.entries().any(|entry| entry.latency.is_some() && !entry.failing)
+        self.in_use.is_some() || self.entries.iter().any(|entry| entry.latency.is_some() && !entry.failing)
+    }
+
+    /// Takes over what is known of trackers that can be asked and were never heard or blamed.
+    pub(crate) fn recall_latencies(&mut self, known: impl Fn(&TrackerUrl) -> Option<Duration>) {
+        let schemes = self.schemes;
+        let unknown = self.entries.iter_mut().filter(|entry| schemes.contains(entry.tracker.scheme()));
+        for entry in unknown.filter(|entry| entry.latency.is_none() && !entry.failing) {
+            entry.latency = known(&entry.tracker);
+        }
+    }
+
+    /// The trackers that can be asked and were never heard or blamed.
+    pub(crate) fn unknown_trackers(&self) -> impl Iterator<Item = &TrackerUrl> {
+        let unknown = self.supported().filter(|entry| entry.latency.is_none() && !entry.failing);
+        unknown.map(|entry| &entry.tracker)
     }
 
     /// The trackers that can be asked, tier by tier.
@@ -215,30 +237,63 @@ impl TrackerSet {
     /// after them in list order, and failing ones last. Under [`Order::Bep12`] it is tier by tier; for a private
     /// torrent with the one in use before all.
     pub fn failover_order(&self) -> Vec<&TrackerUrl> {
-        self.order_entries_by(Entry::rank, true)
+        self.order_entries_by(Entry::rank, true).into_iter().map(|entry| &entry.tracker).collect()
+    }
+
+    /// The same with the latency of each.
+    pub(crate) fn measured_order(&self) -> impl Iterator<Item = (&TrackerUrl, Option<Duration>)> {
+        self.order_entries_by(Entry::rank, true).into_iter().map(|entry| (&entry.tracker, entry.latency))
     }
 
     /// The order of failover where this is known of the trackers: least first under [`Order::Nearest`], but the one
     /// in use before all where it `stays`. Under [`Order::Bep12`] the tiers stand as they are.
     pub(crate) fn order_by<R: Ord>(&self, rank: impl Fn(&TrackerUrl) -> R, stays: bool) -> Vec<&TrackerUrl> {
-        self.order_entries_by(|entry| rank(&entry.tracker), stays)
+        let order = self.order_entries_by(|entry| rank(&entry.tracker), stays);
+        order.into_iter().map(|entry| &entry.tracker).collect()
     }
 
-    fn order_entries_by<R: Ord>(&self, rank: impl Fn(&Entry) -> R, stays: bool) -> Vec<&TrackerUrl> {
-        let mut order: Vec<&TrackerUrl> = match self.order() {
-            Order::Nearest => {
-                let mut entries: Vec<&Entry> = self.supported().collect();
-                entries.sort_by_cached_key(|entry| rank(entry));
-                entries.into_iter().map(|entry| &entry.tracker).collect()
-            }
-            Order::Bep12 => self.tiers.iter().flat_map(|tier| self.tier_order(tier)).collect(),
+    fn order_entries_by<R: Ord>(&self, rank: impl Fn(&Entry) -> R, stays: bool) -> Vec<&Entry> {
+        let mut order: Vec<&Entry> = match self.order() {
+            Order::Nearest => self.supported().collect(),
+            Order::Bep12 => self.bep12_order().collect(),
         };
-        let sticky = (self.order() == Order::Nearest && stays) || self.private;
-        let in_use = self.in_use.as_ref().filter(|_| sticky);
-        if let Some(place) = in_use.and_then(|in_use| order.iter().position(|tracker| *tracker == in_use)) {
+        if self.order() == Order::Nearest {
+            order.sort_by_cached_key(|entry| rank(entry));
+        }
+        let front = self.front(stays);
+        if let Some(place) =
+            front.and_then(|front| order.iter().position(|entry| std::ptr::eq(*entry, front)))
+        {
             order[..=place].rotate_right(1);
         }
         order
+    }
+
+    /// The first tracker of [`order_by`](Self::order_by) that `may` be taken, for much less than the whole order
+    /// costs: of it, a regular announce needs the first, which is the one in use.
+    pub(crate) fn first_by<R: Ord>(
+        &self,
+        rank: impl Fn(&TrackerUrl) -> R,
+        stays: bool,
+        may: impl Fn(&TrackerUrl) -> bool,
+    ) -> Option<&TrackerUrl> {
+        let front = self.front(stays).map(|entry| &entry.tracker);
+        front.filter(|front| self.is_supported(front) && may(front)).or_else(|| match self.order() {
+            Order::Nearest => {
+                self.supported_trackers().filter(|tracker| may(tracker)).min_by_key(|tracker| rank(tracker))
+            }
+            Order::Bep12 => self.bep12_order().map(|entry| &entry.tracker).find(|tracker| may(tracker)),
+        })
+    }
+
+    /// The tracker that stands before all others: the one in use, unless every round starts at the first tier.
+    fn front(&self, stays: bool) -> Option<&Entry> {
+        let sticky = (self.order() == Order::Nearest && stays) || self.private;
+        self.in_use().filter(|_| sticky).and_then(|in_use| self.entry(in_use))
+    }
+
+    fn bep12_order(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.chunk_by(Entry::is_beside).flat_map(|tier| self.tier_order(tier))
     }
 
     /// Notes how long a tracker took to answer; it counts as alive.
@@ -263,14 +318,12 @@ impl TrackerSet {
     /// Notes a good answer to an announce: this tracker is the one in use now, and under [`Order::Bep12`] it
     /// moves to the front of its tier.
     pub fn record_success(&mut self, tracker: &TrackerUrl) {
-        let Some(tier) = self.tier_of(tracker) else { return };
-        let bep12 = self.order() == Order::Bep12;
-        let entries = &mut self.tiers[tier];
-        if let Some(place) = entries.iter().position(|entry| entry.tracker == *tracker) {
-            entries[place].failing = false;
-            if bep12 {
-                entries[..=place].rotate_right(1);
-            }
+        let Some(place) = self.place(tracker) else { return };
+        self.entries[place].failing = false;
+        if self.order() == Order::Bep12 {
+            let tier = self.entries[place].tier;
+            let front = self.entries.partition_point(|entry| entry.tier < tier);
+            self.entries[front..=place].rotate_right(1);
         }
         self.in_use = Some(tracker.clone());
         self.cursor = self.in_use.clone();
@@ -302,34 +355,37 @@ impl TrackerSet {
         if self.private || self.entry(&tracker).is_some() {
             return false;
         }
-        match self.tiers.get_mut(tier) {
-            Some(entries) => entries.push(Entry::new(tracker)),
-            None => self.tiers.push(vec![Entry::new(tracker)]),
-        }
+        let tier = u32::try_from(tier).unwrap_or(u32::MAX).min(self.next_tier());
+        let place = self.entries.partition_point(|entry| entry.tier <= tier);
+        self.entries.insert(place, Entry::new(tracker, tier));
         true
     }
 
     /// Removes a tracker. False where it isn't there. A cursor on it goes back to the start.
     pub fn remove(&mut self, tracker: &TrackerUrl) -> bool {
-        let before = self.len();
-        for tier in &mut self.tiers {
-            tier.retain(|entry| entry.tracker != *tracker);
+        let Some(place) = self.place(tracker) else { return false };
+        let tier = self.entries.remove(place).tier;
+        if self.entries.iter().all(|entry| entry.tier != tier) {
+            for entry in &mut self.entries[place..] {
+                entry.tier -= 1;
+            }
         }
-        self.tiers.retain(|tier| !tier.is_empty());
         self.forget_missing();
-        self.len() < before
+        true
     }
 
     /// Replaces all trackers. Those that stay keep what is known of them, and the cursor stays where it is as
     /// long as its tracker does.
     pub fn replace<Tier: IntoIterator<Item = TrackerUrl>>(&mut self, tiers: impl IntoIterator<Item = Tier>) {
         let mut replaced = Self::new(tiers);
-        for entry in replaced.tiers.iter_mut().flatten() {
-            if let Some(known) = self.entry(&entry.tracker) {
-                *entry = known.clone();
+        let known: BTreeMap<&TrackerUrl, &Entry> =
+            self.entries.iter().map(|entry| (&entry.tracker, entry)).collect();
+        for entry in &mut replaced.entries {
+            if let Some(known) = known.get(&entry.tracker).copied() {
+                *entry = Entry { tier: entry.tier, ..known.clone() };
             }
         }
-        self.tiers = replaced.tiers;
+        self.entries = replaced.entries;
         self.forget_missing();
     }
 
@@ -346,25 +402,34 @@ impl TrackerSet {
         }
     }
 
-    fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.tiers.iter().flatten()
+    /// The number of a tier behind the last.
+    fn next_tier(&self) -> u32 {
+        self.entries.last().map_or(0, |last| last.tier + 1)
     }
 
     fn supported(&self) -> impl Iterator<Item = &Entry> {
-        self.entries().filter(|entry| self.schemes.contains(entry.tracker.scheme()))
+        self.entries.iter().filter(|entry| self.schemes.contains(entry.tracker.scheme()))
     }
 
     fn entry(&self, tracker: &TrackerUrl) -> Option<&Entry> {
-        self.entries().find(|entry| entry.tracker == *tracker)
+        self.entries.get(self.place(tracker)?)
     }
 
     fn entry_mut(&mut self, tracker: &TrackerUrl) -> Option<&mut Entry> {
-        self.tiers.iter_mut().flatten().find(|entry| entry.tracker == *tracker)
+        let place = self.place(tracker)?;
+        self.entries.get_mut(place)
+    }
+
+    /// Whoever asks has nearly always a clone of the address that stands here. To look for that first costs a
+    /// thousand trackers half a microsecond, where comparing their texts costs ten.
+    fn place(&self, tracker: &TrackerUrl) -> Option<usize> {
+        let clone = self.entries.iter().position(|entry| entry.tracker.is_clone_of(tracker));
+        clone.or_else(|| self.entries.iter().position(|entry| entry.tracker == *tracker))
     }
 
     /// A tier front to back; the front is BEP 12's and stays, the measured ones behind it may change places
     /// among themselves where one is clearly faster, so that a second try is a quick one.
-    fn tier_order<'a>(&self, tier: &'a [Entry]) -> impl Iterator<Item = &'a TrackerUrl> + use<'a> {
+    fn tier_order<'a>(&self, tier: &'a [Entry]) -> impl Iterator<Item = &'a Entry> + use<'a> {
         let mut entries: Vec<&Entry> =
             tier.iter().filter(|entry| self.schemes.contains(entry.tracker.scheme())).collect();
         if self.latency_in_tiers && !self.private {
@@ -378,13 +443,18 @@ impl TrackerSet {
                 }
             }
         }
-        entries.into_iter().map(|entry| &entry.tracker)
+        entries.into_iter()
     }
 }
 
 impl Entry {
-    fn new(tracker: TrackerUrl) -> Self {
-        Self { tracker, latency: None, failing: false }
+    fn new(tracker: TrackerUrl, tier: u32) -> Self {
+        Self { tracker, latency: None, tier, failing: false }
+    }
+
+    /// Whether both stand in one tier.
+    fn is_beside(&self, other: &Self) -> bool {
+        self.tier == other.tier
     }
 
     fn rank(&self) -> (bool, bool, Option<Duration>) {

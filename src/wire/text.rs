@@ -1,7 +1,6 @@
 //! Texts of trackers and torrents, made fit for a terminal.
 
-/// How much of a text is kept, in characters. Longer ones are an attack on the log, not a message.
-const LONGEST_TEXT: usize = 1024;
+use crate::error::{LONGEST_TEXT, neutralised};
 
 /// Makes a text for people of bytes from the network: invalid UTF-8 replaced, control characters and the marks
 /// that turn the reading direction neutralised, at most 1024 characters.
@@ -19,16 +18,6 @@ pub fn clean_text(bytes: &[u8]) -> String {
     // A character has at most four bytes, so what lies behind these can't be shown anyway.
     let shown = bytes.get(..LONGEST_TEXT * 4).unwrap_or(bytes);
     String::from_utf8_lossy(shown).chars().take(LONGEST_TEXT).map(neutralised).collect()
-}
-
-fn neutralised(character: char) -> char {
-    match character {
-        '\t' | '\n' | '\r' => ' ',
-        // Line and paragraph separators, and the marks, embeddings, overrides and isolates of bidirectional text.
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-        _ if character.is_control() => '\u{fffd}',
-        _ => character,
-    }
 }
 
 #[cfg(test)]

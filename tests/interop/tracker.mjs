@@ -15,7 +15,7 @@ for (const event of ['start', 'update', 'complete', 'stop']) {
 server.on('warning', error => console.log(`warning ${error.message}`))
 server.on('error', error => { console.log(`error ${error.message}`); process.exit(1) })
 server.http.prependListener('request', request => console.log(`${request.method} ${request.url.split('?')[0]}`))
-// Its own `listen` would open UDP over IPv6 for everybody as well.
-server.udp6.close()
-server.udp6 = null
-server.udp4.bind(Number(port), host, () => server.http.listen(Number(port), host, () => console.log('ready')))
+// Its own `listen` would open UDP of both families, each for everybody.
+const [udp, other] = host.includes(':') ? [server.udp6, server.udp4] : [server.udp4, server.udp6]
+other.close()
+udp.bind(Number(port), host, () => server.http.listen(Number(port), host, () => console.log('ready')))

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use fake_tracker::{Asked, Behaviour, Reply};
@@ -297,6 +298,53 @@ async fn two_announcers_share_one_file() {
         (0..4).all(|number| probes(world.tracker(number)).len() == 1),
         "each was measured once, by either"
     );
+}
+
+/// The cache file, in the environment of the processes that write it.
+const SHARED: &str = "TRACKER_FAILOVER_TEST_CACHE";
+
+/// Each writes it over and over, and at any moment there is a whole one.
+#[test]
+fn processes_that_write_one_file_at_once_never_break_it() {
+    let (folder, path) = folder();
+    let child = || {
+        let program = std::env::current_exe().unwrap();
+        Command::new(program)
+            .args(["--exact", "cache::one_of_several_processes", "--ignored"])
+            .env(SHARED, &path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let mut children: Vec<Child> = (0..3).map(|_| child()).collect();
+    let mut looks = 0;
+    while children.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
+        if let Ok(bytes) = fs::read(&path) {
+            assert!(!decode(&bytes).unwrap().is_empty(), "a whole one, and never an empty one");
+            looks += 1;
+        }
+    }
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+    assert!(looks > 0 && !hosts_in(&path).is_empty());
+    let names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["hosts"], "nothing is left behind, nothing was taken for a bad one");
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "started by the test above, with the file in its environment"]
+async fn one_of_several_processes() {
+    let Some(path) = std::env::var_os(SHARED).map(PathBuf::from) else { return };
+    let world = world(&[5, 10, 15]);
+    for _ in 0..40 {
+        let announcer = announcer(&world, &path);
+        let session = announcer.add(world.in_tiers(), torrent());
+        session.announce_now().await.unwrap();
+        assert_eq!(ignored(&end(announcer, session).await), [] as [&str; 0]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

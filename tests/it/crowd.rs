@@ -22,10 +22,8 @@ struct Crowd {
     heard: BTreeMap<String, Vec<(Timestamp, Option<Event>, InfoHash)>>,
     ended: BTreeSet<TorrentId>,
     silent_openings: usize,
-}
-
-fn is_silent(tracker: &TrackerUrl) -> bool {
-    tracker.host().starts_with("silent")
+    /// Half of those who live have fallen silent.
+    asleep: bool,
 }
 
 impl Crowd {
@@ -40,7 +38,12 @@ impl Crowd {
             heard: BTreeMap::new(),
             ended: BTreeSet::new(),
             silent_openings: 0,
+            asleep: false,
         }
+    }
+
+    fn is_silent(&self, tracker: &TrackerUrl) -> bool {
+        tracker.host().starts_with("silent") || (self.asleep && tracker.host().starts_with("sleepy"))
     }
 
     fn add(&mut self, number: u16, trackers: &[String], left: u64) -> TorrentId {
@@ -63,7 +66,7 @@ impl Crowd {
         loop {
             match self.engine.poll(self.now) {
                 Output::Open { attempt, tracker } => {
-                    if is_silent(&tracker) {
+                    if self.is_silent(&tracker) {
                         self.silent_openings += 1;
                     } else {
                         self.later(Input::Opened(attempt));
@@ -159,6 +162,35 @@ fn two_thousand_torrents_over_ten_hosts_half_of_them_silent() {
         assert!(last.is_some_and(|last| last <= Duration::from_secs(3)), "{host}: {last:?}");
         // Four connections at once and two round trips each: as many as fit into three seconds.
         assert!(stopped.len() >= 4 * 28, "{host}: {} were told", stopped.len());
+    }
+}
+
+/// G9: half the hosts fall silent, everything is stopped: within three seconds all is over, and whoever could be told
+/// was told, by as many connections as there may be and faster than the pace of other announces.
+#[test]
+fn g9_within_three_seconds_every_registration_that_can_be_reached_is_stopped() {
+    let mut crowd = Crowd::new(without_probing());
+    let mut torrents = Vec::new();
+    for number in 0..1000_u16 {
+        let kind = if number % 2 == 0 { "live" } else { "sleepy" };
+        torrents.push(crowd.add(number, &[format!("http://{kind}{}.test/announce", number % 20)], 1));
+    }
+    crowd.play_until(at(40));
+    let registered = |crowd: &Crowd| crowd.heard.values().map(Vec::len).sum::<usize>();
+    assert_eq!((registered(&crowd), crowd.heard.len()), (1000, 20));
+    crowd.heard.clear();
+    crowd.asleep = true;
+    for torrent in &torrents {
+        crowd.engine.stop(*torrent, crowd.now);
+    }
+    crowd.play_until(at(43) + Duration::from_millis(1));
+    assert_eq!(crowd.ended.len(), 1000);
+    assert_eq!((registered(&crowd), crowd.heard.len()), (500, 10), "all that live");
+    for (host, heard) in &crowd.heard {
+        assert!(heard.iter().all(|(_, event, _)| *event == Some(Event::Stopped)), "{host}");
+        let last = heard.last().map(|(when, ..)| when.since(at(40)));
+        // Fifty at 20 a second would take a second and a half beyond the burst.
+        assert!(last.is_some_and(|last| last < Duration::from_millis(1400)), "{host}: {last:?}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fake_tracker::{Asked, Behaviour, Reply, RetryIn};
-use tracker_failover::{Alert, Config, InfoHash, Probing, TrackerSet, Transfer};
+use tracker_failover::{Alert, AnnounceError, Config, InfoHash, Probing, TrackerSet, Transfer};
 
 use super::world::{World, alerts_until, is_announced, torrent};
 
@@ -373,6 +373,29 @@ async fn r9_a_failing_scrape_moves_nothing() {
     sleep(60).await;
     assert_eq!(world.told_text(), "0:started 0:none");
     assert_eq!(session.status().await.unwrap().in_use, Some(world.url(0)));
+}
+
+/// R48-06: a tracker that doesn't want to be scraped again yet isn't, by any torrent of the process.
+#[tokio::test(start_paused = true)]
+async fn r48_06_a_tracker_is_not_scraped_sooner_than_it_wants() {
+    let hash = String::from_utf8(super::world::INFO_HASH.to_vec()).unwrap();
+    let body = format!("d5:filesd20:{hash}d8:completei7eee5:flagsd20:min_request_intervali600eee");
+    let world = World::new([every(900).when(Asked::Scrape, Behaviour::body(body))]);
+    let announcer = world.announcer(by_list());
+    let session = announcer.add(world.in_tiers(), torrent());
+    let mut other = torrent();
+    other.info_hash = InfoHash::new([9; 20]);
+    let other = announcer.add(world.in_tiers(), other);
+    sleep(10).await;
+    let scrapes = || world.tracker(0).heard().iter().filter(|heard| heard.asked() == Asked::Scrape).count();
+    let first = session.scrape().await.unwrap();
+    sleep(500).await;
+    assert_eq!((session.scrape().await.unwrap(), scrapes()), (first, 1), "the last answer once more");
+    let error = other.scrape().await.unwrap_err();
+    assert!(matches!(error, AnnounceError::Suspended) && scrapes() == 1, "{error}");
+    sleep(101).await;
+    other.scrape().await.unwrap();
+    assert_eq!(scrapes(), 2);
 }
 
 /// R64: keys in the order of a Go map. R62: a line end after the reply. R61: no peers key. All accepted.

@@ -7,6 +7,8 @@ mod events;
 mod failover;
 mod health;
 mod scenarios;
+#[cfg(feature = "udp")]
+mod settings;
 mod shell;
 mod simulation;
 mod world;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fake_tracker::Behaviour;
 use tracker_failover::{
     Alert, AnnounceError, AnnounceRequest, AnnounceResponse, AnnouncerBuilder, Config, Event, InfoHash,
-    PeerId, TrackerSet, Transfer, transport,
+    PeerId, TrackerSet, TrackerUrl, Transfer, transport,
 };
 
 use super::world::{INFO_HASH, World, alerts_until, is_announced, torrent};
@@ -73,6 +73,25 @@ async fn a_closure_is_a_transport() {
     let announcer = AnnouncerBuilder::new(closure).spawn();
     let outcome = announcer.announce(&mut trackers, request(None)).await.unwrap();
     assert_eq!((outcome.tracker.host(), calls.load(Ordering::SeqCst)), ("live.test", 2));
+}
+
+/// what isn't spoken here is shown, and neither tried nor counted among the failures.
+#[tokio::test(start_paused = true)]
+async fn trackers_of_other_schemes_are_shown_and_never_tried_q31() {
+    let world = World::new([Behaviour::status(500)]);
+    let others = ["wss://w.test/announce", "ws://w.test/announce", "dht://d.test/", "gopher://g.test/"];
+    let others: Vec<TrackerUrl> = others.iter().map(|url| url.parse().unwrap()).collect();
+    let trackers = TrackerSet::new([others.clone(), vec![world.url(0)]]);
+    let mut session = world.announcer(Config::default()).add(trackers, torrent());
+    let heard = alerts_until(&mut session, |alert| matches!(alert, Alert::RoundFailed { .. })).await;
+    assert!(matches!(&heard[0], Alert::TrackersFound { trackers, unsupported }
+        if *trackers == [world.url(0)] && *unsupported == others));
+    let tried: Vec<_> = heard.iter().filter(|alert| matches!(alert, Alert::Trying { .. })).collect();
+    assert!(matches!(tried[..], [Alert::Trying { attempt: 1, of: 1, .. }]), "{tried:?}");
+    let Some(Alert::RoundFailed { error, .. }) = heard.last() else { panic!("{heard:?}") };
+    let named: Vec<_> = error.attempts.iter().map(|failed| failed.tracker.clone()).collect();
+    assert_eq!(named, [world.url(0)]);
+    assert_eq!(session.trackers().await.unwrap().len(), 5, "they stay in the list");
 }
 
 /// R13: a panic in a transport is an error of that attempt only.

@@ -1,12 +1,14 @@
 //! What is on the disk already: found out by hashing it, since a file's length and date prove nothing.
 
 use std::io;
+use std::ops::Range;
 
-use sha1::{Digest, Sha1};
+use sha1::{Digest as _, Sha1};
 
-use super::layout::segments;
-use super::storage::Storage;
+use super::storage::{Existing, Found, Storage};
 use crate::swarm::bitfield::Bitfield;
+use crate::swarm::parts::PART;
+use crate::swarm::session::Digest;
 use crate::torrent::Torrent;
 
 /// Hashes what is there and makes what isn't. `progress` is told how many pieces have been looked at, and
@@ -22,25 +24,30 @@ pub(crate) fn check(
 ) -> io::Result<Bitfield> {
     let existing = storage.existing(overwrite)?;
     let mut have = Bitfield::empty(torrent.pieces());
-    let mut data = vec![0; torrent.piece_length as usize];
-    let mut foreign = false;
-    let anything = existing.iter().any(|length| length.is_some_and(|length| length > 0));
+    let mut data = vec![0; torrent.piece_length.min(PART) as usize];
+    let (mut foreign, mut elsewhere) = (false, Vec::new());
+    let wanted = torrent.wanted();
+    let anything = existing.parts.is_some()
+        || existing.files.iter().any(|length| length.is_some_and(|length| length > 0));
     for piece in (0..torrent.pieces()).filter(|_| anything) {
         if !progress(piece) {
             return Ok(have);
         }
-        let range = torrent.range(piece);
-        let there = segments(&torrent.files, range.clone()).all(|segment| {
-            let length = existing.get(segment.file).copied().flatten().unwrap_or(0);
-            torrent.files[segment.file].pad || length >= segment.at + segment.part.len() as u64
-        });
-        let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-        let Some(data) = data.get_mut(..length).filter(|_| there) else { continue };
-        storage.read(range, data)?;
-        if is_good(torrent, piece, data) {
-            have.insert(piece);
-        } else {
-            foreign |= data.iter().any(|&byte| byte != 0);
+        for anywhere in [false, true] {
+            if anywhere && !torrent.is_partial() {
+                continue;
+            }
+            let Some(looked) = look(storage, &existing, anywhere, torrent.range(piece), &mut data)? else {
+                continue;
+            };
+            if torrent.hashes.get(piece as usize) == Some(&looked.hash) {
+                have.insert(piece);
+                if looked.elsewhere {
+                    elsewhere.push((piece, anywhere));
+                }
+                break;
+            }
+            foreign |= looked.filled && !anywhere && wanted.get(piece);
         }
     }
     if foreign && have.len() == 0 && !overwrite {
@@ -50,12 +57,71 @@ pub(crate) fn check(
         ));
     }
     storage.prepare()?;
+    for (piece, anywhere) in elsewhere {
+        bring_home(storage, &existing, anywhere, torrent.range(piece), &mut data)?;
+    }
+    if !torrent.is_partial() && existing.parts.is_some() {
+        storage.remove_parts();
+    }
     Ok(have)
 }
 
-/// Whether a piece's data has the hash that the torrent says.
-pub(crate) fn is_good(torrent: &Torrent, piece: u32, data: &[u8]) -> bool {
-    torrent.hashes.get(piece as usize).is_some_and(|hash| Sha1::digest(data)[..] == hash[..])
+/// What was found of a piece.
+struct Looked {
+    hash: Digest,
+    /// Whether each of its parts has something in it. A piece we were fetching has parts that were not written.
+    filled: bool,
+    /// Whether some of it lies where another run wanted it.
+    elsewhere: bool,
+}
+
+/// Reads a piece part by part; `None` where not all of it is there.
+fn look(
+    storage: &mut Storage,
+    existing: &Existing,
+    anywhere: bool,
+    range: Range<u64>,
+    buffer: &mut [u8],
+) -> io::Result<Option<Looked>> {
+    let mut sha = Sha1::new();
+    let (mut filled, mut elsewhere) = (true, false);
+    for range in parts(range) {
+        let Some(part) = part_of(buffer, &range) else { break };
+        match storage.find(existing, anywhere, range, part)? {
+            Found::Nowhere => return Ok(None),
+            Found::InPlace => {}
+            Found::Elsewhere => elsewhere = true,
+        }
+        sha.update(&*part);
+        filled &= part.iter().any(|&byte| byte != 0);
+    }
+    Ok(Some(Looked { hash: sha.finalize().into(), filled, elsewhere }))
+}
+
+/// Writes a piece that was found in another place to where it is read from now on.
+fn bring_home(
+    storage: &mut Storage,
+    existing: &Existing,
+    anywhere: bool,
+    range: Range<u64>,
+    buffer: &mut [u8],
+) -> io::Result<()> {
+    for range in parts(range) {
+        let Some(part) = part_of(buffer, &range) else { break };
+        if storage.find(existing, anywhere, range.clone(), part)? != Found::Nowhere {
+            storage.write(range, part)?;
+        }
+    }
+    Ok(())
+}
+
+fn parts(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    let end = range.end;
+    range.step_by(PART as usize).map(move |start| start..(start + u64::from(PART)).min(end))
+}
+
+fn part_of<'a>(buffer: &'a mut [u8], range: &Range<u64>) -> Option<&'a mut [u8]> {
+    buffer.get_mut(..usize::try_from(range.end - range.start).ok()?)
 }
 
 #[cfg(test)]
@@ -64,7 +130,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::torrent::tests::{content, multi};
+    use crate::select::Selection;
+    use crate::torrent::tests::{content, multi, single};
 
     #[test]
     fn what_is_there_is_found_by_its_hash() {
@@ -93,5 +160,78 @@ mod tests {
         assert!(run(false).unwrap_err().to_string().contains("other content"));
         assert_eq!(fs::read(folder.path().join("d/a")).unwrap(), [1; 20]);
         assert_eq!(run(true).unwrap(), [] as [u32; 0]);
+    }
+
+    /// Runs that want other files each time: nothing is fetched twice, and nothing is made that isn't wanted.
+    #[test]
+    fn what_another_choice_of_files_left_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = content(100);
+        // Pieces 0 and 1 within a, 2 shared by a, b and c, 3 and 4 within c, 5 shared by c and d.
+        let whole = multi("t", &[("a", 36), ("b", 4), ("c", 50), ("d", 10)], &data, 16);
+        let run = |files: &str, fetched: &[u32]| {
+            let mut torrent = whole.clone();
+            files.parse::<Selection>().unwrap().apply(&mut torrent).unwrap();
+            let torrent = Arc::new(torrent);
+            let mut storage = Storage::new(folder.path(), Arc::clone(&torrent)).unwrap();
+            let have = check(&torrent, &mut storage, false, |_| true).unwrap();
+            for piece in have.iter().chain(fetched.iter().copied()) {
+                let range = torrent.range(piece);
+                let part = &data[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()];
+                if fetched.contains(&piece) {
+                    storage.write(range.clone(), part).unwrap();
+                }
+                // It can be given to others as well.
+                let mut back = vec![0; part.len()];
+                storage.read(range, &mut back).unwrap();
+                assert_eq!(back, part, "piece {piece} with {files}");
+            }
+            let mut there: Vec<_> = fs::read_dir(folder.path().join("t")).unwrap().flatten().collect();
+            there.sort_by_key(fs::DirEntry::file_name);
+            let there: Vec<_> = there.iter().map(|file| file.file_name().into_string().unwrap()).collect();
+            (have.iter().collect::<Vec<_>>(), there.concat())
+        };
+        let parts = folder.path().join(format!(".{}.parts", whole.info_hash));
+        assert_eq!(run("1", &[0, 1]), (vec![], "a".into()));
+        assert!(!parts.exists());
+        assert_eq!(run("1", &[2]), (vec![0, 1], "a".into()));
+        assert!(parts.exists());
+        assert_eq!(run("2", &[]), (vec![0, 1, 2], "ab".into()));
+        assert_eq!(run("2", &[]), (vec![0, 1, 2], "ab".into()));
+        assert_eq!(run("4", &[5]), (vec![0, 1, 2], "abd".into()));
+        assert_eq!(run("3-4", &[3]), (vec![0, 1, 2, 5], "abcd".into()));
+        assert_eq!(run("1-4", &[4, 6]), (vec![0, 1, 2, 3, 5], "abcd".into()));
+        assert!(!parts.exists());
+        assert_eq!(run("1", &[]), (vec![0, 1, 2, 3, 4, 5, 6], "abcd".into()));
+        let all: Vec<u8> = ["a", "b", "c", "d"]
+            .iter()
+            .flat_map(|name| fs::read(folder.path().join("t").join(name)).unwrap())
+            .collect();
+        assert_eq!(all, data);
+        // A file of another's that isn't wanted is neither an obstacle nor touched.
+        fs::write(folder.path().join("t/b"), b"mine").unwrap();
+        fs::write(folder.path().join("t/c"), [9; 51]).unwrap();
+        assert_eq!(run("1", &[]).0, [0, 1, 2, 5, 6]);
+        assert_eq!(fs::read(folder.path().join("t/b")).unwrap(), b"mine");
+        assert_eq!(fs::read(folder.path().join("t/c")).unwrap(), [9; 51]);
+    }
+
+    /// A download that was killed before its first large piece was whole has left parts of it, and goes on.
+    #[test]
+    fn an_unfinished_piece_is_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = content(5 << 20);
+        let torrent = Arc::new(single("x", &data, 3 << 20));
+        let run = |found: &[u8]| {
+            fs::write(folder.path().join("x"), found).unwrap();
+            let mut storage = Storage::new(folder.path(), Arc::clone(&torrent)).unwrap();
+            check(&torrent, &mut storage, false, |_| true)
+        };
+        let mut found = vec![0; data.len()];
+        found[1 << 20..3 << 20].copy_from_slice(&data[1 << 20..3 << 20]);
+        assert_eq!(run(&found).unwrap().len(), 0);
+        found[0] = 1;
+        assert!(run(&found).unwrap_err().to_string().contains("other content"));
+        assert_eq!(run(&data).unwrap().len(), 2);
     }
 }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
 
-use sha1::{Digest as _, Sha1};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::check::{check, is_good};
+use super::begun::Begun;
+use super::check::check;
 use super::storage::Storage;
 use crate::swarm::PeerKey;
 use crate::swarm::bitfield::Bitfield;
@@ -19,7 +19,7 @@ use crate::swarm::picker::MAX_OPEN;
 use crate::swarm::pieces::Verdict;
 use crate::swarm::session::{Digest, MAX_PEERS};
 use crate::torrent::Torrent;
-use crate::wire::message::{BLOCK, Block, write_piece_head};
+use crate::wire::message::{Block, write_piece_head};
 
 /// The way to the thread.
 #[derive(Debug)]
@@ -31,8 +31,10 @@ pub(crate) struct Disk {
 /// What the thread is asked to do.
 #[derive(Debug)]
 pub(crate) enum Job {
-    /// Check a piece's hash and write it.
-    Check { piece: u32, data: Vec<u8>, earlier: Option<Vec<Digest>> },
+    /// Write a part of a piece, and check the piece's hash where it is whole with it.
+    Store { piece: u32, begin: u32, data: Vec<u8>, earlier: Option<Vec<Digest>> },
+    /// What was stored of a piece counts no more.
+    Forget(u32),
     /// Read blocks, framed as messages.
     Load { peer: PeerKey, blocks: Vec<Block>, buffer: Vec<u8> },
 }
@@ -44,8 +46,8 @@ pub(crate) enum Done {
     Looked(u32),
     /// What was there at the start.
     Ready(io::Result<Bitfield>),
-    /// A piece was checked, and written if it is good.
-    Checked { piece: u32, data: Vec<u8>, verdict: io::Result<Verdict> },
+    /// A part of a piece was stored, and its piece checked where it was whole with it.
+    Stored { piece: u32, data: Vec<u8>, verdict: io::Result<Option<Verdict>> },
     /// Blocks were read.
     Loaded { peer: PeerKey, messages: io::Result<Vec<u8>>, payload: u64 },
 }
@@ -62,7 +64,9 @@ impl Disk {
         done: UnboundedSender<Done>,
     ) -> io::Result<Self> {
         let mut storage = Storage::new(folder, Arc::clone(&torrent))?;
-        let (jobs, queue) = mpsc::sync_channel(MAX_OPEN + 2 * MAX_PEERS);
+        // Each part in memory is in it at most once, each piece is given up only after a part of it was stored,
+        // and each peer has two buffers.
+        let (jobs, queue) = mpsc::sync_channel(3 * MAX_OPEN + 2 * MAX_PEERS);
         let thread = thread::Builder::new().name("disk".into()).spawn(move || {
             let have = check(&torrent, &mut storage, overwrite, |piece| {
                 piece % LOOKED_EVERY != 0 || done.send(Done::Looked(piece)).is_ok()
@@ -70,8 +74,11 @@ impl Disk {
             if done.send(Done::Ready(have)).is_err() {
                 return;
             }
+            let mut begun = Begun::default();
             for job in queue {
-                if done.send(work(&torrent, &mut storage, job)).is_err() {
+                if let Some(answer) = work(&torrent, &mut storage, &mut begun, job)
+                    && done.send(answer).is_err()
+                {
                     return;
                 }
             }
@@ -98,20 +105,19 @@ impl Disk {
     }
 }
 
-fn work(torrent: &Torrent, storage: &mut Storage, job: Job) -> Done {
+fn work(torrent: &Torrent, storage: &mut Storage, begun: &mut Begun, job: Job) -> Option<Done> {
     match job {
-        Job::Check { piece, data, earlier } => {
-            let verdict = if is_good(torrent, piece, &data) {
-                let differing = earlier.map(|earlier| differing(&earlier, &data)).unwrap_or_default();
-                storage.write(torrent.range(piece), &data).map(|()| Verdict::Good { differing })
-            } else {
-                Ok(Verdict::Bad { digests: digests(&data) })
-            };
-            Done::Checked { piece, data, verdict }
+        Job::Store { piece, begin, mut data, earlier } => {
+            let verdict = begun.store(torrent, storage, piece, begin, &mut data, earlier.as_deref());
+            Some(Done::Stored { piece, data, verdict })
+        }
+        Job::Forget(piece) => {
+            begun.forget(piece);
+            None
         }
         Job::Load { peer, blocks, buffer } => {
             let payload = blocks.iter().map(|block| u64::from(block.length)).sum();
-            Done::Loaded { peer, messages: load(torrent, storage, &blocks, buffer), payload }
+            Some(Done::Loaded { peer, messages: load(torrent, storage, &blocks, buffer), payload })
         }
     }
 }
@@ -132,15 +138,6 @@ fn load(
         storage.read(start..start + u64::from(block.length), &mut buffer[from..])?;
     }
     Ok(buffer)
-}
-
-fn digests(data: &[u8]) -> Vec<Digest> {
-    data.chunks(BLOCK as usize).map(|block| Sha1::digest(block).into()).collect()
-}
-
-fn differing(earlier: &[Digest], data: &[u8]) -> Vec<usize> {
-    let now = digests(data);
-    earlier.iter().zip(&now).enumerate().filter(|(_, (one, other))| one != other).map(|(at, _)| at).collect()
 }
 
 /// Progress of the look at the start is told every so many pieces.

@@ -43,7 +43,7 @@ mod tests {
             .into_iter()
             .map(|length| {
                 offset += length;
-                File { path: "x".into(), length, offset: offset - length, pad: false }
+                File { path: "x".into(), length, offset: offset - length, pad: false, wanted: true }
             })
             .collect();
         let of = |range| segments(&files, range).map(|s| (s.file, s.at, s.part)).collect::<Vec<_>>();

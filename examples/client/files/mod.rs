@@ -1,5 +1,7 @@
 //! The torrent's files: names that are safe, what lies where, and the one thread that reads and writes them.
 
+mod begun;
+mod border;
 pub(crate) mod check;
 pub(crate) mod disk;
 pub(crate) mod layout;

@@ -1,4 +1,7 @@
 //! The torrent's files on the disk: opened without following links, read and written by range.
+//!
+//! Files that aren't wanted are neither made nor changed. What a piece holds of them beside something that is wanted
+//! goes to the [parts file](super::border), where it is read again to be given to others.
 
 use std::collections::HashSet;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -7,7 +10,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::layout::segments;
+use super::border::Border;
+use super::layout::{Segment, segments};
 use crate::torrent::Torrent;
 
 /// The files below the output folder.
@@ -15,6 +19,7 @@ use crate::torrent::Torrent;
 pub(crate) struct Storage {
     root: PathBuf,
     torrent: Arc<Torrent>,
+    border: Border,
     /// The files used last, the latest at the end.
     open: Vec<Open>,
 }
@@ -28,6 +33,26 @@ struct Open {
     position: u64,
 }
 
+/// What is on the disk at the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Existing {
+    /// The lengths of the files.
+    pub(crate) files: Vec<Option<u64>>,
+    /// The length of the parts file.
+    pub(crate) parts: Option<u64>,
+}
+
+/// Where a range was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Not all of it is there.
+    Nowhere,
+    /// Where it is read and written from now on.
+    InPlace,
+    /// Where another run kept it.
+    Elsewhere,
+}
+
 impl Storage {
     /// The files of a torrent below a folder, which is made where it isn't there. The folder itself may be a
     /// link: it is the user's choice.
@@ -37,14 +62,15 @@ impl Storage {
     pub(crate) fn new(folder: &Path, torrent: Arc<Torrent>) -> io::Result<Self> {
         fs::create_dir_all(folder).map_err(|error| at(folder, &error))?;
         let root = fs::canonicalize(folder).map_err(|error| at(folder, &error))?;
-        Ok(Self { root, torrent, open: Vec::new() })
+        let border = Border::of(&torrent);
+        Ok(Self { root, torrent, border, open: Vec::new() })
     }
 
-    /// The lengths of the files that are there.
+    /// What is there.
     ///
     /// # Errors
     /// When something is there that is no file, or is too long and must not be touched (F-03, F-10).
-    pub(crate) fn existing(&self, overwrite: bool) -> io::Result<Vec<Option<u64>>> {
+    pub(crate) fn existing(&self, overwrite: bool) -> io::Result<Existing> {
         let mut found = Vec::with_capacity(self.torrent.files.len());
         for file in &self.torrent.files {
             if file.pad {
@@ -52,6 +78,13 @@ impl Storage {
                 continue;
             }
             let path = self.root.join(&file.path);
+            if !file.wanted {
+                // Whatever is there is nobody's business here unless it is the torrent's.
+                let safe = self.parent_is_safe(&file.path, false).unwrap_or(false);
+                let metadata = if safe { regular(&path).unwrap_or(None) } else { None };
+                found.push(metadata.map(|metadata| metadata.len()).filter(|&length| length <= file.length));
+                continue;
+            }
             let metadata = if self.parent_is_safe(&file.path, false)? { regular(&path)? } else { None };
             let length = metadata.map(|metadata| metadata.len());
             if let Some(length) = length.filter(|&length| length > file.length && !overwrite) {
@@ -63,16 +96,17 @@ impl Storage {
             }
             found.push(length);
         }
-        Ok(found)
+        let parts = regular(&self.path_of(self.torrent.files.len()))?.map(|metadata| metadata.len());
+        Ok(Existing { files: found, parts })
     }
 
-    /// Makes all files and folders, and gives the files their lengths without writing to them.
+    /// Makes all wanted files and folders, and gives the files their lengths without writing to them.
     ///
     /// # Errors
     /// When one can't be made, or two of them turn out to be the same file (F-06).
     pub(crate) fn prepare(&self) -> io::Result<()> {
         let mut seen = HashSet::new();
-        for file in self.torrent.files.iter().filter(|file| !file.pad) {
+        for file in self.torrent.files.iter().filter(|file| file.wanted) {
             let path = self.root.join(&file.path);
             self.parent_is_safe(&file.path, true)?;
             let metadata = match regular(&path)? {
@@ -100,14 +134,91 @@ impl Storage {
     pub(crate) fn read(&mut self, range: Range<u64>, into: &mut [u8]) -> io::Result<()> {
         let torrent = Arc::clone(&self.torrent);
         for segment in segments(&torrent.files, range) {
-            let Some(part) = into.get_mut(segment.part) else { return Err(ErrorKind::InvalidInput.into()) };
+            let Some(part) = into.get_mut(segment.part.clone()) else {
+                return Err(ErrorKind::InvalidInput.into());
+            };
             if torrent.files[segment.file].pad {
                 part.fill(0);
                 continue;
             }
-            self.at(segment.file, segment.at, part.len(), false, |mut file| file.read_exact(part))?;
+            let (file, at) = self.place(&segment);
+            self.at(file, at, part.len(), false, |mut file| file.read_exact(part))?;
         }
         Ok(())
+    }
+
+    /// Reads a range of the torrent from wherever it may be: another run may have wanted other files. What isn't
+    /// wanted now is looked for in the parts file, and with `anywhere` in its own file first.
+    ///
+    /// # Errors
+    /// When a file can't be read.
+    pub(crate) fn find(
+        &mut self,
+        existing: &Existing,
+        anywhere: bool,
+        range: Range<u64>,
+        into: &mut [u8],
+    ) -> io::Result<Found> {
+        let torrent = Arc::clone(&self.torrent);
+        let mut found = Found::InPlace;
+        for segment in segments(&torrent.files, range) {
+            let file = &torrent.files[segment.file];
+            let Some(into) = into.get_mut(segment.part.clone()) else {
+                return Err(ErrorKind::InvalidInput.into());
+            };
+            if file.pad {
+                into.fill(0);
+                continue;
+            }
+            let end = segment.at + into.len() as u64;
+            let own = existing.files.get(segment.file).copied().flatten().filter(|&length| length >= end);
+            let in_parts = self
+                .border
+                .place(file.offset + segment.at)
+                .filter(|place| existing.parts.is_some_and(|length| length >= place + into.len() as u64));
+            let at_home = file.wanted || self.border.place(file.offset + segment.at).is_none();
+            if own.is_some() && (at_home || anywhere) {
+                self.at(segment.file, segment.at, into.len(), false, |mut file| file.read_exact(into))?;
+                if in_parts.is_none() || !at_home || into.iter().any(|&byte| byte != 0) {
+                    found = if at_home { found } else { Found::Elsewhere };
+                    continue;
+                }
+            }
+            match in_parts {
+                Some(at) => {
+                    let parts = torrent.files.len();
+                    self.at(parts, at, into.len(), false, |mut file| file.read_exact(into))?;
+                    found = if at_home { Found::Elsewhere } else { found };
+                }
+                None => return Ok(Found::Nowhere),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Takes the parts file away, where nothing is left out any more.
+    pub(crate) fn remove_parts(&mut self) {
+        let parts = self.torrent.files.len();
+        self.open.retain(|open| open.index != parts);
+        // It is in nobody's way if it stays.
+        let _ = fs::remove_file(self.path_of(parts));
+    }
+
+    /// In which file a run of a file's bytes lies, and where in it.
+    fn place(&self, segment: &Segment) -> (usize, u64) {
+        let file = &self.torrent.files[segment.file];
+        match self.border.place(file.offset + segment.at).filter(|_| !file.wanted) {
+            Some(at) => (self.torrent.files.len(), at),
+            None => (segment.file, segment.at),
+        }
+    }
+
+    /// The path of a file; behind the last one comes the parts file.
+    fn path_of(&self, index: usize) -> PathBuf {
+        match self.torrent.files.get(index) {
+            Some(file) => self.root.join(&file.path),
+            None => self.root.join(format!(".{}.parts", self.torrent.info_hash)),
+        }
     }
 
     /// Writes a range of the torrent.
@@ -117,9 +228,12 @@ impl Storage {
     pub(crate) fn write(&mut self, range: Range<u64>, data: &[u8]) -> io::Result<()> {
         let torrent = Arc::clone(&self.torrent);
         for segment in segments(&torrent.files, range) {
-            let Some(part) = data.get(segment.part) else { return Err(ErrorKind::InvalidInput.into()) };
+            let Some(part) = data.get(segment.part.clone()) else {
+                return Err(ErrorKind::InvalidInput.into());
+            };
             if !torrent.files[segment.file].pad {
-                self.at(segment.file, segment.at, part.len(), true, |mut file| file.write_all(part))?;
+                let (file, at) = self.place(&segment);
+                self.at(file, at, part.len(), true, |mut file| file.write_all(part))?;
             }
         }
         Ok(())
@@ -134,14 +248,19 @@ impl Storage {
         write: bool,
         act: impl FnOnce(&File) -> io::Result<()>,
     ) -> io::Result<()> {
-        let path = self.root.join(&self.torrent.files[index].path);
+        let path = self.path_of(index);
         let found = self.open.iter().position(|open| open.index == index && (open.writable || !write));
         let mut entry = if let Some(found) = found {
             self.open.remove(found)
         } else {
             self.open.retain(|open| open.index != index);
-            self.parent_is_safe(&self.torrent.files[index].path, write)?;
-            Open { index, file: open(&path, write, false)?, writable: write, position: 0 }
+            let file = self.torrent.files.get(index);
+            if let Some(file) = file {
+                self.parent_is_safe(&file.path, write)?;
+            }
+            // The parts file is made when it is needed.
+            let create = write && file.is_none() && regular(&path)?.is_none();
+            Open { index, file: open(&path, write, create)?, writable: write, position: 0 }
         };
         let done = (|| {
             if entry.position != offset {
@@ -286,7 +405,7 @@ mod tests {
         let torrent = single("x", &content(40), 16);
         let storage = Storage::new(folder.path(), Arc::new(torrent)).unwrap();
         assert!(storage.existing(false).unwrap_err().to_string().contains("--overwrite"));
-        assert_eq!(storage.existing(true).unwrap(), [Some(41)]);
+        assert_eq!(storage.existing(true).unwrap().files, [Some(41)]);
         storage.prepare().unwrap();
         assert_eq!(fs::metadata(folder.path().join("x")).unwrap().len(), 40);
     }

@@ -17,7 +17,7 @@ use crate::trackers::{News, Trackers};
 /// How a download ended.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// Everything is here, and nothing else was wanted.
+    /// Everything that is wanted is here, and nothing else was wanted.
     Done,
     /// The time is up.
     Deadline,
@@ -32,7 +32,7 @@ pub(crate) enum Outcome {
 /// When to end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Until {
-    /// As soon as everything is here.
+    /// As soon as everything that is wanted is here.
     pub(crate) done: bool,
     /// When so much time has passed since the start.
     pub(crate) deadline: Option<Duration>,
@@ -53,7 +53,10 @@ pub(crate) async fn run(
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut alone = trackers.is_none();
-    let mut complete = shell.session.borrow().is_complete();
+    let mut paces = interval(PACE);
+    paces.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let limited = shell.session.borrow().is_limited();
+    let mut whole = shell.session.borrow().is_whole();
     loop {
         tokio::select! {
             job = done.recv() => {
@@ -78,6 +81,7 @@ pub(crate) async fn run(
                 }
                 shell.report.borrow_mut().progress(&stats, tracker, shell.now());
             }
+            _ = paces.tick(), if limited => shell.tell(Session::pace),
             news = next_news(trackers) => match news {
                 News::Peers(peers) => {
                     shell.tell(|session, now| session.add_peers(peers, now));
@@ -93,11 +97,13 @@ pub(crate) async fn run(
             return Outcome::Failed(error);
         }
         let session = shell.session.borrow();
-        if session.is_complete() {
-            if !complete && let Some(trackers) = trackers {
+        if !whole && session.is_whole() {
+            whole = true;
+            if let Some(trackers) = trackers {
                 trackers.complete(session.transfer());
             }
-            complete = true;
+        }
+        if session.is_complete() {
             if until.done {
                 return Outcome::Done;
             }
@@ -119,3 +125,5 @@ async fn next_news(trackers: &mut Option<Trackers>) -> News {
 
 /// How often time passes for the swarm.
 const TICK: Duration = Duration::from_millis(250);
+/// How often what limits allow is shared out: often enough that a quick peer never waits for it.
+const PACE: Duration = Duration::from_millis(50);

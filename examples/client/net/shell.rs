@@ -88,10 +88,10 @@ impl Shell {
     pub(crate) fn disk_done(self: &Rc<Self>, done: Done) {
         match done {
             Done::Looked(_) | Done::Ready(_) => {}
-            Done::Checked { piece, data, verdict: Ok(verdict) } => {
-                self.tell(|session, now| session.checked(piece, data, verdict, now));
+            Done::Stored { piece, data, verdict: Ok(verdict) } => {
+                self.tell(|session, now| session.stored(piece, data, verdict, now));
             }
-            Done::Checked { verdict: Err(error), .. } => self.fail(error),
+            Done::Stored { verdict: Err(error), .. } => self.fail(error),
             Done::Loaded { peer, messages, payload } => {
                 let messages =
                     messages.map_err(|error| self.report.borrow_mut().error(&error.to_string())).ok();
@@ -161,7 +161,10 @@ impl Shell {
                         link.wake.notify_one();
                     }
                 }
-                Action::Check { piece, data, earlier } => self.send(Job::Check { piece, data, earlier }),
+                Action::Store { piece, begin, data, earlier } => {
+                    self.send(Job::Store { piece, begin, data, earlier });
+                }
+                Action::Forget(piece) => self.send(Job::Forget(piece)),
                 Action::Load { peer, blocks, buffer } => self.send(Job::Load { peer, blocks, buffer }),
                 Action::Tell(event) => self.report.borrow_mut().event(&event),
             }

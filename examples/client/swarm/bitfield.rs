@@ -47,6 +47,18 @@ impl Bitfield {
         true
     }
 
+    /// Takes a piece out; `false` if it wasn't in.
+    pub(crate) fn remove(&mut self, piece: u32) -> bool {
+        if !self.get(piece) {
+            return false;
+        }
+        if let Some(byte) = self.bytes.get_mut((piece / 8) as usize) {
+            *byte &= !(0x80 >> (piece % 8));
+            self.set -= 1;
+        }
+        true
+    }
+
     /// How many pieces are in it.
     pub(crate) fn len(&self) -> u32 {
         self.set
@@ -72,6 +84,11 @@ impl Bitfield {
         (0..self.pieces).filter(|&piece| self.get(piece))
     }
 
+    /// How many pieces are here and in the other.
+    pub(crate) fn count_common(&self, other: &Self) -> u32 {
+        self.bytes.iter().zip(&other.bytes).map(|(ours, theirs)| (ours & theirs).count_ones()).sum()
+    }
+
     /// How many pieces are here and not in the other.
     pub(crate) fn count_beyond(&self, other: &Self) -> u32 {
         self.bytes.iter().zip(&other.bytes).map(|(ours, theirs)| (ours & !theirs).count_ones()).sum()
@@ -92,7 +109,13 @@ mod tests {
         assert_eq!(read.iter().collect::<Vec<_>>(), [0, 9]);
         assert_eq!((read.len(), read.is_full(), read.get(10), read.get(u32::MAX)), (2, false, false, false));
         assert!(Bitfield::read(&[0xff, 0xc0], 10).unwrap().is_full());
-        assert_eq!(read.count_beyond(&Bitfield::read(&[0x80, 0], 10).unwrap()), 1);
+        let other = Bitfield::read(&[0x81, 0], 10).unwrap();
+        assert_eq!(
+            (read.count_beyond(&other), read.count_common(&other), other.count_common(&read)),
+            (1, 1, 1)
+        );
+        assert!(bits.remove(9) && !bits.remove(9) && !bits.remove(10));
+        assert_eq!((bits.as_bytes(), bits.len()), (&[0x80, 0][..], 1));
     }
 
     /// P-03: wrong size and spare bits.

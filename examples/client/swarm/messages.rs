@@ -80,7 +80,7 @@ impl Session {
         if piece >= self.have.pieces() {
             return Err(Why::OutOfRange);
         }
-        let wanted = !self.have.get(piece);
+        let wanted = self.lacking.get(piece);
         let Some(peer) = self.peers.get_mut(&key) else { return Ok(()) };
         if !peer.has.insert(piece) {
             return self.count_pointless(key, true);
@@ -97,7 +97,7 @@ impl Session {
     fn has_pieces(&mut self, key: PeerKey, bytes: &[u8]) -> Result<(), Why> {
         let has = Bitfield::read(bytes, self.have.pieces())?;
         let Some(peer) = self.peers.get_mut(&key) else { return Ok(()) };
-        peer.of_interest = has.count_beyond(&self.have);
+        peer.of_interest = has.count_common(&self.lacking);
         peer.counted = !has.is_full();
         if peer.counted {
             for piece in has.iter() {
@@ -120,7 +120,7 @@ impl Session {
             return Err(Why::BadBitfield);
         }
         let had = std::mem::replace(&mut peer.has, has);
-        peer.of_interest = peer.has.count_beyond(&self.have);
+        peer.of_interest = peer.has.count_common(&self.lacking);
         if peer.counted {
             for piece in peer.has.iter().filter(|&piece| !had.get(piece)) {
                 self.picker.rarity().increase(piece);

@@ -4,8 +4,11 @@
 pub(crate) mod bitfield;
 pub(crate) mod choker;
 pub(crate) mod dial;
+pub(crate) mod limit;
 mod messages;
 pub(crate) mod outgoing;
+mod pace;
+pub(crate) mod parts;
 pub(crate) mod peer;
 pub(crate) mod picker;
 pub(crate) mod pieces;

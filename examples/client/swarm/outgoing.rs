@@ -20,13 +20,13 @@ enum Chunk {
     Data(Vec<u8>, u64),
 }
 
-/// A buffer of blocks that has been written out.
-#[derive(Debug)]
+/// What has been written out.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sent {
-    /// To be used again.
-    pub(crate) buffer: Vec<u8>,
-    /// Bytes of blocks that were in it.
+    /// Bytes of blocks among it.
     pub(crate) payload: u64,
+    /// A buffer of blocks that is through, to be used again.
+    pub(crate) buffer: Option<Vec<u8>>,
 }
 
 impl Outgoing {
@@ -57,20 +57,26 @@ impl Outgoing {
         }
     }
 
-    /// So many bytes of [`front`](Self::front) were written; gives a buffer of blocks that is through.
-    pub(crate) fn advance(&mut self, bytes: usize) -> Option<Sent> {
+    /// So many bytes of [`front`](Self::front) were written. Of a buffer of blocks that is not through the blocks
+    /// count by the share that is.
+    pub(crate) fn advance(&mut self, bytes: usize) -> Sent {
+        let before = self.written;
         self.written += bytes;
+        let mut sent = Sent::default();
+        if let Some(Chunk::Data(buffer, payload)) = self.chunks.front() {
+            let until = |written: usize| *payload * written as u64 / buffer.len().max(1) as u64;
+            sent.payload = until(self.written.min(buffer.len())) - until(before);
+        }
         if !self.front().is_empty() {
-            return None;
+            return sent;
         }
         self.written = 0;
-        match self.chunks.pop_front()? {
-            Chunk::Control(bytes) => {
-                self.control -= bytes.len();
-                None
-            }
-            Chunk::Data(buffer, payload) => Some(Sent { buffer, payload }),
+        match self.chunks.pop_front() {
+            Some(Chunk::Control(bytes)) => self.control -= bytes.len(),
+            Some(Chunk::Data(buffer, _)) => sent.buffer = Some(buffer),
+            None => {}
         }
+        sent
     }
 
     /// Whether nothing waits.
@@ -99,14 +105,16 @@ mod tests {
         out.push_data(vec![7; 20], 7);
         out.push(&Message::Unchoke);
         assert_eq!(out.front().len(), 14);
-        assert!(out.advance(10).is_none());
+        assert_eq!(out.advance(10), Sent::default());
         assert_eq!(out.front().len(), 4);
-        assert!(out.advance(4).is_none());
+        assert_eq!(out.advance(4), Sent::default());
         assert_eq!(out.front(), [7; 20]);
-        let sent = out.advance(20).unwrap();
-        assert_eq!((sent.buffer.len(), sent.payload), (20, 7));
+        let payloads: Vec<u64> = [1, 8, 2].map(|bytes| out.advance(bytes).payload).into();
+        assert_eq!(payloads, [0, 3, 0], "7 bytes of blocks by their share of 20");
+        assert_eq!(out.advance(9), Sent { payload: 4, buffer: Some(vec![7; 20]) });
         assert!(!out.is_empty());
-        assert!(out.advance(5).is_none() && out.is_empty() && out.front().is_empty());
+        assert_eq!(out.advance(5), Sent::default());
+        assert!(out.is_empty() && out.front().is_empty());
     }
 
     /// P-15.

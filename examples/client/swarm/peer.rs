@@ -26,7 +26,7 @@ pub(crate) struct Peer {
     pub(crate) id: PeerId,
     /// What it says it has.
     pub(crate) has: Bitfield,
-    /// How many of its pieces we lack.
+    /// How many of its pieces we want and lack.
     pub(crate) of_interest: u32,
     /// Whether its pieces are counted as [`Rarity`](super::rarity::Rarity) counts; those of a peer that had everything from the
     /// start make no piece rarer than another.

@@ -6,9 +6,10 @@
 //! 3. When every missing block has been asked for, the outstanding ones are asked for a second time elsewhere,
 //!    and whoever is late gets a cancel (end-game, BEP 3).
 //!
-//! Only so many pieces are open at a time as there is memory for; a piece counts until its hash was checked,
-//! which is what slows the network down to the speed of the disk. A piece that failed its hash with blocks of
-//! several peers is fetched again from one peer alone, so that the one who lies can be told.
+//! Pieces are kept in memory by parts, which go to the disk one by one; a piece of usual size has one part. Only
+//! so many parts are open at a time as there is memory for; a part counts until the disk is done with it, which
+//! is what slows the network down to the speed of the disk. A piece that failed its hash with blocks of several
+//! peers is fetched again from one peer alone, so that the one who lies can be told.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +17,7 @@ use rand::{Rng, RngExt};
 
 use super::PeerKey;
 use super::bitfield::Bitfield;
+use super::parts::{BLOCKS, PART, PartState, parts_of};
 use super::rarity::Rarity;
 use crate::wire::message::{BLOCK, Block};
 
@@ -32,7 +34,10 @@ pub(crate) struct Picker {
     checking: BTreeMap<u32, Vec<PeerKey>>,
     /// The pieces that are fetched from one peer alone.
     parole: BTreeSet<u32>,
-    max_open: usize,
+    /// Parts that take memory: those being received, and those the disk isn't done with.
+    in_memory: usize,
+    /// How many parts may take memory, and how many pieces be open.
+    limit: usize,
     anything_yet: bool,
 }
 
@@ -41,8 +46,9 @@ pub(crate) struct Picker {
 pub(crate) enum Receipt {
     /// It was here already, or its piece was given up.
     Useless,
-    /// It belongs where the piece's buffer has its place; `others` says whether somebody else was asked too.
-    Kept { others: bool },
+    /// It belongs where its part's buffer has its place. Says whether somebody else was asked too, and whether the
+    /// part is whole with it and goes to the disk.
+    Kept { others: bool, whole_part: bool },
 }
 
 /// What was picked.
@@ -50,13 +56,14 @@ pub(crate) enum Receipt {
 pub(crate) struct Picked {
     /// The blocks to ask for.
     pub(crate) blocks: Vec<Block>,
-    /// A piece that was given up to make room; its buffer is free.
+    /// A piece that was given up to make room; its buffers are free.
     pub(crate) evicted: Option<u32>,
 }
 
 #[derive(Debug)]
 struct OpenPiece {
     blocks: Vec<BlockState>,
+    parts: Vec<PartState>,
     missing: u32,
     received: u32,
     /// No block before this one is missing.
@@ -74,27 +81,28 @@ enum BlockState {
 }
 
 impl Picker {
-    /// A picker for a torrent of `total` bytes of which some pieces are here, with room for so many bytes of
-    /// pieces in progress.
+    /// A picker for a torrent of `total` bytes of which some pieces are lacking, with room for so many bytes of
+    /// parts in progress.
     pub(crate) fn new(
         piece_length: u32,
         total: u64,
-        have: &Bitfield,
+        lacking: &Bitfield,
+        anything_yet: bool,
         budget: u64,
         rng: &mut impl Rng,
     ) -> Self {
-        let missing = (0..have.pieces()).filter(|&piece| !have.get(piece));
-        let room = budget / u64::from(piece_length.max(1));
+        let room = budget / u64::from(piece_length.clamp(1, PART));
         Self {
             piece_length,
             total,
-            rarity: Rarity::new(have.pieces(), missing, rng),
+            rarity: Rarity::new(lacking.pieces(), lacking.iter(), rng),
             open: BTreeMap::new(),
             partial: BTreeSet::new(),
             checking: BTreeMap::new(),
             parole: BTreeSet::new(),
-            max_open: usize::try_from(room).unwrap_or(MAX_OPEN).clamp(MIN_OPEN, MAX_OPEN),
-            anything_yet: have.len() > 0,
+            in_memory: 0,
+            limit: usize::try_from(room).unwrap_or(MAX_OPEN).clamp(MIN_OPEN, MAX_OPEN),
+            anything_yet,
         }
     }
 
@@ -108,6 +116,13 @@ impl Picker {
         let start = u64::from(piece) * u64::from(self.piece_length);
         let rest = self.total.saturating_sub(start).min(u64::from(self.piece_length));
         u32::try_from(rest).unwrap_or(self.piece_length)
+    }
+
+    /// The bytes of these pieces.
+    pub(crate) fn bytes_of(&self, pieces: &Bitfield) -> u64 {
+        let last = pieces.pieces().saturating_sub(1);
+        let short = if pieces.get(last) { self.piece_length - self.piece_length(last) } else { 0 };
+        u64::from(pieces.len()) * u64::from(self.piece_length) - u64::from(short)
     }
 
     /// Whether a block lies within the torrent.
@@ -126,31 +141,48 @@ impl Picker {
         rng: &mut impl Rng,
     ) -> Picked {
         let mut picked = Picked::default();
-        for own in [true, false] {
-            let open: Vec<u32> = self.partial.iter().copied().filter(|&piece| has.get(piece)).collect();
-            for piece in open {
-                if picked.blocks.len() < want && self.open[&piece].may_go_on(peer, own) {
-                    self.take(piece, peer, want, &mut picked.blocks);
-                }
-            }
-        }
-        while picked.blocks.len() < want {
-            let Some(piece) = self.next_new(has, rng) else { break };
-            if self.open.len() + self.checking.len() >= self.max_open {
-                if !picked.blocks.is_empty() {
-                    break;
-                }
-                let Some(idle) = self.idle_piece() else { break };
-                self.give_up(idle, rng);
-                picked.evicted = Some(idle);
-            }
-            self.begin(piece, peer);
-            self.take(piece, peer, want, &mut picked.blocks);
+        let stopped = self.pick_missing(peer, has, want, rng, &mut picked.blocks);
+        if stopped
+            && picked.blocks.is_empty()
+            && let Some(idle) = self.idle_piece()
+        {
+            self.give_up(idle, rng);
+            picked.evicted = Some(idle);
+            self.pick_missing(peer, has, want, rng, &mut picked.blocks);
         }
         if picked.blocks.is_empty() && self.is_end_game() {
             self.double(has, peer, want.min(END_GAME_BLOCKS), asked, rng, &mut picked.blocks);
         }
         picked
+    }
+
+    /// Picks blocks nobody was asked for; says whether there would be more if there were more room.
+    fn pick_missing(
+        &mut self,
+        peer: PeerKey,
+        has: &Bitfield,
+        want: usize,
+        rng: &mut impl Rng,
+        picked: &mut Vec<Block>,
+    ) -> bool {
+        let mut stopped = false;
+        for own in [true, false] {
+            let open: Vec<u32> = self.partial.iter().copied().filter(|&piece| has.get(piece)).collect();
+            for piece in open {
+                if picked.len() < want && self.open[&piece].may_go_on(peer, own) {
+                    stopped |= self.take(piece, peer, want, picked);
+                }
+            }
+        }
+        while picked.len() < want {
+            let Some(piece) = self.next_new(has, rng) else { break };
+            if self.in_memory >= self.limit || self.open.len() + self.checking.len() >= self.limit {
+                return true;
+            }
+            self.begin(piece, peer);
+            stopped |= self.take(piece, peer, want, picked);
+        }
+        stopped
     }
 
     /// A block arrived that the peer had been asked for.
@@ -159,13 +191,18 @@ impl Picker {
         if open.alone && open.last != peer {
             return Receipt::Useless;
         }
-        let Some(state) = open.blocks.get_mut((block.begin / BLOCK) as usize) else {
+        let at = (block.begin / BLOCK) as usize;
+        let (Some(state), Some(part)) = (open.blocks.get_mut(at), open.parts.get_mut(at / BLOCKS)) else {
             return Receipt::Useless;
         };
         let others = match *state {
             BlockState::Received(_) => return Receipt::Useless,
             // Late, after the block had been given back.
             BlockState::Missing => {
+                if part.is_closed() && self.in_memory >= self.limit {
+                    return Receipt::Useless;
+                }
+                self.in_memory += usize::from(part.claim());
                 open.missing -= 1;
                 false
             }
@@ -176,7 +213,12 @@ impl Picker {
         if open.missing == 0 {
             self.partial.remove(&block.piece);
         }
-        Receipt::Kept { others }
+        Receipt::Kept { others, whole_part: part.receive() }
+    }
+
+    /// The disk is done with a part that was whole; its memory is free.
+    pub(crate) fn stored(&mut self) {
+        self.in_memory = self.in_memory.saturating_sub(1);
     }
 
     /// Whether the piece is whole; it then counts as being checked.
@@ -194,11 +236,14 @@ impl Picker {
     pub(crate) fn release(&mut self, block: Block) {
         let Some(open) = self.open.get_mut(&block.piece) else { return };
         let at = (block.begin / BLOCK) as usize;
-        let Some(state) = open.blocks.get_mut(at) else { return };
+        let (Some(state), Some(part)) = (open.blocks.get_mut(at), open.parts.get_mut(at / BLOCKS)) else {
+            return;
+        };
         match *state {
             BlockState::Requested(times) if times > 1 => *state = BlockState::Requested(times - 1),
             BlockState::Requested(_) => {
                 *state = BlockState::Missing;
+                self.in_memory -= usize::from(part.release());
                 open.missing += 1;
                 open.first_missing = open.first_missing.min(at);
                 self.partial.insert(block.piece);
@@ -208,14 +253,18 @@ impl Picker {
     }
 
     /// A peer chokes, is silent or has left: what it alone should have sent begins anew elsewhere. Its
-    /// requests have been released before.
-    pub(crate) fn abandon(&mut self, peer: PeerKey) {
+    /// requests have been released before. Gives the pieces, whose buffers are free.
+    pub(crate) fn abandon(&mut self, peer: PeerKey) -> Vec<u32> {
+        let mut abandoned = Vec::new();
         for (&piece, open) in &mut self.open {
             if open.alone && open.last == peer {
+                self.in_memory -= open.in_memory();
                 *open = OpenPiece::new(open.blocks.len(), NOBODY, true);
                 self.partial.insert(piece);
+                abandoned.push(piece);
             }
         }
+        abandoned
     }
 
     /// The piece is good, and here to stay.
@@ -241,6 +290,12 @@ impl Picker {
         !self.checking.is_empty()
     }
 
+    /// Whether the count of parts in memory is what it should be while the disk has none of them.
+    #[cfg(test)]
+    pub(super) fn counts_memory_right(&self) -> bool {
+        self.in_memory == self.open.values().map(OpenPiece::in_memory).sum::<usize>()
+    }
+
     /// Whether every missing block has been asked for.
     pub(crate) fn is_end_game(&self) -> bool {
         self.partial.is_empty() && self.rarity.is_empty()
@@ -262,38 +317,57 @@ impl Picker {
         self.partial.insert(piece);
     }
 
-    /// An open piece that waits for nobody's answer.
+    /// An open piece that waits for nobody's answer and takes room that is needed.
     fn idle_piece(&self) -> Option<u32> {
-        let idle =
-            self.partial.iter().filter_map(|piece| self.open.get_key_value(piece)).filter(|(_, open)| {
-                !open.blocks.iter().any(|block| matches!(block, BlockState::Requested(_)))
-            });
+        let needs_memory = self.in_memory >= self.limit;
+        let idle = self
+            .partial
+            .iter()
+            .filter_map(|piece| self.open.get_key_value(piece))
+            .filter(|(_, open)| !needs_memory || open.in_memory() > 0)
+            .filter(|(_, open)| !open.blocks.iter().any(|block| matches!(block, BlockState::Requested(_))));
         idle.min_by_key(|(_, open)| open.received).map(|(&piece, _)| piece)
     }
 
     fn give_up(&mut self, piece: u32, rng: &mut impl Rng) {
-        self.open.remove(&piece);
+        if let Some(open) = self.open.remove(&piece) {
+            self.in_memory -= open.in_memory();
+        }
         self.partial.remove(&piece);
         self.rarity.insert(piece, rng);
     }
 
-    /// Moves missing blocks of a piece to the picked ones.
-    fn take(&mut self, piece: u32, peer: PeerKey, want: usize, picked: &mut Vec<Block>) {
+    /// Moves missing blocks of a piece to the picked ones; says whether a part had to be left for want of memory.
+    fn take(&mut self, piece: u32, peer: PeerKey, want: usize, picked: &mut Vec<Block>) -> bool {
         let length = self.piece_length(piece);
-        let Some(open) = self.open.get_mut(&piece) else { return };
-        open.last = peer;
+        let Some(open) = self.open.get_mut(&piece) else { return false };
+        let mut left_out = false;
+        let mut at = open.first_missing;
         while picked.len() < want && open.missing > 0 {
-            let Some(state) = open.blocks.get_mut(open.first_missing) else { break };
+            let (Some(state), Some(part)) = (open.blocks.get_mut(at), open.parts.get_mut(at / BLOCKS)) else {
+                break;
+            };
             if *state == BlockState::Missing {
+                if part.is_closed() && self.in_memory >= self.limit {
+                    left_out = true;
+                    at = (at / BLOCKS + 1) * BLOCKS;
+                    continue;
+                }
+                self.in_memory += usize::from(part.claim());
                 *state = BlockState::Requested(1);
                 open.missing -= 1;
-                picked.push(block_at(piece, open.first_missing, length));
+                open.last = peer;
+                picked.push(block_at(piece, at, length));
             }
-            open.first_missing += 1;
+            at += 1;
+            if !left_out {
+                open.first_missing = at;
+            }
         }
         if open.missing == 0 {
             self.partial.remove(&piece);
         }
+        left_out
     }
 
     /// Asks a second peer for blocks that are outstanding elsewhere, from a random piece on.
@@ -335,13 +409,19 @@ impl Picker {
 impl OpenPiece {
     fn new(blocks: usize, peer: PeerKey, alone: bool) -> Self {
         let missing = u32::try_from(blocks).unwrap_or(u32::MAX);
+        let parts = parts_of(blocks);
         let blocks = vec![BlockState::Missing; blocks];
-        Self { blocks, missing, received: 0, first_missing: 0, last: peer, alone }
+        Self { blocks, parts, missing, received: 0, first_missing: 0, last: peer, alone }
     }
 
     /// Whether a peer may be asked for missing blocks; `own` asks for those it was asked for last.
     fn may_go_on(&self, peer: PeerKey, own: bool) -> bool {
         if own { self.last == peer } else { self.last != peer && (!self.alone || self.last == NOBODY) }
+    }
+
+    /// How many of its parts take memory, beside those that went to the disk.
+    fn in_memory(&self) -> usize {
+        self.parts.iter().filter(|part| part.is_open()).count()
     }
 
     fn sources(&self) -> Vec<PeerKey> {
@@ -361,7 +441,7 @@ fn block_at(piece: u32, at: usize, piece_length: u32) -> Block {
 
 /// No peer has this key.
 const NOBODY: PeerKey = PeerKey(u32::MAX);
-/// Two pieces are always open, whatever their size, or hashing and receiving would take turns.
+/// Two parts are always open, or hashing and receiving would take turns.
 const MIN_OPEN: usize = 2;
 /// Also the bound of the queue to the disk.
 pub(crate) const MAX_OPEN: usize = 1024;

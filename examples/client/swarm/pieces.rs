@@ -23,19 +23,21 @@ pub(crate) struct Suspects {
 /// What the disk found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The hash is right and the piece is written; these blocks differ from those of the earlier attempt.
+    /// The hash is right and the piece is on the disk; these blocks differ from those of the earlier attempt.
     Good { differing: Vec<usize> },
     /// The hash is wrong; the digests of its blocks.
     Bad { digests: Vec<Digest> },
 }
 
 impl Session {
-    /// Takes what the disk found of a piece, and the buffer it lay in.
-    pub(crate) fn checked(&mut self, piece: u32, data: Vec<u8>, verdict: Verdict, now: Duration) {
+    /// A part is stored: takes back its buffer, and what the disk found of its piece where that is whole.
+    pub(crate) fn stored(&mut self, piece: u32, data: Vec<u8>, verdict: Option<Verdict>, now: Duration) {
         self.spare.push(data);
+        self.picker.stored();
         match verdict {
-            Verdict::Good { differing } => self.good(piece, &differing, now),
-            Verdict::Bad { digests } => self.bad(piece, digests, now),
+            Some(Verdict::Good { differing }) => self.good(piece, &differing, now),
+            Some(Verdict::Bad { digests }) => self.bad(piece, digests, now),
+            None => {}
         }
         self.stirred = true;
         self.settle(now);
@@ -46,7 +48,10 @@ impl Session {
         if !self.have.insert(piece) {
             return;
         }
-        self.left = self.left.saturating_sub(u64::from(self.picker.piece_length(piece)));
+        self.lacking.remove(piece);
+        let length = u64::from(self.picker.piece_length(piece));
+        self.left = self.left.saturating_sub(length);
+        self.downloaded += length;
         self.actions.push(Action::Tell(Event::PieceOk { piece }));
         for (&key, peer) in &mut self.peers {
             if peer.has.get(piece) {
@@ -112,7 +117,7 @@ impl Session {
         self.peers.get(&key).map(|peer| peer.address).or_else(|| self.departed.get(&key).copied())
     }
 
-    /// Parts from a peer that has everything when we have everything too.
+    /// Parts from a peer that has everything when we lack nothing any more.
     pub(super) fn part_if_redundant(&mut self, key: PeerKey) {
         if self.is_complete() && self.peers.get(&key).is_some_and(|peer| peer.has.is_full()) {
             self.actions.push(Action::Close(key, Why::Redundant));

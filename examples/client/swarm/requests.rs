@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::PeerKey;
+use super::parts::PART;
 use super::peer::{self, Peer};
 use super::picker::Receipt;
 use super::session::{Action, Session};
@@ -10,20 +11,29 @@ use crate::wire::Why;
 use crate::wire::message::{Block, Message};
 
 impl Session {
-    /// Fills a peer's requests up to its window.
+    /// Fills a peer's requests up to its window. Under a limit it may have its share of what [`pace`](Self::pace)
+    /// left over.
     pub(super) fn refill(&mut self, key: PeerKey, now: Duration) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
-        let room = peer.room();
+        let most = self.down_limit.map_or(usize::MAX, |limit| limit.blocks() / self.peers.len().max(1));
+        self.ask(key, most, now);
+    }
+
+    /// Asks a peer for up to `most` blocks as far as its window allows; gives for how many it was.
+    pub(super) fn ask(&mut self, key: PeerKey, most: usize, now: Duration) -> usize {
+        let Some(peer) = self.peers.get_mut(&key) else { return 0 };
+        let room = peer.room().min(most);
         if room == 0 {
-            return;
+            return 0;
         }
         let asked = |block| peer.asked.contains(&block);
         let picked = self.picker.pick(key, &peer.has, room, asked, &mut self.rng);
-        if let Some(data) = picked.evicted.and_then(|piece| self.buffers.remove(&piece)) {
-            self.spare.push(data);
+        if let Some(piece) = picked.evicted {
+            self.forget(piece);
         }
-        if picked.blocks.is_empty() {
-            return;
+        let Some(peer) = self.peers.get_mut(&key) else { return 0 };
+        let count = picked.blocks.len();
+        if count == 0 {
+            return 0;
         }
         if peer.asked.is_empty() {
             peer.waiting_since = now;
@@ -31,8 +41,12 @@ impl Session {
         for block in picked.blocks {
             peer.asked.push_back(block);
             peer.out.push(&Message::Request(block));
+            if let Some(limit) = &mut self.down_limit {
+                limit.take(block.length.into());
+            }
         }
         self.wakes.insert(key);
+        count
     }
 
     /// Everybody with room is asked for more.
@@ -50,9 +64,28 @@ impl Session {
         for block in std::mem::take(&mut peer.asked) {
             self.picker.release(block);
             peer.expect_late(block);
+            if let Some(limit) = &mut self.down_limit {
+                limit.give_back(block.length.into());
+            }
         }
-        self.picker.abandon(key);
+        self.abandon(key);
         self.stirred = true;
+    }
+
+    /// What a peer alone should have sent begins anew.
+    pub(super) fn abandon(&mut self, key: PeerKey) {
+        for piece in self.picker.abandon(key) {
+            self.forget(piece);
+        }
+    }
+
+    /// What came of a piece is given up.
+    fn forget(&mut self, piece: u32) {
+        let begun: Vec<_> = self.buffers.range((piece, 0)..=(piece, u32::MAX)).map(|(&key, _)| key).collect();
+        self.spare.extend(begun.iter().filter_map(|key| self.buffers.remove(key)));
+        if self.picker.piece_length(piece) > PART {
+            self.actions.push(Action::Forget(piece));
+        }
     }
 
     /// A block has come.
@@ -70,8 +103,14 @@ impl Session {
             return Err(Why::OutOfRange);
         }
         let Some(peer) = self.peers.get_mut(&key) else { return Ok(()) };
-        if !peer::take(&mut peer.asked, block) && !peer::take(&mut peer.late, block) {
-            return Err(Why::Unrequested);
+        if !peer::take(&mut peer.asked, block) {
+            if !peer::take(&mut peer.late, block) {
+                return Err(Why::Unrequested);
+            }
+            // It had been given back, and came all the same.
+            if let Some(limit) = &mut self.down_limit {
+                limit.take(block.length.into());
+            }
         }
         peer.down.add(u64::from(block.length));
         peer.window.received();
@@ -79,30 +118,32 @@ impl Session {
         peer.snubbed = false;
         peer.chokes = 0;
         self.down.add(u64::from(block.length));
-        let Receipt::Kept { others } = self.picker.received(key, block) else { return Ok(()) };
+        let Receipt::Kept { others, whole_part } = self.picker.received(key, block) else { return Ok(()) };
         self.keep(block, data);
         if others {
             self.cancel_elsewhere(key, block);
         }
-        if self.picker.take_whole(piece)
-            && let Some(data) = self.buffers.remove(&piece)
-        {
-            let earlier = self.suspects.get(&piece).map(|suspects| suspects.digests.clone());
-            self.actions.push(Action::Check { piece, data, earlier });
+        let part = begin - begin % PART;
+        if whole_part && let Some(data) = self.buffers.remove(&(piece, part)) {
+            let whole = self.picker.take_whole(piece);
+            let earlier = self.suspects.get(&piece).filter(|_| whole);
+            let earlier = earlier.map(|suspects| suspects.digests.clone());
+            self.actions.push(Action::Store { piece, begin: part, data, earlier });
         }
         Ok(())
     }
 
-    /// Copies a block into its piece's buffer.
+    /// Copies a block into its part's buffer.
     fn keep(&mut self, block: Block, data: &[u8]) {
-        let length = self.picker.piece_length(block.piece) as usize;
+        let part = block.begin - block.begin % PART;
+        let length = (self.picker.piece_length(block.piece) - part).min(PART) as usize;
         let spare = &mut self.spare;
-        let buffer = self.buffers.entry(block.piece).or_insert_with(|| {
+        let buffer = self.buffers.entry((block.piece, part)).or_insert_with(|| {
             let mut buffer = spare.pop().unwrap_or_default();
             buffer.resize(length, 0);
             buffer
         });
-        let start = block.begin as usize;
+        let start = (block.begin - part) as usize;
         if let Some(place) = buffer.get_mut(start..start + data.len()) {
             place.copy_from_slice(data);
         }
@@ -113,6 +154,9 @@ impl Session {
         for (&key, peer) in &mut self.peers {
             if key != from && peer::take(&mut peer.asked, block) {
                 peer.expect_late(block);
+                if let Some(limit) = &mut self.down_limit {
+                    limit.give_back(block.length.into());
+                }
                 peer.out.push(&Message::Cancel(block));
                 self.wakes.insert(key);
             }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -14,6 +13,7 @@ use super::PeerKey;
 use super::bitfield::Bitfield;
 use super::choker::Choker;
 use super::dial::{DialBook, canonical};
+use super::limit::Limit;
 use super::outgoing::Outgoing;
 use super::peer::Peer;
 use super::picker::Picker;
@@ -28,16 +28,17 @@ use crate::wire::{Why, extension};
 /// One torrent and its peers.
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(super) torrent: Arc<Torrent>,
     pub(super) own_id: PeerId,
     pub(super) port: u16,
     pub(super) rng: StdRng,
     pub(super) have: Bitfield,
+    /// What is wanted and isn't here.
+    pub(super) lacking: Bitfield,
     pub(super) peers: BTreeMap<PeerKey, Peer>,
     pub(super) next_key: u32,
     pub(super) picker: Picker,
-    /// The data of the pieces in progress.
-    pub(super) buffers: BTreeMap<u32, Vec<u8>>,
+    /// The data of the parts in progress, by their pieces and their first bytes in them.
+    pub(super) buffers: BTreeMap<(u32, u32), Vec<u8>>,
     /// Buffers to be used again: fresh ones would cost a page fault each 4 KiB.
     pub(super) spare: Vec<Vec<u8>>,
     pub(super) suspects: BTreeMap<u32, Suspects>,
@@ -47,9 +48,19 @@ pub(crate) struct Session {
     pub(super) book: DialBook,
     pub(super) down: Rate,
     pub(super) up: Rate,
+    /// Missing bytes of the whole torrent.
     pub(super) left: u64,
+    /// Bytes of pieces that came in this run and are good.
+    pub(super) downloaded: u64,
     pub(super) actions: Vec<Action>,
     pub(super) wakes: BTreeSet<PeerKey>,
+    /// How fast blocks may come, and go.
+    pub(super) down_limit: Option<Limit>,
+    pub(super) up_limit: Option<Limit>,
+    /// The peer that was served last while something is limited: the next one is the first next time.
+    pub(super) turn: PeerKey,
+    /// Bytes of the wanted pieces.
+    pub(super) wanted_bytes: u64,
     /// A slot may have come free, or somebody wants one.
     pub(super) judge_now: bool,
     /// Blocks or memory may have come free, so peers that had nothing to do may have.
@@ -66,9 +77,11 @@ pub(crate) enum Action {
     Dial(SocketAddr),
     /// Close a connection; the answer is [`Session::disconnected`].
     Close(PeerKey, Why),
-    /// Check a piece's hash and write it; the answer is [`Session::checked`]. With the digests of an earlier
-    /// attempt's blocks, say which blocks are others now.
-    Check { piece: u32, data: Vec<u8>, earlier: Option<Vec<Digest>> },
+    /// Store a part of a piece, and with the last of its parts check the piece's hash; the answer is
+    /// [`Session::stored`]. With the digests of an earlier attempt's blocks, say which blocks are others now.
+    Store { piece: u32, begin: u32, data: Vec<u8>, earlier: Option<Vec<Digest>> },
+    /// What was stored of a piece is given up: it will be stored anew.
+    Forget(u32),
     /// Read blocks for a peer; the answer is [`Session::loaded`].
     Load { peer: PeerKey, blocks: Vec<Block>, buffer: Vec<u8> },
     /// Tell the user.
@@ -89,6 +102,10 @@ pub(crate) struct Start {
     pub(crate) port: u16,
     /// For everything that is left to chance.
     pub(crate) seed: u64,
+    /// How many bytes of blocks may come in a second from all peers together; `None` for any.
+    pub(crate) down_limit: Option<u64>,
+    /// How many may go.
+    pub(crate) up_limit: Option<u64>,
 }
 
 /// How things stand.
@@ -98,6 +115,7 @@ pub(crate) struct Stats {
     pub(crate) known: usize,
     pub(crate) down_speed: u64,
     pub(crate) up_speed: u64,
+    /// Missing bytes of what is wanted, and all of its bytes.
     pub(crate) left: u64,
     pub(crate) total: u64,
     /// Whether more peers would help.
@@ -106,17 +124,23 @@ pub(crate) struct Stats {
 
 impl Session {
     /// A session that has no peers yet.
-    pub(crate) fn new(torrent: Arc<Torrent>, start: Start) -> Self {
+    pub(crate) fn new(torrent: &Torrent, start: Start) -> Self {
         let mut rng = StdRng::seed_from_u64(start.seed);
         let total = torrent.total;
-        let picker = Picker::new(torrent.piece_length, total, &start.have, BUDGET, &mut rng);
-        let here: u64 = start.have.iter().map(|piece| u64::from(picker.piece_length(piece))).sum();
+        let mut lacking = torrent.wanted();
+        for piece in start.have.iter() {
+            lacking.remove(piece);
+        }
+        let anything_yet = start.have.len() > 0;
+        let picker = Picker::new(torrent.piece_length, total, &lacking, anything_yet, BUDGET, &mut rng);
+        let here = picker.bytes_of(&start.have);
+        let wanted_bytes = picker.bytes_of(&torrent.wanted());
         Self {
-            torrent,
             own_id: start.own_id,
             port: start.port,
             rng,
             have: start.have,
+            lacking,
             peers: BTreeMap::new(),
             next_key: 0,
             picker,
@@ -129,8 +153,13 @@ impl Session {
             down: Rate::default(),
             up: Rate::default(),
             left: total - here,
+            downloaded: 0,
             actions: Vec::new(),
             wakes: BTreeSet::new(),
+            down_limit: start.down_limit.map(Limit::new),
+            up_limit: start.up_limit.map(Limit::new),
+            turn: PeerKey(0),
+            wanted_bytes,
             judge_now: false,
             stirred: false,
             spare_loads: Vec::new(),
@@ -238,8 +267,11 @@ impl Session {
         let Some(mut peer) = self.peers.remove(&key) else { return };
         for block in peer.asked.drain(..) {
             self.picker.release(block);
+            if let Some(limit) = &mut self.down_limit {
+                limit.give_back(block.length.into());
+            }
         }
-        self.picker.abandon(key);
+        self.abandon(key);
         if peer.counted {
             for piece in peer.has.iter() {
                 self.picker.rarity().decrease(piece);
@@ -266,9 +298,11 @@ impl Session {
         self.peers.get_mut(&key).map(|peer| &mut peer.out)
     }
 
-    /// The counters for trackers.
+    /// The counters for trackers (BEP 3). Only what turned out to be good was downloaded: neither second copies
+    /// of the end-game nor pieces that failed count, as libtorrent has it. So it never goes back, and with `left`
+    /// makes what was missing at the start.
     pub(crate) fn transfer(&self) -> Transfer {
-        Transfer { uploaded: self.up.total(), downloaded: self.down.total(), left: Some(self.left) }
+        Transfer { uploaded: self.up.total(), downloaded: self.downloaded, left: Some(self.left) }
     }
 
     /// How things stand.
@@ -278,20 +312,30 @@ impl Session {
             known: self.book.len(),
             down_speed: self.down.per_second(),
             up_speed: self.up.per_second(),
-            left: self.left,
-            total: self.torrent.total,
+            left: self.picker.bytes_of(&self.lacking),
+            total: self.wanted_bytes,
             wants_peers: !self.is_complete() && self.peers.len() < FEW_PEERS,
         }
     }
 
-    /// Whether everything is here.
+    /// Whether everything that is wanted is here.
     pub(crate) fn is_complete(&self) -> bool {
+        self.lacking.len() == 0
+    }
+
+    /// Whether the whole torrent is here, which is what trackers call complete.
+    pub(crate) fn is_whole(&self) -> bool {
         self.have.is_full()
     }
 
     /// Whether no peer is left and none may be dialled any more, and nothing of theirs is still being checked.
     pub(crate) fn is_out_of_peers(&self) -> bool {
         self.peers.is_empty() && self.book.is_exhausted() && !self.picker.is_checking()
+    }
+
+    /// Whether something is limited, so that [`pace`](Self::pace) is to be called often.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.down_limit.is_some() || self.up_limit.is_some()
     }
 
     /// Dials whoever is due.
@@ -311,7 +355,7 @@ impl Session {
 pub(crate) const MAX_PEERS: usize = 50;
 /// Connections with one host at a time (P-11); several peers may share an address behind a router.
 const MAX_PER_HOST: usize = 3;
-/// Memory for pieces in progress, in bytes.
+/// Memory for parts in progress, in bytes.
 const BUDGET: u64 = 14 << 20;
 /// Both sides of a pair that dialled each other see the second connection within this time.
 const RACE: Duration = Duration::from_secs(5);

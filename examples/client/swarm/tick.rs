@@ -38,6 +38,7 @@ impl Session {
         self.judge(now);
         self.stirred = true;
         self.settle(now);
+        self.pace(now);
         self.dial(now);
     }
 

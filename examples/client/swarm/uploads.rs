@@ -38,15 +38,28 @@ impl Session {
         self.count_pointless(key, pointless)
     }
 
-    /// Has the next blocks for a peer read, so that one buffer is read while another is written to it.
+    /// Has the next blocks for a peer read, so that one buffer is read while another is written to it. Under a limit
+    /// it may have its share of what [`pace`](Self::pace) left over.
     pub(super) fn load(&mut self, key: PeerKey) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
-        while peer.loading < MAX_LOADING && !peer.wants.is_empty() {
+        let most = self.up_limit.map_or(usize::MAX, |limit| limit.blocks() / self.peers.len().max(1));
+        self.load_up_to(key, most);
+    }
+
+    /// Has up to `most` blocks for a peer read; gives how many it were.
+    pub(super) fn load_up_to(&mut self, key: PeerKey, most: usize) -> usize {
+        let Some(peer) = self.peers.get_mut(&key) else { return 0 };
+        let mut count = 0;
+        while peer.loading < MAX_LOADING && !peer.wants.is_empty() && count < most {
             let mut bytes = 0;
             let mut blocks = Vec::new();
             while let Some(&block) = peer.wants.front()
                 && (blocks.is_empty() || bytes + block.length <= LOAD)
+                && count < most
             {
+                count += 1;
+                if let Some(limit) = &mut self.up_limit {
+                    limit.take(block.length.into());
+                }
                 bytes += block.length;
                 blocks.push(block);
                 peer.wants.pop_front();
@@ -55,6 +68,7 @@ impl Session {
             let buffer = self.spare_loads.pop().unwrap_or_default();
             self.actions.push(Action::Load { peer: key, blocks, buffer });
         }
+        count
     }
 
     /// Blocks for a peer have been read, framed as messages; `None` when they can't be read.
@@ -72,12 +86,13 @@ impl Session {
     pub(crate) fn written(&mut self, key: PeerKey, bytes: usize, now: Duration) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         peer.spoke = now;
-        let Some(sent) = peer.out.advance(bytes) else { return };
+        let sent = peer.out.advance(bytes);
         peer.up.add(sent.payload);
-        peer.loading = peer.loading.saturating_sub(1);
         self.up.add(sent.payload);
+        let Some(buffer) = sent.buffer else { return };
+        peer.loading = peer.loading.saturating_sub(1);
         if self.spare_loads.len() < MAX_SPARE_LOADS {
-            self.spare_loads.push(sent.buffer);
+            self.spare_loads.push(buffer);
         }
         self.load(key);
     }

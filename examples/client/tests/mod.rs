@@ -1,7 +1,9 @@
 //! The whole program, run as a process of its own against scripted peers, trackers and itself.
 
 mod hostile;
+mod limits;
 mod peers;
+mod select;
 mod trackers;
 
 use std::fs;

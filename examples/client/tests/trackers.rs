@@ -113,3 +113,48 @@ fn a_public_torrent_keeps_its_peers_when_the_tracker_changes() {
     drop(leech);
     peer.join();
 }
+
+/// Two runs with one `--latency-cache`: the second goes straight to the nearest, and measures nobody. A file that
+/// can't be read is said to be so, and everybody is measured again.
+#[cfg(all(feature = "cache", unix))]
+#[test]
+fn what_was_learned_of_trackers_is_kept() {
+    use fake_tracker::Asked;
+    let runtime = runtime();
+    let (far, near) = runtime.block_on(async {
+        (FakeTracker::start(Behaviour::ok()).await, FakeTracker::start(Behaviour::ok()).await)
+    });
+    far.set_latency(std::time::Duration::from_millis(150));
+    let shared = Shared::new(100_000, &[far.announce_url(), near.announce_url()]);
+    let cache = shared.path("trackers.cache");
+    let run = |last: &str| {
+        let mut client = shared.start("seed", &["--latency-cache", cache.to_str().unwrap()]);
+        let mut said = String::new();
+        while !said.contains(last) {
+            said += &client.wait_for("alert");
+        }
+        client.terminate();
+        let (code, rest) = client.end();
+        assert_eq!(code, Some(0), "{rest}");
+        said + &rest
+    };
+    let probes = |tracker: &FakeTracker| {
+        tracker.heard().iter().filter(|heard| matches!(heard.asked(), Asked::Head | Asked::Other)).count()
+    };
+    let said = run("failover order");
+    assert!(!said.contains("latency cache"), "{said}");
+    assert_eq!((probes(&far), probes(&near)), (1, 1));
+    let (asked_far, asked_near) = (far.announces().len(), near.announces().len());
+
+    let said = run("succeeded after 1 attempt");
+    assert_eq!((probes(&far), probes(&near)), (1, 1), "{said}");
+    assert_eq!((far.announces().len(), near.announces().len()), (asked_far, asked_near + 2), "{said}");
+
+    for spoilt in ["not a cache", "d3:app16:tracker-failover6:formati99e5:hostsde7:writteni1ee"] {
+        fs::write(&cache, spoilt).unwrap();
+        let before = (probes(&far), probes(&near));
+        let said = run("failover order");
+        assert!(said.contains("latency cache not used"), "{spoilt:?}: {said}");
+        assert_eq!((probes(&far), probes(&near)), (before.0 + 1, before.1 + 1), "{spoilt:?}");
+    }
+}

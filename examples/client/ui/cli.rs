@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::units;
+use crate::select::Selection;
+
 /// Downloads a torrent from whatever peers the nearest living tracker knows.
 #[derive(Debug, Parser)]
 #[command(name = "client", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
@@ -44,15 +47,32 @@ pub(crate) struct Download {
     /// The port for peers, 0 for any [default: 6881, or the next free one]
     #[arg(long, value_name = "N")]
     pub(crate) port: Option<u16>,
+    /// Fetches only these files, by the numbers that --list shows, such as 1,3-5
+    ///
+    /// --exit-when-done then ends when they are here. A piece may reach into files that aren't among them; what it
+    /// holds of those is kept beside them in .INFO-HASH.parts, and they aren't made. Trackers hear of the whole
+    /// torrent all the same: what is left counts every byte of it that is missing, and completed is told only
+    /// when nothing is.
+    #[arg(long, value_name = "LIST")]
+    pub(crate) select: Option<Selection>,
     /// Ends when everything is here, instead of seeding until Ctrl+C
     #[arg(long)]
     pub(crate) exit_when_done: bool,
+    /// Downloads no faster than this, over all peers: KiB/s, or with a unit such as 1.5M [default: 0, no limit]
+    #[arg(long, value_name = "RATE", value_parser = units::speed)]
+    pub(crate) down: Option<u64>,
+    /// Uploads no faster than this, over all peers [default: 0, no limit]
+    #[arg(long, value_name = "RATE", value_parser = units::speed)]
+    pub(crate) up: Option<u64>,
     /// Announces at this interval instead of the tracker's
     #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) announce_interval: Option<u32>,
     /// In which order trackers are tried
     #[arg(long, value_enum, value_name = "ORDER", default_value_t = TrackerOrder::Nearest)]
     pub(crate) order: TrackerOrder,
+    /// Keeps what was learned about trackers in this file, so that the next start goes straight to the nearest
+    #[arg(long, value_name = "FILE")]
+    pub(crate) latency_cache: Option<PathBuf>,
     /// Shows files and trackers, and ends
     #[arg(short, long)]
     pub(crate) list: bool,

@@ -10,14 +10,18 @@ use super::json::Object;
 use super::units;
 use crate::scrape::Swarm;
 use crate::swarm::session::Stats;
+use crate::torrent::Torrent;
 
 /// The way to the user.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "three of them are switches of the command line")]
 pub(crate) struct Report {
     out: io::BufWriter<io::Stdout>,
     json: bool,
     quiet: bool,
     verbose: bool,
+    /// Whether some files aren't wanted.
+    partial: bool,
     bar: Option<ProgressBar>,
     told: Option<(Duration, u64)>,
     name: String,
@@ -35,12 +39,43 @@ impl Report {
             )
         });
         let out = io::BufWriter::new(io::stdout());
-        Self { out, json, quiet, verbose, bar, told: None, name: String::new() }
+        Self { out, json, quiet, verbose, partial: false, bar, told: None, name: String::new() }
     }
 
     /// Something that was set or found out at the start.
     pub(crate) fn config(&mut self, text: &str) {
         self.say("[CONFIG]", text);
+    }
+
+    /// Not all files are wanted.
+    pub(crate) fn selected(&mut self, torrent: &Torrent) {
+        self.partial = true;
+        let files = || torrent.files.iter().filter(|file| !file.pad);
+        let wanted = files().filter(|file| file.wanted);
+        let (count, length) = (wanted.clone().count(), wanted.map(|file| file.length).sum());
+        if self.json {
+            let line = Object::event("selected")
+                .number("files", count as u64)
+                .number("of", files().count() as u64)
+                .number("length", length);
+            self.write(&line.line());
+        }
+        self.config(&format!("{count} of {} files selected, {}", files().count(), units::bytes(length)));
+    }
+
+    /// How fast blocks may come and go, where that is limited.
+    pub(crate) fn limits(&mut self, down: Option<u64>, up: Option<u64>) {
+        if down.is_none() && up.is_none() {
+            return;
+        }
+        if self.json {
+            let line = Object::event("limits").maybe_number("down", down).maybe_number("up", up);
+            self.write(&line.line());
+        }
+        let shown = |limit: Option<u64>| {
+            limit.map_or_else(|| "unlimited".into(), |limit| format!("at most {}/s", units::bytes(limit)))
+        };
+        self.config(&format!("download {}, upload {}", shown(down), shown(up)));
     }
 
     /// Peers can connect to us.
@@ -118,6 +153,7 @@ impl Report {
             Event::PieceBad { piece, .. } => {
                 self.say("[INFO]", &format!("piece {piece} failed its hash, fetching it again"));
             }
+            Event::Complete if self.partial => self.say("[INFO]", "the selected files are complete"),
             Event::Complete => self.say("[INFO]", "download complete"),
             Event::PieceOk { .. } | Event::Incomplete { .. } | Event::Refused { .. } => {}
         }
@@ -211,6 +247,9 @@ struct Line<'a> {
 
 impl Line<'_> {
     fn percent(&self) -> u64 {
+        if self.stats.left == 0 {
+            return 100;
+        }
         let done = u128::from(self.stats.total - self.stats.left);
         u64::try_from(done * 100 / u128::from(self.stats.total.max(1))).unwrap_or(100)
     }

@@ -21,6 +21,44 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{value:.1} {unit}")
 }
 
+/// Reads a speed as people write it: a number of KiB a second, or one with its unit, such as `500`, `1.5M` or
+/// `2 MiB/s`. Units are powers of 1024, however they are written.
+///
+/// # Errors
+/// When it is no such thing.
+pub(crate) fn speed(text: &str) -> Result<u64, String> {
+    let wrong =
+        || format!("{text:?} is no speed; expected KiB/s such as 500, or with a unit such as 1.5M or 2MiB/s");
+    let plain = text.trim().to_ascii_lowercase();
+    let plain = plain.strip_suffix("/s").unwrap_or(&plain);
+    let end = plain.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(plain.len());
+    let (digits, unit) = plain.split_at(end);
+    let unit: u64 = match unit.trim() {
+        "b" => 1,
+        "" | "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        _ => return Err(wrong()),
+    };
+    let number: f64 = digits.parse().map_err(|_| wrong())?;
+    let most = MAX_SPEED / unit;
+    #[expect(clippy::cast_precision_loss, reason = "limits are far from where that matters")]
+    if number > most as f64 {
+        return Err(wrong());
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "digits and a point are no negative number, and it was compared with the largest"
+    )]
+    let bytes = (number * unit as f64).ceil() as u64;
+    Ok(bytes)
+}
+
+/// A terabyte a second; nobody means more.
+const MAX_SPEED: u64 = 1 << 40;
+
 /// A time, such as `1h02m`, `3m05s` or `14s`.
 pub(crate) fn time(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -40,6 +78,30 @@ pub(crate) fn count(count: u64, word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn speeds_are_read_as_people_write_them() {
+        for (text, expected) in [
+            ("0", 0),
+            ("500", 500 << 10),
+            ("0.5", 512),
+            ("64k", 64 << 10),
+            ("64 KiB/s", 64 << 10),
+            ("64kB/s", 64 << 10),
+            ("1.5M", 3 << 19),
+            ("2MiB/s", 2 << 20),
+            ("1G", 1 << 30),
+            ("100b", 100),
+            ("0.001", 2),
+        ] {
+            assert_eq!(speed(text), Ok(expected), "{text}");
+        }
+        for text in
+            ["", "x", "-1", "1e3", "1.2.3", "M", "1T", "1 M x", "99999999999G", "inf", "nan", ".", "1/s/s"]
+        {
+            assert!(speed(text).unwrap_err().contains("expected KiB/s"), "{text}");
+        }
+    }
 
     #[test]
     fn sizes_and_times_are_readable() {

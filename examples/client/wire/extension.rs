@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use bendy::decoding::Decoder;
 use bendy::encoding::{Encoder, Error};
+use tracker_failover::wire::clean_text;
 
 /// How many requests of a peer's we keep; it is told in `reqq`, and what goes beyond is dropped (P-12).
 pub(crate) const MAX_QUEUED_REQUESTS: usize = 250;
@@ -19,7 +20,7 @@ pub(crate) struct ExtensionHandshake {
     pub(crate) reqq: Option<u32>,
     /// The port on which it takes connections.
     pub(crate) port: Option<u16>,
-    /// What it calls itself, control characters replaced.
+    /// What it calls itself, fit to be shown.
     pub(crate) client: Option<String>,
 }
 
@@ -60,9 +61,8 @@ fn read_into(bytes: &[u8], found: &mut ExtensionHandshake) -> Result<(), bendy::
             b"reqq" => found.reqq = value.try_into_integer()?.parse().ok(),
             b"p" => found.port = value.try_into_integer()?.parse().ok().filter(|&port| port != 0),
             b"v" => {
-                let name = String::from_utf8_lossy(value.try_into_bytes()?);
-                let shown = name.chars().take(MAX_NAME);
-                found.client = Some(shown.map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect());
+                let name = clean_text(value.try_into_bytes()?);
+                found.client = Some(name.chars().take(MAX_NAME).collect());
             }
             _ => {}
         }
@@ -101,7 +101,20 @@ mod tests {
         for bomb in bombs {
             assert_eq!(read(&bomb), ExtensionHandshake::default(), "{:?}", &bomb[..bomb.len().min(20)]);
         }
-        let named = read(b"d1:v6:a\x1b[2mbe");
-        assert_eq!(named.client.as_deref(), Some("a\u{fffd}[2mb"));
+    }
+
+    /// A client's name is a stranger's text: neither controls nor turned letters, and not too much of it.
+    #[test]
+    fn a_clients_name_is_made_fit_to_be_shown() {
+        for (name, shown) in [
+            ("a\x1b[2mb", "a\u{fffd}[2mb".to_owned()),
+            ("a\u{202e}gpj.exe", "a\u{fffd}gpj.exe".into()),
+            ("a\u{2066}b\u{200f}c", "a\u{fffd}b\u{fffd}c".into()),
+            ("a\nb", "a b".into()),
+            (&"é".repeat(200), "é".repeat(MAX_NAME)),
+        ] {
+            let said = format!("d1:v{}:{name}e", name.len());
+            assert_eq!(read(said.as_bytes()).client, Some(shown), "{name:?}");
+        }
     }
 }

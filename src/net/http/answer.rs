@@ -58,8 +58,11 @@ impl Answer {
         let retry = match self.status {
             410 => Retry::Never,
             429 | 503 => {
+                // A date is counted from the clock it was read off, as either of the two may be wrong.
+                let date = self.date.as_deref().and_then(|text| httpdate::parse_http_date(text).ok());
+                let now = date.unwrap_or_else(clock::calendar);
                 let after = self.retry_after.as_deref();
-                let after = after.and_then(|text| wire::http::retry_after(text, clock::calendar()));
+                let after = after.and_then(|text| wire::http::retry_after(text, now));
                 after.map_or(Retry::Unsaid, Retry::After)
             }
             _ => Retry::Unsaid,

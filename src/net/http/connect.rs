@@ -32,7 +32,9 @@ const FOR_ALL_ADDRESSES: Duration = Duration::from_secs(10);
 pub trait Connector: Send + Sync {
     /// Connects to whichever of the addresses answers, the first being preferred. The addresses have been
     /// judged by the address policy; a connector that goes elsewhere goes past it. `host` is for proxies that
-    /// resolve names themselves.
+    /// resolve names themselves; it has been looked up all the same, by the transport's
+    /// [`Resolver`](crate::net::resolver::Resolver), so where nobody but the proxy may hear of it that has to be one that
+    /// asks nobody.
     ///
     /// # Errors
     /// [`AnnounceError::Connect`] when no address could be connected to.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{LOCATION, RETRY_AFTER};
+use hyper::header::{DATE, HeaderName, LOCATION, RETRY_AFTER};
 use hyper::{Method, Response};
 
 use super::body::{self, Body};
@@ -35,6 +35,8 @@ pub(super) struct Shared {
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) retry_after: Option<String>,
+    /// When the server says it is.
+    pub(super) date: Option<String>,
     pub(super) body: Body,
     /// Where it came from.
     pub(super) remote: SocketAddr,
@@ -167,8 +169,10 @@ impl Shared {
         if body.flaw.is_none() {
             self.pool.put(asked.url.tracker_host(), used, self.config.keep_idle);
         }
-        let retry_after =
-            head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        Answer { status: head.status.as_u16(), retry_after, body, remote }
+        let header = |name: HeaderName| {
+            head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        };
+        let (retry_after, date) = (header(RETRY_AFTER), header(DATE));
+        Answer { status: head.status.as_u16(), retry_after, date, body, remote }
     }
 }

@@ -36,6 +36,10 @@ pub use self::connect::{Connected, Connector, Stream, TcpConnector};
 pub use self::prober::HttpProber;
 #[cfg(feature = "tls")]
 pub use self::tls::TlsConfig;
+/// The version of rustls whose configurations [`TlsConfig::from_rustls`] takes.
+#[cfg(feature = "tls")]
+#[doc(no_inline)]
+pub use tokio_rustls::rustls;
 
 use self::connection::HttpConnection;
 use self::exchange::Shared;

@@ -49,8 +49,9 @@ impl TlsConfig {
         Self::believing(roots)
     }
 
-    /// Takes a configuration of the caller's own: other roots, client certificates, another provider. What it
-    /// says of protocols is replaced, since HTTP/1.1 is what is spoken here.
+    /// Takes a configuration of the caller's own: other roots, client certificates, another provider; of the rustls that
+    /// is re-exported [beside this](super::rustls). What it says of protocols (ALPN) is replaced, since HTTP/1.1 is what is
+    /// spoken here.
     pub fn from_rustls(config: impl Into<Arc<ClientConfig>>) -> Self {
         let mut config = Arc::unwrap_or_clone(config.into());
         config.alpn_protocols = vec![b"http/1.1".to_vec()];

@@ -5,6 +5,7 @@
 //! `cargo run -p interop` runs everything, and `cargo run -p interop -- WORD...` the scenarios whose names hold a
 //! word. Not a test of `cargo test`, because it needs what `tests/interop/install` installs.
 
+mod authority;
 mod bencode;
 mod clients;
 mod observer;

@@ -1,9 +1,11 @@
 //! Asks a tracker what it believes, over raw HTTP: the library under test has no part in it.
 
+pub(crate) mod udp;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -48,25 +50,32 @@ pub(crate) async fn add_peer(tracker: SocketAddr, torrent: [u8; 20], port: u16, 
     announce(tracker, torrent, port, left, "started").await.map(drop)
 }
 
-/// The peers a tracker hands out: a further peer comes, asks, and goes again.
+/// The peers a tracker hands out, of both families: a further peer comes, asks, and goes again.
 pub(crate) async fn peers(tracker: SocketAddr, torrent: [u8; 20]) -> io::Result<BTreeSet<SocketAddr>> {
     let reply = announce(tracker, torrent, OBSERVERS_PORT, 1, "started").await?;
     announce(tracker, torrent, OBSERVERS_PORT, 1, "stopped").await?;
-    let peers = reply.bytes("peers").ok_or_else(|| unexpected(&reply))?;
-    let (peers, rest) = peers.as_chunks();
-    if !rest.is_empty() {
-        return Err(unexpected(&reply));
-    }
-    let peers = peers.iter().map(|[a, b, c, d, high, low]| {
-        let port = u16::from_be_bytes([*high, *low]);
-        SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(*a, *b, *c, *d), port))
+    let (v4, v6) = (reply.bytes("peers"), reply.bytes("peers6"));
+    let v4 = if v6.is_some() { v4.or(Some(&[])) } else { v4 };
+    let peers = compact::<6>(v4.unwrap_or(b"?")).and_then(|mut peers| {
+        peers.extend(compact::<18>(v6.unwrap_or_default())?);
+        Some(peers)
     });
-    Ok(peers.filter(|peer| peer.port() != OBSERVERS_PORT).collect())
+    let peers = peers.ok_or_else(|| unexpected(&reply))?;
+    Ok(peers.into_iter().filter(|peer| peer.port() != OBSERVERS_PORT).collect())
 }
 
-/// Whether a tracker is there and takes announces of a torrent.
-pub(crate) async fn is_up(tracker: SocketAddr, torrent: [u8; 20]) -> bool {
-    peers(tracker, torrent).await.is_ok()
+/// Reads compact peers (BEP 23, BEP 7): the address and the port of each, `N` bytes together. `None` where one is cut.
+pub(crate) fn compact<const N: usize>(bytes: &[u8]) -> Option<BTreeSet<SocketAddr>> {
+    let (peers, rest) = bytes.as_chunks::<N>();
+    let peer = |peer: &[u8; N]| {
+        let (ip, port) = peer.split_last_chunk::<2>()?;
+        let ip = match ip.len() {
+            4 => Ipv4Addr::from(<[u8; 4]>::try_from(ip).ok()?).into(),
+            _ => Ipv6Addr::from(<[u8; 16]>::try_from(ip).ok()?).into(),
+        };
+        Some(SocketAddr::new(ip, u16::from_be_bytes(*port)))
+    };
+    rest.is_empty().then(|| peers.iter().filter_map(peer).collect())
 }
 
 /// The body of an answer, whatever it is.

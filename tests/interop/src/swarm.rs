@@ -12,7 +12,7 @@ use tracker_failover::Metainfo;
 
 use crate::clients::Clients;
 use crate::tools::Tools;
-use crate::tracker::{Kind, Tracker};
+use crate::tracker::{Family, Kind, Tracker};
 
 /// The files of a torrent, by name and length.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +83,7 @@ impl Swarm {
 
     /// Starts a tracker for it.
     pub(crate) async fn tracker(&self, tools: &Arc<Tools>, kind: Kind) -> io::Result<Tracker> {
-        Tracker::start(tools, kind, self.info_hash).await
+        Tracker::start(tools, kind, Family::V4, self.info_hash).await
     }
 
     /// Where the files are.

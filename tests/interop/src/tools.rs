@@ -14,6 +14,8 @@ pub(crate) struct Tools {
     pub(crate) npm_folder: PathBuf,
     /// The script that serves `bittorrent-tracker`.
     pub(crate) npm_tracker: PathBuf,
+    /// The script that puts TLS in front of a tracker.
+    pub(crate) tls: PathBuf,
 }
 
 impl Tools {
@@ -35,6 +37,21 @@ impl Tools {
             node: in_path("node").ok_or_else(|| missing("node"))?,
             npm_folder,
             npm_tracker: here.join("tracker.mjs"),
+            tls: here.join("tls.mjs"),
+        })
+    }
+
+    /// `aquatic_udp`, which is looked for where it is asked for: building it takes 20 minutes.
+    ///
+    /// # Errors
+    /// How it is installed.
+    #[expect(clippy::unused_self, reason = "one place to ask for programs")]
+    pub(crate) fn aquatic_udp(&self) -> Result<PathBuf, String> {
+        let named = env::var_os("AQUATIC_UDP").map(PathBuf::from).filter(|file| file.is_file());
+        named.or_else(|| in_path("aquatic_udp")).ok_or_else(|| {
+            "aquatic_udp is neither in PATH nor named by AQUATIC_UDP; it is installed by: \
+             cargo install --locked aquatic_udp@0.9.0"
+                .to_owned()
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
@@ -13,7 +13,9 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{sleep, timeout};
 
+use crate::authority::Certificate;
 use crate::observer::{self, Counts};
+use crate::program::{Line, Program};
 use crate::tools::Tools;
 
 /// Which program it is.
@@ -27,11 +29,23 @@ pub(crate) enum Kind {
     Npm,
     /// The same over UDP.
     NpmUdp,
+    /// `aquatic_udp` of crates.io, in Rust, over UDP, which it alone speaks. Only run where it is asked for.
+    Aquatic,
+}
+
+/// Where a tracker listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// At an address of its own in 127.0.0.0/8.
+    V4,
+    /// At `::1`, which is the only one there is.
+    V6,
 }
 
 /// A real tracker. Dropping it kills it.
 ///
-/// Each has a loopback address of its own, because the library takes two ports of one host for one tracker.
+/// Each has a loopback address of its own where there are several, because the library takes two ports of one host for
+/// one tracker.
 #[derive(Debug)]
 pub(crate) struct Tracker {
     tools: Arc<Tools>,
@@ -40,6 +54,8 @@ pub(crate) struct Tracker {
     torrent: [u8; 20],
     folder: PathBuf,
     child: Option<Child>,
+    /// What speaks TLS in front of it, and at which port.
+    front: Option<(Program, u16)>,
     /// What was counted before the test began to.
     counted_before: u64,
     said: Arc<Mutex<Vec<String>>>,
@@ -47,9 +63,15 @@ pub(crate) struct Tracker {
 
 impl Tracker {
     /// Starts one that serves this torrent, and waits until it does.
-    pub(crate) async fn start(tools: &Arc<Tools>, kind: Kind, torrent: [u8; 20]) -> io::Result<Self> {
-        let address = free_address()?;
-        let folder = tools.npm_folder.join("run").join(address.to_string().replace(':', "-"));
+    pub(crate) async fn start(
+        tools: &Arc<Tools>,
+        kind: Kind,
+        family: Family,
+        torrent: [u8; 20],
+    ) -> io::Result<Self> {
+        let address = free_address(family)?;
+        let folder = address.to_string().replace([':', '[', ']'], "-");
+        let folder = tools.npm_folder.join("run").join(folder);
         fs::create_dir_all(&folder)?;
         let hex = torrent.map(|byte| format!("{byte:02x}")).concat();
         fs::write(folder.join("whitelist"), hex + "\n")?;
@@ -61,6 +83,7 @@ impl Tracker {
             torrent,
             folder,
             child: None,
+            front: None,
             counted_before: 0,
             said: Arc::default(),
         };
@@ -68,16 +91,49 @@ impl Tracker {
         Ok(tracker)
     }
 
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     pub(crate) fn announce_url(&self) -> String {
-        let scheme = match self.kind {
-            Kind::Opentracker | Kind::Npm => "http",
-            Kind::OpentrackerUdp | Kind::NpmUdp => "udp",
+        let (scheme, port) = match (&self.front, self.kind) {
+            (Some((_, port)), _) => ("https", *port),
+            (None, Kind::Opentracker | Kind::Npm) => ("http", self.address.port()),
+            (None, Kind::OpentrackerUdp | Kind::NpmUdp | Kind::Aquatic) => ("udp", self.address.port()),
         };
-        format!("{scheme}://{}/announce", self.address)
+        format!("{scheme}://{}/announce", SocketAddr::new(self.address.ip(), port))
+    }
+
+    /// Puts TLS in front of it: it is announced to there from now on. The observer goes on asking it in the open.
+    pub(crate) async fn secure(&mut self, certificate: &Certificate) -> Result<(), String> {
+        let text = |error: io::Error| error.to_string();
+        fs::write(self.folder.join("cert.pem"), &certificate.chain).map_err(text)?;
+        fs::write(self.folder.join("key.pem"), &certificate.key).map_err(text)?;
+        let port = free_port(self.address.ip()).map_err(text)?;
+        let mut command = Command::new(&self.tools.node);
+        command.arg(&self.tools.tls).arg(&self.folder).arg(self.address.ip().to_string());
+        command.args([port.to_string(), self.address.port().to_string()]);
+        let mut front = Program::start("TLS", &mut command).map_err(text)?;
+        let ready = |line: &Line| (line.text == "ready").then_some(());
+        front.wait_for("it was ready", Duration::from_secs(10), ready).await?;
+        self.front = Some((front, port));
+        Ok(())
+    }
+
+    /// What is said of the first handshake that fails, as soon as that is said.
+    pub(crate) async fn refused(&self) -> Option<String> {
+        for _ in 0..100 {
+            let lines = self.front.iter().flat_map(|(front, _)| front.said());
+            if let Some(line) = lines.into_iter().find(|line| line.text.starts_with("refused")) {
+                return Some(line.text);
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        None
     }
 
     /// Starts it again on its port. It remembers nothing.
@@ -95,6 +151,12 @@ impl Tracker {
             Kind::Npm | Kind::NpmUdp => {
                 let mut command = Command::new(&self.tools.node);
                 command.arg(&self.tools.npm_tracker).arg(&self.tools.npm_folder).args([port, host]);
+                command
+            }
+            Kind::Aquatic => {
+                fs::write(self.folder.join("aquatic.toml"), aquatic_config(self.address))?;
+                let mut command = Command::new(self.tools.aquatic_udp().map_err(io::Error::other)?);
+                command.args(["-c", "aquatic.toml"]);
                 command
             }
         };
@@ -153,7 +215,10 @@ impl Tracker {
 
     /// Makes a peer known that has everything, and forgets that it was announced.
     pub(crate) async fn add_seed(&mut self, port: u16) -> io::Result<()> {
-        observer::add_peer(self.address, self.torrent, port, 0).await?;
+        match self.kind {
+            Kind::Aquatic => observer::udp::add_peer(self.address, self.torrent, port, 0).await?,
+            _ => observer::add_peer(self.address, self.torrent, port, 0).await?,
+        }
         self.forget_announces().await
     }
 
@@ -178,7 +243,10 @@ impl Tracker {
 
     /// What it counts of its torrent.
     pub(crate) async fn counts(&self) -> io::Result<Counts> {
-        observer::counts(self.address, self.torrent).await
+        match self.kind {
+            Kind::Aquatic => observer::udp::counts(self.address, self.torrent).await,
+            _ => observer::counts(self.address, self.torrent).await,
+        }
     }
 
     /// What it counts as soon as that is as expected, or else after a while: what waits in the queues of a
@@ -193,9 +261,12 @@ impl Tracker {
         self.counts().await
     }
 
-    /// The ports of the peers it hands out, in order. All peers of these tests are at 127.0.0.1.
+    /// The ports of the peers it hands out, in order. All peers of these tests are on this machine.
     pub(crate) async fn ports(&self) -> io::Result<Vec<u16>> {
-        let peers = observer::peers(self.address, self.torrent).await?;
+        let peers = match self.kind {
+            Kind::Aquatic => observer::udp::peers(self.address, self.torrent).await?,
+            _ => observer::peers(self.address, self.torrent).await?,
+        };
         Ok(peers.iter().map(SocketAddr::port).collect())
     }
 
@@ -207,10 +278,9 @@ impl Tracker {
     }
 
     async fn wait_until_up(&mut self) -> io::Result<()> {
-        let (address, torrent) = (self.address, self.torrent);
         let up = async {
             // opentracker listens before it has read its whitelist.
-            while !observer::is_up(address, torrent).await {
+            while self.ports().await.is_err() {
                 sleep(Duration::from_millis(10)).await;
             }
         };
@@ -234,17 +304,39 @@ impl Drop for Tracker {
     }
 }
 
-/// A loopback address that no tracker of this run has, with a port that is free for TCP and UDP. It lies below
-/// the ports that are given to outgoing connections, so that nobody takes it while its tracker is dead.
-fn free_address() -> io::Result<SocketAddr> {
+/// On loopback alone, with no rights that a user wouldn't have and nothing but the tracker.
+fn aquatic_config(address: SocketAddr) -> String {
+    format!(
+        "socket_workers = 1\nlog_level = \"warn\"\n\
+         [network]\naddress = \"{address}\"\nonly_ipv6 = {}\nsocket_recv_buffer_size = 0\n\
+         [statistics]\ninterval = 0\n\
+         [privileges]\ndrop_privileges = false\n",
+        address.is_ipv6()
+    )
+}
+
+/// A loopback address that no tracker of this run has (`::1` is all of theirs), with a port that is free for TCP and UDP.
+fn free_address(family: Family) -> io::Result<SocketAddr> {
     static NEXT_HOST: AtomicU8 = AtomicU8::new(2);
+    let host: IpAddr = match family {
+        Family::V4 => Ipv4Addr::new(127, 0, 0, NEXT_HOST.fetch_add(1, Ordering::Relaxed)).into(),
+        Family::V6 => Ipv6Addr::LOCALHOST.into(),
+    };
+    Ok(SocketAddr::new(host, free_port(host)?))
+}
+
+/// A port that is free for TCP and UDP. It lies below the ports that are given to outgoing connections, so that nobody
+/// takes it while its tracker is dead.
+fn free_port(host: IpAddr) -> io::Result<u16> {
     static NEXT_PORT: AtomicU16 = AtomicU16::new(21_000);
-    let host = Ipv4Addr::new(127, 0, 0, NEXT_HOST.fetch_add(1, Ordering::Relaxed));
+    if let Err(error) = TcpListener::bind((host, 0)) {
+        return Err(io::Error::new(error.kind(), format!("this machine has no {host}: {error}")));
+    }
     for _ in 0..5000 {
-        let address = SocketAddr::from((host, NEXT_PORT.fetch_add(1, Ordering::Relaxed)));
-        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
-            return Ok(address);
+        let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind((host, port)).is_ok() && UdpSocket::bind((host, port)).is_ok() {
+            return Ok(port);
         }
     }
-    Err(io::Error::new(io::ErrorKind::AddrInUse, "no free port from 21000 to 26000 on loopback"))
+    Err(io::Error::new(io::ErrorKind::AddrInUse, format!("no free port from 21000 to 26000 at {host}")))
 }

@@ -1,8 +1,10 @@
 //! Downloads as they should go.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::*;
+use crate::select::Selection;
+use crate::torrent::tests::multi;
 
 #[test]
 fn a_seed_gives_everything() {
@@ -130,10 +132,42 @@ fn the_last_blocks_are_asked_for_twice() {
     assert_eq!(again.iter().collect::<BTreeSet<_>>(), asked.iter().collect::<BTreeSet<_>>());
     rig.send(quick, asked[0], true).unwrap();
     assert_eq!(rig.hear(slow), [Heard::Cancel(asked[0])]);
-    // What is already on its way is no offence.
+    // What is already on its way is no offence, and nothing that was downloaded.
     rig.send(slow, asked[0], true).unwrap();
     rig.send(quick, asked[1], true).unwrap();
     assert!(rig.session.is_complete());
+    assert_eq!(rig.session.transfer().downloaded, 2 * 16_384);
+}
+
+/// BEP 3: what trackers hear adds up at any time, whatever failed its hash.
+#[test]
+fn what_was_downloaded_and_what_is_left_add_up() {
+    let mut rig = Rig::with(100_000, 32_768, &[3], 1);
+    let here = 100_000 - 3 * 32_768;
+    let check = |rig: &Rig, pieces: u64| {
+        let transfer = rig.session.transfer();
+        assert_eq!((transfer.downloaded, transfer.left), (pieces * 32_768, Some((3 - pieces) * 32_768)));
+        assert_eq!(transfer.downloaded + transfer.left.unwrap() + here, 100_000);
+    };
+    check(&rig, 0);
+    let (liar, honest) = (rig.seed(), rig.seed());
+    let asked = rig.requests(liar);
+    let (first, rest): (Vec<&Block>, Vec<&Block>) =
+        asked.iter().partition(|block| block.piece == asked[0].piece);
+    for block in first {
+        rig.send(liar, *block, true).unwrap();
+    }
+    check(&rig, 1);
+    for block in rest {
+        let _ = rig.send(liar, *block, false);
+    }
+    assert_eq!(rig.why(liar), Some(Why::HashFail));
+    check(&rig, 1);
+    for block in rig.requests(honest) {
+        // With the last one they part.
+        let _ = rig.send(honest, block, true);
+    }
+    check(&rig, 3);
 }
 
 /// A choke drops what was asked for (BEP 3): others are asked, and a block on its way still counts.
@@ -165,17 +199,92 @@ fn a_have_goes_to_those_who_lack_the_piece() {
 /// Memory for pieces in progress is bounded, and pieces that nobody goes on with make room.
 #[test]
 fn stuck_pieces_make_room() {
-    let piece_length = 4 << 20;
-    let mut rig = Rig::new(8 * piece_length, piece_length);
-    let ones: Vec<PeerKey> = (0..3).map(|piece| rig.unchoking(&[piece])).collect();
+    let piece_length = 1 << 20;
+    let mut rig = Rig::new(16 * piece_length, piece_length);
+    let ones: Vec<PeerKey> = (0..14).map(|piece| rig.unchoking(&[piece])).collect();
     for (piece, one) in ones.iter().enumerate() {
         let asked = rig.requests(*one);
         assert_eq!(asked[0].piece as usize, piece);
         rig.send(*one, asked[0], true).unwrap();
         rig.say(*one, Message::Choke).unwrap();
     }
-    let other = rig.unchoking(&[7]);
+    assert_eq!(rig.session.buffers.len(), 14);
+    let other = rig.unchoking(&[15]);
     let asked = rig.requests(other);
-    assert!(!asked.is_empty() && asked.iter().all(|block| block.piece == 7));
-    assert!(rig.session.buffers.len() <= 3);
+    assert!(!asked.is_empty() && asked.iter().all(|block| block.piece == 15));
+    assert_eq!(rig.session.buffers.len(), 13);
+}
+
+/// Whatever their size, pieces never lie in memory as a whole.
+#[test]
+fn large_pieces_are_kept_by_parts() {
+    let piece_length = 18 << 20;
+    let mut rig = Rig::new(piece_length + 5, piece_length);
+    let seed = rig.seed();
+    let (mut asked, mut most) = (VecDeque::from(rig.requests(seed)), 0);
+    while let Some(block) = asked.pop_front() {
+        let _ = rig.send(seed, block, true);
+        most = most.max(rig.session.buffers.len() + rig.session.spare.len());
+        asked.extend(rig.requests(seed));
+    }
+    assert!(rig.session.is_complete());
+    assert!(most <= 14, "{most}");
+}
+
+/// The parts of large pieces make room for each other as pieces do, among many peers that stop half-way.
+#[test]
+fn stuck_parts_make_room() {
+    let piece_length = 4 << 20;
+    let mut rig = Rig::new(6 * piece_length, piece_length);
+    let mut asked = Vec::new();
+    // Every third block of a part comes, and the peer leaves.
+    for piece in 0..4 {
+        let one = rig.unchoking(&[piece]);
+        for _ in 0..20 {
+            for block in rig.requests(one) {
+                asked.push(block);
+                if (block.begin / BLOCK).is_multiple_of(3) {
+                    rig.send(one, block, true).unwrap();
+                }
+            }
+        }
+        rig.close(one, Why::Eof);
+    }
+    assert!(rig.session.buffers.len() <= 14);
+    let seed = rig.seed();
+    let mut asked = VecDeque::from(rig.requests(seed));
+    while let Some(block) = asked.pop_front() {
+        let _ = rig.send(seed, block, true);
+        asked.extend(rig.requests(seed));
+        assert!(rig.session.buffers.len() <= 14);
+    }
+    assert!(rig.session.is_complete(), "{:?}", rig.session.picker);
+}
+
+/// BEP 3: trackers hear of the whole torrent, whatever is wanted of it.
+#[test]
+fn only_what_is_wanted_is_fetched() {
+    let data = content(7 * 16_384);
+    let files = [("a", 16_384), ("b", 3 * 16_384), ("c", 3 * 16_384)];
+    let mut torrent = multi("t", &files, &data, 16_384);
+    "2".parse::<Selection>().unwrap().apply(&mut torrent).unwrap();
+    let mut rig = Rig::of(torrent, data, &[1], 1);
+    let useless = rig.unchoking(&[0, 1, 4]);
+    assert_eq!(rig.hear(useless), [Heard::Bitfield(vec![0x40])], "it has nothing that is wanted");
+    let seed = rig.seed();
+    let asked = rig.requests(seed);
+    assert_eq!(asked.iter().map(|block| block.piece).collect::<BTreeSet<_>>(), BTreeSet::from([2, 3]));
+    let stats = rig.session.stats();
+    assert_eq!((stats.left, stats.total), (2 * 16_384, 3 * 16_384));
+    for block in asked {
+        rig.send(seed, block, true).unwrap();
+    }
+    assert!(rig.session.is_complete() && !rig.session.is_whole());
+    assert!(rig.events.contains(&Event::Complete));
+    assert_eq!((rig.session.stats().left, rig.session.stats().wants_peers), (0, false));
+    let transfer = rig.session.transfer();
+    assert_eq!((transfer.downloaded, transfer.left), (2 * 16_384, Some(4 * 16_384)));
+    assert_eq!(rig.why(seed), Some(Why::Redundant));
+    // Who lacks what we have is still served.
+    assert_eq!(rig.why(useless), None);
 }

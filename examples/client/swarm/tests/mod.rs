@@ -2,9 +2,11 @@
 
 mod downloads;
 mod hostile;
+mod limits;
 mod random;
 mod uploads;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +35,8 @@ struct Rig {
     events: Vec<Event>,
     closed: Vec<(PeerKey, Why)>,
     dialled: Vec<SocketAddr>,
+    /// The parts of each piece that were stored.
+    parts: BTreeMap<u32, BTreeMap<u32, Vec<u8>>>,
     peers: u8,
 }
 
@@ -59,16 +63,23 @@ impl Rig {
     /// A torrent of which some pieces are here.
     fn with(length: usize, piece_length: usize, have: &[u32], seed: u64) -> Self {
         let data = content(length);
-        let torrent = Arc::new(single("x", &data, piece_length));
+        Self::of(single("x", &data, piece_length), data, have, seed)
+    }
+
+    /// This torrent, of which some pieces are here.
+    fn of(torrent: Torrent, data: Vec<u8>, have: &[u32], seed: u64) -> Self {
+        let torrent = Arc::new(torrent);
         let mut bits = Bitfield::empty(torrent.pieces());
         for &piece in have {
             bits.insert(piece);
         }
-        let start = Start { have: bits, own_id: PeerId::new([0; 20]), port: 6881, seed };
-        let session = Session::new(Arc::clone(&torrent), start);
+        let own_id = PeerId::new([0; 20]);
+        let start = Start { have: bits, own_id, port: 6881, seed, down_limit: None, up_limit: None };
+        let session = Session::new(&torrent, start);
         let now = Duration::from_secs(1);
         let (events, closed, dialled) = (Vec::new(), Vec::new(), Vec::new());
-        Self { session, torrent, data, now, events, closed, dialled, peers: 0 }
+        let parts = BTreeMap::new();
+        Self { session, torrent, data, now, events, closed, dialled, parts, peers: 0 }
     }
 
     /// A peer from an address of its own, whose handshake is done.
@@ -169,7 +180,8 @@ impl Rig {
                     Action::Dial(address) => self.dialled.push(address),
                     Action::Close(key, why) => self.close(key, why),
                     Action::Tell(event) => self.events.push(event),
-                    Action::Check { piece, data, earlier } => self.check(piece, data, earlier),
+                    Action::Store { piece, begin, data, earlier } => self.store(piece, begin, data, earlier),
+                    Action::Forget(piece) => drop(self.parts.remove(&piece)),
                     Action::Load { peer, blocks, mut buffer } => {
                         buffer.clear();
                         for block in &blocks {
@@ -185,7 +197,16 @@ impl Rig {
         }
     }
 
-    fn check(&mut self, piece: u32, data: Vec<u8>, earlier: Option<Vec<[u8; 20]>>) {
+    fn store(&mut self, piece: u32, begin: u32, part: Vec<u8>, earlier: Option<Vec<[u8; 20]>>) {
+        let parts = self.parts.entry(piece).or_default();
+        assert!(parts.insert(begin, part.clone()).is_none(), "{begin} of {piece} was stored already");
+        let range = self.torrent.range(piece);
+        if parts.values().map(|part| part.len() as u64).sum::<u64>() != range.end - range.start {
+            self.session.stored(piece, part, None, self.now);
+            return;
+        }
+        let data = parts.values().map(Vec::as_slice).collect::<Vec<_>>().concat();
+        self.parts.remove(&piece);
         let digests: Vec<[u8; 20]> =
             data.chunks(BLOCK as usize).map(|block| Sha1::digest(block).into()).collect();
         let verdict = if Sha1::digest(&data)[..] == self.torrent.hashes[piece as usize] {
@@ -195,7 +216,7 @@ impl Rig {
         } else {
             Verdict::Bad { digests }
         };
-        self.session.checked(piece, data, verdict, self.now);
+        self.session.stored(piece, part, Some(verdict), self.now);
     }
 
     fn close(&mut self, key: PeerKey, why: Why) {

@@ -20,6 +20,22 @@ fn who_is_interested_gets_a_free_slot_at_once() {
     assert_eq!(rig.session.transfer().uploaded, u64::from(BLOCK));
 }
 
+/// What went out counts as it goes, not when a whole buffer has: a tracker may hear of it before.
+#[test]
+fn what_was_uploaded_counts_as_it_goes() {
+    let mut rig = Rig::with(1 << 20, 1 << 20, &[0], 1);
+    let peer = taker(&mut rig);
+    rig.hear(peer);
+    rig.say(peer, Message::Request(FIRST)).unwrap();
+    let length = rig.session.outgoing(peer).unwrap().front().len();
+    let mut counted = Vec::new();
+    for part in [length / 2, length - length / 2] {
+        rig.session.written(peer, part, rig.now);
+        counted.push(rig.session.transfer().uploaded);
+    }
+    assert_eq!(counted, [u64::from(BLOCK) / 2 - 1, u64::from(BLOCK)]);
+}
+
 #[test]
 fn a_choked_peer_gets_nothing() {
     let mut rig = Rig::with(40_000, 16_384, &[0], 1);

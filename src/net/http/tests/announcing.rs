@@ -269,6 +269,9 @@ async fn the_status_comes_first_and_then_the_body_r72_pol03() {
 #[tokio::test]
 async fn a_tracker_says_when_to_come_back_pol07_q15() {
     let minutes = Retry::After(Duration::from_secs(120));
+    let day = Duration::from_secs(86_400);
+    let by_its_own_clock =
+        "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:51:37 GMT\r\n";
     for (status, header, body, expected) in [
         ("410 Gone", "", "", Retry::Never),
         ("410 Gone", "", "d14:failure reason4:gonee", Retry::Never),
@@ -276,6 +279,9 @@ async fn a_tracker_says_when_to_come_back_pol07_q15() {
         ("429 Too Many", "Retry-After: 120\r\n", "", minutes),
         ("503 Unavailable", "Retry-After: 120\r\n", "<html>", minutes),
         ("503 Unavailable", "Retry-After: 120\r\n", "d14:failure reason4:busye", minutes),
+        ("503 Unavailable", "Retry-After: Sat, 06 Nov 2094 08:49:37 GMT\r\n", "", Retry::After(day)),
+        ("503 Unavailable", "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n", "", Retry::Unsaid),
+        ("503 Unavailable", by_its_own_clock, "", minutes),
         ("503 Unavailable", "", "", Retry::Unsaid),
         ("503 Unavailable", "Retry-After: soon\r\n", "", Retry::Unsaid),
         ("503 Unavailable", "Retry-After: \u{e4}\r\n", "", Retry::Unsaid),

@@ -1,9 +1,9 @@
 //! HTTPS: who is believed, and that nobody else hears a word.
 
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair, SanType};
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::*;
 use crate::net::http::{HttpProber, TlsConfig};
@@ -147,6 +147,40 @@ async fn the_handshake_is_part_of_opening() {
     assert_eq!((measured.connect, measured.first_byte), (latency * 3, latency * 2));
     announce(&transport, URL).await.unwrap();
     assert_eq!(internet.dialled(), 1);
+}
+
+/// A configuration of the caller's own decides alone, but for the protocol.
+#[tokio::test]
+async fn a_configuration_of_ones_own_decides_who_is_believed() {
+    let (believed, other) = (Authority::new(), Authority::new());
+    let mut roots = RootCertStore::empty();
+    roots.add(believed.0.der().clone()).unwrap();
+    let mut own = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    own.alpn_protocols = vec![b"h2".to_vec()];
+    let mut config = HttpConfig::new();
+    config.tls = TlsConfig::from_rustls(own);
+    for (authority, good) in [(believed, true), (other, false)] {
+        let mut server = authority.server(|_| ());
+        server.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let internet = tracker(server, &[&[ok(REPLY)]]);
+        assert_eq!(announce(&internet.transport(config.clone()), URL).await.is_ok(), good);
+        assert_eq!(internet.asked().len(), usize::from(good));
+    }
+}
+
+/// The system's roots come beside Mozilla's and open no door to others, whatever this machine has of them.
+#[cfg(feature = "tls-native-roots")]
+#[tokio::test]
+async fn the_roots_of_the_system_are_no_switch_to_believe_everybody_pol23() {
+    let mut config = HttpConfig::new();
+    config.tls = TlsConfig::with_native_roots();
+    let internet = tracker(Authority::new().server(|_| ()), &[&[ok(REPLY)]]);
+    let error = announce(&internet.transport(config), URL).await.unwrap_err();
+    assert!(matches!(error, AnnounceError::Tls(_)) && internet.asked().is_empty(), "{error}");
 }
 
 #[test]

@@ -3,15 +3,17 @@
 mod completed;
 mod downloads;
 mod failover;
+mod families;
 mod frozen;
+mod https;
 mod interrupted;
 mod mixed;
 mod npm;
+mod single;
 mod udp_dead;
 
 use std::error::Error;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +23,7 @@ use tracker_failover::{Alert, Announced, Announcer, TrackerSet, TrackerUrl};
 use crate::report::Report;
 use crate::session::Session;
 use crate::tools::Tools;
-use crate::tracker::{Kind, Tracker};
+use crate::tracker::{Family, Kind, Tracker};
 
 /// The torrent of all scenarios; each has trackers of its own.
 pub(crate) const TORRENT: [u8; 20] = *b"\x00\x01 +%&=?/\x7f\x80\xc3\xfftorrent";
@@ -41,11 +43,14 @@ struct Lab<'a> {
     report: &'a mut Report,
 }
 
-/// Runs the scenarios whose names hold one of these words, all where there is none.
+/// Scenarios with this word in their names only run where it is asked for.
+const ON_REQUEST: &str = "aquatic";
+
+/// Runs the scenarios whose names hold one of these words; where there is none, all but those on request.
 pub(crate) async fn run(tools: &Arc<Tools>, words: &[String], report: &mut Report) {
     macro_rules! scenarios {
         ($($name:literal => $scenario:path,)*) => {$(
-            if words.is_empty() || words.iter().any(|word| $name.contains(word.as_str())) {
+            if is_wanted($name, words) {
                 report.scenario($name);
                 let mut lab = Lab { tools, report: &mut *report };
                 if let Err(why) = $scenario(&mut lab).await {
@@ -63,8 +68,20 @@ pub(crate) async fn run(tools: &Arc<Tools>, words: &[String], report: &mut Repor
         "opentracker: an announce that is heard though nobody waits for the answer" => frozen::given_up,
         "opentracker: completed" => completed::in_place,
         "opentracker: completed while the one in use is dead" => completed::elsewhere,
-        "bittorrent-tracker: a single one, from started to stopped" => npm::single,
-        "bittorrent-tracker over UDP: a single one, from started to stopped" => npm::single_over_udp,
+        "opentracker: a single one, from started to stopped" => single::opentracker,
+        "opentracker over UDP: a single one, from started to stopped" => single::opentracker_udp,
+        "opentracker over HTTPS: a single one, from started to stopped" => single::opentracker_https,
+        "bittorrent-tracker: a single one, from started to stopped" => single::npm,
+        "bittorrent-tracker over UDP: a single one, from started to stopped" => single::npm_udp,
+        "bittorrent-tracker over HTTPS: a single one, from started to stopped" => single::npm_https,
+        "bittorrent-tracker over IPv6: a single one, from started to stopped" => single::npm_v6,
+        "bittorrent-tracker over UDP and IPv6: a single one, from started to stopped" => single::npm_udp_v6,
+        "bittorrent-tracker over HTTPS and IPv6: a single one, from started to stopped" => single::npm_https_v6,
+        "aquatic_udp: a single one, from started to stopped" => single::aquatic_udp,
+        "aquatic_udp over IPv6: a single one, from started to stopped" => single::aquatic_udp_v6,
+        "HTTPS: a certificate that isn't believed" => https::not_believed,
+        "IPv6: the one in use dies, the next is in the other family, and back" => families::from_one_to_the_other,
+        "IPv6: a name with both families, of which one has a tracker" => families::one_name,
         "bittorrent-tracker: two, one dies and returns" => npm::two,
         "mixed tiers from a torrent file, the nearest first" => mixed::nearest,
         "mixed tiers from a torrent file, by BEP 12" => mixed::bep12,
@@ -80,10 +97,20 @@ pub(crate) async fn run(tools: &Arc<Tools>, words: &[String], report: &mut Repor
     }
 }
 
+fn is_wanted(name: &str, words: &[String]) -> bool {
+    let named = |words: &[String]| words.iter().any(|word| name.contains(word.as_str()));
+    let on_request = !name.contains(ON_REQUEST) || words.iter().any(|word| word.contains(ON_REQUEST));
+    on_request && (words.is_empty() || named(words))
+}
+
 impl Lab<'_> {
     /// Starts a tracker that knows a seed.
     async fn tracker(&self, kind: Kind) -> io::Result<Tracker> {
-        let mut tracker = Tracker::start(self.tools, kind, TORRENT).await?;
+        self.tracker_at(kind, Family::V4).await
+    }
+
+    async fn tracker_at(&self, kind: Kind, family: Family) -> io::Result<Tracker> {
+        let mut tracker = Tracker::start(self.tools, kind, family, TORRENT).await?;
         tracker.add_seed(SEEDS_PORT).await?;
         Ok(tracker)
     }
@@ -91,11 +118,15 @@ impl Lab<'_> {
 
 /// An announcer with short waits after rounds that failed; all else is the default.
 fn announcer() -> Announcer {
+    Announcer::builder().config(short_waits()).spawn()
+}
+
+fn short_waits() -> Config {
     let mut config = Config::default();
     config.retry_floor = Duration::from_millis(500);
     config.retry_first = Duration::from_secs(1);
     config.retry_ceiling = Duration::from_secs(1);
-    Announcer::builder().config(config).spawn()
+    config
 }
 
 /// These trackers, each a tier.
@@ -107,8 +138,8 @@ fn tiers_of(trackers: &[Tracker]) -> Result<TrackerSet, Box<dyn Error>> {
 
 /// Which of these trackers it is.
 fn place_of(trackers: &[Tracker], url: &TrackerUrl) -> Result<usize, String> {
-    let is = |address: SocketAddr| url.host() == address.ip().to_string() && url.port() == address.port();
-    let place = trackers.iter().position(|tracker| is(tracker.address()));
+    let is = |tracker: &Tracker| tracker.announce_url().parse::<TrackerUrl>().is_ok_and(|own| own == *url);
+    let place = trackers.iter().position(is);
     place.ok_or_else(|| format!("{url} is none of the trackers"))
 }
 

@@ -88,6 +88,7 @@ struct Seen {
     told_stopped: usize,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct World {
     engine: Engine,
     torrent: TorrentId,
@@ -99,6 +100,7 @@ struct World {
     trackers: BTreeMap<TrackerUrl, Seen>,
     open: BTreeMap<AttemptId, TrackerUrl>,
     announcing: BTreeMap<AttemptId, AnnounceRequest>,
+    private: bool,
     complete: bool,
     complete_from_start: bool,
     completed_accepted: usize,
@@ -153,6 +155,7 @@ impl World {
             trackers: (0..count).map(|number| (url(number), Seen::default())).collect(),
             open: BTreeMap::new(),
             announcing: BTreeMap::new(),
+            private,
             complete: complete_from_start,
             complete_from_start,
             completed_accepted: 0,
@@ -244,6 +247,7 @@ impl World {
         let completes = request.event == Some(Event::Completed);
         let regular = request.event.is_none();
         let (forced, now) = (self.rounds_ended < self.forced_until, self.now);
+        let introduced = self.private && self.trackers.values().any(|seen| seen.accepted);
         let seen = self.trackers.get_mut(&tracker).unwrap();
         assert!(!seen.never, "{tracker} said never");
         assert!(
@@ -266,7 +270,7 @@ impl World {
                 assert!(self.stopping_since.is_some() && (seen.knows || seen.may_know));
                 seen.told_stopped += 1;
             }
-            None => {}
+            None => assert!(seen.accepted || introduced, "{tracker} is to hear `started` first"),
         }
         assert!(!completes || self.completed_accepted == 0, "completed once");
         seen.uploaded = request.transfer.uploaded;

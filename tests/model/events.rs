@@ -1,0 +1,259 @@
+//! Which event each tracker is owed.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
+use tracker_failover::policy::{Ledger, Timestamp};
+use tracker_failover::{Event, TrackerUrl};
+
+/// A named host on two ports, another name, and two ports of an address, which are no siblings.
+const TRACKERS: [&str; 5] = [
+    "http://a.test/announce",
+    "http://a.test:81/announce",
+    "http://b.test/announce",
+    "http://127.0.0.1/announce",
+    "http://127.0.0.1:81/announce",
+];
+
+const FORTY_FIVE_MINUTES: u64 = 45 * 60;
+
+fn url(tracker: usize) -> &'static TrackerUrl {
+    static URLS: LazyLock<Vec<TrackerUrl>> =
+        LazyLock::new(|| TRACKERS.map(|tracker| tracker.parse().unwrap()).into());
+    &URLS[tracker]
+}
+
+fn at(secs: u64) -> Timestamp {
+    Timestamp::from_start(Duration::from_secs(secs))
+}
+
+/// One torrent's session, as the rules see it.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub(crate) struct Rules {
+    private: bool,
+    complete_from_start: bool,
+    /// The download became complete in this session.
+    completed: bool,
+    /// Some tracker has heard that it did.
+    told_completed: bool,
+    ending: bool,
+    trackers: [Tracker; TRACKERS.len()],
+    now: u64,
+}
+
+/// What went on between us and one tracker.
+#[derive(Debug, Clone, Default)]
+struct Tracker {
+    /// An announce on its way: since when, its event, and whether it says that nothing is left.
+    in_flight: Option<(u64, Option<Event>, bool)>,
+    /// It accepted an announce, last then, with this interval.
+    accepted: Option<(u64, u64)>,
+    /// When an announce was sent that was never answered.
+    unanswered: Option<u64>,
+    id: Option<u8>,
+    told_stopped: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    Announce(usize),
+    Accepts(usize, u64, Option<u8>),
+    Refuses(usize),
+    IsSilent(usize),
+    Complete,
+    FoundComplete,
+    Stop(usize),
+    Pass(u64),
+}
+
+impl Rules {
+    fn nothing_left(&self) -> bool {
+        self.completed || self.complete_from_start
+    }
+
+    /// BEP 3; and for those it doesn't speak of, trackers that share their peers, the manual.
+    fn event(&self, tracker: usize) -> Option<Event> {
+        if self.trackers[tracker].accepted.is_some() {
+            return (self.completed && !self.told_completed).then_some(Event::Completed);
+        }
+        let siblings: &[usize] = match tracker {
+            _ if self.private => &[0, 1, 2, 3, 4],
+            0 | 1 => &[0, 1],
+            _ => &[],
+        };
+        let introduced = siblings.iter().any(|other| self.trackers[*other].accepted.is_some());
+        (!introduced).then_some(Event::Started)
+    }
+
+    /// All that accepted any announce and may remember it, and all that may have.
+    fn owed_stopped(&self) -> BTreeSet<&TrackerUrl> {
+        let owed = |tracker: &Tracker| {
+            let remembers = |(at, interval)| self.now - at < FORTY_FIVE_MINUTES.max(2 * interval);
+            let may = |at| self.now - at < FORTY_FIVE_MINUTES;
+            let in_flight = tracker.in_flight.map(|(since, ..)| since);
+            !tracker.told_stopped
+                && (tracker.accepted.is_some_and(remembers)
+                    || in_flight.is_some_and(may)
+                    || tracker.unanswered.is_some_and(may))
+        };
+        (0..TRACKERS.len()).filter(|tracker| owed(&self.trackers[*tracker])).map(url).collect()
+    }
+
+    fn accept(&mut self, number: usize, interval: u64, id: Option<u8>) {
+        let now = self.now;
+        let tracker = &mut self.trackers[number];
+        let Some((_, event, nothing_left)) = tracker.in_flight.take() else { return };
+        let is_first = tracker.accepted.is_none();
+        tracker.accepted = Some((now, interval));
+        tracker.unanswered = None;
+        tracker.id = id.or(tracker.id);
+        // Whoever meets us as one who has it all hears no `completed`, and nobody else has to be told.
+        self.told_completed |=
+            event == Some(Event::Completed) || (self.completed && is_first && nothing_left);
+    }
+}
+
+impl ReferenceStateMachine for Rules {
+    type State = Self;
+    type Transition = Step;
+
+    fn init_state() -> BoxedStrategy<Self> {
+        let session = |(private, complete_from_start)| Self {
+            private,
+            complete_from_start,
+            completed: false,
+            told_completed: false,
+            ending: false,
+            trackers: Default::default(),
+            now: 0,
+        };
+        (any::<bool>(), prop::bool::weighted(0.2)).prop_map(session).boxed()
+    }
+
+    fn transitions(_: &Self) -> BoxedStrategy<Step> {
+        let tracker = || 0..TRACKERS.len();
+        prop_oneof![
+            30 => tracker().prop_map(Step::Announce),
+            20 => (tracker(), 60..4000_u64, any::<Option<u8>>()).prop_map(|(t, i, id)| Step::Accepts(t, i, id)),
+            8 => tracker().prop_map(Step::Refuses),
+            8 => tracker().prop_map(Step::IsSilent),
+            2 => Just(Step::Complete),
+            1 => Just(Step::FoundComplete),
+            2 => tracker().prop_map(Step::Stop),
+            10 => prop_oneof![0..60_u64, 1000..3000_u64].prop_map(Step::Pass),
+        ]
+        .boxed()
+    }
+
+    fn preconditions(rules: &Self, step: &Step) -> bool {
+        let in_flight = |tracker: usize| rules.trackers[tracker].in_flight.is_some();
+        // Nobody is told beside one who is being told that the download is complete.
+        let telling = |tracker: &Tracker| matches!(tracker.in_flight, Some((_, Some(Event::Completed), _)));
+        match step {
+            Step::Announce(tracker) => {
+                !rules.ending && !in_flight(*tracker) && !rules.trackers.iter().any(telling)
+            }
+            Step::Accepts(tracker, ..) | Step::Refuses(tracker) | Step::IsSilent(tracker) => {
+                !rules.ending && in_flight(*tracker)
+            }
+            Step::Complete => !rules.ending,
+            Step::FoundComplete => rules.trackers.iter().all(|tracker| {
+                tracker.in_flight.is_none() && tracker.accepted.is_none() && tracker.unanswered.is_none()
+            }),
+            Step::Stop(_) | Step::Pass(_) => true,
+        }
+    }
+
+    fn apply(mut rules: Self, step: &Step) -> Self {
+        let (now, nothing_left) = (rules.now, rules.nothing_left());
+        match *step {
+            Step::Announce(tracker) => {
+                let event = rules.event(tracker);
+                rules.trackers[tracker].in_flight = Some((now, event, nothing_left));
+            }
+            Step::Accepts(tracker, interval, id) => rules.accept(tracker, interval, id),
+            Step::Refuses(tracker) => rules.trackers[tracker].in_flight = None,
+            Step::IsSilent(number) => {
+                let tracker = &mut rules.trackers[number];
+                tracker.unanswered = tracker.in_flight.take().map(|(since, ..)| since);
+            }
+            Step::Complete => rules.completed |= !rules.complete_from_start,
+            Step::FoundComplete => rules.complete_from_start |= !rules.completed,
+            Step::Stop(tracker) => {
+                rules.ending = true;
+                rules.trackers[tracker].told_stopped = true;
+            }
+            Step::Pass(secs) => rules.now += secs,
+        }
+        rules
+    }
+}
+
+/// The real one, and what it said in the announces under way.
+pub(crate) struct Real {
+    ledger: Ledger,
+    sent: [Option<(Option<Event>, u64)>; TRACKERS.len()],
+}
+
+impl StateMachineTest for Real {
+    type SystemUnderTest = Self;
+    type Reference = Rules;
+
+    fn init_test(rules: &Rules) -> Self {
+        Self { ledger: Ledger::new(rules.private, rules.complete_from_start), sent: [None; TRACKERS.len()] }
+    }
+
+    fn apply(mut real: Self, rules: &Rules, step: Step) -> Self {
+        let Self { ledger, sent } = &mut real;
+        let now = at(rules.now);
+        match step {
+            Step::Announce(tracker) => {
+                sent[tracker] = Some((ledger.event_for(url(tracker)), u64::from(!rules.nothing_left())));
+                ledger.sent(url(tracker), now);
+            }
+            Step::Accepts(tracker, interval, id) => {
+                let (event, left) = sent[tracker].take().expect("only what was sent is accepted");
+                let interval = Duration::from_secs(interval);
+                ledger.accepted(url(tracker), event, Some(left), interval, now);
+                ledger.keep_tracker_id(url(tracker), id.map(|id| [id]).as_ref().map(|id| &id[..]));
+            }
+            Step::Refuses(tracker) => ledger.failed(url(tracker), true),
+            Step::IsSilent(tracker) => ledger.failed(url(tracker), false),
+            Step::Complete => {
+                ledger.complete();
+            }
+            Step::FoundComplete => ledger.was_complete(),
+            Step::Stop(tracker) => ledger.stopped(url(tracker)),
+            Step::Pass(_) => {}
+        }
+        real
+    }
+
+    fn check_invariants(real: &Self, rules: &Rules) {
+        let ledger = &real.ledger;
+        for (number, tracker) in rules.trackers.iter().enumerate() {
+            let (name, url) = (TRACKERS[number], url(number));
+            if !rules.ending {
+                assert_eq!(ledger.event_for(url), rules.event(number), "the event for {name}");
+                assert_eq!(ledger.knows_us(url), tracker.accepted.is_some(), "whether {name} knows us");
+            }
+            let id = tracker.id.map(|id| vec![id]);
+            assert_eq!(ledger.tracker_id(url), id.as_deref(), "the id that {name} gave");
+        }
+        assert_eq!(ledger.owes_completed(), rules.completed && !rules.told_completed);
+        let owed = ledger.owed_stopped(at(rules.now));
+        assert_eq!(owed.iter().collect::<BTreeSet<_>>(), rules.owed_stopped(), "who is owed stopped");
+    }
+}
+
+prop_state_machine! {
+    #![proptest_config(crate::config())]
+
+    /// G7: R20 to R23, R27 to R29, POL-16.
+    #[test]
+    fn r20_r29_each_tracker_hears_the_event_it_is_owed(sequential 1..60 => Real);
+}

@@ -1,0 +1,22 @@
+//! Reference models beside the real thing: which event a tracker is owed, whose turn it is, and when a failing host
+//! may be tried again. Each model is a page long and written from the rules (BEP 3, BEP 12, the manual); random steps
+//! are taken by both, after each of them both have to say the same, and what fails shrinks to a readable sequence.
+//!
+//! `cargo test` plays a fixed number of sequences. Nothing is kept in
+//! files: a failing sequence is printed, and whoever meets one writes it into a test of its own. More steps than that:
+//!
+//! ```text
+//! STEPS=100000000 cargo test --release --test model -- --ignored --nocapture
+//! ```
+
+mod breaker;
+mod campaign;
+mod cursor;
+mod events;
+
+use proptest::test_runner::Config;
+
+/// How many sequences `cargo test` plays of each subject, other ones each time.
+fn config() -> Config {
+    Config { cases: 250, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() }
+}
