@@ -165,7 +165,7 @@ impl Round {
         let silent = self.attempts.iter().filter(|attempt| attempt.stage == Stage::Opening).count();
         let mut patience = patience;
         for _ in 0..silent {
-            patience = (patience * 2 / 3).max(least.min(patience));
+            patience = (patience / 2).max(least.min(patience));
         }
         self.tried.insert(candidate.tracker.clone());
         self.last_tried = Some(candidate.tracker.clone());
@@ -494,7 +494,7 @@ mod tests {
         let outcome = play(&[&["a", "b", "c"]], &[Refused(1), Refused(1), Answers(5, 5)], &config);
         assert_eq!(outcome, ("a@0 b@1 c@2 ".into(), "c@7 ".into(), Some((2, 12))));
         let outcome = play(&[&["a", "b", "c"]], &[Silent, Silent, Answers(5, 5)], &config);
-        assert_eq!(outcome.0, "a@0 b@250 c@417 ", "each silent opening makes the next wait shorter");
+        assert_eq!(outcome.0, "a@0 b@250 c@375 ", "each silent opening makes the next wait shorter");
         assert_eq!(outcome.2, Some((2, 427)));
     }
 
