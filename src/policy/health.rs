@@ -43,6 +43,8 @@ const VERDICT_LOOK: Duration = Duration::from_secs(1);
 pub struct HealthBook {
     hosts: BTreeMap<TrackerHost, HostHealth>,
     outage: Outage,
+    /// When the network last changed: no latency from before is fresh.
+    changed_at: Option<Timestamp>,
     changes: u64,
 }
 
@@ -96,7 +98,12 @@ impl HealthBook {
         let health = self.hosts.get(host)?;
         let answered_at = health.answered_at?;
         let failed_since = health.failed_at.is_some_and(|failed_at| failed_at > answered_at);
-        if failed_since || now.since(answered_at) > lifetime { None } else { health.latency() }
+        let in_another_network = self.changed_at.is_some_and(|changed_at| answered_at <= changed_at);
+        if failed_since || in_another_network || now.since(answered_at) > lifetime {
+            None
+        } else {
+            health.latency()
+        }
     }
 
     /// Whether a host answered when it was last heard of; `None` where that was before `since`.
@@ -132,7 +139,8 @@ impl HealthBook {
 
     /// The network has changed: who was unreachable may be reached, and what was measured holds no longer.
     pub fn network_changed(&mut self, now: Timestamp) {
-        self.outage.alive(now);
+        self.outage.forget();
+        self.changed_at = Some(now);
         for health in self.hosts.values_mut() {
             health.breaker.forgive(now);
             for estimate in [&mut health.connect, &mut health.reply].into_iter().flatten() {
@@ -487,6 +495,16 @@ mod tests {
         assert_eq!(book.free_at(&host("a"), false, &Config::default(), at(41)), at(41) + millis(250));
         fail(&mut book, "a", Failure::Unreachable, 40, 42);
         assert_eq!(book.free_at(&host("a"), false, &Config::default(), at(42)), at(72));
+    }
+
+    #[test]
+    fn no_latency_of_another_network_is_fresh() {
+        let (mut book, lifetime) = (HealthBook::default(), Duration::from_secs(10));
+        book.measured(host("a"), sample(5, 7), at(4));
+        book.network_changed(at(5));
+        assert_eq!(book.fresh_latency(&host("a"), lifetime, at(5)), None);
+        book.measured(host("a"), sample(50, 70), at(6));
+        assert!(book.fresh_latency(&host("a"), lifetime, at(6)).is_some());
     }
 
     #[test]

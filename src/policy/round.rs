@@ -495,7 +495,7 @@ mod tests {
         assert_eq!(outcome, ("a@0 b@1 c@2 ".into(), "c@7 ".into(), Some((2, 12))));
         let outcome = play(&[&["a", "b", "c"]], &[Silent, Silent, Answers(5, 5)], &config);
         assert_eq!(outcome.0, "a@0 b@250 c@375 ", "each silent opening makes the next wait shorter");
-        assert_eq!(outcome.2, Some((2, 427)));
+        assert_eq!(outcome.2, Some((2, 385)));
     }
 
     #[test]

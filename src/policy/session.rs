@@ -173,7 +173,12 @@ impl Session {
     pub(crate) fn begin(&mut self, context: &mut Context<'_>) {
         let (trackers, unsupported): (Vec<_>, Vec<_>) =
             self.trackers.trackers().cloned().partition(|tracker| self.trackers.is_supported(tracker));
+        let choice = trackers.len() > 1;
         context.alert(self.id, Alert::TrackersFound { trackers, unsupported });
+        if choice && self.measures_hosts() && self.probing.is_empty() {
+            // All of their hosts are known.
+            self.tell_order(context);
+        }
         if self.once.is_some() {
             self.schedule.force(context.now);
         } else if self.is_automatic() {
@@ -394,7 +399,7 @@ impl Session {
         }
     }
 
-    pub(crate) fn status(&self, now: Timestamp) -> Status {
+    pub(crate) fn status(&self, health: &HealthBook, now: Timestamp) -> Status {
         let standing = |tracker: &TrackerUrl| {
             let contacting = self
                 .round
@@ -421,10 +426,11 @@ impl Session {
             latency: self.trackers.latency(tracker),
             knows_us: self.ledger.knows_us(tracker),
         };
+        let pointed_at = self.trackers.pointed_at();
         Status {
             tiers: self.trackers.tiers().map(|tier| tier.map(tracker_status).collect()).collect(),
             in_use: self.trackers.in_use().cloned(),
-            current: self.trackers.current().cloned(),
+            current: pointed_at.or_else(|| self.asking_order(health, now).first().copied()).cloned(),
             announcing: self.round.is_some(),
             next_announce: self.schedule.due().map(|due| due.since(now)),
             complete: self.complete,

@@ -218,6 +218,11 @@ impl TrackerSet {
         self.cursor.as_ref().or_else(|| self.failover_order().first().copied())
     }
 
+    /// Where the cursor stands.
+    pub(crate) fn pointed_at(&self) -> Option<&TrackerUrl> {
+        self.cursor.as_ref()
+    }
+
     /// Moves the cursor to the next tracker in failover order, and gives it. `None` after the last one: the lap
     /// is over, and the cursor stands at the start again, so the next round tries them all. What becomes known
     /// meanwhile changes the order of those still to come; nobody is visited twice in a lap.
@@ -238,11 +243,6 @@ impl TrackerSet {
     /// torrent with the one in use before all.
     pub fn failover_order(&self) -> Vec<&TrackerUrl> {
         self.order_entries_by(Entry::rank, true).into_iter().map(|entry| &entry.tracker).collect()
-    }
-
-    /// The same with the latency of each.
-    pub(crate) fn measured_order(&self) -> impl Iterator<Item = (&TrackerUrl, Option<Duration>)> {
-        self.order_entries_by(Entry::rank, true).into_iter().map(|entry| (&entry.tracker, entry.latency))
     }
 
     /// The order of failover where this is known of the trackers: least first under [`Order::Nearest`], but the one
