@@ -21,7 +21,14 @@ impl Session {
 
     /// The order of failover as health has it.
     pub(super) fn asking_order(&self, health: &HealthBook, now: Timestamp) -> Vec<&TrackerUrl> {
-        self.trackers.order_by(|tracker| self.rank(tracker, health, now))
+        self.trackers.order_by(|tracker| self.rank(tracker, health, now), self.stays(health))
+    }
+
+    /// Whether the tracker in use is asked before all others: not where its host is being left alone. Whether that
+    /// is back a probe sees, and no torrent has to wait for it.
+    fn stays(&self, health: &HealthBook) -> bool {
+        let in_use = self.trackers.in_use().and_then(|in_use| health.host(in_use.host_key()));
+        !(self.measures_hosts() && in_use.is_some_and(HostHealth::is_left_alone))
     }
 
     /// Hosts that are left alone come after those that are not, trackers that don't want this torrent last.
@@ -141,7 +148,8 @@ impl Candidates for Asking<'_> {
     fn first(&self, tried: &BTreeSet<TrackerUrl>) -> Option<Candidate> {
         let trackers = &self.session.trackers;
         let rank = |tracker: &TrackerUrl| self.session.rank(tracker, self.health, self.now);
-        let tracker = trackers.first_by(rank, |tracker| self.may(tracker, tried))?;
+        let stays = self.session.stays(self.health);
+        let tracker = trackers.first_by(rank, stays, |tracker| self.may(tracker, tried))?;
         let tier = match trackers.order() {
             Order::Bep12 => trackers.tier_of(tracker).unwrap_or_default(),
             Order::Nearest => 0,

@@ -72,15 +72,20 @@ impl Session {
         if self.probing.is_empty() {
             // One that has become empty keeps its room.
             self.probing = BTreeSet::new();
-            let order = self.trackers.measured_order();
-            let trackers = order.map(|(tracker, latency)| (tracker.clone(), latency)).collect();
-            context.alert(self.id, Alert::FailoverOrder { trackers });
+            self.tell_order(context);
         }
         if let Some(round) = &mut self.round
             && (result.is_ok() || self.probing.is_empty())
         {
             round.release();
         }
+    }
+
+    /// Tells the user in which order trackers are tried.
+    pub(super) fn tell_order(&self, context: &mut Context<'_>) {
+        let order = self.asking_order(context.health, context.now).into_iter();
+        let trackers = order.map(|tracker| (tracker.clone(), self.trackers.latency(tracker))).collect();
+        context.alert(self.id, Alert::FailoverOrder { trackers });
     }
 
     /// A host was measured again: it may be the one to return to.

@@ -253,7 +253,7 @@ impl Default for Config {
             open_patience: Duration::from_millis(250),
             open_patience_ceiling: Duration::from_secs(2),
             unknown_patience_ceiling: Duration::from_secs(1),
-            relaxed_open_patience: Duration::from_millis(2500),
+            relaxed_open_patience: Duration::from_millis(2200),
             open_patience_floor: Duration::from_millis(100),
             openings_in_race: 10,
             reply_patience: Duration::from_millis(1500),

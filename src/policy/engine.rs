@@ -339,7 +339,7 @@ impl Engine {
 
     /// A torrent's present state.
     pub fn status(&self, torrent: TorrentId, now: Timestamp) -> Option<Status> {
-        self.sessions.get(&torrent).map(|session| session.status(now))
+        self.sessions.get(&torrent).map(|session| session.status(&self.health, now))
     }
 
     /// Why this tracker, why now, and what comes next: one line that a person understands. Without path or query.

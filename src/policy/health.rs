@@ -43,6 +43,8 @@ const VERDICT_LOOK: Duration = Duration::from_secs(1);
 pub struct HealthBook {
     hosts: BTreeMap<TrackerHost, HostHealth>,
     outage: Outage,
+    /// When the network last changed: no latency from before is fresh.
+    changed_at: Option<Timestamp>,
     changes: u64,
 }
 
@@ -57,8 +59,10 @@ pub struct HostHealth {
     consecutive: u32,
     answered_at: Option<Timestamp>,
     failed_at: Option<Timestamp>,
-    /// Openings that are silent past their patience just now.
+    /// Attempts that are silent past their patience just now.
     silent: u32,
+    /// When the last of them became so.
+    silent_since: Timestamp,
     hedged_at: Option<Timestamp>,
     breaker: Breaker,
 }
@@ -94,7 +98,12 @@ impl HealthBook {
         let health = self.hosts.get(host)?;
         let answered_at = health.answered_at?;
         let failed_since = health.failed_at.is_some_and(|failed_at| failed_at > answered_at);
-        if failed_since || now.since(answered_at) > lifetime { None } else { health.latency() }
+        let in_another_network = self.changed_at.is_some_and(|changed_at| answered_at <= changed_at);
+        if failed_since || in_another_network || now.since(answered_at) > lifetime {
+            None
+        } else {
+            health.latency()
+        }
     }
 
     /// Whether a host answered when it was last heard of; `None` where that was before `since`.
@@ -130,7 +139,8 @@ impl HealthBook {
 
     /// The network has changed: who was unreachable may be reached, and what was measured holds no longer.
     pub fn network_changed(&mut self, now: Timestamp) {
-        self.outage.alive(now);
+        self.outage.forget();
+        self.changed_at = Some(now);
         for health in self.hosts.values_mut() {
             health.breaker.forgive(now);
             for estimate in [&mut health.connect, &mut health.reply].into_iter().flatten() {
@@ -208,20 +218,22 @@ impl HealthBook {
     /// Takes back what hosts were blamed for. What is under way at them is not what it was then.
     fn restore(&mut self, blameless: BTreeMap<TrackerHost, HostHealth>, now: Timestamp) {
         for (host, before) in blameless {
-            let silent = self.hosts.get(&host).map_or(0, |health| health.silent);
-            let mut health = HostHealth { silent, ..before };
+            let silent = self.hosts.get(&host).map(|health| (health.silent, health.silent_since));
+            let (silent, silent_since) = silent.unwrap_or_default();
+            let mut health = HostHealth { silent, silent_since, ..before };
             health.breaker.gave_up(now, now);
             self.hosts.insert(host, health);
         }
     }
 
-    /// Notes that an opening has become silent, or is so no longer.
-    pub fn silent(&mut self, host: &TrackerHost, silent: bool) {
-        if let Some(health) = self.hosts.get_mut(host) {
-            health.silent =
-                if silent { health.silent.saturating_add(1) } else { health.silent.saturating_sub(1) };
-        } else if silent {
-            self.entry(host.clone()).silent = 1;
+    /// Notes that an attempt has become silent, or is so no longer.
+    pub fn silent(&mut self, host: &TrackerHost, silent: bool, now: Timestamp) {
+        if silent {
+            let health = self.entry(host.clone());
+            health.silent = health.silent.saturating_add(1);
+            health.silent_since = now;
+        } else if let Some(health) = self.hosts.get_mut(host) {
+            health.silent = health.silent.saturating_sub(1);
         }
     }
 
@@ -242,7 +254,8 @@ impl HealthBook {
     /// When a host may be tried: in the past where it may be now. `starving` torrents want peers.
     pub fn free_at(&self, host: &TrackerHost, starving: bool, config: &Config, now: Timestamp) -> Timestamp {
         let Some(health) = self.hosts.get(host) else { return Timestamp::ZERO };
-        if health.silent > 0 && config.breaker {
+        let answers = health.answered_at.is_some_and(|answered_at| answered_at > health.silent_since);
+        if health.silent > 0 && !answers && config.breaker {
             // Somebody is finding out whether it is dead.
             return now + VERDICT_LOOK;
         }
@@ -283,7 +296,7 @@ impl HealthBook {
             Some(connect) => {
                 let learned =
                     connect.patience().clamp(config.open_patience_floor, config.open_patience_ceiling);
-                (learned, learned)
+                (learned, connect.mean().clamp(config.open_patience_floor, learned))
             }
             None => (self.unknown_patience(config, now), config.open_patience_floor),
         };
@@ -485,12 +498,25 @@ mod tests {
     }
 
     #[test]
+    fn no_latency_of_another_network_is_fresh() {
+        let (mut book, lifetime) = (HealthBook::default(), Duration::from_secs(10));
+        book.measured(host("a"), sample(5, 7), at(4));
+        book.network_changed(at(5));
+        assert_eq!(book.fresh_latency(&host("a"), lifetime, at(5)), None);
+        book.measured(host("a"), sample(50, 70), at(6));
+        assert!(book.fresh_latency(&host("a"), lifetime, at(6)).is_some());
+    }
+
+    #[test]
     fn a_host_that_is_silent_just_now_is_left_to_those_who_wait_already() {
         let mut book = HealthBook::default();
-        book.silent(&host("a"), true);
+        book.silent(&host("a"), true, at(0));
         assert!(!is_free(&book, "a", 0));
-        book.silent(&host("a"), false);
+        book.silent(&host("a"), false, at(0));
         assert!(is_free(&book, "a", 0));
+        book.silent(&host("a"), true, at(1));
+        book.measured(host("a"), sample(5, 5), at(2));
+        assert!(is_free(&book, "a", 2), "it answers others");
     }
 
     /// A try or a silence that was under way when a host was first blamed is over when the blame is taken back.
@@ -501,12 +527,12 @@ mod tests {
             let mut book = HealthBook::default();
             fail(&mut book, "a", Failure::Unreachable, 0, 0);
             book.tried(&host("a"), at(100));
-            book.silent(&host("a"), is_silent);
+            book.silent(&host("a"), is_silent, at(100));
             for name in ["a", "b"] {
                 let blame = Blame { kind: Failure::Silent, may_be_ours: true };
                 book.failed(host(name), blame, at(100), &config, 0.0, at(110));
                 if is_silent && name == "a" {
-                    book.silent(&host("a"), false);
+                    book.silent(&host("a"), false, at(0));
                 }
             }
             assert!(book.is_outage());
@@ -523,7 +549,7 @@ mod tests {
         assert_eq!(patience(&book, Urgency::Urgent), millis(640), "the network is slow");
         book.measured(host("a"), sample(50, 200), at(0));
         assert_eq!(patience(&book, Urgency::Urgent), millis(150));
-        assert_eq!(patience(&book, Urgency::Relaxed), millis(2500));
+        assert_eq!(patience(&book, Urgency::Relaxed), millis(2200));
         assert_eq!(
             book.reply_patience(&host("a"), Urgency::Urgent, &config),
             millis(1500),

@@ -51,6 +51,11 @@ impl Outage {
         self.looking = None;
     }
 
+    /// Starts anew: the network has changed.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
     /// Notes a failure that a dead network would bring as well, of an attempt that began at `started_at`. Gives the health to be restored where it shows
     /// that it is ours that is dead. `known` is how many hosts there are in all.
     pub(crate) fn suspect(

@@ -28,6 +28,7 @@ impl Session {
     ) {
         let (tracker, now) = (attempt.tracker.clone(), context.now);
         context.end(attempt.id);
+        context.settle(attempt);
         let in_use = self.trackers.in_use().filter(|in_use| **in_use != tracker);
         let moved_from = in_use.cloned();
         if let Some(left) = &moved_from {
@@ -108,6 +109,7 @@ impl Session {
         context: &mut Context<'_>,
     ) {
         context.end(attempt.id);
+        context.settle(attempt);
         let interval = response.interval.unwrap_or(self.config.interval_default);
         self.accept(&attempt.tracker, told, &response, interval, context.now);
         self.schedule.heard(&attempt.tracker, &response, &self.config, context.now);
@@ -153,9 +155,7 @@ impl Session {
         let (tracker, now) = (&attempt.tracker, context.now);
         let host = tracker.tracker_host();
         context.end(attempt.id);
-        if attempt.is_silent() {
-            context.health.silent(&host, false);
-        }
+        context.settle(attempt);
         if matches!(attempt.stage, Stage::Announcing(_)) {
             self.ledger.failed(tracker, is_an_answer(error));
         }

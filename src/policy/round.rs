@@ -39,9 +39,13 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// Whether its opening has been silent past the patience with it.
+    /// Whether its opening has been silent past the patience with it, or its announce so that another was told.
     pub(crate) fn is_silent(&self) -> bool {
-        self.stage == Stage::Opening && self.reported_silent
+        match self.stage {
+            Stage::Opening => self.reported_silent,
+            Stage::Open { .. } => false,
+            Stage::Announcing(told) => told.stalled,
+        }
     }
 }
 
@@ -161,7 +165,7 @@ impl Round {
         let silent = self.attempts.iter().filter(|attempt| attempt.stage == Stage::Opening).count();
         let mut patience = patience;
         for _ in 0..silent {
-            patience = (patience * 2 / 3).max(least.min(patience));
+            patience = (patience / 2).max(least.min(patience));
         }
         self.tried.insert(candidate.tracker.clone());
         self.last_tried = Some(candidate.tracker.clone());
@@ -490,8 +494,8 @@ mod tests {
         let outcome = play(&[&["a", "b", "c"]], &[Refused(1), Refused(1), Answers(5, 5)], &config);
         assert_eq!(outcome, ("a@0 b@1 c@2 ".into(), "c@7 ".into(), Some((2, 12))));
         let outcome = play(&[&["a", "b", "c"]], &[Silent, Silent, Answers(5, 5)], &config);
-        assert_eq!(outcome.0, "a@0 b@250 c@417 ", "each silent opening makes the next wait shorter");
-        assert_eq!(outcome.2, Some((2, 427)));
+        assert_eq!(outcome.0, "a@0 b@250 c@375 ", "each silent opening makes the next wait shorter");
+        assert_eq!(outcome.2, Some((2, 385)));
     }
 
     #[test]

@@ -102,15 +102,16 @@ impl Session {
                     if let Some(attempt) = round.attempt(id) {
                         let waited = context.now.since(attempt.started_at);
                         let tracker = attempt.tracker.clone();
-                        context.health.silent(&tracker.tracker_host(), true);
-                        context.gates.send_off(&tracker.tracker_host());
+                        context.falls_silent(&tracker.tracker_host());
                         context.alert(self.id, Alert::Silent { tracker, waited });
                     }
                 }
                 Step::Stalled(id) => {
                     if let Some(attempt) = round.attempt(id) {
-                        if context.health.may_hedge(&attempt.tracker.tracker_host(), context.now) {
+                        let host = attempt.tracker.tracker_host();
+                        if context.health.may_hedge(&host, context.now) {
                             round.hedge(id);
+                            context.falls_silent(&host);
                         } else {
                             round.wait_on(id, context.now + self.config.reply_patience);
                         }

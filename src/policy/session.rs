@@ -103,12 +103,23 @@ impl Context<'_> {
         self.outputs.push_back(Output::Close { attempt });
     }
 
+    /// Notes that an attempt at a host is silent for too long: until it is settled others had better ask elsewhere.
+    pub(super) fn falls_silent(&mut self, host: &TrackerHost) {
+        self.health.silent(host, true, self.now);
+        self.gates.send_off(host);
+    }
+
+    /// Notes that an attempt has come to something, or to nothing.
+    pub(super) fn settle(&mut self, attempt: &Attempt) {
+        if attempt.is_silent() {
+            self.health.silent(&attempt.tracker.tracker_host(), false, self.now);
+        }
+    }
+
     /// Gives an attempt up of which nothing is to be learned about its host.
     pub(super) fn drop_attempt(&mut self, attempt: &Attempt) {
         let host = attempt.tracker.tracker_host();
-        if attempt.is_silent() {
-            self.health.silent(&host, false);
-        }
+        self.settle(attempt);
         self.health.gave_up(&host, attempt.started_at, self.now);
         self.close(attempt.id);
     }
@@ -162,7 +173,12 @@ impl Session {
     pub(crate) fn begin(&mut self, context: &mut Context<'_>) {
         let (trackers, unsupported): (Vec<_>, Vec<_>) =
             self.trackers.trackers().cloned().partition(|tracker| self.trackers.is_supported(tracker));
+        let choice = trackers.len() > 1;
         context.alert(self.id, Alert::TrackersFound { trackers, unsupported });
+        if choice && self.measures_hosts() && self.probing.is_empty() {
+            // All of their hosts are known.
+            self.tell_order(context);
+        }
         if self.once.is_some() {
             self.schedule.force(context.now);
         } else if self.is_automatic() {
@@ -270,15 +286,13 @@ impl Session {
         if let Some(place) = late {
             // Slow, and not dead. Its round is settled, so nothing is said on this channel.
             let attempt = self.late.remove(place);
+            context.settle(&attempt);
             let host = attempt.tracker.tracker_host();
-            context.health.silent(&host, false);
             context.health.connected(host, context.now.since(attempt.started_at), context.now);
             context.close(id);
         } else if let Some(round) = &mut self.round {
-            if let Some(attempt) = round.attempt(id)
-                && attempt.is_silent()
-            {
-                context.health.silent(&attempt.tracker.tracker_host(), false);
+            if let Some(attempt) = round.attempt(id) {
+                context.settle(attempt);
             }
             round.opened(id, context.now);
         }
@@ -385,7 +399,7 @@ impl Session {
         }
     }
 
-    pub(crate) fn status(&self, now: Timestamp) -> Status {
+    pub(crate) fn status(&self, health: &HealthBook, now: Timestamp) -> Status {
         let standing = |tracker: &TrackerUrl| {
             let contacting = self
                 .round
@@ -412,10 +426,11 @@ impl Session {
             latency: self.trackers.latency(tracker),
             knows_us: self.ledger.knows_us(tracker),
         };
+        let pointed_at = self.trackers.pointed_at();
         Status {
             tiers: self.trackers.tiers().map(|tier| tier.map(tracker_status).collect()).collect(),
             in_use: self.trackers.in_use().cloned(),
-            current: self.trackers.current().cloned(),
+            current: pointed_at.or_else(|| self.asking_order(health, now).first().copied()).cloned(),
             announcing: self.round.is_some(),
             next_announce: self.schedule.due().map(|due| due.since(now)),
             complete: self.complete,

@@ -209,6 +209,9 @@ impl Session {
             return;
         };
         let Farewell { tracker, event, .. } = farewells.pending.remove(place);
+        if result.is_ok() {
+            context.health.alive(tracker.tracker_host(), context.now);
+        }
         if event == Event::Completed {
             match &result {
                 Ok(response) => {

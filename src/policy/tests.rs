@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Announcing, Config, Engine, Input, Order, Output, Probing, Timestamp, TorrentId, TrackerSet};
-use crate::alert::Announced;
+use crate::alert::{Alert, Announced};
 use crate::announce::{InfoHash, PeerId, Torrent, Transfer};
 use crate::error::{AnnounceError, Rejection, Retry, RoundError};
+use crate::prober::Measurement;
 use crate::tracker::TrackerUrl;
 
 /// An engine with one torrent, and what its trackers say.
@@ -195,6 +196,32 @@ fn dead_trackers_are_looked_for_beside_one_that_refuses_and_it_is_left_in_peace(
     let told = |name: &str| played.told.iter().filter(|told| told.starts_with(name)).count();
     assert!(told("b") > 3 * 3600 / 75, "{} tries in four hours", told("b"));
     assert!((5..20).contains(&told("a")), "{} announces in four hours", told("a"));
+}
+
+/// Where all hosts are known nothing is measured, and the user still hears in which order they stand.
+#[test]
+fn a_start_with_known_hosts_tells_the_order_of_failover() {
+    let mut engine = Engine::new(Config::default(), 7);
+    let mut orders = Vec::new();
+    for number in 0..2 {
+        let torrent = Torrent::new(InfoHash::new([number; 20]), PeerId::new([65; 20]), 6881);
+        engine.add(TrackerSet::new([["a", "b"].map(url)]), torrent, Timestamp::ZERO);
+        loop {
+            match engine.poll(Timestamp::ZERO) {
+                Output::Probe { attempt, tracker } => {
+                    let millis = Duration::from_millis(if tracker == url("a") { 20 } else { 5 });
+                    let measured = Measurement { connect: millis, first_byte: millis };
+                    engine.handle(Input::Probed(attempt, Ok(measured)), Timestamp::ZERO);
+                }
+                Output::Alert { alert: Alert::FailoverOrder { trackers }, .. } => {
+                    orders.push(trackers.into_iter().map(|(tracker, _)| tracker).collect::<Vec<_>>());
+                }
+                Output::Wait(_) => break,
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(orders, vec![["b", "a"].map(url).to_vec(); 2]);
 }
 
 /// Hosts that refused the probe aren't asked again at once, and the round's error still has the cause of each.

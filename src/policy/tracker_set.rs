@@ -218,6 +218,11 @@ impl TrackerSet {
         self.cursor.as_ref().or_else(|| self.failover_order().first().copied())
     }
 
+    /// Where the cursor stands.
+    pub(crate) fn pointed_at(&self) -> Option<&TrackerUrl> {
+        self.cursor.as_ref()
+    }
+
     /// Moves the cursor to the next tracker in failover order, and gives it. `None` after the last one: the lap
     /// is over, and the cursor stands at the start again, so the next round tries them all. What becomes known
     /// meanwhile changes the order of those still to come; nobody is visited twice in a lap.
@@ -237,22 +242,17 @@ impl TrackerSet {
     /// after them in list order, and failing ones last. Under [`Order::Bep12`] it is tier by tier; for a private
     /// torrent with the one in use before all.
     pub fn failover_order(&self) -> Vec<&TrackerUrl> {
-        self.order_entries_by(Entry::rank).into_iter().map(|entry| &entry.tracker).collect()
+        self.order_entries_by(Entry::rank, true).into_iter().map(|entry| &entry.tracker).collect()
     }
 
-    /// The same with the latency of each.
-    pub(crate) fn measured_order(&self) -> impl Iterator<Item = (&TrackerUrl, Option<Duration>)> {
-        self.order_entries_by(Entry::rank).into_iter().map(|entry| (&entry.tracker, entry.latency))
-    }
-
-    /// The order of failover where this is known of the trackers: least first under [`Order::Nearest`]. Under
-    /// [`Order::Bep12`] the tiers stand as they are.
-    pub(crate) fn order_by<R: Ord>(&self, rank: impl Fn(&TrackerUrl) -> R) -> Vec<&TrackerUrl> {
-        let order = self.order_entries_by(|entry| rank(&entry.tracker));
+    /// The order of failover where this is known of the trackers: least first under [`Order::Nearest`], but the one
+    /// in use before all where it `stays`. Under [`Order::Bep12`] the tiers stand as they are.
+    pub(crate) fn order_by<R: Ord>(&self, rank: impl Fn(&TrackerUrl) -> R, stays: bool) -> Vec<&TrackerUrl> {
+        let order = self.order_entries_by(|entry| rank(&entry.tracker), stays);
         order.into_iter().map(|entry| &entry.tracker).collect()
     }
 
-    fn order_entries_by<R: Ord>(&self, rank: impl Fn(&Entry) -> R) -> Vec<&Entry> {
+    fn order_entries_by<R: Ord>(&self, rank: impl Fn(&Entry) -> R, stays: bool) -> Vec<&Entry> {
         let mut order: Vec<&Entry> = match self.order() {
             Order::Nearest => self.supported().collect(),
             Order::Bep12 => self.bep12_order().collect(),
@@ -260,7 +260,7 @@ impl TrackerSet {
         if self.order() == Order::Nearest {
             order.sort_by_cached_key(|entry| rank(entry));
         }
-        let front = self.front();
+        let front = self.front(stays);
         if let Some(place) =
             front.and_then(|front| order.iter().position(|entry| std::ptr::eq(*entry, front)))
         {
@@ -274,9 +274,10 @@ impl TrackerSet {
     pub(crate) fn first_by<R: Ord>(
         &self,
         rank: impl Fn(&TrackerUrl) -> R,
+        stays: bool,
         may: impl Fn(&TrackerUrl) -> bool,
     ) -> Option<&TrackerUrl> {
-        let front = self.front().map(|entry| &entry.tracker);
+        let front = self.front(stays).map(|entry| &entry.tracker);
         front.filter(|front| self.is_supported(front) && may(front)).or_else(|| match self.order() {
             Order::Nearest => {
                 self.supported_trackers().filter(|tracker| may(tracker)).min_by_key(|tracker| rank(tracker))
@@ -286,8 +287,8 @@ impl TrackerSet {
     }
 
     /// The tracker that stands before all others: the one in use, unless every round starts at the first tier.
-    fn front(&self) -> Option<&Entry> {
-        let sticky = self.order() == Order::Nearest || self.private;
+    fn front(&self, stays: bool) -> Option<&Entry> {
+        let sticky = (self.order() == Order::Nearest && stays) || self.private;
         self.in_use().filter(|_| sticky).and_then(|in_use| self.entry(in_use))
     }
 

@@ -311,7 +311,7 @@ async fn an_announce_that_was_asked_for_goes_to_hosts_that_are_left_alone() {
         world.tracker(number).revive().await;
     }
     let before = world.elapsed();
-    let announced = session.announce_now().await.unwrap();
-    assert_eq!(announced.tracker, world.url(0));
+    let answered = session.announce_now().await.unwrap();
+    assert_eq!(answered.tracker, world.url(0));
     assert!(world.elapsed().saturating_sub(before) < Duration::from_secs(1), "{:?}", world.elapsed());
 }

@@ -125,6 +125,7 @@ impl HostHealth {
             answered_at,
             failed_at,
             silent: 0,
+            silent_since: Timestamp::ZERO,
             hedged_at: None,
             breaker: Breaker::recalled(remembered.openings, remembered.is_left_alone, now),
         };
