@@ -243,6 +243,9 @@ impl Session {
             self.schedule.due_now(context.now);
         }
         self.schedule.slept(gap, wait, context.now);
+        if let Some(home) = &mut self.home {
+            home.slept(gap);
+        }
         self.refused_until = self.refused_until.before(gap);
     }
 
