@@ -19,6 +19,10 @@ const MOST_HOSTS: usize = 4096;
 /// Counts of success and failure weigh 1/e after this long.
 const COUNTS_MEMORY: Duration = Duration::from_secs(24 * 3600);
 
+/// What a host is assumed to have failed beside one success: little, or the one in use, with its many successes, goes
+/// before nearer ones that were probed once.
+const PRIOR_FAILURES: f64 = 0.2;
+
 /// A host without a success in this long is no longer trusted: its first failure counts as definite.
 const TRUST: Duration = Duration::from_secs(24 * 3600);
 
@@ -416,12 +420,12 @@ impl HostHealth {
         self.counted_at = now;
     }
 
-    /// (1 - p) / p, with p the chance that it answers: counts of a day with one of each assumed, and an outage
+    /// (1 - p) / p, with p the chance that it answers: counts of a day with a prior, and an outage
     /// that has just been seen weighing more than history.
     fn odds_of_failure(&self, now: Timestamp) -> f64 {
         let kept = decayed(now.since(self.counted_at), COUNTS_MEMORY);
         let (successes, failures) = (self.successes * kept, self.failures * kept);
-        let mut chance = (successes + 1.0) / (successes + failures + 2.0);
+        let mut chance = (successes + 1.0) / (successes + failures + 1.0 + PRIOR_FAILURES);
         if let (1.., Some(failed_at)) = (self.consecutive, self.failed_at) {
             let doublings = self.consecutive.min(6) - 1;
             let memory = Duration::from_secs(600 << doublings);
@@ -535,6 +539,18 @@ mod tests {
         assert_eq!(book.fresh_latency(&host("a"), lifetime, at(5)), None);
         book.measured(host("a"), sample(50, 70), at(6));
         assert!(book.fresh_latency(&host("a"), lifetime, at(6)).is_some());
+    }
+
+    /// G2: what tells is that it answers, not how often it was asked.
+    #[test]
+    fn a_nearer_host_that_was_probed_once_goes_before_one_that_was_asked_often() {
+        let mut book = HealthBook::default();
+        for number in 0..20 {
+            book.measured(host("used"), sample(60, 60), at(number));
+        }
+        book.measured(host("near"), sample(40, 40), at(20));
+        let score = |name: &str| book.score(&host(name), &Config::default(), at(20));
+        assert!(score("near") < score("used"));
     }
 
     /// R46: eight hours on a clock that stands still are eight hours.
