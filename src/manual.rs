@@ -1,8 +1,13 @@
 //! The manual: why things are as they are.
 //!
-//! [`architecture`] goes through the parts and through one failover, millisecond by millisecond; [`defaults`] has a
+//! [`architecture`] goes through the parts and through one failover, millisecond by millisecond; [`algorithm`] has the
+//! pieces of selection and failover, and what fails without each; [`defaults`] has a
 //! reason for every knob; [`deviations`] says where a specification isn't followed; [`regressions`] lists the defects
 //! of others that have a test here; [`requirements`] names the tests of each requirement.
+
+pub mod algorithm {
+    #![doc = include_str!("manual/algorithm.md")]
+}
 
 pub mod architecture {
     #![doc = include_str!("manual/architecture.md")]

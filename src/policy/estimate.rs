@@ -37,6 +37,9 @@ impl Estimate {
     /// sent again, or an answer that had to wait, says nothing of the way (Karn's rule). A second one is believed,
     /// and of the first two samples the shorter.
     pub fn add(&mut self, sample: Duration, now: Timestamp) {
+        if self.samples == 0 {
+            return *self = Self::first(sample, now);
+        }
         let is_late = sample > self.patience();
         if is_late && !self.doubted {
             self.doubted = true;
@@ -67,7 +70,7 @@ impl Estimate {
     /// Lets the next sample replace this one: it was taken in another network.
     pub(crate) fn doubt(&mut self) {
         self.spread = self.mean / 2;
-        self.at = Timestamp::ZERO;
+        self.samples = 0;
     }
 
     /// Ages it by a sleep during which the clock stood still.
@@ -90,7 +93,7 @@ impl Estimate {
         self.mean + self.spread * 4
     }
 
-    /// How many samples were taken. One says nothing of the spread.
+    /// How many samples were taken in this network. One says nothing of the spread.
     pub fn samples(&self) -> u32 {
         self.samples
     }

@@ -663,6 +663,32 @@ mod tests {
     }
 
     #[test]
+    fn what_a_host_was_days_ago_says_little() {
+        let (mut book, config, day) = (HealthBook::default(), Config::default(), 24 * 3600);
+        for minute in 0..20 {
+            fail(&mut book, "was-flaky", Failure::Broken, minute * 60, minute * 60);
+            book.alive(host("was-flaky"), at(minute * 60));
+        }
+        for name in ["was-flaky", "new"] {
+            book.measured(host(name), sample(10, 10), at(5 * day));
+        }
+        let [was_flaky, new] = ["was-flaky", "new"].map(|name| book.score(&host(name), &config, at(5 * day)));
+        assert!(was_flaky < new + millis(20), "{was_flaky:?}, {new:?}");
+    }
+
+    #[test]
+    fn in_another_network_the_first_sample_replaces_what_was_measured() {
+        let mut book = HealthBook::default();
+        for second in 0..5 {
+            book.measured(host("a"), sample(10, 10), at(5 * 3600 - 5 + second));
+        }
+        book.network_changed(at(5 * 3600));
+        book.measured(host("a"), sample(200, 200), at(5 * 3600 + 1));
+        let latency = book.host(&host("a")).and_then(HostHealth::latency);
+        assert!(latency > Some(millis(390)), "{latency:?}");
+    }
+
+    #[test]
     fn one_hedge_in_ten_seconds() {
         let mut book = HealthBook::default();
         assert!(book.may_hedge(&host("a"), at(0)) && !book.may_hedge(&host("a"), at(9)));
