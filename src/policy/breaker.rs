@@ -136,6 +136,18 @@ impl Breaker {
         self.state = State::Open { until, starving_until };
     }
 
+    /// Counts a sleep during which the clock stood still as time that has passed.
+    pub(crate) fn slept(&mut self, gap: Duration) {
+        self.closed_at = self.closed_at.map(|closed_at| closed_at.before(gap));
+        match &mut self.state {
+            State::Closed => {}
+            State::Open { until, starving_until } => {
+                (*until, *starving_until) = (until.before(gap), starving_until.before(gap));
+            }
+            State::Trying { since } => *since = since.before(gap),
+        }
+    }
+
     /// Lets everybody try again: the network has changed, and with it the reason.
     pub fn forgive(&mut self, now: Timestamp) {
         if !self.is_closed() {

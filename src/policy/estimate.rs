@@ -73,6 +73,11 @@ impl Estimate {
         self.samples = 0;
     }
 
+    /// Ages it by a sleep during which the clock stood still.
+    pub(crate) fn slept(&mut self, gap: Duration) {
+        self.at = self.at.before(gap);
+    }
+
     /// The smoothed time.
     pub fn mean(&self) -> Duration {
         self.mean

@@ -19,6 +19,10 @@ const MOST_HOSTS: usize = 4096;
 /// Counts of success and failure weigh 1/e after this long.
 const COUNTS_MEMORY: Duration = Duration::from_secs(24 * 3600);
 
+/// What a host is assumed to have failed beside one success: little, or the one in use, with its many successes, goes
+/// before nearer ones that were probed once.
+const PRIOR_FAILURES: f64 = 0.2;
+
 /// A host without a success in this long is no longer trusted: its first failure counts as definite.
 const TRUST: Duration = Duration::from_secs(24 * 3600);
 
@@ -45,6 +49,8 @@ pub struct HealthBook {
     outage: Outage,
     /// When the network last changed: no latency from before is fresh.
     changed_at: Option<Timestamp>,
+    /// When the machine last woke from a sleep: attempts from before say nothing.
+    woke_at: Option<Timestamp>,
     changes: u64,
 }
 
@@ -149,6 +155,17 @@ impl HealthBook {
         }
     }
 
+    /// The machine slept for `gap` while the clock stood still: everything that is known is older by that, as far as
+    /// the clock reaches back. What fails now and began before that fell asleep with us, and blames nobody.
+    pub fn slept(&mut self, gap: Duration, now: Timestamp) {
+        self.woke_at = Some(now);
+        self.changed_at = self.changed_at.map(|changed_at| changed_at.before(gap));
+        self.outage.slept(gap);
+        for health in self.hosts.values_mut() {
+            health.slept(gap);
+        }
+    }
+
     /// Notes an answered announce, and gives the host's latency. An opening that was much too quick for its host
     /// reused a connection, and says nothing about connecting.
     pub fn answered(&mut self, host: TrackerHost, sample: Measurement, now: Timestamp) -> Duration {
@@ -187,6 +204,9 @@ impl HealthBook {
         random: f64,
         now: Timestamp,
     ) {
+        if self.woke_at.is_some_and(|woke_at| started_at <= woke_at) {
+            return self.gave_up(&host, started_at, now);
+        }
         let before = self.entry(host.clone()).clone();
         if failure.may_be_ours {
             let known = self.hosts.len();
@@ -371,6 +391,20 @@ impl HostHealth {
         !self.breaker.is_closed()
     }
 
+    pub(super) fn slept(&mut self, gap: Duration) {
+        for estimate in [&mut self.connect, &mut self.reply].into_iter().flatten() {
+            estimate.slept(gap);
+        }
+        for moment in [&mut self.answered_at, &mut self.failed_at, &mut self.hedged_at].into_iter().flatten()
+        {
+            *moment = moment.before(gap);
+        }
+        for moment in [&mut self.counted_at, &mut self.silent_since] {
+            *moment = moment.before(gap);
+        }
+        self.breaker.slept(gap);
+    }
+
     fn succeeded(&mut self, now: Timestamp) {
         self.decay(now);
         self.successes += 1.0;
@@ -386,12 +420,12 @@ impl HostHealth {
         self.counted_at = now;
     }
 
-    /// (1 - p) / p, with p the chance that it answers: counts of a day with one of each assumed, and an outage
+    /// (1 - p) / p, with p the chance that it answers: counts of a day with a prior, and an outage
     /// that has just been seen weighing more than history.
     fn odds_of_failure(&self, now: Timestamp) -> f64 {
         let kept = decayed(now.since(self.counted_at), COUNTS_MEMORY);
         let (successes, failures) = (self.successes * kept, self.failures * kept);
-        let mut chance = (successes + 1.0) / (successes + failures + 2.0);
+        let mut chance = (successes + 1.0) / (successes + failures + 1.0 + PRIOR_FAILURES);
         if let (1.., Some(failed_at)) = (self.consecutive, self.failed_at) {
             let doublings = self.consecutive.min(6) - 1;
             let memory = Duration::from_secs(600 << doublings);
@@ -505,6 +539,50 @@ mod tests {
         assert_eq!(book.fresh_latency(&host("a"), lifetime, at(5)), None);
         book.measured(host("a"), sample(50, 70), at(6));
         assert!(book.fresh_latency(&host("a"), lifetime, at(6)).is_some());
+    }
+
+    /// G2: what tells is that it answers, not how often it was asked.
+    #[test]
+    fn a_nearer_host_that_was_probed_once_goes_before_one_that_was_asked_often() {
+        let mut book = HealthBook::default();
+        for number in 0..20 {
+            book.measured(host("used"), sample(60, 60), at(number));
+        }
+        book.measured(host("near"), sample(40, 40), at(20));
+        let score = |name: &str| book.score(&host(name), &Config::default(), at(20));
+        assert!(score("near") < score("used"));
+    }
+
+    /// R46: eight hours on a clock that stands still are eight hours.
+    #[test]
+    fn what_is_known_ages_while_the_machine_sleeps_r46() {
+        const NIGHT: u64 = 8 * 3600;
+        let (config, evening) = (Config::default(), 7 * 24 * 3600);
+        let book = |slept: bool| {
+            let mut book = HealthBook::default();
+            book.measured(host("a"), sample(5, 7), at(evening));
+            fail(&mut book, "b", Failure::Unreachable, evening, evening);
+            let morning = if slept { evening } else { evening + NIGHT };
+            if slept {
+                book.slept(Duration::from_secs(NIGHT), at(evening));
+            }
+            (book, morning)
+        };
+        let known = |(mut book, morning): (HealthBook, u64)| {
+            let fresh = book.fresh_latency(&host("a"), config.measurement_lifetime, at(morning));
+            let scores = ["a", "b"].map(|name| book.score(&host(name), &config, at(morning)));
+            let is_free = is_free(&book, "b", morning);
+            book.measured(host("a"), sample(50, 70), at(morning));
+            (fresh, scores, is_free, book.host(&host("a")).unwrap().latency())
+        };
+        assert_eq!(known(book(true)), known(book(false)));
+        assert_eq!(known(book(true)).0, None);
+
+        let (mut book, now) = book(true);
+        fail(&mut book, "a", Failure::Unreachable, now, now + 3);
+        assert!(is_free(&book, "a", now + 3), "it began before the sleep");
+        fail(&mut book, "a", Failure::Unreachable, now + 4, now + 5);
+        assert!(!is_free(&book, "a", now + 5));
     }
 
     #[test]

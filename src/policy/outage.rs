@@ -56,6 +56,18 @@ impl Outage {
         *self = Self::default();
     }
 
+    /// Counts a sleep during which the clock stood still as time that has passed.
+    pub(crate) fn slept(&mut self, gap: Duration) {
+        self.alive_at = self.alive_at.map(|alive_at| alive_at.before(gap));
+        for (failed_at, before) in self.suspects.values_mut() {
+            *failed_at = failed_at.before(gap);
+            before.slept(gap);
+        }
+        if let Some(looking) = &mut self.looking {
+            looking.next = looking.next.before(gap);
+        }
+    }
+
     /// Notes a failure that a dead network would bring as well, of an attempt that began at `started_at`. Gives the health to be restored where it shows
     /// that it is ours that is dead. `known` is how many hosts there are in all.
     pub(crate) fn suspect(

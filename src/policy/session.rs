@@ -243,6 +243,9 @@ impl Session {
             self.schedule.due_now(context.now);
         }
         self.schedule.slept(gap, wait, context.now);
+        if let Some(home) = &mut self.home {
+            home.slept(gap);
+        }
         self.refused_until = self.refused_until.before(gap);
     }
 
@@ -426,7 +429,8 @@ impl Session {
             latency: self.trackers.latency(tracker),
             knows_us: self.ledger.knows_us(tracker),
         };
-        let pointed_at = self.trackers.pointed_at();
+        // Between rounds the cursor is a memory of the last one.
+        let pointed_at = self.round.as_ref().and_then(|_| self.trackers.pointed_at());
         Status {
             tiers: self.trackers.tiers().map(|tier| tier.map(tracker_status).collect()).collect(),
             in_use: self.trackers.in_use().cloned(),

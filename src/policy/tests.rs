@@ -1,6 +1,6 @@
 //! Sessions played through the engine, with trackers that answer or fail at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,10 @@ struct Played {
     torrent: TorrentId,
     now: Timestamp,
     failing: BTreeMap<TrackerUrl, AnnounceError>,
+    /// Those that open, and never answer an announce.
+    stalling: BTreeSet<TrackerUrl>,
+    /// Whose channels were opened.
+    opened: Vec<TrackerUrl>,
     /// Every announce: to whom, with which event, and what it said.
     told: Vec<String>,
     rounds: Vec<Result<Arc<Announced>, Arc<RoundError>>>,
@@ -26,12 +30,46 @@ impl Played {
     fn new(tiers: &[&[&str]], config: Config) -> Self {
         let trackers = TrackerSet::new(tiers.iter().map(|tier| tier.iter().map(|name| url(name))));
         let mut engine = Engine::new(config, 7);
-        let torrent = Torrent::new(InfoHash::new([1; 20]), PeerId::new([65; 20]), 6881);
-        let torrent = engine.add(trackers, torrent, Timestamp::ZERO);
-        let (failing, told, rounds) = (BTreeMap::new(), Vec::new(), Vec::new());
-        let mut played = Self { engine, torrent, now: Timestamp::ZERO, failing, told, rounds };
+        let torrent = engine.add(trackers, a_torrent(1), Timestamp::ZERO);
+        let (failing, stalling, opened) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
+        let (told, rounds) = (Vec::new(), Vec::new());
+        let now = Timestamp::ZERO;
+        let mut played = Self { engine, torrent, now, failing, stalling, opened, told, rounds };
         played.settle();
         played
+    }
+
+    /// Adds another torrent on the same trackers.
+    fn and_another(&mut self) -> TorrentId {
+        let trackers = self.engine.trackers(self.torrent).unwrap();
+        let tiers: Vec<Vec<_>> = trackers.tiers().map(|tier| tier.cloned().collect()).collect();
+        let torrent = self.engine.add(TrackerSet::new(tiers), a_torrent(2), self.now);
+        self.settle();
+        torrent
+    }
+
+    /// Plays until this moment.
+    fn play_until(&mut self, end: Timestamp) {
+        while let Some(next) = self.settle().filter(|next| *next < end) {
+            self.now = next;
+        }
+        self.now = end;
+        self.settle();
+    }
+
+    /// When a torrent announces next.
+    fn due(&self, torrent: TorrentId) -> Timestamp {
+        self.now + self.engine.status(torrent, self.now).unwrap().next_announce.unwrap()
+    }
+
+    /// The tracker that is shown as the one to be asked.
+    fn current(&self, torrent: TorrentId) -> Option<TrackerUrl> {
+        self.engine.status(torrent, self.now).unwrap().current
+    }
+
+    /// When a host last answered.
+    fn answered_at(&self, name: &str) -> Option<Timestamp> {
+        self.engine.health().host(&url(name).tracker_host()).unwrap().answered_at()
     }
 
     /// Does what the engine wants until it waits, and gives until when.
@@ -39,7 +77,16 @@ impl Played {
         let mut opened = BTreeMap::new();
         loop {
             match self.engine.poll(self.now) {
+                Output::Probe { attempt, tracker } => {
+                    // The first of the list is the nearest.
+                    let near = Duration::from_millis(if tracker == url("a") { 5 } else { 20 });
+                    let measured = Measurement { connect: near, first_byte: near };
+                    let failure = self.failing.get(&tracker).cloned();
+                    let result = failure.map_or(Ok(measured), |error| Err(error.into()));
+                    self.engine.handle(Input::Probed(attempt, result), self.now);
+                }
                 Output::Open { attempt, tracker } => {
+                    self.opened.push(tracker.clone());
                     opened.insert(attempt, tracker);
                     self.engine.handle(Input::Opened(attempt), self.now);
                 }
@@ -51,6 +98,7 @@ impl Played {
                     let name = tracker.host().trim_end_matches(".test");
                     self.told.push(format!("{name}:{event} left={left} numwant={wanted}"));
                     let input = match self.failing.get(tracker) {
+                        _ if self.stalling.contains(tracker) => continue,
                         Some(error) => Input::Failed(attempt, error.clone()),
                         None => Input::Replied(attempt, Box::default()),
                     };
@@ -92,6 +140,14 @@ impl Played {
 
 fn url(name: &str) -> TrackerUrl {
     format!("http://{name}.test/announce").parse().unwrap()
+}
+
+fn a_torrent(number: u8) -> Torrent {
+    Torrent::new(InfoHash::new([number; 20]), PeerId::new([65; 20]), 6881)
+}
+
+fn refused() -> AnnounceError {
+    AnnounceError::Connect(crate::Cause::new("refused"))
 }
 
 fn on_request() -> Config {
@@ -187,7 +243,7 @@ fn dead_trackers_are_looked_for_beside_one_that_refuses_and_it_is_left_in_peace(
     let mut played = Played::new(&[&["a", "b"]], config);
     played.engine.update(played.torrent, left(1000));
     played.fails("a", AnnounceError::Rejected(Rejection::new("unregistered torrent")));
-    played.fails("b", AnnounceError::Connect(crate::Cause::new("refused")));
+    played.fails("b", refused());
     played.told.clear();
     let end = Timestamp::from_start(Duration::from_secs(4 * 3600));
     while let Some(next) = played.settle().filter(|next| *next < end) {
@@ -204,8 +260,7 @@ fn a_start_with_known_hosts_tells_the_order_of_failover() {
     let mut engine = Engine::new(Config::default(), 7);
     let mut orders = Vec::new();
     for number in 0..2 {
-        let torrent = Torrent::new(InfoHash::new([number; 20]), PeerId::new([65; 20]), 6881);
-        engine.add(TrackerSet::new([["a", "b"].map(url)]), torrent, Timestamp::ZERO);
+        engine.add(TrackerSet::new([["a", "b"].map(url)]), a_torrent(number), Timestamp::ZERO);
         loop {
             match engine.poll(Timestamp::ZERO) {
                 Output::Probe { attempt, tracker } => {
@@ -229,9 +284,7 @@ fn a_start_with_known_hosts_tells_the_order_of_failover() {
 fn a_failed_probe_is_a_cause_in_the_rounds_error() {
     let trackers = TrackerSet::new([["a", "b"].map(url)]);
     let mut engine = Engine::new(Config::default(), 7);
-    let torrent = Torrent::new(InfoHash::new([1; 20]), PeerId::new([65; 20]), 6881);
-    engine.add(trackers, torrent, Timestamp::ZERO);
-    let refused = || AnnounceError::Connect(crate::Cause::new("refused"));
+    engine.add(trackers, a_torrent(1), Timestamp::ZERO);
     let error = loop {
         match engine.poll(Timestamp::ZERO) {
             Output::Probe { attempt, .. } => {
@@ -247,4 +300,75 @@ fn a_failed_probe_is_a_cause_in_the_rounds_error() {
     };
     let causes: Vec<String> = error.attempts.iter().map(|attempt| attempt.error.to_string()).collect();
     assert_eq!(causes, ["could not connect: refused", "could not connect: refused"]);
+}
+
+/// A `stopped` that was answered is a sign of life like any other answer, and one that failed is none.
+#[test]
+fn an_answered_stopped_is_a_sign_of_life() {
+    for fails in [false, true] {
+        let mut played = Played::new(&[&["a"]], Config::default());
+        let start = played.answered_at("a");
+        played.play_until(played.now + Duration::from_secs(60));
+        if fails {
+            played.fails("a", refused());
+        }
+        played.engine.stop(played.torrent, played.now);
+        played.settle();
+        assert_eq!(played.answered_at("a"), if fails { start } else { Some(played.now) });
+    }
+}
+
+/// What is shown as the tracker to be asked is the one that is asked first: not the one in use where another torrent
+/// has found that dead, nor the nearest where it was found dead before there was any in use.
+#[test]
+fn the_tracker_that_is_shown_is_the_one_that_is_asked() {
+    let mut played = Played::new(&[&["a", "b"]], Config::default());
+    let other = played.and_another();
+    assert_eq!(played.current(other), Some(url("a")));
+    played.play_until(played.due(other).before(Duration::from_secs(300)));
+    played.fails("a", refused());
+    played.announce();
+    let due = played.due(other);
+    assert_eq!(played.current(other), Some(url("b")));
+    played.opened.clear();
+    played.play_until(due);
+    assert_eq!(played.opened, [url("b")], "a is free to be tried by then, and a torrent needn't do it");
+
+    let config = Config { probing: Probing::Off, ..on_request() };
+    let mut unused = Played::new(&[&["a", "b"]], Config { order: Order::Nearest, ..config });
+    for name in ["a", "b"] {
+        unused.fails(name, refused());
+    }
+    unused.announce();
+    unused.failing.remove(&url("b"));
+    let once = TrackerSet::new([[url("b")]]);
+    let request = crate::AnnounceRequest::new(InfoHash::new([3; 20]), PeerId::new([65; 20]), 6881);
+    unused.engine.announce_once(once, request, unused.now);
+    unused.settle();
+    assert_eq!(unused.current(unused.torrent), Some(url("b")), "it answers others");
+    unused.opened.clear();
+    unused.announce();
+    assert_eq!(unused.opened, [url("b")]);
+}
+
+/// G4, once per host: an announce that stalls, so that another tracker was asked beside it, sends the other torrents
+/// elsewhere until it is settled.
+#[test]
+fn a_stalled_announce_sends_other_torrents_elsewhere() {
+    let mut played = Played::new(&[&["a", "b"]], Config::default());
+    let other = played.and_another();
+    let due = played.due(other);
+    let config = Config::default();
+    let wait = config.reply_patience + Duration::from_millis(500);
+    assert!(wait < config.reply_limit, "the stalled one is still under way when the other is due");
+    played.play_until(due.before(wait));
+    played.stalling.insert(url("a"));
+    played.engine.reannounce(played.torrent, played.now);
+    played.settle();
+    played.opened.clear();
+    played.play_until(due.before(Duration::from_millis(1)));
+    assert_eq!(played.opened, [url("b")], "beside the one that stalls");
+    played.opened.clear();
+    played.play_until(due);
+    assert_eq!(played.opened, [url("b")], "and nobody else waits for that");
 }

@@ -1,8 +1,9 @@
 //! Pieces that come by parts: hashed as they are written, so that none has to lie in memory as a whole.
 //!
-//! A piece of one part is written only when it is good. The parts of a larger one are written as they come, and hashed
-//! in their order; one that came early is read back when its turn is there. What is on the disk of a piece that isn't
-//! whole or isn't good counts for nothing: the session doesn't have it, and the next start finds that out by its hash.
+//! A piece of one part has its [`verdict`] before it is written, and is written only when it is good. The parts of a
+//! larger one are written as they come, and hashed in their order; one that came early is read back when its turn is
+//! there. What is on the disk of a piece that isn't whole or isn't good counts for nothing: the session doesn't have it,
+//! and the next start finds that out by its hash.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -45,18 +46,9 @@ impl Begun {
         earlier: Option<&[Digest]>,
     ) -> io::Result<Option<Verdict>> {
         let range = torrent.range(piece);
-        let hash = torrent.hashes.get(piece as usize).ok_or(io::ErrorKind::InvalidInput)?;
+        let hash = hash_of(torrent, piece)?;
         let start = range.start + u64::from(begin);
-        let end = start + data.len() as u64;
-        if start == range.start && end == range.end {
-            if Sha1::digest(&data)[..] != hash[..] {
-                return Ok(Some(Verdict::Bad { digests: digests(data) }));
-            }
-            storage.write(range, data)?;
-            let differing = earlier.map(|earlier| differing(earlier, &digests(data))).unwrap_or_default();
-            return Ok(Some(Verdict::Good { differing }));
-        }
-        storage.write(start..end, data)?;
+        storage.write(start..start + data.len() as u64, data)?;
         let entry = self.0.entry(piece).or_default();
         if entry.hashed == begin {
             entry.add(data);
@@ -99,6 +91,27 @@ impl Piece {
         self.sha.update(data);
         self.hashed = self.hashed.saturating_add(u32::try_from(data.len()).unwrap_or(u32::MAX));
     }
+}
+
+/// What is to be thought of a piece that came in one part, with the blocks that differ from those of an earlier attempt.
+///
+/// # Errors
+/// When there is no such piece.
+pub(super) fn verdict(
+    torrent: &Torrent,
+    piece: u32,
+    data: &[u8],
+    earlier: Option<&[Digest]>,
+) -> io::Result<Verdict> {
+    if Sha1::digest(data)[..] != hash_of(torrent, piece)?[..] {
+        return Ok(Verdict::Bad { digests: digests(data) });
+    }
+    let differing = earlier.map(|earlier| differing(earlier, &digests(data))).unwrap_or_default();
+    Ok(Verdict::Good { differing })
+}
+
+fn hash_of(torrent: &Torrent, piece: u32) -> io::Result<&Digest> {
+    torrent.hashes.get(piece as usize).ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
 /// Reads the part of a piece that begins there, where the piece ends there; gives its length.

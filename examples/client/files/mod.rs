@@ -1,4 +1,4 @@
-//! The torrent's files: names that are safe, what lies where, and the one thread that reads and writes them.
+//! The torrent's files: names that are safe, what lies where, and the threads that hash, read and write them.
 
 mod begun;
 mod border;

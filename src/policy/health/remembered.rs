@@ -154,6 +154,7 @@ fn thousandths(count: f64) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::PRIOR_FAILURES;
     use super::*;
     use crate::policy::breaker::{Blame, Failure};
     use crate::policy::config::Config;
@@ -312,7 +313,7 @@ mod tests {
         let counted = RememberedHost { successes: 90_000, failures: 0, ..answered("a", DAY) };
         let book = recalled([counted]);
         let odds = book.host(&host("a")).unwrap().odds_of_failure(at(0));
-        let expected = 1.0 / (90.0 * (-1.0_f64).exp() + 1.0);
+        let expected = PRIOR_FAILURES / (90.0 * (-1.0_f64).exp() + 1.0);
         assert!((odds - expected).abs() < 1e-6, "{odds} {expected}");
     }
 

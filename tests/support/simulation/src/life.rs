@@ -47,6 +47,10 @@ pub enum What {
     Complete,
     /// Ends its session.
     Stop,
+    /// Suspends the machine for so long: the world goes on, and the engine's clock doesn't. Ours only.
+    Sleep(Millis),
+    /// Changes to another network, and tells the client. Ours only.
+    ChangeNetwork,
 }
 
 /// What became of a plan.

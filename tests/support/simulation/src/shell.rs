@@ -69,7 +69,9 @@ async fn live(plan: &Plan, seed: u64) -> Trace {
             match deed.what {
                 What::Reannounce => handle.reannounce(),
                 What::WantPeers => handle.want_peers(),
-                _ => handle.complete(),
+                What::Complete => handle.complete(),
+                What::ChangeNetwork => announcer.network_changed(),
+                what => unreachable!("{what:?} of a running torrent"),
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 
-use tracker_failover::policy::{AttemptId, Engine, Input, Output, TorrentId, TrackerSet};
+use tracker_failover::policy::{AttemptId, Engine, Input, Output, Timestamp, TorrentId, TrackerSet};
 use tracker_failover::{
     Alert, AnnounceError, AnnounceRequest, Measurement, Phase, ProbeError, Scheme, TrackerUrl,
 };
@@ -43,6 +43,8 @@ struct Driver {
     numbers: HashMap<TrackerUrl, usize>,
     tiers: Vec<Vec<TrackerUrl>>,
     now: Millis,
+    /// How long the machine has slept: the engine's clock is behind by that.
+    slept: Millis,
     queue: BinaryHeap<Reverse<(Millis, u64, AttemptId)>>,
     queued: u64,
     attempts: BTreeMap<AttemptId, Attempt>,
@@ -93,6 +95,7 @@ impl Driver {
             numbers: plan.world.numbers(),
             tiers: plan.tiers.iter().map(|tier| tier.iter().map(url).collect()).collect(),
             now: 0,
+            slept: 0,
             queue: BinaryHeap::new(),
             queued: 0,
             attempts: BTreeMap::new(),
@@ -110,7 +113,7 @@ impl Driver {
     fn run(&mut self, plan: &Plan) {
         loop {
             let wake = self.act().map(|wake| wake.max(self.now));
-            let deed = self.deeds.front().map(|deed| deed.at);
+            let deed = self.deeds.front().map(|deed| deed.at.max(self.now));
             let happening = self.queue.peek().map(|Reverse((at, ..))| *at);
             let Some(next) = [wake, deed, happening].into_iter().flatten().min() else { return };
             if next > plan.until {
@@ -138,8 +141,8 @@ impl Driver {
     /// Does what the engine wants until it wants to wait.
     fn act(&mut self) -> Option<Millis> {
         loop {
-            match self.engine.poll(timestamp(self.now)) {
-                Output::Wait(wake) => return wake.map(not_before),
+            match self.engine.poll(self.clock()) {
+                Output::Wait(wake) => return wake.map(|wake| not_before(wake) + self.slept),
                 Output::Probe { attempt, tracker } => self.probe(attempt, self.numbers[&tracker]),
                 Output::Open { attempt, tracker } => self.open(attempt, self.numbers[&tracker]),
                 Output::Announce { attempt, request } => self.announce(attempt, &request),
@@ -175,8 +178,25 @@ impl Driver {
         }
     }
 
+    /// The engine's time.
+    fn clock(&self) -> Timestamp {
+        timestamp(self.now - self.slept)
+    }
+
+    /// The world goes on, and what was under way is lost.
+    fn sleep(&mut self, gap: Millis) {
+        self.now += gap;
+        self.slept += gap;
+        self.queue.clear();
+        self.kept.clear();
+        self.engine.resumed(span(gap), self.clock());
+    }
+
     fn user(&mut self, deed: Deed) {
-        let now = timestamp(self.now);
+        let now = self.clock();
+        if let What::Sleep(gap) = deed.what {
+            return self.sleep(gap);
+        }
         if deed.what == What::Add {
             let id = self.engine.add(TrackerSet::new(self.tiers.clone()), torrent(deed.torrent), now);
             self.torrents.insert(id, deed.torrent);
@@ -185,7 +205,8 @@ impl Driver {
         }
         let Some(id) = self.ids.get(&deed.torrent).copied() else { return };
         match deed.what {
-            What::Add => {}
+            What::Add | What::Sleep(_) => {}
+            What::ChangeNetwork => self.engine.network_changed(now),
             What::Reannounce => {
                 self.engine.reannounce(id, now);
             }
@@ -335,7 +356,7 @@ impl Driver {
         if !matches!(input, Input::Opened(_)) {
             self.end(id);
         }
-        self.engine.handle(input, timestamp(self.now));
+        self.engine.handle(input, self.clock());
     }
 
     fn end(&mut self, attempt: AttemptId) {

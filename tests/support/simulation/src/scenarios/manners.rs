@@ -9,7 +9,7 @@ use crate::life::{History, Life, Plan, What};
 use crate::metrics::{REGISTERED, Study, count, largest, mean, seconds_of, wait};
 use crate::script::{Answer, Retry, Script, State};
 use crate::table::Row;
-use crate::time::{HOUR, MINUTE, Millis, SECOND};
+use crate::time::{DAY, HOUR, MINUTE, Millis, SECOND};
 use crate::world::World;
 
 const EARLY: &str = "announces before the tracker allowed one, per life";
@@ -69,6 +69,28 @@ fn min_interval(effort: Effort) -> Row {
         // What others do when their user would like more peers is no rule of time.
         Study::new(&[Client::Ours], plan, (effort.0 / 4).max(50), |_, history| [vec![count(history.impolite)]]);
     study.row(0, "15 min interval, early", EARLY, mean).goal("G8", 0.0)
+}
+
+/// 24: intervals that no tracker means. The rest of a hostile reply is the wire's business.
+pub(super) fn hostile_intervals(_: Effort) -> Vec<Row> {
+    let gaps = |interval: Millis| {
+        let mut world = World::drawn(1, 3, 0.0);
+        for tracker in &mut world.trackers {
+            tracker.interval = interval;
+        }
+        let history = Client::Ours.play(&Plan::one_torrent(world, 3 * DAY));
+        let answers = history.torrents[0].answers.clone();
+        (answers.len(), answers.windows(2).map(|pair| pair[1].at - pair[0].at).max())
+    };
+    let ours = |figure| vec![(Client::Ours, figure)];
+    let hourly = |interval| ours(count(gaps(interval).0) / 72.0);
+    let hours = [("0", 0), ("1 s", SECOND)].map(|(name, interval)| {
+        let row = Row::new(format!("24 interval {name}"), "announces per hour", hourly(interval));
+        row.goal("one a minute", 60.0 / 0.92)
+    });
+    let longest = ours(wait(gaps(1 << 63).1));
+    let longest = Row::new("24 interval 2^63", "longest time between announces, s", longest);
+    hours.into_iter().chain([longest.goal("8 h", 8.0 * 3600.0 + 5.0)]).collect()
 }
 
 /// 20: a thousand torrents at once. What the busiest host hears in its busiest second.

@@ -92,6 +92,29 @@ pub(super) fn slow_loris(effort: Effort) -> Vec<Row> {
     vec![p50, p95.goal("1.5 s + 2 × the oracle's", limit), longest.goal("target", 16.5)]
 }
 
+/// 29: three of five accept connections and answer probes for a tracker that is dead behind them: fronts, proxies.
+pub(super) fn lying_life(effort: Effort) -> Vec<Row> {
+    let plan = |seed| {
+        let mut world = World::drawn(seed, 5, 0.0);
+        for tracker in by_latency(&world).into_iter().take(3) {
+            change(&mut world, tracker, |script| script.then(0, State::STALLED));
+        }
+        Plan::one_torrent(world, HOUR)
+    };
+    let study = Study::new(&Client::ALL, plan, effort.0, |_, history| {
+        let life = &history.torrents[0];
+        let first = life.answers.first().map(|answer| answer.at);
+        let second = life.delays(10 * MINUTE, HOUR).first().copied().flatten();
+        [vec![wait(first)], vec![wait(second)]]
+    });
+    let [p50, p95] = waits(&study, "29 three of five lie, cold", "time to first peers, s");
+    // The patience with each of the three, the way to it, and the way to the next.
+    let limit = 3.0 * 1.5 + 4.0 * oracle(&p95);
+    let later = study.row(1, "29 three of five lie, regular, p95", WAIT, quantile(0.95));
+    let way = 2.0 * oracle(&later);
+    vec![p50, p95.goal("1.5 s for each", limit), later.goal("2 × the oracle's", way)]
+}
+
 /// 6: its front answers for it.
 pub(super) fn server_errors(effort: Effort) -> Vec<Row> {
     let study = death(

@@ -1,6 +1,7 @@
 //! Cold starts: nothing is known, and peers are wanted now.
 
 use rand::seq::SliceRandom;
+use tracker_failover::Scheme;
 
 use super::Effort;
 use super::common::{oracle, random, settled};
@@ -45,6 +46,29 @@ pub(super) fn refused(effort: Effort) -> Vec<Row> {
 /// 3: some are silent.
 pub(super) fn silent(effort: Effort) -> Vec<Row> {
     down(effort, "3", State::SILENT, &[2, 4, 6, 7])
+}
+
+/// 19: UDP only, and this share of packets is lost each way.
+pub(super) fn udp_loss(effort: Effort) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (lost, goal) in [(0.05, 1.2), (0.2, 1.7)] {
+        for trackers in [1, 4] {
+            let study = starts(effort, |seed| {
+                // An exchange fails with either of its packets.
+                let mut world = World::drawn(seed, trackers, 1.0 - (1.0 - lost) * (1.0 - lost));
+                for tracker in &mut world.trackers {
+                    (tracker.scheme, tracker.slow) = (Scheme::Udp, 0.0);
+                }
+                world
+            });
+            let case = format!("19 {:.0} % of packets lost, {trackers} trackers", lost * 100.0);
+            let p95 = study.row(0, format!("{case}, p95"), TIME, quantile(0.95));
+            // With one tracker nothing but the packets' own times helps: a figure beside the goal.
+            rows.push(if trackers == 1 { p95 } else { p95.goal("target", goal) });
+            rows.push(study.row(1, format!("{case}, load"), LOAD, mean));
+        }
+    }
+    rows
 }
 
 /// A second torrent is added when the first has been at home for hours: its hosts are known.
