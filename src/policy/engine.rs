@@ -317,7 +317,8 @@ impl Engine {
     }
 
     /// The machine slept for `gap` while the clock of the engine stood still. Nobody is blamed for what was under
-    /// way; what is known of hosts is older by the gap (as far as the engine's clock reaches back); announces that have become due meanwhile are spread, so that they don't all go out at once.
+    /// way; what is known of hosts is older by the gap (as far as the engine's clock reaches back); announces that have
+    /// become due meanwhile are spread, so that they don't all go out at once.
     pub fn resumed(&mut self, gap: Duration, now: Timestamp) {
         self.health.slept(gap, now);
         let torrents: Vec<_> = self.torrents().collect();

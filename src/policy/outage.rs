@@ -68,8 +68,8 @@ impl Outage {
         }
     }
 
-    /// Notes a failure that a dead network would bring as well, of an attempt that began at `started_at`. Gives the health to be restored where it shows
-    /// that it is ours that is dead. `known` is how many hosts there are in all.
+    /// Notes a failure that a dead network would bring as well, of an attempt that began at `started_at`. Gives the
+    /// health to be restored where it shows that it is ours that is dead. `known` is how many hosts there are in all.
     pub(crate) fn suspect(
         &mut self,
         host: TrackerHost,
