@@ -1,7 +1,6 @@
 //! Whom a session may ask now, in which order, and what a failure says of whom.
 
 use std::collections::BTreeSet;
-use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use super::breaker::{Blame, Failure};
@@ -10,7 +9,7 @@ use super::round::{Candidate, Candidates};
 use super::session::Session;
 use super::time::Timestamp;
 use super::tracker_set::Order;
-use crate::error::{AnnounceError, Cause, Phase};
+use crate::error::{AnnounceError, Phase};
 use crate::tracker::TrackerUrl;
 
 impl Session {
@@ -166,7 +165,8 @@ impl Candidates for Asking<'_> {
 pub(super) fn failure(error: &AnnounceError) -> Option<Blame> {
     let blame = |kind, may_be_ours| Some(Blame { kind, may_be_ours });
     match error {
-        AnnounceError::Connect(cause) if is_local(cause) => blame(Failure::Local, true),
+        AnnounceError::Local(_) => blame(Failure::Local, true),
+        AnnounceError::Connect(cause) if cause.is_local() => blame(Failure::Local, true),
         AnnounceError::Connect(_) | AnnounceError::Tls(_) => blame(Failure::Unreachable, false),
         AnnounceError::Resolve(_) => blame(Failure::Unreachable, true),
         AnnounceError::TimedOut(Phase::Open | Phase::Probe) => blame(Failure::Silent, true),
@@ -185,12 +185,6 @@ pub(super) fn failure(error: &AnnounceError) -> Option<Blame> {
         | AnnounceError::Suspended
         | AnnounceError::Cancelled => None,
     }
-}
-
-/// Whether a connection failed on this machine.
-fn is_local(cause: &Cause) -> bool {
-    let kind = cause.get_ref().downcast_ref::<io::Error>().map(io::Error::kind);
-    matches!(kind, Some(ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown | ErrorKind::AddrNotAvailable))
 }
 
 /// Whether a tracker has certainly not taken us in: it answered, or was never told anything.
