@@ -6,6 +6,7 @@ mod crowd;
 mod events;
 mod failover;
 mod health;
+mod liveness;
 mod scenarios;
 #[cfg(feature = "udp")]
 mod settings;

@@ -17,6 +17,7 @@
 //! [those that aren't reached yet](scenarios::EXPECTED_TO_FAIL) has to be true, or the tests fail.
 
 pub mod clients;
+pub mod crowd;
 pub mod life;
 pub mod lives;
 pub mod metrics;

@@ -1,0 +1,344 @@
+//! No torrent starves: what must happen for one does happen, whatever becomes of others.
+
+use std::time::Duration;
+
+use simulation::crowd::world::{Condition, Script, World};
+use simulation::crowd::{Life, Listing, Newcomer};
+use tracker_failover::policy::{Config, Probing, Timestamp};
+use tracker_failover::{Retry, Scheme};
+
+const HOUR: u64 = 3600;
+
+/// The ways in which a host of its own can be dead.
+const WAYS: [(&str, Scheme, Condition); 13] = [
+    ("no such name", Scheme::Http, Condition::Unresolved),
+    ("refused", Scheme::Http, Condition::Refused),
+    ("silent", Scheme::Http, Condition::Silent),
+    ("silent over UDP", Scheme::Udp, Condition::Silent),
+    ("bad certificate", Scheme::Https, Condition::BadCertificate),
+    ("mute", Scheme::Http, Condition::Mute),
+    ("mute over UDP", Scheme::Udp, Condition::Mute),
+    ("page", Scheme::Http, Condition::Page),
+    ("status 500", Scheme::Http, Condition::Status(500, Retry::Unsaid)),
+    ("status 404", Scheme::Https, Condition::Status(404, Retry::Unsaid)),
+    ("hang-up", Scheme::Https, Condition::HangsUp),
+    ("failure reason", Scheme::Http, Condition::Rejects(Retry::Unsaid)),
+    ("failure reason over UDP", Scheme::Udp, Condition::Rejects(Retry::Unsaid)),
+];
+
+/// The ways in which a host that is well can fail one torrent.
+const WAYS_OF_ONE: [(&str, Scheme, Condition); 7] = [
+    ("page", Scheme::Http, Condition::Page),
+    ("status 500", Scheme::Http, Condition::Status(500, Retry::Unsaid)),
+    ("status 403", Scheme::Http, Condition::Status(403, Retry::Unsaid)),
+    ("hang-up", Scheme::Http, Condition::HangsUp),
+    ("mute", Scheme::Http, Condition::Mute),
+    ("mute over UDP", Scheme::Udp, Condition::Mute),
+    ("failure reason", Scheme::Http, Condition::Rejects(Retry::Unsaid)),
+];
+
+fn at(secs: u64) -> Timestamp {
+    Timestamp::from_start(Duration::from_secs(secs))
+}
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// A torrent with these trackers, each in a tier of its own.
+fn of(trackers: &[usize]) -> Newcomer {
+    let tier = |tracker: &usize| vec![Listing { tracker: *tracker, own: None }];
+    Newcomer { tiers: trackers.iter().map(tier).collect(), ..Newcomer::default() }
+}
+
+/// A torrent with one tracker, which is like this towards it.
+fn towards(tracker: usize, condition: Condition) -> Newcomer {
+    let own = Some(Script::always(condition));
+    Newcomer { tiers: vec![vec![Listing { tracker, own }]], ..Newcomer::default() }
+}
+
+/// A life in which a test has an expectation of its own.
+fn life(world: World) -> Life {
+    let mut life = Life::new(world, Config::default(), 7);
+    life.tolerate_starvation();
+    life
+}
+
+fn well(world: &mut World) -> usize {
+    let host = world.near(Scheme::Http, Script::well());
+    world.tracker(host, Script::well())
+}
+
+fn sick(world: &mut World, scheme: Scheme, script: Script) -> usize {
+    let host = world.near(scheme, script);
+    world.tracker(host, Script::well())
+}
+
+/// When a torrent was answered from this moment on for the first time, in milliseconds after it.
+fn lag(life: &Life, torrent: usize, since: Timestamp) -> Option<u128> {
+    let first = life.answers(torrent).iter().find(|(at, _)| *at >= since);
+    first.map(|(at, _)| at.since(since).as_millis())
+}
+
+/// Adds the healthy torrent before or after all others, gives it twelve hours, and counts its answers.
+fn answers_in_twelve_hours(mut life: Life, healthy: usize, others: Vec<Newcomer>, first: bool) -> usize {
+    let healthy = of(&[healthy]);
+    let mut number = 0;
+    if first {
+        number = life.add(healthy.clone());
+    }
+    for other in others {
+        life.add(other);
+        let soon = life.now() + Duration::from_millis(100);
+        life.run_until(soon);
+    }
+    if !first {
+        number = life.add(healthy);
+    }
+    let until = life.now() + secs(12 * HOUR);
+    life.run_until(until);
+    life.answers(number).len()
+}
+
+/// R80, and the brothers of it that the register doesn't name: whatever becomes of other torrents on hosts of their
+/// own, one whose tracker is well announces every half hour.
+#[test]
+fn dead_trackers_of_other_torrents_put_nobody_off() {
+    let mut starved = Vec::new();
+    for (way, scheme, condition) in WAYS {
+        for count in [0, 1, 3, 5, 50] {
+            for first in [true, false] {
+                let mut world = World::default();
+                let healthy = well(&mut world);
+                let others: Vec<Newcomer> =
+                    (0..count).map(|_| of(&[sick(&mut world, scheme, Script::always(condition))])).collect();
+                let answers = answers_in_twelve_hours(life(world), healthy, others, first);
+                if !(25..=26).contains(&answers) {
+                    starved
+                        .push(format!("{count} others, {way}, healthy first: {first}: {answers} announces"));
+                }
+            }
+        }
+    }
+    assert!(starved.is_empty(), "of 25 or 26 in twelve hours:\n{}", starved.join("\n"));
+}
+
+/// R80 while the others come and go: all of the ways in one process, one after the other and all at once.
+#[test]
+fn dead_trackers_that_flap_put_nobody_off() {
+    let mut starved = Vec::new();
+    for count in [1, 3, 5, 50] {
+        for period in [20, 300, 4000] {
+            let mut world = World::default();
+            let healthy = well(&mut world);
+            let others: Vec<Newcomer> = (0..count)
+                .map(|number| {
+                    let mut script = Script::well();
+                    for phase in 0..12 * HOUR / period {
+                        let condition = WAYS[(number + usize::try_from(phase).unwrap_or(0)) % WAYS.len()].2;
+                        let condition = if phase % 2 == 0 { condition } else { Condition::Well };
+                        script = script.then(at(1 + phase * period), condition);
+                    }
+                    of(&[sick(&mut world, Scheme::Https, script)])
+                })
+                .collect();
+            let answers = answers_in_twelve_hours(life(world), healthy, others, false);
+            if !(25..=26).contains(&answers) {
+                starved.push(format!("{count} others, every {period} s: {answers} announces"));
+            }
+        }
+    }
+    assert!(starved.is_empty(), "of 25 or 26 in twelve hours:\n{}", starved.join("\n"));
+}
+
+/// R80: three hosts of one torrent don't resolve, answer with a page, or are silent.
+#[test]
+fn three_dead_hosts_of_one_torrent_silence_no_other() {
+    let mut starved = Vec::new();
+    for condition in [Condition::Unresolved, Condition::Page, Condition::Silent] {
+        for first in [true, false] {
+            let mut world = World::default();
+            let healthy = well(&mut world);
+            let dead: Vec<usize> =
+                (0..3).map(|_| sick(&mut world, Scheme::Http, Script::always(condition))).collect();
+            let answers = answers_in_twelve_hours(life(world), healthy, vec![of(&dead)], first);
+            if !(25..=26).contains(&answers) {
+                starved.push(format!("{condition:?}, healthy first: {first}: {answers} announces"));
+            }
+        }
+    }
+    assert!(starved.is_empty(), "of 25 or 26 in twelve hours:\n{}", starved.join("\n"));
+}
+
+/// R80: a hundred torrents with five living trackers each, beside one with three dead ones.
+#[test]
+fn a_hundred_torrents_with_living_trackers_outlive_three_dead_ones() {
+    let mut world = World::default();
+    let living: Vec<usize> = (0..5).map(|_| well(&mut world)).collect();
+    let dead: Vec<usize> =
+        (0..3).map(|_| sick(&mut world, Scheme::Http, Script::always(Condition::Unresolved))).collect();
+    let mut life = life(world);
+    life.add(of(&dead));
+    life.run_until(at(60));
+    let torrents: Vec<usize> = (0..100).map(|_| life.add(of(&living))).collect();
+    life.run_until(at(60 + 6 * HOUR));
+    let answers: usize = torrents.iter().map(|torrent| life.answers(*torrent).len()).sum();
+    assert!(answers >= 1200, "{answers} of 1,200 announces in six hours");
+}
+
+/// R81: a host fails some torrents and serves all others. Those that it serves announce every half hour.
+#[test]
+fn torrents_that_a_host_does_not_serve_silence_none_that_it_serves() {
+    let mut starved = Vec::new();
+    for (way, scheme, condition) in WAYS_OF_ONE {
+        for count in [0, 1, 3, 5, 50] {
+            for first in [true, false] {
+                let mut world = World::default();
+                let healthy = sick(&mut world, scheme, Script::well());
+                let others = (0..count).map(|_| towards(healthy, condition)).collect();
+                let answers = answers_in_twelve_hours(life(world), healthy, others, first);
+                if !(25..=26).contains(&answers) {
+                    starved
+                        .push(format!("{count} others, {way}, healthy first: {first}: {answers} announces"));
+                }
+            }
+        }
+    }
+    assert!(starved.is_empty(), "of 25 or 26 in twelve hours:\n{}", starved.join("\n"));
+}
+
+/// R81 as it was seen: one bad torrent with the lowest id, ten good ones on that host, a day.
+#[test]
+fn one_bad_torrent_costs_ten_good_ones_no_announce() {
+    let mut starved = Vec::new();
+    for (way, scheme, condition) in WAYS_OF_ONE {
+        let mut world = World::default();
+        let tracker = sick(&mut world, scheme, Script::well());
+        let mut life = life(world);
+        life.add(towards(tracker, condition));
+        life.run_until(at(10));
+        let good: Vec<usize> = (0..10).map(|_| life.add(of(&[tracker]))).collect();
+        life.run_until(at(24 * HOUR));
+        let fewest = good.iter().map(|torrent| life.answers(*torrent).len()).min();
+        if fewest < Some(48) {
+            starved.push(format!("{way}: {fewest:?}"));
+        }
+    }
+    assert!(starved.is_empty(), "announces in a day, of 49 or more: {starved:?}");
+}
+
+/// R82: the second address of a host is asked in the round in which the first failed, whether the host was ever heard
+/// or not, and in each round again.
+#[test]
+fn siblings_on_one_host_are_asked_in_the_same_round() {
+    let mut late = Vec::new();
+    for (way, scheme, condition) in WAYS_OF_ONE {
+        for probing in [Probing::Parallel, Probing::Off] {
+            for bad_ones in [1, 2] {
+                let mut world = World::default();
+                let host = world.near(scheme, Script::well());
+                // Well for two minutes after an hour, so that its sibling is the spare.
+                let script = Script::always(condition).then(at(HOUR), Condition::Well);
+                let script = script.then(at(HOUR + 120), condition);
+                let mut trackers: Vec<usize> =
+                    (0..bad_ones).map(|_| world.tracker(host, script.clone())).collect();
+                trackers.push(world.tracker(host, Script::well()));
+                let mut config = Config::default();
+                config.probing = probing;
+                let mut life = Life::new(world, config, 7);
+                life.tolerate_starvation();
+                let torrent = life.add(of(&trackers));
+                for asked in [0, 1800, HOUR + 5, HOUR + 200] {
+                    life.run_until(at(asked));
+                    if asked > 0 {
+                        life.reannounce(torrent);
+                    }
+                    life.run_until(at(asked + 100));
+                    // Silence takes its patience, or its limit where another is hedged for already.
+                    match lag(&life, torrent, at(asked)) {
+                        Some(lag) if lag <= 16_000 * bad_ones => {}
+                        lag => late.push(format!(
+                            "{way}, {probing:?}, {bad_ones} bad ones, at {asked} s: after {lag:?} ms"
+                        )),
+                    }
+                }
+            }
+        }
+    }
+    assert!(late.is_empty(), "{}", late.join("\n"));
+}
+
+/// R83: all trackers of a torrent have failed, time and again; a living one that is added is asked at once.
+#[test]
+fn a_living_tracker_that_is_added_after_all_failed_is_asked_at_once() {
+    let mut late = Vec::new();
+    for (way, scheme, condition) in WAYS {
+        for trackers in [1, 3] {
+            for was_answered in [true, false] {
+                let mut world = World::default();
+                let script = if was_answered { Script::well() } else { Script::always(condition) };
+                let script = script.then(at(60), condition);
+                let dead: Vec<usize> =
+                    (0..trackers).map(|_| sick(&mut world, scheme, script.clone())).collect();
+                let living = well(&mut world);
+                let mut life = life(world);
+                let torrent = life.add(of(&dead));
+                life.run_until(at(5 * HOUR));
+                life.list(torrent, Listing { tracker: living, own: None });
+                life.run_until(at(6 * HOUR));
+                match lag(&life, torrent, at(5 * HOUR)) {
+                    Some(lag) if lag <= 2000 => {}
+                    lag => late.push(format!(
+                        "{way}, {trackers} trackers, answered before: {was_answered}: after {lag:?} ms"
+                    )),
+                }
+            }
+        }
+    }
+    assert!(late.is_empty(), "{}", late.join("\n"));
+}
+
+/// R83: the tracker in use is replaced; the one in its place is asked at once. So is a spare where it is removed.
+#[test]
+fn the_tracker_in_use_replaced_or_removed_is_followed_by_an_announce_at_once() {
+    for (spare, added) in [(false, true), (true, false), (true, true)] {
+        let mut world = World::default();
+        let trackers: Vec<usize> = (0..3).map(|_| well(&mut world)).collect();
+        let mut life = life(world);
+        let torrent = life.add(of(if spare { &trackers[..2] } else { &trackers[..1] }));
+        life.run_until(at(120));
+        let (_, in_use) = life.answers(torrent)[0];
+        life.unlist(torrent, in_use);
+        if added {
+            life.list(torrent, Listing { tracker: trackers[2], own: None });
+        }
+        life.run_until(at(HOUR));
+        let lag = lag(&life, torrent, at(120));
+        assert!(lag.is_some_and(|lag| lag <= 2000), "spare: {spare}, added: {added}: after {lag:?} ms");
+    }
+}
+
+/// R84: `completed` goes at once, whatever the min interval.
+#[test]
+fn completed_passes_the_min_interval() {
+    for private in [false, true] {
+        for trackers in [1, 3] {
+            let mut world = World::default();
+            let trackers: Vec<usize> = (0..trackers).map(|_| well(&mut world)).collect();
+            for tracker in &trackers {
+                world.trackers[*tracker].min_interval = Some(secs(972));
+            }
+            let mut life = life(world);
+            let torrent = life.add(Newcomer { private, ..of(&trackers) });
+            life.run_until(at(30));
+            life.complete(torrent);
+            life.run_until(at(HOUR));
+            let lag = lag(&life, torrent, at(30));
+            assert!(
+                lag.is_some_and(|lag| lag <= 1000),
+                "private: {private}, {} trackers: after {lag:?} ms",
+                trackers.len()
+            );
+        }
+    }
+}
