@@ -194,8 +194,12 @@ impl Session {
         let error = Arc::new(RoundError { attempts });
         self.trackers.begin_round();
         if self.phase == Phase::Running {
-            // A round within the back-off didn't ask those that refuse, and doesn't lengthen it.
-            if self.own_back_off <= context.now {
+            if context.hosts.is_outage() {
+                // What failed just before that was known fell to the same cause.
+                self.failures.values_mut().for_each(|failure| failure.news = TrackerNews::OfTheHost);
+                self.schedule.round_withheld();
+            } else if self.own_back_off <= context.now {
+                // A round within the back-off didn't ask those that refuse, and doesn't lengthen it.
                 self.own_back_off = self.next_own_back_off(&error, context);
             }
             // With every tracker at "never" there is nobody to ask; the list may still change.

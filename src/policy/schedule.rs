@@ -197,6 +197,11 @@ impl Schedule {
         }
     }
 
+    /// Notes a round in which every tracker failed and our own network is to blame: no back-off grows by it.
+    pub fn round_withheld(&mut self) {
+        self.failed_rounds = self.failed_rounds.max(1);
+    }
+
     /// Counts a round in which trackers refused a torrent that was added `age` ago, and gives the moment to try again: a
     /// tracker may need some seconds until it knows a torrent that was just uploaded (R119). `None` where it is older.
     pub fn new_torrent_refused(&mut self, age: Duration, now: Timestamp) -> Option<Timestamp> {

@@ -102,7 +102,8 @@ async fn a_seed_waits_for_its_back_off() {
     let session = world.announcer(by_list()).add(world.in_tiers(), seed);
     sleep(12 * 3600).await;
     let asked = world.tracker(0).announces().len();
-    assert!((5..40).contains(&asked), "{asked} announces in twelve hours");
+    // Never more than half an hour apart, so that none waits longer for one that works again.
+    assert!((24..72).contains(&asked), "{asked} announces in twelve hours");
     drop(session);
 }
 
@@ -113,7 +114,8 @@ async fn a_tracker_that_answers_nonsense_is_asked_ever_less() {
     let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
     sleep(12 * 3600).await;
     let asked = world.tracker(0).announces().len();
-    assert!((5..40).contains(&asked), "{asked} announces in twelve hours");
+    // Never more than half an hour apart, so that none waits longer for one that works again.
+    assert!((24..72).contains(&asked), "{asked} announces in twelve hours");
     drop(session);
 }
 
@@ -290,7 +292,7 @@ async fn a_session_explains_itself() {
         line.contains(&format!("using {far}")) && line.contains(&format!("since {near} failed")),
         "{line}"
     );
-    assert!(line.contains("1 of 2 trackers left alone"), "{line}");
+    assert!(line.contains("1 of 2 trackers backed off"), "{line}");
     world.tracker(1).kill().await;
     alerts_until(&mut session, |alert| matches!(alert, Alert::RoundFailed { .. })).await;
     let line = session.explain().await.unwrap();

@@ -17,7 +17,7 @@ const WINDOW: Duration = Duration::from_secs(30);
 const PROVEN: Duration = Duration::from_secs(5);
 
 /// How long after each look for life the next follows at one host; the last holds on.
-const LOOKS: [u64; 4] = [5, 10, 20, 40];
+const LOOKS: [u64; 4] = [5, 10, 20, 30];
 
 /// Watches for the moment when every host fails at once: a cable pulled, a captive portal that answers for
 /// everybody. Then failures are held against no host, until one of them answers. That is all it does: it keeps no
@@ -138,9 +138,9 @@ mod tests {
     }
 
     #[test]
-    fn looks_become_rarer_up_to_forty_seconds() {
+    fn looks_become_rarer_up_to_half_a_minute() {
         let gaps = [0, 1, 2, 3, 4, u32::MAX - 1].map(|withheld| next_look(withheld, 1.0).as_secs());
-        assert_eq!(gaps, [5, 10, 20, 40, 40, 40]);
+        assert_eq!(gaps, [5, 10, 20, 30, 30, 30]);
         assert_eq!(next_look(0, 0.0), Duration::from_millis(3750));
     }
 }

@@ -47,7 +47,7 @@ pub enum What {
     Complete,
     /// Ends its session.
     Stop,
-    /// Suspends the machine for so long: the world goes on, and the engine's clock doesn't. Ours only.
+    /// Suspends the machine for so long: the world and the engine's clock go on, and nothing is done. Ours only.
     Sleep(Millis),
     /// Changes to another network, and tells the client. Ours only.
     ChangeNetwork,

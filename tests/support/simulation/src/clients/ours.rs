@@ -43,8 +43,6 @@ struct Driver {
     numbers: HashMap<TrackerUrl, usize>,
     tiers: Vec<Vec<TrackerUrl>>,
     now: Millis,
-    /// How long the machine has slept: the engine's clock is behind by that.
-    slept: Millis,
     queue: BinaryHeap<Reverse<(Millis, u64, AttemptId)>>,
     queued: u64,
     attempts: BTreeMap<AttemptId, Attempt>,
@@ -95,7 +93,6 @@ impl Driver {
             numbers: plan.world.numbers(),
             tiers: plan.tiers.iter().map(|tier| tier.iter().map(url).collect()).collect(),
             now: 0,
-            slept: 0,
             queue: BinaryHeap::new(),
             queued: 0,
             attempts: BTreeMap::new(),
@@ -142,7 +139,7 @@ impl Driver {
     fn act(&mut self) -> Option<Millis> {
         loop {
             match self.engine.poll(self.clock()) {
-                Output::Wait(wake) => return wake.map(|wake| not_before(wake) + self.slept),
+                Output::Wait(wake) => return wake.map(|wake| not_before(wake)),
                 Output::Probe { attempt, tracker } => self.probe(attempt, self.numbers[&tracker]),
                 Output::Open { attempt, tracker } => self.open(attempt, self.numbers[&tracker]),
                 Output::Announce { attempt, request } => self.announce(attempt, &request),
@@ -180,13 +177,12 @@ impl Driver {
 
     /// The engine's time.
     fn clock(&self) -> Timestamp {
-        timestamp(self.now - self.slept)
+        timestamp(self.now)
     }
 
     /// The world goes on, and what was under way is lost.
     fn sleep(&mut self, gap: Millis) {
         self.now += gap;
-        self.slept += gap;
         self.queue.clear();
         self.kept.clear();
         self.engine.resumed(span(gap), self.clock());
