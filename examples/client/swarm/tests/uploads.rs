@@ -1,6 +1,7 @@
 //! Giving to others.
 
 use super::*;
+use crate::swarm::uploads::MAX_LOADS;
 
 const FIRST: Block = Block { piece: 0, begin: 0, length: BLOCK };
 
@@ -136,4 +137,34 @@ fn what_a_late_bitfield_adds_is_wanted() {
     assert_eq!(rig.requests(peer), [Block { piece: 1, ..FIRST }]);
     rig.say(peer, Message::Have(1)).unwrap();
     assert_eq!((rig.session.peers[&peer].of_interest, rig.session.peers[&peer].pointless), (2, 1));
+}
+
+/// Requests all that a peer may, as long as it is here.
+fn ask(rig: &mut Rig, key: PeerKey, blocks: u32) {
+    for at in 0..blocks {
+        rig.say(key, Message::Request(Block { piece: 0, begin: at * BLOCK, length: BLOCK })).unwrap();
+    }
+}
+
+/// R150: what is read for peers counts until the disk is done with it, whether they are still here or not; what peers
+/// that have left wanted isn't read.
+#[test]
+fn peers_that_ask_and_hang_up_do_not_fill_the_disks_queue() {
+    let mut rig = Rig::with(1 << 24, 1 << 24, &[0], 1);
+    rig.stalled = true;
+    for visit in 0..500_u16 {
+        let address = SocketAddr::from(([198, 51, 100, 1], 1000 + visit));
+        let visitor = rig.connect_from(address, 200).unwrap();
+        rig.say(visitor, Message::Interested).unwrap();
+        ask(&mut rig, visitor, 32);
+        rig.close(visitor, Why::Eof);
+        rig.settle();
+    }
+    assert!(rig.disk.len() <= MAX_LOADS, "{} reads for peers that have left", rig.disk.len());
+    let honest = taker(&mut rig);
+    ask(&mut rig, honest, 32);
+    rig.stalled = false;
+    rig.settle();
+    let given = rig.hear(honest).iter().filter(|heard| **heard == Heard::Other).count();
+    assert_eq!((given, rig.read), (32, 32), "blocks given, and read");
 }
