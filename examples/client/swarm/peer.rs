@@ -72,6 +72,8 @@ pub(crate) struct Peer {
     pub(crate) spoke: Duration,
     /// Since when it owes us a block.
     pub(crate) waiting_since: Duration,
+    /// Requests that may still come since we choked it, having been sent before it heard of that.
+    pub(crate) crossing: usize,
     /// Messages of it that changed nothing, of late.
     pub(crate) pointless: u32,
     /// Times it choked us without a block between, of late.
@@ -109,6 +111,7 @@ impl Peer {
             heard: now,
             spoke: now,
             waiting_since: now,
+            crossing: 0,
             pointless: 0,
             chokes: 0,
         }

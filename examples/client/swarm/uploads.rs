@@ -21,8 +21,11 @@ impl Session {
         }
         let here = self.have.get(block.piece);
         let Some(peer) = self.peers.get_mut(&key) else { return Ok(()) };
+        if peer.choked && peer.crossing > 0 {
+            peer.crossing -= 1;
+            return Ok(());
+        }
         if peer.choked || !here {
-            // A request may have crossed our choke; many are a flood (P-12).
             return self.count_pointless(key, true);
         }
         if peer.wants.len() >= MAX_QUEUED_REQUESTS || peer.wants.contains(&block) {
@@ -142,6 +145,7 @@ impl Session {
             peer.choked = choked;
             if choked {
                 peer.wants.clear();
+                peer.crossing = MAX_QUEUED_REQUESTS;
             }
             peer.out.push(if choked { &Message::Choke } else { &Message::Unchoke });
             self.wakes.insert(key);

@@ -22,7 +22,7 @@ use crate::torrent::Torrent;
 use crate::torrent::tests::content;
 use crate::ui::cli::Cli;
 use crate::wire::handshake;
-use crate::wire::message::{Limits, Message, next_frame};
+use crate::wire::message::{Block, Limits, Message, next_frame};
 
 /// Not a test: what a test starts as a process.
 #[test]

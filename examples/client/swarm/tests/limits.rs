@@ -98,6 +98,7 @@ fn only_blocks_are_held_back() {
     let asked = rig.requests(seed);
     assert_eq!(asked.len(), 1);
     rig.send(seed, asked[0], true).unwrap();
+    assert_eq!(rig.hear(seed), [Heard::Have(asked[0].piece)]);
     let other = rig.connect();
     rig.say(other, Message::Interested).unwrap();
     assert!(rig.hear(other).contains(&Heard::Unchoke));
