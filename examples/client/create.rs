@@ -1,13 +1,14 @@
 //! Makes a .torrent of a file or folder: what `client create` does.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use bendy::encoding::{Encoder, Error, SingleItemEncoder};
 use sha1::{Digest, Sha1};
 
 use crate::exit;
+use crate::files::storage::identity;
 use crate::ui::cli::Create;
 use crate::ui::report::Report;
 
@@ -31,18 +32,8 @@ pub(crate) struct NewTorrent {
 /// `client create`; gives the exit code.
 pub(crate) fn main(options: &Create) -> u8 {
     let mut report = Report::new(false, false, false);
-    let piece_length = options.piece_size.map(|size| size.saturating_mul(1024));
-    let made = hash(&options.path, piece_length, |piece, of| {
+    let written = create(options, |piece, of| {
         report.looked(u32::try_from(piece).unwrap_or(u32::MAX), u32::try_from(of).unwrap_or(u32::MAX));
-    });
-    let written = made.and_then(|mut torrent| {
-        torrent.tiers = tiers(&options.trackers);
-        torrent.private = options.private;
-        let path =
-            options.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.torrent", torrent.name)));
-        let bytes = encode(&torrent).map_err(|error| io::Error::other(error.to_string()))?;
-        fs::write(&path, bytes)?;
-        Ok((path, torrent.pieces.len() / 20))
     });
     match written {
         Ok((path, pieces)) => {
@@ -56,47 +47,105 @@ pub(crate) fn main(options: &Create) -> u8 {
     }
 }
 
-/// Reads a file or folder and hashes it. `progress` is told of every piece: its index, and how many there are.
-///
-/// # Errors
-/// When something can't be read, or nothing is there.
-pub(crate) fn hash(
-    path: &Path,
-    piece_length: Option<u32>,
-    mut progress: impl FnMut(u64, u64),
-) -> io::Result<NewTorrent> {
-    let path = fs::canonicalize(path).map_err(|error| about(path, &error))?;
-    let name = path.file_name().ok_or_else(|| io::Error::other("expected a file or folder with a name"))?;
-    let single = path.is_file();
-    let paths = if single { vec![path.clone()] } else { walk(&path)? };
-    let mut files = Vec::with_capacity(paths.len());
-    for file in &paths {
-        let length = fs::metadata(file).map_err(|error| about(file, &error))?.len();
-        files.push((parts(file.strip_prefix(&path).unwrap_or(file)), length));
+/// Makes the .torrent; gives where it is, and its number of pieces.
+fn create(options: &Create, progress: impl FnMut(u64, u64)) -> io::Result<(PathBuf, usize)> {
+    let source = Source::at(&options.path)?;
+    let default = || PathBuf::from(format!("{}.torrent", source.name));
+    let output = options.output.clone().unwrap_or_else(default);
+    // Before the work of hashing.
+    may_write(&output, &source, options.overwrite)?;
+    let mut torrent = source.hash(options.piece_size.map(|size| size.saturating_mul(1024)), progress)?;
+    torrent.tiers = tiers(&options.trackers);
+    torrent.private = options.private;
+    let bytes = encode(&torrent).map_err(|error| io::Error::other(error.to_string()))?;
+    let mut how = OpenOptions::new();
+    how.write(true).create_new(!options.overwrite).create(true).truncate(true);
+    let written = how.open(&output).and_then(|mut file| file.write_all(&bytes));
+    written.map_err(|error| about(&output, &error))?;
+    Ok((output, torrent.pieces.len() / 20))
+}
+
+/// Whether a .torrent may be written to a path: never over what it is made of, whatever name or link leads there, and
+/// over something else only when the user wants it.
+fn may_write(output: &Path, source: &Source, overwrite: bool) -> io::Result<()> {
+    if fs::symlink_metadata(output).is_err() {
+        return Ok(());
     }
-    let total = files.iter().map(|(_, length)| length).sum::<u64>();
-    if total == 0 {
-        return Err(io::Error::other(format!("{} holds nothing", path.display())));
+    // A link to nowhere is something as well, and no data.
+    let target = fs::canonicalize(output).unwrap_or_else(|_| output.into());
+    let of = |path: &Path| fs::metadata(path).ok().and_then(|metadata| identity(&metadata));
+    let written = of(&target);
+    let is_same = |file: &PathBuf| *file == target || (written.is_some() && of(file) == written);
+    if source.files.iter().any(is_same) {
+        let text = format!("{} is what the torrent is made of, and isn't replaced", output.display());
+        return Err(io::Error::other(text));
     }
-    let piece_length = piece_length.unwrap_or_else(|| default_piece_length(total));
-    let count = total.div_ceil(u64::from(piece_length));
-    let mut pieces = Vec::new();
-    let mut rest = Chain { paths: paths.into_iter(), open: None };
-    let mut piece = Vec::with_capacity(piece_length as usize);
-    loop {
-        piece.clear();
-        rest.by_ref().take(u64::from(piece_length)).read_to_end(&mut piece)?;
-        if piece.is_empty() {
-            break;
+    if overwrite {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("{} exists already, --overwrite replaces it", output.display())))
+}
+
+/// What a torrent is made of.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// The file or folder, without links.
+    path: PathBuf,
+    name: String,
+    files: Vec<PathBuf>,
+}
+
+impl Source {
+    /// A file, or the files of a folder.
+    ///
+    /// # Errors
+    /// When nothing is there, or it can't be read.
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
+        let path = fs::canonicalize(path).map_err(|error| about(path, &error))?;
+        let name =
+            path.file_name().ok_or_else(|| io::Error::other("expected a file or folder with a name"))?;
+        let name = name.to_string_lossy().into_owned();
+        let files = if path.is_file() { vec![path.clone()] } else { walk(&path)? };
+        Ok(Self { path, name, files })
+    }
+
+    /// Hashes it. `progress` is told of every piece: its index, and how many there are.
+    ///
+    /// # Errors
+    /// When something can't be read, or there is nothing in it.
+    pub(crate) fn hash(
+        self,
+        piece_length: Option<u32>,
+        mut progress: impl FnMut(u64, u64),
+    ) -> io::Result<NewTorrent> {
+        let mut files = Vec::with_capacity(self.files.len());
+        for file in &self.files {
+            let length = fs::metadata(file).map_err(|error| about(file, &error))?.len();
+            files.push((parts(file.strip_prefix(&self.path).unwrap_or(file)), length));
         }
-        progress(pieces.len() as u64 / 20, count);
-        pieces.extend_from_slice(&Sha1::digest(&piece));
+        let total = files.iter().map(|(_, length)| length).sum::<u64>();
+        if total == 0 {
+            return Err(io::Error::other(format!("{} holds nothing", self.path.display())));
+        }
+        let piece_length = piece_length.unwrap_or_else(|| default_piece_length(total));
+        let count = total.div_ceil(u64::from(piece_length));
+        let mut pieces = Vec::new();
+        let mut rest = Chain { paths: self.files.into_iter(), open: None };
+        let mut piece = Vec::with_capacity(piece_length as usize);
+        loop {
+            piece.clear();
+            rest.by_ref().take(u64::from(piece_length)).read_to_end(&mut piece)?;
+            if piece.is_empty() {
+                break;
+            }
+            progress(pieces.len() as u64 / 20, count);
+            pieces.extend_from_slice(&Sha1::digest(&piece));
+        }
+        if pieces.len() as u64 != 20 * count {
+            return Err(io::Error::other("the files changed while they were read"));
+        }
+        Ok(NewTorrent { name: self.name, files, piece_length, pieces, ..NewTorrent::default() })
     }
-    if pieces.len() as u64 != 20 * count {
-        return Err(io::Error::other("the files changed while they were read"));
-    }
-    let name = name.to_string_lossy().into_owned();
-    Ok(NewTorrent { name, files, piece_length, pieces, ..NewTorrent::default() })
 }
 
 /// The bytes of a .torrent.
@@ -230,7 +279,7 @@ mod tests {
         fs::write(root.join("b"), vec![1; 20_000]).unwrap();
         fs::write(root.join("sub/a"), vec![2; 20_000]).unwrap();
         fs::write(root.join("Z"), []).unwrap();
-        let mut torrent = hash(&root, Some(16_384), |_, _| {}).unwrap();
+        let mut torrent = Source::at(&root).unwrap().hash(Some(16_384), |_, _| {}).unwrap();
         torrent.tiers =
             tiers(&["http://a.test/announce, http://b.test/announce".into(), "udp://c.test:1".into()]);
         torrent.private = true;
@@ -254,12 +303,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.bin");
         fs::write(&path, vec![1; 100]).unwrap();
-        let mut torrent = hash(&path, None, |_, _| {}).unwrap();
+        let mut torrent = Source::at(&path).unwrap().hash(None, |_, _| {}).unwrap();
         torrent.tiers = tiers(&["http://a.test/announce".into()]);
         let bytes = encode(&torrent).unwrap();
         let metainfo = Metainfo::parse(&bytes).unwrap();
         assert!(metainfo.is_single_file() && !bytes.windows(13).any(|part| part == b"announce-list"));
         assert_eq!((metainfo.name(), metainfo.total_length()), ("x.bin", 100));
-        assert!(hash(&folder.path().join("absent"), None, |_, _| {}).is_err());
+        assert!(Source::at(&folder.path().join("absent")).is_err());
     }
 }

@@ -77,7 +77,10 @@ impl Trackers {
         let resolving =
             if options.allow_loopback { AddressPolicy::ALLOW_LOOPBACK } else { AddressPolicy::PUBLIC_ONLY };
         let transports = transports(&resolving);
-        let builder = AnnouncerBuilder::new(transports.clone()).prober(transports).config(config);
+        let mut builder = AnnouncerBuilder::new(transports.clone()).prober(transports).config(config);
+        if options.allow_loopback {
+            builder = builder.peer_addresses(resolving.clone());
+        }
         let announcer = with_cache(builder, options.latency_cache.as_deref()).spawn();
         let info_hash = torrent.info_hash;
         let handle = announcer.add(set, torrent);

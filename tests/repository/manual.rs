@@ -90,7 +90,7 @@ fn rows_named(text: &str) -> BTreeSet<u32> {
         if let Some((_, comment)) = line.split_once("//") {
             let words = comment.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
             let numbers = words.filter_map(|word| word.strip_prefix('R')?.parse::<u32>().ok());
-            rows.extend(numbers.filter(|number| *number < 100));
+            rows.extend(numbers.filter(|number| *number < 1000));
         }
     }
     rows

@@ -4,12 +4,13 @@
 //! with one thread for both, everything waited for that, and a fast download took a fifth longer. Larger pieces are
 //! hashed where they are written, since parts that came out of order are read back for it.
 //!
-//! The queues are bounded by what the swarm keeps in progress, and buffers travel back with the answers.
+//! The queues are as long as what the swarm has in progress, which it bounds itself: parts in memory, what is given up of
+//! those that were stored, and reads for peers. Buffers travel back with the answers.
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -19,9 +20,8 @@ use super::check::check;
 use super::storage::Storage;
 use crate::swarm::PeerKey;
 use crate::swarm::bitfield::Bitfield;
-use crate::swarm::picker::MAX_OPEN;
 use crate::swarm::pieces::Verdict;
-use crate::swarm::session::{Digest, MAX_PEERS};
+use crate::swarm::session::Digest;
 use crate::torrent::Torrent;
 use crate::wire::message::{Block, write_piece_head};
 
@@ -29,8 +29,8 @@ use crate::wire::message::{Block, write_piece_head};
 #[derive(Debug)]
 pub(crate) struct Disk {
     torrent: Arc<Torrent>,
-    whole: SyncSender<Whole>,
-    work: SyncSender<Work>,
+    whole: Sender<Whole>,
+    work: Sender<Work>,
     hasher: JoinHandle<()>,
     writer: JoinHandle<()>,
 }
@@ -42,8 +42,8 @@ pub(crate) enum Job {
     Store { piece: u32, begin: u32, data: Vec<u8>, earlier: Option<Vec<Digest>> },
     /// What was stored of a piece counts no more.
     Forget(u32),
-    /// Read blocks, framed as messages.
-    Load { peer: PeerKey, blocks: Vec<Block>, buffer: Vec<u8> },
+    /// Read blocks, framed as messages, unless the peer has left.
+    Load { peer: PeerKey, connected: Weak<()>, blocks: Vec<Block>, buffer: Vec<u8> },
 }
 
 /// A piece that came in one part.
@@ -75,7 +75,7 @@ pub(crate) enum Done {
     Ready(io::Result<Bitfield>),
     /// A part of a piece was stored, and its piece checked where it was whole with it.
     Stored { piece: u32, data: Vec<u8>, verdict: io::Result<Option<Verdict>> },
-    /// Blocks were read.
+    /// Blocks were read, or none for a peer that has left.
     Loaded { peer: PeerKey, messages: io::Result<Vec<u8>>, payload: u64 },
 }
 
@@ -91,10 +91,8 @@ impl Disk {
         done: UnboundedSender<Done>,
     ) -> io::Result<Self> {
         let storage = Storage::new(folder, Arc::clone(&torrent))?;
-        // Each part in memory is in them at most once, each piece is given up only after a part of it was stored,
-        // and each peer has two buffers.
-        let (whole, pieces) = mpsc::sync_channel(MAX_OPEN);
-        let (work, queue) = mpsc::sync_channel(3 * MAX_OPEN + 2 * MAX_PEERS);
+        let (whole, pieces) = mpsc::channel();
+        let (work, queue) = mpsc::channel();
         let hasher = thread::Builder::new().name("hash".into()).spawn({
             let (torrent, done, work) = (Arc::clone(&torrent), done.clone(), work.clone());
             move || hash_pieces(&torrent, &pieces, &done, &work)
@@ -132,11 +130,8 @@ impl Disk {
     }
 }
 
-fn send<T>(queue: &SyncSender<T>, what: T) -> io::Result<()> {
-    queue.try_send(what).map_err(|error| match error {
-        TrySendError::Full(_) => io::Error::other("the disk's queue is full"),
-        TrySendError::Disconnected(_) => io::Error::other("the disk's thread has ended"),
-    })
+fn send<T>(queue: &Sender<T>, what: T) -> io::Result<()> {
+    queue.send(what).map_err(|_| io::Error::other("the disk's thread has ended"))
 }
 
 /// Hashes pieces, until nobody has any or wants to know. The good ones go on to the disk.
@@ -144,7 +139,7 @@ fn hash_pieces(
     torrent: &Torrent,
     pieces: &Receiver<Whole>,
     done: &UnboundedSender<Done>,
-    work: &SyncSender<Work>,
+    work: &Sender<Work>,
 ) {
     for Whole { piece, data, earlier } in pieces {
         let heard = match verdict(torrent, piece, &data, earlier.as_deref()) {
@@ -196,7 +191,11 @@ fn do_job(torrent: &Torrent, storage: &mut Storage, begun: &mut Begun, job: Job)
             begun.forget(piece);
             None
         }
-        Job::Load { peer, blocks, buffer } => {
+        Job::Load { peer, connected, blocks: _, mut buffer } if connected.strong_count() == 0 => {
+            buffer.clear();
+            Some(Done::Loaded { peer, messages: Ok(buffer), payload: 0 })
+        }
+        Job::Load { peer, blocks, buffer, .. } => {
             let payload = blocks.iter().map(|block| u64::from(block.length)).sum();
             Some(Done::Loaded { peer, messages: load(torrent, storage, &blocks, buffer), payload })
         }
@@ -223,3 +222,38 @@ fn load(
 
 /// Progress of the look at the start is told every so many pieces.
 const LOOKED_EVERY: u32 = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use crate::torrent::tests::{content, single};
+    use crate::wire::message::BLOCK;
+
+    /// R150.
+    #[test]
+    fn what_a_departed_peer_wanted_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = content(BLOCK as usize);
+        fs::write(folder.path().join("x"), &data).unwrap();
+        let torrent = Arc::new(single("x", &data, BLOCK as usize));
+        let (sender, mut done) = unbounded_channel();
+        let disk = Disk::start(torrent, folder.path(), false, sender).unwrap();
+        let (here, left) = (Arc::new(()), Weak::new());
+        for (peer, connected) in [(1, left), (2, Arc::downgrade(&here))] {
+            let blocks = vec![Block { piece: 0, begin: 0, length: BLOCK }];
+            disk.send(Job::Load { peer: PeerKey(peer), connected, blocks, buffer: vec![7; 9] }).unwrap();
+        }
+        disk.finish();
+        let mut loaded = Vec::new();
+        while let Ok(job) = done.try_recv() {
+            if let Done::Loaded { peer, messages, payload } = job {
+                loaded.push((peer.0, messages.unwrap().len(), payload));
+            }
+        }
+        assert_eq!(loaded, [(1, 0, 0), (2, 13 + BLOCK as usize, u64::from(BLOCK))]);
+    }
+}

@@ -333,13 +333,13 @@ fn open(path: &Path, write: bool, create: bool) -> io::Result<File> {
 /// What tells a file from any other, where the system says.
 #[cfg(unix)]
 #[expect(clippy::unnecessary_wraps, reason = "other systems don't say")]
-fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
+pub(crate) fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
     Some((metadata.dev(), metadata.ino()))
 }
 
 #[cfg(not(unix))]
-fn identity(_: &Metadata) -> Option<(u64, u64)> {
+pub(crate) fn identity(_: &Metadata) -> Option<(u64, u64)> {
     None
 }
 

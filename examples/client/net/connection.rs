@@ -98,6 +98,10 @@ async fn exchange(shell: &Rc<Shell>, key: PeerKey, link: &Link, mut stream: TcpS
     let mut carry = Vec::new();
     loop {
         if let Some(why) = link.closing.get() {
+            if why == Why::Redundant {
+                // A super-seeding peer waits to hear that we have the last piece.
+                let _ = flush(shell, key, &mut writer);
+            }
             return why;
         }
         let blocked = match flush(shell, key, &mut writer) {

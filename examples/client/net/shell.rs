@@ -165,7 +165,9 @@ impl Shell {
                     self.send(Job::Store { piece, begin, data, earlier });
                 }
                 Action::Forget(piece) => self.send(Job::Forget(piece)),
-                Action::Load { peer, blocks, buffer } => self.send(Job::Load { peer, blocks, buffer }),
+                Action::Load { peer, connected, blocks, buffer } => {
+                    self.send(Job::Load { peer, connected, blocks, buffer });
+                }
                 Action::Tell(event) => self.report.borrow_mut().event(&event),
             }
         }

@@ -20,6 +20,12 @@ impl Session {
         self.share_out(|session| &session.up_limit, Self::load_up_to);
     }
 
+    /// All peers, beginning with the one after this.
+    pub(super) fn keys_after(&self, turn: PeerKey) -> Vec<PeerKey> {
+        let (first, then): (Vec<_>, Vec<_>) = self.peers.keys().copied().partition(|&key| key > turn);
+        [first, then].concat()
+    }
+
     /// Gives everybody its share, and what somebody leaves to the others. Each time another one is the first.
     fn share_out(
         &mut self,
@@ -27,9 +33,7 @@ impl Session {
         mut serve: impl FnMut(&mut Self, PeerKey, usize) -> usize,
     ) {
         let blocks = |session: &Self| limit(session).as_ref().map_or(0, Limit::blocks);
-        let turn = self.turn;
-        let (first, then): (Vec<_>, Vec<_>) = self.peers.keys().copied().partition(|&key| key > turn);
-        let mut waiting = [first, then].concat();
+        let mut waiting = self.keys_after(self.turn);
         while !waiting.is_empty() && blocks(self) > 0 {
             let share = (blocks(self) / waiting.len()).max(1);
             waiting.retain(|&key| {

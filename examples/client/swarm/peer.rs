@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracker_failover::PeerId;
@@ -53,6 +54,10 @@ pub(crate) struct Peer {
     pub(crate) wants: VecDeque<Block>,
     /// Buffers of blocks for it that are being read or written.
     pub(crate) loading: usize,
+    /// Bytes of blocks that were taken from the disk for it, or will be.
+    pub(crate) granted: u64,
+    /// Lives as long as the connection, so that the disk knows whether a block is still wanted.
+    pub(crate) connected: Arc<()>,
     /// What waits to be written to it.
     pub(crate) out: Outgoing,
     /// Blocks that came from it.
@@ -67,6 +72,8 @@ pub(crate) struct Peer {
     pub(crate) spoke: Duration,
     /// Since when it owes us a block.
     pub(crate) waiting_since: Duration,
+    /// Requests that may still come since we choked it, having been sent before it heard of that.
+    pub(crate) crossing: usize,
     /// Messages of it that changed nothing, of late.
     pub(crate) pointless: u32,
     /// Times it choked us without a block between, of late.
@@ -95,6 +102,8 @@ impl Peer {
             window: Window::new(now),
             wants: VecDeque::new(),
             loading: 0,
+            granted: 0,
+            connected: Arc::new(()),
             out: Outgoing::default(),
             down: Rate::new(now),
             up: Rate::new(now),
@@ -102,6 +111,7 @@ impl Peer {
             heard: now,
             spoke: now,
             waiting_since: now,
+            crossing: 0,
             pointless: 0,
             chokes: 0,
         }

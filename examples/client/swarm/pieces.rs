@@ -56,10 +56,10 @@ impl Session {
         for (&key, peer) in &mut self.peers {
             if peer.has.get(piece) {
                 peer.of_interest = peer.of_interest.saturating_sub(1);
-            } else {
-                peer.out.push(&Message::Have(piece));
-                self.wakes.insert(key);
             }
+            // Also to those who have it: super-seeding peers name the next piece when they hear of the last (BEP 16).
+            peer.out.push(&Message::Have(piece));
+            self.wakes.insert(key);
         }
         if let Some(suspects) = self.suspects.remove(&piece) {
             let mut liars: Vec<PeerKey> =

@@ -83,7 +83,7 @@ impl Session {
     fn forget(&mut self, piece: u32) {
         let begun: Vec<_> = self.buffers.range((piece, 0)..=(piece, u32::MAX)).map(|(&key, _)| key).collect();
         self.spare.extend(begun.iter().filter_map(|key| self.buffers.remove(key)));
-        if self.picker.piece_length(piece) > PART {
+        if self.begun.remove(&piece) {
             self.actions.push(Action::Forget(piece));
         }
     }
@@ -126,6 +126,11 @@ impl Session {
         let part = begin - begin % PART;
         if whole_part && let Some(data) = self.buffers.remove(&(piece, part)) {
             let whole = self.picker.take_whole(piece);
+            if whole {
+                self.begun.remove(&piece);
+            } else {
+                self.begun.insert(piece);
+            }
             let earlier = self.suspects.get(&piece).filter(|_| whole);
             let earlier = earlier.map(|suspects| suspects.digests.clone());
             self.actions.push(Action::Store { piece, begin: part, data, earlier });

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::net::SocketAddr;
+use std::sync::Weak;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -41,6 +42,8 @@ pub(crate) struct Session {
     pub(super) buffers: BTreeMap<(u32, u32), Vec<u8>>,
     /// Buffers to be used again: fresh ones would cost a page fault each 4 KiB.
     pub(super) spare: Vec<Vec<u8>>,
+    /// The pieces of which parts were given to the disk, and not yet all.
+    pub(super) begun: BTreeSet<u32>,
     pub(super) suspects: BTreeMap<u32, Suspects>,
     /// Addresses of peers that have left, while something they sent may still turn out to be bad.
     pub(super) departed: BTreeMap<PeerKey, SocketAddr>,
@@ -65,6 +68,8 @@ pub(crate) struct Session {
     pub(super) judge_now: bool,
     /// Blocks or memory may have come free, so peers that had nothing to do may have.
     pub(super) stirred: bool,
+    /// Buffers that the disk has been asked to fill and hasn't given back, those for peers that have left among them.
+    pub(super) loads: usize,
     /// Buffers for blocks that go to peers, to be used again.
     pub(super) spare_loads: Vec<Vec<u8>>,
     pub(super) peers_at_last_tick: usize,
@@ -80,10 +85,12 @@ pub(crate) enum Action {
     /// Store a part of a piece, and with the last of its parts check the piece's hash; the answer is
     /// [`Session::stored`]. With the digests of an earlier attempt's blocks, say which blocks are others now.
     Store { piece: u32, begin: u32, data: Vec<u8>, earlier: Option<Vec<Digest>> },
-    /// What was stored of a piece is given up: it will be stored anew.
+    /// What was stored of a piece is given up: it will be stored anew. There is something, so these are never more than
+    /// what was stored.
     Forget(u32),
     /// Read blocks for a peer; the answer is [`Session::loaded`].
-    Load { peer: PeerKey, blocks: Vec<Block>, buffer: Vec<u8> },
+    /// If the peer has left when its turn comes, nothing is to be read.
+    Load { peer: PeerKey, connected: Weak<()>, blocks: Vec<Block>, buffer: Vec<u8> },
     /// Tell the user.
     Tell(Event),
 }
@@ -146,6 +153,7 @@ impl Session {
             picker,
             buffers: BTreeMap::new(),
             spare: Vec::new(),
+            begun: BTreeSet::new(),
             suspects: BTreeMap::new(),
             departed: BTreeMap::new(),
             choker: Choker::default(),
@@ -162,6 +170,7 @@ impl Session {
             wanted_bytes,
             judge_now: false,
             stirred: false,
+            loads: 0,
             spare_loads: Vec::new(),
             peers_at_last_tick: 0,
         }
@@ -270,6 +279,9 @@ impl Session {
             if let Some(limit) = &mut self.down_limit {
                 limit.give_back(block.length.into());
             }
+        }
+        if let Some(limit) = &mut self.up_limit {
+            limit.give_back(peer.granted.saturating_sub(peer.up.total()));
         }
         self.abandon(key);
         if peer.counted {

@@ -1,10 +1,14 @@
 //! Giving blocks to peers.
+//!
+//! What the disk has to read is bounded for each peer and in all. It is counted until the disk has answered, not until
+//! the peer has left, or peers that ask and hang up would pile up work.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::PeerKey;
 use super::choker::Candidate;
-use super::session::{Action, Session};
+use super::session::{Action, MAX_PEERS, Session};
 use crate::wire::Why;
 use crate::wire::extension::MAX_QUEUED_REQUESTS;
 use crate::wire::message::{BLOCK, Block, MAX_REQUEST, Message};
@@ -17,8 +21,11 @@ impl Session {
         }
         let here = self.have.get(block.piece);
         let Some(peer) = self.peers.get_mut(&key) else { return Ok(()) };
+        if peer.choked && peer.crossing > 0 {
+            peer.crossing -= 1;
+            return Ok(());
+        }
         if peer.choked || !here {
-            // A request may have crossed our choke; many are a flood (P-12).
             return self.count_pointless(key, true);
         }
         if peer.wants.len() >= MAX_QUEUED_REQUESTS || peer.wants.contains(&block) {
@@ -49,7 +56,7 @@ impl Session {
     pub(super) fn load_up_to(&mut self, key: PeerKey, most: usize) -> usize {
         let Some(peer) = self.peers.get_mut(&key) else { return 0 };
         let mut count = 0;
-        while peer.loading < MAX_LOADING && !peer.wants.is_empty() && count < most {
+        while peer.loading < MAX_LOADING && self.loads < MAX_LOADS && !peer.wants.is_empty() && count < most {
             let mut bytes = 0;
             let mut blocks = Vec::new();
             while let Some(&block) = peer.wants.front()
@@ -65,21 +72,41 @@ impl Session {
                 peer.wants.pop_front();
             }
             peer.loading += 1;
-            let buffer = self.spare_loads.pop().unwrap_or_default();
-            self.actions.push(Action::Load { peer: key, blocks, buffer });
+            peer.granted += u64::from(bytes);
+            self.loads += 1;
+            let (connected, buffer) = (Arc::downgrade(&peer.connected), self.spare_loads.pop());
+            let buffer = buffer.unwrap_or_default();
+            self.actions.push(Action::Load { peer: key, connected, blocks, buffer });
         }
         count
     }
 
     /// Blocks for a peer have been read, framed as messages; `None` when they can't be read.
     pub(crate) fn loaded(&mut self, key: PeerKey, messages: Option<Vec<u8>>, payload: u64) {
-        let (Some(peer), Some(messages)) = (self.peers.get_mut(&key), messages) else {
-            // Either the peer is gone, or what it wants is: the file was taken away under us.
-            self.actions.push(Action::Close(key, Why::Io));
-            return;
-        };
-        peer.out.push_data(messages, payload);
-        self.wakes.insert(key);
+        let was_full = self.loads >= MAX_LOADS;
+        self.loads = self.loads.saturating_sub(1);
+        match (self.peers.get_mut(&key), messages) {
+            (Some(peer), Some(messages)) => {
+                peer.out.push_data(messages, payload);
+                self.wakes.insert(key);
+            }
+            // What it wants is gone: the file was taken away under us.
+            (Some(_), None) => self.actions.push(Action::Close(key, Why::Io)),
+            (None, Some(buffer)) => self.keep_buffer(buffer),
+            (None, None) => {}
+        }
+        if was_full {
+            // Somebody may have had to wait; whoever comes after this peer is the first to go on.
+            for waiting in self.keys_after(key) {
+                self.load(waiting);
+            }
+        }
+    }
+
+    fn keep_buffer(&mut self, buffer: Vec<u8>) {
+        if self.spare_loads.len() < MAX_SPARE_LOADS {
+            self.spare_loads.push(buffer);
+        }
     }
 
     /// So many bytes were written to a peer.
@@ -91,9 +118,7 @@ impl Session {
         self.up.add(sent.payload);
         let Some(buffer) = sent.buffer else { return };
         peer.loading = peer.loading.saturating_sub(1);
-        if self.spare_loads.len() < MAX_SPARE_LOADS {
-            self.spare_loads.push(buffer);
-        }
+        self.keep_buffer(buffer);
         self.load(key);
     }
 
@@ -120,6 +145,7 @@ impl Session {
             peer.choked = choked;
             if choked {
                 peer.wants.clear();
+                peer.crossing = MAX_QUEUED_REQUESTS;
             }
             peer.out.push(if choked { &Message::Choke } else { &Message::Unchoke });
             self.wakes.insert(key);
@@ -131,4 +157,6 @@ impl Session {
 const LOAD: u32 = 16 * BLOCK;
 /// Buffers per peer.
 const MAX_LOADING: usize = 2;
+/// Buffers that the disk has to fill, whether their peers are still here or not.
+pub(super) const MAX_LOADS: usize = MAX_LOADING * MAX_PEERS;
 const MAX_SPARE_LOADS: usize = 8;

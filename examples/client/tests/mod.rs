@@ -1,5 +1,6 @@
 //! The whole program, run as a process of its own against scripted peers, trackers and itself.
 
+mod creating;
 mod hostile;
 mod limits;
 mod peers;
@@ -22,7 +23,7 @@ use crate::torrent::Torrent;
 use crate::torrent::tests::content;
 use crate::ui::cli::Cli;
 use crate::wire::handshake;
-use crate::wire::message::{Limits, Message, next_frame};
+use crate::wire::message::{Block, Limits, Message, next_frame};
 
 /// Not a test: what a test starts as a process.
 #[test]
@@ -125,7 +126,10 @@ impl Shared {
         let data = content(length);
         fs::create_dir(folder.path().join("seed")).unwrap();
         fs::write(folder.path().join("seed/x.bin"), &data).unwrap();
-        let mut made = create::hash(&folder.path().join("seed/x.bin"), Some(16_384), |_, _| {}).unwrap();
+        let mut made = create::Source::at(&folder.path().join("seed/x.bin"))
+            .unwrap()
+            .hash(Some(16_384), |_, _| {})
+            .unwrap();
         made.tiers = create::tiers(trackers);
         let bytes = create::encode(&made).unwrap();
         fs::write(folder.path().join("x.torrent"), &bytes).unwrap();

@@ -1,5 +1,9 @@
 //! Clients among themselves.
 
+use std::net::Shutdown;
+use std::sync::mpsc;
+use std::time::Duration;
+
 use super::*;
 
 #[test]
@@ -126,4 +130,68 @@ fn what_is_in_the_way_is_not_touched() {
     assert!(!shared.path("elsewhere").exists());
     fs::write(shared.path("file"), b"").unwrap();
     assert_eq!(shared.start("file", &["--no-trackers"]).end().0, Some(5));
+}
+
+/// R151: a super-seeding peer names one piece after the other, each when it hears that we have the last; it hears of the
+/// last one of all before we part.
+#[test]
+fn a_super_seeding_peer_hears_of_every_piece() {
+    let shared = Shared::new(100_000, &[]);
+    let (hash, data, pieces) = (shared.torrent.info_hash, shared.data.clone(), shared.torrent.pieces());
+    let (told, heard) = mpsc::channel();
+    let seed = Scripted::new(pieces, 1, move |_, wire| {
+        wire.greet(hash, b"-XX0001-abcdefghijkl");
+        wire.say(&Message::Have(0));
+        wire.say(&Message::Unchoke);
+        wire.each(|wire, message| match message {
+            Message::Request(block) => {
+                let start = block.piece as usize * 16_384;
+                let data = &data[start..start + block.length as usize];
+                wire.say(&Message::Piece { piece: block.piece, begin: 0, data });
+            }
+            Message::Have(piece) => {
+                told.send(piece).unwrap();
+                if piece + 1 < pieces {
+                    wire.say(&Message::Have(piece + 1));
+                }
+            }
+            _ => {}
+        });
+    });
+    let peer = seed.address.to_string();
+    let (code, said) = shared.start("leech", &["--no-trackers", "--exit-when-done", "--peer", &peer]).end();
+    assert_eq!(code, Some(0), "{said}");
+    seed.join();
+    assert_eq!(heard.iter().collect::<Vec<_>>(), (0..pieces).collect::<Vec<_>>());
+}
+
+/// R152: as many requests as we say may wait at once, and each is answered.
+#[test]
+fn two_thousand_requests_at_once_are_answered() {
+    let shared = Shared::new(2000 * 1024, &[]);
+    let mut seed = shared.start("seed", &["--no-trackers"]);
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, seed.port())).unwrap();
+    // A test that hangs says nothing.
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut wire = Wire { stream, buffer: Vec::new(), pieces: shared.torrent.pieces() };
+    wire.send(&handshake::write(shared.torrent.info_hash, PeerId::new(*b"-XX0001-abcdefghijkl")));
+    wire.stream.read_exact(&mut [0; handshake::LENGTH]).unwrap();
+    wire.say(&Message::Interested);
+    let blocks = (0..2000).map(|at| Block { piece: at / 16, begin: at % 16 * 1024, length: 1024 });
+    let mut asking = Vec::new();
+    blocks.for_each(|block| Message::Request(block).write(&mut asking));
+    let mut answered = 0;
+    wire.each(|wire, message| match message {
+        Message::Unchoke => wire.send(&asking),
+        Message::Piece { piece, begin, data } => {
+            let start = (piece * 16_384 + begin) as usize;
+            assert_eq!(data, &shared.data[start..start + 1024]);
+            answered += 1;
+            if answered == 2000 {
+                let _ = wire.stream.shutdown(Shutdown::Both);
+            }
+        }
+        _ => {}
+    });
+    assert_eq!(answered, 2000);
 }

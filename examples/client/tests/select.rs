@@ -19,7 +19,8 @@ fn shared(trackers: &[String]) -> Shared {
         at = end;
     }
     // Its files in the order of the names, as --list shows them.
-    let mut made = create::hash(&folder.path().join("seed/t"), Some(16_384), |_, _| {}).unwrap();
+    let mut made =
+        create::Source::at(&folder.path().join("seed/t")).unwrap().hash(Some(16_384), |_, _| {}).unwrap();
     made.tiers = create::tiers(trackers);
     let bytes = create::encode(&made).unwrap();
     fs::write(folder.path().join("x.torrent"), &bytes).unwrap();

@@ -113,6 +113,9 @@ pub(crate) struct Create {
     /// Where to write it [default: the name with .torrent behind it]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Replaces what is there, unless the torrent is made of it
+    #[arg(long)]
+    pub(crate) overwrite: bool,
     /// Only these trackers may be told of it (BEP 27)
     #[arg(long)]
     pub(crate) private: bool,

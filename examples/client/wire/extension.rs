@@ -6,8 +6,9 @@ use bendy::decoding::Decoder;
 use bendy::encoding::{Encoder, Error};
 use tracker_failover::wire::clean_text;
 
-/// How many requests of a peer's we keep; it is told in `reqq`, and what goes beyond is dropped (P-12).
-pub(crate) const MAX_QUEUED_REQUESTS: usize = 250;
+/// How many requests of a peer's we keep, sent as `reqq`; what goes beyond is dropped (P-12). As many as libtorrent
+/// takes: some clients ask once a second for as much as they may, which makes this their speed (R152).
+pub(crate) const MAX_QUEUED_REQUESTS: usize = 2000;
 /// Nesting allowed in a peer's handshake; a real one has two levels.
 const MAX_DEPTH: usize = 8;
 /// Characters kept of a client's name.
@@ -78,7 +79,7 @@ mod tests {
     fn our_handshake_can_be_read() {
         let bytes = write(6881, IpAddr::from([127, 0, 0, 1]));
         let read = read(&bytes);
-        assert_eq!((read.port, read.reqq), (Some(6881), Some(250)));
+        assert_eq!((read.port, read.reqq), (Some(6881), Some(2000)));
         assert!(read.client.is_some_and(|name| name.starts_with("tracker-failover")));
         assert!(bytes.windows(12).any(|part| part == b"6:yourip4:\x7f\0"));
     }

@@ -131,7 +131,7 @@ fn the_last_blocks_are_asked_for_twice() {
     let again = rig.requests(quick);
     assert_eq!(again.iter().collect::<BTreeSet<_>>(), asked.iter().collect::<BTreeSet<_>>());
     rig.send(quick, asked[0], true).unwrap();
-    assert_eq!(rig.hear(slow), [Heard::Cancel(asked[0])]);
+    assert_eq!(rig.hear(slow), [Heard::Cancel(asked[0]), Heard::Have(asked[0].piece)]);
     // What is already on its way is no offence, and nothing that was downloaded.
     rig.send(slow, asked[0], true).unwrap();
     rig.send(quick, asked[1], true).unwrap();
@@ -186,14 +186,37 @@ fn a_choke_gives_the_blocks_to_others() {
     assert!(rig.session.is_complete());
 }
 
+/// R151: also to those who have the piece; a super-seeding peer names the next one when it hears of the last (BEP 16).
 #[test]
-fn a_have_goes_to_those_who_lack_the_piece() {
-    let mut rig = Rig::new(2 * 16_384, 16_384);
+fn a_have_goes_to_everybody() {
+    let mut rig = Rig::new(3 * 16_384, 16_384);
     let (seed, leecher) = (rig.seed(), rig.connect());
     let asked = rig.requests(seed);
-    rig.send(seed, asked[0], true).unwrap();
-    assert_eq!(rig.hear(leecher), [Heard::Have(asked[0].piece)]);
-    assert!(!rig.hear(seed).iter().any(|heard| matches!(heard, Heard::Have(_))));
+    for (block, last) in asked.iter().zip([false, false, true]) {
+        let _ = rig.send(seed, *block, true);
+        assert_eq!(rig.hear(leecher), [Heard::Have(block.piece)]);
+        if !last {
+            assert_eq!(rig.hear(seed), [Heard::Have(block.piece)]);
+        }
+    }
+}
+
+/// R151: one that says what it has piece by piece, as it hears that we got the last.
+#[test]
+fn a_super_seeding_peer_gives_everything() {
+    let mut rig = Rig::new(4 * 16_384, 16_384);
+    let seed = rig.connect();
+    rig.say(seed, Message::Have(0)).unwrap();
+    rig.say(seed, Message::Unchoke).unwrap();
+    for piece in 0..4 {
+        let [block] = rig.requests(seed)[..] else { panic!("{piece} isn't asked for") };
+        rig.send(seed, block, true).unwrap();
+        if piece < 3 {
+            assert!(rig.hear(seed).contains(&Heard::Have(piece)), "{piece}");
+            rig.say(seed, Message::Have(piece + 1)).unwrap();
+        }
+    }
+    assert!(rig.session.is_complete());
 }
 
 /// Memory for pieces in progress is bounded, and pieces that nobody goes on with make room.

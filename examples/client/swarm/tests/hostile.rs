@@ -305,3 +305,30 @@ fn a_peer_that_reads_nothing_is_closed() {
     rig.wait(1);
     assert_eq!(rig.why(peer), Some(Why::Io));
 }
+
+/// R150: only what was stored of a piece has to be forgotten, so no peer fills the disk's queue by choking.
+#[test]
+fn a_piece_of_which_nothing_was_stored_is_not_forgotten() {
+    let piece_length = 3 << 20;
+    let mut rig = Rig::new(piece_length, piece_length);
+    let (liar, other) = (rig.seed(), rig.seed());
+    // Two have a part in a bad piece, so that it is fetched from one alone.
+    let first = rig.requests(liar)[0];
+    rig.send(liar, first, false).unwrap();
+    rig.say(liar, Message::Choke).unwrap();
+    while !rig.events.iter().any(|event| matches!(event, Event::PieceBad { .. })) {
+        for block in rig.requests(other) {
+            rig.send(other, block, true).unwrap();
+        }
+    }
+    rig.stalled = true;
+    rig.say(other, Message::Choke).unwrap();
+    rig.settle();
+    let before = rig.disk.len();
+    for _ in 0..50 {
+        rig.say(liar, Message::Unchoke).unwrap();
+        assert!(!rig.requests(liar).is_empty());
+        rig.say(liar, Message::Choke).unwrap();
+    }
+    assert_eq!(rig.disk.len(), before, "{:?}", rig.disk);
+}

@@ -98,6 +98,7 @@ fn only_blocks_are_held_back() {
     let asked = rig.requests(seed);
     assert_eq!(asked.len(), 1);
     rig.send(seed, asked[0], true).unwrap();
+    assert_eq!(rig.hear(seed), [Heard::Have(asked[0].piece)]);
     let other = rig.connect();
     rig.say(other, Message::Interested).unwrap();
     assert!(rig.hear(other).contains(&Heard::Unchoke));
@@ -107,4 +108,31 @@ fn only_blocks_are_held_back() {
     }
     rig.wait(5);
     assert_eq!(rig.hear(seed), [Heard::Other], "a keep-alive, and no request");
+}
+
+/// R150: peers that ask and hang up use nothing up of what others may have.
+#[test]
+fn what_was_read_for_a_peer_that_left_is_given_back() {
+    let mut rig = rig(true);
+    rig.session.up_limit = Some(Limit::new(100 * KIB));
+    let taker = rig.connect();
+    rig.say(taker, Message::Interested).unwrap();
+    for piece in 0..200 {
+        rig.say(taker, Message::Request(Block { piece, begin: 0, length: BLOCK })).unwrap();
+    }
+    let mut given = 0;
+    for _ in 0..40 {
+        let visitor = rig.connect_from(SocketAddr::from(([198, 51, 100, 1], 1000)), 200).unwrap();
+        rig.say(visitor, Message::Interested).unwrap();
+        for piece in 0..32 {
+            rig.say(visitor, Message::Request(Block { piece, begin: 0, length: BLOCK })).unwrap();
+        }
+        rig.now += Duration::from_millis(250);
+        rig.session.tick(rig.now);
+        rig.settle();
+        rig.close(visitor, Why::Eof);
+        rig.settle();
+        given += rig.hear(taker).iter().filter(|heard| **heard == Heard::Other).count() as u64;
+    }
+    assert!(given.abs_diff(1000 / 16) <= 4, "{given} blocks in ten seconds");
 }

@@ -6,7 +6,7 @@ mod limits;
 mod random;
 mod uploads;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +37,11 @@ struct Rig {
     dialled: Vec<SocketAddr>,
     /// The parts of each piece that were stored.
     parts: BTreeMap<u32, BTreeMap<u32, Vec<u8>>>,
+    /// What the disk has to do, and whether it does nothing for now.
+    disk: VecDeque<Action>,
+    stalled: bool,
+    /// Blocks that the disk has read for peers.
+    read: usize,
     peers: u8,
 }
 
@@ -78,8 +83,9 @@ impl Rig {
         let session = Session::new(&torrent, start);
         let now = Duration::from_secs(1);
         let (events, closed, dialled) = (Vec::new(), Vec::new(), Vec::new());
-        let parts = BTreeMap::new();
-        Self { session, torrent, data, now, events, closed, dialled, parts, peers: 0 }
+        let (parts, disk) = (BTreeMap::new(), VecDeque::new());
+        let stalled = false;
+        Self { session, torrent, data, now, events, closed, dialled, parts, disk, stalled, read: 0, peers: 0 }
     }
 
     /// A peer from an address of its own, whose handshake is done.
@@ -168,32 +174,48 @@ impl Rig {
         }
     }
 
-    /// Does what the session wants done, the disk's work included.
+    /// Does what the session wants done, the disk's work included unless that is stalled.
     fn settle(&mut self) {
         loop {
             let actions = self.session.take_actions();
-            if actions.is_empty() {
-                return;
-            }
+            let idle = actions.is_empty();
             for action in actions {
                 match action {
                     Action::Dial(address) => self.dialled.push(address),
                     Action::Close(key, why) => self.close(key, why),
                     Action::Tell(event) => self.events.push(event),
-                    Action::Store { piece, begin, data, earlier } => self.store(piece, begin, data, earlier),
-                    Action::Forget(piece) => drop(self.parts.remove(&piece)),
-                    Action::Load { peer, blocks, mut buffer } => {
-                        buffer.clear();
-                        for block in &blocks {
-                            let data = self.block(*block, true);
-                            Message::Piece { piece: block.piece, begin: block.begin, data: &data }
-                                .write(&mut buffer);
-                        }
-                        let payload = blocks.iter().map(|block| u64::from(block.length)).sum();
-                        self.session.loaded(peer, Some(buffer), payload);
-                    }
+                    job => self.disk.push_back(job),
                 }
             }
+            let job = if self.stalled { None } else { self.disk.pop_front() };
+            match job {
+                Some(job) => self.do_job(job),
+                None if idle => return,
+                None => {}
+            }
+        }
+    }
+
+    fn do_job(&mut self, job: Action) {
+        match job {
+            Action::Store { piece, begin, data, earlier } => self.store(piece, begin, data, earlier),
+            Action::Forget(piece) => {
+                assert!(self.parts.remove(&piece).is_some(), "nothing of {piece} was stored");
+            }
+            Action::Load { peer, connected, blocks: _, buffer } if connected.strong_count() == 0 => {
+                self.session.loaded(peer, Some(buffer), 0);
+            }
+            Action::Load { peer, blocks, mut buffer, .. } => {
+                buffer.clear();
+                for block in &blocks {
+                    self.read += 1;
+                    let data = self.block(*block, true);
+                    Message::Piece { piece: block.piece, begin: block.begin, data: &data }.write(&mut buffer);
+                }
+                let payload = blocks.iter().map(|block| u64::from(block.length)).sum();
+                self.session.loaded(peer, Some(buffer), payload);
+            }
+            other => panic!("{other:?} is no job for the disk"),
         }
     }
 

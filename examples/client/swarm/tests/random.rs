@@ -29,6 +29,9 @@ fn random_swarms_come_to_an_end() {
         let mut steps = 0;
         while !rig.session.is_complete() {
             steps += 1;
+            if chance.random_bool(0.01) {
+                rig.stalled = !rig.stalled;
+            }
             assert!(steps < 60_000, "seed {seed}: {:?}", rig.session.picker);
             step(&mut rig, &mut actors, &mut chance);
             liars.extend(actors.iter().filter(|(_, actor)| actor.lies > 0).map(|(&key, _)| key));
@@ -135,7 +138,9 @@ fn check(rig: &Rig, seed: u64) {
     assert_eq!(session.left, rig.torrent.total - here, "seed {seed}");
     assert!(session.buffers.len() <= crate::swarm::picker::MAX_OPEN, "seed {seed}");
     assert!(session.buffers.keys().all(|&(piece, _)| !session.have.get(piece)), "seed {seed}");
-    assert!(session.picker.counts_memory_right(), "seed {seed}: {:?}", session.picker);
+    if rig.disk.is_empty() {
+        assert!(session.picker.counts_memory_right(), "seed {seed}: {:?}", session.picker);
+    }
     for peer in session.peers.values() {
         assert!(peer.asked.len() <= 500 && peer.late.len() <= 500, "seed {seed}");
         assert!(!peer.choking || peer.asked.is_empty(), "seed {seed}: asked while choked");

@@ -2,7 +2,7 @@
 //!
 //! Two defaults differ from the crate's own, because the cases were written for them: a missing `policy` is
 //! `within_tier` (the crate: [`Order::Nearest`]), and a missing `address_policy` is `public_only` (the crate: all,
-//! with redirects guarded).
+//! with redirects guarded). A given `address_policy` is that of peers as well, and final: no tracker widens it.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -112,7 +112,10 @@ impl Options {
         let transports = ByScheme::new()
             .with(HttpTransport::new(self.http()?, Arc::clone(&resolver)))
             .with(UdpTransport::new(self.udp()?, resolver));
-        let builder = AnnouncerBuilder::new(transports).config(config);
+        let mut builder = AnnouncerBuilder::new(transports).config(config);
+        if self.address_policy.is_some() {
+            builder = builder.peer_addresses(self.addresses()?);
+        }
         Ok(match self.seed {
             Some(seed) => builder.seed(seed).spawn(),
             None => builder.spawn(),
