@@ -114,12 +114,18 @@ pub enum Alert {
         /// When the next round begins; `None` where no tracker may be asked again in this session.
         retry_in: Option<Duration>,
     },
-    /// An announce is due, and every tracker that could be asked is being left alone after failures that this or
-    /// another torrent saw.
+    /// An announce is due, and no tracker may be asked yet.
     PutOff {
-        /// When one of them may be tried.
+        /// Why not.
+        reason: Deferral,
+        /// When one of them may be.
         retry_in: Duration,
     },
+    /// Everything fails, so our own network seems to be down. Until a tracker answers, failures are held against none;
+    /// trackers are announced to as before. It concerns all torrents; the one that found out has this alert.
+    NetworkDown,
+    /// A tracker has answered after [`NetworkDown`](Self::NetworkDown).
+    NetworkUp,
     /// The session ends.
     Stopping {
         /// How many trackers are told.
@@ -140,6 +146,18 @@ pub enum Alert {
     },
     /// The listener was too slow for this many alerts.
     Missed(u64),
+}
+
+/// Why an announce that is due has to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Deferral {
+    /// All trackers are backing off after failures that this or another torrent saw.
+    BackingOff,
+    /// The trackers asked to be asked later: `retry in`, `Retry-After`, `min interval`.
+    AskedToWait,
+    /// Our own network seems to be down.
+    NetworkDown,
 }
 
 /// An answered announce: by whom, and what it took.
@@ -185,7 +203,11 @@ impl Alert {
             | Self::FailoverOrder { .. }
             | Self::Switching { .. }
             | Self::Warning { .. } => "TRACKER",
-            Self::PeriodicSent { .. } | Self::CacheIgnored { .. } | Self::Missed(_) => "INFO",
+            Self::NetworkDown
+            | Self::NetworkUp
+            | Self::PeriodicSent { .. }
+            | Self::CacheIgnored { .. }
+            | Self::Missed(_) => "INFO",
             _ => "ANNOUNCE",
         }
     }
@@ -244,9 +266,16 @@ impl fmt::Display for Alert {
                 write!(f, "✗ {error}; next try in {} s", wait.as_secs())
             }
             Self::RoundFailed { error, retry_in: None } => write!(f, "✗ {error}"),
-            Self::PutOff { retry_in } => {
-                write!(f, "every tracker is left alone after failures; next try in {} s", retry_in.as_secs())
+            Self::PutOff { reason, retry_in } => {
+                let reason = match reason {
+                    Deferral::BackingOff => "all trackers are backing off",
+                    Deferral::AskedToWait => "all trackers asked to be asked later",
+                    Deferral::NetworkDown => "our own network seems to be down",
+                };
+                write!(f, "{reason}; next attempt in {} s", retry_in.as_secs())
             }
+            Self::NetworkDown => f.write_str("every tracker fails, so our own network seems to be down"),
+            Self::NetworkUp => f.write_str("a tracker has answered, so our own network works again"),
             Self::Stopping { trackers } => {
                 write!(f, "event=stopped, telling {}", Count(*trackers, "tracker"))
             }

@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::error::LONGEST_TEXT;
+
 /// Twenty bytes that name a torrent to trackers and peers: the SHA-1 of its info dictionary (BEP 3), or the
 /// first twenty bytes of its SHA-256 (BEP 52).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -154,6 +156,31 @@ pub enum PeerAddress {
     Ip(SocketAddr),
     /// A name and port, to be resolved by whoever connects (BEP 3 allows names).
     Name(String, u16),
+}
+
+/// No tracker means a longer time than this; larger numbers are mistakes, or attempts to overflow.
+const MAX_SPAN: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How many peers of one answer are used. Trackers send 50 to 200.
+const MAX_PEERS: usize = 10_000;
+
+/// How long a `tracker id` may be that is sent back with each announce.
+const MAX_TRACKER_ID_LEN: usize = 1024;
+
+impl AnnounceResponse {
+    /// Cuts what a transport brought to what the policy works with, whatever the tracker said.
+    pub(crate) fn bound(&mut self) {
+        for span in [&mut self.interval, &mut self.min_interval].into_iter().flatten() {
+            *span = (*span).min(MAX_SPAN);
+        }
+        self.peers.truncate(MAX_PEERS);
+        self.tracker_id.take_if(|tracker_id| tracker_id.len() > MAX_TRACKER_ID_LEN);
+        if let Some(warning) = &mut self.warning
+            && warning.chars().count() > LONGEST_TEXT
+        {
+            *warning = warning.chars().take(LONGEST_TEXT).collect();
+        }
+    }
 }
 
 impl InfoHash {

@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::fmt::{self, Write as _};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,10 @@ pub enum AnnounceError {
     /// No connection: refused, reset or unreachable. Definitive, the next tracker is tried at once.
     #[error("could not connect: {0}")]
     Connect(#[source] Cause),
+    /// This machine couldn't: no route, no permission, no descriptors or memory left, or a bound of our own. Says
+    /// nothing about the tracker.
+    #[error("this machine could not connect: {0}")]
+    Local(#[source] Cause),
     /// The TLS handshake or the certificate failed. Definitive, and never a reason to fall back to plain HTTP.
     #[error("TLS failed: {0}")]
     Tls(#[source] Cause),
@@ -202,6 +207,15 @@ impl AnnounceError {
     }
 }
 
+impl AnnounceError {
+    /// A connection that came to nothing: [`Local`](Self::Local) where this machine is the reason, anywhere in the
+    /// chain of [`source`](Error::source), else [`Connect`](Self::Connect).
+    pub fn connecting(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let cause = Cause::new(error);
+        if cause.is_local() { Self::Local(cause) } else { Self::Connect(cause) }
+    }
+}
+
 impl Rejection {
     /// A refusal with this reason and nothing said of when to come back.
     pub fn new(reason: impl Into<String>) -> Self {
@@ -226,7 +240,62 @@ impl Cause {
     pub fn get_ref(&self) -> &(dyn Error + Send + Sync + 'static) {
         &*self.0
     }
+
+    /// Whether this machine is the reason: an [`io::Error`] in the chain says that it has no route, no permission, or
+    /// none of its own resources left.
+    pub(crate) fn is_local(&self) -> bool {
+        let first: &(dyn Error + 'static) = &*self.0;
+        std::iter::successors(Some(first), |error| below(*error))
+            .take(LONGEST_CHAIN)
+            .filter_map(|error| error.downcast_ref::<io::Error>())
+            .any(is_local)
+    }
 }
+
+/// How many errors of a chain are looked at: one that leads back to itself would never end.
+const LONGEST_CHAIN: usize = 32;
+
+/// The error below this one. An `io::Error` and a [`Cause`] give the source of what they wrap as theirs, and would
+/// hide the wrapped error itself.
+fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    if let Some(Cause(wrapped)) = error.downcast_ref() {
+        return Some(&**wrapped);
+    }
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
+}
+
+/// Whether the operating system speaks of itself. `EHOSTUNREACH` is among them: routers on the way send it too, but
+/// far more often it is our own neighbour table or a tunnel that is down, and a host that is gone stays silent as well.
+fn is_local(error: &io::Error) -> bool {
+    use io::ErrorKind;
+    let by_kind = matches!(
+        error.kind(),
+        ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown
+            | ErrorKind::HostUnreachable
+            | ErrorKind::AddrNotAvailable
+            | ErrorKind::AddrInUse
+            | ErrorKind::PermissionDenied
+            | ErrorKind::OutOfMemory
+    );
+    by_kind || error.raw_os_error().is_some_and(|code| LOCAL_CODES.contains(&code))
+}
+
+/// Error codes without an [`io::ErrorKind`] of their own: `ENFILE`, `EMFILE`, `ENOBUFS`.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const LOCAL_CODES: &[i32] = &[23, 24, 105];
+/// Error codes without an [`io::ErrorKind`] of their own: `ENFILE`, `EMFILE`, `ENOBUFS`.
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+const LOCAL_CODES: &[i32] = &[23, 24, 55];
+/// Error codes without an [`io::ErrorKind`] of their own: `WSAEMFILE`, `WSAENOBUFS`, `WSAENETDOWN`.
+#[cfg(windows)]
+const LOCAL_CODES: &[i32] = &[10_024, 10_055, 10_050];
+/// Error codes without an [`io::ErrorKind`] of their own.
+#[cfg(not(any(unix, windows)))]
+const LOCAL_CODES: &[i32] = &[];
 
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -299,6 +368,44 @@ pub(crate) fn neutralised(character: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[source] io::Error);
+
+    /// R102: what this machine lacks isn't held against a tracker, however deep the chain.
+    #[test]
+    fn errors_of_this_machine_are_found_through_the_chain() {
+        let kinds = [
+            io::ErrorKind::HostUnreachable,
+            io::ErrorKind::NetworkUnreachable,
+            io::ErrorKind::PermissionDenied,
+            io::ErrorKind::OutOfMemory,
+            io::ErrorKind::AddrNotAvailable,
+        ];
+        let local = kinds.into_iter().map(io::Error::from);
+        let local = local.chain(LOCAL_CODES.iter().map(|code| io::Error::from_raw_os_error(*code)));
+        for error in local {
+            let text = error.to_string();
+            let (kind, code) = (error.kind(), error.raw_os_error());
+            let again = || code.map_or_else(|| io::Error::from(kind), io::Error::from_raw_os_error);
+            for nested in [
+                AnnounceError::connecting(error),
+                AnnounceError::connecting(Outer(again())),
+                AnnounceError::connecting(io::Error::other(again())),
+                AnnounceError::connecting(io::Error::other(Outer(again()))),
+                AnnounceError::connecting(Cause::new(Outer(io::Error::other(again())))),
+            ] {
+                assert!(matches!(nested, AnnounceError::Local(_)), "{text}: {nested:?}");
+            }
+        }
+        for kind in
+            [io::ErrorKind::ConnectionRefused, io::ErrorKind::TimedOut, io::ErrorKind::ConnectionReset]
+        {
+            let error = AnnounceError::connecting(Outer(io::Error::from(kind)));
+            assert!(matches!(error, AnnounceError::Connect(_)), "{error:?}");
+        }
+    }
 
     #[test]
     fn what_a_library_quotes_is_neutralised_and_cut_s20_s21() {

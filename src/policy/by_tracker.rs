@@ -61,6 +61,11 @@ impl<V> ByTracker<V> {
         self.0.retain(|(tracker, value)| keep(tracker, value));
     }
 
+    /// Takes all out.
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = (TrackerUrl, V)> + use<V> {
+        std::mem::take(&mut self.0).into_iter()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&TrackerUrl, &V)> {
         self.0.iter().map(|(tracker, value)| (tracker, value))
     }

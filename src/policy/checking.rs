@@ -6,12 +6,13 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::config::Probing;
-use super::health::HealthBook;
+use super::hosts::Hosts;
 use super::returning::SEEN;
-use super::session::{Context, Session};
+use super::session::{Context, Session, TrackerFailure};
 use super::stopping::Phase;
 use super::time::Timestamp;
 use super::tracker_set::Order;
+use super::verdict::{HostNews, TrackerNews, Verdict};
 use crate::alert::Alert;
 use crate::error::ProbeError;
 use crate::prober::Measurement;
@@ -64,8 +65,11 @@ impl Session {
                 context.alert(self.id, Alert::Measured { tracker, measurement });
             }
             Err(error) => {
-                self.trackers.record_failure(tracker);
-                self.errors.insert(tracker.clone(), error.0.clone());
+                if is_of_the_host(error) {
+                    self.trackers.record_failure(tracker);
+                    let failure = TrackerFailure { error: error.0.clone(), news: TrackerNews::OfTheHost };
+                    self.failures.insert(tracker.clone(), failure);
+                }
                 context.alert(self.id, Alert::ProbeFailed { tracker: tracker.clone(), error: error.clone() });
             }
         }
@@ -83,7 +87,7 @@ impl Session {
 
     /// Tells the user in which order trackers are tried.
     pub(super) fn tell_order(&self, context: &mut Context<'_>) {
-        let order = self.asking_order(context.health, context.now).into_iter();
+        let order = self.failover_order(context.hosts, context.now).into_iter();
         let trackers = order.map(|tracker| (tracker.clone(), self.trackers.latency(tracker))).collect();
         context.alert(self.id, Alert::FailoverOrder { trackers });
     }
@@ -97,7 +101,8 @@ impl Session {
     ) {
         match result {
             Ok(measurement) => self.knows(tracker, measurement.latency()),
-            Err(_) => self.trackers.record_failure(tracker),
+            Err(error) if is_of_the_host(error) => self.trackers.record_failure(tracker),
+            Err(_) => {}
         }
         if let Some(home) = self.home.as_mut().filter(|home| home.tracker() == tracker) {
             home.seen(result.is_ok(), context.random.random(), context.now);
@@ -133,20 +138,26 @@ impl Session {
         let Some(home) = &mut self.home else { return };
         home.looks();
         let tracker = home.tracker().clone();
-        match context.health.heard_since(&tracker.tracker_host(), context.now.before(SEEN)) {
+        match context.hosts.health().heard_since(tracker.host_key(), context.now.before(SEEN)) {
             Some(is_alive) => home.seen(is_alive, context.random.random(), context.now),
             None => self.wanted_check = Some(tracker),
         }
     }
 
     /// A tracker beside the one in use whose host wasn't heard for so long that its latency is a guess.
-    pub(super) fn stale(&self, health: &HealthBook, now: Timestamp) -> Option<TrackerUrl> {
+    pub(super) fn stale(&self, hosts: &Hosts, now: Timestamp) -> Option<TrackerUrl> {
         let stale = |tracker: &&TrackerUrl| {
-            let heard = health.host(tracker.host_key()).filter(|health| !health.is_left_alone());
+            let heard = hosts.health().host(tracker.host_key()).filter(|known| !known.is_backed_off());
             let at = heard.and_then(|heard| heard.answered_at().max(heard.failed_at()));
             Some(*tracker) != self.trackers.in_use()
                 && at.is_some_and(|at| now.since(at) > self.config.measurement_lifetime)
         };
         self.trackers.supported_trackers().find(stale).cloned()
     }
+}
+
+/// Whether a failed probe says that the host can't be reached. One that lives and answers no probe may well answer
+/// announces, and one that couldn't be probed isn't failing.
+fn is_of_the_host(error: &ProbeError) -> bool {
+    matches!(Verdict::of(&error.0).host, HostNews::Unreachable { .. } | HostNews::Silent | HostNews::Local)
 }

@@ -215,7 +215,81 @@ impl Config {
     /// The interval that replaces the trackers' own. Never below a second, or a tracker that answers at once
     /// would be asked without pause (R40).
     pub(crate) fn overriding_interval(&self) -> Option<Duration> {
-        self.interval_override.map(|interval| interval.max(Duration::from_secs(1)))
+        self.interval_override.map(|interval| interval.clamp(MIN_WAIT, MAX_WAIT))
+    }
+
+    /// The same configuration with every value between its limits and every pair in order, so that no setting can
+    /// make the engine spin, wait for ever or overflow. A ceiling below its floor is raised to it.
+    pub(crate) fn normalised(&self) -> Self {
+        let mut config = self.clone();
+        let patiences = [
+            &mut config.open_patience,
+            &mut config.open_patience_ceiling,
+            &mut config.unknown_patience_ceiling,
+            &mut config.relaxed_open_patience,
+            &mut config.open_patience_floor,
+            &mut config.reply_patience,
+            &mut config.reply_patience_floor,
+            &mut config.reply_patience_ceiling,
+            &mut config.relaxed_reply_patience,
+            &mut config.tier_patience,
+            &mut config.open_limit,
+            &mut config.reply_limit,
+            &mut config.last_open_limit,
+            &mut config.last_reply_limit,
+            &mut config.probe_limit,
+        ];
+        for patience in patiences {
+            *patience = (*patience).clamp(MIN_PATIENCE, MAX_PATIENCE);
+        }
+        let waits = [
+            &mut config.interval_default,
+            &mut config.interval_floor,
+            &mut config.interval_ceiling,
+            &mut config.want_peers_floor,
+            &mut config.retry_floor,
+            &mut config.retry_first,
+            &mut config.retry_ceiling,
+            &mut config.starving_floor,
+            &mut config.starving_ceiling,
+        ];
+        for wait in waits {
+            *wait = (*wait).clamp(MIN_WAIT, MAX_WAIT);
+        }
+        for wait in [
+            &mut config.probe_head_start,
+            &mut config.measurement_lifetime,
+            &mut config.hint_ceiling,
+            &mut config.stop_limit,
+        ] {
+            *wait = (*wait).min(MAX_WAIT);
+        }
+        for (floor, ceiling) in [
+            (config.open_patience_floor, &mut config.open_patience_ceiling),
+            (config.open_patience, &mut config.unknown_patience_ceiling),
+            (config.reply_patience_floor, &mut config.reply_patience_ceiling),
+            (config.open_limit, &mut config.last_open_limit),
+            (config.reply_limit, &mut config.last_reply_limit),
+            (config.interval_floor, &mut config.interval_ceiling),
+            (config.retry_floor, &mut config.retry_first),
+            (config.starving_floor, &mut config.starving_ceiling),
+        ] {
+            *ceiling = floor.max(*ceiling);
+        }
+        config.retry_ceiling = config.retry_ceiling.max(config.retry_first);
+        for count in [
+            &mut config.probes_in_flight,
+            &mut config.openings_in_race,
+            &mut config.connections_per_host,
+            &mut config.exchanges_per_host,
+            &mut config.alert_queue,
+        ] {
+            *count = (*count).max(1);
+        }
+        for rate in [&mut config.announces_per_second, &mut config.announces_burst] {
+            *rate = (*rate).clamp(1, MAX_RATE);
+        }
+        config
     }
 
     /// This configuration as it applies to a torrent.
@@ -232,6 +306,18 @@ impl Config {
         }
     }
 }
+
+/// The limits of what is waited for within a round. Nothing answers within a hundredth of a second every time, and no
+/// connection lives for a day without a word.
+const MIN_PATIENCE: Duration = Duration::from_millis(10);
+const MAX_PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
+/// The limits of waits between announces: never without pause, and no longer than any process runs.
+const MIN_WAIT: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// More announces a second than this no host answers.
+const MAX_RATE: u32 = 1_000_000;
 
 /// Nothing may be tried beside a private torrent's tracker, so waiting for a silent one is all there is. Five
 /// seconds outlast two lost SYN packets (sent at 0, 1 and 3 s).
@@ -272,7 +358,7 @@ impl Default for Config {
             want_peers_floor: Duration::from_secs(60),
             retry_floor: Duration::from_secs(30),
             retry_first: Duration::from_secs(60),
-            retry_ceiling: Duration::from_secs(2 * 3600),
+            retry_ceiling: Duration::from_secs(30 * 60),
             connections_per_host: 4,
             exchanges_per_host: 16,
             announces_per_second: 20,

@@ -8,21 +8,19 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::addresses::Addresses;
-use super::asking::failure;
 use super::config::Config;
-use super::gates::Gates;
-use super::health::HealthBook;
-use super::probes::Probes;
+use super::hosts::{HealthBook, Hosts, Outcome, Probes, Slot};
 use super::session::{Context, Session};
 use super::status::Status;
 use super::time::Timestamp;
 use super::tracker_set::TrackerSet;
+use super::verdict::Verdict;
 use crate::alert::{Alert, Announced, ToldStopped};
-use crate::announce::{AnnounceRequest, AnnounceResponse, Torrent, Transfer};
+use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, Torrent, Transfer};
 use crate::error::{AnnounceError, Phase, ProbeError, RoundError};
 use crate::prober::Measurement;
 use crate::remembered::RememberedHost;
-use crate::tracker::{TrackerHost, TrackerUrl};
+use crate::tracker::TrackerUrl;
 
 /// All torrents and all tracker hosts of a process, as one state machine without IO, clock or entropy.
 ///
@@ -58,14 +56,15 @@ pub struct Engine {
     config: Arc<Config>,
     private_config: Arc<Config>,
     random: StdRng,
-    health: HealthBook,
+    hosts: Hosts,
     probes: Probes,
     addresses: Addresses,
     /// Boxed, since a map keeps room for more values than it has.
     sessions: BTreeMap<TorrentId, Box<Session>>,
     timers: BTreeSet<(Timestamp, TorrentId)>,
+    /// The torrents by the beginning of their info-hash, to find sessions of the same.
+    by_info_hash: BTreeSet<(u64, TorrentId)>,
     attempts: Attempts,
-    gates: Gates,
     outputs: VecDeque<Output>,
     next_torrent: u64,
 }
@@ -164,7 +163,7 @@ pub enum Input {
 /// Who waits for which attempt, and the number of the next one.
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
-    owners: BTreeMap<AttemptId, (TorrentId, TrackerHost)>,
+    owners: BTreeMap<AttemptId, TorrentId>,
     last: u64,
 }
 
@@ -189,16 +188,16 @@ impl Attempts {
         AttemptId(self.last)
     }
 
-    /// Begins a try of a torrent at a host.
-    pub(crate) fn begin(&mut self, torrent: TorrentId, host: TrackerHost) -> AttemptId {
+    /// Begins a try of a torrent.
+    pub(crate) fn begin(&mut self, torrent: TorrentId) -> AttemptId {
         let id = self.begin_probe();
-        self.owners.insert(id, (torrent, host));
+        self.owners.insert(id, torrent);
         id
     }
 
-    /// Ends a try, and gives its host.
-    pub(crate) fn end(&mut self, id: AttemptId) -> Option<TrackerHost> {
-        self.owners.remove(&id).map(|(_, host)| host)
+    /// Ends a try.
+    pub(crate) fn end(&mut self, id: AttemptId) {
+        self.owners.remove(&id);
     }
 }
 
@@ -206,17 +205,18 @@ impl Engine {
     /// An engine without torrents. The seed decides every shuffle and jitter: take it from a good source, or
     /// fix it in a test to get the same run again.
     pub fn new(config: Config, seed: u64) -> Self {
+        let config = Arc::new(config.normalised());
         Self {
             private_config: Arc::new(config.for_torrent(true)),
-            config: Arc::new(config),
+            hosts: Hosts::new(Arc::clone(&config)),
+            config,
             random: StdRng::seed_from_u64(seed),
-            health: HealthBook::default(),
             probes: Probes::default(),
             addresses: Addresses::default(),
             sessions: BTreeMap::new(),
             timers: BTreeSet::new(),
+            by_info_hash: BTreeSet::new(),
             attempts: Attempts::default(),
-            gates: Gates::default(),
             outputs: VecDeque::new(),
             next_torrent: 0,
         }
@@ -225,7 +225,7 @@ impl Engine {
     /// Adds a torrent for the whole of its life: `started` goes out to the first tracker that answers, and
     /// regular announces follow until [`stop`](Self::stop).
     pub fn add(&mut self, trackers: TrackerSet, torrent: Torrent, now: Timestamp) -> TorrentId {
-        self.insert(trackers, |id, trackers, config| Session::new(id, trackers, torrent, config), now)
+        self.insert(trackers, |id, trackers, config| Session::new(id, trackers, torrent, config, now), now)
     }
 
     /// Makes one announce as it stands, with failover; [`Output::RoundEnded`] and [`Output::Ended`] tell what
@@ -236,7 +236,7 @@ impl Engine {
         request: AnnounceRequest,
         now: Timestamp,
     ) -> TorrentId {
-        self.insert(trackers, |id, trackers, config| Session::once(id, trackers, request, config), now)
+        self.insert(trackers, |id, trackers, config| Session::once(id, trackers, request, config, now), now)
     }
 
     /// The counters as they are now. `uploaded` and `downloaded` are totals of the session and never go back.
@@ -296,10 +296,29 @@ impl Engine {
         self.ask_for_probes(torrent, now);
     }
 
-    /// Ends a session: `stopped` goes in parallel, once, to every tracker that knows us, within the time limit;
-    /// [`Output::Ended`] tells when.
+    /// Ends a session: `stopped` goes in parallel, once, to every tracker that knows us, within
+    /// [`Config::stop_limit`]; [`Output::Ended`] tells when.
+    ///
+    /// Where another session of the same torrent and peer id runs, that one takes over all registrations: trackers know
+    /// both as one peer, and hear `stopped` when the last of them ends.
     pub fn stop(&mut self, torrent: TorrentId, now: Timestamp) {
-        self.with(torrent, now, Session::stop);
+        self.stop_within(torrent, self.config.stop_limit, now);
+    }
+
+    /// As [`stop`](Self::stop), with a limit of the caller's own.
+    pub fn stop_within(&mut self, torrent: TorrentId, limit: Duration, now: Timestamp) {
+        let other = self.same_torrent(torrent).find(|other| {
+            self.sessions.get(other).is_some_and(|other| other.is_running() && other.is_session())
+        });
+        let is_running = self.sessions.get(&torrent).is_some_and(|session| session.is_running());
+        if let Some(other) = other.filter(|_| is_running)
+            && let Some(mut heir) = self.sessions.remove(&other)
+        {
+            self.with(torrent, now, |session, context| session.leave_to(&mut heir, context));
+            self.sessions.insert(other, heir);
+        } else {
+            self.with(torrent, now, |session, context| session.stop(limit, context));
+        }
     }
 
     /// Drops a torrent at once, telling nobody.
@@ -310,22 +329,30 @@ impl Engine {
     /// The network has changed (another interface, another address, a tunnel): hosts that were unreachable may be
     /// tried again, what was measured is doubted, and sessions in trouble announce at once.
     pub fn network_changed(&mut self, now: Timestamp) {
-        self.health.network_changed(now);
+        self.hosts.network_changed(now);
         for torrent in self.torrents().collect::<Vec<_>>() {
             self.with(torrent, now, |session, context| session.network_changed(context.now));
         }
     }
 
-    /// The machine slept for `gap` while the clock of the engine stood still. Nobody is blamed for what was under
-    /// way; what is known of hosts is older by the gap (as far as the engine's clock reaches back); announces that have
-    /// become due meanwhile are spread, so that they don't all go out at once.
+    /// The machine slept, or this process stood still, for `gap`, which `now` includes: the engine's time goes on
+    /// meanwhile. To be called before anything that has arrived since is handed over.
+    ///
+    /// What is under way loses none of its time by that, and its failure is held against no tracker. Announces that have
+    /// become due are spread, so that they don't all go out at once. What trackers asked for isn't shortened.
     pub fn resumed(&mut self, gap: Duration, now: Timestamp) {
-        self.health.slept(gap, now);
+        self.hosts.resumed(now);
+        self.probes.extend(gap);
         let torrents: Vec<_> = self.torrents().collect();
         let spread = Duration::from_secs(torrents.len() as u64 / 20).min(Duration::from_secs(60));
-        for torrent in torrents {
+        for torrent in &torrents {
             let wait = SETTLE + spread.mul_f64(self.random.random());
-            self.with(torrent, now, |session, context| session.resumed(gap, wait, context));
+            if let Some(session) = self.sessions.get_mut(torrent) {
+                session.resumed(gap, wait, now);
+            }
+        }
+        for torrent in torrents {
+            self.with(torrent, now, |_, _| ());
         }
     }
 
@@ -341,23 +368,23 @@ impl Engine {
 
     /// A torrent's present state.
     pub fn status(&self, torrent: TorrentId, now: Timestamp) -> Option<Status> {
-        self.sessions.get(&torrent).map(|session| session.status(&self.health, now))
+        self.sessions.get(&torrent).map(|session| session.status(&self.hosts, now))
     }
 
     /// Why this tracker, why now, and what comes next: one line that a person understands. Without path or query.
     pub fn explain(&self, torrent: TorrentId, now: Timestamp) -> Option<String> {
-        self.sessions.get(&torrent).map(|session| session.explain(&self.health, now))
+        self.sessions.get(&torrent).map(|session| session.explain(&self.hosts, now))
     }
 
     /// What is known of tracker hosts.
     pub fn health(&self) -> &HealthBook {
-        &self.health
+        self.hosts.health()
     }
 
     /// Takes over what an earlier run knew of tracker hosts, see [`HealthBook::recall`]. Torrents that are added
     /// after this profit.
     pub fn recall(&mut self, hosts: impl IntoIterator<Item = RememberedHost>, calendar: u64, now: Timestamp) {
-        self.health.recall(hosts, calendar, now);
+        self.hosts.health_mut().recall(hosts, calendar, now);
     }
 
     /// Tells the engine what happened.
@@ -367,7 +394,8 @@ impl Engine {
             Input::Opened(attempt) => {
                 self.route(attempt, now, |session, context| session.opened(attempt, context));
             }
-            Input::Replied(attempt, response) => {
+            Input::Replied(attempt, mut response) => {
+                response.bound();
                 self.route(attempt, now, |session, context| session.replied(attempt, *response, context));
             }
             Input::Failed(attempt, error) => {
@@ -394,19 +422,19 @@ impl Engine {
                 self.probed(attempt, &Err(AnnounceError::TimedOut(Phase::Probe).into()), now);
                 continue;
             }
-            if let Some(torrent) = self.gates.next_sent_off() {
-                self.with(torrent, now, |session, _| session.sent_off());
+            if let Some(torrent) = self.hosts.next_evicted() {
+                self.with(torrent, now, |session, _| session.evicted());
                 continue;
             }
-            if let Some((torrent, host)) = self.gates.call(&self.config, now) {
-                self.with(torrent, now, |session, context| session.called(host, context));
+            if let Some((torrent, slot)) = self.hosts.next_admitted(now) {
+                self.with_slot(torrent, slot, now);
                 continue;
             }
             match self.timers.first().copied() {
                 Some((at, torrent)) if at <= now => self.with(torrent, now, |_, _| ()),
                 timer => {
                     let timer = timer.map(|(at, _)| at);
-                    let wakes = [timer, self.probes.wake(), self.gates.wake()];
+                    let wakes = [timer, self.probes.wake(), self.hosts.wake()];
                     return Output::Wait(wakes.into_iter().flatten().min());
                 }
             }
@@ -424,7 +452,10 @@ impl Engine {
         let config = if trackers.is_private() { &self.private_config } else { &self.config };
         trackers.prepare(config, self.random.random());
         trackers.share(&mut self.addresses);
-        self.sessions.insert(id, Box::new(session(id, trackers, Arc::clone(config))));
+        let session = Box::new(session(id, trackers, Arc::clone(config)));
+        self.by_info_hash.insert((beginning(session.info_hash()), id));
+        self.sessions.insert(id, session);
+        self.wait_for_same(id);
         self.ask_for_probes(id, now);
         self.with(id, now, Session::begin);
         id
@@ -433,8 +464,8 @@ impl Engine {
     /// Gives a torrent's unmeasured trackers the measurement of their host, or asks for one.
     fn ask_for_probes(&mut self, torrent: TorrentId, now: Timestamp) {
         let Some(session) = self.sessions.get_mut(&torrent) else { return };
-        let (health, lifetime) = (&self.health, self.config.measurement_lifetime);
-        for tracker in session.unmeasured(|host| health.fresh_latency(host, lifetime, now)) {
+        let (hosts, lifetime) = (&self.hosts, self.config.measurement_lifetime);
+        for tracker in session.unmeasured(|host| hosts.health().fresh_latency(host, lifetime, now)) {
             session.probe_asked(&tracker);
             self.probes.ask(torrent, &tracker);
         }
@@ -442,17 +473,16 @@ impl Engine {
 
     fn probed(&mut self, attempt: AttemptId, result: &Result<Measurement, ProbeError>, now: Timestamp) {
         let Some((host, began, askers)) = self.probes.ended(attempt) else { return };
-        match result {
-            Ok(measurement) => self.health.measured(host, *measurement, now),
-            Err(error) => {
-                if let Some(failure) = failure(&error.0) {
-                    let random = self.random.random();
-                    self.health.failed(host, failure, began, &self.config, random, now);
+        let news = result.as_ref().map(|measurement| *measurement).map_err(|error| Verdict::of(&error.0));
+        let random = self.random.random();
+        let ended = self.hosts.probed(&host, news, began, random, now);
+        for (number, (torrent, tracker)) in askers.into_iter().enumerate() {
+            self.with(torrent, now, |session, context| {
+                if number == 0 {
+                    context.alert_outage(torrent, ended);
                 }
-            }
-        }
-        for (torrent, tracker) in askers {
-            self.with(torrent, now, |session, context| session.probed(&tracker, result, context));
+                session.probed(&tracker, result, context);
+            });
         }
     }
 
@@ -462,8 +492,7 @@ impl Engine {
         now: Timestamp,
         then: impl FnOnce(&mut Session, &mut Context<'_>),
     ) {
-        if let Some((torrent, _)) = self.attempts.owners.get(&attempt) {
-            let torrent = *torrent;
+        if let Some(torrent) = self.attempts.owners.get(&attempt).copied() {
             self.with(torrent, now, then);
         }
     }
@@ -480,10 +509,8 @@ impl Engine {
         let mut context = Context {
             now,
             random: &mut self.random,
-            health: &mut self.health,
+            hosts: &mut self.hosts,
             attempts: &mut self.attempts,
-            gates: &mut self.gates,
-            config: &self.config,
             outputs: &mut self.outputs,
         };
         let result = change(session, &mut context);
@@ -498,6 +525,8 @@ impl Engine {
         if session.has_ended() {
             self.probes.forget(torrent);
             if let Some(session) = self.sessions.remove(&torrent) {
+                self.by_info_hash.remove(&(beginning(session.info_hash()), torrent));
+                self.release_waiting(torrent, session.info_hash(), now);
                 let (trackers, stopped) = session.end();
                 self.outputs.push_back(Output::Ended { torrent, trackers: Box::new(trackers), stopped });
             }
@@ -506,4 +535,66 @@ impl Engine {
         }
         result
     }
+
+    /// Hands a torrent the place at a host that it queued for.
+    fn with_slot(&mut self, torrent: TorrentId, slot: Slot, now: Timestamp) {
+        let mut slot = Some(slot);
+        self.with(torrent, now, |session, context| {
+            if let Some(slot) = slot.take() {
+                session.admitted(slot, context);
+            }
+        });
+        if let Some(slot) = slot {
+            // It has ended while it queued.
+            self.hosts.finished(slot, Outcome::Unused, now);
+        }
+    }
+
+    /// The other sessions of the same torrent and peer id.
+    fn same_torrent(&self, torrent: TorrentId) -> impl Iterator<Item = TorrentId> {
+        let session = self.sessions.get(&torrent);
+        let all = session.map(|session| beginning(session.info_hash())).into_iter().flat_map(|beginning| {
+            self.by_info_hash.range((beginning, TorrentId(0))..=(beginning, TorrentId(u64::MAX)))
+        });
+        all.map(|(_, other)| *other).filter(move |other| {
+            *other != torrent
+                && self
+                    .sessions
+                    .get(other)
+                    .zip(session)
+                    .is_some_and(|(other, session)| session.is_same(other))
+        })
+    }
+
+    /// Has a new session wait for an earlier one of the same torrent that is saying `stopped`, which `started` would
+    /// overtake otherwise.
+    fn wait_for_same(&mut self, torrent: TorrentId) {
+        let earlier = self
+            .same_torrent(torrent)
+            .filter(|other| {
+                self.sessions.get(other).is_some_and(|other| !other.is_running() && other.is_session())
+            })
+            .last();
+        if let Some(session) = self.sessions.get_mut(&torrent) {
+            session.wait_for(earlier);
+        }
+    }
+
+    /// Lets sessions go on that waited for this one.
+    fn release_waiting(&mut self, ended: TorrentId, info_hash: InfoHash, now: Timestamp) {
+        let beginning = beginning(info_hash);
+        let all = self.by_info_hash.range((beginning, TorrentId(0))..=(beginning, TorrentId(u64::MAX)));
+        let waiting: Vec<_> = all
+            .map(|(_, other)| *other)
+            .filter(|other| self.sessions.get(other).is_some_and(|other| other.waits_for(ended)))
+            .collect();
+        for torrent in waiting {
+            self.with(torrent, now, |session, _| session.wait_for(None));
+        }
+    }
+}
+
+/// The first bytes of an info-hash as a number: enough to find it by.
+fn beginning(info_hash: InfoHash) -> u64 {
+    info_hash.as_bytes().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::health::{HealthBook, HostHealth};
+use super::hosts::Hosts;
 use super::session::Session;
 use super::time::Timestamp;
 use super::tracker_set::Order;
@@ -11,21 +11,18 @@ use crate::tracker::TrackerUrl;
 
 impl Session {
     /// Which tracker, why it, why now, and what comes next.
-    pub(crate) fn explain(&self, health: &HealthBook, now: Timestamp) -> String {
-        let mut line = self.whom(health, now);
+    pub(crate) fn explain(&self, hosts: &Hosts, now: Timestamp) -> String {
+        let mut line = self.whom(hosts, now);
         let trackers: Vec<&TrackerUrl> = self.trackers.supported_trackers().collect();
-        let left_alone = trackers
-            .iter()
-            .filter(|tracker| health.host(&tracker.tracker_host()).is_some_and(HostHealth::is_left_alone));
-        let left_alone = left_alone.count();
+        let backed_off = trackers.iter().filter(|tracker| hosts.is_backed_off(tracker.host_key())).count();
         // Writing to a string doesn't fail.
-        let _ = write!(line, "; {} of {} trackers left alone after failures", left_alone, trackers.len());
+        let _ = write!(line, "; {} of {} trackers backed off after failures", backed_off, trackers.len());
         let _ = match (self.round.as_ref(), self.schedule.due()) {
             (Some(round), _) => write!(line, "; announcing now, attempt {}", round.tried()),
-            (None, Some(due)) if health.is_outage() => {
+            (None, Some(due)) if hosts.is_outage() => {
                 write!(
                     line,
-                    "; everything fails, so our own network is to blame; next look in {}",
+                    "; everything fails, so our own network seems to be down; next announce in {}",
                     Span(due.since(now))
                 )
             }
@@ -33,13 +30,13 @@ impl Session {
                 write!(line, "; the last round failed; next in {}", Span(due.since(now)))
             }
             (None, Some(due)) => write!(line, "; next announce in {}", Span(due.since(now))),
-            (None, None) => write!(line, "; nobody may be asked again"),
+            (None, None) => write!(line, "; no tracker may be asked again"),
         };
         line
     }
 
-    fn whom(&self, health: &HealthBook, now: Timestamp) -> String {
-        let order = self.asking_order(health, now);
+    fn whom(&self, hosts: &Hosts, now: Timestamp) -> String {
+        let order = self.failover_order(hosts, now);
         let first = order.first().copied();
         let why = |tracker: &TrackerUrl| match (self.trackers.order(), self.trackers.latency(tracker)) {
             (Order::Bep12, _) if self.trackers.is_private() => {
@@ -47,7 +44,7 @@ impl Session {
             }
             (Order::Bep12, _) => "the tiers are asked in sequence".to_owned(),
             (Order::Nearest, Some(latency)) => format!("{} ms away", latency.as_millis()),
-            (Order::Nearest, None) => "first of the list, none was measured".to_owned(),
+            (Order::Nearest, None) => self.why_unmeasured(tracker, hosts).to_owned(),
         };
         match (self.trackers.in_use(), first) {
             (Some(in_use), _) => {
@@ -57,6 +54,23 @@ impl Session {
             }
             (None, Some(first)) => format!("none has answered; {first} is asked first: {}", why(first)),
             (None, None) => "no tracker can be asked".to_owned(),
+        }
+    }
+}
+
+impl Session {
+    /// Why a tracker that wasn't measured goes first.
+    fn why_unmeasured(&self, tracker: &TrackerUrl, hosts: &Hosts) -> &'static str {
+        let mut before = self.trackers.supported_trackers().take_while(|other| *other != tracker).peekable();
+        if before.peek().is_none() {
+            return "first of the list, not measured";
+        }
+        let has_failed =
+            |other: &TrackerUrl| hosts.is_backed_off(other.host_key()) || self.failures.get(other).is_some();
+        if before.all(has_failed) {
+            "those before it in the list failed, not measured"
+        } else {
+            "not measured"
         }
     }
 }

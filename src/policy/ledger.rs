@@ -101,6 +101,22 @@ impl Ledger {
         self.standings.get(tracker).is_some_and(|standing| standing.accepted.is_some())
     }
 
+    /// Takes over what another session of the same torrent has told its trackers: they know both as one peer. What both
+    /// were told stays as it is here, where it is the later word.
+    pub(crate) fn take_over(&mut self, other: &mut Self) {
+        for (tracker, standing) in other.standings.take() {
+            let known = self.standings.get(&tracker);
+            if !known.is_some_and(|known| known.accepted.is_some() || known.sent_at.is_some()) {
+                self.standings.insert(tracker, standing);
+            }
+        }
+    }
+
+    /// When this tracker last accepted an announce of this session.
+    pub fn accepted_at(&self, tracker: &TrackerUrl) -> Option<Timestamp> {
+        Some(self.standings.get(tracker)?.accepted?.at)
+    }
+
     /// The `tracker id` to be echoed to this tracker, and to no other.
     pub fn tracker_id(&self, tracker: &TrackerUrl) -> Option<&[u8]> {
         self.standings.get(tracker)?.tracker_id.as_deref()
@@ -156,9 +172,9 @@ impl Ledger {
     /// Who is owed `stopped` at the end of the session.
     pub fn owed_stopped(&self, now: Timestamp) -> Vec<TrackerUrl> {
         let owed = self.standings.iter().filter(|(_, standing)| {
-            let accepted = standing
-                .accepted
-                .is_some_and(|accepted| now.since(accepted.at) < REMEMBERED.max(accepted.interval * 2));
+            let accepted = standing.accepted.is_some_and(|accepted| {
+                now.since(accepted.at) < REMEMBERED.max(accepted.interval.saturating_mul(2))
+            });
             let told_at = standing.sent_at.max(standing.maybe_since);
             accepted || told_at.is_some_and(|told_at| now.since(told_at) < REMEMBERED)
         });

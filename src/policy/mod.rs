@@ -6,20 +6,15 @@
 //! same run.
 
 mod addresses;
-mod asking;
-mod breaker;
 mod by_tracker;
+mod candidates;
 mod checking;
 mod config;
 mod engine;
-mod estimate;
 mod explaining;
-mod gates;
-mod health;
+mod hosts;
 mod ledger;
-mod outage;
 mod outcomes;
-mod probes;
 mod returning;
 mod round;
 mod running;
@@ -29,15 +24,14 @@ mod status;
 mod stopping;
 mod time;
 mod tracker_set;
+mod verdict;
 
 #[cfg(test)]
 mod tests;
 
-pub use breaker::{Blame, Breaker, Failure};
 pub use config::{Announcing, Config, Probing, Schemes};
 pub use engine::{AttemptId, Engine, Input, Output, RoundNumber, TorrentId};
-pub use estimate::Estimate;
-pub use health::{HealthBook, HostHealth, Urgency};
+pub use hosts::{Estimate, HealthBook, HostHealth, Urgency};
 pub use ledger::Ledger;
 pub use schedule::Schedule;
 pub use status::{Standing, Status, TrackerStatus};

@@ -5,30 +5,35 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::asking::{ROUND_GAP, failure, is_alive, is_an_answer};
 use super::engine::{AttemptId, Output};
+use super::hosts::{Failed, Outcome};
 use super::returning::Home;
 use super::round::{Attempt, Stage, Told};
-use super::session::{Context, Session};
+use super::session::{Context, Session, TrackerFailure};
 use super::stopping::Phase;
 use super::time::Timestamp;
+use super::verdict::{Registered, TrackerNews, Verdict};
 use crate::alert::{Alert, Announced};
 use crate::announce::{AnnounceResponse, Event};
-use crate::error::{AnnounceError, FailedAttempt, Phase as TimedPhase, RoundError};
+use crate::error::{AnnounceError, FailedAttempt, Phase as TimedPhase, Retry, RoundError};
 use crate::prober::Measurement;
 use crate::tracker::TrackerUrl;
+
+/// How soon a round follows one that failed, where hosts are guarded by their own back-off.
+const ROUND_GAP: Duration = Duration::from_secs(1);
 
 impl Session {
     pub(super) fn answered(
         &mut self,
-        attempt: &Attempt,
+        attempt: Attempt,
         told: Told,
         response: AnnounceResponse,
         context: &mut Context<'_>,
     ) {
-        let (tracker, now) = (attempt.tracker.clone(), context.now);
-        context.end(attempt.id);
-        context.settle(attempt);
+        let Attempt { id, tracker, slot, .. } = attempt;
+        let now = context.now;
+        let sample = Measurement { connect: told.opening, first_byte: now.since(told.at) };
+        context.finish(self.id, id, slot, Outcome::Answered(sample));
         let in_use = self.trackers.in_use().filter(|in_use| **in_use != tracker);
         let moved_from = in_use.cloned();
         if let Some(left) = &moved_from {
@@ -39,19 +44,20 @@ impl Session {
                 None => self.home = Some(Home::left(self.home.take(), left.clone(), random, now)),
             }
         }
-        let sample = Measurement { connect: told.opening, first_byte: now.since(told.at) };
-        let latency = context.health.answered(tracker.tracker_host(), sample, now);
-        self.trackers.record_latency(&tracker, latency);
+        if let Some(latency) = context.hosts.health().host(tracker.host_key()).and_then(|host| host.latency())
+        {
+            self.trackers.record_latency(&tracker, latency);
+        }
         self.wants_peers = false;
         self.trackers.record_success(&tracker);
-        self.refused_until = Timestamp::ZERO;
-        self.errors.remove(&tracker);
+        self.own_back_off = Timestamp::ZERO;
+        self.failures.remove(&tracker);
         let random = context.random.random();
         let interval = self.schedule.succeeded(&tracker, &response, &self.config, random, now);
         self.accept(&tracker, told, &response, interval, now);
         let free_to_check = self.checking.is_none() && self.wanted_check.is_none() && self.once.is_none();
         if free_to_check && self.measures_hosts() {
-            self.wanted_check = self.stale(context.health, now);
+            self.wanted_check = self.stale(context.hosts, now);
         }
 
         let Some(round) = self.round.take() else { return };
@@ -62,8 +68,7 @@ impl Session {
                 // What comes of it still says something: an answer, or that the host is dead.
                 self.late.push(other);
             } else {
-                context.health.gave_up(&other.tracker.tracker_host(), other.started_at, now);
-                context.close(other.id);
+                context.give_up(self.id, other);
             }
         }
         let owed = self.ledger.owes_completed() && told.event != Some(Event::Completed);
@@ -103,18 +108,19 @@ impl Session {
     /// R15: whatever a late one says, its round is settled.
     pub(super) fn answered_late(
         &mut self,
-        attempt: &Attempt,
+        attempt: Attempt,
         told: Told,
         response: AnnounceResponse,
         context: &mut Context<'_>,
     ) {
-        context.end(attempt.id);
-        context.settle(attempt);
+        let Attempt { id, tracker, slot, .. } = attempt;
+        // It is no measurement that a patience could be learned from, but the host works.
+        context.finish(self.id, id, slot, Outcome::Alive);
         let interval = response.interval.unwrap_or(self.config.interval_default);
-        self.accept(&attempt.tracker, told, &response, interval, context.now);
-        self.schedule.heard(&attempt.tracker, &response, &self.config, context.now);
-        let (tracker, response) = (attempt.tracker.clone(), Arc::new(response));
-        context.alert(self.id, Alert::AnsweredLate { tracker, response });
+        self.failures.remove(&tracker);
+        self.accept(&tracker, told, &response, interval, context.now);
+        self.schedule.heard(&tracker, &response, &self.config, context.now);
+        context.alert(self.id, Alert::AnsweredLate { tracker, response: Arc::new(response) });
     }
 
     pub(super) fn accept(
@@ -136,38 +142,50 @@ impl Session {
         let Some(attempt) = self.round.as_mut().and_then(|round| round.failed(id, error.clone())) else {
             return;
         };
-        self.note_failure(&attempt, &error, context);
-        let tracker = attempt.tracker;
-        if !matches!(error, AnnounceError::Suspended | AnnounceError::Cancelled) {
+        let tracker = attempt.tracker.clone();
+        self.note_failure(attempt, &error, context);
+        if self.failures.get(&tracker).is_some_and(|failure| failure.news != TrackerNews::Nothing) {
             self.trackers.record_failure(&tracker);
         }
-        self.errors.insert(tracker.clone(), error.clone());
+        context.alert(self.id, Alert::Failed { tracker, error });
+    }
+
+    /// Gives an attempt of the round under way up, because its tracker isn't to be asked any more. That says nothing
+    /// about the tracker.
+    pub(super) fn skip_attempt(&mut self, id: AttemptId, error: AnnounceError, context: &mut Context<'_>) {
+        let Some(attempt) = self.round.as_mut().and_then(|round| round.failed(id, error.clone())) else {
+            return;
+        };
+        let tracker = attempt.tracker.clone();
+        if matches!(attempt.stage, Stage::Announcing(_)) {
+            self.ledger.failed(&tracker, false);
+        }
+        context.give_up(self.id, attempt);
         context.alert(self.id, Alert::Failed { tracker, error });
     }
 
     /// What a failed attempt says of the tracker and its host, whether its round has been settled or not.
     pub(super) fn note_failure(
         &mut self,
-        attempt: &Attempt,
+        attempt: Attempt,
         error: &AnnounceError,
         context: &mut Context<'_>,
     ) {
-        let (tracker, now) = (&attempt.tracker, context.now);
-        let host = tracker.tracker_host();
-        context.end(attempt.id);
-        context.settle(attempt);
-        if matches!(attempt.stage, Stage::Announcing(_)) {
-            self.ledger.failed(tracker, is_an_answer(error));
+        let Attempt { id, tracker, slot, stage, .. } = attempt;
+        let verdict = Verdict::of(error);
+        let failed = Failed {
+            verdict,
+            tracker: &tracker,
+            failed_before: self.is_refused_by(&tracker),
+            random: context.random.random(),
+        };
+        let ended = context.finish(self.id, id, slot, Outcome::Failed(failed));
+        if matches!(stage, Stage::Announcing(_)) {
+            self.ledger.failed(&tracker, verdict.registered == Registered::No);
         }
-        self.schedule.failed(tracker, error, &self.config, now);
-        if let Some(failure) = failure(error) {
-            let random = context.random.random();
-            context.health.failed(host, failure, attempt.started_at, &self.config, random, now);
-        } else if is_alive(error) {
-            context.health.alive(host, now);
-        } else {
-            context.health.gave_up(&host, attempt.started_at, now);
-        }
+        self.schedule.failed(&tracker, error, &self.config, context.now);
+        let news = if ended.withheld { TrackerNews::OfTheHost } else { verdict.tracker };
+        self.failures.insert(tracker, TrackerFailure { error: error.clone(), news });
     }
 
     pub(super) fn round_failed(&mut self, context: &mut Context<'_>) {
@@ -176,17 +194,14 @@ impl Session {
         let error = Arc::new(RoundError { attempts });
         self.trackers.begin_round();
         if self.phase == Phase::Running {
-            // A round within the back-off didn't ask those who refuse, and doesn't lengthen it.
-            if self.refused_until <= context.now {
-                let random = context.random.random();
-                self.refused_until = self.schedule.round_failed(&self.config, random, context.now);
+            // A round within the back-off didn't ask those that refuse, and doesn't lengthen it.
+            if self.own_back_off <= context.now {
+                self.own_back_off = self.next_own_back_off(&error, context);
             }
-            let backoff = self.refused_until;
-            let soonest = if self.config.breaker { context.now + ROUND_GAP } else { backoff };
             // With every tracker at "never" there is nobody to ask; the list may still change.
-            let first_free = self.first_free(backoff, context.health, context.now);
-            let soonest = soonest.max(context.health.next_look().unwrap_or_default());
-            self.schedule.put_off(first_free.map(|first_free| first_free.max(soonest)));
+            let first = self.first_earliest(context.hosts, context.now);
+            self.wait_in_line(context.hosts);
+            self.schedule.put_off(first.map(|first| first.max(context.now + ROUND_GAP)));
             if self.again {
                 self.schedule.force(context.now);
             }
@@ -196,13 +211,30 @@ impl Session {
         self.round_ended(Err(error), context);
     }
 
+    /// Until when trackers that don't serve this torrent aren't asked, after a round in which all failed.
+    fn next_own_back_off(&mut self, error: &RoundError, context: &mut Context<'_>) -> Timestamp {
+        let refused = |attempt: &FailedAttempt| {
+            matches!(&attempt.error, AnnounceError::Rejected(rejection)
+                if rejection.retry == Retry::Unsaid && rejection.interval.is_none())
+        };
+        let retry = if error.attempts.iter().any(refused) {
+            self.schedule.new_torrent_refused(context.now.since(self.added_at), context.now)
+        } else {
+            None
+        };
+        retry.unwrap_or_else(|| {
+            let random = context.random.random();
+            self.schedule.round_failed(&self.config, random, context.now)
+        })
+    }
+
     /// Gives up what is left of the round: the session ends.
     pub(super) fn abandon_round(&mut self, context: &mut Context<'_>) {
         let Some(round) = self.round.take() else { return };
         let (attempts, mut failed) = round.end();
         for attempt in attempts {
-            context.drop_attempt(&attempt);
-            failed.push(FailedAttempt { tracker: attempt.tracker, error: AnnounceError::Cancelled });
+            failed.push(FailedAttempt { tracker: attempt.tracker.clone(), error: AnnounceError::Cancelled });
+            context.give_up(self.id, attempt);
         }
         self.round_ended(Err(Arc::new(RoundError { attempts: failed })), context);
     }
@@ -223,7 +255,7 @@ impl Session {
         let (open_limit, reply_limit) = (self.config.open_limit, self.config.reply_limit);
         let until = |attempt: &Attempt| match attempt.stage {
             Stage::Announcing(told) => (told.at + reply_limit, TimedPhase::Reply),
-            _ => (attempt.started_at + open_limit, TimedPhase::Open),
+            _ => (attempt.started_at() + open_limit, TimedPhase::Open),
         };
         let (expired, running): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.late).into_iter().partition(|attempt| until(attempt).0 <= context.now);
@@ -233,14 +265,14 @@ impl Session {
         for attempt in expired {
             let error = AnnounceError::TimedOut(until(&attempt).1);
             context.close(attempt.id);
-            self.note_failure(&attempt, &error, context);
+            self.note_failure(attempt, &error, context);
         }
     }
 
     /// Gives attempts up that nobody waits for any more.
     pub(super) fn drop_late(&mut self, context: &mut Context<'_>) {
         for attempt in std::mem::take(&mut self.late) {
-            context.drop_attempt(&attempt);
+            context.give_up(self.id, attempt);
         }
     }
 }

@@ -100,13 +100,6 @@ impl Home {
         }
     }
 
-    /// Counts a sleep during which the clock stood still as time that has passed.
-    pub(crate) fn slept(&mut self, gap: Duration) {
-        if let State::Away { look_at: at } | State::Returned { at } = &mut self.state {
-            *at = at.before(gap);
-        }
-    }
-
     /// Whether the next regular announce goes there.
     pub(crate) fn is_ready(&self) -> bool {
         self.state == State::Ready

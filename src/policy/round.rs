@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::config::Config;
 use super::engine::AttemptId;
+use super::hosts::Slot;
 use super::time::Timestamp;
 use crate::announce::{Event, Transfer};
 use crate::error::{AnnounceError, FailedAttempt, Phase};
@@ -23,6 +24,8 @@ pub(crate) struct Round {
     failed: Vec<FailedAttempt>,
     last_started: Timestamp,
     hold_until: Option<Timestamp>,
+    /// How many announces were not answered in time.
+    stalled: usize,
     closing: bool,
 }
 
@@ -32,19 +35,39 @@ pub(crate) struct Attempt {
     pub(crate) id: AttemptId,
     pub(crate) tracker: TrackerUrl,
     tier: usize,
-    pub(crate) started_at: Timestamp,
+    /// Gives the host back when the attempt ends.
+    pub(crate) slot: Slot,
     patience_until: Timestamp,
     reported_silent: bool,
     pub(crate) stage: Stage,
 }
 
 impl Attempt {
+    /// When it began.
+    pub(crate) fn started_at(&self) -> Timestamp {
+        self.slot.started_at()
+    }
+
     /// Whether its opening has been silent past the patience with it, or its announce so that another was told.
     pub(crate) fn is_silent(&self) -> bool {
         match self.stage {
             Stage::Opening => self.reported_silent,
             Stage::Open { .. } => false,
             Stage::Announcing(told) => told.stalled,
+        }
+    }
+
+    /// Counts a time in which this process stood still as none: neither silence, nor part of a limit or a latency.
+    pub(crate) fn extend(&mut self, gap: Duration) {
+        self.slot.extend(gap);
+        self.patience_until = self.patience_until + gap;
+        match &mut self.stage {
+            Stage::Opening => {}
+            Stage::Open { at } => *at = *at + gap,
+            Stage::Announcing(told) => {
+                told.at = told.at + gap;
+                told.patience_until = told.patience_until.map(|until| until + gap);
+            }
         }
     }
 }
@@ -117,6 +140,7 @@ impl Round {
             failed: Vec::new(),
             last_started: Timestamp::ZERO,
             hold_until,
+            stalled: 0,
             closing: false,
         }
     }
@@ -143,6 +167,19 @@ impl Round {
         self.attempts.iter().find(|attempt| attempt.id == id)
     }
 
+    pub(crate) fn attempt_mut(&mut self, id: AttemptId) -> Option<&mut Attempt> {
+        self.attempts.iter_mut().find(|attempt| attempt.id == id)
+    }
+
+    /// Counts a time in which this process stood still as none.
+    pub(crate) fn extend(&mut self, gap: Duration) {
+        self.last_started = self.last_started + gap;
+        self.hold_until = self.hold_until.map(|until| until + gap);
+        for attempt in &mut self.attempts {
+            attempt.extend(gap);
+        }
+    }
+
     /// How many trackers have been tried.
     pub(crate) fn tried(&self) -> usize {
         self.tried.len()
@@ -159,14 +196,12 @@ impl Round {
         &mut self,
         id: AttemptId,
         candidate: Candidate,
-        (patience, least): (Duration, Duration),
+        slot: Slot,
+        patience: (Duration, Duration),
         now: Timestamp,
     ) {
         let silent = self.attempts.iter().filter(|attempt| attempt.stage == Stage::Opening).count();
-        let mut patience = patience;
-        for _ in 0..silent {
-            patience = (patience / 2).max(least.min(patience));
-        }
+        let patience = halved(patience, silent);
         self.tried.insert(candidate.tracker.clone());
         self.last_tried = Some(candidate.tracker.clone());
         self.last_started = now;
@@ -174,7 +209,7 @@ impl Round {
             id,
             tracker: candidate.tracker,
             tier: candidate.tier,
-            started_at: now,
+            slot,
             patience_until: now + patience,
             reported_silent: false,
             stage: Stage::Opening,
@@ -190,18 +225,21 @@ impl Round {
         }
     }
 
-    /// Notes that the announce went out on a channel. With a patience another may be told when it has passed.
+    /// Notes that the announce went out on a channel. With a patience another may be told when it has passed. Each that
+    /// has stalled already makes it shorter, down to the least that stands beside it.
     pub(crate) fn announced(
         &mut self,
         id: AttemptId,
         event: Option<Event>,
         transfer: Transfer,
-        patience: Option<Duration>,
+        patience: Option<(Duration, Duration)>,
         now: Timestamp,
     ) {
+        let stalled = self.stalled;
+        let patience = patience.map(|patience| halved(patience, stalled));
         if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.id == id) {
             let opening = match attempt.stage {
-                Stage::Open { at } => at.since(attempt.started_at),
+                Stage::Open { at } => at.since(attempt.started_at()),
                 _ => Duration::ZERO,
             };
             let patience_until = patience.map(|patience| now + patience);
@@ -212,6 +250,7 @@ impl Round {
 
     /// Lets another tracker be told beside a stalled one.
     pub(crate) fn hedge(&mut self, id: AttemptId) {
+        self.stalled += 1;
         self.change_told(id, |told| told.stalled = true);
     }
 
@@ -330,6 +369,11 @@ impl Round {
     }
 }
 
+/// A patience that is halved for each that was in vain before, down to the least.
+fn halved((patience, least): (Duration, Duration), times: usize) -> Duration {
+    (0..times).fold(patience, |patience, _| (patience / 2).max(least.min(patience)))
+}
+
 /// The deadlines a decision looks at, and the next one that is still to come.
 struct Deadlines {
     now: Timestamp,
@@ -350,7 +394,7 @@ impl Attempt {
         match self.stage {
             Stage::Opening => {
                 let limit = if last { config.last_open_limit } else { config.open_limit };
-                Some((self.started_at + limit, Phase::Open))
+                Some((self.started_at() + limit, Phase::Open))
             }
             Stage::Open { .. } => None,
             Stage::Announcing(told) => {
@@ -435,7 +479,8 @@ mod tests {
                             Fails(after) | Answers(after, _) => events.push((now + after, id, "opened")),
                         }
                         let patience = (config.open_patience, config.open_patience_floor);
-                        round.start(id, candidate, patience, at(now));
+                        let slot = Slot::unlimited(candidate.tracker.host_key(), at(now));
+                        round.start(id, candidate, slot, patience, at(now));
                     }
                     Step::Announce(id) => {
                         let tracker = round.attempt(id).unwrap().tracker.clone();
@@ -446,6 +491,7 @@ mod tests {
                             _ => {}
                         }
                         let patience = config.race.then_some(config.reply_patience);
+                        let patience = patience.map(|patience| (patience, config.reply_patience_floor));
                         round.announced(id, None, Transfer::default(), patience, at(now));
                     }
                     Step::Silent(_) => {}

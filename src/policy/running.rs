@@ -6,16 +6,16 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::engine::{AttemptId, Output};
-use super::gates::Class;
-use super::health::Urgency;
+use super::hosts::{Failed, Outcome, Priority, Slot, Urgency};
 use super::round::{Candidate, Candidates, Round, Step};
 use super::session::{Context, Session};
 use super::stopping::Phase;
 use super::time::Timestamp;
+use super::verdict::Verdict;
 use crate::alert::Alert;
 use crate::announce::{AnnounceRequest, Event};
-use crate::error::AnnounceError;
-use crate::tracker::{TrackerHost, TrackerUrl};
+use crate::error::{AnnounceError, Phase as TimedPhase};
+use crate::tracker::TrackerUrl;
 
 /// How often a session that queues looks after what else it has under way.
 const QUEUE_LOOK: Duration = Duration::from_secs(1);
@@ -42,37 +42,29 @@ impl Session {
         let measuring = !self.probing.is_empty() && !self.trackers.has_answer();
         self.round =
             Some(Box::new(Round::new(measuring.then(|| context.now + self.config.probe_head_start))));
-        let next = || self.candidates(context.health, context.now).first(&BTreeSet::new());
+        let next = || self.candidates(context.hosts, context.now).first(&BTreeSet::new());
         let due = || next().and_then(|next| self.ledger.event_for(&next.tracker));
         let event = self.once.as_ref().map_or_else(due, |request| request.event);
         context.alert(self.id, Alert::Announcing { event, left: self.torrent.transfer.left });
     }
 
-    /// Puts the round that is due off where every host is left alone, until one is not: one torrent found that
-    /// out, and the others need not.
+    /// Puts the round that is due off where no tracker may be announced to yet.
     pub(super) fn is_put_off(&mut self, context: &mut Context<'_>) -> bool {
         let now = context.now;
         if self.schedule.is_forced() || self.once.is_some() {
             return false;
         }
-        if let Some(next_look) = context.health.next_look() {
-            // Everything is down, and no tracker is to blame: one round at a time looks, whosever it is.
-            if next_look > now {
-                let scatter = Duration::from_secs(1).mul_f64(context.random.random());
-                self.schedule.put_off(Some(next_look + scatter));
-                return true;
-            }
-            context.health.look(context.random.random(), now);
-            return false;
+        let first = self.first_earliest(context.hosts, now).filter(|first| *first > now);
+        let Some(first) = first else { return false };
+        self.wait_in_line(context.hosts);
+        // With its place in line known.
+        let first = self.first_earliest(context.hosts, now).unwrap_or(first);
+        self.schedule.put_off(Some(first));
+        if !std::mem::replace(&mut self.told_put_off, true) {
+            let reason = self.deferral(context.hosts, now);
+            context.alert(self.id, Alert::PutOff { reason, retry_in: first.since(now) });
         }
-        let first_free = self.first_free(now, context.health, now).filter(|first_free| *first_free > now);
-        if let Some(first_free) = first_free {
-            self.schedule.put_off(Some(first_free));
-            if !std::mem::replace(&mut self.told_put_off, true) {
-                context.alert(self.id, Alert::PutOff { retry_in: first_free.since(now) });
-            }
-        }
-        first_free.is_some()
+        true
     }
 
     pub(super) fn run_round(&mut self, context: &mut Context<'_>) {
@@ -81,7 +73,7 @@ impl Session {
                 return self.give_up_queueing(context);
             };
             let (step, of) = {
-                let candidates = self.candidates(context.health, context.now);
+                let candidates = self.candidates(context.hosts, context.now);
                 let step = round.next_step(&candidates, &self.config, context.now);
                 let of = if let Step::Open(_) = step { round.total(&candidates) } else { 0 };
                 (step, of)
@@ -90,33 +82,23 @@ impl Session {
             match step {
                 Step::Open(candidate) => {
                     let under_way = !round.attempts().is_empty();
-                    if !self.is_let_in(&candidate.tracker, context) {
+                    let Some(slot) = self.slot(&candidate.tracker, context) else {
                         // Whatever else is under way has limits that may pass meanwhile.
                         return self.wake_at(under_way.then(|| context.now + QUEUE_LOOK));
-                    }
+                    };
                     self.note_suspended(Some(&candidate.tracker), context.now);
-                    self.open(candidate, of, context);
+                    self.open(candidate, slot, of, context);
                 }
                 Step::Announce(id) => self.announce(id, context),
                 Step::Silent(id) => {
-                    if let Some(attempt) = round.attempt(id) {
-                        let waited = context.now.since(attempt.started_at);
+                    if let Some(attempt) = round.attempt_mut(id) {
+                        context.hosts.silent(&mut attempt.slot, context.now);
+                        let waited = context.now.since(attempt.started_at());
                         let tracker = attempt.tracker.clone();
-                        context.falls_silent(&tracker.tracker_host());
                         context.alert(self.id, Alert::Silent { tracker, waited });
                     }
                 }
-                Step::Stalled(id) => {
-                    if let Some(attempt) = round.attempt(id) {
-                        let host = attempt.tracker.tracker_host();
-                        if context.health.may_hedge(&host, context.now) {
-                            round.hedge(id);
-                            context.falls_silent(&host);
-                        } else {
-                            round.wait_on(id, context.now + self.config.reply_patience);
-                        }
-                    }
-                }
+                Step::Stalled(id) => self.stalled(id, context),
                 Step::Expired(id, phase) => {
                     context.close(id);
                     self.fail_attempt(id, AnnounceError::TimedOut(phase), context);
@@ -131,74 +113,95 @@ impl Session {
         }
     }
 
-    /// Whether the gate of a tracker's host lets an attempt in. Where it doesn't, we are called when it does.
-    pub(super) fn is_let_in(&mut self, tracker: &TrackerUrl, context: &mut Context<'_>) -> bool {
-        let host = tracker.tracker_host();
-        if self.called_by.as_deref() == Some(&host) {
-            self.called_by = None;
-            return true;
-        }
-        if self.queues_at.as_deref() == Some(&host) {
-            return false;
-        }
-        self.give_up_queueing(context);
-        let class = match self.urgency() {
-            _ if self.ledger.owes_completed() && self.ledger.knows_us(tracker) => Class::Completed,
-            Urgency::Urgent if self.torrent.transfer.left != Some(0) || self.forced => Class::WantsPeers,
-            _ => Class::Regular,
+    /// An announce isn't answered in time: another tracker is tried beside it, but not too often at one host.
+    fn stalled(&mut self, id: AttemptId, context: &mut Context<'_>) {
+        let Some(attempt) = self.round.as_ref().and_then(|round| round.attempt(id)) else { return };
+        let failed = Failed {
+            verdict: Verdict::of(&AnnounceError::TimedOut(TimedPhase::Reply)),
+            tracker: &attempt.tracker,
+            failed_before: self.is_refused_by(&attempt.tracker),
+            random: context.random.random(),
         };
-        let entered = context.gates.enter(&host, self.id, class, context.config, context.now);
-        if !entered {
-            self.queues_at = Some(Box::new(host));
+        let may_hedge = context.hosts.stalled(&attempt.slot, &failed, context.now);
+        let (tracker, waited) = (attempt.tracker.clone(), context.now.since(attempt.started_at()));
+        let Some(round) = &mut self.round else { return };
+        if may_hedge {
+            round.hedge(id);
+            context.alert(self.id, Alert::Silent { tracker, waited });
+        } else {
+            round.wait_on(id, context.now + self.config.reply_patience);
         }
-        entered
     }
 
-    /// Takes a round back in which nobody could be tried, because all hosts came to be left alone while we queued.
+    /// Permission to try a tracker's host. Where there is none yet we queue, and are called when it is our turn.
+    fn slot(&mut self, tracker: &TrackerUrl, context: &mut Context<'_>) -> Option<Slot> {
+        let host = tracker.host_key();
+        if let Some(slot) = self.admitted.take_if(|slot| slot.host() == host) {
+            return Some(*slot);
+        }
+        if self.queues_at.as_deref() == Some(host) {
+            return None;
+        }
+        self.give_up_queueing(context);
+        let priority = match self.urgency() {
+            _ if self.ledger.owes_completed() && self.ledger.knows_us(tracker) => Priority::Completed,
+            _ if self.is_refused_by(tracker) && !self.forced => Priority::Retry,
+            Urgency::Urgent if self.torrent.transfer.left != Some(0) || self.forced => Priority::WantsPeers,
+            _ => Priority::Regular,
+        };
+        let slot = context.hosts.admit(host, self.id, priority, context.now);
+        if slot.is_none() {
+            self.queues_at = Some(Box::new(host.clone()));
+        }
+        slot
+    }
+
+    /// Takes a round back in which no tracker could be tried, because all hosts went into back-off while we queued.
     pub(super) fn is_postponed(&mut self, context: &mut Context<'_>) -> bool {
         let untouched = self.round.as_ref().is_some_and(|round| round.tried() == 0);
         if !untouched || self.forced || self.once.is_some() || self.phase != Phase::Running {
             return false;
         }
-        // Where the probes of the start found everybody dead, they were this round's tries, and somebody waits
+        // Where the probes of the start found all hosts dead, they were this round's tries, and somebody waits
         // for what came of it.
-        let has_failed = |tracker| self.errors.contains_key(tracker);
+        let has_failed = |tracker| self.failures.contains_key(tracker);
         if self.round_number == 1 && self.trackers.supported_trackers().all(has_failed) {
             return false;
         }
-        let first_free = self.first_free(context.now, context.health, context.now);
-        let postponed = first_free.is_some_and(|first_free| first_free > context.now);
+        let postponed =
+            self.first_earliest(context.hosts, context.now).is_some_and(|first| first > context.now);
         if postponed {
             self.round = None;
             self.round_number -= 1;
-            self.schedule.put_off(first_free);
+            self.wait_in_line(context.hosts);
+            self.schedule.put_off(self.first_earliest(context.hosts, context.now));
         }
         postponed
     }
 
-    /// The host we queued at has fallen silent.
-    pub(crate) fn sent_off(&mut self) {
+    /// The host in whose queue we were has fallen silent, or is doubted.
+    pub(crate) fn evicted(&mut self) {
         self.queues_at = None;
     }
 
     /// It is our turn at a host.
-    pub(crate) fn called(&mut self, host: TrackerHost, context: &mut Context<'_>) {
+    pub(crate) fn admitted(&mut self, slot: Slot, context: &mut Context<'_>) {
         self.queues_at = None;
         if self.phase == Phase::Running && self.round.is_some() {
-            self.called_by = Some(Box::new(host));
+            self.admitted = Some(Box::new(slot));
             self.run_round(context);
-            if let Some(host) = self.called_by.take() {
+            if let Some(slot) = self.admitted.take() {
                 // It isn't wanted any more.
-                context.gates.leave(&host, context.config, context.now);
+                context.hosts.finished(*slot, Outcome::Unused, context.now);
             }
         } else {
-            self.farewell_called(&host, context);
+            self.farewell_admitted(slot, context);
         }
     }
 
     pub(super) fn give_up_queueing(&mut self, context: &mut Context<'_>) {
         if let Some(host) = self.queues_at.take() {
-            context.gates.give_up(&host, self.id);
+            context.hosts.leave_queue(&host, self.id, context.now);
         }
     }
 
@@ -218,22 +221,23 @@ impl Session {
         if next.is_none() {
             // Everybody is named, those too whose hosts are left alone after an earlier failure.
             for tracker in self.trackers.supported_trackers() {
-                let error = self.errors.get(tracker).cloned().unwrap_or(AnnounceError::Suspended);
+                let failure = self.failures.get(tracker).map(|failure| failure.error.clone());
+                let error = failure.unwrap_or(AnnounceError::Suspended);
                 round.skipped(tracker.clone(), error);
             }
         }
     }
 
-    pub(super) fn open(&mut self, candidate: Candidate, of: usize, context: &mut Context<'_>) {
+    pub(super) fn open(&mut self, candidate: Candidate, slot: Slot, of: usize, context: &mut Context<'_>) {
         let urgency = self.urgency();
+        let is_refused = self.is_refused_by(&candidate.tracker);
         let Some(round) = &mut self.round else { return };
         let tracker = candidate.tracker.clone();
         let from = round.last_tried().cloned();
-        let host = tracker.tracker_host();
-        let attempt = context.attempts.begin(self.id, host.clone());
-        let patience = context.health.open_patience(&host, urgency, &self.config, context.now);
-        round.start(attempt, candidate, patience, context.now);
-        context.health.tried(&host, context.now);
+        let attempt = context.attempts.begin(self.id);
+        let patience = context.hosts.open_patience(slot.host(), urgency, context.now);
+        context.hosts.tried(&slot, is_refused, context.now);
+        round.start(attempt, candidate, slot, patience, context.now);
         let number = round.tried();
         self.trackers.point_at(&tracker);
         if !std::mem::replace(&mut self.selected, true) {
@@ -252,8 +256,7 @@ impl Session {
         let tracker = attempt.tracker.clone();
         if self.once.is_none() && !self.may_be_asked(&tracker, context.now) {
             // A late answer has changed what is due to it while its channel opened.
-            context.close(id);
-            return self.fail_attempt(id, AnnounceError::Suspended, context);
+            return self.skip_attempt(id, AnnounceError::Suspended, context);
         }
         let request = match &self.once {
             Some(request) => (**request).clone(),
@@ -261,8 +264,8 @@ impl Session {
         };
         // A second announce beside one of these would be counted twice by trackers that share their peers.
         let patient = !self.config.race || matches!(request.event, Some(Event::Completed | Event::Stopped));
-        let patience = context.health.reply_patience(&tracker.tracker_host(), self.urgency(), &self.config);
-        let patience = (!patient).then_some(patience);
+        let patience = context.hosts.reply_patience(tracker.host_key(), self.urgency());
+        let patience = (!patient).then_some((patience, self.config.reply_patience_floor));
         self.ledger.sent(&tracker, context.now);
         if let Some(round) = &mut self.round {
             round.announced(id, request.event, request.transfer, patience, context.now);

@@ -13,6 +13,12 @@ use crate::tracker::TrackerUrl;
 /// minute after it.
 const EARLIEST: f64 = 0.92;
 
+/// For how long a torrent is new. Tools that wait for an upload to be known give up after some minutes.
+const NEW_TORRENT: Duration = Duration::from_secs(120);
+
+/// How soon a new torrent asks again after its first refusal, and at the latest: after 10, 20, 30, 30 s.
+const NEW_TORRENT_RETRY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(30));
+
 /// When one torrent announces next, and which of its trackers may not be asked yet.
 ///
 /// An interval belongs to the tracker that answered; a hint (`retry in`, `Retry-After`, an interval beside a
@@ -61,15 +67,9 @@ impl Schedule {
         self.due = until;
     }
 
-    /// Counts a sleep as time that has passed: what has become due meanwhile is due after `wait`.
-    pub fn slept(&mut self, gap: Duration, wait: Duration, now: Timestamp) {
-        let earliest = now + wait;
-        self.due = self.due.map(|due| due.before(gap).max(earliest));
-        for hint in self.hints.values_mut() {
-            for until in [&mut hint.suspended_until, &mut hint.retry_at, &mut hint.min_interval_until] {
-                *until = until.before(gap);
-            }
-        }
+    /// Puts off what is due by now, because many torrents are due at once.
+    pub fn spread(&mut self, wait: Duration, now: Timestamp) {
+        self.due = self.due.map(|due| if due <= now { now + wait } else { due });
     }
 
     /// Whether the last round failed.
@@ -77,10 +77,12 @@ impl Schedule {
         self.failed_rounds > 0
     }
 
-    /// When a tracker may be asked by what it said; `None` where it said "never".
-    pub fn allowed_at(&self, tracker: &TrackerUrl) -> Option<Timestamp> {
+    /// When a tracker may be asked by what it said; `None` where it said "never". An owed event doesn't wait for its
+    /// min interval, which is about regular announces.
+    pub fn allowed_at(&self, tracker: &TrackerUrl, owes_event: bool) -> Option<Timestamp> {
         let hint = self.hints.get(tracker).copied().unwrap_or_default();
-        (!hint.never).then_some(hint.retry_at.max(hint.min_interval_until))
+        let min_interval_until = if owes_event { Timestamp::ZERO } else { hint.min_interval_until };
+        (!hint.never).then_some(hint.retry_at.max(min_interval_until))
     }
 
     /// Whether the announce that is due was asked for.
@@ -185,9 +187,24 @@ impl Schedule {
         now + config.overriding_interval().map_or(backoff, |interval| backoff.min(interval))
     }
 
-    /// Makes a round due now if none is, because the list of trackers changed.
-    pub fn trackers_changed(&mut self, now: Timestamp) {
-        self.due.get_or_insert(now);
+    /// Makes an announce due because the list of trackers changed: at once where the last round failed or the tracker in
+    /// use is gone (`at_once`), else if none is.
+    pub fn trackers_changed(&mut self, at_once: bool, now: Timestamp) {
+        if at_once || self.failed_rounds > 0 {
+            self.due = Some(now);
+        } else {
+            self.due.get_or_insert(now);
+        }
+    }
+
+    /// Counts a round in which trackers refused a torrent that was added `age` ago, and gives the moment to try again: a
+    /// tracker may need some seconds until it knows a torrent that was just uploaded (R119). `None` where it is older.
+    pub fn new_torrent_refused(&mut self, age: Duration, now: Timestamp) -> Option<Timestamp> {
+        if age >= NEW_TORRENT {
+            return None;
+        }
+        self.failed_rounds = self.failed_rounds.max(1);
+        Some(now + (NEW_TORRENT_RETRY.0 + age).min(NEW_TORRENT_RETRY.1))
     }
 
     /// Whether a tracker is not to be asked yet, or not at all in this session.
@@ -311,7 +328,7 @@ mod tests {
             longest.push(backoff.as_micros().div_ceil(1_000_000));
         }
         assert_eq!(longest[..4], [60, 120, 240, 480]);
-        assert_eq!(longest.last(), Some(&7200));
+        assert_eq!(longest.last(), Some(&1800));
         assert_eq!(schedule.round_failed(&config, 0.0, at(0)), at(30), "the jitter has a floor");
         assert!(schedule.is_troubled());
         schedule.succeeded(&url("a"), &reply(None, None), &config, 0.5, at(0));
@@ -328,12 +345,12 @@ mod tests {
         let never = AnnounceError::Status { status: 410, retry: Retry::Never };
         schedule.failed(&url("a"), &later, &config, at(0));
         assert!(schedule.is_suspended(&url("a"), at(3599)) && !schedule.is_suspended(&url("a"), at(3600)));
-        assert_eq!(schedule.allowed_at(&url("a")), Some(at(3600)));
+        assert_eq!(schedule.allowed_at(&url("a"), false), Some(at(3600)));
         assert!(!schedule.is_suspended(&url("b"), at(0)));
-        assert_eq!(schedule.allowed_at(&url("b")), Some(at(0)), "b doesn't wait for a");
+        assert_eq!(schedule.allowed_at(&url("b"), false), Some(at(0)), "b doesn't wait for a");
         schedule.failed(&url("a"), &never, &config, at(0));
         assert!(schedule.is_suspended(&url("a"), at(1_000_000)));
-        assert_eq!(schedule.allowed_at(&url("a")), None);
+        assert_eq!(schedule.allowed_at(&url("a"), false), None);
     }
 
     #[test]
@@ -343,9 +360,9 @@ mod tests {
             AnnounceError::Rejected(Rejection { interval: Some(secs(5400)), ..Rejection::new("busy") });
         schedule.failed(&url("a"), &error, &config, at(0));
         assert!(!schedule.is_suspended(&url("a"), at(0)));
-        assert_eq!(schedule.allowed_at(&url("a")), Some(at(5400)));
+        assert_eq!(schedule.allowed_at(&url("a"), false), Some(at(5400)));
         schedule.failed(&url("a"), &AnnounceError::Cancelled, &config, at(1));
-        assert_eq!(schedule.allowed_at(&url("a")), Some(at(0)), "its last word counts");
+        assert_eq!(schedule.allowed_at(&url("a"), false), Some(at(0)), "its last word counts");
     }
 
     #[test]
@@ -353,7 +370,7 @@ mod tests {
         let (mut schedule, config) = (Schedule::default(), Config::default());
         schedule.succeeded(&url("a"), &reply(Some(1800), Some(900)), &config, 0.5, at(0));
         schedule.failed(&url("a"), &AnnounceError::Cancelled, &config, at(10));
-        assert_eq!(schedule.allowed_at(&url("a")), Some(at(900)));
+        assert_eq!(schedule.allowed_at(&url("a"), false), Some(at(900)));
         assert!(schedule.is_early(&url("a"), at(899)) && !schedule.is_early(&url("a"), at(900)));
     }
 

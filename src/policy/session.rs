@@ -9,8 +9,7 @@ use rand::rngs::StdRng;
 use super::by_tracker::ByTracker;
 use super::config::{Announcing, Config};
 use super::engine::{AttemptId, Attempts, Output, RoundNumber, TorrentId};
-use super::gates::Gates;
-use super::health::HealthBook;
+use super::hosts::{Ended, Hosts, OutageNews, Outcome, Slot};
 use super::ledger::Ledger;
 use super::returning::Home;
 use super::round::{Attempt, Round, Stage};
@@ -19,8 +18,9 @@ use super::status::{Standing, Status, TrackerStatus};
 use super::stopping::Phase;
 use super::time::Timestamp;
 use super::tracker_set::TrackerSet;
+use super::verdict::TrackerNews;
 use crate::alert::{Alert, ToldStopped};
-use crate::announce::{AnnounceRequest, AnnounceResponse, Torrent, Transfer};
+use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, Torrent, Transfer};
 use crate::error::AnnounceError;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
@@ -48,10 +48,10 @@ pub(crate) struct Session {
     pub(super) told_put_off: bool,
     /// Another round is wanted right after the one under way.
     pub(super) again: bool,
-    /// The host whose gate we wait at.
+    /// The host in whose queue we are.
     pub(super) queues_at: Option<Box<TrackerHost>>,
-    /// The host whose gate has just let us in.
-    pub(super) called_by: Option<Box<TrackerHost>>,
+    /// What that queue has just given us.
+    pub(super) admitted: Option<Box<Slot>>,
     /// Told and unanswered when their round was won by another.
     pub(super) late: Vec<Attempt>,
     /// The one announce to be made, as it stands; no session around it.
@@ -64,24 +64,32 @@ pub(crate) struct Session {
     pub(super) checking: Option<TrackerUrl>,
     /// Such a measurement that is to be asked for.
     pub(super) wanted_check: Option<TrackerUrl>,
-    pub(super) errors: ByTracker<AnnounceError>,
-    /// While every round fails, trackers that don't want this torrent aren't asked before this.
-    pub(super) refused_until: Timestamp,
+    /// The last failure of each tracker that hasn't answered since.
+    pub(super) failures: ByTracker<TrackerFailure>,
+    /// While every round fails, trackers that don't serve this torrent aren't asked before this.
+    pub(super) own_back_off: Timestamp,
+    pub(super) added_at: Timestamp,
+    /// It waits until this session of the same torrent has said `stopped`.
+    pub(super) waits_for: Option<TorrentId>,
     pub(super) complete: Option<u64>,
     pub(super) incomplete: Option<u64>,
     /// The last warning that was passed on, and whose it was.
     pub(super) warned: Option<Box<(TrackerUrl, String)>>,
 }
 
+/// The last failure of a tracker.
+#[derive(Debug, Clone)]
+pub(super) struct TrackerFailure {
+    pub(super) error: AnnounceError,
+    pub(super) news: TrackerNews,
+}
+
 /// What a session needs of the engine around it.
 pub(crate) struct Context<'a> {
     pub(crate) now: Timestamp,
     pub(crate) random: &'a mut StdRng,
-    pub(crate) health: &'a mut HealthBook,
+    pub(crate) hosts: &'a mut Hosts,
     pub(crate) attempts: &'a mut Attempts,
-    pub(crate) gates: &'a mut Gates,
-    /// The engine's own configuration, for what all torrents share.
-    pub(crate) config: &'a Config,
     pub(crate) outputs: &'a mut VecDeque<Output>,
 }
 
@@ -90,43 +98,49 @@ impl Context<'_> {
         self.outputs.push_back(Output::Alert { torrent, alert });
     }
 
-    /// Notes that an attempt has ended.
-    pub(super) fn end(&mut self, attempt: AttemptId) {
-        if let Some(host) = self.attempts.end(attempt) {
-            self.gates.leave(&host, self.config, self.now);
+    /// Ends an attempt, which gives its host back.
+    pub(super) fn finish(
+        &mut self,
+        torrent: TorrentId,
+        id: AttemptId,
+        slot: Slot,
+        outcome: Outcome<'_>,
+    ) -> Ended {
+        self.attempts.end(id);
+        let ended = self.hosts.finished(slot, outcome, self.now);
+        self.alert_outage(torrent, ended);
+        ended
+    }
+
+    /// Alerts to a change of our own network.
+    pub(crate) fn alert_outage(&mut self, torrent: TorrentId, ended: Ended) {
+        match ended.outage {
+            Some(OutageNews::Began) => self.alert(torrent, Alert::NetworkDown),
+            Some(OutageNews::Ended) => self.alert(torrent, Alert::NetworkUp),
+            None => {}
         }
     }
 
-    /// Gives an attempt up.
+    /// Has what an attempt opened closed.
     pub(super) fn close(&mut self, attempt: AttemptId) {
-        self.end(attempt);
         self.outputs.push_back(Output::Close { attempt });
     }
 
-    /// Notes that an attempt at a host is silent for too long: until it is settled others had better ask elsewhere.
-    pub(super) fn falls_silent(&mut self, host: &TrackerHost) {
-        self.health.silent(host, true, self.now);
-        self.gates.send_off(host);
-    }
-
-    /// Notes that an attempt has come to something, or to nothing.
-    pub(super) fn settle(&mut self, attempt: &Attempt) {
-        if attempt.is_silent() {
-            self.health.silent(&attempt.tracker.tracker_host(), false, self.now);
-        }
-    }
-
-    /// Gives an attempt up of which nothing is to be learned about its host.
-    pub(super) fn drop_attempt(&mut self, attempt: &Attempt) {
-        let host = attempt.tracker.tracker_host();
-        self.settle(attempt);
-        self.health.gave_up(&host, attempt.started_at, self.now);
+    /// Gives an attempt up from which nothing is learned about its host.
+    pub(super) fn give_up(&mut self, torrent: TorrentId, attempt: Attempt) {
         self.close(attempt.id);
+        let _ = self.finish(torrent, attempt.id, attempt.slot, Outcome::GaveUp);
     }
 }
 
 impl Session {
-    pub(crate) fn new(id: TorrentId, trackers: TrackerSet, torrent: Torrent, config: Arc<Config>) -> Self {
+    pub(crate) fn new(
+        id: TorrentId,
+        trackers: TrackerSet,
+        torrent: Torrent,
+        config: Arc<Config>,
+        now: Timestamp,
+    ) -> Self {
         Self {
             id,
             ledger: Ledger::new(trackers.is_private(), torrent.transfer.left == Some(0)),
@@ -143,7 +157,7 @@ impl Session {
             told_put_off: false,
             again: false,
             queues_at: None,
-            called_by: None,
+            admitted: None,
             late: Vec::new(),
             once: None,
             probing: BTreeSet::new(),
@@ -151,8 +165,10 @@ impl Session {
             home: None,
             checking: None,
             wanted_check: None,
-            errors: ByTracker::default(),
-            refused_until: Timestamp::ZERO,
+            failures: ByTracker::default(),
+            own_back_off: Timestamp::ZERO,
+            added_at: now,
+            waits_for: None,
             complete: None,
             incomplete: None,
             warned: None,
@@ -164,10 +180,11 @@ impl Session {
         trackers: TrackerSet,
         request: AnnounceRequest,
         config: Arc<Config>,
+        now: Timestamp,
     ) -> Self {
         let mut torrent = Torrent::new(request.info_hash, request.peer_id, request.port);
         torrent.transfer = request.transfer;
-        Self { once: Some(Box::new(request)), ..Self::new(id, trackers, torrent, config) }
+        Self { once: Some(Box::new(request)), ..Self::new(id, trackers, torrent, config, now) }
     }
 
     pub(crate) fn begin(&mut self, context: &mut Context<'_>) {
@@ -231,22 +248,19 @@ impl Session {
         }
     }
 
-    /// The machine slept. What was under way is given up, and begins anew after `wait`.
-    pub(crate) fn resumed(&mut self, gap: Duration, wait: Duration, context: &mut Context<'_>) {
-        if self.phase != Phase::Running || self.once.is_some() {
-            return;
+    /// This process stood still for `gap`. What is under way loses no time by that, and an announce that has become due
+    /// meanwhile waits for `wait`, so that not all go out at once.
+    pub(crate) fn resumed(&mut self, gap: Duration, wait: Duration, now: Timestamp) {
+        if let Some(round) = &mut self.round {
+            round.extend(gap);
         }
-        self.drop_late(context);
-        self.give_up_queueing(context);
-        if self.round.is_some() {
-            self.abandon_round(context);
-            self.schedule.due_now(context.now);
+        for attempt in &mut self.late {
+            attempt.extend(gap);
         }
-        self.schedule.slept(gap, wait, context.now);
-        if let Some(home) = &mut self.home {
-            home.slept(gap);
+        self.phase.extend(gap);
+        if self.phase == Phase::Running && self.once.is_none() {
+            self.schedule.spread(wait, now);
         }
-        self.refused_until = self.refused_until.before(gap);
     }
 
     pub(crate) fn override_interval(&mut self, interval: Option<Duration>, now: Timestamp) {
@@ -266,7 +280,7 @@ impl Session {
         let trackers = &self.trackers;
         let is_gone = |tracker: &TrackerUrl| trackers.tier_of(tracker).is_none();
         self.probing.retain(|tracker| !is_gone(tracker));
-        self.errors.retain(|tracker, _| !is_gone(tracker));
+        self.failures.retain(|tracker, _| !is_gone(tracker));
         self.schedule.forget_all(is_gone);
         let gone: Vec<AttemptId> = self
             .round
@@ -276,11 +290,12 @@ impl Session {
             .map(|attempt| attempt.id)
             .collect();
         for id in gone {
-            context.close(id);
-            self.fail_attempt(id, AnnounceError::Cancelled, context);
+            self.skip_attempt(id, AnnounceError::Cancelled, context);
         }
         if self.round.is_none() && self.phase == Phase::Running {
-            self.schedule.trackers_changed(context.now);
+            // Nobody is asked again before its time by this: a new tracker is, and it may be the one that works.
+            let at_once = self.trackers.in_use().is_none() && self.is_automatic();
+            self.schedule.trackers_changed(at_once, context.now);
         }
     }
 
@@ -289,13 +304,12 @@ impl Session {
         if let Some(place) = late {
             // Slow, and not dead. Its round is settled, so nothing is said on this channel.
             let attempt = self.late.remove(place);
-            context.settle(&attempt);
-            let host = attempt.tracker.tracker_host();
-            context.health.connected(host, context.now.since(attempt.started_at), context.now);
+            let opening = context.now.since(attempt.started_at());
             context.close(id);
+            context.finish(self.id, id, attempt.slot, Outcome::OpenedLate(opening));
         } else if let Some(round) = &mut self.round {
-            if let Some(attempt) = round.attempt(id) {
-                context.settle(attempt);
+            if let Some(attempt) = round.attempt_mut(id) {
+                context.hosts.opened(&mut attempt.slot, context.now);
             }
             round.opened(id, context.now);
         }
@@ -310,16 +324,17 @@ impl Session {
             Stage::Announcing(told) => Some(told),
             _ => None,
         };
-        if let Some(place) = self.late.iter().position(|attempt| attempt.id == id) {
+        if let Some(place) = self.late.iter().position(|attempt| attempt.id == id && told(attempt).is_some())
+        {
             let attempt = self.late.remove(place);
             if let Some(told) = told(&attempt) {
-                self.answered_late(&attempt, told, response, context);
+                self.answered_late(attempt, told, response, context);
             }
         } else if let Some(round) = &mut self.round
             && let Some(told) = round.attempt(id).and_then(told)
             && let Some(attempt) = round.take(id)
         {
-            self.answered(&attempt, told, response, context);
+            self.answered(attempt, told, response, context);
         }
     }
 
@@ -328,7 +343,7 @@ impl Session {
             self.farewell_ended(id, Err(error), context);
         } else if let Some(place) = self.late.iter().position(|attempt| attempt.id == id) {
             let attempt = self.late.remove(place);
-            self.note_failure(&attempt, &error, context);
+            self.note_failure(attempt, &error, context);
         } else {
             self.fail_attempt(id, error, context);
         }
@@ -336,6 +351,34 @@ impl Session {
 
     pub(crate) fn trackers(&self) -> &TrackerSet {
         &self.trackers
+    }
+
+    pub(crate) fn info_hash(&self) -> InfoHash {
+        self.torrent.info_hash
+    }
+
+    /// Whether trackers know both as the same peer.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let identity = |torrent: &Torrent| (torrent.info_hash, torrent.peer_id);
+        identity(&self.torrent) == identity(&other.torrent)
+    }
+
+    /// Whether it is a whole session, and not a single announce.
+    pub(crate) fn is_session(&self) -> bool {
+        self.once.is_none()
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.phase == Phase::Running
+    }
+
+    /// Has it wait until another session of the same torrent has ended, or lets it go on.
+    pub(crate) fn wait_for(&mut self, other: Option<TorrentId>) {
+        self.waits_for = other.filter(|_| self.is_session());
+    }
+
+    pub(crate) fn waits_for(&self, other: TorrentId) -> bool {
+        self.waits_for == Some(other)
     }
 
     pub(crate) fn wake(&self) -> Option<Timestamp> {
@@ -355,11 +398,8 @@ impl Session {
         self.abandon_round(context);
         self.drop_late(context);
         self.give_up_queueing(context);
-        let farewells: Vec<AttemptId> = self.phase.attempt_ids().collect();
-        for attempt in farewells {
-            context.close(attempt);
-        }
-        self.phase = Phase::ended();
+        let phase = std::mem::replace(&mut self.phase, Phase::ended());
+        phase.give_up(self.id, context);
     }
 
     /// Acts on what has changed, and decides when to look again.
@@ -375,7 +415,11 @@ impl Session {
         self.expire_late(context);
         self.check_hosts(context);
         self.drive_stopping(context);
-        if self.round.is_none() && self.phase == Phase::Running && self.is_automatic() {
+        if self.round.is_none()
+            && self.phase == Phase::Running
+            && self.is_automatic()
+            && self.waits_for.is_none()
+        {
             self.wake_at(self.schedule.due());
         }
     }
@@ -386,7 +430,7 @@ impl Session {
 
     /// Whether a round begins now.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
-        let due = self.schedule.due().is_some_and(|due| due <= now);
+        let due = self.schedule.due().is_some_and(|due| due <= now) && self.waits_for.is_none();
         due && (self.is_automatic() || self.schedule.is_forced()) && self.phase == Phase::Running
     }
 
@@ -402,7 +446,7 @@ impl Session {
         }
     }
 
-    pub(crate) fn status(&self, health: &HealthBook, now: Timestamp) -> Status {
+    pub(crate) fn status(&self, hosts: &Hosts, now: Timestamp) -> Status {
         let standing = |tracker: &TrackerUrl| {
             let contacting = self
                 .round
@@ -416,7 +460,7 @@ impl Session {
             } else if self.schedule.is_suspended(tracker, now) {
                 Standing::Suspended
             } else if self.trackers.is_failing(tracker) {
-                Standing::Failing(self.errors.get(tracker).cloned())
+                Standing::Failing(self.failures.get(tracker).map(|failure| failure.error.clone()))
             } else if self.ledger.knows_us(tracker) || self.trackers.latency(tracker).is_some() {
                 Standing::Working
             } else {
@@ -434,7 +478,7 @@ impl Session {
         Status {
             tiers: self.trackers.tiers().map(|tier| tier.map(tracker_status).collect()).collect(),
             in_use: self.trackers.in_use().cloned(),
-            current: pointed_at.or_else(|| self.asking_order(health, now).first().copied()).cloned(),
+            current: pointed_at.or_else(|| self.failover_order(hosts, now).first().copied()).cloned(),
             announcing: self.round.is_some(),
             next_announce: self.schedule.due().map(|due| due.since(now)),
             complete: self.complete,

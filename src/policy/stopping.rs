@@ -1,14 +1,19 @@
-//! The end of a session: an announce in flight may finish, then everybody who knows us is told, in bounded time.
+//! The end of a session: an announce in flight may finish, then `stopped` goes to every tracker that may know us, in
+//! bounded time.
 
-use super::asking::is_an_answer;
+use std::time::Duration;
+
+use rand::RngExt;
+
 use super::engine::{AttemptId, Output, TorrentId};
-use super::gates::Class;
+use super::hosts::{Failed, Outcome, Priority, Slot};
 use super::session::{Context, Session};
 use super::time::Timestamp;
+use super::verdict::{Registered, Verdict};
 use crate::alert::{Alert, ToldStopped};
 use crate::announce::{AnnounceResponse, Event};
 use crate::error::{AnnounceError, Phase as TimedPhase};
-use crate::tracker::{TrackerHost, TrackerUrl};
+use crate::tracker::TrackerUrl;
 
 /// Where a session is in its life.
 #[derive(Debug)]
@@ -20,7 +25,7 @@ pub(crate) enum Phase {
         until: Timestamp,
         deadline: Timestamp,
     },
-    /// Telling everybody.
+    /// Announcing `stopped`.
     Farewells(Box<Farewells>),
     Ended(Vec<ToldStopped>),
 }
@@ -35,15 +40,21 @@ pub(crate) struct Farewells {
 /// `stopped` on its way to one tracker, or the `completed` it is still owed before that.
 #[derive(Debug)]
 struct Farewell {
-    /// `None` while it queues at its host's gate.
-    id: Option<AttemptId>,
     tracker: TrackerUrl,
     event: Event,
-    stage: FarewellStage,
+    /// `None` while it queues for its host.
+    attempt: Option<Attempt>,
+}
+
+#[derive(Debug)]
+struct Attempt {
+    id: AttemptId,
+    slot: Slot,
+    stage: Stage,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum FarewellStage {
+enum Stage {
     Opening,
     Open,
     Announcing,
@@ -72,40 +83,72 @@ impl Phase {
     }
 
     pub(crate) fn is_farewell(&self, id: AttemptId) -> bool {
-        self.attempt_ids().any(|other| other == id)
-    }
-
-    pub(crate) fn attempt_ids(&self) -> impl Iterator<Item = AttemptId> {
         let pending = match self {
             Self::Farewells(farewells) => &farewells.pending[..],
             _ => &[],
         };
-        pending.iter().filter_map(|farewell| farewell.id)
+        pending.iter().any(|farewell| farewell.is(id))
     }
 
     /// Notes that a channel for a farewell is open.
     pub(crate) fn opened(&mut self, id: AttemptId) {
         if let Self::Farewells(farewells) = self
-            && let Some(farewell) = farewells.pending.iter_mut().find(|farewell| farewell.id == Some(id))
-            && farewell.stage == FarewellStage::Opening
+            && let Some(farewell) = farewells.pending.iter_mut().find(|farewell| farewell.is(id))
+            && let Some(attempt) = &mut farewell.attempt
+            && attempt.stage == Stage::Opening
         {
-            farewell.stage = FarewellStage::Open;
+            attempt.stage = Stage::Open;
+        }
+    }
+
+    /// Counts a time in which this process stood still as none.
+    pub(crate) fn extend(&mut self, gap: Duration) {
+        match self {
+            Self::Draining { until, deadline } => {
+                *until = *until + gap;
+                *deadline = *deadline + gap;
+            }
+            Self::Farewells(farewells) => {
+                farewells.deadline = farewells.deadline + gap;
+                for attempt in farewells.pending.iter_mut().filter_map(|farewell| farewell.attempt.as_mut()) {
+                    attempt.slot.extend(gap);
+                }
+            }
+            Self::Running | Self::Ended(_) => {}
+        }
+    }
+
+    /// Gives up what is under way.
+    pub(crate) fn give_up(self, torrent: TorrentId, context: &mut Context<'_>) {
+        if let Self::Farewells(farewells) = self {
+            for farewell in farewells.pending {
+                farewell.give_up(torrent, context);
+            }
         }
     }
 }
 
 impl Session {
-    /// Begins the end.
-    pub(crate) fn stop(&mut self, context: &mut Context<'_>) {
+    /// Begins the end, which takes no longer than `limit`.
+    pub(crate) fn stop(&mut self, limit: Duration, context: &mut Context<'_>) {
         if self.phase != Phase::Running {
             return;
         }
         for attempt in self.round.as_mut().map(|round| round.close()).unwrap_or_default() {
-            context.drop_attempt(&attempt);
+            context.give_up(self.id, attempt);
         }
-        let patience = self.config.reply_patience.min(self.config.stop_limit / 2);
-        let (until, deadline) = (context.now + patience, context.now + self.config.stop_limit);
+        let patience = self.config.reply_patience.min(limit / 2);
+        let (until, deadline) = (context.now + patience, context.now + limit);
         self.phase = Phase::Draining { until, deadline };
+    }
+
+    /// Ends at once and leaves all registrations to another session of the same torrent.
+    pub(crate) fn leave_to(&mut self, other: &mut Self, context: &mut Context<'_>) {
+        self.abandon_round(context);
+        self.drop_late(context);
+        self.give_up_queueing(context);
+        other.ledger.take_over(&mut self.ledger);
+        self.phase = Phase::ended();
     }
 
     /// Moves the end of the session on as far as it can go now.
@@ -123,21 +166,17 @@ impl Session {
         let Phase::Farewells(farewells) = &mut self.phase else { return };
         let deadline = farewells.deadline;
         if context.now >= deadline {
-            for farewell in farewells.pending.drain(..) {
-                let phase = match farewell.stage {
-                    FarewellStage::Announcing => TimedPhase::Reply,
+            for farewell in std::mem::take(&mut farewells.pending) {
+                let phase = match &farewell.attempt {
+                    Some(Attempt { stage: Stage::Announcing, .. }) => TimedPhase::Reply,
                     _ => TimedPhase::Open,
                 };
-                let error = AnnounceError::TimedOut(phase);
-                match farewell.id {
-                    Some(id) => context.close(id),
-                    None => context.gates.give_up(&farewell.tracker.tracker_host(), self.id),
-                }
-                self.ledger.stopped(&farewell.tracker);
-                farewells
-                    .results
-                    .push(ToldStopped { tracker: farewell.tracker.clone(), result: Err(error.clone()) });
-                context.alert(self.id, Alert::Stopped { tracker: farewell.tracker, result: Err(error) });
+                let (tracker, error) = (farewell.tracker.clone(), AnnounceError::TimedOut(phase));
+                // The limit is ours and not the tracker's, so nothing is learned about its host.
+                farewell.give_up(self.id, context);
+                self.ledger.stopped(&tracker);
+                farewells.results.push(ToldStopped { tracker: tracker.clone(), result: Err(error.clone()) });
+                context.alert(self.id, Alert::Stopped { tracker, result: Err(error) });
             }
         }
         if farewells.pending.is_empty() {
@@ -171,10 +210,11 @@ impl Session {
     fn announce_farewells(&mut self, context: &mut Context<'_>) {
         let Phase::Farewells(farewells) = &mut self.phase else { return };
         let mut opened = Vec::new();
-        for farewell in farewells.pending.iter_mut().filter(|farewell| farewell.stage == FarewellStage::Open)
-        {
-            farewell.stage = FarewellStage::Announcing;
-            opened.extend(farewell.id.map(|id| (id, farewell.tracker.clone(), farewell.event)));
+        for farewell in &mut farewells.pending {
+            if let Some(attempt) = farewell.attempt.as_mut().filter(|attempt| attempt.stage == Stage::Open) {
+                attempt.stage = Stage::Announcing;
+                opened.push((attempt.id, farewell.tracker.clone(), farewell.event));
+            }
         }
         for (attempt, tracker, event) in opened {
             let request = Box::new(self.request(&tracker, Some(event)));
@@ -182,17 +222,17 @@ impl Session {
         }
     }
 
-    /// The gate of a host has let us in for a farewell.
-    pub(super) fn farewell_called(&mut self, host: &TrackerHost, context: &mut Context<'_>) {
+    /// It is our turn at a host for a farewell.
+    pub(super) fn farewell_admitted(&mut self, slot: Slot, context: &mut Context<'_>) {
         if let Phase::Farewells(farewells) = &mut self.phase
             && let Some(farewell) = farewells
                 .pending
                 .iter_mut()
-                .find(|farewell| farewell.id.is_none() && farewell.tracker.tracker_host() == *host)
+                .find(|farewell| farewell.attempt.is_none() && farewell.tracker.host_key() == slot.host())
         {
-            farewell.open(self.id, context);
+            farewell.open(self.id, slot, context);
         } else {
-            context.gates.leave(host, context.config, context.now);
+            context.hosts.finished(slot, Outcome::Unused, context.now);
         }
     }
 
@@ -203,15 +243,22 @@ impl Session {
         result: Result<&AnnounceResponse, AnnounceError>,
         context: &mut Context<'_>,
     ) {
-        context.end(id);
         let Phase::Farewells(farewells) = &mut self.phase else { return };
-        let Some(place) = farewells.pending.iter().position(|farewell| farewell.id == Some(id)) else {
-            return;
+        let Some(place) = farewells.pending.iter().position(|farewell| farewell.is(id)) else { return };
+        let Farewell { tracker, event, attempt } = farewells.pending.remove(place);
+        let Some(Attempt { slot, .. }) = attempt else { return };
+        let verdict = result.as_ref().err().map(Verdict::of);
+        let outcome = match verdict {
+            None => Outcome::Alive,
+            Some(verdict) => Outcome::Failed(Failed {
+                verdict,
+                tracker: &tracker,
+                failed_before: self.is_refused_by(&tracker),
+                random: context.random.random(),
+            }),
         };
-        let Farewell { tracker, event, .. } = farewells.pending.remove(place);
-        if result.is_ok() {
-            context.health.alive(tracker.tracker_host(), context.now);
-        }
+        context.finish(self.id, id, slot, outcome);
+        let Phase::Farewells(farewells) = &mut self.phase else { return };
         if event == Event::Completed {
             match &result {
                 Ok(response) => {
@@ -219,7 +266,8 @@ impl Session {
                     self.ledger.accepted(&tracker, Some(event), Some(0), interval, context.now);
                 }
                 Err(error) => {
-                    self.ledger.failed(&tracker, is_an_answer(error));
+                    let answered = verdict.is_some_and(|verdict| verdict.registered == Registered::No);
+                    self.ledger.failed(&tracker, answered);
                     self.schedule.failed(&tracker, error, &self.config, context.now);
                 }
             }
@@ -239,17 +287,31 @@ impl Session {
 
 impl Farewell {
     fn new(torrent: TorrentId, tracker: TrackerUrl, event: Event, context: &mut Context<'_>) -> Self {
-        let mut farewell = Self { id: None, tracker, event, stage: FarewellStage::Opening };
-        let host = farewell.tracker.tracker_host();
-        if context.gates.enter(&host, torrent, Class::Stopped, context.config, context.now) {
-            farewell.open(torrent, context);
+        let mut farewell = Self { tracker, event, attempt: None };
+        let host = farewell.tracker.host_key();
+        if let Some(slot) = context.hosts.admit(host, torrent, Priority::Stopped, context.now) {
+            farewell.open(torrent, slot, context);
         }
         farewell
     }
 
-    fn open(&mut self, torrent: TorrentId, context: &mut Context<'_>) {
-        let attempt = context.attempts.begin(torrent, self.tracker.tracker_host());
-        self.id = Some(attempt);
-        context.outputs.push_back(Output::Open { attempt, tracker: self.tracker.clone() });
+    fn is(&self, id: AttemptId) -> bool {
+        self.attempt.as_ref().is_some_and(|attempt| attempt.id == id)
+    }
+
+    fn open(&mut self, torrent: TorrentId, slot: Slot, context: &mut Context<'_>) {
+        let id = context.attempts.begin(torrent);
+        self.attempt = Some(Attempt { id, slot, stage: Stage::Opening });
+        context.outputs.push_back(Output::Open { attempt: id, tracker: self.tracker.clone() });
+    }
+
+    fn give_up(self, torrent: TorrentId, context: &mut Context<'_>) {
+        match self.attempt {
+            Some(Attempt { id, slot, .. }) => {
+                context.close(id);
+                context.finish(torrent, id, slot, Outcome::GaveUp);
+            }
+            None => context.hosts.leave_queue(self.tracker.host_key(), torrent, context.now),
+        }
     }
 }

@@ -9,6 +9,7 @@ use rand::seq::SliceRandom;
 
 use super::addresses::Addresses;
 use super::config::{Config, Schemes};
+use super::hosts::MAX_LATENCY;
 use crate::tracker::TrackerUrl;
 
 /// The tiers of a torrent's trackers and a cursor on the one to be asked.
@@ -299,7 +300,7 @@ impl TrackerSet {
     /// Notes how long a tracker took to answer; it counts as alive.
     pub fn record_latency(&mut self, tracker: &TrackerUrl, latency: Duration) {
         if let Some(entry) = self.entry_mut(tracker) {
-            entry.latency = Some(latency);
+            entry.latency = Some(latency.min(MAX_LATENCY));
             entry.failing = false;
         }
     }

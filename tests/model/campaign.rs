@@ -9,7 +9,7 @@ use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 
-use crate::{breaker, cursor, events};
+use crate::{cursor, events};
 
 /// How long one sequence lasts.
 const SEQUENCE: usize = 1000;
@@ -73,5 +73,4 @@ fn campaign_of_all_subjects() {
     let steps = env::var("STEPS").map_or(STEPS, |steps| steps.parse().expect("STEPS is a number"));
     campaign::<events::Real>("events", steps);
     campaign::<cursor::Real>("cursor", steps);
-    campaign::<breaker::Real>("breaker", steps);
 }

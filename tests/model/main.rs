@@ -1,5 +1,5 @@
-//! Reference models beside the real thing: which event a tracker is owed, whose turn it is, and when a failing host
-//! may be tried again. Each model is a page long and written from the rules (BEP 3, BEP 12, the manual); random steps
+//! Reference models beside the real thing: which event a tracker is owed, and whose turn it is. (When a failing host may
+//! be tried again has its model beside the code, in `src/policy/hosts/tests/model.rs`.) Each model is a page long and written from the rules (BEP 3, BEP 12, the manual); random steps
 //! are taken by both, after each of them both have to say the same, and what fails shrinks to a readable sequence.
 //!
 //! `cargo test` plays a fixed number of sequences. Nothing is kept in
@@ -9,7 +9,6 @@
 //! STEPS=100000000 cargo test --release --test model -- --ignored --nocapture
 //! ```
 
-mod breaker;
 mod campaign;
 mod cursor;
 mod events;

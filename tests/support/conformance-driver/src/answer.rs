@@ -121,7 +121,7 @@ fn peer(peer: &Peer) -> Value {
 fn kind(error: &AnnounceError) -> &'static str {
     match error {
         AnnounceError::Resolve(_) => "dns",
-        AnnounceError::Connect(_) | AnnounceError::Broken(_) => "io",
+        AnnounceError::Connect(_) | AnnounceError::Local(_) | AnnounceError::Broken(_) => "io",
         AnnounceError::Tls(_) => "tls",
         AnnounceError::TimedOut(_) => "timeout",
         AnnounceError::Status { .. } => "http_status",

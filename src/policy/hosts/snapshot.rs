@@ -3,18 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{HealthBook, HostHealth, MOST_HOSTS};
-use crate::policy::breaker::Breaker;
-use crate::policy::estimate::Estimate;
+use super::breaker::Breaker;
+use super::health::{HealthBook, HostHealth, MAX_HOSTS, MAX_LATENCY};
+use super::rtt::Estimate;
 use crate::policy::time::Timestamp;
 use crate::remembered::{RememberedHost, RememberedTime};
 use crate::tracker::TrackerHost;
 
 /// A moment further ahead than this was noted by a clock that was wrong.
 const CLOCK_ERROR: u64 = 5 * 60;
-
-/// No announce waits longer than this, so no true latency is longer.
-const LONGEST_LATENCY: Duration = Duration::from_secs(60);
 
 impl HealthBook {
     /// How long a host is remembered that nothing is heard of: by then the odds are as good as unknown.
@@ -43,7 +40,7 @@ impl HealthBook {
     /// engine's clock has to start at `MEMORY` or later.
     pub fn recall(&mut self, hosts: impl IntoIterator<Item = RememberedHost>, calendar: u64, now: Timestamp) {
         for remembered in Self::worth_keeping(hosts, calendar) {
-            if self.hosts.len() >= MOST_HOSTS {
+            if self.hosts.len() >= MAX_HOSTS {
                 return;
             }
             if let Some(health) = HostHealth::recalled(&remembered, calendar, now) {
@@ -69,7 +66,7 @@ impl HealthBook {
         }
         let mut hosts: Vec<_> = by_host.into_values().collect();
         hosts.sort_by_key(|host| std::cmp::Reverse(trusted_at(host, calendar)));
-        hosts.truncate(MOST_HOSTS);
+        hosts.truncate(MAX_HOSTS);
         hosts
     }
 }
@@ -92,7 +89,7 @@ impl HostHealth {
             failures: thousandths(self.failures),
             consecutive_failures: self.consecutive,
             openings: self.breaker.openings(),
-            is_left_alone: self.is_left_alone(),
+            is_left_alone: self.is_backed_off(),
         }
     }
 
@@ -104,7 +101,7 @@ impl HostHealth {
             tellable.then(|| now.before(age))
         };
         let estimate = |time: RememberedTime| {
-            let (mean, spread) = (time.mean.min(LONGEST_LATENCY), time.spread.min(LONGEST_LATENCY));
+            let (mean, spread) = (time.mean.min(MAX_LATENCY), time.spread.min(MAX_LATENCY));
             moment(time.at).map(|at| Estimate::recalled(mean, spread, at, time.samples))
         };
         let answered_at = remembered.answered_at.and_then(moment);
@@ -124,10 +121,8 @@ impl HostHealth {
             consecutive,
             answered_at,
             failed_at,
-            silent: 0,
-            silent_since: Timestamp::ZERO,
-            hedged_at: None,
             breaker: Breaker::recalled(remembered.openings, remembered.is_left_alone, now),
+            ..Self::default()
         };
         Some(health)
     }
@@ -154,10 +149,11 @@ fn thousandths(count: f64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::PRIOR_FAILURES;
+    use super::super::health::PRIOR_FAILURES;
     use super::*;
-    use crate::policy::breaker::{Blame, Failure};
     use crate::policy::config::Config;
+    use crate::policy::engine::TorrentId;
+    use crate::policy::hosts::Demand;
     use crate::prober::Measurement;
     use crate::tracker::TrackerUrl;
 
@@ -183,9 +179,22 @@ mod tests {
         Measurement { connect: millis(connect), first_byte: millis(first_byte) }
     }
 
-    fn fail(book: &mut HealthBook, name: &str, kind: Failure, now: Timestamp) {
-        let blame = Blame { kind, may_be_ours: false };
-        book.failed(host(name), blame, now, &Config::default(), 0.5, now);
+    fn measured(book: &mut HealthBook, name: &str, sample: Measurement, now: Timestamp) {
+        book.entry(&host(name)).measured(sample, now);
+    }
+
+    fn fail(book: &mut HealthBook, name: &str, now: Timestamp) {
+        book.entry(&host(name)).failed(true, &Config::default(), 0.5, now);
+    }
+
+    fn cost(book: &HealthBook, name: &str, now: Timestamp) -> Duration {
+        book.host(&host(name)).unwrap().cost(&Config::default(), now)
+    }
+
+    /// When a torrent may try a host.
+    fn earliest(book: &HealthBook, name: &str, now: Timestamp) -> Timestamp {
+        let demand = Demand { needs_peers: false, failed_here: false, answered_at: None };
+        book.host(&host(name)).unwrap().breaker.earliest(TorrentId::new(1), demand, millis(250), now)
     }
 
     fn fresh(book: &HealthBook, name: &str, now: Timestamp) -> Option<Duration> {
@@ -214,16 +223,15 @@ mod tests {
     #[test]
     fn the_next_run_knows_what_the_last_one_knew() {
         let mut book = HealthBook::default();
-        book.measured(host("a"), sample(5, 7), at(10));
-        book.answered(host("a"), sample(6, 9), at(3000));
-        fail(&mut book, "a", Failure::Broken, at(3500));
-        fail(&mut book, "b", Failure::Unreachable, at(3600));
+        measured(&mut book, "a", sample(5, 7), at(10));
+        measured(&mut book, "a", sample(6, 9), at(3000));
+        fail(&mut book, "a", at(3500));
+        fail(&mut book, "b", at(3600));
         let remembered = book.remembered(CALENDAR, at(4000));
         assert_eq!(remembered.iter().map(|host| host.host.host()).collect::<Vec<_>>(), ["b.test", "a.test"]);
         let next = recalled(remembered.clone());
         assert_eq!(next.remembered(CALENDAR, at(0)), remembered, "and so does the one after it");
-        let config = Config::default();
-        let scores = |book: &HealthBook, now| ["a", "b"].map(|name| book.score(&host(name), &config, now));
+        let scores = |book: &HealthBook, now| ["a", "b"].map(|name| cost(book, name, now));
         assert_eq!(
             scores(&next, at(0)).map(|score| score.as_millis()),
             scores(&book, at(4000)).map(|score| score.as_millis())
@@ -251,7 +259,7 @@ mod tests {
         assert_eq!((health.latency(), health.answered_at()), (None, None));
         assert!(health.failed_at().is_some());
         let mut book = HealthBook::default();
-        book.measured(host("a"), sample(5, 7), at(0));
+        measured(&mut book, "a", sample(5, 7), at(0));
         assert_eq!(book.remembered(CALENDAR, at(7 * DAY)).len(), 1);
         assert_eq!(book.remembered(CALENDAR, at(7 * DAY + 1)), []);
     }
@@ -272,24 +280,23 @@ mod tests {
         let book = recalled([ahead(1 << 40)]);
         let health = book.host(&host("a")).unwrap();
         assert_eq!(health.failed_at(), Some(at(0)));
-        assert!(health.is_left_alone(), "what is counted in the other way stays");
+        assert!(health.is_backed_off(), "what is counted in the other way stays");
     }
 
     #[test]
     fn a_host_that_was_left_alone_may_be_tried_at_once_by_one() {
         let mut book = HealthBook::default();
         for second in 0..5 {
-            fail(&mut book, "a", Failure::Unreachable, at(second));
+            fail(&mut book, "a", at(second));
         }
-        let config = Config::default();
-        let is_free = |book: &HealthBook, now| book.free_at(&host("a"), false, &config, now) <= now;
+        let is_free = |book: &HealthBook, now| earliest(book, "a", now) <= now;
         assert!(!is_free(&book, at(5)));
         let mut book = recalled(book.remembered(CALENDAR, at(5)));
-        assert!(book.host(&host("a")).unwrap().is_left_alone() && is_free(&book, at(0)));
-        book.tried(&host("a"), at(0));
+        assert!(book.host(&host("a")).unwrap().is_backed_off() && is_free(&book, at(0)));
+        book.entry(&host("a")).breaker.tried(TorrentId::new(1), false, at(0));
         assert!(!is_free(&book, at(0)), "one at a time");
-        fail(&mut book, "a", Failure::Unreachable, at(1));
-        let wait = book.free_at(&host("a"), false, &config, at(1)).since(at(1));
+        fail(&mut book, "a", at(1));
+        let wait = earliest(&book, "a", at(1)).since(at(1));
         assert!(wait > Duration::from_secs(900), "it goes on where it was: {wait:?}");
     }
 
@@ -298,10 +305,10 @@ mod tests {
     fn an_answer_and_a_failure_in_the_same_second_keep_their_order() {
         let moment = |millis| at(0) + Duration::from_millis(millis);
         let (mut failed, mut recovered) = (HealthBook::default(), HealthBook::default());
-        failed.measured(host("a"), sample(5, 5), moment(100));
-        fail(&mut failed, "a", Failure::Broken, moment(900));
-        fail(&mut recovered, "a", Failure::Broken, moment(100));
-        recovered.measured(host("a"), sample(5, 5), moment(900));
+        measured(&mut failed, "a", sample(5, 5), moment(100));
+        fail(&mut failed, "a", moment(900));
+        fail(&mut recovered, "a", moment(100));
+        measured(&mut recovered, "a", sample(5, 5), moment(900));
         for (book, is_fresh) in [(failed, false), (recovered, true)] {
             let next = recalled(book.remembered(CALENDAR, at(1)));
             assert_eq!(fresh(&next, "a", at(0)).is_some(), is_fresh);
@@ -346,7 +353,7 @@ mod tests {
     fn of_too_many_the_latest_are_taken() {
         let hosts = (0..100_000).map(|number| answered(&format!("h{number}"), number));
         let book = recalled(hosts);
-        assert_eq!(book.len(), MOST_HOSTS);
+        assert_eq!(book.len(), MAX_HOSTS);
         assert!(book.host(&host("h0")).is_some() && book.host(&host("h4096")).is_none());
     }
 
@@ -370,10 +377,12 @@ mod tests {
             for calendar in [0, CALENDAR, u64::MAX] {
                 let mut book = HealthBook::default();
                 book.recall([huge(moment)], calendar, at(0));
-                book.score(&host("a"), &Config::default(), at(0));
-                book.answered(host("a"), sample(1, 1), at(1));
-                fail(&mut book, "a", Failure::Silent, at(2));
-                fail(&mut book, "a", Failure::Silent, at(3));
+                if let Some(host) = book.host(&host("a")) {
+                    assert!(host.cost(&Config::default(), at(0)) < Duration::from_secs(1_000_000));
+                }
+                measured(&mut book, "a", sample(1, 1), at(1));
+                fail(&mut book, "a", at(2));
+                fail(&mut book, "a", at(3));
                 book.remembered(calendar, at(4));
             }
         }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::engine::{AttemptId, TorrentId};
-use super::time::Timestamp;
+use crate::policy::engine::{AttemptId, TorrentId};
+use crate::policy::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
 /// The probes under way and those that wait for a place. A host is measured once, for all who ask for it.
@@ -59,6 +59,14 @@ impl Probes {
     /// When the next probe's time is up.
     pub(crate) fn wake(&self) -> Option<Timestamp> {
         self.in_flight.values().map(|probe| probe.until).min()
+    }
+
+    /// Counts a time in which this process stood still as none.
+    pub(crate) fn extend(&mut self, gap: Duration) {
+        for probe in self.in_flight.values_mut() {
+            probe.began = probe.began + gap;
+            probe.until = probe.until + gap;
+        }
     }
 
     /// Forgets what a torrent asked for; probes under way go on, for whoever asks next.

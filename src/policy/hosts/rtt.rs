@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::time::Timestamp;
+use crate::policy::time::Timestamp;
 
 /// After this long an old sample weighs 1/e beside a new one.
 const MEMORY: Duration = Duration::from_secs(4 * 3600);
@@ -71,11 +71,6 @@ impl Estimate {
     pub(crate) fn doubt(&mut self) {
         self.spread = self.mean / 2;
         self.samples = 0;
-    }
-
-    /// Ages it by a sleep during which the clock stood still.
-    pub(crate) fn slept(&mut self, gap: Duration) {
-        self.at = self.at.before(gap);
     }
 
     /// The smoothed time.

@@ -1,0 +1,476 @@
+//! Tracker hosts, shared by all torrents: one torrent finds a dead one, and the others skip it.
+//!
+//! This is the one door to what is known of hosts. A torrent asks when and in which order it may try them, takes a
+//! [`Slot`] for each attempt, and gives it back with what came of it.
+
+mod admission;
+mod breaker;
+mod health;
+mod line;
+mod outage;
+mod probes;
+mod rtt;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::admission::HostLimiter;
+pub(crate) use self::admission::Priority;
+pub(crate) use self::breaker::Demand;
+pub(crate) use self::health::MAX_LATENCY;
+pub use self::health::{HealthBook, HostHealth, Urgency};
+use self::outage::Outage;
+pub(crate) use self::probes::Probes;
+pub use self::rtt::Estimate;
+use super::config::Config;
+use super::engine::TorrentId;
+use super::time::Timestamp;
+use super::verdict::{HostNews, Verdict};
+use crate::prober::Measurement;
+use crate::tracker::{TrackerHost, TrackerUrl};
+
+/// How often a torrent that could use a silent host looks whether it is dead.
+const VERDICT_LOOK: Duration = Duration::from_secs(1);
+
+/// All tracker hosts: their health, their limits, and whether our own network is down.
+#[derive(Debug)]
+pub(crate) struct Hosts {
+    config: Arc<Config>,
+    health: HealthBook,
+    outage: Outage,
+    limiter: HostLimiter,
+    /// When this process last ran again after it had stood still: attempts from before say nothing.
+    resumed_at: Option<Timestamp>,
+}
+
+/// Permission to use a host, and the duty to report: it can't be copied, so an attempt ends exactly once.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Slot {
+    host: TrackerHost,
+    torrent: TorrentId,
+    started_at: Timestamp,
+    /// Its opening is silent past the patience with it.
+    silent: bool,
+}
+
+/// What came of an attempt.
+#[derive(Debug)]
+pub(crate) enum Outcome<'a> {
+    /// An announce was answered, and it took so long.
+    Answered(Measurement),
+    /// It was answered, and not measured.
+    Alive,
+    /// Its round had been won when the connection came to be, after so long.
+    OpenedLate(Duration),
+    /// It failed.
+    Failed(Failed<'a>),
+    /// It was given up by our side.
+    GaveUp,
+    /// It was let in, and never begun.
+    Unused,
+}
+
+/// A failed attempt.
+#[derive(Debug)]
+pub(crate) struct Failed<'a> {
+    pub(crate) verdict: Verdict,
+    /// The address that was asked.
+    pub(crate) tracker: &'a TrackerUrl,
+    /// Whether this torrent had failed there before, since it was last answered there.
+    pub(crate) failed_before: bool,
+    /// From [0, 1).
+    pub(crate) random: f64,
+}
+
+/// What the end of an attempt means to its torrent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Ended {
+    /// Our network or machine is to blame, so nothing is held against host or tracker.
+    pub(crate) withheld: bool,
+    /// What it says about our own network.
+    pub(crate) outage: Option<OutageNews>,
+}
+
+/// A change of our own network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutageNews {
+    /// Everything fails.
+    Began,
+    /// A host has answered again.
+    Ended,
+}
+
+/// In which order hosts are asked: the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct HostRank {
+    is_backed_off: bool,
+    /// The first to answer a probe is the nearest, however long it took: the others may be silent.
+    is_unmeasured: bool,
+    cost: Duration,
+}
+
+impl Slot {
+    /// A slot that no limit stands behind.
+    #[cfg(test)]
+    pub(crate) fn unlimited(host: &TrackerHost, now: Timestamp) -> Self {
+        Self { host: host.clone(), torrent: TorrentId::new(0), started_at: now, silent: false }
+    }
+
+    /// The host.
+    pub(crate) fn host(&self) -> &TrackerHost {
+        &self.host
+    }
+
+    /// Since when it is used.
+    pub(crate) fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    /// Counts a time in which this process stood still as none.
+    pub(crate) fn extend(&mut self, gap: Duration) {
+        self.started_at = self.started_at + gap;
+    }
+}
+
+impl Hosts {
+    pub(crate) fn new(config: Arc<Config>) -> Self {
+        Self {
+            config,
+            health: HealthBook::default(),
+            outage: Outage::default(),
+            limiter: HostLimiter::default(),
+            resumed_at: None,
+        }
+    }
+
+    /// What is known of hosts.
+    pub(crate) fn health(&self) -> &HealthBook {
+        &self.health
+    }
+
+    /// The same, to take over what an earlier run knew.
+    pub(crate) fn health_mut(&mut self) -> &mut HealthBook {
+        &mut self.health
+    }
+
+    /// When a torrent may try a host: in the past where it may now.
+    pub(crate) fn earliest(
+        &self,
+        host: &TrackerHost,
+        torrent: TorrentId,
+        demand: Demand,
+        now: Timestamp,
+    ) -> Timestamp {
+        let Some(health) = self.health.host(host) else { return Timestamp::ZERO };
+        if health.is_silent() && self.config.breaker {
+            // Another torrent is finding out whether it is dead.
+            return now + VERDICT_LOOK;
+        }
+        health.breaker.earliest(torrent, demand, self.config.open_patience, now)
+    }
+
+    /// Notes that a torrent waits for a host that is backed off, so that its place in line is kept.
+    pub(crate) fn wait(&mut self, host: &TrackerHost, torrent: TorrentId, demand: Demand) {
+        if let Some(health) = self.health.hosts.get_mut(host) {
+            health.breaker.wait(torrent, demand);
+        }
+    }
+
+    /// Whether a host is backed off after failures.
+    pub(crate) fn is_backed_off(&self, host: &TrackerHost) -> bool {
+        self.health.host(host).is_some_and(HostHealth::is_backed_off)
+    }
+
+    /// Where a host stands in the order of failover. The wait for its pace is part of its cost, so that a start of
+    /// thousands spreads over all hosts.
+    pub(crate) fn rank(&self, host: &TrackerHost, now: Timestamp) -> HostRank {
+        let known = self.health.host(host);
+        let cost = known
+            .map_or_else(|| HostHealth::unknown_cost(&self.config), |known| known.cost(&self.config, now));
+        HostRank {
+            is_backed_off: known.is_some_and(HostHealth::is_backed_off),
+            is_unmeasured: known.and_then(HostHealth::latency).is_none(),
+            cost: cost.saturating_add(self.limiter.expected_wait(host, &self.config, now)),
+        }
+    }
+
+    /// How long an opening may be silent before the next begins beside it, and the least that may become of it in a
+    /// race that hurries.
+    pub(crate) fn open_patience(
+        &self,
+        host: &TrackerHost,
+        urgency: Urgency,
+        now: Timestamp,
+    ) -> (Duration, Duration) {
+        self.health.open_patience(host, urgency, &self.config, now)
+    }
+
+    /// How long an answer may take before another tracker is tried beside it.
+    pub(crate) fn reply_patience(&self, host: &TrackerHost, urgency: Urgency) -> Duration {
+        self.health.reply_patience(host, urgency, &self.config)
+    }
+
+    /// Lets an attempt at a host in, or has its torrent queue for it.
+    pub(crate) fn admit(
+        &mut self,
+        host: &TrackerHost,
+        torrent: TorrentId,
+        priority: Priority,
+        now: Timestamp,
+    ) -> Option<Slot> {
+        let admitted = self.limiter.admit(host, torrent, priority, &self.config, now);
+        admitted.then(|| Slot { host: host.clone(), torrent, started_at: now, silent: false })
+    }
+
+    /// Takes a torrent out of the queue of a host.
+    pub(crate) fn leave_queue(&mut self, host: &TrackerHost, torrent: TorrentId, now: Timestamp) {
+        self.limiter.leave(host, torrent, &self.config, now);
+    }
+
+    /// The next torrent in a queue whose turn has come.
+    pub(crate) fn next_admitted(&mut self, now: Timestamp) -> Option<(TorrentId, Slot)> {
+        let (torrent, host) = self.limiter.next_admitted(&self.config, now)?;
+        Some((torrent, Slot { host, torrent, started_at: now, silent: false }))
+    }
+
+    /// The next torrent that was sent out of a queue, because its host has fallen silent or is doubted.
+    pub(crate) fn next_evicted(&mut self) -> Option<TorrentId> {
+        self.limiter.next_evicted()
+    }
+
+    /// When a torrent in a queue may be admitted next.
+    pub(crate) fn wake(&self) -> Option<Timestamp> {
+        self.limiter.wake()
+    }
+
+    /// Notes that an attempt begins.
+    pub(crate) fn tried(&mut self, slot: &Slot, failed_here: bool, now: Timestamp) {
+        if let Some(health) = self.health.hosts.get_mut(&slot.host) {
+            health.breaker.tried(slot.torrent, failed_here, now);
+        }
+    }
+
+    /// Notes that an opening is silent for too long. Until it is settled the other torrents had better ask elsewhere.
+    pub(crate) fn silent(&mut self, slot: &mut Slot, now: Timestamp) {
+        if !std::mem::replace(&mut slot.silent, true) {
+            self.health.entry(&slot.host).fell_silent(now);
+            self.limiter.evict(&slot.host, &self.config, now);
+        }
+    }
+
+    /// Notes that a connection came to be.
+    pub(crate) fn opened(&mut self, slot: &mut Slot, now: Timestamp) {
+        self.end_silence(slot);
+        if let Some(health) = self.health.hosts.get_mut(&slot.host) {
+            health.opened(now.since(slot.started_at));
+        }
+    }
+
+    /// Notes that an announce isn't answered in time, and tells whether another tracker may be tried beside it. It is
+    /// evidence about this torrent there, as its failure will be, only sooner.
+    pub(crate) fn stalled(&mut self, slot: &Slot, failed: &Failed<'_>, now: Timestamp) -> bool {
+        let health = self.health.entry(&slot.host);
+        if !health.is_old_news(slot.started_at) {
+            let by = (slot.torrent, failed.tracker);
+            if health.doubt(by, failed.failed_before, &self.config, failed.random, now) {
+                self.limiter.evict(&slot.host, &self.config, now);
+            }
+        }
+        self.health.entry(&slot.host).may_hedge(now)
+    }
+
+    /// The end of an attempt.
+    pub(crate) fn finished(&mut self, mut slot: Slot, outcome: Outcome<'_>, now: Timestamp) -> Ended {
+        self.end_silence(&mut slot);
+        self.limiter.release(&slot.host, &self.config, now);
+        match outcome {
+            Outcome::Answered(measurement) => {
+                self.health.entry(&slot.host).measured(measurement, now);
+                self.alive(now)
+            }
+            Outcome::Alive => {
+                self.health.entry(&slot.host).succeeded(now);
+                self.alive(now)
+            }
+            Outcome::OpenedLate(opening) => {
+                let health = self.health.entry(&slot.host);
+                health.opened_late(opening, now);
+                health.breaker.gave_up(slot.torrent, slot.started_at, now);
+                Ended::default()
+            }
+            Outcome::GaveUp => self.gave_up(&slot, now),
+            Outcome::Unused => Ended::default(),
+            Outcome::Failed(failed) => self.failed(&slot, &failed, now),
+        }
+    }
+
+    /// The end of a probe, which no torrent makes. A host that answers it and no announce isn't doubted for it.
+    pub(crate) fn probed(
+        &mut self,
+        host: &TrackerHost,
+        result: Result<Measurement, Verdict>,
+        began: Timestamp,
+        random: f64,
+        now: Timestamp,
+    ) -> Ended {
+        match result {
+            Ok(measurement) => {
+                self.health.entry(host).measured(measurement, now);
+                self.alive(now)
+            }
+            Err(verdict) => self.host_failed(host, None, verdict.host, (began, random), now),
+        }
+    }
+
+    /// The network has changed: hosts that were unreachable may be reached, and what was measured holds no longer.
+    pub(crate) fn network_changed(&mut self, now: Timestamp) {
+        self.outage.forget();
+        self.health.network_changed(now);
+    }
+
+    /// This process has run again from now on, after it had stood still.
+    pub(crate) fn resumed(&mut self, now: Timestamp) {
+        self.resumed_at = Some(now);
+    }
+
+    /// Whether everything fails, so that our own network is to blame and no host.
+    pub(crate) fn is_outage(&self) -> bool {
+        self.outage.is_on()
+    }
+
+    fn failed(&mut self, slot: &Slot, failed: &Failed<'_>, now: Timestamp) -> Ended {
+        let (host, started_at, random) = (&slot.host, slot.started_at, failed.random);
+        let HostNews::Doubtful { shows_life, could_be_local } = failed.verdict.host else {
+            return self.host_failed(host, Some(slot), failed.verdict.host, (started_at, random), now);
+        };
+        if let Some(ended) = self.withheld(host, Some(slot), could_be_local, (started_at, random), now) {
+            return ended;
+        }
+        let health = self.health.entry(host);
+        if health.is_old_news(started_at) {
+            return Ended::default();
+        }
+        if health.breaker.is_lifeless() && !shows_life {
+            // It was tried because it might live again, and nothing says that it does.
+            health.failed(false, &self.config, random, now);
+            return Ended::default();
+        }
+        if health.breaker.is_lifeless() {
+            health.breaker.close();
+        }
+        let by = (slot.torrent, failed.tracker);
+        if health.doubt(by, failed.failed_before, &self.config, random, now) {
+            self.limiter.evict(host, &self.config, now);
+        }
+        Ended::default()
+    }
+
+    /// A failure that says the same about a host whichever torrent met it, or nothing; by whose slot, if by any.
+    fn host_failed(
+        &mut self,
+        host: &TrackerHost,
+        slot: Option<&Slot>,
+        news: HostNews,
+        (started_at, random): (Timestamp, f64),
+        now: Timestamp,
+    ) -> Ended {
+        let (definite, could_be_local) = match news {
+            HostNews::Unreachable { could_be_local } => (true, could_be_local),
+            HostNews::Silent => (false, true),
+            HostNews::Local => return self.withhold(host, (started_at, random), now),
+            HostNews::Alive => {
+                self.health.entry(host).succeeded(now);
+                return self.alive(now);
+            }
+            HostNews::Doubtful { .. } | HostNews::Nothing => {
+                return slot.map_or_else(Ended::default, |slot| self.gave_up(slot, now));
+            }
+        };
+        if let Some(ended) = self.withheld(host, slot, could_be_local, (started_at, random), now) {
+            return ended;
+        }
+        let health = self.health.entry(host);
+        if !health.is_old_news(started_at) {
+            health.failed(definite, &self.config, random, now);
+        }
+        Ended::default()
+    }
+
+    /// Withholds the blame for a failure where our own network or machine may be the reason.
+    fn withheld(
+        &mut self,
+        host: &TrackerHost,
+        slot: Option<&Slot>,
+        could_be_local: bool,
+        (started_at, random): (Timestamp, f64),
+        now: Timestamp,
+    ) -> Option<Ended> {
+        if self.resumed_at.is_some_and(|resumed_at| started_at <= resumed_at) {
+            // It fell asleep with us.
+            let ended = slot.map_or_else(Ended::default, |slot| self.gave_up(slot, now));
+            return Some(Ended { withheld: true, ..ended });
+        }
+        let mut news = None;
+        if could_be_local {
+            let known = self.health.len();
+            if let Some(suspects) = self.outage.suspect(host, known, started_at, now) {
+                news = Some(OutageNews::Began);
+                for suspect in suspects.filter(|suspect| suspect != host) {
+                    self.health.entry(&suspect).pardon();
+                    self.withhold(&suspect, (now, random), now);
+                }
+            }
+        }
+        if !self.outage.is_on() {
+            return None;
+        }
+        Some(Ended { outage: news, ..self.withhold(host, (started_at, random), now) })
+    }
+
+    /// Keeps a failure from being held against a host, which is tried again at the next look.
+    fn withhold(
+        &mut self,
+        host: &TrackerHost,
+        (started_at, random): (Timestamp, f64),
+        now: Timestamp,
+    ) -> Ended {
+        let breaker = self.config.breaker;
+        let health = self.health.entry(host);
+        if breaker && !health.is_old_news(started_at) {
+            health.breaker.withhold(now + outage::next_look(health.withheld, random));
+            health.withheld = health.withheld.saturating_add(1);
+        }
+        Ended { withheld: true, outage: None }
+    }
+
+    fn gave_up(&mut self, slot: &Slot, now: Timestamp) -> Ended {
+        if let Some(health) = self.health.hosts.get_mut(&slot.host) {
+            health.breaker.gave_up(slot.torrent, slot.started_at, now);
+        }
+        Ended::default()
+    }
+
+    /// A host has shown life, so our network works.
+    fn alive(&mut self, now: Timestamp) -> Ended {
+        let ended = self.outage.alive(now);
+        if ended {
+            for health in self.health.hosts.values_mut() {
+                health.breaker.end_withholding();
+                health.withheld = 0;
+            }
+        }
+        Ended { withheld: false, outage: ended.then_some(OutageNews::Ended) }
+    }
+
+    fn end_silence(&mut self, slot: &mut Slot) {
+        if std::mem::take(&mut slot.silent)
+            && let Some(health) = self.health.hosts.get_mut(&slot.host)
+        {
+            health.silence_ended();
+        }
+    }
+}
