@@ -4,6 +4,7 @@
 mod cache;
 mod crowd;
 mod events;
+mod extremes;
 mod failover;
 mod health;
 mod liveness;

@@ -71,7 +71,8 @@ impl Campaign {
     fn work(&self, steps: u64) {
         while self.steps.load(Ordering::Relaxed) < steps && lock(&self.violation).is_none() {
             let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
-            let violation = if seed % OF_ONE == 0 { self.alone(seed) } else { self.in_a_crowd(seed) };
+            let violation =
+                if seed.is_multiple_of(OF_ONE) { self.alone(seed) } else { self.in_a_crowd(seed) };
             if violation.is_some() {
                 let mut first = lock(&self.violation);
                 *first = first.take().or(violation);

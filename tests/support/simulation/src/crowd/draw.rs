@@ -7,7 +7,8 @@ use rand::{RngExt, SeedableRng};
 use tracker_failover::policy::{Config, Order, Probing, Timestamp};
 use tracker_failover::{Retry, Scheme};
 
-use super::life::{Life, Listing, Newcomer};
+use super::commands::{Listing, Newcomer};
+use super::life::Life;
 use super::world::{Condition, Host, Script, World};
 
 /// How long scripts go on.

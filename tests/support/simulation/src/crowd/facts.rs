@@ -45,7 +45,7 @@ pub(super) struct Member {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Listed {
     pub(super) tracker: usize,
-    pub(super) is_listed: bool,
+    pub(super) on_list: bool,
     pub(super) since: Timestamp,
     /// How the tracker is towards this torrent.
     pub(super) own: Option<Script>,
@@ -127,7 +127,7 @@ impl Listed {
     pub(super) fn new(tracker: usize, own: Option<Script>, since: Timestamp) -> Self {
         Self {
             tracker,
-            is_listed: true,
+            on_list: true,
             since,
             own,
             failed: None,

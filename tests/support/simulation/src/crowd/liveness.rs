@@ -127,7 +127,7 @@ pub(super) fn outlook(
         return outlook;
     }
     let due = member.due().max(well_since);
-    for listed in member.listed.iter().filter(|listed| listed.is_listed && !listed.never) {
+    for listed in member.listed.iter().filter(|listed| listed.on_list && !listed.never) {
         let mut may = due.max(listed.since).max(listed.suspended_until);
         let owes_event = member.owes_since.is_some() || !listed.accepted;
         if !owes_event {
@@ -166,7 +166,7 @@ fn deadline(
     let of = &world.trackers[listed.tracker];
     let host = &hosts[of.host];
     let others =
-        u32::try_from(member.listed.iter().filter(|listed| listed.is_listed).count()).unwrap_or(u32::MAX);
+        u32::try_from(member.listed.iter().filter(|listed| listed.on_list).count()).unwrap_or(u32::MAX);
     let others = others.saturating_sub(1);
     let before = if member.races { TEN_SILENT * (others / 10) } else { ONE_BY_ONE * others };
     let allowance = before + queue(world, host, of.host);

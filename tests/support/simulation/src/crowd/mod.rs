@@ -5,18 +5,22 @@
 //! an engine, a [`World`](world::World) of hosts that are sick in twelve ways, and a user who adds, changes and ends
 //! torrents; [`live`] draws all three from a seed. Directed scenes make their world by hand.
 
+mod commands;
 mod draw;
 mod facts;
 mod life;
 pub mod liveness;
+mod network;
 mod rules;
 mod tally;
 mod trace;
+mod watching;
 pub mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-pub use life::{Life, Listing, Newcomer};
+pub use commands::{Listing, Newcomer};
+pub use life::Life;
 pub use tally::Tally;
 pub use trace::Trace;
 

@@ -64,7 +64,7 @@ impl Life {
         };
         let stopping = member.stopping_since.is_some();
         let check = |holds: bool, rule: &str| if holds { Ok(()) } else { Err(rule.to_owned()) };
-        check(listed.is_listed || stopping, "not listed any more")?;
+        check(listed.on_list || stopping, "not listed any more")?;
         check(!listed.not_again, "said never")?;
         check(now >= listed.not_before, &format!("wants to be left until {:?}", listed.not_before))?;
         check(listed.in_flight == 0 || stopping, "has one in flight")?;
@@ -186,7 +186,7 @@ impl Life {
             self.accuse(torrent, "a round has succeeded without an answer");
         }
         let member = &mut self.members[torrent];
-        let is_listed = member.place(tracker).is_some_and(|place| member.listed[place].is_listed);
+        let is_listed = member.place(tracker).is_some_and(|place| member.listed[place].on_list);
         if is_listed {
             member.in_use = Some(tracker);
         }
@@ -210,7 +210,7 @@ impl Life {
             let suspended = listed.not_again || listed.not_before > since;
             let url = &self.world.trackers[listed.tracker].url;
             let is_told = stopped.iter().any(|told| told.tracker == *url);
-            listed.is_listed && listed.knows && remembers && !suspended && !is_told
+            listed.on_list && listed.knows && remembers && !suspended && !is_told
         });
         if let Some(owed) = owed {
             let url = self.world.trackers[owed.tracker].url.clone();

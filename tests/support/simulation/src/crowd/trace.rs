@@ -62,6 +62,7 @@ impl Event {
     fn line(&self) -> String {
         let of = self.torrent.map_or_else(|| "-".to_owned(), |torrent| format!("torrent {torrent}"));
         let at = self.tracker.map_or_else(String::new, |tracker| format!("tracker {tracker}: "));
-        format!("{:>14.3} {of:<12} {at}{}", self.at.as_micros() as f64 / 1e6, self.what)
+        let millis = self.at.as_micros() / 1000;
+        format!("{:>9}.{:03} {of:<12} {at}{}", millis / 1000, millis % 1000, self.what)
     }
 }

@@ -199,6 +199,9 @@ impl World {
     }
 
     /// Adds an address to a host, and gives its number. Its interval is 30 minutes.
+    ///
+    /// # Panics
+    /// Where there is no such host.
     pub fn tracker(&mut self, host: usize, script: Script) -> usize {
         let number = self.trackers.len();
         let scheme = match self.hosts[host].scheme {

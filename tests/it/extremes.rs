@@ -1,0 +1,503 @@
+//! Every number that enters the engine, as 0, 1 and as large as can be: no panic, no spin, no end that doesn't come.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use tracker_failover::policy::{AttemptId, Config, Engine, Input, Output, Timestamp, TorrentId, TrackerSet};
+use tracker_failover::{
+    AnnounceError, AnnounceResponse, Cause, InfoHash, Measurement, PeerId, Rejection, RememberedHost,
+    RememberedTime, Retry, Torrent, TrackerUrl, Transfer,
+};
+
+/// So many steps at one moment, and within one second, are no spin: there are five torrents.
+const STEPS_AT_ONCE: usize = 600;
+const STEPS_A_SECOND: usize = 3000;
+
+/// A life ends after so many steps.
+const STEPS: usize = 1200;
+
+/// After this nothing is waited for any more: fifty years.
+const HORIZON: Duration = Duration::from_secs(50 * 365 * 24 * 3600);
+
+const DURATIONS: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_nanos(1),
+    Duration::from_secs(1),
+    Duration::from_secs(u64::MAX),
+    Duration::MAX,
+];
+const NUMBERS: [u64; 3] = [0, 1, u64::MAX];
+
+/// What comes of an announce.
+#[derive(Debug, Clone)]
+enum Answer {
+    Replied { interval: Option<Duration>, min_interval: Option<Duration>, peers: Option<u64>, late: bool },
+    Rejected { retry: Retry, interval: Option<Duration> },
+    Status(u16, Retry),
+    Broken,
+    Mute,
+}
+
+/// What the user does, or what happens to our machine.
+#[derive(Debug, Clone)]
+enum Deed {
+    OverrideInterval(Option<Duration>),
+    NumWant(Option<u32>),
+    Update(u64, Option<u64>),
+    WantPeers,
+    Reannounce,
+    Complete,
+    Resumed(Duration),
+    NetworkChanged,
+    Recall(u64, Duration),
+}
+
+/// One knob, and how it is set.
+type Knob = (&'static str, fn(&mut Config, usize));
+
+fn duration(place: usize) -> Duration {
+    DURATIONS[place % DURATIONS.len()]
+}
+
+fn size(place: usize) -> usize {
+    [0, 1, usize::MAX][place % 3]
+}
+
+fn small(place: usize) -> u32 {
+    [0, 1, u32::MAX][place % 3]
+}
+
+const KNOBS: &[Knob] = &[
+    ("probes_in_flight", |config, to| config.probes_in_flight = size(to)),
+    ("probe_limit", |config, to| config.probe_limit = duration(to)),
+    ("probe_head_start", |config, to| config.probe_head_start = duration(to)),
+    ("measurement_lifetime", |config, to| config.measurement_lifetime = duration(to)),
+    ("race", |config, to| config.race = to % 2 == 0),
+    ("breaker", |config, to| config.breaker = to % 2 == 0),
+    ("open_patience", |config, to| config.open_patience = duration(to)),
+    ("open_patience_ceiling", |config, to| config.open_patience_ceiling = duration(to)),
+    ("unknown_patience_ceiling", |config, to| config.unknown_patience_ceiling = duration(to)),
+    ("relaxed_open_patience", |config, to| config.relaxed_open_patience = duration(to)),
+    ("open_patience_floor", |config, to| config.open_patience_floor = duration(to)),
+    ("openings_in_race", |config, to| config.openings_in_race = size(to)),
+    ("reply_patience", |config, to| config.reply_patience = duration(to)),
+    ("reply_patience_floor", |config, to| config.reply_patience_floor = duration(to)),
+    ("reply_patience_ceiling", |config, to| config.reply_patience_ceiling = duration(to)),
+    ("relaxed_reply_patience", |config, to| config.relaxed_reply_patience = duration(to)),
+    ("tier_patience", |config, to| config.tier_patience = duration(to)),
+    ("open_limit", |config, to| config.open_limit = duration(to)),
+    ("reply_limit", |config, to| config.reply_limit = duration(to)),
+    ("last_open_limit", |config, to| config.last_open_limit = duration(to)),
+    ("last_reply_limit", |config, to| config.last_reply_limit = duration(to)),
+    ("interval_default", |config, to| config.interval_default = duration(to)),
+    ("interval_floor", |config, to| config.interval_floor = duration(to)),
+    ("interval_ceiling", |config, to| config.interval_ceiling = duration(to)),
+    ("interval_override", |config, to| config.interval_override = Some(duration(to))),
+    ("want_peers_floor", |config, to| config.want_peers_floor = duration(to)),
+    ("retry_floor", |config, to| config.retry_floor = duration(to)),
+    ("retry_first", |config, to| config.retry_first = duration(to)),
+    ("retry_ceiling", |config, to| config.retry_ceiling = duration(to)),
+    ("connections_per_host", |config, to| config.connections_per_host = size(to)),
+    ("exchanges_per_host", |config, to| config.exchanges_per_host = size(to)),
+    ("announces_per_second", |config, to| config.announces_per_second = small(to)),
+    ("announces_burst", |config, to| config.announces_burst = small(to)),
+    ("starving_floor", |config, to| config.starving_floor = duration(to)),
+    ("starving_ceiling", |config, to| config.starving_ceiling = duration(to)),
+    ("hint_ceiling", |config, to| config.hint_ceiling = duration(to)),
+    ("stop_limit", |config, to| config.stop_limit = duration(to)),
+    ("alert_queue", |config, to| config.alert_queue = size(to)),
+];
+
+/// Knobs of which the first is to be at most the second.
+const ORDERED: &[(&str, &str)] = &[
+    ("open_patience", "open_patience_ceiling"),
+    ("open_patience", "unknown_patience_ceiling"),
+    ("open_patience_floor", "open_patience"),
+    ("open_patience_floor", "open_patience_ceiling"),
+    ("open_patience_floor", "unknown_patience_ceiling"),
+    ("open_patience_floor", "relaxed_open_patience"),
+    ("reply_patience_floor", "reply_patience_ceiling"),
+    ("reply_patience_floor", "reply_patience"),
+    ("reply_patience", "relaxed_reply_patience"),
+    ("reply_patience", "reply_limit"),
+    ("relaxed_reply_patience", "reply_limit"),
+    ("open_patience", "open_limit"),
+    ("relaxed_open_patience", "open_limit"),
+    ("open_limit", "last_open_limit"),
+    ("reply_limit", "last_reply_limit"),
+    ("interval_floor", "interval_ceiling"),
+    ("interval_floor", "interval_default"),
+    ("interval_default", "interval_ceiling"),
+    ("retry_floor", "retry_first"),
+    ("retry_floor", "retry_ceiling"),
+    ("retry_first", "retry_ceiling"),
+    ("starving_floor", "starving_ceiling"),
+    ("probe_head_start", "probe_limit"),
+    ("reply_patience", "stop_limit"),
+    ("announces_burst", "announces_per_second"),
+];
+
+fn knobs() -> Vec<&'static str> {
+    KNOBS.iter().map(|(knob, _)| *knob).collect()
+}
+
+fn set(config: &mut Config, name: &str, to: usize) {
+    let (_, knob) = KNOBS.iter().find(|(known, _)| *known == name).expect("a knob of the list");
+    knob(config, to);
+}
+
+/// Torrents with trackers that answer by turns as they are told to.
+struct Short {
+    engine: Engine,
+    now: Timestamp,
+    torrents: Vec<TorrentId>,
+    running: usize,
+    answers: Vec<Answer>,
+    measurement: Duration,
+    next: usize,
+    queue: BinaryHeap<Reverse<(Timestamp, usize, AttemptId)>>,
+    inputs: HashMap<usize, Input>,
+    second: (Timestamp, usize),
+    at_once: usize,
+}
+
+impl Short {
+    fn new(config: Config, answers: Vec<Answer>, measurement: Duration) -> Self {
+        let mut short = Self {
+            engine: Engine::new(config, 7),
+            now: Timestamp::ZERO,
+            torrents: Vec::new(),
+            running: 0,
+            answers,
+            measurement,
+            next: 0,
+            queue: BinaryHeap::new(),
+            inputs: HashMap::new(),
+            second: (Timestamp::ZERO, 0),
+            at_once: 0,
+        };
+        let lists: [(&[&str], bool, Option<u64>); 5] = [
+            (&["http://a.test/1", "http://b.test/1", "udp://c.test:1/"], false, Some(1000)),
+            (&["http://a.test/1", "http://a.test/2"], false, None),
+            (&["udp://c.test:1/", "https://d.test/1"], true, Some(u64::MAX)),
+            (&["http://b.test/1"], false, Some(0)),
+            (&["http://d.test/1", "http://b.test/1"], false, Some(1)),
+        ];
+        for (number, (trackers, private, left)) in (0..).zip(lists) {
+            let tiers = trackers.iter().map(|url| [url.parse::<TrackerUrl>().unwrap()]);
+            let mut torrent = Torrent::new(InfoHash::new([number; 20]), PeerId::new([2; 20]), 6881);
+            torrent.transfer.left = left;
+            let set = TrackerSet::new(tiers).with_private(private);
+            short.torrents.push(short.engine.add(set, torrent, short.now));
+            short.running += 1;
+        }
+        short
+    }
+
+    /// Lives for so many steps, doing something now and then, and ends.
+    fn live(mut self, deeds: &[Deed], stop_limit: Duration) {
+        let mut deeds = deeds.iter().cycle().take(2 * deeds.len());
+        for step in 0..STEPS {
+            if self.now.since(Timestamp::ZERO) > HORIZON {
+                break;
+            }
+            self.step(None);
+            if step % 40 == 39
+                && let Some(deed) = deeds.next()
+            {
+                self.act(deed, step);
+            }
+        }
+        for torrent in self.torrents.clone() {
+            self.engine.stop(torrent, self.now);
+        }
+        let until = self.now + stop_limit.min(Duration::from_secs(3600)) + Duration::from_secs(1);
+        while self.running > 0 && self.now < until {
+            self.step(Some(until));
+        }
+        let is_patient = stop_limit > Duration::from_secs(3600);
+        assert!(self.running == 0 || is_patient, "{} of 5 haven't ended within {stop_limit:?}", self.running);
+    }
+
+    fn step(&mut self, until: Option<Timestamp>) {
+        self.at_once += 1;
+        let output = self.engine.poll(self.now);
+        self.second.1 += 1;
+        assert!(
+            self.at_once < STEPS_AT_ONCE && self.second.1 < STEPS_A_SECOND,
+            "it spins at {:?}: {output:?}",
+            self.now
+        );
+        match output {
+            Output::Probe { attempt, .. } => {
+                let (connect, first_byte) = (self.measurement, self.measurement);
+                self.later(attempt, 10, Input::Probed(attempt, Ok(Measurement { connect, first_byte })));
+            }
+            Output::Open { attempt, .. } => self.later(attempt, 10, Input::Opened(attempt)),
+            Output::Announce { attempt, .. } => self.announced(attempt),
+            Output::Ended { .. } => self.running -= 1,
+            Output::Wait(wake) => self.wait(wake, until),
+            _ => {}
+        }
+    }
+
+    fn announced(&mut self, attempt: AttemptId) {
+        let answer = self.answers[self.next % self.answers.len()].clone();
+        let mut millis = 10;
+        let input = match answer {
+            Answer::Replied { interval, min_interval, peers, late } => {
+                // Later than the patience with it: another tracker is asked meanwhile, and answers first.
+                millis = if late { 6000 } else { millis };
+                let mut response = AnnounceResponse::default();
+                (response.interval, response.min_interval) = (interval, min_interval);
+                (response.complete, response.incomplete, response.downloaded) = (peers, peers, peers);
+                response.dropped_peers = usize::MAX;
+                Input::Replied(attempt, Box::new(response))
+            }
+            Answer::Rejected { retry, interval } => {
+                let mut rejection = Rejection::new("no");
+                (rejection.retry, rejection.interval) = (retry, interval);
+                Input::Failed(attempt, AnnounceError::Rejected(rejection))
+            }
+            Answer::Status(status, retry) => Input::Failed(attempt, AnnounceError::Status { status, retry }),
+            Answer::Broken => Input::Failed(attempt, AnnounceError::Broken(Cause::new("reset"))),
+            Answer::Mute => {
+                self.next += 1;
+                return;
+            }
+        };
+        self.later(attempt, millis, input);
+    }
+
+    fn later(&mut self, attempt: AttemptId, millis: u64, input: Input) {
+        self.next += 1;
+        self.queue.push(Reverse((self.now + Duration::from_millis(millis), self.next, attempt)));
+        self.inputs.insert(self.next, input);
+    }
+
+    fn wait(&mut self, wake: Option<Timestamp>, until: Option<Timestamp>) {
+        assert!(wake.is_none_or(|wake| wake >= self.now), "woken in the past: {wake:?} at {:?}", self.now);
+        let next = self.queue.peek().map(|Reverse((at, ..))| *at);
+        let at = [wake, next, until].into_iter().flatten().min().unwrap_or(self.now + HORIZON);
+        self.go_to(at);
+        if next.is_some_and(|next| next <= at)
+            && let Some(Reverse((_, number, _))) = self.queue.pop()
+            && let Some(input) = self.inputs.remove(&number)
+        {
+            self.engine.handle(input, self.now);
+        }
+    }
+
+    fn go_to(&mut self, at: Timestamp) {
+        if at > self.now {
+            (self.now, self.at_once) = (at, 0);
+        }
+        if self.now.since(self.second.0) >= Duration::from_secs(1) {
+            self.second = (self.now, 0);
+        }
+    }
+
+    fn act(&mut self, deed: &Deed, step: usize) {
+        let (torrent, now) = (self.torrents[step / 40 % self.torrents.len()], self.now);
+        match deed {
+            Deed::OverrideInterval(interval) => self.engine.override_interval(torrent, *interval, now),
+            Deed::NumWant(num_want) => self.engine.set_num_want(torrent, *num_want),
+            Deed::Update(number, left) => {
+                let transfer = Transfer { uploaded: *number, downloaded: *number, left: *left };
+                self.engine.update(torrent, transfer);
+            }
+            Deed::WantPeers => self.engine.want_peers(torrent, now),
+            Deed::Reannounce => _ = self.engine.reannounce(torrent, now),
+            Deed::Complete => self.engine.complete(torrent, now),
+            Deed::Resumed(gap) => {
+                self.go_to(now + *gap);
+                self.engine.resumed(*gap, self.now);
+            }
+            Deed::NetworkChanged => self.engine.network_changed(now),
+            Deed::Recall(number, duration) => {
+                let url: TrackerUrl = "http://a.test/1".parse().unwrap();
+                let mut host = RememberedHost::new(url.tracker_host());
+                let short = u32::try_from(*number).unwrap_or(u32::MAX);
+                let time = RememberedTime { mean: *duration, spread: *duration, at: *number, samples: short };
+                (host.connect, host.reply) = (Some(time), Some(time));
+                (host.answered_at, host.failed_at) = (Some(*number), Some(*number));
+                (host.successes, host.failures) = (short, short);
+                (host.consecutive_failures, host.openings, host.is_left_alone) = (short, short, true);
+                self.engine.recall([host], 1, now);
+                drop(self.engine.health().remembered(*number, now));
+            }
+        }
+        drop(self.engine.status(torrent, self.now));
+        drop(self.engine.explain(torrent, self.now));
+    }
+}
+
+fn extreme_duration() -> impl Strategy<Value = Duration> {
+    select(&DURATIONS[..])
+}
+
+fn retry() -> impl Strategy<Value = Retry> {
+    prop_oneof![Just(Retry::Unsaid), extreme_duration().prop_map(Retry::After), Just(Retry::Never)]
+}
+
+fn answer() -> impl Strategy<Value = Answer> {
+    let maybe = || prop::option::of(extreme_duration());
+    prop_oneof![
+        4 => (maybe(), maybe(), prop::option::of(select(&NUMBERS[..])), any::<bool>()).prop_map(
+            |(interval, min_interval, peers, late)| Answer::Replied { interval, min_interval, peers, late }
+        ),
+        1 => (retry(), maybe()).prop_map(|(retry, interval)| Answer::Rejected { retry, interval }),
+        1 => (select(vec![0, 1, 404, 410, 500, 503, u16::MAX]), retry())
+            .prop_map(|(status, retry)| Answer::Status(status, retry)),
+        1 => Just(Answer::Broken),
+        1 => Just(Answer::Mute),
+    ]
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let number = || select(&NUMBERS[..]);
+    prop_oneof![
+        prop::option::of(extreme_duration()).prop_map(Deed::OverrideInterval),
+        prop::option::of(select(vec![0, 1, u32::MAX])).prop_map(Deed::NumWant),
+        (number(), prop::option::of(number())).prop_map(|(number, left)| Deed::Update(number, left)),
+        Just(Deed::WantPeers),
+        Just(Deed::Reannounce),
+        Just(Deed::Complete),
+        extreme_duration().prop_map(Deed::Resumed),
+        Just(Deed::NetworkChanged),
+        (number(), extreme_duration()).prop_map(|(number, duration)| Deed::Recall(number, duration)),
+    ]
+}
+
+fn usual_answers() -> Vec<Answer> {
+    let usual = Answer::Replied {
+        interval: Some(Duration::from_secs(1800)),
+        min_interval: Some(Duration::from_secs(60)),
+        peers: Some(5),
+        late: false,
+    };
+    vec![usual.clone(), Answer::Broken, usual.clone(), Answer::Mute, usual]
+}
+
+fn usual_deeds() -> Vec<Deed> {
+    vec![Deed::WantPeers, Deed::Reannounce, Deed::Complete, Deed::Resumed(Duration::from_secs(60))]
+}
+
+/// How long a life may take that takes milliseconds. One that takes longer doesn't come back from a call.
+const COMES_BACK: Duration = Duration::from_secs(20);
+
+/// Lives a life on a thread of its own, and gives what broke: a rule, or that it never comes back.
+fn breaks(
+    config: &Config,
+    answers: Vec<Answer>,
+    measurement: Duration,
+    deeds: Vec<Deed>,
+) -> Result<(), String> {
+    let (config, (ended, end)) = (config.clone(), channel::<()>());
+    let life = thread::spawn(move || {
+        let stop_limit = config.stop_limit;
+        Short::new(config, answers, measurement).live(&deeds, stop_limit);
+        drop(ended);
+    });
+    if end.recv_timeout(COMES_BACK) == Err(RecvTimeoutError::Timeout) {
+        return Err("a call of the engine never comes back".to_owned());
+    }
+    let Err(panic) = life.join() else { return Ok(()) };
+    let text = panic.downcast_ref::<String>().cloned();
+    Err(text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default())
+}
+
+/// The same with these settings and usual numbers.
+fn breaks_by(settings: &[(&str, usize)]) -> Option<String> {
+    let mut config = Config::default();
+    for (knob, to) in settings {
+        set(&mut config, knob, *to);
+    }
+    let broken = breaks(&config, usual_answers(), Duration::from_millis(10), usual_deeds());
+    broken.err().map(|text| format!("{settings:?}: {text}"))
+}
+
+/// R92: no knob ends or stops the engine, whatever it is set to.
+#[test]
+fn every_knob_may_have_any_value() {
+    let values = KNOBS.iter().flat_map(|(knob, _)| (0..DURATIONS.len()).map(move |to| (*knob, to)));
+    let broken: Vec<String> = values.filter_map(|setting| breaks_by(&[setting])).collect();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// R92: nor do floors above their ceilings, nor patience beyond its limit.
+#[test]
+fn knobs_that_belong_in_order_may_be_out_of_order() {
+    let mut broken = Vec::new();
+    for (least, most) in ORDERED {
+        for large in [2, 3, 4] {
+            for small in 0..large {
+                broken.extend(breaks_by(&[(*least, large), (*most, small)]));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 192, failure_persistence: None, max_shrink_iters: 4000, max_shrink_time: 60_000, ..ProptestConfig::default()
+    })]
+
+    /// R91: no number of a tracker, a prober, a cache or a user ends or stops the engine.
+    #[test]
+    fn every_number_that_enters_may_be_any(
+        answers in prop::collection::vec(answer(), 1..8),
+        deeds in prop::collection::vec(deed(), 0..10),
+        measurement in extreme_duration(),
+    ) {
+        let broken = breaks(&Config::default(), answers, measurement, deeds);
+        prop_assert!(broken.is_ok(), "{broken:?}");
+    }
+
+    /// R91 and R92 together: extreme numbers under extreme settings.
+    #[test]
+    fn every_number_may_be_any_under_any_settings(
+        knobs in prop::collection::vec((select(knobs()), 0..DURATIONS.len()), 1..6),
+        answers in prop::collection::vec(answer(), 1..8),
+        deeds in prop::collection::vec(deed(), 0..10),
+        measurement in extreme_duration(),
+    ) {
+        let mut config = Config::default();
+        for (knob, to) in knobs {
+            set(&mut config, knob, to);
+        }
+        let broken = breaks(&config, answers, measurement, deeds);
+        prop_assert!(broken.is_ok(), "{broken:?}");
+    }
+}
+
+/// The list of knobs is whole: one that is added has to be tried as well.
+#[test]
+fn the_list_of_knobs_is_whole() {
+    let text = format!("{:?}", Config::default());
+    let fields = text.split(", ").filter(|part| part.contains(": ")).count();
+    // Not numbers: schemes (three parts), order, shuffle, latency_in_tiers, probing, announcing.
+    let others = ["Schemes", "order:", "shuffle:", "latency_in_tiers:", "probing:", "announcing:"];
+    assert!(others.iter().all(|other| text.contains(other)), "{text}");
+    assert_eq!(KNOBS.len(), fields - 2 - others.len(), "{text}");
+}
+
+/// R91 as it was seen: an interval of 2^64 - 1 in a late answer, then `stop`.
+#[test]
+fn the_largest_interval_in_a_late_answer_and_a_stop() {
+    for interval in [Duration::from_secs(u64::MAX), Duration::MAX] {
+        for late in [0, 1, 2] {
+            let answer =
+                |late| Answer::Replied { interval: Some(interval), min_interval: None, peers: None, late };
+            let answers = (0..3).map(|number| answer(number == late)).collect();
+            let broken = breaks(&Config::default(), answers, Duration::from_millis(10), Vec::new());
+            assert_eq!(broken, Ok(()), "an interval of {interval:?}, late: {late}");
+        }
+    }
+}

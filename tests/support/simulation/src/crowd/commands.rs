@@ -1,0 +1,231 @@
+//! What a user does in a life, and what happens to our machine.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use tracker_failover::policy::{Timestamp, TrackerSet};
+use tracker_failover::{InfoHash, PeerId, Torrent, Transfer};
+
+use super::facts::{Listed, Member};
+use super::life::Life;
+use super::world::Script;
+
+/// A torrent to be added.
+#[derive(Debug, Clone, Default)]
+pub struct Newcomer {
+    /// Its tiers.
+    pub tiers: Vec<Vec<Listing>>,
+    /// Whether it is private.
+    pub private: bool,
+    /// Whether it is complete from the start.
+    pub seed: bool,
+}
+
+/// A tracker of a torrent.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// Its number in the world.
+    pub tracker: usize,
+    /// How it is towards this torrent, if not as towards all.
+    pub own: Option<Script>,
+}
+
+/// How long after a sleep the engine lets the network come up, and over how long it spreads what is due at most.
+const SETTLE: Duration = Duration::from_secs(2);
+const SPREAD: Duration = Duration::from_secs(60);
+
+impl Life {
+    /// Adds a torrent, and gives its number.
+    pub fn add(&mut self, newcomer: Newcomer) -> usize {
+        let number = self.members.len();
+        let urls = newcomer.tiers.iter().map(|tier| {
+            tier.iter().map(|listing| self.world.trackers[listing.tracker].url.clone()).collect::<Vec<_>>()
+        });
+        let set = TrackerSet::new(urls.collect::<Vec<_>>()).with_private(newcomer.private);
+        let mut info_hash = [0; 20];
+        info_hash[..8].copy_from_slice(&(number as u64).to_be_bytes());
+        let mut torrent = Torrent::new(InfoHash::new(info_hash), PeerId::new([2; 20]), 6881);
+        torrent.transfer.left = Some(if newcomer.seed { 0 } else { 1000 });
+        let id = self.engine.add(set, torrent, self.now);
+        self.ids.insert(id, number);
+        let now = self.now;
+        let listings = newcomer.tiers.into_iter().flatten();
+        self.members.push(Member {
+            id,
+            runs: true,
+            stopping_since: None,
+            private: newcomer.private,
+            races: !newcomer.private && !self.one_by_one,
+            complete: newcomer.seed,
+            complete_from_start: newcomer.seed,
+            owes_since: None,
+            completed_accepted: false,
+            in_use: None,
+            unused_since: now,
+            answered_at: Timestamp::ZERO,
+            due: now,
+            listed: listings.map(|listing| Listed::new(listing.tracker, listing.own, now)).collect(),
+            forced_until: 0,
+            rounds_ended: 0,
+            uploaded: 0,
+            check_at: None,
+            answers: Vec::new(),
+        });
+        self.trace.note(now, Some(number), None, || "added".to_owned());
+        for place in 0..self.members[number].listed.len() {
+            self.count_listed(number, place, true);
+        }
+        self.look_out(number);
+        number
+    }
+
+    /// Adds a tracker to a torrent's list, in a tier of its own at the end.
+    pub fn list(&mut self, torrent: usize, listing: Listing) {
+        let (now, id) = (self.now, self.members[torrent].id);
+        let url = self.world.trackers[listing.tracker].url.clone();
+        let tracker = listing.tracker;
+        self.trace.note(now, Some(torrent), Some(tracker), || "added to the list".to_owned());
+        let mut is_new = false;
+        self.engine.change_trackers(id, |set| is_new = set.add(usize::MAX, url), now);
+        if !is_new {
+            return; // Private torrents keep the trackers of their file.
+        }
+        let member = &mut self.members[torrent];
+        let place = member.place(tracker).unwrap_or_else(|| {
+            member.listed.push(Listed::new(tracker, listing.own, now));
+            member.listed.len() - 1
+        });
+        let listed = &mut member.listed[place];
+        (listed.on_list, listed.since) = (true, now);
+        self.count_listed(torrent, place, true);
+        self.look_out(torrent);
+    }
+
+    /// Takes a tracker from a torrent's list.
+    pub fn unlist(&mut self, torrent: usize, tracker: usize) {
+        let (now, id) = (self.now, self.members[torrent].id);
+        let url = self.world.trackers[tracker].url.clone();
+        self.trace.note(now, Some(torrent), Some(tracker), || "taken from the list".to_owned());
+        self.engine.change_trackers(id, |set| _ = set.remove(&url), now);
+        let member = &mut self.members[torrent];
+        let Some(place) = member.place(tracker) else { return };
+        if member.in_use == Some(tracker) {
+            (member.in_use, member.unused_since) = (None, now);
+        }
+        let listed = &mut member.listed[place];
+        listed.on_list = false;
+        (listed.not_before, listed.no_regular_before, listed.not_again) =
+            (Timestamp::ZERO, Timestamp::ZERO, false);
+        self.count_listed(torrent, place, false);
+        self.look_out(torrent);
+    }
+
+    /// The download is complete.
+    pub fn complete(&mut self, torrent: usize) {
+        let (now, member) = (self.now, &mut self.members[torrent]);
+        if !member.complete {
+            member.complete = true;
+            member.owes_since = Some(now);
+        }
+        member.forced_until = member.forced_until.max(member.rounds_ended + 2);
+        self.engine.complete(member.id, now);
+        self.trace.note(now, Some(torrent), None, || "complete".to_owned());
+        self.look_out(torrent);
+    }
+
+    /// The user wants an announce.
+    pub fn reannounce(&mut self, torrent: usize) {
+        let member = &mut self.members[torrent];
+        let round = self.engine.reannounce(member.id, self.now);
+        member.forced_until = member.forced_until.max(round.unwrap_or_default());
+        self.trace.note(self.now, Some(torrent), None, || "reannounce".to_owned());
+    }
+
+    /// More peers are wanted.
+    pub fn want_peers(&mut self, torrent: usize) {
+        self.engine.want_peers(self.members[torrent].id, self.now);
+        self.trace.note(self.now, Some(torrent), None, || "wants peers".to_owned());
+    }
+
+    /// The counters go on.
+    pub fn update(&mut self, torrent: usize, uploaded: u64) {
+        let member = &self.members[torrent];
+        let left = if member.complete { 0 } else { 500 };
+        self.engine.update(member.id, Transfer { uploaded, downloaded: uploaded, left: Some(left) });
+    }
+
+    /// Ends a torrent.
+    pub fn stop(&mut self, torrent: usize) {
+        if self.leave(torrent) {
+            self.engine.stop(self.members[torrent].id, self.now);
+            self.trace.note(self.now, Some(torrent), None, || "stop".to_owned());
+        }
+    }
+
+    /// Drops a torrent without `stopped`.
+    pub fn forget(&mut self, torrent: usize) {
+        if self.leave(torrent) {
+            self.engine.forget(self.members[torrent].id, self.now);
+            self.members[torrent].listed.clear();
+        }
+    }
+
+    fn leave(&mut self, torrent: usize) -> bool {
+        let member = &mut self.members[torrent];
+        if !std::mem::replace(&mut member.runs, false) {
+            return false;
+        }
+        (member.stopping_since, member.check_at) = (Some(self.now), None);
+        for place in 0..member.listed.len() {
+            if self.members[torrent].listed[place].on_list {
+                self.count_listed(torrent, place, false);
+            }
+        }
+        true
+    }
+
+    /// Another network, as good as this one.
+    pub fn change_network(&mut self) {
+        self.engine.network_changed(self.now);
+    }
+
+    /// Our process stands still; what arrives meanwhile is read afterwards.
+    pub fn stand_still(&mut self, gap: Duration) {
+        self.lose(gap);
+        while let Some(Reverse((at, number, attempt))) = self.queue.peek().copied()
+            && at <= self.now
+        {
+            self.queue.pop();
+            self.happens(number, attempt);
+        }
+    }
+
+    /// The machine sleeps; answers on their way are lost.
+    pub fn sleep(&mut self, gap: Duration) {
+        self.queue.clear();
+        self.pending.clear();
+        self.lose(gap);
+    }
+
+    fn lose(&mut self, gap: Duration) {
+        let running = self.engine.torrents().count() as u64;
+        let now = self.now + gap;
+        self.well_since = now + SETTLE + SPREAD.min(Duration::from_secs(running / 20));
+        self.gaps += gap;
+        self.advance(now);
+        self.trace.note(now, None, None, || format!("{gap:?} were lost"));
+        self.engine.resumed(gap, now);
+    }
+
+    fn count_listed(&mut self, torrent: usize, place: usize, more: bool) {
+        let listed = &self.members[torrent].listed[place];
+        let host = &mut self.hosts[self.world.trackers[listed.tracker].host];
+        let slow = usize::from(listed.is_slow(&self.world));
+        if more {
+            (host.listed, host.slow) = (host.listed + 1, host.slow + slow);
+        } else {
+            (host.listed, host.slow) = (host.listed - 1, host.slow - slow);
+            host.failed_torrents.remove(&torrent);
+        }
+    }
+}
