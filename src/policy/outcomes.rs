@@ -195,8 +195,12 @@ impl Session {
         self.trackers.begin_round();
         if self.phase == Phase::Running {
             if context.hosts.is_outage() {
-                // What failed just before that was known fell to the same cause.
-                self.failures.values_mut().for_each(|failure| failure.news = TrackerNews::OfTheHost);
+                // What failed just before that was known fell to the same cause, where that could be.
+                for failure in self.failures.values_mut() {
+                    if Verdict::of(&failure.error).host.could_be_local() {
+                        failure.news = TrackerNews::OfTheHost;
+                    }
+                }
                 self.schedule.round_withheld();
             } else if self.own_back_off <= context.now {
                 // A round within the back-off didn't ask those that refuse, and doesn't lengthen it.
