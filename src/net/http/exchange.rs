@@ -116,7 +116,7 @@ impl Shared {
             Some(connection) => connection,
             None => self.open(tracker, None).await?,
         };
-        let mut asked = Asked::new(tracker.clone(), target, tracker.userinfo())?;
+        let mut asked = Asked::new(tracker.clone(), target, tracker)?;
         let mut redirected_by = None;
         let mut hops_left = self.config.max_redirects;
         loop {
@@ -135,8 +135,8 @@ impl Shared {
             self.pool.put(asked.url.tracker_host(), used, self.config.keep_idle);
             connection = self.open(&next, redirected_by).await?;
             // Location as it stands: nothing of the announce is added, so the tracker id stays behind as well.
-            let userinfo = tracker.userinfo().filter(|_| redirect::same_origin(&next, tracker));
-            asked = Asked::new(next.clone(), &request::own_target(&next), userinfo)?;
+            let target = request::own_target(&next);
+            asked = Asked::new(next, &target, tracker)?;
         }
     }
 
