@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::header::{DATE, HeaderName, LOCATION, RETRY_AFTER};
-use hyper::{Method, Response};
+use hyper::{Method, Response, StatusCode};
 
 use super::body::{self, Body};
 use super::config::HttpConfig;
@@ -140,8 +140,9 @@ impl Shared {
         }
     }
 
-    /// Sends a request once. Only where a kept connection turns out to have been closed before a byte of an
-    /// answer came, it is sent again over a new one: that request was never read.
+    /// Sends a request, and once more over a new connection where a kept one turns out to be of no use: closed before
+    /// a byte of an answer came, with bytes on it that are no answer (the body of a `HEAD`, say), or idle for
+    /// longer than the server waits (408). Otherwise a request is never sent twice.
     async fn send(
         &self,
         asked: &Asked,
@@ -149,16 +150,17 @@ impl Shared {
         redirected_by: Option<SocketAddr>,
     ) -> Result<(Response<Incoming>, HttpConnection), AnnounceError> {
         let request = || asked.write(Method::GET, &self.config);
-        match connection.send(request()).await {
-            Ok(response) => Ok((response, connection)),
-            Err(SendError::Silent(_)) if connection.reused => {
-                drop(connection);
-                let mut connection = self.dial(&asked.url, redirected_by).await?;
-                let response = connection.send(request()).await.map_err(SendError::into_error)?;
-                Ok((response, connection))
-            }
-            Err(error) => Err(error.into_error()),
+        let mut outcome = connection.send(request()).await;
+        let of_no_use = match &outcome {
+            Ok(response) => response.status() == StatusCode::REQUEST_TIMEOUT,
+            Err(error) => matches!(error, SendError::Stale(_)),
+        };
+        if of_no_use && connection.reused {
+            drop((outcome, connection));
+            connection = self.dial(&asked.url, redirected_by).await?;
+            outcome = connection.send(request()).await;
         }
+        outcome.map(|response| (response, connection)).map_err(SendError::into_error)
     }
 
     /// Reads the rest of an answer and keeps the connection for the next one.

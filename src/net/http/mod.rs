@@ -19,6 +19,7 @@ mod prober;
 mod redirect;
 mod request;
 mod scrape;
+mod status_line;
 #[cfg(feature = "tls")]
 mod tls;
 
@@ -57,8 +58,8 @@ use crate::wire;
 /// Speaks HTTP with trackers, the way they expect it of a BitTorrent client.
 ///
 /// A finished connection is kept for a minute, so that a probe, the announce after it and what the announce is
-/// followed by share one. Where such a connection was closed meanwhile, the request goes out once more over a
-/// new one; nothing else is ever sent twice. Dropping the transport, its probers and its channels closes
+/// followed by share one. Where such a connection was closed meanwhile, or brings something else than an answer, the
+/// request goes out once more over a new one; nothing else is ever sent twice. Dropping the transport, its probers and its channels closes
 /// everything.
 ///
 /// Cloning is cheap, and the clones share their connections.
