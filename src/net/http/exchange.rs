@@ -168,7 +168,7 @@ impl Shared {
         let (head, incoming) = response.into_parts();
         let body = body::read(incoming, self.config.max_body).await;
         let remote = used.remote;
-        if body.flaw.is_none() {
+        if body.ended {
             self.pool.put(asked.url.tracker_host(), used, self.config.keep_idle);
         }
         let header = |name: HeaderName| {

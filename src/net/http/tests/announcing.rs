@@ -141,6 +141,15 @@ async fn whatever_trackers_write_is_read_q09_q10_q11() {
             "whole, though the last chunk is missing (S-07)",
             &[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n21\r\n", REPLY, b"\r\n"],
         ),
+        ("a byte order mark (R116)", &[b"HTTP/1.1 200 OK\r\n\r\n\xef\xbb\xbf", REPLY]),
+        (
+            "identity as an encoding (R116)",
+            &[b"HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\n", length, b"\r\n", REPLY],
+        ),
+        (
+            "identity as a transfer encoding (R116)",
+            &[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n", length, b"\r\n", REPLY],
+        ),
         ("said to be packed, but isn't", &[b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", REPLY]),
     ];
     assert_eq!((first.len(), second.len(), REPLY.len()), (10, 0x17, 0x21), "as the chunks above say");

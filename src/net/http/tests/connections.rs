@@ -140,7 +140,8 @@ async fn a_408_on_a_kept_connection_is_retried_once() {
         assert_eq!(announce(&transport, URL).await.unwrap().peers.len(), 1);
         assert_eq!((internet.asked().len(), internet.dialled()), (3, 2));
         // A new connection had no time to be idle.
-        let (internet, transport) = tracker(&[&[ok(REPLY), idle.clone()], std::slice::from_ref(&idle), &[ok(REPLY)]]);
+        let (internet, transport) =
+            tracker(&[&[ok(REPLY), idle.clone()], std::slice::from_ref(&idle), &[ok(REPLY)]]);
         announce(&transport, URL).await.unwrap();
         assert_eq!(announce(&transport, URL).await.unwrap_err().to_string(), "HTTP status 408");
         assert_eq!((internet.asked().len(), internet.dialled()), (3, 2));

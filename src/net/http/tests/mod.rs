@@ -4,6 +4,7 @@ mod announcing;
 mod anything;
 mod connections;
 mod dialling;
+mod ending;
 mod probing;
 mod redirecting;
 mod scraping;
