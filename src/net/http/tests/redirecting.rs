@@ -91,6 +91,22 @@ async fn added_headers_stay_behind_when_a_kept_connection_is_replaced() {
     assert_eq!(cookies, [true, true, false, false]);
 }
 
+/// R114: up to the bound of the head.
+#[tokio::test]
+async fn an_oddly_long_or_spaced_location_is_asked_for() {
+    let token = format!("/a?t={}", "x".repeat(60_000));
+    for (location, target) in [
+        (token.as_bytes(), token.as_str()),
+        (b"/my announce?x=1", "/my%20announce?x=1"),
+        (b"http://a.test/stra\xdfe", "/stra%DFe"),
+    ] {
+        let hop = raw(&[b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: ", location, b"\r\n\r\n"]);
+        let internet = Internet::default().with("a.test", "8.1.1.1:80", &[&[hop, ok(REPLY)]]);
+        announce(&internet.transport(config(5)), SECRET).await.unwrap();
+        assert_eq!(internet.targets()[1], format!("GET {target}"));
+    }
+}
+
 #[tokio::test]
 async fn a_loop_ends_c23_s12() {
     for most in [0, 1, 5] {
