@@ -24,6 +24,8 @@ mod scrape;
 mod status_line;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod verifier;
 
 #[cfg(test)]
 mod tests;
