@@ -1,6 +1,8 @@
 //! What becomes of connections: kept, used again, given up.
 
 use super::*;
+use crate::net::http::connection::{HttpConnection, SendError};
+use crate::net::http::request::Asked;
 use crate::tracker::TrackerUrl;
 
 const AT: &str = "8.1.1.1:80";
@@ -123,6 +125,32 @@ async fn bytes_that_are_no_answer_on_a_kept_connection_cost_a_new_one() {
         announce(&transport, URL).await.unwrap();
         announce(&transport, URL).await.unwrap_err();
         assert_eq!((internet.asked().len(), internet.dialled()), (3, 2), "{}", stray.escape_ascii());
+    }
+}
+
+/// R110: bytes that are there when the request goes out, and weren't seen before, have `hyper` cancel it.
+#[tokio::test]
+async fn a_request_that_is_cancelled_for_stray_bytes_is_stale() {
+    let url: TrackerUrl = URL.parse().unwrap();
+    let asked = Asked::new(url.clone(), "/a", &url).unwrap();
+    let config = HttpConfig::new();
+    let request = || asked.write(hyper::Method::HEAD, &config);
+    for stray in [b"<html>".as_slice(), b"HTTP/1.1 200 OK\r\n\r\n"] {
+        let (ours, mut theirs) = tokio::io::duplex(1000);
+        let mut connection =
+            HttpConnection::open(Connected::new(ours, AT.parse().unwrap()), &config).await.unwrap();
+        let (answer, ()) = tokio::join!(connection.send(request()), async {
+            read_head(&mut theirs).await.unwrap();
+            theirs.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        });
+        assert!(answer.is_ok());
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        // Nothing is polled between these two.
+        theirs.write_all(stray).await.unwrap();
+        let answer = connection.send(request()).await;
+        assert!(matches!(answer, Err(SendError::Stale(_))), "{}", stray.escape_ascii());
     }
 }
 

@@ -31,11 +31,11 @@ impl Authority {
         let mut params = CertificateParams::new(vec!["t.test".to_owned()]).unwrap();
         params.subject_alt_names.push(SanType::IpAddress([8, 1, 1, 1].into()));
         change(&mut params);
-        let (certificate, key) = self.signed(params);
+        let (certificate, key) = self.signed(&params);
         server_with(&certificate, &key)
     }
 
-    fn signed(&self, params: CertificateParams) -> (Certificate, KeyPair) {
+    fn signed(&self, params: &CertificateParams) -> (Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         (params.signed_by(&key, &self.0).unwrap(), key)
     }
@@ -106,7 +106,7 @@ async fn a_tracker_with_a_believed_certificate_is_asked() {
 async fn a_certificate_that_was_added_is_believed_whatever_signed_it() {
     let leaf_of = |authority: &Authority| {
         let names = vec!["t.test".to_owned(), "8.1.1.1".to_owned()];
-        let (certificate, key) = authority.signed(CertificateParams::new(names).unwrap());
+        let (certificate, key) = authority.signed(&CertificateParams::new(names).unwrap());
         let server = server_with(&certificate, &key);
         (certificate, server)
     };
