@@ -4,11 +4,12 @@
 //! libraries below are reachable through [`source`](std::error::Error::source) only.
 
 use std::error::Error;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::text::fit;
 use crate::tracker::TrackerUrl;
 
 /// Why one attempt at one tracker brought no good answer.
@@ -110,7 +111,7 @@ pub enum RedirectError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rejection {
-    /// The tracker's `failure reason`, control characters neutralised, at most 1024 characters.
+    /// The tracker's `failure reason`, control and invisible characters replaced, at most 1024 characters.
     pub reason: String,
     /// When it may be asked again (BEP 31).
     pub retry: Retry,
@@ -217,9 +218,9 @@ impl AnnounceError {
 }
 
 impl Rejection {
-    /// A refusal with this reason and nothing said of when to come back.
+    /// A refusal with this reason, made fit for a terminal, and nothing said of when to come back.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), retry: Retry::Unsaid, interval: None }
+        Self { reason: fit(&reason.into()), retry: Retry::Unsaid, interval: None }
     }
 }
 
@@ -335,7 +336,7 @@ impl Error for RoundError {}
 /// Fit for a terminal, because libraries quote what they got: the names in a stranger's certificate, for instance.
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.to_string().chars().take(LONGEST_TEXT).try_for_each(|c| f.write_char(neutralised(c)))
+        f.write_str(&fit(&self.0.to_string()))
     }
 }
 
@@ -348,20 +349,6 @@ impl fmt::Debug for Cause {
 impl Error for Cause {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.0.source()
-    }
-}
-
-/// How much of a text is kept, in characters. Longer ones are an attack on the log, not a message.
-pub(crate) const LONGEST_TEXT: usize = 1024;
-
-/// A character that can't steer the terminal it is shown in.
-pub(crate) fn neutralised(character: char) -> char {
-    match character {
-        '\t' | '\n' | '\r' => ' ',
-        // Line and paragraph separators, and the marks, embeddings, overrides and isolates of bidirectional text.
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-        _ if character.is_control() => '\u{fffd}',
-        _ => character,
     }
 }
 
@@ -407,11 +394,23 @@ mod tests {
         }
     }
 
+    /// R97: a transport of one's own hands over what its tracker wrote.
+    #[test]
+    fn the_reason_of_a_rejection_is_fit_for_a_terminal() {
+        let rejection = Rejection::new(format!("no\u{e0041}\u{1b}\n{}", "x".repeat(5000)));
+        assert!(rejection.reason.starts_with("no\u{fffd}\u{fffd} x"), "{rejection}");
+        assert_eq!(rejection.reason.chars().count(), 1024);
+    }
+
     #[test]
     fn what_a_library_quotes_is_neutralised_and_cut_s20_s21() {
-        let error = AnnounceError::Tls(Cause::new(format!("for \u{1b}[31m\u{202e}\n{}", "x".repeat(5000))));
+        let error =
+            AnnounceError::Tls(Cause::new(format!("for \u{1b}[31m\u{202e}\u{200b}\n{}", "x".repeat(5000))));
         for shown in [error.to_string(), format!("{error:?}")] {
-            assert!(!shown.contains(['\u{1b}', '\u{202e}', '\n']) && shown.chars().count() < 1100, "{shown}");
+            assert!(
+                !shown.contains(['\u{1b}', '\u{202e}', '\u{200b}', '\n']) && shown.chars().count() < 1100,
+                "{shown}"
+            );
         }
     }
 }

@@ -3,8 +3,9 @@
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::net::http::TcpConnector;
+use crate::net::http::{HttpProber, TcpConnector};
 use crate::net::resolver::SystemResolver;
+use crate::prober::Prober;
 
 async fn serve(listener: TcpListener) -> SocketAddr {
     let (mut stream, client) = listener.accept().await.unwrap();
@@ -63,6 +64,36 @@ async fn a_tracker_that_closes_after_every_answer_hears_each_announce_once_q13_r
             .unwrap_or_else(|error| panic!("{round}: {error}"));
     }
     served.await.unwrap();
+}
+
+/// R110: over real sockets, where the body may come before, while and after the announce goes out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tracker_that_answers_head_as_it_answers_get_is_announced_to() {
+    const ROUNDS: u64 = 60;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = tokio::spawn(async move {
+        let mut connections = JoinSet::new();
+        for connection in 0.. {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            connections.spawn(async move {
+                while read_head(&mut stream).await.is_some() {
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 33\r\n\r\n").await?;
+                    tokio::time::sleep(Duration::from_micros(connection % 10 * 100)).await;
+                    stream.write_all(REPLY).await?;
+                }
+                io::Result::Ok(())
+            });
+        }
+    });
+    for round in 0..ROUNDS {
+        let transport = HttpTransport::new(HttpConfig::new(), Arc::new(SystemResolver::new()));
+        let url = format!("http://{address}/a");
+        HttpProber::new(&transport).probe(&url.parse().unwrap()).await.unwrap();
+        let response = announce(&transport, &url).await.unwrap_or_else(|error| panic!("{round}: {error}"));
+        assert_eq!(response.peers.len(), 1, "{round}");
+    }
+    served.abort();
 }
 
 #[tokio::test]
