@@ -152,7 +152,7 @@ impl Session {
         let failed = Failed {
             verdict: Verdict::of(&AnnounceError::TimedOut(TimedPhase::Reply)),
             tracker: &attempt.tracker,
-            failed_before: self.is_refused_by(&attempt.tracker),
+            before: self.is_refused_by(&attempt.tracker),
             random: context.random.random(),
         };
         let may_hedge = context.hosts.stalled(&attempt.slot, &failed, context.now);
