@@ -97,9 +97,11 @@ impl Session {
                         self.note_suspended(Some(&candidate.tracker), context.now);
                         self.open(candidate, slot, of, context);
                     } else if !self.pass_by(&candidate.tracker, context) {
-                        // Whatever else is under way has limits that may pass meanwhile.
-                        self.wake_at(under_way.then(|| context.now + QUEUE_LOOK));
-                        return self.wake_at(self.queue_limit().filter(|limit| *limit > context.now));
+                        // Whatever else is under way has limits that may pass meanwhile, and another tracker may
+                        // become eligible.
+                        let look = context.now + QUEUE_LOOK;
+                        let limit = self.queue_limit().map(|limit| limit.max(look));
+                        return self.wake_at(if under_way { Some(look) } else { limit });
                     }
                 }
                 Step::Announce(id) => self.announce(id, context),
