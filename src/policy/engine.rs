@@ -422,8 +422,8 @@ impl Engine {
                 self.probed(attempt, &Err(AnnounceError::TimedOut(Phase::Probe).into()), now);
                 continue;
             }
-            if let Some(torrent) = self.hosts.next_evicted() {
-                self.with(torrent, now, |session, _| session.evicted());
+            if let Some((torrent, host)) = self.hosts.next_evicted() {
+                self.with(torrent, now, |session, _| session.evicted(&host));
                 continue;
             }
             if let Some((torrent, slot)) = self.hosts.next_admitted(now) {

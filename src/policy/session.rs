@@ -48,8 +48,8 @@ pub(crate) struct Session {
     pub(super) told_put_off: bool,
     /// Another round is wanted right after the one under way.
     pub(super) again: bool,
-    /// The host in whose queue we are, and since when.
-    pub(super) queues_at: Option<Box<(TrackerHost, Timestamp)>>,
+    /// The hosts in whose queues we are.
+    pub(super) queueing: Option<Box<Queueing>>,
     /// What that queue has just given us.
     pub(super) admitted: Option<Box<Slot>>,
     /// Told and unanswered when their round was won by another.
@@ -82,6 +82,14 @@ pub(crate) struct Session {
 /// How often a torrent whose announce is put off looks whether another has found one of its hosts alive. Within the
 /// minute that a torrent may be without an announce at a host that works.
 const LOOK_AGAIN: Duration = Duration::from_secs(40);
+
+/// The queues of hosts in which a torrent waits.
+#[derive(Debug)]
+pub(super) struct Queueing {
+    pub(super) hosts: Vec<TrackerHost>,
+    /// When it joined the last.
+    pub(super) since: Timestamp,
+}
 
 /// The last failure of a tracker.
 #[derive(Debug, Clone)]
@@ -162,7 +170,7 @@ impl Session {
             wants_peers: false,
             told_put_off: false,
             again: false,
-            queues_at: None,
+            queueing: None,
             admitted: None,
             late: Vec::new(),
             once: None,

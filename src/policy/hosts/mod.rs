@@ -238,7 +238,7 @@ impl Hosts {
     }
 
     /// The next torrent that was sent out of a queue, because its host has fallen silent or is doubted.
-    pub(crate) fn next_evicted(&mut self) -> Option<TorrentId> {
+    pub(crate) fn next_evicted(&mut self) -> Option<(TorrentId, TrackerHost)> {
         self.limiter.next_evicted()
     }
 

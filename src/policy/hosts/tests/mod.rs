@@ -407,7 +407,7 @@ fn a_host_where_two_torrents_stall_is_doubted_before_they_fail() {
     let failed = Failed { verdict: Verdict::of(&mute()), tracker: &tracker, before: false, random: 0.0 };
     assert!(hosts.stalled(&slots[0], &failed, at(2)) && !hosts.is_backed_off(&host("a")));
     assert!(hosts.stalled(&slots[1], &failed, at(3)) && hosts.is_backed_off(&host("a")));
-    assert_eq!(hosts.next_evicted(), Some(id(5)));
+    assert_eq!(hosts.next_evicted(), Some((id(5), host("a"))));
     for slot in slots {
         hosts.finished(slot, Outcome::Answered(sample(5, 5)), at(4));
     }
