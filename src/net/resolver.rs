@@ -234,6 +234,21 @@ mod tests {
         }
     }
 
+    /// R96: by literal or by name, and a living address beside it is still dialled.
+    #[tokio::test]
+    async fn what_is_no_host_is_blocked_by_every_policy() {
+        let sink: [IpAddr; 3] = ["0.0.0.0", "::", "::ffff:0.0.0.0"].map(|ip| ip.parse().unwrap());
+        let resolver = StaticResolver::new()
+            .with("sink.test", sink)
+            .with("half.test", sink.into_iter().chain([[8, 8, 8, 8].into()]));
+        for host in ["sink.test", "0.0.0.0", "[::]", "[::ffff:0.0.0.0]", "[::0.0.0.0]", "255.255.255.255"] {
+            let found = allowed_addresses(&resolver, &AddressPolicy::ALLOW_ALL, host, 80).await;
+            assert!(matches!(found, Err(AnnounceError::Blocked)), "{host}: {found:?}");
+        }
+        let found = allowed_addresses(&resolver, &AddressPolicy::ALLOW_ALL, "half.test", 80).await.unwrap();
+        assert_eq!(found, ["8.8.8.8:80".parse().unwrap()]);
+    }
+
     #[tokio::test]
     async fn names_of_other_networks_are_not_looked_up_q75() {
         for host in ["t.i2p", "T.ONION", "t.onion."] {

@@ -109,6 +109,18 @@ async fn forbidden_addresses_are_never_sent_to_pol18_s10() {
     assert!(announce(&internet.transport(UdpConfig::new()), URL).await.is_ok());
 }
 
+/// R96: nothing is sent to where no host can be, whatever the policy.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_to_where_no_host_can_be() {
+    let internet = Internet::new();
+    internet.host("sink.test", "0.0.0.0:6969", UdpBehaviour::Ok);
+    let transport = internet.transport(UdpConfig::new());
+    for tracker in ["udp://sink.test:6969", "udp://0:6969", "udp://[::]:6969", "udp://224.0.0.1:6969"] {
+        assert!(matches!(open_error(&transport, tracker).await, AnnounceError::Blocked), "{tracker}");
+    }
+    assert_eq!(internet.sockets().opened, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn sockets_are_bounded() {
     let internet = Internet::new();
