@@ -10,6 +10,8 @@ mod clock;
 #[cfg(any(feature = "http", feature = "udp"))]
 mod families;
 mod handle;
+#[cfg(any(feature = "http", feature = "udp"))]
+mod happy_eyeballs;
 pub mod resolver;
 mod scraped;
 

@@ -2,8 +2,8 @@
 //!
 //! One call is one attempt. The transport has no limits of time, because whoever calls it has: dropping its
 //! futures ends what they do, down to the socket. Only connections that wait for their next request end by
-//! themselves, the addresses of one host share ten seconds where there are several, and the prober keeps its own
-//! three. Everything else is bounded here: sizes, counts, redirects, addresses.
+//! themselves, and the prober keeps its own three seconds. Everything else is bounded here: sizes, counts, redirects,
+//! addresses.
 //!
 //! Proxies are not looked for in the environment; a [`Connector`] is the place for one. Remember that UDP
 //! trackers don't go through it.
