@@ -12,6 +12,7 @@ mod families;
 mod handle;
 #[cfg(any(feature = "http", feature = "udp"))]
 mod happy_eyeballs;
+mod look_ups;
 pub mod resolver;
 mod scraped;
 
