@@ -1,9 +1,10 @@
 //! What a transport, its channels and its probers share: the endpoints, found by address.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::runtime::{self, Handle};
 use tokio::task::AbortHandle;
 
 use super::config::UdpConfig;
@@ -23,9 +24,13 @@ pub(super) struct Shared {
     pub(super) config: UdpConfig,
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) connector: Arc<dyn DatagramConnector>,
-    pub(super) endpoints: Mutex<BTreeMap<SocketAddr, Entry>>,
+    pub(super) endpoints: Mutex<HashMap<Place, Entry>>,
     pub(super) families: Families,
 }
+
+/// Where an endpoint leads, and which runtime drives it: it is of no use to another, which may outlive that one or go on
+/// while it stands still (R105).
+type Place = (SocketAddr, runtime::Id);
 
 /// An endpoint and its task, which ends with it.
 pub(super) struct Entry {
@@ -84,26 +89,28 @@ impl Shared {
     /// The first of these addresses at which an announce needs no connecting.
     pub(super) fn connected(&self, addresses: &[SocketAddr]) -> Option<SocketAddr> {
         let endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        let connected =
-            |address: &SocketAddr| endpoints.get(address).is_some_and(|entry| entry.endpoint.is_connected());
+        let here = Handle::current().id();
+        let connected = |address: &SocketAddr| {
+            endpoints.get(&(*address, here)).is_some_and(|entry| entry.endpoint.is_connected())
+        };
         addresses.iter().copied().find(connected)
     }
 
     fn endpoint(&self, address: SocketAddr) -> Result<Arc<SharedEndpoint>, AnnounceError> {
         let mut endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
         endpoints.retain(|_, entry| !entry.endpoint.is_closed());
-        if let Some(entry) = endpoints.get(&address) {
+        let place = (address, Handle::current().id());
+        if let Some(entry) = endpoints.get(&place) {
             return Ok(Arc::clone(&entry.endpoint));
         }
         if endpoints.len() >= MOST_ENDPOINTS {
             let longest_idle = endpoints
                 .iter()
-                .filter_map(|(address, entry)| entry.endpoint.idle_since().map(|since| (since, *address)))
-                .min();
-            let idle =
-                |address: &SocketAddr| endpoints.get(address).is_some_and(|e| e.endpoint.close_if_idle());
+                .filter_map(|(place, entry)| entry.endpoint.idle_since().map(|since| (since, *place)))
+                .min_by_key(|(since, (address, _))| (*since, *address));
+            let idle = |place: &Place| endpoints.get(place).is_some_and(|e| e.endpoint.close_if_idle());
             let evicted = longest_idle
-                .map(|(_, address)| address)
+                .map(|(_, place)| place)
                 .filter(idle)
                 .ok_or_else(|| AnnounceError::Local(Cause::new("too many UDP trackers are asked at once")))?;
             endpoints.remove(&evicted);
@@ -113,7 +120,7 @@ impl Shared {
         // A socket lives as long as a connection id: some trackers bind it to the port it was asked from.
         let idle = self.config.times.connection_lifetime;
         let task = tokio::spawn(Arc::clone(&endpoint).run(socket, idle)).abort_handle();
-        endpoints.insert(address, Entry { endpoint: Arc::clone(&endpoint), task });
+        endpoints.insert(place, Entry { endpoint: Arc::clone(&endpoint), task });
         Ok(endpoint)
     }
 }

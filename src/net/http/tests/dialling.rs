@@ -117,3 +117,22 @@ async fn a_connector_of_ones_own_address_stays_in_its_family() {
     let (stream, _): (TcpStream, _) = listener.accept().await.unwrap();
     drop(stream);
 }
+
+/// R105: a connection that another runtime drives is of no use here, whether that stands still or has ended.
+#[test]
+fn a_runtime_that_stands_still_holds_up_no_other() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (of_the_tracker, own, foreign) =
+        (tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap(), runtime(), runtime());
+    let tracker = of_the_tracker.block_on(FakeTracker::start(Behaviour::ok()));
+    let transport = HttpTransport::new(HttpConfig::new(), Arc::new(SystemResolver::new()));
+    let announces = |runtime: &tokio::runtime::Runtime| {
+        let url = tracker.announce_url();
+        let announce = async { timeout(Duration::from_secs(5), announce(&transport, &url)).await };
+        runtime.block_on(announce).expect("within five seconds").unwrap();
+    };
+    announces(&foreign);
+    announces(&own);
+    drop(foreign);
+    announces(&own);
+}
