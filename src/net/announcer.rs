@@ -444,6 +444,7 @@ impl Loop {
         let input = match done {
             Ok((_, Done::Probed(result))) => Input::Probed(attempt, result),
             Ok((_, Done::Opened(Ok(channel)))) => {
+                self.engine.discount(attempt, channel.lookup_time(), self.clock.now());
                 self.channels.insert(attempt, channel);
                 Input::Opened(attempt)
             }

@@ -28,8 +28,8 @@ const MAX_THREADS: usize = 256;
 /// How many of these threads names may take that were never found before.
 const MAX_UNPROVEN_THREADS: usize = 240;
 
-/// How long a place is waited for: less than a probe may take, since the tracker isn't to be blamed for it.
-const WAIT_FOR_PLACE: Duration = Duration::from_secs(2);
+/// How long a place is waited for: much less than openings and probes may take, so that the tracker isn't blamed for it.
+const WAIT_FOR_PLACE: Duration = Duration::from_secs(1);
 
 /// How many names are remembered as found; beyond it the memory starts anew.
 const MAX_FOUND: usize = 4096;

@@ -34,7 +34,7 @@ pub trait Resolver: Send + Sync {
 /// A call of the system can't be cancelled and holds a thread while it runs. So one name is looked up once at a
 /// time however many ask (a client with thousands of torrents on one tracker would flood its name server
 /// otherwise), a look-up goes on when those who asked have left, and at most 64 that are waited for run at once, 48
-/// of names that were never found before. Without a place for two seconds a look-up is an [`AnnounceError::Local`]. The
+/// of names that were never found before. Without a place for a second a look-up is an [`AnnounceError::Local`]. The
 /// threads belong to no runtime, so nothing waits for them at the end.
 ///
 /// Names of Tor and I2P (`.onion`, `.i2p`) are not looked up: whoever can reach them brings a resolver or a transport.

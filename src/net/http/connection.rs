@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
@@ -38,6 +39,8 @@ pub(super) struct HttpConnection {
     pub(super) remote: SocketAddr,
     /// Whether an answer has come over it before, so that the other side may have closed it since.
     pub(super) reused: bool,
+    /// How long looking its name up took, where it was opened for what it is used for now.
+    pub(super) lookup_time: Duration,
     driver: JoinHandle<()>,
 }
 
@@ -83,7 +86,8 @@ impl HttpConnection {
             .map_err(|error| AnnounceError::Broken(Cause::new(error)))?;
         // What ends a connection is told to whoever waits for its answer; nobody else needs to know.
         let driver = tokio::spawn(async move { drop(connection.await) });
-        Ok(Self { sender, watch, max_head: config.max_head, remote: connected.remote, reused: false, driver })
+        let (max_head, remote) = (config.max_head, connected.remote);
+        Ok(Self { sender, watch, max_head, remote, reused: false, lookup_time: Duration::ZERO, driver })
     }
 
     /// Sends a request and waits for the head of its answer.

@@ -28,6 +28,7 @@ mod tests;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -149,6 +150,10 @@ impl Channel for HttpChannel {
         response.peers.truncate(config.max_peers);
         response.dropped_peers = response.dropped_peers.saturating_add(beyond);
         Ok(response)
+    }
+
+    fn lookup_time(&self) -> Duration {
+        self.connection.as_ref().map_or(Duration::ZERO, |connection| connection.lookup_time)
     }
 
     async fn scrape(&mut self, torrents: &[InfoHash]) -> Result<ScrapeResponse, AnnounceError> {

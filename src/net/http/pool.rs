@@ -53,7 +53,7 @@ impl Pool {
         if keep.is_zero() || connection.is_closed() {
             return;
         }
-        connection.reused = true;
+        (connection.reused, connection.lookup_time) = (true, Duration::ZERO);
         let mut idle = lock(&self.0);
         idle.drop_dead();
         let of_host = idle.connections.iter().filter(|entry| entry.host == host).count();

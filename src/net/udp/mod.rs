@@ -17,6 +17,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::sleep;
@@ -26,6 +27,7 @@ pub use self::prober::UdpProber;
 pub use self::socket::{DatagramConnector, DatagramSocket, UdpConnector};
 
 use self::shared::Shared;
+use super::clock;
 use super::families::Families;
 use super::happy_eyeballs::NEXT_ADDRESS_AFTER;
 use super::resolver::Resolver;
@@ -70,6 +72,7 @@ struct UdpChannel {
     shared: Arc<Shared>,
     tracker: TrackerUrl,
     address: SocketAddr,
+    lookup_time: Duration,
     /// Further addresses, where this one has shown no life just now: its connection id is from earlier.
     others: Vec<SocketAddr>,
 }
@@ -110,7 +113,9 @@ impl Transport for UdpTransport {
         if !supports(tracker.scheme()) {
             return Err(AnnounceError::Unsupported);
         }
+        let begun = clock::now();
         let mut others = self.0.addresses(tracker).await?;
+        let lookup_time = clock::now() - begun;
         let address = if let Some(address) = self.0.connected(&others) {
             others.retain(|other| *other != address);
             address
@@ -120,7 +125,8 @@ impl Transport for UdpTransport {
             others.clear();
             address
         };
-        Ok(Box::new(UdpChannel { shared: Arc::clone(&self.0), tracker: tracker.clone(), address, others }))
+        let (shared, tracker) = (Arc::clone(&self.0), tracker.clone());
+        Ok(Box::new(UdpChannel { shared, tracker, address, lookup_time, others }))
     }
 
     fn supports(&self, scheme: Scheme) -> bool {
@@ -196,6 +202,10 @@ impl Channel for UdpChannel {
         response.peers.truncate(config.max_peers);
         response.dropped_peers = response.dropped_peers.saturating_add(surplus);
         Ok(response)
+    }
+
+    fn lookup_time(&self) -> Duration {
+        self.lookup_time
     }
 
     /// Asks about 74 torrents at a time, since more don't fit into a packet (BEP 15).

@@ -219,3 +219,28 @@ async fn sockets_are_bounded() {
     tokio::task::yield_now().await;
     assert_eq!((internet.sockets().opened, internet.sockets().open), (600, 512));
 }
+
+/// R103: the policy is told how much of an opening was spent on the name.
+#[tokio::test(start_paused = true)]
+async fn the_look_up_is_told_from_the_opening() {
+    let internet = Internet::new();
+    internet.host("t.test", V4, UdpBehaviour::Ok);
+    let (resolver, connector) = (Arc::new(SlowResolver), Arc::new(internet));
+    let transport = UdpTransport::with_connector(UdpConfig::new(), resolver, connector);
+    let (channel, took) = timed(transport.open(&url(URL))).await;
+    assert_eq!((channel.unwrap().lookup_time(), took), (SlowResolver::TAKES, SlowResolver::TAKES + 2 * WAY));
+}
+
+struct SlowResolver;
+
+impl SlowResolver {
+    const TAKES: Duration = Duration::from_secs(4);
+}
+
+#[async_trait]
+impl crate::net::resolver::Resolver for SlowResolver {
+    async fn resolve(&self, _: &str, _: u16) -> Result<Vec<SocketAddr>, AnnounceError> {
+        sleep(Self::TAKES).await;
+        Ok(vec![V4.parse().unwrap()])
+    }
+}
