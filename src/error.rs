@@ -215,6 +215,12 @@ impl AnnounceError {
         let cause = Cause::new(error);
         if cause.is_local() { Self::Local(cause) } else { Self::Connect(cause) }
     }
+
+    /// As [`connecting`](Self::connecting), of a look-up: [`Local`](Self::Local), else [`Resolve`](Self::Resolve).
+    pub fn resolving(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let cause = Cause::new(error);
+        if cause.is_local() { Self::Local(cause) } else { Self::Resolve(cause) }
+    }
 }
 
 impl Rejection {
@@ -285,15 +291,15 @@ fn is_local(error: &io::Error) -> bool {
     by_kind || error.raw_os_error().is_some_and(|code| LOCAL_CODES.contains(&code))
 }
 
-/// Error codes without an [`io::ErrorKind`] of their own: `ENFILE`, `EMFILE`, `ENOBUFS`.
+/// Error codes without an [`io::ErrorKind`] of their own: `ENFILE`, `EMFILE`, `EAFNOSUPPORT`, `ENOBUFS`.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const LOCAL_CODES: &[i32] = &[23, 24, 105];
-/// Error codes without an [`io::ErrorKind`] of their own: `ENFILE`, `EMFILE`, `ENOBUFS`.
+const LOCAL_CODES: &[i32] = &[23, 24, 97, 105];
+/// Error codes without an [`io::ErrorKind`] of their own: `ENFILE`, `EMFILE`, `EAFNOSUPPORT`, `ENOBUFS`.
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
-const LOCAL_CODES: &[i32] = &[23, 24, 55];
-/// Error codes without an [`io::ErrorKind`] of their own: `WSAEMFILE`, `WSAENOBUFS`, `WSAENETDOWN`.
+const LOCAL_CODES: &[i32] = &[23, 24, 47, 55];
+/// Error codes without an [`io::ErrorKind`] of their own: `WSAEMFILE`, `WSAEAFNOSUPPORT`, `WSAENETDOWN`, `WSAENOBUFS`.
 #[cfg(windows)]
-const LOCAL_CODES: &[i32] = &[10_024, 10_055, 10_050];
+const LOCAL_CODES: &[i32] = &[10_024, 10_047, 10_050, 10_055];
 /// Error codes without an [`io::ErrorKind`] of their own.
 #[cfg(not(any(unix, windows)))]
 const LOCAL_CODES: &[i32] = &[];

@@ -314,6 +314,17 @@ impl Session {
         }
     }
 
+    /// Counts so much of an opening as none.
+    pub(crate) fn discount(&mut self, id: AttemptId, time: Duration, now: Timestamp) {
+        let late = self.late.iter_mut().find(|attempt| attempt.id == id);
+        let of_round = self.round.as_mut().and_then(|round| round.attempt_mut(id));
+        if let Some(attempt) = late.or(of_round)
+            && attempt.stage == Stage::Opening
+        {
+            attempt.extend(time.min(now.since(attempt.started_at())));
+        }
+    }
+
     pub(crate) fn opened(&mut self, id: AttemptId, context: &mut Context<'_>) {
         let late = self.late.iter().position(|attempt| attempt.id == id && attempt.stage == Stage::Opening);
         if let Some(place) = late {

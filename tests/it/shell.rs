@@ -241,3 +241,37 @@ fn what_crosses_threads_can() {
     check::<AnnounceError>();
     check::<tracker_failover::policy::Engine>();
 }
+
+/// R105: so that what it leaves behind in the transport isn't bound to a runtime that may stand still.
+#[test]
+fn a_scrape_from_another_runtime_runs_on_the_announcers_own() {
+    struct Noting(std::sync::Mutex<Vec<tokio::runtime::Id>>);
+
+    #[async_trait::async_trait]
+    impl Transport for Noting {
+        async fn open(&self, tracker: &TrackerUrl) -> Result<Box<dyn Channel>, AnnounceError> {
+            self.0.lock().unwrap().push(tokio::runtime::Handle::current().id());
+            let answer = |_, _| async { Ok(AnnounceResponse::default()) };
+            transport::from_fn(answer).open(tracker).await
+        }
+
+        fn supports(&self, _: Scheme) -> bool {
+            true
+        }
+    }
+
+    let runtime =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (own, foreign) = (runtime(), runtime());
+    let transport = Arc::new(Noting(std::sync::Mutex::default()));
+    let session = own.block_on(async {
+        let trackers = TrackerSet::new([["http://t.test/announce".parse().unwrap()]]);
+        let session = AnnouncerBuilder::new(Arc::clone(&transport)).spawn().add(trackers, torrent());
+        session.announce_now().await.unwrap();
+        session
+    });
+    let scraped = foreign.block_on(session.scrape());
+    assert!(matches!(scraped, Err(AnnounceError::Unsupported)), "as the transport says");
+    let noted = transport.0.lock().unwrap().clone();
+    assert!(noted.len() > 1 && noted.iter().all(|id| *id == own.handle().id()), "{noted:?}");
+}

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
@@ -42,6 +43,8 @@ pub(super) struct HttpConnection {
     pub(super) reused: bool,
     /// Whether the other side closes it after the answer that came last.
     ends: bool,
+    /// How long looking its name up took, where it was opened for what it is used for now.
+    pub(super) lookup_time: Duration,
     driver: JoinHandle<()>,
 }
 
@@ -90,7 +93,8 @@ impl HttpConnection {
         // What ends a connection is told to whoever waits for its answer; nobody else needs to know.
         let driver = tokio::spawn(async move { drop(connection.await) });
         let (max_head, remote) = (config.max_head, connected.remote);
-        Ok(Self { sender, watch, max_head, remote, reused: false, ends: false, driver })
+        let lookup_time = Duration::ZERO;
+        Ok(Self { sender, watch, max_head, remote, reused: false, ends: false, lookup_time, driver })
     }
 
     /// Sends a request and waits for the head of its answer.

@@ -16,6 +16,7 @@ use super::redirect;
 use super::request::{self, Asked};
 use crate::address::AddressKind;
 use crate::error::{AnnounceError, RedirectError};
+use crate::net::clock;
 use crate::net::families::Families;
 use crate::net::resolver::{self, Resolver};
 #[cfg(feature = "tls")]
@@ -61,8 +62,12 @@ impl Shared {
         url: &TrackerUrl,
         redirected_by: Option<SocketAddr>,
     ) -> Result<HttpConnection, AnnounceError> {
+        let begun = clock::now();
         let addresses = self.addresses(url, redirected_by).await?;
-        self.connect(url, &addresses).await
+        let lookup_time = clock::now() - begun;
+        let mut connection = self.connect(url, &addresses).await?;
+        connection.lookup_time = lookup_time;
+        Ok(connection)
     }
 
     /// The addresses at which a tracker may be dialled.

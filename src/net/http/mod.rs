@@ -2,8 +2,8 @@
 //!
 //! One call is one attempt. The transport has no limits of time, because whoever calls it has: dropping its
 //! futures ends what they do, down to the socket. Only connections that wait for their next request end by
-//! themselves, the addresses of one host share ten seconds where there are several, the end of a reply that is whole is
-//! waited for a moment, and the prober keeps its own three seconds. Everything else is bounded here: sizes, counts, redirects, addresses.
+//! themselves, the end of a reply that is whole is waited for a moment, and the prober keeps its own three seconds.
+//! Everything else is bounded here: sizes, counts, redirects, addresses.
 //!
 //! Proxies are not looked for in the environment; a [`Connector`] is the place for one. Remember that UDP
 //! trackers don't go through it.
@@ -33,6 +33,7 @@ mod tests;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -154,6 +155,10 @@ impl Channel for HttpChannel {
         response.peers.truncate(config.max_peers);
         response.dropped_peers = response.dropped_peers.saturating_add(beyond);
         Ok(response)
+    }
+
+    fn lookup_time(&self) -> Duration {
+        self.connection.as_ref().map_or(Duration::ZERO, |connection| connection.lookup_time)
     }
 
     async fn scrape(&mut self, torrents: &[InfoHash]) -> Result<ScrapeResponse, AnnounceError> {

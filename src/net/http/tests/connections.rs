@@ -291,3 +291,27 @@ async fn a_channel_opens_anew_for_a_second_announce() {
     channel.announce(&request()).await.unwrap();
     assert_eq!(internet.dialled(), 2);
 }
+
+/// R103: the policy is told how much of an opening was spent on the name; a kept connection needed none.
+#[tokio::test(start_paused = true)]
+async fn the_look_up_is_told_from_the_opening() {
+    const TAKES: Duration = Duration::from_secs(4);
+    struct SlowResolver;
+
+    #[async_trait]
+    impl crate::net::resolver::Resolver for SlowResolver {
+        async fn resolve(&self, _: &str, _: u16) -> Result<Vec<SocketAddr>, AnnounceError> {
+            tokio::time::sleep(TAKES).await;
+            Ok(vec![AT.parse().unwrap()])
+        }
+    }
+
+    let internet = Internet::default().with("t.test", AT, &[&[ok(REPLY), Step::Keep]]);
+    let connector = Arc::new(internet.latency(Duration::from_millis(40)));
+    let transport = HttpTransport::with_connector(HttpConfig::new(), Arc::new(SlowResolver), connector);
+    let url: TrackerUrl = URL.parse().unwrap();
+    let mut channel = transport.open(&url).await.unwrap();
+    assert_eq!(channel.lookup_time(), TAKES);
+    channel.announce(&request()).await.unwrap();
+    assert_eq!(transport.open(&url).await.unwrap().lookup_time(), Duration::ZERO);
+}

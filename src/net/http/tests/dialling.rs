@@ -1,6 +1,10 @@
 //! Real sockets on loopback: what the scripted connections can't show.
 
+use std::time::Duration;
+
+use fake_tracker::{Behaviour, FakeTracker};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use super::*;
 use crate::net::http::{HttpProber, TcpConnector};
@@ -108,6 +112,31 @@ async fn a_refused_connection_says_so() {
     assert!(matches!(error, AnnounceError::Resolve(_)), "{error}");
 }
 
+/// R111: the time is what a private torrent has for an opening.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_silent_address_in_front_leaves_time_for_the_living_one() {
+    let dead = FakeTracker::start(Behaviour::SynDropped).await;
+    let listener = TcpListener::bind(("127.0.0.2", dead.address().port())).await.unwrap();
+    let alive = listener.local_addr().unwrap();
+    let (connector, addresses) = (TcpConnector::new(), [dead.address(), alive]);
+    let connected = timeout(Duration::from_secs(4), connector.connect("t.test", &addresses)).await;
+    assert_eq!(connected.unwrap().unwrap().remote, alive);
+}
+
+/// R102: nothing to connect from is no fault of the tracker's.
+#[tokio::test]
+async fn an_address_that_cannot_be_connected_from_is_a_local_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    // Of the other family, and of no machine.
+    for own in ["::1", "192.0.2.1"] {
+        let connector = TcpConnector::from_address(own.parse().unwrap());
+        let error = connector.connect("t.test", &[address]).await.unwrap_err();
+        assert!(matches!(error, AnnounceError::Local(_)), "{own}: {error}");
+    }
+}
+
 #[tokio::test]
 async fn a_connector_of_ones_own_address_stays_in_its_family() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -118,4 +147,23 @@ async fn a_connector_of_ones_own_address_stays_in_its_family() {
     assert_eq!(connected.remote, address);
     let (stream, _): (TcpStream, _) = listener.accept().await.unwrap();
     drop(stream);
+}
+
+/// R105: a connection that another runtime drives is of no use here, whether that stands still or has ended.
+#[test]
+fn a_runtime_that_stands_still_holds_up_no_other() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (of_the_tracker, own, foreign) =
+        (tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap(), runtime(), runtime());
+    let tracker = of_the_tracker.block_on(FakeTracker::start(Behaviour::ok()));
+    let transport = HttpTransport::new(HttpConfig::new(), Arc::new(SystemResolver::new()));
+    let announces = |runtime: &tokio::runtime::Runtime| {
+        let url = tracker.announce_url();
+        let announce = async { timeout(Duration::from_secs(5), announce(&transport, &url)).await };
+        runtime.block_on(announce).expect("within five seconds").unwrap();
+    };
+    announces(&foreign);
+    announces(&own);
+    drop(foreign);
+    announces(&own);
 }
