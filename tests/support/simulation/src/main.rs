@@ -54,7 +54,7 @@ const CROWD_LIFE: u64 = 60_000;
 const OF_ONE: u64 = 2;
 
 /// How many lines of what happened before a violation are shown.
-const LINES: usize = 120;
+const LINES: usize = 400;
 
 /// What all workers share.
 #[derive(Default)]
