@@ -45,8 +45,7 @@ impl Session {
         now: Timestamp,
     ) -> Option<Timestamp> {
         let hinted = self.schedule.allowed_at(tracker, self.ledger.event_for(tracker).is_some())?;
-        let own = if self.has_own_back_off(tracker) { self.own_back_off } else { Timestamp::ZERO };
-        Some(hinted.max(own).max(self.host_earliest(tracker, needs_peers, hosts, now)))
+        Some(hinted.max(self.own_earliest(tracker, needs_peers)).max(self.host_earliest(tracker, needs_peers, hosts, now)))
     }
 
     /// When some tracker may be announced to: of moments that have passed any will do.
@@ -135,18 +134,25 @@ impl Session {
         self.failures.get(tracker).is_some_and(|failure| failure.news == TrackerNews::Refuses)
     }
 
-    /// Whether the torrent's own back-off keeps it from a tracker, because that of the host says nothing of it, or
+    /// Until when the torrent's own back-off keeps it from a tracker: where that of the host says nothing of it, or
     /// hosts have none.
-    fn has_own_back_off(&self, tracker: &TrackerUrl) -> bool {
-        let failure = self.failures.get(tracker);
-        failure.is_some_and(|failure| failure.news != TrackerNews::OfTheHost || !self.config.breaker)
+    fn own_earliest(&self, tracker: &TrackerUrl, needs_peers: bool) -> Timestamp {
+        match self.failures.get(tracker).map(|failure| failure.news) {
+            None => Timestamp::ZERO,
+            Some(TrackerNews::OfTheHost) if self.config.breaker => Timestamp::ZERO,
+            Some(TrackerNews::OfTheHost) if needs_peers => self.needy_back_off,
+            Some(_) => self.own_back_off,
+        }
     }
 
     /// Whether peers are wanted, and no tracker could name any: each doesn't serve this torrent, or its host is backed
     /// off.
     fn needs_peers(&self, hosts: &Hosts) -> bool {
-        let is_no_help =
-            |tracker: &TrackerUrl| hosts.is_backed_off(tracker.host_key()) || self.is_refused_by(tracker);
+        let is_no_help = |tracker: &TrackerUrl| {
+            let failed = self.failures.get(tracker);
+            hosts.is_backed_off(tracker.host_key())
+                || failed.is_some_and(|failure| failure.news == TrackerNews::Refuses || !self.config.breaker)
+        };
         self.torrent.transfer.left != Some(0) && self.trackers.supported_trackers().all(is_no_help)
     }
 

@@ -292,6 +292,11 @@ impl Config {
         config
     }
 
+    /// How long a torrent that needs peers waits for a host that gave no sign of life. `random` is from [0, 1).
+    pub(crate) fn needy_wait(&self, random: f64) -> Duration {
+        self.starving_floor + self.starving_ceiling.saturating_sub(self.starving_floor).mul_f64(random)
+    }
+
     /// This configuration as it applies to a torrent.
     pub(crate) fn for_torrent(&self, private: bool) -> Self {
         if !private {

@@ -202,6 +202,7 @@ impl Session {
                 // A round within the back-off didn't ask those that refuse, and doesn't lengthen it.
                 self.own_back_off = self.next_own_back_off(&error, context);
             }
+            self.needy_back_off = context.now + self.config.needy_wait(context.random.random());
             // With every tracker at "never" there is nobody to ask; the list may still change.
             let first = self.first_earliest(context.hosts, context.now);
             self.wait_in_line(context.hosts);

@@ -67,6 +67,17 @@ impl Session {
         true
     }
 
+    /// Brings an announce forward that was put off, where a tracker may be asked sooner than was known then.
+    pub(super) fn look_again(&mut self, context: &mut Context<'_>) {
+        let Some(due) = self.schedule.due().filter(|_| self.schedule.is_deferred()) else { return };
+        if due > context.now
+            && let Some(first) = self.first_earliest(context.hosts, context.now)
+            && first < due
+        {
+            self.schedule.put_off(Some(first.max(context.now)));
+        }
+    }
+
     pub(super) fn run_round(&mut self, context: &mut Context<'_>) {
         loop {
             let Some(mut round) = self.round.take() else {

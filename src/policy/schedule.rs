@@ -28,6 +28,8 @@ pub struct Schedule {
     due: Option<Timestamp>,
     /// The round that is due was asked for, whatever the intervals say.
     forced: bool,
+    /// The announce is put off until trackers may be asked again, which may be sooner than was known then.
+    deferred: bool,
     failed_rounds: u32,
     last_success: Option<Timestamp>,
     hints: ByTracker<Hint>,
@@ -54,7 +56,7 @@ impl Schedule {
     /// Makes an announce due at once, whatever the intervals say.
     pub fn force(&mut self, now: Timestamp) {
         self.due = Some(now);
-        self.forced = true;
+        (self.forced, self.deferred) = (true, false);
     }
 
     /// Makes an announce due at once, as far as its trackers allow.
@@ -62,9 +64,15 @@ impl Schedule {
         self.due = Some(now);
     }
 
-    /// Puts off the announce that is due until somebody can be asked.
+    /// Puts off the announce that is due until a tracker may be asked.
     pub fn put_off(&mut self, until: Option<Timestamp>) {
         self.due = until;
+        self.deferred = until.is_some();
+    }
+
+    /// Whether the announce is put off until trackers may be asked again.
+    pub fn is_deferred(&self) -> bool {
+        self.deferred && self.due.is_some()
     }
 
     /// Puts off what is due by now, because many torrents are due at once.
@@ -108,7 +116,7 @@ impl Schedule {
 
     /// Notes that the round that was due has begun, and tells whether it was forced.
     pub fn begun(&mut self) -> bool {
-        self.due = None;
+        (self.due, self.deferred) = (None, false);
         std::mem::take(&mut self.forced)
     }
 
@@ -130,7 +138,7 @@ impl Schedule {
         } else {
             interval.mul_f64(EARLIEST + (1.0 - EARLIEST) * random).max(min_interval)
         };
-        self.due = Some(now + jittered);
+        (self.due, self.deferred) = (Some(now + jittered), false);
         interval
     }
 

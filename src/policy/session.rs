@@ -68,6 +68,8 @@ pub(crate) struct Session {
     pub(super) failures: ByTracker<TrackerFailure>,
     /// While every round fails, trackers that don't serve this torrent aren't asked before this.
     pub(super) own_back_off: Timestamp,
+    /// The same for trackers whose hosts gave no sign of life, where hosts have no back-off and peers are needed.
+    pub(super) needy_back_off: Timestamp,
     pub(super) added_at: Timestamp,
     /// It waits until this session of the same torrent has said `stopped`.
     pub(super) waits_for: Option<TorrentId>,
@@ -76,6 +78,10 @@ pub(crate) struct Session {
     /// The last warning that was passed on, and whose it was.
     pub(super) warned: Option<Box<(TrackerUrl, String)>>,
 }
+
+/// How often a torrent whose announce is put off looks whether another has found one of its hosts alive. Within the
+/// minute that a torrent may be without an announce at a host that works.
+const LOOK_AGAIN: Duration = Duration::from_secs(40);
 
 /// The last failure of a tracker.
 #[derive(Debug, Clone)]
@@ -167,6 +173,7 @@ impl Session {
             wanted_check: None,
             failures: ByTracker::default(),
             own_back_off: Timestamp::ZERO,
+            needy_back_off: Timestamp::ZERO,
             added_at: now,
             waits_for: None,
             complete: None,
@@ -405,6 +412,7 @@ impl Session {
     /// Acts on what has changed, and decides when to look again.
     pub(crate) fn drive(&mut self, context: &mut Context<'_>) {
         self.wake = None;
+        self.look_again(context);
         loop {
             self.begin_due_round(context);
             self.run_round(context);
@@ -421,6 +429,9 @@ impl Session {
             && self.waits_for.is_none()
         {
             self.wake_at(self.schedule.due());
+            if self.schedule.is_deferred() {
+                self.wake_at(Some(context.now + LOOK_AGAIN));
+            }
         }
     }
 
