@@ -45,7 +45,12 @@ impl Session {
         now: Timestamp,
     ) -> Option<Timestamp> {
         let hinted = self.schedule.allowed_at(tracker, self.ledger.event_for(tracker).is_some())?;
-        Some(hinted.max(self.own_earliest(tracker, needs_peers)).max(self.host_earliest(tracker, needs_peers, hosts, now)))
+        Some(hinted.max(self.own_earliest(tracker, needs_peers)).max(self.host_earliest(
+            tracker,
+            needs_peers,
+            hosts,
+            now,
+        )))
     }
 
     /// When some tracker may be announced to: of moments that have passed any will do.

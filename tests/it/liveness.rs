@@ -349,6 +349,38 @@ fn an_answer_of_a_host_lets_back_all_that_were_put_off_there() {
     assert!(put_off > 50, "the scene is none: {put_off} were put off");
 }
 
+/// Many torrents start at once, and the first of their trackers stalls: none waits for a place there while the second is
+/// idle.
+#[test]
+fn a_host_that_stalls_holds_up_no_start() {
+    let mut late = Vec::new();
+    for (way, scheme, condition) in WAYS {
+        for (probing, count) in [(Probing::Parallel, 40_u128), (Probing::Off, 40), (Probing::Parallel, 150)] {
+            let mut world = World::default();
+            let stalled = sick(&mut world, scheme, Script::always(condition));
+            let host = world.near(Scheme::Http, Script::well());
+            world.hosts[host].round_trip = Duration::from_millis(60);
+            let living = world.tracker(host, Script::well());
+            let mut config = Config::default();
+            config.probing = probing;
+            let mut life = Life::new(world, config, 7);
+            life.tolerate_starvation();
+            let torrents: Vec<usize> = (0..count).map(|_| life.add(of(&[stalled, living]))).collect();
+            life.run_until(at(HOUR));
+            let slowest =
+                torrents.iter().map(|torrent| lag(&life, *torrent, at(0)).unwrap_or(u128::MAX)).max();
+            // A minute, and what the living one's gate needs: 20 a second, four at a time.
+            let bound = 60_000 + count * (50 + 120 / 4);
+            if slowest.is_none_or(|slowest| slowest > bound) {
+                late.push(format!(
+                    "{way}, {probing:?}, {count} torrents: the last after {slowest:?} ms of {bound}"
+                ));
+            }
+        }
+    }
+    assert!(late.is_empty(), "{}", late.join("\n"));
+}
+
 /// A torrent doesn't wait behind others that have an answer from elsewhere, and don't want that host any more.
 #[test]
 fn a_host_in_back_off_is_not_kept_for_torrents_that_are_served_elsewhere() {
