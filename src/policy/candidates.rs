@@ -14,7 +14,7 @@ use crate::tracker::TrackerUrl;
 impl Session {
     /// The trackers that may be announced to now.
     pub(super) fn candidates<'a>(&'a self, hosts: &'a Hosts, now: Timestamp) -> impl Candidates + 'a {
-        Eligible { session: self, needs_peers: self.needs_peers(hosts), hosts, now }
+        Eligible { session: self, needs_peers: self.needs_peers(hosts, now), hosts, now }
     }
 
     /// The order of failover, by what is known of hosts.
@@ -55,7 +55,7 @@ impl Session {
 
     /// When some tracker may be announced to: of moments that have passed any will do.
     pub(super) fn first_earliest(&self, hosts: &Hosts, now: Timestamp) -> Option<Timestamp> {
-        let needs_peers = self.needs_peers(hosts);
+        let needs_peers = self.needs_peers(hosts, now);
         let mut first: Option<Timestamp> = None;
         for tracker in self.trackers.supported_trackers() {
             let Some(earliest) = self.earliest(tracker, needs_peers, hosts, now) else { continue };
@@ -68,8 +68,8 @@ impl Session {
     }
 
     /// Gives this torrent a place in line at each host that keeps it waiting.
-    pub(super) fn wait_in_line(&self, hosts: &mut Hosts) {
-        let needs_peers = self.needs_peers(hosts);
+    pub(super) fn wait_in_line(&self, hosts: &mut Hosts, now: Timestamp) {
+        let needs_peers = self.needs_peers(hosts, now);
         for tracker in self.trackers.supported_trackers() {
             let host = tracker.host_key();
             if hosts.is_backed_off(host) {
@@ -80,13 +80,9 @@ impl Session {
 
     /// Why no tracker may be announced to now.
     pub(super) fn deferral(&self, hosts: &Hosts, now: Timestamp) -> Deferral {
-        let is_hinted = |tracker: &TrackerUrl| {
-            let allowed = self.schedule.allowed_at(tracker, self.ledger.event_for(tracker).is_some());
-            allowed.is_none_or(|allowed| allowed > now)
-        };
         if hosts.is_outage() {
             Deferral::NetworkDown
-        } else if self.trackers.supported_trackers().all(is_hinted) {
+        } else if !self.trackers.supported_trackers().any(|tracker| self.is_allowed(tracker, now)) {
             Deferral::AskedToWait
         } else {
             Deferral::BackingOff
@@ -103,6 +99,11 @@ impl Session {
         if self.insists() {
             return !self.schedule.is_suspended(tracker, now);
         }
+        self.is_allowed(tracker, now)
+    }
+
+    /// Whether nothing that a tracker said keeps us from asking it.
+    fn is_allowed(&self, tracker: &TrackerUrl, now: Timestamp) -> bool {
         let allowed = self.schedule.allowed_at(tracker, self.ledger.event_for(tracker).is_some());
         allowed.is_some_and(|allowed| allowed <= now)
     }
@@ -150,13 +151,14 @@ impl Session {
         }
     }
 
-    /// Whether peers are wanted, and no tracker could name any: each doesn't serve this torrent, or its host is backed
-    /// off.
-    fn needs_peers(&self, hosts: &Hosts) -> bool {
+    /// Whether peers are wanted, and no tracker could name any: each doesn't serve this torrent, asked to be asked later,
+    /// or its host is backed off.
+    fn needs_peers(&self, hosts: &Hosts, now: Timestamp) -> bool {
         let is_no_help = |tracker: &TrackerUrl| {
             let failed = self.failures.get(tracker);
             hosts.is_backed_off(tracker.host_key())
                 || failed.is_some_and(|failure| failure.news == TrackerNews::Refuses || !self.config.breaker)
+                || !self.is_allowed(tracker, now)
         };
         self.torrent.transfer.left != Some(0) && self.trackers.supported_trackers().all(is_no_help)
     }

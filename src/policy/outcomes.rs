@@ -205,7 +205,7 @@ impl Session {
             self.needy_back_off = context.now + self.config.needy_wait(context.random.random());
             // With every tracker at "never" there is nobody to ask; the list may still change.
             let first = self.first_earliest(context.hosts, context.now);
-            self.wait_in_line(context.hosts);
+            self.wait_in_line(context.hosts, context.now);
             self.schedule.put_off(first.map(|first| first.max(context.now + ROUND_GAP)));
             if self.again {
                 self.schedule.force(context.now);

@@ -24,6 +24,10 @@ pub(crate) struct Round {
     failed: Vec<FailedAttempt>,
     last_started: Timestamp,
     hold_until: Option<Timestamp>,
+    /// Trackers at whose hosts we queued for too long: they come when all others have failed.
+    passed_by: BTreeSet<TrackerUrl>,
+    /// They have come.
+    waits_on: bool,
     /// How many announces were not answered in time.
     stalled: usize,
     closing: bool,
@@ -140,6 +144,8 @@ impl Round {
             failed: Vec::new(),
             last_started: Timestamp::ZERO,
             hold_until,
+            passed_by: BTreeSet::new(),
+            waits_on: false,
             stalled: 0,
             closing: false,
         }
@@ -182,7 +188,18 @@ impl Round {
 
     /// How many trackers have been tried.
     pub(crate) fn tried(&self) -> usize {
-        self.tried.len()
+        self.tried.len() - self.passed_by.len()
+    }
+
+    /// Passes a candidate by whose host has kept us in its queue for too long, where there is another candidate. Each
+    /// once, so that we wait for it to the end when all others have failed.
+    pub(crate) fn pass_by(&mut self, tracker: &TrackerUrl, candidates: &impl Candidates) -> bool {
+        let passes = !self.waits_on && candidates.count(&self.tried) > 1;
+        if passes {
+            self.tried.insert(tracker.clone());
+            self.passed_by.insert(tracker.clone());
+        }
+        passes
     }
 
     /// The tracker tried last.
@@ -304,7 +321,13 @@ impl Round {
         config: &Config,
         now: Timestamp,
     ) -> Step {
-        let is_any = !self.closing && candidates.is_any(&self.tried);
+        let mut is_any = !self.closing && candidates.is_any(&self.tried);
+        if !is_any && self.attempts.is_empty() && !self.passed_by.is_empty() {
+            self.tried.retain(|tracker| !self.passed_by.contains(tracker));
+            self.passed_by.clear();
+            self.waits_on = true;
+            is_any = !self.closing && candidates.is_any(&self.tried);
+        }
         let last = !is_any && self.attempts.len() == 1;
         let mut clock = Deadlines { now, next: None };
 

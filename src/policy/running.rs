@@ -56,7 +56,7 @@ impl Session {
         }
         let first = self.first_earliest(context.hosts, now).filter(|first| *first > now);
         let Some(first) = first else { return false };
-        self.wait_in_line(context.hosts);
+        self.wait_in_line(context.hosts, context.now);
         // With its place in line known.
         let first = self.first_earliest(context.hosts, now).unwrap_or(first);
         self.schedule.put_off(Some(first));
@@ -93,12 +93,14 @@ impl Session {
             match step {
                 Step::Open(candidate) => {
                     let under_way = !round.attempts().is_empty();
-                    let Some(slot) = self.slot(&candidate.tracker, context) else {
+                    if let Some(slot) = self.slot(&candidate.tracker, context) {
+                        self.note_suspended(Some(&candidate.tracker), context.now);
+                        self.open(candidate, slot, of, context);
+                    } else if !self.pass_by(&candidate.tracker, context) {
                         // Whatever else is under way has limits that may pass meanwhile.
-                        return self.wake_at(under_way.then(|| context.now + QUEUE_LOOK));
-                    };
-                    self.note_suspended(Some(&candidate.tracker), context.now);
-                    self.open(candidate, slot, of, context);
+                        self.wake_at(under_way.then(|| context.now + QUEUE_LOOK));
+                        return self.wake_at(self.queue_limit().filter(|limit| *limit > context.now));
+                    }
                 }
                 Step::Announce(id) => self.announce(id, context),
                 Step::Silent(id) => {
@@ -122,6 +124,26 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Goes on to another tracker where we have queued at the host of this one for as long as an opening may take: the
+    /// host is overrun, or its places are held by announces that nothing answers.
+    fn pass_by(&mut self, tracker: &TrackerUrl, context: &mut Context<'_>) -> bool {
+        if self.queue_limit().is_none_or(|limit| limit > context.now) {
+            return false;
+        }
+        let Some(mut round) = self.round.take() else { return false };
+        let passes = round.pass_by(tracker, &self.candidates(context.hosts, context.now));
+        self.round = Some(round);
+        if passes {
+            self.give_up_queueing(context);
+        }
+        passes
+    }
+
+    /// Until when we queue at a host.
+    fn queue_limit(&self) -> Option<Timestamp> {
+        self.queues_at.as_deref().map(|(_, since)| *since + self.config.open_limit)
     }
 
     /// An announce isn't answered in time: another tracker is tried beside it, but not too often at one host.
@@ -150,7 +172,7 @@ impl Session {
         if let Some(slot) = self.admitted.take_if(|slot| slot.host() == host) {
             return Some(*slot);
         }
-        if self.queues_at.as_deref() == Some(host) {
+        if self.queues_at.as_deref().is_some_and(|(queues_at, _)| queues_at == host) {
             return None;
         }
         self.give_up_queueing(context);
@@ -162,7 +184,7 @@ impl Session {
         };
         let slot = context.hosts.admit(host, self.id, priority, context.now);
         if slot.is_none() {
-            self.queues_at = Some(Box::new(host.clone()));
+            self.queues_at = Some(Box::new((host.clone(), context.now)));
         }
         slot
     }
@@ -184,7 +206,7 @@ impl Session {
         if postponed {
             self.round = None;
             self.round_number -= 1;
-            self.wait_in_line(context.hosts);
+            self.wait_in_line(context.hosts, context.now);
             self.schedule.put_off(self.first_earliest(context.hosts, context.now));
         }
         postponed
@@ -211,7 +233,7 @@ impl Session {
     }
 
     pub(super) fn give_up_queueing(&mut self, context: &mut Context<'_>) {
-        if let Some(host) = self.queues_at.take() {
+        if let Some((host, _)) = self.queues_at.take().map(|queues_at| *queues_at) {
             context.hosts.leave_queue(&host, self.id, context.now);
         }
     }

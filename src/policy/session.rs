@@ -48,8 +48,8 @@ pub(crate) struct Session {
     pub(super) told_put_off: bool,
     /// Another round is wanted right after the one under way.
     pub(super) again: bool,
-    /// The host in whose queue we are.
-    pub(super) queues_at: Option<Box<TrackerHost>>,
+    /// The host in whose queue we are, and since when.
+    pub(super) queues_at: Option<Box<(TrackerHost, Timestamp)>>,
     /// What that queue has just given us.
     pub(super) admitted: Option<Box<Slot>>,
     /// Told and unanswered when their round was won by another.

@@ -317,7 +317,7 @@ impl HostHealth {
                 self.breaker.doubt(random, now);
             }
         }
-        news && was_closed
+        news && was_closed && config.breaker
     }
 
     /// Whether a stalled announce may be tried elsewhere beside it, which is then noted. Rarely at a host that works:
