@@ -355,7 +355,13 @@ fn an_answer_of_a_host_lets_back_all_that_were_put_off_there() {
 fn a_host_that_stalls_holds_up_no_start() {
     let mut late = Vec::new();
     for (way, scheme, condition) in WAYS {
-        for (probing, count) in [(Probing::Parallel, 40_u128), (Probing::Off, 40), (Probing::Parallel, 150)] {
+        for (probing, count, alone) in [
+            (Probing::Parallel, 40_u128, 0),
+            (Probing::Off, 40, 0),
+            (Probing::Parallel, 150, 0),
+            (Probing::Parallel, 40, 100),
+            (Probing::Off, 40, 100),
+        ] {
             let mut world = World::default();
             let stalled = sick(&mut world, scheme, Script::always(condition));
             let host = world.near(Scheme::Http, Script::well());
@@ -365,6 +371,10 @@ fn a_host_that_stalls_holds_up_no_start() {
             config.probing = probing;
             let mut life = Life::new(world, config, 7);
             life.tolerate_starvation();
+            // These have nowhere else to go, and keep every place of the stalled one taken.
+            for _ in 0..alone {
+                life.add(of(&[stalled]));
+            }
             let torrents: Vec<usize> = (0..count).map(|_| life.add(of(&[stalled, living]))).collect();
             life.run_until(at(HOUR));
             let slowest =
@@ -375,6 +385,33 @@ fn a_host_that_stalls_holds_up_no_start() {
                 late.push(format!(
                     "{way}, {probing:?}, {count} torrents: the last after {slowest:?} ms of {bound}"
                 ));
+            }
+        }
+    }
+    assert!(late.is_empty(), "{}", late.join("\n"));
+}
+
+/// A torrent that has waited long at a living host which is busy, and tries another which stalls, comes back to the first.
+#[test]
+fn a_busy_host_is_not_left_for_good_for_one_that_stalls() {
+    let mut late = Vec::new();
+    for (way, scheme, condition) in WAYS {
+        for (private, breaker) in [(false, true), (true, true), (false, false), (true, false)] {
+            let mut world = World::default();
+            let busy = well(&mut world);
+            let stalled = sick(&mut world, scheme, Script::always(condition));
+            let mut config = if breaker { Config::default() } else { Config::strict_bep12() };
+            config.probing = Probing::Off;
+            let mut life = Life::new(world, config, 7);
+            life.tolerate_starvation();
+            let newcomer = || Newcomer { private, ..of(&[busy, stalled]) };
+            let torrents: Vec<usize> = (0..600).map(|_| life.add(newcomer())).collect();
+            life.run_until(at(HOUR));
+            let slowest =
+                torrents.iter().map(|torrent| lag(&life, *torrent, at(0)).unwrap_or(u128::MAX)).max();
+            // A minute, twenty a second, and twenty seconds for the other one.
+            if slowest.is_none_or(|slowest| slowest > 110_000) {
+                late.push(format!("{way}, private: {private}, breaker: {breaker}: after {slowest:?} ms"));
             }
         }
     }
