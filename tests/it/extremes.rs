@@ -315,9 +315,8 @@ impl Short {
             Deed::Reannounce => _ = self.engine.reannounce(torrent, now),
             Deed::Complete => self.engine.complete(torrent, now),
             Deed::Resumed(gap) => {
-                // A clock that starts at zero doesn't reach the end of time; what comes of it there is tried below.
-                let gap = &(*gap).min(HORIZON);
-                self.go_to(now + *gap);
+                // A gap may be any; the clock itself ends in the year 586,000.
+                self.go_to(now + (*gap).min(HORIZON / 50));
                 self.engine.resumed(*gap, self.now);
             }
             Deed::NetworkChanged => self.engine.network_changed(now),
@@ -448,7 +447,7 @@ fn knobs_that_belong_in_order_may_be_out_of_order() {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 192, failure_persistence: None, max_shrink_iters: 4000, max_shrink_time: 60_000, ..ProptestConfig::default()
+        cases: 192, failure_persistence: None, max_shrink_iters: 2000, max_shrink_time: 60_000, ..ProptestConfig::default()
     })]
 
     /// R91: no number of a tracker, a prober, a cache or a user ends or stops the engine.

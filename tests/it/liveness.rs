@@ -37,6 +37,10 @@ const WAYS_OF_ONE: [(&str, Scheme, Condition); 7] = [
     ("failure reason", Scheme::Http, Condition::Rejects(Retry::Unsaid)),
 ];
 
+/// How many others there are, and whether the healthy one was there before them.
+const COUNTS: [(usize, bool); 8] =
+    [(0, true), (1, true), (1, false), (3, true), (3, false), (5, true), (5, false), (50, false)];
+
 fn at(secs: u64) -> Timestamp {
     Timestamp::from_start(Duration::from_secs(secs))
 }
@@ -106,17 +110,14 @@ fn answers_in_twelve_hours(mut life: Life, healthy: usize, others: Vec<Newcomer>
 fn dead_trackers_of_other_torrents_put_nobody_off() {
     let mut starved = Vec::new();
     for (way, scheme, condition) in WAYS {
-        for count in [0, 1, 3, 5, 50] {
-            for first in [true, false] {
-                let mut world = World::default();
-                let healthy = well(&mut world);
-                let others: Vec<Newcomer> =
-                    (0..count).map(|_| of(&[sick(&mut world, scheme, Script::always(condition))])).collect();
-                let answers = answers_in_twelve_hours(life(world), healthy, others, first);
-                if !(25..=26).contains(&answers) {
-                    starved
-                        .push(format!("{count} others, {way}, healthy first: {first}: {answers} announces"));
-                }
+        for (count, first) in COUNTS {
+            let mut world = World::default();
+            let healthy = well(&mut world);
+            let others: Vec<Newcomer> =
+                (0..count).map(|_| of(&[sick(&mut world, scheme, Script::always(condition))])).collect();
+            let answers = answers_in_twelve_hours(life(world), healthy, others, first);
+            if !(25..=26).contains(&answers) {
+                starved.push(format!("{count} others, {way}, healthy first: {first}: {answers} announces"));
             }
         }
     }
@@ -191,16 +192,13 @@ fn a_hundred_torrents_with_living_trackers_outlive_three_dead_ones() {
 fn torrents_that_a_host_does_not_serve_silence_none_that_it_serves() {
     let mut starved = Vec::new();
     for (way, scheme, condition) in WAYS_OF_ONE {
-        for count in [0, 1, 3, 5, 50] {
-            for first in [true, false] {
-                let mut world = World::default();
-                let healthy = sick(&mut world, scheme, Script::well());
-                let others = (0..count).map(|_| towards(healthy, condition)).collect();
-                let answers = answers_in_twelve_hours(life(world), healthy, others, first);
-                if !(25..=26).contains(&answers) {
-                    starved
-                        .push(format!("{count} others, {way}, healthy first: {first}: {answers} announces"));
-                }
+        for (count, first) in COUNTS {
+            let mut world = World::default();
+            let healthy = sick(&mut world, scheme, Script::well());
+            let others = (0..count).map(|_| towards(healthy, condition)).collect();
+            let answers = answers_in_twelve_hours(life(world), healthy, others, first);
+            if !(25..=26).contains(&answers) {
+                starved.push(format!("{count} others, {way}, healthy first: {first}: {answers} announces"));
             }
         }
     }
@@ -316,6 +314,143 @@ fn the_tracker_in_use_replaced_or_removed_is_followed_by_an_announce_at_once() {
         let lag = lag(&life, torrent, at(120));
         assert!(lag.is_some_and(|lag| lag <= 2000), "spare: {spare}, added: {added}: after {lag:?} ms");
     }
+}
+
+/// One answer of a host lets everybody back: those that were put off while it failed others don't sleep on.
+#[test]
+fn an_answer_of_a_host_lets_back_all_that_were_put_off_there() {
+    let (mut late, mut put_off) = (Vec::new(), 0);
+    for (way, scheme, condition) in WAYS {
+        let mut world = World::default();
+        let script = Script::well().then(at(1000), condition).then(at(5000), Condition::Well);
+        let tracker = sick(&mut world, scheme, script);
+        let mut life = life(world);
+        let seed = || Newcomer { seed: true, ..of(&[tracker]) };
+        let seeds: Vec<usize> = (0..20).map(|_| life.add(seed())).collect();
+        life.run_until(at(5000));
+        let asked: Vec<usize> = seeds.iter().copied().filter(|torrent| life.has_failed(*torrent)).collect();
+        // Somebody asks for it: its answer says that the host is back.
+        let newcomer = life.add(of(&[tracker]));
+        life.reannounce(newcomer);
+        life.run_until(at(5000 + 2 * HOUR));
+        let is_back =
+            seeds.iter().chain([&newcomer]).filter_map(|torrent| lag(&life, *torrent, at(5000))).min();
+        let Some(is_back) = is_back else { panic!("{way}: never answered") };
+        let mut slowest = 0;
+        for torrent in seeds.iter().filter(|torrent| !asked.contains(torrent)) {
+            put_off += 1;
+            slowest = slowest.max(lag(&life, *torrent, at(5000)).unwrap_or(u128::MAX) - is_back);
+        }
+        if slowest > 60_000 {
+            late.push(format!("{way}: up to {slowest} ms after the first answer"));
+        }
+    }
+    assert!(late.is_empty(), "{}", late.join("\n"));
+    assert!(put_off > 50, "the scene is none: {put_off} were put off");
+}
+
+/// Many torrents start at once, and the first of their trackers stalls: none waits for a place there while the second is
+/// idle.
+#[test]
+fn a_host_that_stalls_holds_up_no_start() {
+    let mut late = Vec::new();
+    for (way, scheme, condition) in WAYS {
+        for (probing, count, alone) in [
+            (Probing::Parallel, 40_u128, 0),
+            (Probing::Off, 40, 0),
+            (Probing::Parallel, 150, 0),
+            (Probing::Parallel, 40, 100),
+            (Probing::Off, 40, 100),
+        ] {
+            let mut world = World::default();
+            let stalled = sick(&mut world, scheme, Script::always(condition));
+            let host = world.near(Scheme::Http, Script::well());
+            world.hosts[host].round_trip = Duration::from_millis(60);
+            let living = world.tracker(host, Script::well());
+            let mut config = Config::default();
+            config.probing = probing;
+            let mut life = Life::new(world, config, 7);
+            life.tolerate_starvation();
+            // These have nowhere else to go, and keep every place of the stalled one taken.
+            for _ in 0..alone {
+                life.add(of(&[stalled]));
+            }
+            let torrents: Vec<usize> = (0..count).map(|_| life.add(of(&[stalled, living]))).collect();
+            life.run_until(at(HOUR));
+            let slowest =
+                torrents.iter().map(|torrent| lag(&life, *torrent, at(0)).unwrap_or(u128::MAX)).max();
+            // A minute, and what the living one's gate needs: 20 a second, four at a time.
+            let bound = 60_000 + count * (50 + 120 / 4);
+            if slowest.is_none_or(|slowest| slowest > bound) {
+                late.push(format!(
+                    "{way}, {probing:?}, {count} torrents: the last after {slowest:?} ms of {bound}"
+                ));
+            }
+        }
+    }
+    assert!(late.is_empty(), "{}", late.join("\n"));
+}
+
+/// A torrent that has waited long at a living host which is busy, and tries another which stalls, comes back to the first.
+#[test]
+fn a_busy_host_is_not_left_for_good_for_one_that_stalls() {
+    let mut late = Vec::new();
+    for (way, scheme, condition) in WAYS {
+        for (private, breaker) in [(false, true), (true, true), (false, false), (true, false)] {
+            let mut world = World::default();
+            let busy = well(&mut world);
+            let stalled = sick(&mut world, scheme, Script::always(condition));
+            let mut config = if breaker { Config::default() } else { Config::strict_bep12() };
+            config.probing = Probing::Off;
+            let mut life = Life::new(world, config, 7);
+            life.tolerate_starvation();
+            let newcomer = || Newcomer { private, ..of(&[busy, stalled]) };
+            let torrents: Vec<usize> = (0..600).map(|_| life.add(newcomer())).collect();
+            life.run_until(at(HOUR));
+            let slowest =
+                torrents.iter().map(|torrent| lag(&life, *torrent, at(0)).unwrap_or(u128::MAX)).max();
+            // A minute, twenty a second, and twenty seconds for the other one.
+            if slowest.is_none_or(|slowest| slowest > 110_000) {
+                late.push(format!("{way}, private: {private}, breaker: {breaker}: after {slowest:?} ms"));
+            }
+        }
+    }
+    assert!(late.is_empty(), "{}", late.join("\n"));
+}
+
+/// A torrent doesn't wait behind others that have an answer from elsewhere, and don't want that host any more.
+#[test]
+fn a_host_in_back_off_is_not_kept_for_torrents_that_are_served_elsewhere() {
+    let mut late = Vec::new();
+    for (way, scheme, condition) in [WAYS[0], WAYS[1], WAYS[2], WAYS[3], WAYS[4]] {
+        for others in [5, 50] {
+            for lasting in [0, 600] {
+                let mut world = World::default();
+                let dead = sick(
+                    &mut world,
+                    scheme,
+                    Script::always(condition).then(at(3000 + lasting), Condition::Well),
+                );
+                // The others' own tracker fails for ten minutes, so that they want the dead one as well.
+                let script =
+                    Script::well().then(at(2000), Condition::Refused).then(at(2990), Condition::Well);
+                let own = sick(&mut world, Scheme::Http, script);
+                let mut life = life(world);
+                let torrent = life.add(of(&[dead]));
+                for _ in 0..others {
+                    life.add(of(&[own, dead]));
+                }
+                life.run_until(at(10_000));
+                match lag(&life, torrent, at(3000 + lasting)) {
+                    Some(lag) if lag <= 130_000 => {}
+                    lag => late.push(format!(
+                        "{way}, {others} others, {lasting} s after they were served: after {lag:?} ms"
+                    )),
+                }
+            }
+        }
+    }
+    assert!(late.is_empty(), "{}", late.join("\n"));
 }
 
 /// R84: `completed` goes at once, whatever the min interval.

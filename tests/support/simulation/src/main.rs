@@ -5,7 +5,8 @@
 //! - `cargo run --release -p simulation -- quick 3 7`: as the tests play them, with fewer seeds;
 //! - `cargo run --release -p simulation -- lives 100000000`: so many random steps under the auditor's eyes, of single
 //!   torrents and of crowds, until a rule is broken;
-//! - `cargo run --release -p simulation -- life 17`: the life of a crowd with this seed again, with its last events.
+//! - `cargo run --release -p simulation -- life 17`: the life of a crowd with this seed again, with its last events
+//!   (`-- life 17 5000` with more of them).
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,10 +29,11 @@ fn main() -> ExitCode {
         (Some("scenarios"), Ok(numbers)) => scenarios(numbers, Effort::FULL),
         (Some("quick"), Ok(numbers)) => scenarios(numbers, Effort::TEST),
         (Some("lives"), Ok([steps])) => campaign(*steps),
-        (Some("life"), Ok([seed])) => replay(*seed),
+        (Some("life"), Ok([seed])) => replay(*seed, LINES),
+        (Some("life"), Ok([seed, lines])) => replay(*seed, usize::try_from(*lines).unwrap_or(usize::MAX)),
         _ => {
             eprintln!(
-                "expected nothing, `scenarios NUMBER..`, `quick NUMBER..`, `lives STEPS` or `life SEED`"
+                "expected nothing, `scenarios NUMBER..`, `quick NUMBER..`, `lives STEPS` or `life SEED [LINES]`"
             );
             ExitCode::from(2)
         }
@@ -144,8 +146,8 @@ fn campaign(steps: u64) -> ExitCode {
 }
 
 /// Lives the life of a crowd again, and shows what happened last.
-fn replay(seed: u64) -> ExitCode {
-    match crowd::replay(seed, CROWD_LIFE, LINES) {
+fn replay(seed: u64, lines: usize) -> ExitCode {
+    match crowd::replay(seed, CROWD_LIFE, lines) {
         Ok(lived) => {
             println!("{} steps, no violation; {}", lived.steps, lived.tally);
             ExitCode::SUCCESS

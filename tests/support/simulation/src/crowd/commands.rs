@@ -56,6 +56,7 @@ impl Life {
             stopping_since: None,
             private: newcomer.private,
             races: !newcomer.private && !self.one_by_one,
+            breaker: self.breaker,
             complete: newcomer.seed,
             complete_from_start: newcomer.seed,
             owes_since: None,

@@ -17,6 +17,8 @@ pub(super) struct Member {
     pub(super) private: bool,
     /// Whether several trackers are opened beside each other.
     pub(super) races: bool,
+    /// Whether hosts that fail are kept in mind.
+    pub(super) breaker: bool,
     pub(super) complete: bool,
     pub(super) complete_from_start: bool,
     /// Since when a tracker is to be told that it is complete.

@@ -37,6 +37,7 @@ pub struct Life {
     /// Whose tracker is opened next.
     pub(super) trying: Option<(usize, usize)>,
     pub(super) one_by_one: bool,
+    pub(super) breaker: bool,
     pub(super) steps: u64,
     steps_at_once: usize,
     step_limit: u64,
@@ -75,6 +76,7 @@ impl Life {
         });
         Self {
             hosts: hosts.collect(),
+            breaker: config.breaker,
             one_by_one: !config.race || config.order == Order::Bep12,
             engine: Engine::new(config, seed),
             world: Arc::new(world),
@@ -131,6 +133,11 @@ impl Life {
     /// When a torrent was answered, and by whom.
     pub fn answers(&self, torrent: usize) -> &[(Timestamp, usize)] {
         &self.members[torrent].answers
+    }
+
+    /// Whether a torrent failed at some tracker since its last answer there.
+    pub fn has_failed(&self, torrent: usize) -> bool {
+        self.members[torrent].listed.iter().any(|listed| listed.failed.is_some())
     }
 
     /// The torrents that run.

@@ -170,7 +170,8 @@ fn deadline(
     let others = others.saturating_sub(1);
     let before = if member.races { TEN_SILENT * (others / 10) } else { ONE_BY_ONE * others };
     let allowance = before + queue(world, host, of.host);
-    let needs_peers = !member.complete;
+    // Without the breaker nothing is known of hosts, and the back-off is the torrent's own.
+    let needs_peers = !member.complete && member.breaker;
     let bound = |class: Class| BOUNDS[class as usize].at_most;
     let line = |places: usize| bound(Class::InLine) * u32::try_from(places.max(1)).unwrap_or(u32::MAX);
     let lifeless = if needs_peers { Class::NoLife } else { Class::Failed };
