@@ -247,7 +247,7 @@ fn what_crosses_threads_can() {
 fn a_scrape_from_another_runtime_runs_on_the_announcers_own() {
     struct Noting(std::sync::Mutex<Vec<tokio::runtime::Id>>);
 
-    #[async_trait::async_trait]
+    #[async_trait]
     impl Transport for Noting {
         async fn open(&self, tracker: &TrackerUrl) -> Result<Box<dyn Channel>, AnnounceError> {
             self.0.lock().unwrap().push(tokio::runtime::Handle::current().id());
