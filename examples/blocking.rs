@@ -148,7 +148,7 @@ impl Driver {
                 let socket = socket.try_clone();
                 thread::spawn(move || {
                     let response = socket
-                        .map_err(|error| AnnounceError::Connect(Cause::new(error)))
+                        .map_err(AnnounceError::connecting)
                         .and_then(|socket| announce(&tracker, &request, socket));
                     let input = match response {
                         Ok(response) => Input::Replied(attempt, Box::new(response)),
@@ -178,13 +178,13 @@ impl Driver {
 }
 
 fn connect(tracker: &TrackerUrl) -> Result<TcpStream, AnnounceError> {
-    let resolve = |error| AnnounceError::Resolve(Cause::new(error));
-    let addresses = format!("{}:{}", tracker.host(), tracker.port()).to_socket_addrs().map_err(resolve)?;
-    let mut result = Err(resolve(std::io::ErrorKind::NotFound.into()));
+    let addresses = format!("{}:{}", tracker.host(), tracker.port()).to_socket_addrs();
+    let addresses = addresses.map_err(AnnounceError::resolving)?;
+    let mut result = Err(AnnounceError::resolving(std::io::Error::from(std::io::ErrorKind::NotFound)));
     for address in addresses {
         match TcpStream::connect_timeout(&address, SOCKET_TIMEOUT) {
             Ok(socket) => return Ok(socket),
-            Err(error) => result = Err(AnnounceError::Connect(Cause::new(error))),
+            Err(error) => result = Err(AnnounceError::connecting(error)),
         }
     }
     result

@@ -6,6 +6,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use url::Host;
+
 use crate::announce::{AnnounceResponse, PeerAddress};
 
 /// What kind of address it is, after the special-purpose registries of IANA (RFC 6890).
@@ -78,26 +80,31 @@ impl AddressPolicy {
     /// The internet only. The default for peers, which strangers bring.
     pub const PUBLIC_ONLY: Self = Self { reach: Reach::Public, exceptions: Vec::new() };
 
-    /// The same policy, with these addresses allowed whatever they are.
+    /// The same policy, with these addresses allowed as well, provided that a host can be there.
     #[must_use]
     pub fn except(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.exceptions.extend(addresses);
         self
     }
 
-    /// Whether an address may be dialled.
+    /// Whether an address may be dialled. Never an unspecified, multicast or broadcast address, and never port 0.
     pub fn allows(&self, address: SocketAddr) -> bool {
-        let allowed = match AddressKind::of(address.ip()) {
+        let reached = match AddressKind::of(address.ip()) {
             AddressKind::Global => true,
-            AddressKind::Multicast | AddressKind::Broadcast => false,
             AddressKind::Loopback => self.reach != Reach::Public,
-            AddressKind::Unspecified
-            | AddressKind::LinkLocal
-            | AddressKind::Private
-            | AddressKind::Reserved => self.reach == Reach::All,
+            _ => self.reach == Reach::All,
         };
-        allowed || self.exceptions.contains(&address)
+        is_host(address) && (reached || self.exceptions.contains(&address))
     }
+}
+
+/// Whether a single host can be at this address: trackers anywhere else are never dialled, and peers never handed out,
+/// whatever a policy says. Systems read 0.0.0.0 as this machine, and block lists point names there: the passkey would
+/// go to whatever listens here.
+pub(crate) fn is_host(address: SocketAddr) -> bool {
+    let kind = AddressKind::of(address.ip());
+    let no_host = matches!(kind, AddressKind::Unspecified | AddressKind::Multicast | AddressKind::Broadcast);
+    !no_host && address.port() != 0
 }
 
 impl Default for AddressPolicy {
@@ -113,28 +120,37 @@ impl Default for AddressPolicy {
 /// where `own` says who that is. Other addresses outside the internet only where the policy allows them, or
 /// where the tracker itself was reached at one ([`tracker_address`](AnnounceResponse::tracker_address)), since
 /// trackers inside a network serve that network. Names pass, as they are judged when they are resolved, except
-/// `localhost`, of which everybody knows where it leads.
+/// those that need no resolver: `localhost`, and numbers that are read as an address (`0`, `0x7f.1`).
 pub fn usable_peers(response: &mut AnnounceResponse, policy: &AddressPolicy, own: Option<SocketAddr>) {
     let local_tracker =
         response.tracker_address.is_some_and(|address| AddressKind::of(address.ip()) != AddressKind::Global);
     let before = response.peers.len();
-    response.peers.retain(|peer| match &peer.address {
-        PeerAddress::Ip(address) => {
-            let usable = match AddressKind::of(address.ip()) {
-                AddressKind::Unspecified | AddressKind::Multicast | AddressKind::Broadcast => false,
-                AddressKind::Global => true,
-                _ => local_tracker || policy.allows(*address),
-            };
-            usable && address.port() != 0 && own.is_none_or(|own| !same(own, *address))
-        }
-        PeerAddress::Name(name, port) => {
-            let name = name.trim_end_matches('.').to_ascii_lowercase();
-            let this_machine = name == "localhost" || name.ends_with(".localhost");
-            let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
-            *port != 0 && (!this_machine || local_tracker || policy.allows(loopback))
-        }
+    response.peers.retain(|peer| {
+        let (address, port) = match &peer.address {
+            PeerAddress::Ip(address) => (Some(*address), address.port()),
+            PeerAddress::Name(name, port) => {
+                (known_address(name).map(|ip| SocketAddr::new(ip, *port)), *port)
+            }
+        };
+        address.map_or(port != 0, |address| {
+            is_host(address)
+                && (local_tracker || policy.allows(address))
+                && own.is_none_or(|own| !same(own, address))
+        })
     });
     response.dropped_peers = response.dropped_peers.saturating_add(before - response.peers.len());
+}
+
+/// The address of a name that every system reads as the same one, without asking a name server.
+fn known_address(name: &str) -> Option<IpAddr> {
+    match Host::parse(name).ok()? {
+        Host::Ipv4(ip) => Some(ip.into()),
+        Host::Ipv6(ip) => Some(ip.into()),
+        Host::Domain(name) => {
+            let name = name.trim_end_matches('.');
+            (name == "localhost" || name.ends_with(".localhost")).then_some(Ipv4Addr::LOCALHOST.into())
+        }
+    }
 }
 
 fn same(one: SocketAddr, other: SocketAddr) -> bool {
@@ -266,12 +282,46 @@ mod tests {
             let expected = match kind {
                 AddressKind::Global => [true, true, true],
                 AddressKind::Loopback => [true, true, false],
-                AddressKind::Multicast | AddressKind::Broadcast => [false, false, false],
+                AddressKind::Unspecified | AddressKind::Multicast | AddressKind::Broadcast => {
+                    [false, false, false]
+                }
                 _ => [true, false, false],
             };
             let allowed = policies.each_ref().map(|policy| policy.allows(address));
             assert_eq!(allowed, expected, "{address}");
         }
+    }
+
+    /// R96: block lists point names to 0.0.0.0, which Linux and macOS dial as this machine.
+    #[test]
+    fn what_is_no_host_is_never_dialled_whatever_the_policy() {
+        for address in [
+            "0.0.0.0:80",
+            "0.1.2.3:80",
+            "[::]:80",
+            "[::ffff:0.0.0.0]:80",
+            "[::ffff:0.9.9.9]:80",
+            "[::0.0.0.2]:80",
+            "[::ffff:0:0.0.0.0]:80",
+            "[64:ff9b::]:80",
+            "[2002::1]:80",
+            "255.255.255.255:80",
+            "[::ffff:255.255.255.255]:80",
+            "240.0.0.1:80",
+            "224.0.0.1:80",
+            "[::ffff:239.1.1.1]:80",
+            "[ff02::1]:80",
+            "8.8.8.8:0",
+            "127.0.0.1:0",
+            "[2606:4700::1]:0",
+        ] {
+            let address: SocketAddr = address.parse().unwrap();
+            assert!(!is_host(address), "{address}");
+            for policy in [AddressPolicy::ALLOW_ALL, AddressPolicy::PUBLIC_ONLY.except([address])] {
+                assert!(!policy.allows(address), "{address}");
+            }
+        }
+        assert!(is_host("127.0.0.1:1".parse().unwrap()) && is_host("[fe80::1]:65535".parse().unwrap()));
     }
 
     #[test]
@@ -315,6 +365,13 @@ mod tests {
         "peer.test:1",
         "peer.test:0",
         "LocalHost.:1",
+        // Names that every resolver reads as addresses.
+        "0:1",
+        "0x0.0:1",
+        "4294967295:1",
+        "2130706433:1",
+        "0300.0250.1:1",
+        "127.1.:1",
     ];
 
     #[test]
@@ -332,11 +389,23 @@ mod tests {
             "[2606:4700::1]:1",
             "peer.test:1",
             "LocalHost.:1",
+            "2130706433:1",
+            "0300.0250.1:1",
+            "127.1.:1",
         ];
         assert_eq!(handed_out(PEERS, "10.0.0.1:80", &AddressPolicy::PUBLIC_ONLY, None), all);
         assert_eq!(handed_out(PEERS, "9.9.9.9:80", &AddressPolicy::ALLOW_ALL, None), all);
         let loopback = handed_out(PEERS, "9.9.9.9:80", &AddressPolicy::ALLOW_LOOPBACK, None);
-        assert_eq!(loopback, ["8.8.8.8:1", "127.0.0.1:1", "[2606:4700::1]:1", "peer.test:1", "LocalHost.:1"]);
+        let expected = [
+            "8.8.8.8:1",
+            "127.0.0.1:1",
+            "[2606:4700::1]:1",
+            "peer.test:1",
+            "LocalHost.:1",
+            "2130706433:1",
+            "127.1.:1",
+        ];
+        assert_eq!(loopback, expected);
     }
 
     #[test]

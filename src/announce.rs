@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::error::LONGEST_TEXT;
+use crate::text::fit;
 
 /// Twenty bytes that name a torrent to trackers and peers: the SHA-1 of its info dictionary (BEP 3), or the
 /// first twenty bytes of its SHA-256 (BEP 52).
@@ -128,7 +128,8 @@ pub struct AnnounceResponse {
     pub downloaded: Option<u64>,
     /// To be echoed to this tracker (and no other) as `trackerid`.
     pub tracker_id: Option<Vec<u8>>,
-    /// A text for the user; the announce counts as a success. Control characters are neutralised.
+    /// A text for the user; the announce counts as a success. Control and invisible characters are
+    /// replaced.
     pub warning: Option<String>,
     /// The client's address as the tracker sees it (BEP 24): a hint, nothing is decided by it alone.
     pub external_ip: Option<IpAddr>,
@@ -175,10 +176,8 @@ impl AnnounceResponse {
         }
         self.peers.truncate(MAX_PEERS);
         self.tracker_id.take_if(|tracker_id| tracker_id.len() > MAX_TRACKER_ID_LEN);
-        if let Some(warning) = &mut self.warning
-            && warning.chars().count() > LONGEST_TEXT
-        {
-            *warning = warning.chars().take(LONGEST_TEXT).collect();
+        if let Some(warning) = &mut self.warning {
+            *warning = fit(warning);
         }
     }
 }

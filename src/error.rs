@@ -4,11 +4,12 @@
 //! libraries below are reachable through [`source`](std::error::Error::source) only.
 
 use std::error::Error;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::text::fit;
 use crate::tracker::TrackerUrl;
 
 /// Why one attempt at one tracker brought no good answer.
@@ -110,7 +111,7 @@ pub enum RedirectError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rejection {
-    /// The tracker's `failure reason`, control characters neutralised, at most 1024 characters.
+    /// The tracker's `failure reason`, control and invisible characters replaced, at most 1024 characters.
     pub reason: String,
     /// When it may be asked again (BEP 31).
     pub retry: Retry,
@@ -214,12 +215,18 @@ impl AnnounceError {
         let cause = Cause::new(error);
         if cause.is_local() { Self::Local(cause) } else { Self::Connect(cause) }
     }
+
+    /// As [`connecting`](Self::connecting), of a look-up: [`Local`](Self::Local), else [`Resolve`](Self::Resolve).
+    pub fn resolving(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let cause = Cause::new(error);
+        if cause.is_local() { Self::Local(cause) } else { Self::Resolve(cause) }
+    }
 }
 
 impl Rejection {
-    /// A refusal with this reason and nothing said of when to come back.
+    /// A refusal with this reason, made fit for a terminal, and nothing said of when to come back.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), retry: Retry::Unsaid, interval: None }
+        Self { reason: fit(&reason.into()), retry: Retry::Unsaid, interval: None }
     }
 }
 
@@ -284,15 +291,15 @@ fn is_local(error: &io::Error) -> bool {
     by_kind || error.raw_os_error().is_some_and(|code| LOCAL_CODES.contains(&code))
 }
 
-/// Error codes without an [`io::ErrorKind`] of their own: `ENFILE`, `EMFILE`, `ENOBUFS`.
+/// Error codes without an [`io::ErrorKind`] of their own: `ENFILE`, `EMFILE`, `EAFNOSUPPORT`, `ENOBUFS`.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const LOCAL_CODES: &[i32] = &[23, 24, 105];
-/// Error codes without an [`io::ErrorKind`] of their own: `ENFILE`, `EMFILE`, `ENOBUFS`.
+const LOCAL_CODES: &[i32] = &[23, 24, 97, 105];
+/// Error codes without an [`io::ErrorKind`] of their own: `ENFILE`, `EMFILE`, `EAFNOSUPPORT`, `ENOBUFS`.
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
-const LOCAL_CODES: &[i32] = &[23, 24, 55];
-/// Error codes without an [`io::ErrorKind`] of their own: `WSAEMFILE`, `WSAENOBUFS`, `WSAENETDOWN`.
+const LOCAL_CODES: &[i32] = &[23, 24, 47, 55];
+/// Error codes without an [`io::ErrorKind`] of their own: `WSAEMFILE`, `WSAEAFNOSUPPORT`, `WSAENETDOWN`, `WSAENOBUFS`.
 #[cfg(windows)]
-const LOCAL_CODES: &[i32] = &[10_024, 10_055, 10_050];
+const LOCAL_CODES: &[i32] = &[10_024, 10_047, 10_050, 10_055];
 /// Error codes without an [`io::ErrorKind`] of their own.
 #[cfg(not(any(unix, windows)))]
 const LOCAL_CODES: &[i32] = &[];
@@ -335,7 +342,7 @@ impl Error for RoundError {}
 /// Fit for a terminal, because libraries quote what they got: the names in a stranger's certificate, for instance.
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.to_string().chars().take(LONGEST_TEXT).try_for_each(|c| f.write_char(neutralised(c)))
+        f.write_str(&fit(&self.0.to_string()))
     }
 }
 
@@ -348,20 +355,6 @@ impl fmt::Debug for Cause {
 impl Error for Cause {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.0.source()
-    }
-}
-
-/// How much of a text is kept, in characters. Longer ones are an attack on the log, not a message.
-pub(crate) const LONGEST_TEXT: usize = 1024;
-
-/// A character that can't steer the terminal it is shown in.
-pub(crate) fn neutralised(character: char) -> char {
-    match character {
-        '\t' | '\n' | '\r' => ' ',
-        // Line and paragraph separators, and the marks, embeddings, overrides and isolates of bidirectional text.
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-        _ if character.is_control() => '\u{fffd}',
-        _ => character,
     }
 }
 
@@ -407,11 +400,23 @@ mod tests {
         }
     }
 
+    /// R97: a transport of one's own hands over what its tracker wrote.
+    #[test]
+    fn the_reason_of_a_rejection_is_fit_for_a_terminal() {
+        let rejection = Rejection::new(format!("no\u{e0041}\u{1b}\n{}", "x".repeat(5000)));
+        assert!(rejection.reason.starts_with("no\u{fffd}\u{fffd} x"), "{rejection}");
+        assert_eq!(rejection.reason.chars().count(), 1024);
+    }
+
     #[test]
     fn what_a_library_quotes_is_neutralised_and_cut_s20_s21() {
-        let error = AnnounceError::Tls(Cause::new(format!("for \u{1b}[31m\u{202e}\n{}", "x".repeat(5000))));
+        let error =
+            AnnounceError::Tls(Cause::new(format!("for \u{1b}[31m\u{202e}\u{200b}\n{}", "x".repeat(5000))));
         for shown in [error.to_string(), format!("{error:?}")] {
-            assert!(!shown.contains(['\u{1b}', '\u{202e}', '\n']) && shown.chars().count() < 1100, "{shown}");
+            assert!(
+                !shown.contains(['\u{1b}', '\u{202e}', '\u{200b}', '\n']) && shown.chars().count() < 1100,
+                "{shown}"
+            );
         }
     }
 }

@@ -75,6 +75,7 @@ pub mod policy;
 pub mod prober;
 pub mod remembered;
 pub mod scrape;
+mod text;
 pub mod tracker;
 pub mod transport;
 pub mod wire;

@@ -11,6 +11,9 @@ use std::sync::Arc;
 /// The longest announce address accepted, in bytes; anything longer is an attack, not an address.
 const LONGEST_ADDRESS: usize = 2048;
 
+/// The longest address accepted in a redirect. What the parts of an address are found by holds no more.
+const LONGEST_REDIRECT: usize = u16::MAX as usize;
+
 /// The longest name that name servers know (RFC 1035). In punycode, a short text can become much longer than it was.
 const LONGEST_NAME: usize = 253;
 
@@ -83,12 +86,21 @@ impl TrackerUrl {
     /// port outside 1 to 65535, or is `udp` without a port. A scheme this crate doesn't speak is no error:
     /// see [`Scheme::Other`].
     pub fn parse(text: &str) -> Result<Self, TrackerUrlError> {
-        let text = text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\u{b}');
+        if text.trim_matches(is_trimmed).len() > LONGEST_ADDRESS {
+            return Err(TrackerUrlError("longer than 2048 bytes"));
+        }
+        Self::parse_redirect(text)
+    }
+
+    /// Reads an address to which a tracker redirects: longer ones than a torrent may name, since it is the server's
+    /// own query that is in there, and the limit of a head bounds it.
+    pub(crate) fn parse_redirect(text: &str) -> Result<Self, TrackerUrlError> {
+        let text = text.trim_matches(is_trimmed);
         if text.is_empty() {
             return Err(TrackerUrlError("expected scheme://host, found nothing"));
         }
-        if text.len() > LONGEST_ADDRESS {
-            return Err(TrackerUrlError("longer than 2048 bytes"));
+        if text.len() > LONGEST_REDIRECT {
+            return Err(TrackerUrlError("longer than 65535 bytes"));
         }
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(TrackerUrlError("a blank or control character inside"));
@@ -215,7 +227,12 @@ impl TrackerUrl {
     }
 }
 
-/// So many bytes of an address, which isn't longer than [`LONGEST_ADDRESS`].
+/// What is left out at both ends of an address.
+fn is_trimmed(c: char) -> bool {
+    c.is_ascii_whitespace() || c == '\u{b}'
+}
+
+/// So many bytes of an address, which isn't longer than [`LONGEST_REDIRECT`].
 fn span(start: usize, length: usize) -> Range<u16> {
     let place = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
     place(start)..place(start + length)

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -41,6 +42,12 @@ pub trait Channel: Send {
     /// # Errors
     /// When no good answer came.
     async fn announce(&mut self, request: &AnnounceRequest) -> Result<AnnounceResponse, AnnounceError>;
+
+    /// How much of its opening passed before the tracker was dialled: looking its name up, and waiting for a place to do
+    /// that. Nothing, unless it is overridden. It isn't counted as latency of the tracker.
+    fn lookup_time(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Asks how large the swarms of these torrents are (BEP 48), without taking part in them.
     ///

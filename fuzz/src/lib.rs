@@ -23,4 +23,9 @@ pub const TARGETS: [(&str, Check); 5] = [
 pub(crate) fn check_text(text: &str) {
     assert!(text.chars().count() <= 1024, "{} characters", text.chars().count());
     assert!(!text.chars().any(char::is_control), "{text:?}");
+    let invisible = |c| {
+        matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
+    };
+    assert!(!text.chars().any(invisible), "{text:?}");
 }

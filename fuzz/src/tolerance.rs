@@ -65,7 +65,8 @@ fn is_canonical(bytes: &[u8]) -> bool {
 
 /// The canonical form of a reply by the shortest program that can tell it.
 fn naive(input: &[u8]) -> Option<Vec<u8>> {
-    let mut rest = input.trim_ascii_start();
+    let is_blank = |byte: &u8| byte.is_ascii_whitespace() || [0xef, 0xbb, 0xbf].contains(byte);
+    let mut rest = &input[input.iter().take_while(|byte| is_blank(byte)).count()..];
     naive_value(&mut rest, 0)
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{sleep_until, timeout};
@@ -46,6 +47,7 @@ pub struct Announcer {
     scraped: Arc<Scraped>,
     scrape_limit: Duration,
     alert_queue: usize,
+    runtime: Handle,
 }
 
 /// What a handle or the announcer asks of the loop.
@@ -128,6 +130,7 @@ impl Announcer {
             scraped: Arc::default(),
             scrape_limit: config.open_limit + config.reply_limit,
             alert_queue: config.alert_queue.max(1),
+            runtime: Handle::current(),
         };
         let state = Loop {
             engine: Engine::new(config, seed),
@@ -220,6 +223,11 @@ impl Announcer {
 
     pub(super) fn scrape_limit(&self) -> Duration {
         self.scrape_limit
+    }
+
+    /// Where all that shares the transport runs.
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 }
 
@@ -436,6 +444,7 @@ impl Loop {
         let input = match done {
             Ok((_, Done::Probed(result))) => Input::Probed(attempt, result),
             Ok((_, Done::Opened(Ok(channel)))) => {
+                self.engine.discount(attempt, channel.lookup_time(), self.clock.now());
                 self.channels.insert(attempt, channel);
                 Input::Opened(attempt)
             }

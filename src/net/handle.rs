@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::alerts::Alerts;
@@ -171,14 +172,24 @@ impl AnnounceHandle {
             if let Some(known) = announcer.scraped().instead(&host, &torrents) {
                 return known;
             }
-            let scrape = async {
-                let mut channel = announcer.transport().open(tracker).await?;
-                let response = channel.scrape(&torrents).await?;
-                announcer.scraped().note(host, &torrents, &response);
-                Ok(response)
+            let (tracker, runtime) = (tracker.clone(), announcer.runtime().clone());
+            let limited = async move {
+                let scrape = async {
+                    let mut channel = announcer.transport().open(&tracker).await?;
+                    let response = channel.scrape(&torrents).await?;
+                    announcer.scraped().note(host, &torrents, &response);
+                    Ok(response)
+                };
+                let limited = timeout(announcer.scrape_limit(), scrape).await;
+                limited.unwrap_or(Err(AnnounceError::TimedOut(Phase::Reply)))
             };
-            let limited = timeout(announcer.scrape_limit(), scrape).await;
-            limited.unwrap_or(Err(AnnounceError::TimedOut(Phase::Reply)))
+            // On the announcer's runtime, whose connections it shares (R105). Dropping the set gives the scrape up.
+            let mut scraping = JoinSet::new();
+            scraping.spawn_on(limited, &runtime);
+            match scraping.join_next().await {
+                Some(Ok(scraped)) => scraped,
+                _ => Err(AnnounceError::Cancelled),
+            }
         }
     }
 

@@ -10,6 +10,9 @@ mod clock;
 #[cfg(any(feature = "http", feature = "udp"))]
 mod families;
 mod handle;
+#[cfg(any(feature = "http", feature = "udp"))]
+mod happy_eyeballs;
+mod look_ups;
 pub mod resolver;
 mod scraped;
 

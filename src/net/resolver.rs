@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::{Semaphore, watch};
 
+use super::look_ups::LookUps;
 use crate::address::AddressPolicy;
 use crate::error::{AnnounceError, Cause};
 
@@ -24,7 +24,8 @@ pub trait Resolver: Send + Sync {
     /// The addresses of a name, the preferred first, each with `port`. Never asked about addresses.
     ///
     /// # Errors
-    /// [`AnnounceError::Resolve`] when the look-up failed. No address at all may be an error or an empty list.
+    /// [`AnnounceError::Resolve`] when the look-up failed, [`AnnounceError::Local`] where that is this machine's fault;
+    /// [`AnnounceError::resolving`] tells them apart. No address at all may be an error or an empty list.
     async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, AnnounceError>;
 }
 
@@ -32,7 +33,9 @@ pub trait Resolver: Send + Sync {
 ///
 /// A call of the system can't be cancelled and holds a thread while it runs. So one name is looked up once at a
 /// time however many ask (a client with thousands of torrents on one tracker would flood its name server
-/// otherwise), a look-up goes on when those who asked have left, and not more than 64 run at once.
+/// otherwise), a look-up goes on when those who asked have left, and at most 64 that are waited for run at once, 48
+/// of names that were never found before. Without a place for a second a look-up is an [`AnnounceError::Local`]. The
+/// threads belong to no runtime, so nothing waits for them at the end.
 ///
 /// Names of Tor and I2P (`.onion`, `.i2p`) are not looked up: whoever can reach them brings a resolver or a transport.
 ///
@@ -44,55 +47,25 @@ pub struct SystemResolver(Arc<LookUps>);
 #[derive(Debug, Clone, Default)]
 pub struct StaticResolver(BTreeMap<String, Vec<IpAddr>>);
 
-struct LookUps {
-    running: Mutex<BTreeMap<String, watch::Receiver<Option<Outcome>>>>,
-    threads: Semaphore,
-}
-
-type Outcome = Result<Vec<IpAddr>, Cause>;
-
 impl SystemResolver {
-    /// How many look-ups may run at once.
-    const MOST_RUNNING: usize = 64;
-
     /// The system's resolver.
     pub fn new() -> Self {
-        Self(Arc::new(LookUps {
-            running: Mutex::new(BTreeMap::new()),
-            threads: Semaphore::new(Self::MOST_RUNNING),
-        }))
-    }
-
-    /// Joins the look-up of a name that is running, or starts one.
-    fn join(&self, host: &str) -> watch::Receiver<Option<Outcome>> {
-        let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
-        // A sender that is gone without a word died with its runtime.
-        if let Some(outcome) = running.get(host).filter(|outcome| outcome.has_changed().is_ok()) {
-            return outcome.clone();
-        }
-        let (sender, receiver) = watch::channel(None);
-        running.insert(host.to_owned(), receiver.clone());
-        let (host, look_ups) = (host.to_owned(), Arc::clone(&self.0));
-        tokio::spawn(async move {
-            let outcome = match look_ups.threads.acquire().await {
-                Ok(_permit) => look_up(&host).await,
-                Err(closed) => Err(Cause::new(closed)),
-            };
-            look_ups.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&host);
-            sender.send_replace(Some(outcome));
-        });
-        receiver
+        Self(LookUps::new(look_up))
     }
 }
 
-async fn look_up(host: &str) -> Outcome {
-    if is_of_another_network(host) {
-        return Ok(Vec::new());
-    }
-    match tokio::net::lookup_host((host, 0)).await {
+fn look_up(host: &str) -> io::Result<Vec<IpAddr>> {
+    match (host, 0).to_socket_addrs() {
         Ok(addresses) => Ok(addresses.map(|address| address.ip()).collect()),
-        Err(error) => Err(Cause::new(error)),
+        // Without descriptors left, `getaddrinfo` of glibc says that there is no such name.
+        Err(error) => Err(no_socket().unwrap_or(error)),
     }
+}
+
+/// Why no socket can be had, if so.
+fn no_socket() -> Option<io::Error> {
+    let bind = |any: IpAddr| UdpSocket::bind((any, 0)).err();
+    bind(Ipv4Addr::UNSPECIFIED.into()).and_then(|_| bind(Ipv6Addr::UNSPECIFIED.into()))
 }
 
 /// Whether a name belongs to Tor or I2P. Name servers don't know it, and asking them would tell them (RFC 7686).
@@ -104,12 +77,10 @@ fn is_of_another_network(host: &str) -> bool {
 #[async_trait]
 impl Resolver for SystemResolver {
     async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, AnnounceError> {
-        let mut outcome = self.join(host);
-        let outcome = match outcome.wait_for(Option::is_some).await {
-            Ok(outcome) => outcome.clone(),
-            Err(gone) => Some(Err(Cause::new(gone))),
-        };
-        let addresses = outcome.unwrap_or_else(|| Ok(Vec::new())).map_err(AnnounceError::Resolve)?;
+        if is_of_another_network(host) {
+            return Ok(Vec::new());
+        }
+        let addresses = self.0.find(host).await?;
         Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
     }
 }
@@ -234,6 +205,21 @@ mod tests {
         }
     }
 
+    /// R96: by literal or by name, and a living address beside it is still dialled.
+    #[tokio::test]
+    async fn what_is_no_host_is_blocked_by_every_policy() {
+        let sink: [IpAddr; 3] = ["0.0.0.0", "::", "::ffff:0.0.0.0"].map(|ip| ip.parse().unwrap());
+        let resolver = StaticResolver::new()
+            .with("sink.test", sink)
+            .with("half.test", sink.into_iter().chain([[8, 8, 8, 8].into()]));
+        for host in ["sink.test", "0.0.0.0", "[::]", "[::ffff:0.0.0.0]", "[::0.0.0.0]", "255.255.255.255"] {
+            let found = allowed_addresses(&resolver, &AddressPolicy::ALLOW_ALL, host, 80).await;
+            assert!(matches!(found, Err(AnnounceError::Blocked)), "{host}: {found:?}");
+        }
+        let found = allowed_addresses(&resolver, &AddressPolicy::ALLOW_ALL, "half.test", 80).await.unwrap();
+        assert_eq!(found, ["8.8.8.8:80".parse().unwrap()]);
+    }
+
     #[tokio::test]
     async fn names_of_other_networks_are_not_looked_up_q75() {
         for host in ["t.i2p", "T.ONION", "t.onion."] {
@@ -248,15 +234,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_who_ask_at_once_share_one_look_up_r47() {
-        let resolver = SystemResolver::new();
-        // Not polled yet, so the look-up that the first one started still runs when the others come.
-        let outcomes: Vec<_> = (0..50).map(|_| resolver.join("localhost")).collect();
-        assert!(outcomes.iter().all(|outcome| outcome.same_channel(&outcomes[0])));
-        let (one, other) = tokio::join!(resolver.resolve("localhost", 1), resolver.resolve("localhost", 2));
-        let (one, other) = (one.unwrap(), other.unwrap());
-        assert!(one.iter().all(|a| a.ip().is_loopback() && a.port() == 1) && !one.is_empty(), "{one:?}");
-        assert!(other.iter().all(|a| a.port() == 2), "each with its own port");
-        assert!(resolver.0.running.lock().unwrap().is_empty(), "nothing is kept");
+    async fn the_system_knows_localhost() {
+        let found = SystemResolver::new().resolve("localhost", 7).await.unwrap();
+        assert!(
+            found.iter().all(|a| a.ip().is_loopback() && a.port() == 7) && !found.is_empty(),
+            "{found:?}"
+        );
     }
 }

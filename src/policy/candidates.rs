@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::hosts::{Demand, Hosts, Urgency};
+use super::hosts::{Demand, HostHealth, Hosts, Urgency};
 use super::round::{Candidate, Candidates};
 use super::session::Session;
 use super::time::Timestamp;
@@ -123,7 +123,7 @@ impl Session {
         let earliest = hosts.earliest(host, self.id, self.demand(tracker, needs_peers), now);
         // Whoever sets the interval sets the pace.
         let Some(interval) = self.config.overriding_interval() else { return earliest };
-        let failed_at = hosts.health().host(host).and_then(|known| known.failed_at());
+        let failed_at = hosts.health().host(host).and_then(HostHealth::failed_at);
         failed_at.map_or(earliest, |failed_at| earliest.min(failed_at + interval))
     }
 

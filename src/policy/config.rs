@@ -220,8 +220,8 @@ impl Config {
 
     /// The same configuration with every value between its limits and every pair in order, so that no setting can
     /// make the engine spin, wait for ever or overflow. A ceiling below its floor is raised to it.
-    pub(crate) fn normalised(&self) -> Self {
-        let mut config = self.clone();
+    pub(crate) fn normalised(mut self) -> Self {
+        let config = &mut self;
         let patiences = [
             &mut config.open_patience,
             &mut config.open_patience_ceiling,
@@ -289,7 +289,7 @@ impl Config {
         for rate in [&mut config.announces_per_second, &mut config.announces_burst] {
             *rate = (*rate).clamp(1, MAX_RATE);
         }
-        config
+        self
     }
 
     /// How long a torrent that needs peers waits for a host that gave no sign of life. `random` is from [0, 1).

@@ -404,6 +404,12 @@ impl Engine {
         }
     }
 
+    /// Counts so much of an opening as none: neither silence, nor part of a limit or a latency. It was spent before the
+    /// tracker was dialled, and says nothing of it (R103). Comes before its [`Input::Opened`].
+    pub fn discount(&mut self, attempt: AttemptId, time: Duration, now: Timestamp) {
+        self.route(attempt, now, |session, context| session.discount(attempt, time, context.now));
+    }
+
     /// What to do next.
     pub fn poll(&mut self, now: Timestamp) -> Output {
         loop {
@@ -422,8 +428,8 @@ impl Engine {
                 self.probed(attempt, &Err(AnnounceError::TimedOut(Phase::Probe).into()), now);
                 continue;
             }
-            if let Some(torrent) = self.hosts.next_evicted() {
-                self.with(torrent, now, |session, _| session.evicted());
+            if let Some((torrent, host)) = self.hosts.next_evicted() {
+                self.with(torrent, now, |session, _| session.evicted(&host));
                 continue;
             }
             if let Some((torrent, slot)) = self.hosts.next_admitted(now) {

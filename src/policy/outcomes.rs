@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::engine::{AttemptId, Output};
-use super::hosts::{Failed, Outcome};
+use super::hosts::{Failed, HostHealth, Outcome};
 use super::returning::Home;
 use super::round::{Attempt, Stage, Told};
 use super::session::{Context, Session, TrackerFailure};
@@ -44,8 +44,7 @@ impl Session {
                 None => self.home = Some(Home::left(self.home.take(), left.clone(), random, now)),
             }
         }
-        if let Some(latency) = context.hosts.health().host(tracker.host_key()).and_then(|host| host.latency())
-        {
+        if let Some(latency) = context.hosts.health().host(tracker.host_key()).and_then(HostHealth::latency) {
             self.trackers.record_latency(&tracker, latency);
         }
         self.wants_peers = false;
@@ -176,7 +175,7 @@ impl Session {
         let failed = Failed {
             verdict,
             tracker: &tracker,
-            failed_before: self.is_refused_by(&tracker),
+            before: self.is_refused_by(&tracker),
             random: context.random.random(),
         };
         let ended = context.finish(self.id, id, slot, Outcome::Failed(failed));
@@ -195,8 +194,12 @@ impl Session {
         self.trackers.begin_round();
         if self.phase == Phase::Running {
             if context.hosts.is_outage() {
-                // What failed just before that was known fell to the same cause.
-                self.failures.values_mut().for_each(|failure| failure.news = TrackerNews::OfTheHost);
+                // What failed just before that was known fell to the same cause, where that could be.
+                for failure in self.failures.values_mut() {
+                    if Verdict::of(&failure.error).host.could_be_local() {
+                        failure.news = TrackerNews::OfTheHost;
+                    }
+                }
                 self.schedule.round_withheld();
             } else if self.own_back_off <= context.now {
                 // A round within the back-off didn't ask those that refuse, and doesn't lengthen it.

@@ -9,7 +9,7 @@ use super::hosts::Slot;
 use super::time::Timestamp;
 use crate::announce::{Event, Transfer};
 use crate::error::{AnnounceError, FailedAttempt, Phase};
-use crate::tracker::TrackerUrl;
+use crate::tracker::{TrackerHost, TrackerUrl};
 
 /// The attempts of one round.
 ///
@@ -24,10 +24,8 @@ pub(crate) struct Round {
     failed: Vec<FailedAttempt>,
     last_started: Timestamp,
     hold_until: Option<Timestamp>,
-    /// Trackers at whose hosts we queued for too long: they come when all others have failed.
+    /// Trackers in whose hosts' queues we are beside others. They are among the tried ones.
     passed_by: BTreeSet<TrackerUrl>,
-    /// They have come.
-    waits_on: bool,
     /// How many announces were not answered in time.
     stalled: usize,
     closing: bool,
@@ -145,7 +143,6 @@ impl Round {
             last_started: Timestamp::ZERO,
             hold_until,
             passed_by: BTreeSet::new(),
-            waits_on: false,
             stalled: 0,
             closing: false,
         }
@@ -191,15 +188,33 @@ impl Round {
         self.tried.len() - self.passed_by.len()
     }
 
-    /// Passes a candidate by whose host has kept us in its queue for too long, where there is another candidate. Each
-    /// once, so that we wait for it to the end when all others have failed.
+    /// Passes a candidate by that has kept us in its host's queue, where there is another candidate.
     pub(crate) fn pass_by(&mut self, tracker: &TrackerUrl, candidates: &impl Candidates) -> bool {
-        let passes = !self.waits_on && candidates.count(&self.tried) > 1;
+        let passes = candidates.count(&self.tried) > 1;
         if passes {
             self.tried.insert(tracker.clone());
             self.passed_by.insert(tracker.clone());
         }
         passes
+    }
+
+    /// Makes candidates that were passed by candidates again, because their host has let us in.
+    pub(crate) fn come_back_to(&mut self, host: &TrackerHost) {
+        let (tried, passed_by) = (&mut self.tried, &mut self.passed_by);
+        passed_by.retain(|tracker| {
+            let comes_back = tracker.host_key() == host;
+            if comes_back {
+                tried.remove(tracker);
+            }
+            !comes_back
+        });
+    }
+
+    /// Makes all candidates that were passed by candidates again, because we have left the queues of their hosts.
+    fn come_back(&mut self) {
+        for tracker in std::mem::take(&mut self.passed_by) {
+            self.tried.remove(&tracker);
+        }
     }
 
     /// The tracker tried last.
@@ -217,6 +232,7 @@ impl Round {
         patience: (Duration, Duration),
         now: Timestamp,
     ) {
+        self.come_back();
         let silent = self.attempts.iter().filter(|attempt| attempt.stage == Stage::Opening).count();
         let patience = halved(patience, silent);
         self.tried.insert(candidate.tracker.clone());
@@ -323,9 +339,7 @@ impl Round {
     ) -> Step {
         let mut is_any = !self.closing && candidates.is_any(&self.tried);
         if !is_any && self.attempts.is_empty() && !self.passed_by.is_empty() {
-            self.tried.retain(|tracker| !self.passed_by.contains(tracker));
-            self.passed_by.clear();
-            self.waits_on = true;
+            self.come_back();
             is_any = !self.closing && candidates.is_any(&self.tried);
         }
         let last = !is_any && self.attempts.len() == 1;

@@ -8,14 +8,14 @@ use rand::RngExt;
 use super::engine::{AttemptId, Output};
 use super::hosts::{Failed, Outcome, Priority, Slot, Urgency};
 use super::round::{Candidate, Candidates, Round, Step};
-use super::session::{Context, Session};
+use super::session::{Context, Queueing, Session};
 use super::stopping::Phase;
 use super::time::Timestamp;
 use super::verdict::Verdict;
 use crate::alert::Alert;
 use crate::announce::{AnnounceRequest, Event};
 use crate::error::{AnnounceError, Phase as TimedPhase};
-use crate::tracker::TrackerUrl;
+use crate::tracker::{TrackerHost, TrackerUrl};
 
 /// How often a session that queues looks after what else it has under way.
 const QUEUE_LOOK: Duration = Duration::from_secs(1);
@@ -94,12 +94,15 @@ impl Session {
                 Step::Open(candidate) => {
                     let under_way = !round.attempts().is_empty();
                     if let Some(slot) = self.slot(&candidate.tracker, context) {
+                        self.give_up_queueing(context);
                         self.note_suspended(Some(&candidate.tracker), context.now);
                         self.open(candidate, slot, of, context);
                     } else if !self.pass_by(&candidate.tracker, context) {
-                        // Whatever else is under way has limits that may pass meanwhile.
-                        self.wake_at(under_way.then(|| context.now + QUEUE_LOOK));
-                        return self.wake_at(self.queue_limit().filter(|limit| *limit > context.now));
+                        // Whatever else is under way has limits that may pass meanwhile, and another tracker may
+                        // become eligible.
+                        let look = context.now + QUEUE_LOOK;
+                        let limit = self.queue_limit().map(|limit| limit.max(look));
+                        return self.wake_at(if under_way { Some(look) } else { limit });
                     }
                 }
                 Step::Announce(id) => self.announce(id, context),
@@ -126,8 +129,8 @@ impl Session {
         }
     }
 
-    /// Goes on to another tracker where we have queued at the host of this one for as long as an opening may take: the
-    /// host is overrun, or its places are held by announces that nothing answers.
+    /// Goes on to another tracker where we have queued for this one for as long as an opening may take: its host is
+    /// overrun, or its places are held by announces that nothing answers. Our place in that queue is kept.
     fn pass_by(&mut self, tracker: &TrackerUrl, context: &mut Context<'_>) -> bool {
         if self.queue_limit().is_none_or(|limit| limit > context.now) {
             return false;
@@ -135,15 +138,12 @@ impl Session {
         let Some(mut round) = self.round.take() else { return false };
         let passes = round.pass_by(tracker, &self.candidates(context.hosts, context.now));
         self.round = Some(round);
-        if passes {
-            self.give_up_queueing(context);
-        }
         passes
     }
 
-    /// Until when we queue at a host.
+    /// Until when we queue at one host more.
     fn queue_limit(&self) -> Option<Timestamp> {
-        self.queues_at.as_deref().map(|(_, since)| *since + self.config.open_limit)
+        self.queueing.as_ref().map(|queueing| queueing.since + self.config.open_limit)
     }
 
     /// An announce isn't answered in time: another tracker is tried beside it, but not too often at one host.
@@ -152,7 +152,7 @@ impl Session {
         let failed = Failed {
             verdict: Verdict::of(&AnnounceError::TimedOut(TimedPhase::Reply)),
             tracker: &attempt.tracker,
-            failed_before: self.is_refused_by(&attempt.tracker),
+            before: self.is_refused_by(&attempt.tracker),
             random: context.random.random(),
         };
         let may_hedge = context.hosts.stalled(&attempt.slot, &failed, context.now);
@@ -172,10 +172,9 @@ impl Session {
         if let Some(slot) = self.admitted.take_if(|slot| slot.host() == host) {
             return Some(*slot);
         }
-        if self.queues_at.as_deref().is_some_and(|(queues_at, _)| queues_at == host) {
+        if self.queueing.as_ref().is_some_and(|queueing| queueing.hosts.contains(host)) {
             return None;
         }
-        self.give_up_queueing(context);
         let priority = match self.urgency() {
             _ if self.ledger.owes_completed() && self.ledger.knows_us(tracker) => Priority::Completed,
             _ if self.is_refused_by(tracker) && !self.forced => Priority::Retry,
@@ -184,7 +183,9 @@ impl Session {
         };
         let slot = context.hosts.admit(host, self.id, priority, context.now);
         if slot.is_none() {
-            self.queues_at = Some(Box::new((host.clone(), context.now)));
+            let mut hosts = self.queueing.take().map(|queueing| queueing.hosts).unwrap_or_default();
+            hosts.push(host.clone());
+            self.queueing = Some(Box::new(Queueing { hosts, since: context.now }));
         }
         slot
     }
@@ -212,15 +213,18 @@ impl Session {
         postponed
     }
 
-    /// The host in whose queue we were has fallen silent, or is doubted.
-    pub(crate) fn evicted(&mut self) {
-        self.queues_at = None;
+    /// A host in whose queue we were has fallen silent, or is doubted.
+    pub(crate) fn evicted(&mut self, host: &TrackerHost) {
+        if let Some(queueing) = &mut self.queueing {
+            queueing.hosts.retain(|other| other != host);
+        }
     }
 
     /// It is our turn at a host.
     pub(crate) fn admitted(&mut self, slot: Slot, context: &mut Context<'_>) {
-        self.queues_at = None;
-        if self.phase == Phase::Running && self.round.is_some() {
+        self.evicted(slot.host());
+        if let Some(round) = self.round.as_mut().filter(|_| self.phase == Phase::Running) {
+            round.come_back_to(slot.host());
             self.admitted = Some(Box::new(slot));
             self.run_round(context);
             if let Some(slot) = self.admitted.take() {
@@ -233,7 +237,7 @@ impl Session {
     }
 
     pub(super) fn give_up_queueing(&mut self, context: &mut Context<'_>) {
-        if let Some((host, _)) = self.queues_at.take().map(|queues_at| *queues_at) {
+        for host in self.queueing.take().map(|queueing| queueing.hosts).unwrap_or_default() {
             context.hosts.leave_queue(&host, self.id, context.now);
         }
     }

@@ -50,7 +50,8 @@ struct Hint {
 impl Schedule {
     /// When the next announce is due; `None` while a round runs.
     pub fn due(&self) -> Option<Timestamp> {
-        self.due
+        // At the end of time everything would be due again and again.
+        self.due.filter(|due| *due < Timestamp::NEVER)
     }
 
     /// Makes an announce due at once, whatever the intervals say.
@@ -72,7 +73,7 @@ impl Schedule {
 
     /// Whether the announce is put off until trackers may be asked again.
     pub fn is_deferred(&self) -> bool {
-        self.deferred && self.due.is_some()
+        self.deferred && self.due().is_some()
     }
 
     /// Puts off what is due by now, because many torrents are due at once.

@@ -48,8 +48,8 @@ pub(crate) struct Session {
     pub(super) told_put_off: bool,
     /// Another round is wanted right after the one under way.
     pub(super) again: bool,
-    /// The host in whose queue we are, and since when.
-    pub(super) queues_at: Option<Box<(TrackerHost, Timestamp)>>,
+    /// The hosts in whose queues we are.
+    pub(super) queueing: Option<Box<Queueing>>,
     /// What that queue has just given us.
     pub(super) admitted: Option<Box<Slot>>,
     /// Told and unanswered when their round was won by another.
@@ -82,6 +82,14 @@ pub(crate) struct Session {
 /// How often a torrent whose announce is put off looks whether another has found one of its hosts alive. Within the
 /// minute that a torrent may be without an announce at a host that works.
 const LOOK_AGAIN: Duration = Duration::from_secs(40);
+
+/// The queues of hosts in which a torrent waits.
+#[derive(Debug)]
+pub(super) struct Queueing {
+    pub(super) hosts: Vec<TrackerHost>,
+    /// When it joined the last.
+    pub(super) since: Timestamp,
+}
 
 /// The last failure of a tracker.
 #[derive(Debug, Clone)]
@@ -162,7 +170,7 @@ impl Session {
             wants_peers: false,
             told_put_off: false,
             again: false,
-            queues_at: None,
+            queueing: None,
             admitted: None,
             late: Vec::new(),
             once: None,
@@ -303,6 +311,17 @@ impl Session {
             // Nobody is asked again before its time by this: a new tracker is, and it may be the one that works.
             let at_once = self.trackers.in_use().is_none() && self.is_automatic();
             self.schedule.trackers_changed(at_once, context.now);
+        }
+    }
+
+    /// Counts so much of an opening as none.
+    pub(crate) fn discount(&mut self, id: AttemptId, time: Duration, now: Timestamp) {
+        let late = self.late.iter_mut().find(|attempt| attempt.id == id);
+        let of_round = self.round.as_mut().and_then(|round| round.attempt_mut(id));
+        if let Some(attempt) = late.or(of_round)
+            && attempt.stage == Stage::Opening
+        {
+            attempt.extend(time.min(now.since(attempt.started_at())));
         }
     }
 

@@ -253,7 +253,7 @@ impl Session {
             Some(verdict) => Outcome::Failed(Failed {
                 verdict,
                 tracker: &tracker,
-                failed_before: self.is_refused_by(&tracker),
+                before: self.is_refused_by(&tracker),
                 random: context.random.random(),
             }),
         };

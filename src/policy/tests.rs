@@ -379,3 +379,34 @@ fn announces_of_two_torrents_that_stall_send_the_others_elsewhere() {
         assert_eq!(played.opened, [url(expected)], "{stalling}");
     }
 }
+
+/// R103: what was waited for before the tracker was dialled is no part of its latency.
+#[test]
+fn a_slow_look_up_does_not_make_a_tracker_look_far() {
+    let config = Config { probing: Probing::Off, ..Config::default() };
+    let mut engine = Engine::new(config, 7);
+    let mut now = Timestamp::ZERO;
+    engine.add(TrackerSet::new([[url("a")]]), a_torrent(1), now);
+    let near = Duration::from_millis(20);
+    loop {
+        match engine.poll(now) {
+            Output::Open { attempt, .. } => {
+                let looked_up = Duration::from_secs(4);
+                now = now + looked_up + near;
+                engine.discount(attempt, looked_up, now);
+                engine.handle(Input::Opened(attempt), now);
+            }
+            Output::Announce { attempt, .. } => {
+                now = now + near;
+                engine.handle(Input::Replied(attempt, Box::default()), now);
+            }
+            Output::RoundEnded { .. } => break,
+            Output::Wait(wake) => now = wake.unwrap(),
+            _ => {}
+        }
+    }
+    let latency = engine.health().host(&url("a").tracker_host()).unwrap().latency();
+    assert_eq!(latency, Some(2 * near));
+    // Neither is an attempt that has ended, nor one longer than it took.
+    engine.discount(crate::policy::AttemptId::new(1), Duration::MAX, now);
+}

@@ -23,6 +23,9 @@ impl Timestamp {
     /// The moment the engine was made.
     pub const ZERO: Self = Self(0);
 
+    /// The end of time, where arithmetic saturates: it never comes.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
     /// The moment this many microseconds after [`ZERO`](Self::ZERO).
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)

@@ -95,6 +95,17 @@ impl Verdict {
     }
 }
 
+impl HostNews {
+    /// Whether a dead network or a captive portal on our side would look the same.
+    pub(crate) fn could_be_local(self) -> bool {
+        match self {
+            Self::Unreachable { could_be_local } | Self::Doubtful { could_be_local, .. } => could_be_local,
+            Self::Silent | Self::Local => true,
+            Self::Alive | Self::Nothing => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io;

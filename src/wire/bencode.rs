@@ -5,11 +5,16 @@
 //! the input anew with its keys sorted, and bendy reads that. The scan decides about structure only, every
 //! value is still decoded by bendy.
 
+#[cfg(feature = "http")]
+mod extent;
 mod scan;
 
 use std::borrow::Cow;
 
 use bendy::decoding::{Decoder, DictDecoder, Object};
+
+#[cfg(feature = "http")]
+pub(crate) use self::extent::Extent;
 
 /// The first value of some bencoded bytes in its canonical form: keys sorted, each once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +46,8 @@ pub struct BencodeError {
 }
 
 impl Rules {
-    /// For what trackers send: up to 32 levels, blanks before the value and leading zeros in the lengths of
-    /// strings are tolerated, and of a key that comes twice the first one counts.
+    /// For what trackers send: up to 32 levels, blanks and a byte order mark before the value and leading zeros in the
+    /// lengths of strings are tolerated, and of a key that comes twice the first one counts.
     pub const REPLY: Self = Self { depth: 32, items: 250_000, file: false };
 
     /// For torrent files: fewer than 100 levels, and a key that comes twice is refused where it would make the
@@ -58,8 +63,7 @@ impl<'a> Document<'a> {
     /// # Errors
     /// When the input holds no well-formed value, or one that is deeper or has more items than `rules` allow.
     pub fn read(input: &'a [u8], rules: Rules) -> Result<Self, BencodeError> {
-        let blanks =
-            if rules.file { 0 } else { input.iter().take_while(|b| b.is_ascii_whitespace()).count() };
+        let blanks = if rules.file { 0 } else { input.iter().take_while(|b| is_blank(**b)).count() };
         let value = input.get(blanks..).unwrap_or_default();
         if let Some((bytes, info)) = strictly(value, rules) {
             let consumed = blanks + bytes.len();
@@ -89,6 +93,12 @@ impl<'a> Document<'a> {
     pub(crate) fn fields(&self, names: &[&str]) -> Result<Fields<'_>, BencodeError> {
         Fields::of(&self.bytes, names).ok_or(BencodeError { expected: "expected a dictionary", offset: 0 })
     }
+}
+
+/// What is skipped before a reply: white space, and the bytes of a byte order mark, which editors put before scripts and
+/// servers send along. No value begins with one of these.
+pub(crate) fn is_blank(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || matches!(byte, 0xef | 0xbb | 0xbf)
 }
 
 /// bendy's decoder for a part of a [`Document`]. Never without a depth limit: bendy's own one isn't safe on a

@@ -1,13 +1,13 @@
 //! Texts of trackers and torrents, made fit for a terminal.
 
-use crate::error::{LONGEST_TEXT, neutralised};
+use crate::text::{LONGEST_TEXT, fit};
 
-/// Makes a text for people of bytes from the network: invalid UTF-8 replaced, control characters and the marks
-/// that turn the reading direction neutralised, at most 1024 characters.
+/// Makes a text for people of bytes from the network: invalid UTF-8, control characters and characters that show
+/// nothing are replaced, at most 1024 characters are kept.
 ///
-/// Whoever writes a failure reason or a warning also writes into the reader's terminal: an escape sequence
-/// there can move the cursor, and a right-to-left mark can make one host look like another. Line breaks and
-/// tabs become blanks, everything else of the kind becomes U+FFFD.
+/// A failure reason or a warning is also written into the reader's terminal: an escape sequence there can move the
+/// cursor, a right-to-left mark can make one host look like another, and tag characters can hide whole sentences.
+/// Line breaks and tabs become blanks, everything else of the kind becomes U+FFFD.
 ///
 /// ```
 /// use tracker_failover::wire::clean_text;
@@ -17,7 +17,7 @@ use crate::error::{LONGEST_TEXT, neutralised};
 pub fn clean_text(bytes: &[u8]) -> String {
     // A character has at most four bytes, so what lies behind these can't be shown anyway.
     let shown = bytes.get(..LONGEST_TEXT * 4).unwrap_or(bytes);
-    String::from_utf8_lossy(shown).chars().take(LONGEST_TEXT).map(neutralised).collect()
+    fit(&String::from_utf8_lossy(shown))
 }
 
 #[cfg(test)]
@@ -26,7 +26,7 @@ mod tests {
 
     #[test]
     fn what_could_steer_a_terminal_is_neutralised_s20() {
-        let rows: [(&[u8], &str); 8] = [
+        let rows: [(&[u8], &str); 9] = [
             (b"plain", "plain"),
             (b"a\r\nb\tc", "a  b c"),
             (b"\x00\x1b[2J\x7f", "\u{fffd}\u{fffd}[2J\u{fffd}"),
@@ -36,6 +36,7 @@ mod tests {
                 "\u{202a}\u{202e}\u{2066}\u{2069}\u{200e}\u{200f}\u{61c}".as_bytes(),
                 "\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}",
             ),
+            ("a\u{200b}\u{e0041}\u{fe0f}\u{ad}b".as_bytes(), "a\u{fffd}\u{fffd}\u{fffd}\u{fffd}b"),
             (b"\xff\xfe", "\u{fffd}\u{fffd}"),
             ("gr\u{fc}n \u{6771}".as_bytes(), "gr\u{fc}n \u{6771}"),
         ];

@@ -315,8 +315,9 @@ impl Short {
             Deed::Reannounce => _ = self.engine.reannounce(torrent, now),
             Deed::Complete => self.engine.complete(torrent, now),
             Deed::Resumed(gap) => {
-                // A gap may be any; the clock itself ends in the year 586,000.
-                self.go_to(now + (*gap).min(HORIZON / 50));
+                // A clock that starts at zero doesn't reach the end of time; what comes of it there is tried below.
+                let gap = &(*gap).min(HORIZON);
+                self.go_to(now + *gap);
                 self.engine.resumed(*gap, self.now);
             }
             Deed::NetworkChanged => self.engine.network_changed(now),
@@ -501,4 +502,19 @@ fn the_largest_interval_in_a_late_answer_and_a_stop() {
             assert_eq!(broken, Ok(()), "an interval of {interval:?}, late: {late}");
         }
     }
+}
+
+/// Where the clock has come to its end, nothing is due any more, and the engine waits.
+#[test]
+fn the_end_of_time_never_comes() {
+    let mut short = Short::new(Config::default(), Vec::new(), Duration::ZERO);
+    short.now = Timestamp::from_micros(u64::MAX);
+    short.engine.resumed(Duration::MAX, short.now);
+    for _ in 0..STEPS_AT_ONCE {
+        if let Output::Wait(wake) = short.engine.poll(short.now) {
+            assert_eq!(wake, None);
+            return;
+        }
+    }
+    panic!("it spins");
 }

@@ -1,13 +1,16 @@
 //! The shell around the engine: one call, transports of others, sleepy listeners, shutdown.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use fake_tracker::Behaviour;
+use tokio::time::timeout;
 use tracker_failover::{
-    Alert, AnnounceError, AnnounceRequest, AnnounceResponse, AnnouncerBuilder, Config, Event, InfoHash,
-    PeerId, TrackerSet, TrackerUrl, Transfer, transport,
+    Alert, AnnounceError, AnnounceRequest, AnnounceResponse, AnnouncerBuilder, Channel, Config, Event,
+    InfoHash, PeerId, Phase, Scheme, ScrapeResponse, TrackerSet, TrackerUrl, Transfer, Transport, transport,
 };
 
 use super::world::{INFO_HASH, World, alerts_until, is_announced, torrent};
@@ -73,6 +76,57 @@ async fn a_closure_is_a_transport() {
     let announcer = AnnouncerBuilder::new(closure).spawn();
     let outcome = announcer.announce(&mut trackers, request(None)).await.unwrap();
     assert_eq!((outcome.tracker.host(), calls.load(Ordering::SeqCst)), ("live.test", 2));
+}
+
+/// Announces well and never answers a scrape: nor opens a channel for one, where `opens` is false.
+struct NeverScrapes {
+    opens: bool,
+    opened: AtomicUsize,
+}
+
+#[async_trait]
+impl Transport for NeverScrapes {
+    async fn open(&self, _: &TrackerUrl) -> Result<Box<dyn Channel>, AnnounceError> {
+        if self.opened.fetch_add(1, Ordering::SeqCst) > 0 && !self.opens {
+            return std::future::pending().await;
+        }
+        Ok(Box::new(Unanswered))
+    }
+
+    fn supports(&self, _: Scheme) -> bool {
+        true
+    }
+}
+
+struct Unanswered;
+
+#[async_trait]
+impl Channel for Unanswered {
+    async fn announce(&mut self, _: &AnnounceRequest) -> Result<AnnounceResponse, AnnounceError> {
+        Ok(AnnounceResponse::default())
+    }
+
+    async fn scrape(&mut self, _: &[InfoHash]) -> Result<ScrapeResponse, AnnounceError> {
+        std::future::pending().await
+    }
+}
+
+/// A scrape has the time of an opening and a reply together, wherever it hangs.
+#[tokio::test(start_paused = true)]
+async fn a_scrape_that_is_never_answered_ends_at_its_limit() {
+    for opens in [true, false] {
+        let mut config = Config::default();
+        config.open_limit = Duration::from_secs(3);
+        config.reply_limit = Duration::from_secs(4);
+        let transport = NeverScrapes { opens, opened: AtomicUsize::new(0) };
+        let trackers = TrackerSet::new([["http://t.test/announce".parse().unwrap()]]);
+        let mut session = AnnouncerBuilder::new(transport).config(config).spawn().add(trackers, torrent());
+        alerts_until(&mut session, is_announced).await;
+        let mut scrape = pin!(session.scrape());
+        timeout(Duration::from_millis(6_999), &mut scrape).await.expect_err("it has that long");
+        let outcome = timeout(Duration::from_millis(2), scrape).await.expect("and no longer");
+        assert!(matches!(outcome, Err(AnnounceError::TimedOut(Phase::Reply))), "{opens}: {outcome:?}");
+    }
 }
 
 /// what isn't spoken here is shown, and neither tried nor counted among the failures.
@@ -186,4 +240,38 @@ fn what_crosses_threads_can() {
     check::<Alert>();
     check::<AnnounceError>();
     check::<tracker_failover::policy::Engine>();
+}
+
+/// R105: so that what it leaves behind in the transport isn't bound to a runtime that may stand still.
+#[test]
+fn a_scrape_from_another_runtime_runs_on_the_announcers_own() {
+    struct Noting(std::sync::Mutex<Vec<tokio::runtime::Id>>);
+
+    #[async_trait::async_trait]
+    impl Transport for Noting {
+        async fn open(&self, tracker: &TrackerUrl) -> Result<Box<dyn Channel>, AnnounceError> {
+            self.0.lock().unwrap().push(tokio::runtime::Handle::current().id());
+            let answer = |_, _| async { Ok(AnnounceResponse::default()) };
+            transport::from_fn(answer).open(tracker).await
+        }
+
+        fn supports(&self, _: Scheme) -> bool {
+            true
+        }
+    }
+
+    let runtime =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (own, foreign) = (runtime(), runtime());
+    let transport = Arc::new(Noting(std::sync::Mutex::default()));
+    let session = own.block_on(async {
+        let trackers = TrackerSet::new([["http://t.test/announce".parse().unwrap()]]);
+        let session = AnnouncerBuilder::new(Arc::clone(&transport)).spawn().add(trackers, torrent());
+        session.announce_now().await.unwrap();
+        session
+    });
+    let scraped = foreign.block_on(session.scrape());
+    assert!(matches!(scraped, Err(AnnounceError::Unsupported)), "as the transport says");
+    let noted = transport.0.lock().unwrap().clone();
+    assert!(noted.len() > 1 && noted.iter().all(|id| *id == own.handle().id()), "{noted:?}");
 }

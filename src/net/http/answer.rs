@@ -1,6 +1,5 @@
 //! What an answer means: status first, then the body (R72, POL-03, POL-07, POL-08).
 
-use super::body::unpacked;
 use super::exchange::Answer;
 use crate::announce::{AnnounceResponse, Event};
 use crate::error::{AnnounceError, Rejection, Retry};
@@ -10,13 +9,9 @@ use crate::wire;
 
 impl Answer {
     /// The answer to an announce.
-    pub(super) fn into_announce(
-        self,
-        event: Option<Event>,
-        max_body: usize,
-    ) -> Result<AnnounceResponse, AnnounceError> {
+    pub(super) fn into_announce(self, event: Option<Event>) -> Result<AnnounceResponse, AnnounceError> {
         let remote = self.remote;
-        let read = self.read(max_body, wire::http::read_announce);
+        let read = self.read(wire::http::read_announce);
         let mut response =
             match read {
                 // Whoever leaves needs no reply: trackers send nothing at all then, or anything (POL-08, Q-82).
@@ -30,20 +25,15 @@ impl Answer {
     }
 
     /// The answer to a scrape.
-    pub(super) fn into_scrape(self, max_body: usize) -> Result<ScrapeResponse, AnnounceError> {
-        self.read(max_body, wire::http::read_scrape)
+    pub(super) fn into_scrape(self) -> Result<ScrapeResponse, AnnounceError> {
+        self.read(wire::http::read_scrape)
     }
 
-    fn read<T>(
-        self,
-        max_body: usize,
-        read: fn(&[u8]) -> Result<T, AnnounceError>,
-    ) -> Result<T, AnnounceError> {
+    fn read<T>(self, read: fn(&[u8]) -> Result<T, AnnounceError>) -> Result<T, AnnounceError> {
         if !(200..300).contains(&self.status) {
-            return Err(self.refusal(max_body));
+            return Err(self.refusal());
         }
-        let said = unpacked(self.body.bytes, max_body).and_then(|bytes| read(&bytes));
-        match (said, self.body.flaw) {
+        match (read(&self.body.bytes), self.body.flaw) {
             // A reply that is whole although its connection broke is a reply (S-07).
             (Ok(said), _) => Ok(said),
             (Err(rejected @ AnnounceError::Rejected(_)), _) => Err(rejected),
@@ -54,7 +44,7 @@ impl Answer {
 
     /// What a status other than 2xx means. A reason of the tracker's own is worth more than the number;
     /// when to come back may stand in either.
-    fn refusal(self, max_body: usize) -> AnnounceError {
+    fn refusal(self) -> AnnounceError {
         let retry = match self.status {
             410 => Retry::Never,
             429 | 503 => {
@@ -67,8 +57,7 @@ impl Answer {
             }
             _ => Retry::Unsaid,
         };
-        let said = unpacked(self.body.bytes, max_body).ok();
-        match said.and_then(|bytes| wire::http::failure_in(&bytes)) {
+        match wire::http::failure_in(&self.body.bytes) {
             Some(rejection) if rejection.retry == Retry::Unsaid => {
                 AnnounceError::Rejected(Rejection { retry, ..rejection })
             }

@@ -1,96 +1,362 @@
-//! The body of an answer: bounded while it comes in, unpacked where it is compressed.
+//! The body of an answer: bounded and unpacked while it comes in, and done when the dictionary in it closes.
+
+use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
+use tokio::time::{Instant, timeout_at};
 
+#[cfg(feature = "gzip")]
+use super::inflate::Inflate;
 use crate::error::{AnnounceError, Cause, ReplyError};
+use crate::net::clock;
+use crate::wire::bencode::{Extent, is_blank};
+
+/// How long the end of a body is waited for when the dictionary in it is whole: the last chunk often comes in a packet of
+/// its own, and with it the connection can be used again. Servers that signal no end would be waited for to the limit.
+const END_PATIENCE: Duration = Duration::from_millis(50);
+
+/// How many blanks may stand before what is compressed.
+const MOST_BLANKS: usize = 1024;
 
 /// What came of a body.
 pub(super) struct Body {
-    /// What there is of it; nothing where it was too large.
+    /// What there is of it, unpacked; nothing where it was too large or isn't sound.
     pub(super) bytes: Vec<u8>,
     /// Why it isn't whole, if it isn't.
     pub(super) flaw: Option<AnnounceError>,
+    /// Whether its end has come, so that the connection can be used again.
+    pub(super) ended: bool,
 }
 
-/// Reads a body up to a limit (S-01).
+/// Reads a body up to a limit (S-01), or until the dictionary in it has closed.
 pub(super) async fn read(mut incoming: Incoming, limit: usize) -> Body {
-    let too_large = || Body { bytes: Vec::new(), flaw: Some(AnnounceError::TooLarge { limit }) };
-    if usize::try_from(incoming.size_hint().lower()).is_ok_and(|announced| announced <= limit) {
-        let mut bytes = Vec::new();
-        while let Some(frame) = incoming.frame().await {
-            match frame.map(hyper::body::Frame::into_data) {
-                Ok(Ok(data)) if data.len() > limit - bytes.len() => return too_large(),
-                Ok(Ok(data)) => bytes.extend_from_slice(&data),
-                Ok(Err(_trailers)) => {}
-                Err(error) => return Body { bytes, flaw: Some(AnnounceError::Broken(Cause::new(error))) },
+    if usize::try_from(incoming.size_hint().lower()).map_or(true, |announced| announced > limit) {
+        return Body { bytes: Vec::new(), flaw: Some(AnnounceError::TooLarge { limit }), ended: false };
+    }
+    let mut reply = Unpacking::new(limit);
+    let mut give_up_at: Option<Instant> = None;
+    let broken = loop {
+        let frame = match give_up_at {
+            None => incoming.frame().await,
+            Some(moment) => match timeout_at(moment, incoming.frame()).await {
+                Ok(frame) => frame,
+                Err(_) => return reply.finish(None, false),
+            },
+        };
+        match frame.map(|frame| frame.map(hyper::body::Frame::into_data)) {
+            None => return reply.finish(None, true),
+            Some(Ok(Ok(data))) if reply.push(&data).is_err() => break None,
+            Some(Ok(_)) => {}
+            Some(Err(error)) => break Some(AnnounceError::Broken(Cause::new(error))),
+        }
+        if give_up_at.is_none() && reply.is_whole() {
+            give_up_at = Some(clock::after(END_PATIENCE));
+        }
+    };
+    reply.finish(broken, false)
+}
+
+/// A body that is unpacked while it comes in: what its first bytes say counts, whatever its head says (R65, Q-08), and
+/// one layer is taken off (S-02).
+struct Unpacking {
+    limit: usize,
+    /// All that came.
+    packed: Vec<u8>,
+    /// How much of that has been gone through.
+    read: usize,
+    form: Form,
+    extent: Extent,
+}
+
+enum Form {
+    /// Too little has come to tell.
+    Unknown,
+    Plain,
+    #[cfg(feature = "gzip")]
+    Packed(Box<Inflate>),
+    Refused(AnnounceError),
+}
+
+impl Unpacking {
+    fn new(limit: usize) -> Self {
+        Self { limit, packed: Vec::new(), read: 0, form: Form::Unknown, extent: Extent::default() }
+    }
+
+    /// Takes the next bytes. An error means that no more are needed.
+    fn push(&mut self, bytes: &[u8]) -> Result<(), ()> {
+        if bytes.len() > self.limit - self.packed.len() {
+            if self.is_whole() {
+                return Err(());
+            }
+            self.form = Form::Refused(AnnounceError::TooLarge { limit: self.limit });
+            return Err(());
+        }
+        self.packed.extend_from_slice(bytes);
+        if matches!(self.form, Form::Unknown) {
+            self.form = self.recognised();
+        }
+        self.advance();
+        if matches!(self.form, Form::Refused(_)) { Err(()) } else { Ok(()) }
+    }
+
+    /// Whether the dictionary in it has closed.
+    fn is_whole(&self) -> bool {
+        self.extent.is_whole()
+    }
+
+    fn advance(&mut self) {
+        let fresh = self.packed.get(self.read..).unwrap_or_default();
+        match &mut self.form {
+            Form::Unknown | Form::Refused(_) => {}
+            Form::Plain => {
+                self.extent.push(fresh);
+                self.read = self.packed.len();
+            }
+            #[cfg(feature = "gzip")]
+            Form::Packed(inflate) => {
+                let before = inflate.output().len();
+                let taken = inflate.feed(fresh);
+                self.extent.push(inflate.output().get(before..).unwrap_or_default());
+                match taken {
+                    Ok(taken) => self.read += taken,
+                    Err(error) => self.not_packed(&error),
+                }
             }
         }
-        return Body { bytes, flaw: None };
     }
-    too_large()
-}
 
-/// Unpacks a body that begins as gzip does, whatever its head says (R65, Q-08), up to a limit and one layer deep
-/// (S-02).
-pub(super) fn unpacked(bytes: Vec<u8>, limit: usize) -> Result<Vec<u8>, AnnounceError> {
-    if bytes.starts_with(&[0x1f, 0x8b]) { inflated(&bytes, limit) } else { Ok(bytes) }
+    /// What is said to begin here by its first bytes. Blanks may stand before it, as some scripts print them.
+    #[cfg(feature = "gzip")]
+    fn recognised(&mut self) -> Form {
+        let blanks = self.packed.iter().take_while(|byte| is_blank(**byte)).count();
+        match self.packed.get(blanks..).unwrap_or_default() {
+            [] | [_] if blanks < MOST_BLANKS => Form::Unknown,
+            [0x1f, 0x8b, ..] => {
+                self.read = blanks;
+                Form::Packed(Box::new(Inflate::gzip(self.limit)))
+            }
+            [b'd', b'0'..=b'9' | b'e', ..] => Form::Plain,
+            // Nothing distinguishes bare deflate from what is no reply at all, so it is tried.
+            _ => match self.packed[..] {
+                [one, other, ..] if blanks < MOST_BLANKS => {
+                    Form::Packed(Box::new(Inflate::deflate([one, other], self.limit)))
+                }
+                _ => Form::Plain,
+            },
+        }
+    }
+
+    #[cfg(not(feature = "gzip"))]
+    fn recognised(&mut self) -> Form {
+        let blanks = self.packed.iter().take_while(|byte| is_blank(**byte)).count();
+        match self.packed.get(blanks..).unwrap_or_default() {
+            [] | [_] if blanks < MOST_BLANKS => Form::Unknown,
+            [0x1f, 0x8b, ..] => {
+                let expected = "expected no compression (the feature `gzip` is off)";
+                Form::Refused(AnnounceError::NotAReply(ReplyError::new(expected, 0)))
+            }
+            _ => Form::Plain,
+        }
+    }
+
+    /// Gzip that can't be unpacked is refused; anything else was no compressed reply, and is taken as it is.
+    #[cfg(feature = "gzip")]
+    fn not_packed(&mut self, error: &std::io::Error) {
+        let is_gzip = matches!(&self.form, Form::Packed(inflate) if inflate.is_gzip());
+        self.extent = Extent::default();
+        self.read = 0;
+        self.form = if error.kind() == std::io::ErrorKind::FileTooLarge {
+            Form::Refused(AnnounceError::TooLarge { limit: self.limit })
+        } else if is_gzip {
+            Form::Refused(unsound())
+        } else {
+            Form::Plain
+        };
+        self.advance();
+    }
+
+    fn finish(self, broken: Option<AnnounceError>, ended: bool) -> Body {
+        let (bytes, flaw) = match self.form {
+            Form::Unknown | Form::Plain => (self.packed, None),
+            #[cfg(feature = "gzip")]
+            Form::Packed(mut inflate) => {
+                let is_gzip = inflate.is_gzip();
+                let whole = self.extent.is_whole();
+                let good = if whole { inflate.is_sound() } else { is_gzip && inflate.has_ended() };
+                match good {
+                    true => (inflate.output().to_vec(), None),
+                    false if is_gzip => (Vec::new(), Some(unsound())),
+                    false => (self.packed, None),
+                }
+            }
+            Form::Refused(error) => (Vec::new(), Some(error)),
+        };
+        Body { bytes, flaw: broken.or(flaw), ended }
+    }
 }
 
 #[cfg(feature = "gzip")]
-fn inflated(bytes: &[u8], limit: usize) -> Result<Vec<u8>, AnnounceError> {
-    use std::io::Read;
-
-    let mut unpacked = Vec::new();
-    let over = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    let read = flate2::read::GzDecoder::new(bytes).take(over).read_to_end(&mut unpacked);
-    if unpacked.len() > limit {
-        return Err(AnnounceError::TooLarge { limit });
-    }
-    let unsound = |_| AnnounceError::NotAReply(ReplyError::new("expected sound gzip", 0));
-    read.map(|_| unpacked).map_err(unsound)
-}
-
-#[cfg(not(feature = "gzip"))]
-fn inflated(_: &[u8], _: usize) -> Result<Vec<u8>, AnnounceError> {
-    Err(AnnounceError::NotAReply(ReplyError::new("expected no compression (the feature `gzip` is off)", 0)))
+fn unsound() -> AnnounceError {
+    AnnounceError::NotAReply(ReplyError::new("expected sound gzip", 0))
 }
 
 #[cfg(all(test, feature = "gzip"))]
 mod tests {
     use std::io::Write;
 
+    use flate2::Compression;
+    use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+
     use super::*;
 
-    fn packed(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    const REPLY: &[u8] = b"d8:intervali1800e5:peers6:\x08\x08\x04\x04\x1a\xe1e";
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
     }
 
+    fn zlib(bytes: &[u8], level: u32) -> Vec<u8> {
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(level));
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn deflate(bytes: &[u8], level: u32) -> Vec<u8> {
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::new(level));
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// Unpacks these pieces and says whether that was the whole of a dictionary.
+    fn pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limit: usize) -> (Body, bool) {
+        let mut reply = Unpacking::new(limit);
+        for piece in pieces {
+            if reply.push(piece).is_err() {
+                break;
+            }
+        }
+        let whole = reply.is_whole();
+        (reply.finish(None, true), whole)
+    }
+
+    /// Unpacks it, in one piece and byte by byte, to the same.
+    fn unpacked(packed: &[u8], limit: usize) -> Result<Vec<u8>, AnnounceError> {
+        let (at_once, _) = pieces([packed], limit);
+        let (bytewise, _) = pieces(packed.chunks(1), limit);
+        assert_eq!(at_once.bytes, bytewise.bytes, "{}", packed.escape_ascii());
+        assert_eq!(at_once.flaw.is_some(), bytewise.flaw.is_some(), "{}", packed.escape_ascii());
+        at_once.flaw.map_or(Ok(at_once.bytes), Err)
+    }
+
     #[test]
     fn gzip_is_told_by_its_magic_and_unpacked_once_r65_s02() {
-        let reply = b"d8:intervali1800ee";
-        assert_eq!(unpacked(reply.to_vec(), 100).unwrap(), reply);
-        assert_eq!(unpacked(packed(reply), 100).unwrap(), reply);
-        assert_eq!(unpacked(packed(&packed(reply)), 100).unwrap(), packed(reply));
-        let mut trailing = packed(reply);
-        trailing.extend_from_slice(b"\r\n");
-        assert_eq!(unpacked(trailing, 100).unwrap(), reply);
+        assert_eq!(unpacked(REPLY, 100).unwrap(), REPLY);
+        assert_eq!(unpacked(&gzip(REPLY), 100).unwrap(), REPLY);
+        assert_eq!(unpacked(&gzip(&gzip(REPLY)), 100).unwrap(), gzip(REPLY));
+        for trailing in [b"\r\n".as_slice(), b"\0\0\0", b"\x1f", b"\x1f\x8c"] {
+            assert_eq!(unpacked(&[gzip(REPLY), trailing.to_vec()].concat(), 100).unwrap(), REPLY);
+        }
+    }
+
+    /// R116: RFC 1952, 2.2.
+    #[test]
+    fn all_members_of_gzip_are_one_body() {
+        for cut in 0..=REPLY.len() {
+            let (front, back) = REPLY.split_at(cut);
+            let packed = [gzip(front), gzip(b""), gzip(back), b"\r\n".to_vec()].concat();
+            assert_eq!(unpacked(&packed, 100).unwrap(), REPLY, "{cut}");
+        }
+        let many = |members: usize| [gzip(b"").repeat(members - 1), gzip(REPLY)].concat();
+        assert_eq!(unpacked(&many(100), 10_000).unwrap(), REPLY);
+        assert!(unpacked(&many(101), 10_000).is_err(), "each costs memory");
+    }
+
+    /// R116: asked for was gzip, if anything. Servers send either form under the name deflate, or under none.
+    #[test]
+    fn deflate_is_unpacked_in_both_forms() {
+        for level in 0..=9 {
+            assert_eq!(unpacked(&zlib(REPLY, level), 100).unwrap(), REPLY, "zlib {level}");
+            assert_eq!(unpacked(&deflate(REPLY, level), 100).unwrap(), REPLY, "deflate {level}");
+            let long = [b"d5:peers6000:".as_slice(), &[7; 6000], b"e"].concat();
+            assert_eq!(unpacked(&zlib(&long, level), 10_000).unwrap(), long, "zlib {level}");
+            assert_eq!(unpacked(&deflate(&long, level), 10_000).unwrap(), long, "deflate {level}");
+        }
+        let trailing = [zlib(REPLY, 9), b"\r\n".to_vec()].concat();
+        assert_eq!(unpacked(&trailing, 100).unwrap(), REPLY);
+        // No dictionary, no reply: what came is what there is.
+        let page = zlib(b"<html>", 9);
+        assert_eq!(unpacked(&page, 100).unwrap(), page);
+    }
+
+    #[test]
+    fn what_is_not_compressed_stays_as_it_is() {
+        for body in [
+            "",
+            "d",
+            "x",
+            "sorry",
+            "<html>hello</html>",
+            "\r\n",
+            "x\u{9c}",
+            "Not Found",
+            "404 page not found",
+        ] {
+            assert_eq!(unpacked(body.as_bytes(), 100).unwrap(), body.as_bytes(), "{body}");
+        }
+    }
+
+    /// R116: some scripts print a line end or a byte order mark before they begin.
+    #[test]
+    fn blanks_may_stand_before_it() {
+        for blanks in ["\n", "\r\n\r\n", "\u{feff}", "\u{feff}\n"] {
+            let plain = [blanks.as_bytes(), REPLY].concat();
+            assert_eq!(unpacked(&plain, 100).unwrap(), plain);
+            assert_eq!(unpacked(&[blanks.as_bytes(), &gzip(REPLY)].concat(), 100).unwrap(), REPLY);
+        }
+        let (body, whole) = pieces([b"\n".repeat(5000).as_slice(), REPLY], 10_000);
+        assert!(whole && body.bytes.len() == 5000 + REPLY.len());
     }
 
     #[test]
     fn a_bomb_stops_at_the_limit_and_broken_gzip_is_an_error_s02() {
-        let bomb = packed(&vec![0; 50_000_000]);
-        assert!(matches!(unpacked(bomb, 1000), Err(AnnounceError::TooLarge { limit: 1000 })));
-        assert_eq!(unpacked(packed(&[7; 1000]), 1000).unwrap().len(), 1000);
-        let whole = packed(b"d8:intervali1800ee");
-        for end in 2..whole.len() {
-            assert!(unpacked(whole[..end].to_vec(), 100).is_err(), "{end}");
+        let zeros = vec![0; 5_000_000];
+        for bomb in [gzip(&zeros), zlib(&zeros, 9), deflate(&zeros, 9)] {
+            let (body, _) = pieces([bomb.as_slice()], 60_000);
+            assert!(matches!(body.flaw, Some(AnnounceError::TooLarge { limit: 60_000 })));
+            assert!(body.bytes.is_empty());
         }
-        let mut wrong = whole;
-        let checksum = wrong.len() - 6;
-        wrong[checksum] ^= 1;
-        assert!(unpacked(wrong, 100).is_err());
+        assert_eq!(unpacked(&gzip(&[7; 1000]), 1000).unwrap().len(), 1000);
+        assert!(unpacked(&gzip(&[7; 1001]), 1000).is_err());
+        let whole = gzip(b"no dictionary, so the end of it is the end of gzip");
+        for end in 2..whole.len() {
+            assert!(unpacked(&whole[..end], 100).is_err(), "{end}");
+        }
+        for text in [REPLY, b"no dictionary"] {
+            let mut wrong = gzip(text);
+            let checksum = wrong.len() - 6;
+            wrong[checksum] ^= 1;
+            assert!(unpacked(&wrong, 100).is_err());
+            wrong.extend_from_slice(b"\r\n");
+            assert!(unpacked(&wrong, 100).is_err());
+        }
+    }
+
+    /// R116: cut anywhere, it is whole when the dictionary in it has come, and not a byte earlier.
+    #[test]
+    fn what_is_packed_is_whole_when_its_dictionary_closes() {
+        let mut flushed = DeflateEncoder::new(Vec::new(), Compression::best());
+        flushed.write_all(REPLY).unwrap();
+        flushed.flush().unwrap();
+        let flushed = flushed.get_ref().clone();
+        for packed in [gzip(REPLY), zlib(REPLY, 9), deflate(REPLY, 9), flushed] {
+            let ends: Vec<bool> = (0..=packed.len()).map(|end| pieces([&packed[..end]], 100).1).collect();
+            assert!(ends.is_sorted() && ends.ends_with(&[true]), "{ends:?}");
+            for (end, whole) in ends.into_iter().enumerate().filter(|(_, whole)| *whole) {
+                assert_eq!(unpacked(&packed[..end], 100).unwrap(), REPLY, "{end} {whole}");
+            }
+        }
     }
 }

@@ -123,8 +123,8 @@ impl HttpConfig {
         Ok(self)
     }
 
-    /// Adds a header to every request. None is needed; trackers refuse clients for headers that only browsers
-    /// send.
+    /// Adds a header to every request that goes to a tracker's own scheme, host and port: a redirect to elsewhere takes
+    /// no cookie and no key along. None is needed; trackers refuse clients for headers that only browsers send.
     ///
     /// # Errors
     /// When the name isn't one, the value isn't printable ASCII, or the transport writes that header itself.

@@ -1,27 +1,15 @@
 //! From addresses to an open stream: the [`Connector`] that a client or a simulation can bring itself.
 
-use std::convert::Infallible;
-use std::error::Error;
 use std::fmt;
-use std::future::{Ready, ready};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::task::{Context, Poll};
-use std::time::Duration;
-use std::vec;
 
 use async_trait::async_trait;
-use hyper::Uri;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::Name;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tower_service::Service;
+use tokio::net::{TcpSocket, TcpStream};
 
-use crate::error::{AnnounceError, Cause, Phase};
-
-/// Shared among the addresses of a host that has several of one family: a silent one must not use up the whole
-/// opening. The limit of the opening as a whole is the caller's (RFC 8305 leaves it to the application, too).
-const FOR_ALL_ADDRESSES: Duration = Duration::from_secs(10);
+use crate::error::{AnnounceError, Phase};
+use crate::net::happy_eyeballs::{self, local_address};
 
 /// Opens a stream to one of the addresses of a host: a seam for proxies, other networks and simulations. TLS is
 /// put on top by the transport.
@@ -37,7 +25,8 @@ pub trait Connector: Send + Sync {
     /// asks nobody.
     ///
     /// # Errors
-    /// [`AnnounceError::Connect`] when no address could be connected to.
+    /// [`AnnounceError::Connect`] when no address could be connected to, [`AnnounceError::Local`] where that is this
+    /// machine's fault; [`AnnounceError::connecting`] tells them apart.
     async fn connect(&self, host: &str, addresses: &[SocketAddr]) -> Result<Connected, AnnounceError>;
 }
 
@@ -52,7 +41,8 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// Connects over TCP, to both families at once where the preferred one is slow (RFC 6555, 300 ms).
+/// Connects over TCP, to the next address beside the last one every 250 ms, the families in turns (RFC 8305). The limit
+/// of the opening as a whole is the caller's.
 #[derive(Debug, Clone, Default)]
 pub struct TcpConnector {
     local_address: Option<IpAddr>,
@@ -80,55 +70,31 @@ impl TcpConnector {
 #[async_trait]
 impl Connector for TcpConnector {
     async fn connect(&self, _host: &str, addresses: &[SocketAddr]) -> Result<Connected, AnnounceError> {
-        let v4 = addresses.iter().filter(|address| address.is_ipv4()).count();
-        let mut http = HttpConnector::new_with_resolver(Given(addresses.to_vec()));
-        http.set_nodelay(true);
-        http.set_local_address(self.local_address);
-        if v4 > 1 || addresses.len() - v4 > 1 {
-            http.set_connect_timeout(Some(FOR_ALL_ADDRESSES));
-        }
-        // Only the scheme of this address means anything: host and port come from the list of addresses.
-        let stream = http.call(Uri::from_static("http://tracker/")).await.map_err(|error| failed(&error))?;
-        let stream = stream.into_inner();
-        let remote = stream.peer_addr().map_err(|error| AnnounceError::Connect(Cause::new(error)))?;
+        let connect = |address| async move { self.dial(address).await.map_err(failed) };
+        let (remote, stream) = happy_eyeballs::first(addresses, connect).await?;
         Ok(Connected::new(stream, remote))
     }
 }
 
-/// Hands the connector of `hyper-util` the addresses that were judged already.
-#[derive(Clone)]
-struct Given(Vec<SocketAddr>);
-
-impl Service<Name> for Given {
-    type Response = vec::IntoIter<SocketAddr>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Name) -> Self::Future {
-        ready(Ok(self.0.clone().into_iter()))
+impl TcpConnector {
+    async fn dial(&self, remote: SocketAddr) -> io::Result<TcpStream> {
+        // A mapped address is that of an IPv4 host, and is spoken with over IPv4.
+        let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+        let socket = if remote.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        if self.local_address.is_some() {
+            socket.bind((local_address(self.local_address, remote)?, 0).into())?;
+        }
+        let stream = socket.connect(remote).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 }
 
-/// What the system said, which `hyper-util` keeps behind a type of its own.
-fn failed(error: &(dyn Error + 'static)) -> AnnounceError {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
+fn failed(error: io::Error) -> AnnounceError {
+    match error.kind() {
+        io::ErrorKind::TimedOut => AnnounceError::TimedOut(Phase::Open),
+        _ => AnnounceError::connecting(error),
     }
-    let Some(io) = innermost.downcast_ref::<io::Error>() else {
-        return AnnounceError::Connect(Cause::new(innermost.to_string()));
-    };
-    if io.kind() == io::ErrorKind::TimedOut {
-        return AnnounceError::TimedOut(Phase::Open);
-    }
-    let io = io
-        .raw_os_error()
-        .map_or_else(|| io::Error::new(io.kind(), io.to_string()), io::Error::from_raw_os_error);
-    AnnounceError::Connect(Cause::new(io))
 }
 
 impl fmt::Debug for Connected {

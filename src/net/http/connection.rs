@@ -6,10 +6,12 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
+use hyper::header::{CONNECTION, HeaderMap, TRANSFER_ENCODING};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -19,6 +21,7 @@ use tokio::time::Instant;
 
 use super::config::HttpConfig;
 use super::connect::{Connected, Stream};
+use super::status_line::StatusLine;
 use crate::error::{AnnounceError, Cause, ReplyError};
 use crate::net::clock;
 
@@ -38,13 +41,18 @@ pub(super) struct HttpConnection {
     pub(super) remote: SocketAddr,
     /// Whether an answer has come over it before, so that the other side may have closed it since.
     pub(super) reused: bool,
+    /// Whether the other side closes it after the answer that came last.
+    ends: bool,
+    /// How long looking its name up took, where it was opened for what it is used for now.
+    pub(super) lookup_time: Duration,
     driver: JoinHandle<()>,
 }
 
 /// Why no answer came.
 pub(super) enum SendError {
-    /// The connection was closed before a single byte of an answer came.
-    Silent(AnnounceError),
+    /// Nothing came, or what can't be the beginning of an answer. On a connection that was kept, the other side had
+    /// closed it, or what came belonged to the request before.
+    Stale(AnnounceError),
     /// Anything else.
     Other(AnnounceError),
 }
@@ -57,9 +65,10 @@ struct Watch(Mutex<Seen>);
 struct Seen {
     bytes: usize,
     first: Option<Instant>,
+    status_line: StatusLine,
 }
 
-/// A stream that notes what is read from it.
+/// A stream that notes what is read from it, and has HTTP/1.0 read as HTTP/1.1.
 struct Watched {
     stream: Box<dyn Stream>,
     watch: Arc<Watch>,
@@ -83,7 +92,9 @@ impl HttpConnection {
             .map_err(|error| AnnounceError::Broken(Cause::new(error)))?;
         // What ends a connection is told to whoever waits for its answer; nobody else needs to know.
         let driver = tokio::spawn(async move { drop(connection.await) });
-        Ok(Self { sender, watch, max_head: config.max_head, remote: connected.remote, reused: false, driver })
+        let (max_head, remote) = (config.max_head, connected.remote);
+        let lookup_time = Duration::ZERO;
+        Ok(Self { sender, watch, max_head, remote, reused: false, ends: false, lookup_time, driver })
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -94,7 +105,7 @@ impl HttpConnection {
         self.sender
             .ready()
             .await
-            .map_err(|error| SendError::Silent(AnnounceError::Broken(Cause::new(error))))?;
+            .map_err(|error| SendError::Stale(AnnounceError::Broken(Cause::new(error))))?;
         *self.watch.lock() = Seen::default();
         let too_many = Arc::new(Notify::new());
         let (count, enough) = (AtomicUsize::new(0), Arc::clone(&too_many));
@@ -104,14 +115,16 @@ impl HttpConnection {
             }
         });
         let sent = self.sender.send_request(request);
-        tokio::select! {
+        let answer = tokio::select! {
             biased;
             () = too_many.notified() => {
                 let expected = format!("expected an answer after at most {MOST_INTERIM} interim ones");
-                Err(SendError::Other(AnnounceError::NotAReply(ReplyError::new(expected, 0))))
+                return Err(SendError::Other(AnnounceError::NotAReply(ReplyError::new(expected, 0))));
             }
-            answer = sent => answer.map_err(|error| self.explain(error)),
-        }
+            answer = sent => answer.map_err(|error| self.explain(error))?,
+        };
+        self.ends = self.watch.lock().status_line.is_1_0() && !stays_open(answer.headers());
+        Ok(answer)
     }
 
     /// When the first byte of the answer came.
@@ -119,23 +132,34 @@ impl HttpConnection {
         self.watch.lock().first
     }
 
-    /// Whether it is known to be closed.
+    /// Whether no further request can be made on it.
     pub(super) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+        self.ends || self.sender.is_closed()
     }
 
     fn explain(&self, error: hyper::Error) -> SendError {
-        let bytes = self.watch.lock().bytes;
+        let seen = self.watch.lock();
         if error.is_parse() {
-            return SendError::Other(if bytes >= self.max_head {
+            return SendError::Stale(if seen.bytes >= self.max_head {
                 AnnounceError::TooLarge { limit: self.max_head }
             } else {
                 AnnounceError::NotAReply(ReplyError::new("expected an HTTP answer", 0))
             });
         }
+        // Bytes that came before the request went out have it cancelled.
+        let stale = error.is_canceled() || !seen.status_line.has_begun();
         let error = AnnounceError::Broken(Cause::new(error));
-        if bytes == 0 { SendError::Silent(error) } else { SendError::Other(error) }
+        if stale { SendError::Stale(error) } else { SendError::Other(error) }
     }
+}
+
+/// Whether a server of HTTP/1.0 leaves the connection open. Never after chunks, whose end it doesn't know (RFC 9112, 6.1).
+fn stays_open(headers: &HeaderMap) -> bool {
+    let says = |token: &str| {
+        let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|said| said.trim().eq_ignore_ascii_case(token))
+    };
+    says("keep-alive") && !says("close") && !headers.contains_key(TRANSFER_ENCODING)
 }
 
 impl Drop for HttpConnection {
@@ -147,7 +171,7 @@ impl Drop for HttpConnection {
 impl SendError {
     pub(super) fn into_error(self) -> AnnounceError {
         match self {
-            Self::Silent(error) | Self::Other(error) => error,
+            Self::Stale(error) | Self::Other(error) => error,
         }
     }
 }
@@ -169,6 +193,9 @@ impl AsyncRead for Watched {
         let read = buf.filled().len().saturating_sub(before);
         if read > 0 {
             let mut seen = self.watch.lock();
+            if let Some(fresh) = buf.filled_mut().get_mut(before..) {
+                seen.status_line.rewrite(fresh);
+            }
             seen.bytes = seen.bytes.saturating_add(read);
             seen.first.get_or_insert_with(clock::now);
         }

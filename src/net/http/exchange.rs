@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::header::{DATE, HeaderName, LOCATION, RETRY_AFTER};
-use hyper::{Method, Response};
+use hyper::{Method, Response, StatusCode};
 
 use super::body::{self, Body};
 use super::config::HttpConfig;
@@ -16,6 +16,7 @@ use super::redirect;
 use super::request::{self, Asked};
 use crate::address::AddressKind;
 use crate::error::{AnnounceError, RedirectError};
+use crate::net::clock;
 use crate::net::families::Families;
 use crate::net::resolver::{self, Resolver};
 #[cfg(feature = "tls")]
@@ -61,8 +62,12 @@ impl Shared {
         url: &TrackerUrl,
         redirected_by: Option<SocketAddr>,
     ) -> Result<HttpConnection, AnnounceError> {
+        let begun = clock::now();
         let addresses = self.addresses(url, redirected_by).await?;
-        self.connect(url, &addresses).await
+        let lookup_time = clock::now() - begun;
+        let mut connection = self.connect(url, &addresses).await?;
+        connection.lookup_time = lookup_time;
+        Ok(connection)
     }
 
     /// The addresses at which a tracker may be dialled.
@@ -116,7 +121,7 @@ impl Shared {
             Some(connection) => connection,
             None => self.open(tracker, None).await?,
         };
-        let mut asked = Asked::new(tracker.clone(), target, tracker.userinfo())?;
+        let mut asked = Asked::new(tracker.clone(), target, tracker)?;
         let mut redirected_by = None;
         let mut hops_left = self.config.max_redirects;
         loop {
@@ -135,13 +140,14 @@ impl Shared {
             self.pool.put(asked.url.tracker_host(), used, self.config.keep_idle);
             connection = self.open(&next, redirected_by).await?;
             // Location as it stands: nothing of the announce is added, so the tracker id stays behind as well.
-            let userinfo = tracker.userinfo().filter(|_| redirect::same_origin(&next, tracker));
-            asked = Asked::new(next.clone(), &request::own_target(&next), userinfo)?;
+            let target = request::own_target(&next);
+            asked = Asked::new(next, &target, tracker)?;
         }
     }
 
-    /// Sends a request once. Only where a kept connection turns out to have been closed before a byte of an
-    /// answer came, it is sent again over a new one: that request was never read.
+    /// Sends a request, and once more over a new connection where a kept one turns out to be of no use: closed before
+    /// a byte of an answer came, with bytes on it that are no answer (the body of a `HEAD`, say), or idle for
+    /// longer than the server waits (408). Otherwise a request is never sent twice.
     async fn send(
         &self,
         asked: &Asked,
@@ -149,16 +155,17 @@ impl Shared {
         redirected_by: Option<SocketAddr>,
     ) -> Result<(Response<Incoming>, HttpConnection), AnnounceError> {
         let request = || asked.write(Method::GET, &self.config);
-        match connection.send(request()).await {
-            Ok(response) => Ok((response, connection)),
-            Err(SendError::Silent(_)) if connection.reused => {
-                drop(connection);
-                let mut connection = self.dial(&asked.url, redirected_by).await?;
-                let response = connection.send(request()).await.map_err(SendError::into_error)?;
-                Ok((response, connection))
-            }
-            Err(error) => Err(error.into_error()),
+        let mut outcome = connection.send(request()).await;
+        let of_no_use = match &outcome {
+            Ok(response) => response.status() == StatusCode::REQUEST_TIMEOUT,
+            Err(error) => matches!(error, SendError::Stale(_)),
+        };
+        if of_no_use && connection.reused {
+            drop((outcome, connection));
+            connection = self.dial(&asked.url, redirected_by).await?;
+            outcome = connection.send(request()).await;
         }
+        outcome.map(|response| (response, connection)).map_err(SendError::into_error)
     }
 
     /// Reads the rest of an answer and keeps the connection for the next one.
@@ -166,7 +173,7 @@ impl Shared {
         let (head, incoming) = response.into_parts();
         let body = body::read(incoming, self.config.max_body).await;
         let remote = used.remote;
-        if body.flaw.is_none() {
+        if body.ended {
             self.pool.put(asked.url.tracker_host(), used, self.config.keep_idle);
         }
         let header = |name: HeaderName| {

@@ -2,8 +2,8 @@
 //!
 //! One call is one attempt. The transport has no limits of time, because whoever calls it has: dropping its
 //! futures ends what they do, down to the socket. Only connections that wait for their next request end by
-//! themselves, the addresses of one host share ten seconds where there are several, and the prober keeps its own
-//! three. Everything else is bounded here: sizes, counts, redirects, addresses.
+//! themselves, the end of a reply that is whole is waited for a moment, and the prober keeps its own three seconds.
+//! Everything else is bounded here: sizes, counts, redirects, addresses.
 //!
 //! Proxies are not looked for in the environment; a [`Connector`] is the place for one. Remember that UDP
 //! trackers don't go through it.
@@ -14,13 +14,18 @@ mod config;
 mod connect;
 mod connection;
 mod exchange;
+#[cfg(feature = "gzip")]
+mod inflate;
 mod pool;
 mod prober;
 mod redirect;
 mod request;
 mod scrape;
+mod status_line;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod verifier;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +33,7 @@ mod tests;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -57,8 +63,8 @@ use crate::wire;
 /// Speaks HTTP with trackers, the way they expect it of a BitTorrent client.
 ///
 /// A finished connection is kept for a minute, so that a probe, the announce after it and what the announce is
-/// followed by share one. Where such a connection was closed meanwhile, the request goes out once more over a
-/// new one; nothing else is ever sent twice. Dropping the transport, its probers and its channels closes
+/// followed by share one. Where such a connection was closed meanwhile, or brings something else than an answer, the
+/// request goes out once more over a new one; nothing else is ever sent twice. Dropping the transport, its probers and its channels closes
 /// everything.
 ///
 /// Cloning is cheap, and the clones share their connections.
@@ -142,13 +148,17 @@ impl Channel for HttpChannel {
         let target = wire::http::announce_target(&self.tracker, request);
         let answer = self.shared.ask(&self.tracker, &target, self.connection.take()).await?;
         let config = &self.shared.config;
-        let mut response = answer.into_announce(request.event, config.max_body)?;
+        let mut response = answer.into_announce(request.event)?;
         let own = request.ip.or(response.external_ip).map(|ip| SocketAddr::new(ip, request.port));
         usable_peers(&mut response, &config.peers, own);
         let beyond = response.peers.len().saturating_sub(config.max_peers);
         response.peers.truncate(config.max_peers);
         response.dropped_peers = response.dropped_peers.saturating_add(beyond);
         Ok(response)
+    }
+
+    fn lookup_time(&self) -> Duration {
+        self.connection.as_ref().map_or(Duration::ZERO, |connection| connection.lookup_time)
     }
 
     async fn scrape(&mut self, torrents: &[InfoHash]) -> Result<ScrapeResponse, AnnounceError> {

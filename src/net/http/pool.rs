@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use tokio::runtime::{self, Handle};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -24,22 +25,26 @@ pub(super) struct Pool(Arc<Mutex<Idle>>);
 #[derive(Default)]
 struct Idle {
     connections: VecDeque<Entry>,
-    /// The task that drops what nobody took in time. It runs only while there is something to drop.
-    sweeper: Option<JoinHandle<()>>,
+    /// The task that drops what nobody took in time, and where it runs. It runs only while there is something to drop.
+    sweeper: Option<(JoinHandle<()>, runtime::Id)>,
 }
 
 struct Entry {
     host: TrackerHost,
     connection: HttpConnection,
+    /// The runtime that drives it: it is of no use to another, which may go on while that one stands still (R105).
+    runtime: runtime::Id,
     expires: Instant,
 }
 
 impl Pool {
-    /// Takes the connection to this host that was used last, if one is still open.
+    /// Takes the connection to this host that was used last on this runtime, if one is still open.
     pub(super) fn take(&self, host: &TrackerHost) -> Option<HttpConnection> {
         let mut idle = lock(&self.0);
         idle.drop_dead();
-        let index = idle.connections.iter().rposition(|entry| entry.host == *host)?;
+        let here = Handle::current().id();
+        let index =
+            idle.connections.iter().rposition(|entry| entry.host == *host && entry.runtime == here)?;
         Some(idle.connections.remove(index)?.connection)
     }
 
@@ -48,7 +53,7 @@ impl Pool {
         if keep.is_zero() || connection.is_closed() {
             return;
         }
-        connection.reused = true;
+        (connection.reused, connection.lookup_time) = (true, Duration::ZERO);
         let mut idle = lock(&self.0);
         idle.drop_dead();
         let of_host = idle.connections.iter().filter(|entry| entry.host == host).count();
@@ -58,9 +63,14 @@ impl Pool {
             (idle.connections.len() >= MOST).then_some(0)
         };
         oldest.and_then(|index| idle.connections.remove(index));
-        idle.connections.push_back(Entry { host, connection, expires: clock::after(keep) });
-        if idle.sweeper.as_ref().is_none_or(JoinHandle::is_finished) {
-            idle.sweeper = Some(tokio::spawn(sweep(Arc::downgrade(&self.0))));
+        let runtime = Handle::current().id();
+        idle.connections.push_back(Entry { host, connection, runtime, expires: clock::after(keep) });
+        let sweeps_here = |(task, at): &(JoinHandle<()>, _)| *at == runtime && !task.is_finished();
+        if !idle.sweeper.as_ref().is_some_and(sweeps_here) {
+            let sweeper = (tokio::spawn(sweep(Arc::downgrade(&self.0))), runtime);
+            if let Some((elsewhere, _)) = idle.sweeper.replace(sweeper) {
+                elsewhere.abort();
+            }
         }
     }
 }
@@ -74,7 +84,7 @@ impl Idle {
 
 impl Drop for Idle {
     fn drop(&mut self) {
-        if let Some(sweeper) = &self.sweeper {
+        if let Some((sweeper, _)) = &self.sweeper {
             sweeper.abort();
         }
     }

@@ -51,7 +51,7 @@ impl HttpProber {
 
     async fn measure(&self, tracker: &TrackerUrl, deadline: Instant) -> Result<Measurement, AnnounceError> {
         let target = request::own_target(tracker);
-        let asked = Asked::new(tracker.clone(), &target, tracker.userinfo())?;
+        let asked = Asked::new(tracker.clone(), &target, tracker)?;
         let addresses = self.shared.addresses(tracker, None).await?;
 
         let started = clock::now();

@@ -1,10 +1,14 @@
 //! Where a redirect leads, and where none may (POL-17).
 
 use hyper::header::HeaderValue;
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use url::Url;
 
 use crate::error::RedirectError;
 use crate::tracker::{Scheme, TrackerUrl};
+
+/// What a `Location` may hold though no address does, besides what isn't ASCII.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b' ');
 
 /// Whether a status says that the answer is elsewhere. 300, 304 and 305 name no place to ask the same again.
 pub(super) fn is_redirect(status: u16) -> bool {
@@ -16,16 +20,29 @@ pub(super) fn same_origin(one: &TrackerUrl, other: &TrackerUrl) -> bool {
     one.tracker_host() == other.tracker_host()
 }
 
-/// The address in a `Location`, its bytes as they stand.
+/// The address in a `Location`, read as browsers do.
 pub(super) fn next(from: &TrackerUrl, location: Option<&HeaderValue>) -> Result<TrackerUrl, RedirectError> {
-    let location = location.and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
-    let location = location.map(str::trim).filter(|text| !text.is_empty()).ok_or(RedirectError::NoTarget)?;
-    let to = resolved(from, location).ok_or(RedirectError::NoTarget)?;
+    let location = location.and_then(|value| escaped(value.as_bytes())).filter(|text| !text.is_empty());
+    let to = location.and_then(|location| resolved(from, &location)).ok_or(RedirectError::NoTarget)?;
     match (from.scheme(), to.scheme()) {
         (Scheme::Https, Scheme::Http) => Err(RedirectError::Downgrade),
         (_, scheme) if super::supports(scheme) => Ok(to),
         _ => Err(RedirectError::NoTarget),
     }
+}
+
+/// A `Location` as text: blanks and bytes that aren't ASCII, of whatever encoding, are escaped, except in the host, which
+/// is UTF-8 or nothing. Tabs are left out. Everything else stays as it stands.
+fn escaped(location: &[u8]) -> Option<String> {
+    let bytes: Vec<u8> = location.trim_ascii().iter().copied().filter(|byte| *byte != b'\t').collect();
+    let after = |start: usize| {
+        let rest = bytes.get(start..).unwrap_or_default();
+        rest.iter().position(|byte| b"/?#".contains(byte)).map_or(bytes.len(), |at| start + at)
+    };
+    let (scheme, rest) = bytes.split_at(after(0));
+    let names_host = rest.starts_with(b"//") && scheme.last().is_none_or(|last| *last == b':');
+    let (host, target) = bytes.split_at(if names_host { after(scheme.len() + 2) } else { 0 });
+    Some(format!("{}{}", std::str::from_utf8(host).ok()?, percent_encode(target, ESCAPED)))
 }
 
 /// RFC 3986, 5.2. The two forms that occur in the field are put together as text: `Url` would rewrite them, and
@@ -42,7 +59,7 @@ fn resolved(from: &TrackerUrl, location: &str) -> Option<TrackerUrl> {
     } else {
         Url::parse(from.as_str()).ok()?.join(location).ok()?.into()
     };
-    TrackerUrl::parse(&text).ok()
+    TrackerUrl::parse_redirect(&text).ok()
 }
 
 #[cfg(test)]
@@ -51,8 +68,8 @@ mod tests {
 
     const FROM: &str = "http://t.test:8080/dir/announce?passkey=own";
 
-    fn follow(from: &str, location: &str) -> Result<String, RedirectError> {
-        let location = HeaderValue::from_bytes(location.as_bytes()).unwrap();
+    fn follow(from: &str, location: impl AsRef<[u8]>) -> Result<String, RedirectError> {
+        let location = HeaderValue::from_bytes(location.as_ref()).unwrap();
         next(&from.parse().unwrap(), Some(&location)).map(|url| url.as_str().to_owned())
     }
 
@@ -74,6 +91,51 @@ mod tests {
         assert_eq!(follow("http://u:p@t.test/a", "/b").as_deref(), Ok("http://t.test/b"), "names no user");
     }
 
+    /// R114: blanks, tabs, and letters of any encoding.
+    #[test]
+    fn what_no_address_holds_is_escaped() {
+        let rows: [(&[u8], &str); 16] = [
+            (b"/my announce?x=1 2", "http://t.test:8080/my%20announce?x=1%202"),
+            (b"  /a b  ", "http://t.test:8080/a%20b"),
+            (b"http://o.test/a b#c d", "http://o.test/a%20b#c%20d"),
+            (b"HTTPS://o.test?a b", "HTTPS://o.test?a%20b"),
+            (b"//o.test/a b", "http://o.test/a%20b"),
+            (b"?a b", "http://t.test:8080/dir/announce?a%20b"),
+            (b"my announce", "http://t.test:8080/dir/my%20announce"),
+            (b"/stra\xdfe", "http://t.test:8080/stra%DFe"),
+            (b"/stra\xc3\x9fe", "http://t.test:8080/stra%C3%9Fe"),
+            (b"/\xff\xa0\x80", "http://t.test:8080/%FF%A0%80"),
+            (b"http://o.test/?k=\xe4", "http://o.test/?k=%E4"),
+            (b"/x?to=http://\xe4 b/", "http://t.test:8080/x?to=http://%E4%20b/"),
+            (b"/\ta\tb", "http://t.test:8080/ab"),
+            (b"ht\ttp://o.test/", "http://o.test/"),
+            ("//\u{e4}.test/\u{e4}".as_bytes(), "http://xn--4ca.test/%C3%A4"),
+            ("http://\u{e4}.test/a".as_bytes(), "http://\u{e4}.test/a"),
+        ];
+        for (location, leads_to) in rows {
+            assert_eq!(follow(FROM, location).as_deref(), Ok(leads_to), "{}", location.escape_ascii());
+        }
+    }
+
+    /// R114: tokens of object stores and firewalls take several kilobytes. What bounds it is the head.
+    #[test]
+    fn a_long_location_is_followed() {
+        for length in [2048, 2049, 8000, 60_000] {
+            let token = "x".repeat(length);
+            let from = FROM.replace("own", &"y".repeat(1900));
+            assert_eq!(follow(&from, format!("/a?t={token}")), Ok(format!("http://t.test:8080/a?t={token}")));
+            assert_eq!(
+                follow(FROM, format!("?{token}")),
+                Ok(format!("http://t.test:8080/dir/announce?{token}"))
+            );
+        }
+        assert_eq!(follow(FROM, format!("/{}", "x".repeat(70_000))), Err(RedirectError::NoTarget));
+        assert_eq!(
+            follow(FROM, [b"/".as_slice(), &b"\xe4".repeat(30_000)].concat()),
+            Err(RedirectError::NoTarget)
+        );
+    }
+
     #[test]
     fn where_no_redirect_may_lead_s12_s08() {
         for location in [
@@ -85,17 +147,17 @@ mod tests {
             "http:/x",
             "http://",
             "http://t.test:0/",
-            "/a b",
             "http://u@/",
-            "http://t.test/\u{9}x",
+            "http://t test/",
+            "//t\u{a0}.test/x",
             "//[::1/",
+            "\t",
         ] {
             assert_eq!(follow(FROM, location), Err(RedirectError::NoTarget), "{location}");
         }
         assert_eq!(follow("https://t.test/a", "http://t.test/a"), Err(RedirectError::Downgrade));
         assert_eq!(next(&FROM.parse().unwrap(), None), Err(RedirectError::NoTarget));
-        let not_text = HeaderValue::from_bytes(b"/\xff").unwrap();
-        assert_eq!(next(&FROM.parse().unwrap(), Some(&not_text)), Err(RedirectError::NoTarget));
+        assert_eq!(follow(FROM, b"http://t\xe4st.test/"), Err(RedirectError::NoTarget));
     }
 
     #[test]

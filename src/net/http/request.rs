@@ -9,6 +9,7 @@ use hyper::{Method, Request, Uri, Version};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use super::config::HttpConfig;
+use super::redirect;
 use crate::error::{AnnounceError, Cause};
 use crate::tracker::TrackerUrl;
 
@@ -29,19 +30,23 @@ pub(super) struct Asked {
     pub(super) url: TrackerUrl,
     target: Uri,
     host: HeaderValue,
+    /// Whether it goes to the tracker's own origin, and so may carry what was configured for that.
+    own: bool,
     credentials: Option<HeaderValue>,
 }
 
 impl Asked {
-    /// A request for `target` (path and query) at the host of `url`, with these credentials.
-    pub(super) fn new(url: TrackerUrl, target: &str, userinfo: Option<&str>) -> Result<Self, AnnounceError> {
+    /// A request for `target` (path and query) at the host of `url`, where `tracker` is announced to. That is the
+    /// tracker itself, or what it redirects to: the tracker's credentials and headers are for its own origin.
+    pub(super) fn new(url: TrackerUrl, target: &str, tracker: &TrackerUrl) -> Result<Self, AnnounceError> {
         let host = match url.explicit_port() {
             Some(port) => format!("{}:{port}", url.host()),
             None => url.host().to_owned(),
         };
         let host = HeaderValue::try_from(host).map_err(|_| unsendable("host"))?;
-        let credentials = userinfo.map(basic).transpose()?;
-        Ok(Self { target: origin_form(target)?, url, host, credentials })
+        let own = redirect::same_origin(&url, tracker);
+        let credentials = tracker.userinfo().filter(|_| own).map(basic).transpose()?;
+        Ok(Self { target: origin_form(target)?, url, host, own, credentials })
     }
 
     /// The request itself, as HTTP/1.1 with nothing in it that trackers don't expect (POL-25).
@@ -58,8 +63,10 @@ impl Asked {
         if let Some(credentials) = &self.credentials {
             headers.insert(AUTHORIZATION, credentials.clone());
         }
-        for (name, value) in config.headers() {
-            headers.append(name, value.clone());
+        if self.own {
+            for (name, value) in config.headers() {
+                headers.append(name, value.clone());
+            }
         }
         request
     }

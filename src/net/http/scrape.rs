@@ -26,7 +26,7 @@ impl Shared {
         while let Some(batch) = batches.pop() {
             let target = wire::http::scrape_target(tracker, batch).ok_or(AnnounceError::Unsupported)?;
             let answer = self.ask(tracker, &target, connection.take()).await?;
-            match answer.into_scrape(self.config.max_body) {
+            match answer.into_scrape() {
                 Ok(response) => {
                     joined.files.extend(response.files);
                     joined.min_request_interval =

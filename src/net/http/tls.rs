@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
@@ -11,19 +12,20 @@ use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, version};
 
 use super::config::HttpConfigError;
 use super::connect::{Connected, Stream};
+use super::verifier::Verifier;
 use crate::error::{AnnounceError, Cause};
 
 /// How HTTPS trackers are recognised: TLS 1.2 or later, certificates and names always checked (POL-23).
 ///
-/// There is no switch to leave the checks out. A tracker with a certificate of its own is believed by adding
-/// that to the roots.
+/// There is no switch to leave the checks out. A tracker with a certificate of its own is believed by adding that to
+/// the roots: whatever signed it, as long as it names the tracker (as a subject alternative name) and is in its time.
 #[derive(Clone)]
 pub struct TlsConfig(Arc<ClientConfig>);
 
 impl TlsConfig {
     /// Believes what Mozilla believes.
     pub fn new() -> Self {
-        Self::believing(mozilla())
+        Self::believing(mozilla(), Vec::new())
     }
 
     /// Believes these certificates as well, one or more in PEM form.
@@ -32,21 +34,22 @@ impl TlsConfig {
     /// When there is none in the text, or one that can't be read.
     pub fn with_roots(pem: &[u8]) -> Result<Self, HttpConfigError> {
         let unreadable = HttpConfigError::new("expected certificates in PEM form");
-        let mut roots = mozilla();
-        let before = roots.len();
+        let (mut roots, mut added) = (mozilla(), Vec::new());
         for certificate in CertificateDer::pem_slice_iter(pem) {
             let certificate = certificate.map_err(|_| unreadable.clone())?;
-            roots.add(certificate).map_err(|_| unreadable.clone())?;
+            roots.add(certificate.clone()).map_err(|_| unreadable.clone())?;
+            added.push(certificate);
         }
-        if roots.len() == before { Err(unreadable) } else { Ok(Self::believing(roots)) }
+        if added.is_empty() { Err(unreadable) } else { Ok(Self::believing(roots, added)) }
     }
 
     /// Believes what the system believes as well, as far as its certificates can be read.
     #[cfg(feature = "tls-native-roots")]
     pub fn with_native_roots() -> Self {
         let mut roots = mozilla();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        Self::believing(roots)
+        let added = rustls_native_certs::load_native_certs().certs;
+        roots.add_parsable_certificates(added.iter().cloned());
+        Self::believing(roots, added)
     }
 
     /// Takes a configuration of the caller's own: other roots, client certificates, another provider; of the rustls that
@@ -58,13 +61,18 @@ impl TlsConfig {
         Self(Arc::new(config))
     }
 
-    fn believing(roots: RootCertStore) -> Self {
+    fn believing(roots: RootCertStore, added: Vec<CertificateDer<'static>>) -> Self {
         // Named, because the default provider panics where another crate of the program has enabled a second.
         let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
+        let by_authority =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build()
+                .expect("Mozilla's roots are among them");
         let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&version::TLS13, &version::TLS12])
             .expect("ring has the cipher suites of both versions")
-            .with_root_certificates(roots)
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Verifier::new(by_authority, added)))
             .with_no_client_auth();
         Self::from_rustls(config)
     }

@@ -199,7 +199,7 @@ impl State {
                 self.doubtful = true;
                 AnnounceError::TimedOut(waiting.phase)
             }
-            Failure::Unreachable => AnnounceError::Connect(
+            Failure::Unreachable => AnnounceError::connecting(
                 self.cause
                     .clone()
                     .unwrap_or_else(|| Cause::new(io::Error::from(io::ErrorKind::NotConnected))),

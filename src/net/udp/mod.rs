@@ -15,16 +15,21 @@ mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::sleep;
 
 pub use self::config::UdpConfig;
 pub use self::prober::UdpProber;
 pub use self::socket::{DatagramConnector, DatagramSocket, UdpConnector};
 
 use self::shared::Shared;
+use super::clock;
 use super::families::Families;
+use super::happy_eyeballs::NEXT_ADDRESS_AFTER;
 use super::resolver::Resolver;
 use crate::address::usable_peers;
 use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash};
@@ -67,6 +72,9 @@ struct UdpChannel {
     shared: Arc<Shared>,
     tracker: TrackerUrl,
     address: SocketAddr,
+    lookup_time: Duration,
+    /// Further addresses, where this one has shown no life just now: its connection id is from earlier.
+    others: Vec<SocketAddr>,
 }
 
 impl UdpTransport {
@@ -105,13 +113,20 @@ impl Transport for UdpTransport {
         if !supports(tracker.scheme()) {
             return Err(AnnounceError::Unsupported);
         }
-        let addresses = self.0.addresses(tracker).await?;
-        let address = match self.0.connected(&addresses) {
-            Some(address) => address,
-            None => self.0.ask_first(&addresses, &Question::Connect).await?.0,
+        let begun = clock::now();
+        let mut others = self.0.addresses(tracker).await?;
+        let lookup_time = clock::now() - begun;
+        let address = if let Some(address) = self.0.connected(&others) {
+            others.retain(|other| *other != address);
+            address
+        } else {
+            let (address, _) = self.0.ask_first(&others, &Question::Connect).await?;
+            self.0.families.worked(tracker.tracker_host(), address);
+            others.clear();
+            address
         };
-        self.0.families.worked(tracker.tracker_host(), address);
-        Ok(Box::new(UdpChannel { shared: Arc::clone(&self.0), tracker: tracker.clone(), address }))
+        let (shared, tracker) = (Arc::clone(&self.0), tracker.clone());
+        Ok(Box::new(UdpChannel { shared, tracker, address, lookup_time, others }))
     }
 
     fn supports(&self, scheme: Scheme) -> bool {
@@ -119,12 +134,63 @@ impl Transport for UdpTransport {
     }
 }
 
+impl UdpChannel {
+    /// Asks at its address, or at another one if that has died since its connection id came (R111).
+    async fn ask(&mut self, question: &Question) -> Result<Answer, AnnounceError> {
+        let (shared, own) = (Arc::clone(&self.shared), self.address);
+        let mut asked = pin!(shared.ask(own, question, Phase::Reply));
+        if self.others.is_empty() {
+            return asked.await;
+        }
+        let all: Vec<_> = std::iter::once(own).chain(std::mem::take(&mut self.others)).collect();
+        // A connect tells the tracker nothing, so all may be asked for that, this address first.
+        let mut sign_of_life = pin!(async {
+            sleep(NEXT_ADDRESS_AFTER).await;
+            shared.ask_first(&all, &Question::Probe).await
+        });
+        let mut failed = None;
+        let elsewhere = loop {
+            tokio::select! {
+                biased;
+                answer = &mut asked, if failed.is_none() => match answer {
+                    Ok(_) | Err(AnnounceError::Rejected(_)) => return answer,
+                    Err(error) => failed = Some(error),
+                },
+                alive = &mut sign_of_life => break alive.ok().map(|(address, _)| address).filter(|at| *at != own),
+            }
+        };
+        let Some(elsewhere) = elsewhere else {
+            return match failed {
+                Some(error) => Err(error),
+                None => asked.await,
+            };
+        };
+        let mut again = pin!(shared.ask(elsewhere, question, Phase::Reply));
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut asked, if failed.is_none() => match answer {
+                    Ok(_) => return answer,
+                    Err(error) => failed = Some(error),
+                },
+                answer = &mut again => {
+                    if answer.is_err() && failed.is_none() {
+                        return asked.await;
+                    }
+                    self.address = elsewhere;
+                    shared.families.worked(self.tracker.tracker_host(), elsewhere);
+                    return answer;
+                }
+            }
+        }
+    }
+}
+
 #[async_trait]
 impl Channel for UdpChannel {
     async fn announce(&mut self, request: &AnnounceRequest) -> Result<AnnounceResponse, AnnounceError> {
         let question = Question::Announce(self.tracker.clone(), Box::new(request.clone()));
-        let Answer::Announced(response) = self.shared.ask(self.address, &question, Phase::Reply).await?
-        else {
+        let Answer::Announced(response) = self.ask(&question).await? else {
             return Err(other_answer());
         };
         let mut response = *response;
@@ -138,12 +204,16 @@ impl Channel for UdpChannel {
         Ok(response)
     }
 
+    fn lookup_time(&self) -> Duration {
+        self.lookup_time
+    }
+
     /// Asks about 74 torrents at a time, since more don't fit into a packet (BEP 15).
     async fn scrape(&mut self, torrents: &[InfoHash]) -> Result<ScrapeResponse, AnnounceError> {
         let mut all = ScrapeResponse::default();
         for batch in torrents.chunks(MOST_SCRAPED) {
             let question = Question::Scrape(batch.to_vec());
-            match self.shared.ask(self.address, &question, Phase::Reply).await? {
+            match self.ask(&question).await? {
                 Answer::Scraped(response) => all.files.extend(response.files),
                 _ => return Err(other_answer()),
             }

@@ -2,10 +2,12 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use async_trait::async_trait;
 use tokio::io::Interest;
+
+use crate::net::happy_eyeballs::local_address;
 
 /// No datagram is larger, so none is ever cut (R69).
 const LARGEST_DATAGRAM: usize = 64 << 10;
@@ -66,10 +68,8 @@ impl UdpConnector {
 
 impl DatagramConnector for UdpConnector {
     fn connect(&self, remote: SocketAddr) -> io::Result<Box<dyn DatagramSocket>> {
-        let any: IpAddr =
-            if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         // Neither call waits for anything.
-        let socket = UdpSocket::bind((self.local_address.unwrap_or(any), 0))?;
+        let socket = UdpSocket::bind((local_address(self.local_address, remote)?, 0))?;
         socket.connect(remote)?;
         socket.set_nonblocking(true)?;
         Ok(Box::new(SystemSocket(tokio::net::UdpSocket::from_std(socket)?)))

@@ -16,8 +16,8 @@ pub(super) struct HostLimiter {
     /// Gates with a queue whose first may come in by the passing of time.
     due: BTreeSet<(Timestamp, TrackerHost)>,
     arrivals: u64,
-    /// Torrents that queued at a host which has fallen silent or is doubted.
-    evicted: VecDeque<TorrentId>,
+    /// Torrents that queued at a host, which has fallen silent or is doubted.
+    evicted: VecDeque<(TorrentId, TrackerHost)>,
     /// At so many hosts those that nobody uses any more are dropped.
     sweep_at: usize,
 }
@@ -152,13 +152,13 @@ impl HostLimiter {
             let (go, stay): (BTreeSet<_>, BTreeSet<_>) =
                 std::mem::take(&mut gate.queue).into_iter().partition(|queued| queued.paced);
             gate.queue = stay;
-            self.evicted.extend(go.into_iter().map(|queued| queued.torrent));
+            self.evicted.extend(go.into_iter().map(|queued| (queued.torrent, host.clone())));
             self.look_again(host, config, now);
         }
     }
 
-    /// The next torrent that was sent off.
-    pub(super) fn next_evicted(&mut self) -> Option<TorrentId> {
+    /// The next torrent that was sent off, and from where.
+    pub(super) fn next_evicted(&mut self) -> Option<(TorrentId, TrackerHost)> {
         self.evicted.pop_front()
     }
 

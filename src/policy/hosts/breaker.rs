@@ -204,7 +204,7 @@ impl Breaker {
         let (soonest, latest) = NEXT_TRIAL;
         let next = match self.back_off() {
             Some(before) if before.reason == Reason::Doubted => {
-                now + soonest + (latest - soonest).mul_f64(random)
+                now + soonest + latest.saturating_sub(soonest).mul_f64(random)
             }
             // What two torrents met may be their own trouble: the first of the others finds out at once.
             _ => now,

@@ -81,7 +81,7 @@ pub(crate) struct Failed<'a> {
     /// The address that was asked.
     pub(crate) tracker: &'a TrackerUrl,
     /// Whether this torrent had failed there before, since it was last answered there.
-    pub(crate) failed_before: bool,
+    pub(crate) before: bool,
     /// From [0, 1).
     pub(crate) random: f64,
 }
@@ -238,7 +238,7 @@ impl Hosts {
     }
 
     /// The next torrent that was sent out of a queue, because its host has fallen silent or is doubted.
-    pub(crate) fn next_evicted(&mut self) -> Option<TorrentId> {
+    pub(crate) fn next_evicted(&mut self) -> Option<(TorrentId, TrackerHost)> {
         self.limiter.next_evicted()
     }
 
@@ -276,7 +276,7 @@ impl Hosts {
         let health = self.health.entry(&slot.host);
         if !health.is_old_news(slot.started_at) {
             let by = (slot.torrent, failed.tracker);
-            if health.doubt(by, failed.failed_before, &self.config, failed.random, now) {
+            if health.doubt(by, failed.before, &self.config, failed.random, now) {
                 self.limiter.evict(&slot.host, &self.config, now);
             }
         }
@@ -363,7 +363,7 @@ impl Hosts {
             health.breaker.close();
         }
         let by = (slot.torrent, failed.tracker);
-        if health.doubt(by, failed.failed_before, &self.config, random, now) {
+        if health.doubt(by, failed.before, &self.config, random, now) {
             self.limiter.evict(host, &self.config, now);
         }
         Ended::default()

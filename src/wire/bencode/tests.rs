@@ -17,7 +17,7 @@ fn accepted(bytes: &[u8]) -> bool {
 
 #[test]
 fn corners_tv5() {
-    let rows: [(&str, Option<&str>, Option<&str>); 31] = [
+    let rows: [(&str, Option<&str>, Option<&str>); 32] = [
         ("i0e", Some("i0e"), Some("i0e")),
         ("i-1e", Some("i-1e"), Some("i-1e")),
         ("i-0e", None, None),
@@ -48,7 +48,8 @@ fn corners_tv5() {
         ("d1:ae", None, None),
         ("le", Some("le"), Some("le")),
         ("e", None, None),
-        ("\u{feff}de", None, None),
+        ("\u{feff}de", Some("de"), None),
+        ("\n\u{feff}\r\nde", Some("de"), None),
     ];
     for (input, reply, file) in rows {
         for (rules, expected) in [(Rules::REPLY, reply), (Rules::FILE, file)] {

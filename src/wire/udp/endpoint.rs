@@ -25,6 +25,8 @@ const MOST_CONNECTS: usize = 8;
 ///    (BEP 15).
 /// 4. An error that names the connection id has a new one fetched, once for each exchange (Q-52). Any other
 ///    ends the exchange. After an error, or silence, the connection id isn't used again.
+/// 5. Where a connection id from before the exchange brings no answer, the second repetition asks for a new one as
+///    well: a tracker that was restarted, or sees us at another address, says nothing to an id it doesn't know.
 ///
 /// ```
 /// use std::time::Duration;
@@ -42,6 +44,8 @@ pub struct Endpoint {
     times: Times,
     connection: Option<Connection>,
     connects: VecDeque<Connect>,
+    /// The connection id may be stale: a connect is due beside the packet that was sent last.
+    renewing: bool,
     exchanges: BTreeMap<ExchangeId, Exchange>,
     ended: VecDeque<(ExchangeId, Result<Answer, Failure>)>,
     next: u64,
@@ -51,6 +55,8 @@ pub struct Endpoint {
 struct Connection {
     id: ConnectionId,
     received_at: Duration,
+    /// Something that was asked with it has been answered.
+    proven: bool,
 }
 
 /// A packet that asks for a connection id and wasn't answered yet.
@@ -58,6 +64,13 @@ struct Connection {
 struct Connect {
     transaction: TransactionId,
     sent_at: Duration,
+}
+
+impl Connection {
+    /// Whether it wasn't fetched for this exchange, but is from earlier ones.
+    fn is_older_than(&self, exchange: &Exchange, gap: Duration) -> bool {
+        self.proven || self.received_at.saturating_add(gap) <= exchange.began
+    }
 }
 
 impl Endpoint {
@@ -68,6 +81,7 @@ impl Endpoint {
             times,
             connection: None,
             connects: VecDeque::new(),
+            renewing: false,
             exchanges: BTreeMap::new(),
             ended: VecDeque::new(),
             next: 0,
@@ -106,28 +120,45 @@ impl Endpoint {
             return Output::Ended(id, result);
         }
         let transaction = self.unused(TransactionId(entropy));
-        let connection = self.good_connection(now);
+        if std::mem::take(&mut self.renewing) && self.may_connect(now) {
+            return self.connect(transaction, now);
+        }
+        let (connection, may_connect) = (self.good_connection(now), self.may_connect(now));
         let gap = self.times.shortest_gap();
         for exchange in self.exchanges.values_mut() {
             if exchange.due_at(&self.times).is_none_or(|due| due > now) {
                 continue;
             }
             exchange.take_due(&self.times, now);
-            if let Some(id) = connection
-                && let Some(packet) = exchange.packet(id, transaction, self.family)
+            if let Some(connection) = connection
+                && let Some(packet) = exchange.packet(connection.id, transaction, self.family)
             {
+                if connection.is_older_than(exchange, gap) && exchange.repeats_in_vain() {
+                    exchange.waiting = true;
+                    self.renewing = true;
+                }
                 return Output::Send(packet);
             }
             exchange.waiting = true;
-            if self.connects.back().is_none_or(|last| now.saturating_sub(last.sent_at) >= gap) {
-                if self.connects.len() == MOST_CONNECTS {
-                    self.connects.pop_front();
-                }
-                self.connects.push_back(Connect { transaction, sent_at: now });
-                return Output::Send(connect_request(transaction).to_vec());
+            if may_connect {
+                return self.connect(transaction, now);
             }
         }
         Output::Wait(self.next_moment())
+    }
+
+    /// Whether a connect may go out, so soon after the last one.
+    fn may_connect(&self, now: Duration) -> bool {
+        let gap = self.times.shortest_gap();
+        self.connects.back().is_none_or(|last| now.saturating_sub(last.sent_at) >= gap)
+    }
+
+    fn connect(&mut self, transaction: TransactionId, now: Duration) -> Output {
+        if self.connects.len() == MOST_CONNECTS {
+            self.connects.pop_front();
+        }
+        self.connects.push_back(Connect { transaction, sent_at: now });
+        Output::Send(connect_request(transaction).to_vec())
     }
 
     /// Takes in a datagram from the tracker. Whatever isn't an answer to a packet of ours changes nothing.
@@ -152,11 +183,13 @@ impl Endpoint {
         match exchange.heard(transaction, reply) {
             Heard::Nothing => {}
             Heard::Stale(connection) => self.distrust(connection),
-            Heard::Ended(result, doubted) => {
-                self.end(id, result);
-                if let Some(connection) = doubted {
-                    self.distrust(connection);
+            Heard::Ended(result, used) => {
+                if result.is_err() {
+                    self.distrust(used);
+                } else if let Some(connection) = &mut self.connection {
+                    connection.proven |= connection.id == used;
                 }
+                self.end(id, result);
             }
         }
     }
@@ -198,7 +231,7 @@ impl Endpoint {
     }
 
     fn connected(&mut self, id: ConnectionId, now: Duration, round_trip: Duration) {
-        self.connection = Some(Connection { id, received_at: now });
+        self.connection = Some(Connection { id, received_at: now, proven: false });
         self.connects.clear();
         let mut over = Vec::new();
         for (id, exchange) in &mut self.exchanges {
@@ -236,11 +269,11 @@ impl Endpoint {
         }
     }
 
-    fn good_connection(&self, now: Duration) -> Option<ConnectionId> {
+    fn good_connection(&self, now: Duration) -> Option<Connection> {
         let young = |connection: &Connection| {
             now.saturating_sub(connection.received_at) < self.times.connection_lifetime
         };
-        self.connection.filter(young).map(|connection| connection.id)
+        self.connection.filter(young)
     }
 
     /// The number, or the next that isn't in use.

@@ -76,7 +76,7 @@ pub enum Output {
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) question: Question,
-    began: Duration,
+    pub(super) began: Duration,
     /// How many of the times have passed.
     passed: usize,
     /// It waits for a connection id.
@@ -101,8 +101,8 @@ pub(super) enum Heard {
     Nothing,
     /// The connection id is stale, and another may be asked for.
     Stale(ConnectionId),
-    /// It is over. An error also casts doubt on the connection id it came by.
-    Ended(Result<Answer, Failure>, Option<ConnectionId>),
+    /// It is over, and was asked with this connection id. An error casts doubt on that as well.
+    Ended(Result<Answer, Failure>, ConnectionId),
 }
 
 impl Times {
@@ -192,6 +192,12 @@ impl Exchange {
         self.sent.last().map(|sent| sent.connection)
     }
 
+    /// Whether a packet and its first repetition, both by the connection id of the last packet, got no answer.
+    pub(super) fn repeats_in_vain(&self) -> bool {
+        let last = self.last_connection();
+        self.sent.iter().filter(|sent| Some(sent.connection) == last).count() > 2
+    }
+
     /// The packet that asks its question; `None` where that is the connecting itself.
     pub(super) fn packet(
         &mut self,
@@ -217,10 +223,10 @@ impl Exchange {
         };
         match (reply, &self.question) {
             (Reply::Announced(response), Question::Announce(..)) => {
-                Heard::Ended(Ok(Answer::Announced(response)), None)
+                Heard::Ended(Ok(Answer::Announced(response)), sent.connection)
             }
             (Reply::Scraped(records), Question::Scrape(torrents)) => {
-                Heard::Ended(Ok(Answer::Scraped(scrape_response(torrents, &records))), None)
+                Heard::Ended(Ok(Answer::Scraped(scrape_response(torrents, &records))), sent.connection)
             }
             (Reply::Error(text), _) if !self.renewed && super::names_connection_id(&text) => {
                 self.renewed = true;
@@ -229,7 +235,7 @@ impl Exchange {
                 self.sent.retain(|other| other.connection != sent.connection);
                 Heard::Stale(sent.connection)
             }
-            (Reply::Error(text), _) => Heard::Ended(Err(Failure::Rejected(text)), Some(sent.connection)),
+            (Reply::Error(text), _) => Heard::Ended(Err(Failure::Rejected(text)), sent.connection),
             _ => Heard::Nothing,
         }
     }

@@ -53,10 +53,23 @@ impl Reply {
     }
 }
 
-/// Whether an error says that the connection id isn't good (any more). Trackers have many words for it, and
-/// these two in all of them.
+/// Whether an error says that the connection id isn't good (any more). Trackers have many words for it, some
+/// after the field of BEP 15, some after what a server makes it of. Where it is another error all the same, that costs
+/// a connect and an announce more.
 pub fn names_connection_id(error: &str) -> bool {
-    error.to_ascii_lowercase().contains("connection id")
+    let error = error.to_lowercase();
+    let letters: String = error.chars().filter(char::is_ascii_alphanumeric).collect();
+    let has = |word: &str| letters.contains(word);
+    let of_no_use = || {
+        const WORDS: [&str; 9] =
+            ["invalid", "expired", "unknown", "stale", "match", "notfound", "nosuch", "bad", "wrong"];
+        WORDS.into_iter().any(has)
+    };
+    has("connectionid")
+        || has("connid")
+        || has("cookie")
+        || has("notconnected")
+        || (has("connection") && of_no_use())
 }
 
 /// Joins the records of a scrape with the torrents they are about. Where there are fewer, the rest is unknown.

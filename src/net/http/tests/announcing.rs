@@ -141,6 +141,15 @@ async fn whatever_trackers_write_is_read_q09_q10_q11() {
             "whole, though the last chunk is missing (S-07)",
             &[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n21\r\n", REPLY, b"\r\n"],
         ),
+        ("a byte order mark (R116)", &[b"HTTP/1.1 200 OK\r\n\r\n\xef\xbb\xbf", REPLY]),
+        (
+            "identity as an encoding (R116)",
+            &[b"HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\n", length, b"\r\n", REPLY],
+        ),
+        (
+            "identity as a transfer encoding (R116)",
+            &[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n", length, b"\r\n", REPLY],
+        ),
         ("said to be packed, but isn't", &[b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", REPLY]),
     ];
     assert_eq!((first.len(), second.len(), REPLY.len()), (10, 0x17, 0x21), "as the chunks above say");
@@ -149,6 +158,38 @@ async fn whatever_trackers_write_is_read_q09_q10_q11() {
         assert_eq!(response.interval, Some(Duration::from_secs(1800)), "{name}");
         assert_eq!(response.peers.len(), 1, "{name}");
     }
+}
+
+/// R113: by the book HTTP/1.0 has no transfer encodings, and other clients decode them all the same.
+#[tokio::test]
+async fn http_1_0_is_read_whatever_its_framing() {
+    let chunks = [b"21\r\n".as_slice(), REPLY, b"\r\n0\r\n\r\n"].concat();
+    let bytewise: Vec<u8> =
+        REPLY.iter().flat_map(|byte| [b"1\r\n".as_slice(), &[*byte], b"\r\n"].concat()).collect();
+    for (head, body) in [
+        ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n", &chunks),
+        ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", &chunks),
+        ("HTTP/1.0 200 OK\r\nTRANSFER-ENCODING: Chunked\r\nConnection: Keep-Alive\r\n\r\n", &chunks),
+        ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", &chunks),
+        ("HTTP/1.0 200 OK\nTransfer-Encoding: chunked\n\n", &chunks),
+        ("\r\nHTTP/1.0 200\r\nTransfer-Encoding: chunked\r\n\r\n", &chunks),
+        ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", &bytewise),
+        ("HTTP/1.0 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", &chunks),
+        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", &chunks),
+        ("HTTP/1.0 200 OK\r\nTransfer-Encoding: identity\r\n\r\n", &REPLY.to_vec()),
+        ("HTTP/1.0 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 33\r\n\r\n", &REPLY.to_vec()),
+    ] {
+        for step in
+            [raw(&[head.as_bytes(), body]), Step::Drip([head.as_bytes(), body].concat(), Duration::ZERO)]
+        {
+            let response = after(step, None).await.unwrap_or_else(|error| panic!("{head}: {error}"));
+            assert_eq!(response.peers.len(), 1, "{head}");
+        }
+    }
+    let failed = raw(&[
+        b"HTTP/1.0 403 x\r\nTransfer-Encoding: chunked\r\n\r\n17\r\nd14:failure reason2:noe\r\n0\r\n\r\n",
+    ]);
+    assert_eq!(after(failed, None).await.unwrap_err().to_string(), "rejected: \"no\"");
 }
 
 #[cfg(feature = "gzip")]

@@ -68,7 +68,7 @@ proptest! {
     #[test]
     fn any_address_is_asked_for_or_refused(text in "http://([a-z:@%0-9\\[\\]]{0,9})t.test[ -~äß?#/]{0,20}", target in "\\PC{0,20}") {
         if let Ok(url) = text.parse::<TrackerUrl>()
-            && let Ok(asked) = Asked::new(url.clone(), &target, url.userinfo())
+            && let Ok(asked) = Asked::new(url.clone(), &target, &url)
         {
             let request = asked.write(hyper::Method::GET, &HttpConfig::new());
             let target = request.uri().to_string();

@@ -1,6 +1,8 @@
 //! What becomes of connections: kept, used again, given up.
 
 use super::*;
+use crate::net::http::connection::{HttpConnection, SendError};
+use crate::net::http::request::Asked;
 use crate::tracker::TrackerUrl;
 
 const AT: &str = "8.1.1.1:80";
@@ -31,6 +33,32 @@ async fn chunked_and_failed_answers_leave_it_usable_too() {
     announce(&transport, URL).await.unwrap_err();
     announce(&transport, URL).await.unwrap();
     assert_eq!(internet.dialled(), 1);
+}
+
+/// R113: a server of HTTP/1.0 closes unless it says that it doesn't, and always after chunks.
+#[tokio::test]
+async fn http_1_0_is_kept_only_where_the_server_says_so() {
+    let sized = "Content-Length: 33\r\n\r\n";
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n21\r\n";
+    for (version, connection, framing, kept) in [
+        ("1.0", "", sized, false),
+        ("1.0", "Connection: close\r\n", sized, false),
+        ("1.0", "Connection: keep-alive, close\r\n", sized, false),
+        ("1.0", "Connection: Keep-Alive\r\n", sized, true),
+        ("1.0", "Connection: x, keep-alive\r\n", sized, true),
+        ("1.0", "Connection: keep-alive\r\n", chunked, false),
+        ("1.1", "", sized, true),
+        ("1.1", "", chunked, true),
+        ("1.1", "Connection: close\r\n", chunked, false),
+    ] {
+        let head = format!("HTTP/{version} 200 OK\r\n{connection}{framing}");
+        let end = if framing == chunked { "\r\n0\r\n\r\n" } else { "" };
+        let first = raw(&[head.as_bytes(), REPLY, end.as_bytes()]);
+        let (internet, transport) = tracker(&[&[first, ok(REPLY), Step::Keep], &[ok(REPLY)]]);
+        announce(&transport, URL).await.unwrap();
+        announce(&transport, URL).await.unwrap();
+        assert_eq!(internet.dialled(), if kept { 1 } else { 2 }, "{head}");
+    }
 }
 
 #[tokio::test]
@@ -80,6 +108,92 @@ async fn nothing_else_is_sent_twice_r14() {
         announce(&transport, URL).await.unwrap();
         announce(&transport, URL).await.unwrap_err();
         assert_eq!(internet.asked().len(), 2);
+    }
+}
+
+/// R110: a connection that was kept may bring the rest of something else.
+#[tokio::test]
+async fn bytes_that_are_no_answer_on_a_kept_connection_cost_a_new_one() {
+    for stray in [b"<html>".as_slice(), REPLY, b"0\r\n\r\n", b"\0", b"HTTP/1.1 OK\r\n\r\n", b"\r\n"] {
+        let (internet, transport) = tracker(&[&[ok(REPLY), raw(&[stray])], &[ok(REPLY)], &[ok(REPLY)]]);
+        announce(&transport, URL).await.unwrap();
+        let response = announce(&transport, URL).await;
+        let response = response.unwrap_or_else(|error| panic!("{}: {error}", stray.escape_ascii()));
+        assert_eq!((response.peers.len(), internet.dialled()), (1, 2), "{}", stray.escape_ascii());
+        // Once: a new connection that brings the same has that for its answer.
+        let (internet, transport) = tracker(&[&[ok(REPLY), raw(&[stray])], &[raw(&[stray])], &[ok(REPLY)]]);
+        announce(&transport, URL).await.unwrap();
+        announce(&transport, URL).await.unwrap_err();
+        assert_eq!((internet.asked().len(), internet.dialled()), (3, 2), "{}", stray.escape_ascii());
+    }
+}
+
+/// R110: bytes that are there when the request goes out, and weren't seen before, have `hyper` cancel it.
+#[tokio::test]
+async fn a_request_that_is_cancelled_for_stray_bytes_is_stale() {
+    let url: TrackerUrl = URL.parse().unwrap();
+    let asked = Asked::new(url.clone(), "/a", &url).unwrap();
+    let config = HttpConfig::new();
+    let request = || asked.write(hyper::Method::HEAD, &config);
+    for stray in [b"<html>".as_slice(), b"HTTP/1.1 200 OK\r\n\r\n"] {
+        let (ours, mut theirs) = tokio::io::duplex(1000);
+        let mut connection =
+            HttpConnection::open(Connected::new(ours, AT.parse().unwrap()), &config).await.unwrap();
+        let (answer, ()) = tokio::join!(connection.send(request()), async {
+            read_head(&mut theirs).await.unwrap();
+            theirs.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        });
+        assert!(answer.is_ok());
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        // Nothing is polled between these two.
+        theirs.write_all(stray).await.unwrap();
+        let answer = connection.send(request()).await;
+        assert!(matches!(answer, Err(SendError::Stale(_))), "{}", stray.escape_ascii());
+    }
+}
+
+/// R115: the server's idle timer ran out while the announce was on its way; it wasn't read (RFC 9110, 15.5.9).
+#[tokio::test]
+async fn a_408_on_a_kept_connection_is_retried_once() {
+    let idle: [Step; 3] = [
+        answer("408 Request Time-out", "Connection: close\r\n", b""),
+        answer("408 REQUEST_TIMEOUT", "", b"<html><body><h1>408 Request Time-out</h1>"),
+        raw(&[b"HTTP/1.0 408 Request Time-out\r\nCache-Control: no-cache\r\n\r\n<html>"]),
+    ];
+    for idle in idle {
+        let (internet, transport) = tracker(&[&[ok(REPLY), idle.clone()], &[ok(REPLY)]]);
+        announce(&transport, URL).await.unwrap();
+        assert_eq!(announce(&transport, URL).await.unwrap().peers.len(), 1);
+        assert_eq!((internet.asked().len(), internet.dialled()), (3, 2));
+        // A new connection had no time to be idle.
+        let (internet, transport) =
+            tracker(&[&[ok(REPLY), idle.clone()], std::slice::from_ref(&idle), &[ok(REPLY)]]);
+        announce(&transport, URL).await.unwrap();
+        assert_eq!(announce(&transport, URL).await.unwrap_err().to_string(), "HTTP status 408");
+        assert_eq!((internet.asked().len(), internet.dialled()), (3, 2));
+        let (internet, transport) = tracker(&[&[idle], &[ok(REPLY)]]);
+        assert_eq!(announce(&transport, URL).await.unwrap_err().to_string(), "HTTP status 408");
+        assert_eq!(internet.asked().len(), 1);
+    }
+}
+
+/// R115: scrapes as well, and no other status is a matter of the connection.
+#[tokio::test]
+async fn only_a_408_is() {
+    let idle = answer("408 Request Time-out", "", b"");
+    let files = ok(b"d5:filesdee");
+    let (internet, transport) = tracker(&[&[ok(REPLY), idle], &[files]]);
+    announce(&transport, URL).await.unwrap();
+    let mut channel = transport.open(&URL.parse().unwrap()).await.unwrap();
+    channel.scrape(&[InfoHash::new([1; 20])]).await.unwrap();
+    assert_eq!(internet.dialled(), 2);
+    for status in ["400 x", "409 x", "425 x", "429 x", "500 x", "502 x", "503 x", "504 x"] {
+        let (internet, transport) = tracker(&[&[ok(REPLY), answer(status, "", b"")], &[ok(REPLY)]]);
+        announce(&transport, URL).await.unwrap();
+        announce(&transport, URL).await.unwrap_err();
+        assert_eq!(internet.asked().len(), 2, "{status}");
     }
 }
 
@@ -176,4 +290,28 @@ async fn a_channel_opens_anew_for_a_second_announce() {
     channel.announce(&request()).await.unwrap();
     channel.announce(&request()).await.unwrap();
     assert_eq!(internet.dialled(), 2);
+}
+
+/// R103: the policy is told how much of an opening was spent on the name; a kept connection needed none.
+#[tokio::test(start_paused = true)]
+async fn the_look_up_is_told_from_the_opening() {
+    const TAKES: Duration = Duration::from_secs(4);
+    struct SlowResolver;
+
+    #[async_trait]
+    impl crate::net::resolver::Resolver for SlowResolver {
+        async fn resolve(&self, _: &str, _: u16) -> Result<Vec<SocketAddr>, AnnounceError> {
+            tokio::time::sleep(TAKES).await;
+            Ok(vec![AT.parse().unwrap()])
+        }
+    }
+
+    let internet = Internet::default().with("t.test", AT, &[&[ok(REPLY), Step::Keep]]);
+    let connector = Arc::new(internet.latency(Duration::from_millis(40)));
+    let transport = HttpTransport::with_connector(HttpConfig::new(), Arc::new(SlowResolver), connector);
+    let url: TrackerUrl = URL.parse().unwrap();
+    let mut channel = transport.open(&url).await.unwrap();
+    assert_eq!(channel.lookup_time(), TAKES);
+    channel.announce(&request()).await.unwrap();
+    assert_eq!(transport.open(&url).await.unwrap().lookup_time(), Duration::ZERO);
 }

@@ -1,10 +1,15 @@
 //! Real sockets on loopback: what the scripted connections can't show.
 
+use std::time::Duration;
+
+use fake_tracker::{Behaviour, FakeTracker};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use super::*;
-use crate::net::http::TcpConnector;
+use crate::net::http::{HttpProber, TcpConnector};
 use crate::net::resolver::SystemResolver;
+use crate::prober::Prober;
 
 async fn serve(listener: TcpListener) -> SocketAddr {
     let (mut stream, client) = listener.accept().await.unwrap();
@@ -65,6 +70,36 @@ async fn a_tracker_that_closes_after_every_answer_hears_each_announce_once_q13_r
     served.await.unwrap();
 }
 
+/// R110: over real sockets, where the body may come before, while and after the announce goes out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tracker_that_answers_head_as_it_answers_get_is_announced_to() {
+    const ROUNDS: u64 = 60;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = tokio::spawn(async move {
+        let mut connections = JoinSet::new();
+        for connection in 0.. {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            connections.spawn(async move {
+                while read_head(&mut stream).await.is_some() {
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 33\r\n\r\n").await?;
+                    tokio::time::sleep(Duration::from_micros(connection % 10 * 100)).await;
+                    stream.write_all(REPLY).await?;
+                }
+                io::Result::Ok(())
+            });
+        }
+    });
+    for round in 0..ROUNDS {
+        let transport = HttpTransport::new(HttpConfig::new(), Arc::new(SystemResolver::new()));
+        let url = format!("http://{address}/a");
+        HttpProber::new(&transport).probe(&url.parse().unwrap()).await.unwrap();
+        let response = announce(&transport, &url).await.unwrap_or_else(|error| panic!("{round}: {error}"));
+        assert_eq!(response.peers.len(), 1, "{round}");
+    }
+    served.abort();
+}
+
 #[tokio::test]
 async fn a_refused_connection_says_so() {
     // A port that was free a moment ago.
@@ -77,6 +112,31 @@ async fn a_refused_connection_says_so() {
     assert!(matches!(error, AnnounceError::Resolve(_)), "{error}");
 }
 
+/// R111: the time is what a private torrent has for an opening.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_silent_address_in_front_leaves_time_for_the_living_one() {
+    let dead = FakeTracker::start(Behaviour::SynDropped).await;
+    let listener = TcpListener::bind(("127.0.0.2", dead.address().port())).await.unwrap();
+    let alive = listener.local_addr().unwrap();
+    let (connector, addresses) = (TcpConnector::new(), [dead.address(), alive]);
+    let connected = timeout(Duration::from_secs(4), connector.connect("t.test", &addresses)).await;
+    assert_eq!(connected.unwrap().unwrap().remote, alive);
+}
+
+/// R102: nothing to connect from is no fault of the tracker's.
+#[tokio::test]
+async fn an_address_that_cannot_be_connected_from_is_a_local_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    // Of the other family, and of no machine.
+    for own in ["::1", "192.0.2.1"] {
+        let connector = TcpConnector::from_address(own.parse().unwrap());
+        let error = connector.connect("t.test", &[address]).await.unwrap_err();
+        assert!(matches!(error, AnnounceError::Local(_)), "{own}: {error}");
+    }
+}
+
 #[tokio::test]
 async fn a_connector_of_ones_own_address_stays_in_its_family() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -87,4 +147,23 @@ async fn a_connector_of_ones_own_address_stays_in_its_family() {
     assert_eq!(connected.remote, address);
     let (stream, _): (TcpStream, _) = listener.accept().await.unwrap();
     drop(stream);
+}
+
+/// R105: a connection that another runtime drives is of no use here, whether that stands still or has ended.
+#[test]
+fn a_runtime_that_stands_still_holds_up_no_other() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (of_the_tracker, own, foreign) =
+        (tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap(), runtime(), runtime());
+    let tracker = of_the_tracker.block_on(FakeTracker::start(Behaviour::ok()));
+    let transport = HttpTransport::new(HttpConfig::new(), Arc::new(SystemResolver::new()));
+    let announces = |runtime: &tokio::runtime::Runtime| {
+        let url = tracker.announce_url();
+        let announce = async { timeout(Duration::from_secs(5), announce(&transport, &url)).await };
+        runtime.block_on(announce).expect("within five seconds").unwrap();
+    };
+    announces(&foreign);
+    announces(&own);
+    drop(foreign);
+    announces(&own);
 }

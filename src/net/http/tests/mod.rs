@@ -4,6 +4,7 @@ mod announcing;
 mod anything;
 mod connections;
 mod dialling;
+mod ending;
 mod probing;
 mod redirecting;
 mod scraping;
@@ -43,6 +44,8 @@ pub(super) enum Step {
     Endless(&'static str, &'static str),
     /// Writes this without being asked.
     Unasked(&'static [u8]),
+    /// Writes this without being asked, after so long.
+    Late(&'static [u8], Duration),
     /// Reads a request and closes.
     ReadAndClose,
     /// Closes without waiting for a request. So does the end of a script.
@@ -162,7 +165,7 @@ impl Connector for Internet {
 
 async fn play(internet: Internet, mut stream: impl Stream, script: Vec<Step>, latency: Duration) {
     for step in script {
-        if !matches!(step, Step::Close | Step::Keep | Step::Unasked(_)) {
+        if !matches!(step, Step::Close | Step::Keep | Step::Unasked(_) | Step::Late(..)) {
             let Some(head) = read_head(&mut stream).await else { return };
             internet.0.lock().unwrap().asked.push(head);
             tokio::time::sleep(latency * 2).await;
@@ -170,6 +173,10 @@ async fn play(internet: Internet, mut stream: impl Stream, script: Vec<Step>, la
         let mut written = match step {
             Step::Reply(bytes) => stream.write_all(&bytes).await,
             Step::Unasked(bytes) => stream.write_all(bytes).await,
+            Step::Late(bytes, after) => {
+                tokio::time::sleep(after).await;
+                stream.write_all(bytes).await
+            }
             Step::Drip(bytes, pause) => drip(&mut stream, &bytes, pause).await,
             Step::Endless(first, then) => endless(&mut stream, first.as_bytes(), then.as_bytes()).await,
             Step::Hang | Step::Keep => stream.read_u8().await.map(drop),

@@ -145,6 +145,26 @@ async fn a_tracker_that_answers_head_with_a_body_gets_another_connection_for_the
     assert_eq!(internet.dialled(), 2);
 }
 
+/// R110: what comes behind the answer to `HEAD` is taken for no answer to the announce, whenever it comes.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_follows_head_later_costs_a_connection_and_no_announce() {
+    let bodies: [&[u8]; 6] =
+        [REPLY, b"<html>", b"21\r\nd8:", b"H", b"HTTP/1.1 is spoken here", b"HTTP trackers only\r\n"];
+    for body in bodies {
+        for after in 0..50 {
+            let shown = format!("{} after {after} ms", body.escape_ascii());
+            let head = raw(&[b"HTTP/1.1 200 OK\r\nContent-Length: 33\r\n\r\n"]);
+            let late = Step::Late(body, MS * after);
+            let internet = tracker(&[&[head, late, ok(REPLY), Step::Keep], &[ok(REPLY)]]);
+            let (measured, transport) = probe(&internet).await;
+            measured.unwrap();
+            let response = announce(&transport, URL).await.unwrap_or_else(|error| panic!("{shown}: {error}"));
+            assert_eq!(response.peers.len(), 1, "{shown}");
+            assert_eq!(internet.dialled(), 2, "{shown}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_body_of_get_is_not_downloaded() {
     let internet = tracker(&[&[Step::ReadAndClose], &[Step::Endless("HTTP/1.1 200 OK\r\n\r\n", "<html>")]]);

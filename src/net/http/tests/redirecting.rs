@@ -1,6 +1,8 @@
 //! Redirects: followed within limits, and never to where they must not lead.
 
 use super::*;
+use crate::net::http::HttpProber;
+use crate::prober::Prober;
 
 const SECRET: &str = "http://user:pass@a.test/x/announce?passkey=own";
 
@@ -41,6 +43,68 @@ async fn credentials_and_tracker_id_stay_behind_on_another_origin_pol17_s23() {
         assert!(!asked[1].contains(leaked), "{leaked} in {}", asked[1]);
     }
     assert_eq!(internet.targets()[2], "GET /back");
+}
+
+/// R94: whatever is configured for a tracker is that tracker's own.
+#[tokio::test]
+async fn added_headers_go_to_the_own_origin_only() {
+    let hops = |to: &str| vec![redirect(to), ok(REPLY)];
+    for (to, other) in [
+        ("http://b.test/", "8.1.1.2:80"),
+        ("//b.test/", "8.1.1.2:80"),
+        ("http://a.test:81/", "8.1.1.1:81"),
+        ("http://a.test./", "8.1.1.3:80"),
+        ("http://8.1.1.1/", "8.1.1.1:80"),
+    ] {
+        let host = to.trim_start_matches("http:").trim_matches('/').split(':').next().unwrap();
+        let mut internet = Internet::default().with("a.test", "8.1.1.1:80", &[&hops(to), &[ok(REPLY)]]);
+        if other != "8.1.1.1:80" {
+            internet = internet.with(host, other, &[&[redirect("http://A.test:80/back")]]);
+        }
+        let config = config(5).header("Cookie", "session=1").unwrap().header("X-Api-Key", "2").unwrap();
+        let transport = internet.transport(config.header("Referer", "3").unwrap());
+        announce(&transport, SECRET).await.unwrap();
+        let asked = internet.asked();
+        for (hop, head) in asked.iter().enumerate() {
+            for header in ["Cookie: session=1\r\n", "X-Api-Key: 2\r\n", "Referer: 3\r\n", "Authorization: "] {
+                assert_eq!(head.contains(header), hop != 1, "{to}: hop {hop}: {header} {head}");
+            }
+            assert!(head.contains("User-Agent: tracker-failover/"), "{head}");
+        }
+        assert!(asked.len() >= 2, "{to}");
+    }
+}
+
+/// R94: the second request over a new connection is for the same origin as the first.
+#[tokio::test]
+async fn added_headers_stay_behind_when_a_kept_connection_is_replaced() {
+    let internet = Internet::default().with("a.test", "8.1.1.1:80", &[&[redirect("http://b.test/x")]]).with(
+        "b.test",
+        "8.1.1.2:80",
+        &[&[ok(REPLY), Step::ReadAndClose], &[ok(REPLY)]],
+    );
+    let transport = internet.transport(config(5).header("Cookie", "session=1").unwrap());
+    announce(&transport, "http://b.test/own").await.unwrap();
+    announce(&transport, SECRET).await.unwrap();
+    let cookies: Vec<_> = internet.asked().iter().map(|head| head.contains("Cookie")).collect();
+    assert_eq!(internet.targets()[1..].iter().map(|t| &t[..6]).collect::<Vec<_>>(), ["GET /x"; 3]);
+    assert_eq!(cookies, [true, true, false, false]);
+}
+
+/// R114: up to the bound of the head.
+#[tokio::test]
+async fn an_oddly_long_or_spaced_location_is_asked_for() {
+    let token = format!("/a?t={}", "x".repeat(60_000));
+    for (location, target) in [
+        (token.as_bytes(), token.as_str()),
+        (b"/my announce?x=1", "/my%20announce?x=1"),
+        (b"http://a.test/stra\xdfe", "/stra%DFe"),
+    ] {
+        let hop = raw(&[b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: ", location, b"\r\n\r\n"]);
+        let internet = Internet::default().with("a.test", "8.1.1.1:80", &[&[hop, ok(REPLY)]]);
+        announce(&internet.transport(config(5)), SECRET).await.unwrap();
+        assert_eq!(internet.targets()[1], format!("GET {target}"));
+    }
 }
 
 #[tokio::test]
@@ -118,6 +182,52 @@ async fn not_over_a_kept_connection_either() {
     announce(&transport, "http://b.test/").await.unwrap();
     announce(&transport, SECRET).await.unwrap_err();
     assert_eq!(internet.asked().len(), 2, "b.test is not asked again");
+}
+
+/// What is dialled again after a kept connection turned out to be stale is judged as the first time.
+#[tokio::test]
+async fn nor_when_a_kept_connection_is_replaced() {
+    let internet = Internet::default()
+        .with("a.test", "8.1.1.1:80", &[&[redirect("http://b.test/")]])
+        .with("b.test", "8.1.1.2:80", &[&[ok(REPLY), Step::ReadAndClose]])
+        .with("b.test", "10.0.0.1:80", &[&[ok(REPLY)]]);
+    let transport = internet.transport(config(5));
+    announce(&transport, "http://b.test/").await.unwrap();
+    let error = announce(&transport, SECRET).await.unwrap_err();
+    assert!(matches!(error, AnnounceError::Connect(_)), "{error}");
+    assert_eq!(internet.dialled(), 2, "the address inside is not dialled");
+    announce(&transport, "http://b.test/").await.unwrap();
+    assert_eq!(internet.dialled(), 3, "it is where the user asks for it");
+}
+
+/// R96: in an announce address, behind a name, and in a redirect.
+#[tokio::test]
+async fn where_no_host_can_be_is_never_asked() {
+    for (nowhere, address) in [
+        ("0.0.0.0", "0.0.0.0:80"),
+        ("0", "0.0.0.0:80"),
+        ("[::]", "[::]:80"),
+        ("[::ffff:0.0.0.0]", "[::ffff:0.0.0.0]:80"),
+    ] {
+        let internet = Internet::default()
+            .with("in.test", "127.0.0.1:80", &[&[redirect(&format!("http://{nowhere}/x"))]])
+            .with("named.test", "127.0.0.2:80", &[&[redirect("http://sink.test/x")]])
+            .with("sink.test", address, &[&[ok(REPLY)], &[ok(REPLY)]]);
+        let mut config = config(5);
+        config.guard_redirects = false;
+        config.addresses = config.addresses.except([address.parse().unwrap()]);
+        let transport = internet.transport(config);
+        let literal = format!("http://{nowhere}/?passkey=own");
+        for url in
+            [literal.as_str(), "http://sink.test/?passkey=own", "http://in.test/", "http://named.test/"]
+        {
+            let error = announce(&transport, url).await.unwrap_err();
+            assert!(matches!(error, AnnounceError::Blocked), "{url}: {error}");
+            let probed = HttpProber::new(&transport).probe(&literal.parse().unwrap()).await.unwrap_err();
+            assert!(matches!(probed.0, AnnounceError::Blocked), "{url}: {probed}");
+        }
+        assert_eq!(internet.dialled(), 2, "the two that redirect");
+    }
 }
 
 #[tokio::test]

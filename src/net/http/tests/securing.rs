@@ -1,6 +1,6 @@
 //! HTTPS: who is believed, and that nobody else hears a word.
 
-use rcgen::{CertificateParams, CertifiedIssuer, KeyPair, SanType};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -17,8 +17,13 @@ struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
     fn new() -> Self {
+        Self::named("an authority")
+    }
+
+    fn named(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
@@ -26,15 +31,13 @@ impl Authority {
         let mut params = CertificateParams::new(vec!["t.test".to_owned()]).unwrap();
         params.subject_alt_names.push(SanType::IpAddress([8, 1, 1, 1].into()));
         change(&mut params);
+        let (certificate, key) = self.signed(&params);
+        server_with(&certificate, &key)
+    }
+
+    fn signed(&self, params: &CertificateParams) -> (Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap()
+        (params.signed_by(&key, &self.0).unwrap(), key)
     }
 
     fn believed(&self) -> HttpConfig {
@@ -42,6 +45,37 @@ impl Authority {
         config.tls = TlsConfig::with_roots(self.0.pem().as_bytes()).unwrap();
         config
     }
+}
+
+/// A certificate that signs itself, and the server that has it: for `t.test` and its address, as `openssl req -x509`
+/// makes it.
+fn self_signed(change: impl FnOnce(&mut CertificateParams)) -> (Certificate, ServerConfig) {
+    let mut params = CertificateParams::new(vec!["t.test".to_owned()]).unwrap();
+    params.subject_alt_names.push(SanType::IpAddress([8, 1, 1, 1].into()));
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.use_authority_key_identifier_extension = true;
+    change(&mut params);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let server = server_with(&certificate, &key);
+    (certificate, server)
+}
+
+fn server_with(certificate: &Certificate, key: &KeyPair) -> ServerConfig {
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap()
+}
+
+fn believing(certificates: &[&Certificate]) -> HttpConfig {
+    let pem: String = certificates.iter().map(|certificate| certificate.pem()).collect();
+    let mut config = HttpConfig::new();
+    config.tls = TlsConfig::with_roots(pem.as_bytes()).unwrap();
+    config
 }
 
 fn tracker(server: ServerConfig, connections: &[&[Step]]) -> Internet {
@@ -65,6 +99,67 @@ async fn a_tracker_with_a_believed_certificate_is_asked() {
     let transport =
         HttpTransport::with_connector(authority.believed(), Arc::new(resolver), Arc::new(internet.clone()));
     announce(&transport, "https://t.test./a").await.unwrap();
+}
+
+/// R117: `openssl req -x509` marks it as an authority, and by the book an authority is no server.
+#[tokio::test]
+async fn a_certificate_that_was_added_is_believed_whatever_signed_it() {
+    let leaf_of = |authority: &Authority| {
+        let names = vec!["t.test".to_owned(), "8.1.1.1".to_owned()];
+        let (certificate, key) = authority.signed(&CertificateParams::new(names).unwrap());
+        let server = server_with(&certificate, &key);
+        (certificate, server)
+    };
+    let unknown = leaf_of(&Authority::new());
+    // Both sign themselves, and have the name that rcgen gives.
+    let namesake = leaf_of(&Authority::named("rcgen self signed cert"));
+    let other = self_signed(|_| ()).0;
+    for (name, (certificate, server)) in [
+        ("as openssl makes it", self_signed(|_| ())),
+        ("no authority", self_signed(|params| params.is_ca = IsCa::ExplicitNoCa)),
+        ("nothing said of it", self_signed(|params| params.is_ca = IsCa::NoCa)),
+        ("of an unknown authority", unknown),
+        ("of one that has the name of another", namesake),
+    ] {
+        let scripts = vec![vec![ok(REPLY)]; 2];
+        let scripts: Vec<&[Step]> = scripts.iter().map(Vec::as_slice).collect();
+        let internet = tracker(server, &scripts);
+        let transport = internet.transport(believing(&[&other, &certificate]));
+        announce(&transport, URL).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        announce(&transport, "https://8.1.1.1/a").await.unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+/// R117: byte for byte, in its time, and for its name.
+#[tokio::test]
+async fn an_added_certificate_is_believed_for_what_it_says_only() {
+    let (past, future) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2999, 1, 1));
+    let elsewhere = |params: &mut CertificateParams| {
+        params.subject_alt_names = vec![SanType::DnsName("o.test".try_into().unwrap())];
+    };
+    let nameless = |params: &mut CertificateParams| {
+        params.subject_alt_names.clear();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "t.test");
+    };
+    let stranger = self_signed(|_| ()).0;
+    for (name, (certificate, server), expected) in [
+        ("expired", self_signed(|params| params.not_after = past), "expired"),
+        ("not yet valid", self_signed(|params| params.not_before = future), "not valid yet"),
+        ("for another name", self_signed(elsewhere), "not valid for name"),
+        ("for no name", self_signed(nameless), "not valid for"),
+        (
+            "a leaf, expired",
+            self_signed(|params| (params.is_ca, params.not_after) = (IsCa::NoCa, past)),
+            "expired",
+        ),
+        ("made again", (stranger, self_signed(|_| ()).1), "CaUsedAsEndEntity"),
+    ] {
+        let internet = tracker(server, &[&[ok(REPLY)]]);
+        let error = announce(&internet.transport(believing(&[&certificate])), URL).await.unwrap_err();
+        assert!(matches!(error, AnnounceError::Tls(_)), "{name}: {error}");
+        assert!(error.to_string().contains(expected), "{name}: {error}");
+        assert!(internet.asked().is_empty(), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -68,6 +68,89 @@ async fn both_dead_is_one_failed_attempt_that_names_the_better_cause() {
     assert!(matches!(error, AnnounceError::Connect(_)) && took == 2 * WAY, "{error} {took:?}");
 }
 
+/// R102: what this machine lacks is an error of its own, unless another address says something of the tracker.
+#[tokio::test(start_paused = true)]
+async fn what_this_machine_lacks_is_a_local_error() {
+    let internet = Internet::without_v6();
+    internet.name("t.test", V6.parse().unwrap());
+    let error = open_error(&internet.transport(UdpConfig::new()), URL).await;
+    assert!(matches!(error, AnnounceError::Local(_)), "no way to IPv6: {error}");
+
+    let internet = Internet::new();
+    let transport = internet.transport(UdpConfig::new());
+    let mut asking = tokio::task::JoinSet::new();
+    for host in 0..513_u16 {
+        let [high, low] = host.to_be_bytes();
+        let address = format!("8.2.{high}.{low}:1");
+        internet.host("t.test", &address, UdpBehaviour::Silent);
+        let transport = transport.clone();
+        asking.spawn(async move { open_error(&transport, &format!("udp://{address}")).await });
+    }
+    let errors = asking.join_all().await;
+    let local = errors.iter().filter(|error| matches!(error, AnnounceError::Local(_))).count();
+    assert_eq!((errors.len(), local), (513, 1), "our own bound on sockets");
+}
+
+/// R102: as the system says it when a packet is sent or its answer awaited.
+#[tokio::test(start_paused = true)]
+async fn what_the_system_says_of_itself_is_a_local_error() {
+    use std::io::ErrorKind::{HostUnreachable, NetworkDown, NetworkUnreachable, PermissionDenied};
+    for kind in [HostUnreachable, NetworkDown, NetworkUnreachable, PermissionDenied] {
+        let internet = Internet::new();
+        internet.host("t.test", V4, UdpBehaviour::Ok);
+        let transport = internet.transport(UdpConfig::new());
+        internet.fails(Some(kind));
+        let error = open_error(&transport, URL).await;
+        assert!(matches!(error, AnnounceError::Local(_)), "{kind}: {error}");
+        internet.fails(None);
+        let mut channel = transport.open(&url(URL)).await.unwrap();
+        internet.fails(Some(kind));
+        let error = channel.announce(&request()).await.unwrap_err();
+        assert!(matches!(error, AnnounceError::Local(_)), "{kind}: {error}");
+    }
+}
+
+/// R111: the announce goes on at another address, where the one whose connection id was kept has died.
+#[tokio::test(start_paused = true)]
+async fn a_kept_connection_id_whose_address_died_costs_no_announce() {
+    for dead in [Some(UdpBehaviour::Silent), None] {
+        let internet = Internet::new();
+        let [v6, v4] = both(&internet, UdpBehaviour::Ok, UdpBehaviour::Ok);
+        let transport = internet.transport(UdpConfig::new());
+        let first = announce(&transport, URL).await.unwrap();
+        assert_eq!(first.tracker_address, Some(V6.parse().unwrap()));
+        match &dead {
+            Some(behaviour) => v6.set_behaviour(behaviour.clone()),
+            None => internet.remove(V6),
+        }
+        let (response, took) = timed(announce(&transport, URL)).await;
+        assert_eq!(response.unwrap().tracker_address, Some(V4.parse().unwrap()), "{dead:?}");
+        assert!(took <= Duration::from_millis(500) + 4 * WAY, "{dead:?}: {took:?}");
+        let (response, took) = timed(announce(&transport, URL)).await;
+        assert!(response.is_ok() && took == 2 * WAY, "it stays there: {took:?}");
+        assert_eq!(heard(&v4), "caa");
+    }
+}
+
+/// R14: one that answers connects isn't dead, however long its answer takes or whatever it says.
+#[tokio::test(start_paused = true)]
+async fn a_slow_or_refusing_address_is_announced_to_alone() {
+    for (behaviour, delay) in [
+        (UdpBehaviour::Ok, Duration::from_millis(200)),
+        (UdpBehaviour::ConnectsOnly, Duration::ZERO),
+        (UdpBehaviour::Error("no".into()), Duration::ZERO),
+    ] {
+        let internet = Internet::new();
+        let [v6, v4] = both(&internet, UdpBehaviour::Ok, UdpBehaviour::Ok);
+        let transport = internet.transport(UdpConfig::new());
+        announce(&transport, URL).await.unwrap();
+        v6.set_behaviour(behaviour);
+        v6.set_delay(delay);
+        let _ = announce(&transport, URL).await;
+        assert_eq!(heard(&v4), "");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_the_tracker_itself_said_is_the_better_cause() {
     let internet = Internet::new();
@@ -109,6 +192,18 @@ async fn forbidden_addresses_are_never_sent_to_pol18_s10() {
     assert!(announce(&internet.transport(UdpConfig::new()), URL).await.is_ok());
 }
 
+/// R96: nothing is sent to where no host can be, whatever the policy.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_to_where_no_host_can_be() {
+    let internet = Internet::new();
+    internet.host("sink.test", "0.0.0.0:6969", UdpBehaviour::Ok);
+    let transport = internet.transport(UdpConfig::new());
+    for tracker in ["udp://sink.test:6969", "udp://0:6969", "udp://[::]:6969", "udp://224.0.0.1:6969"] {
+        assert!(matches!(open_error(&transport, tracker).await, AnnounceError::Blocked), "{tracker}");
+    }
+    assert_eq!(internet.sockets().opened, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn sockets_are_bounded() {
     let internet = Internet::new();
@@ -123,4 +218,29 @@ async fn sockets_are_bounded() {
     }
     tokio::task::yield_now().await;
     assert_eq!((internet.sockets().opened, internet.sockets().open), (600, 512));
+}
+
+/// R103: the policy is told how much of an opening was spent on the name.
+#[tokio::test(start_paused = true)]
+async fn the_look_up_is_told_from_the_opening() {
+    let internet = Internet::new();
+    internet.host("t.test", V4, UdpBehaviour::Ok);
+    let (resolver, connector) = (Arc::new(SlowResolver), Arc::new(internet));
+    let transport = UdpTransport::with_connector(UdpConfig::new(), resolver, connector);
+    let (channel, took) = timed(transport.open(&url(URL))).await;
+    assert_eq!((channel.unwrap().lookup_time(), took), (SlowResolver::TAKES, SlowResolver::TAKES + 2 * WAY));
+}
+
+struct SlowResolver;
+
+impl SlowResolver {
+    const TAKES: Duration = Duration::from_secs(4);
+}
+
+#[async_trait]
+impl crate::net::resolver::Resolver for SlowResolver {
+    async fn resolve(&self, _: &str, _: u16) -> Result<Vec<SocketAddr>, AnnounceError> {
+        sleep(Self::TAKES).await;
+        Ok(vec![V4.parse().unwrap()])
+    }
 }

@@ -104,3 +104,26 @@ async fn many_torrents_at_many_trackers_on_several_threads() {
         assert!(tracker.heard_of(UdpAsked::Announce).len() >= 100);
     }
 }
+
+/// R105: what another runtime began there stands still with it, or has ended.
+#[test]
+fn a_runtime_that_stands_still_holds_up_no_other() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (of_the_tracker, own, foreign) =
+        (tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap(), runtime(), runtime());
+    let tracker = of_the_tracker.block_on(async { FakeUdpTracker::start(UdpBehaviour::Ok) });
+    let (transport, tracker) = (transport(), tracker.announce_url());
+    let announces = || {
+        let announce =
+            async { tokio::time::timeout(Duration::from_secs(5), announce(&transport, &tracker)).await };
+        own.block_on(announce).expect("within five seconds").unwrap();
+    };
+    let scrapes = async {
+        let mut channel = transport.open(&url(&tracker)).await.unwrap();
+        channel.scrape(&[HASH]).await.unwrap();
+    };
+    foreign.block_on(scrapes);
+    announces();
+    drop(foreign);
+    announces();
+}

@@ -44,6 +44,8 @@ struct Inside {
     loss: f64,
     random: Mutex<StdRng>,
     sockets: Mutex<Sockets>,
+    /// What this machine says to whatever is to be sent.
+    fails: Mutex<Option<io::ErrorKind>>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -73,6 +75,7 @@ impl Internet {
             loss,
             random: Mutex::new(StdRng::seed_from_u64(seed)),
             sockets: Mutex::default(),
+            fails: Mutex::default(),
         }))
     }
 
@@ -94,6 +97,15 @@ impl Internet {
     fn name(&self, name: &str, address: SocketAddr) {
         let mut resolver = self.0.resolver.lock().unwrap();
         *resolver = resolver.clone().with(name, [address.ip()]);
+    }
+
+    /// Nobody is at this address any more.
+    fn remove(&self, address: &str) {
+        self.0.hosts.lock().unwrap().remove(&address.parse().unwrap());
+    }
+
+    fn fails(&self, error: Option<io::ErrorKind>) {
+        *self.0.fails.lock().unwrap() = error;
     }
 
     fn transport(&self, config: UdpConfig) -> UdpTransport {
@@ -131,6 +143,9 @@ impl DatagramConnector for Internet {
 #[async_trait]
 impl DatagramSocket for Wire {
     async fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        if let Some(kind) = *self.internet.0.fails.lock().unwrap() {
+            return Err(kind.into());
+        }
         let (Some(there), Some(back)) = (self.internet.way(), self.internet.way()) else { return Ok(()) };
         let tracker = self.internet.0.hosts.lock().unwrap().get(&self.remote).cloned();
         let (to_us, datagram) = (self.to_us.clone(), datagram.to_vec());

@@ -90,7 +90,7 @@ fn fails_with(
     now: u64,
 ) -> Ended {
     let tracker = &url(name);
-    let failed = Failed { verdict: Verdict::of(error), tracker, failed_before, random: 0.0 };
+    let failed = Failed { verdict: Verdict::of(error), tracker, before: failed_before, random: 0.0 };
     hosts.finished(slot, Outcome::Failed(failed), at(now))
 }
 
@@ -173,7 +173,7 @@ fn a_lifeless_host_is_tried_later_each_time_and_sooner_by_those_that_need_peers(
         let slot = tries(&mut hosts, 1, "a", now);
         let tracker = &url("a");
         let failed =
-            Failed { verdict: Verdict::of(&refused()), tracker, failed_before: false, random: 0.999_999_999 };
+            Failed { verdict: Verdict::of(&refused()), tracker, before: false, random: 0.999_999_999 };
         hosts.finished(slot, Outcome::Failed(failed), at(now));
         assert_eq!(wait(&hosts, 1, "a", SEED, now), longest);
         assert_eq!(wait(&hosts, 1, "a", NEW, now), longest.min(75));
@@ -239,7 +239,7 @@ fn torrents_that_have_not_failed_at_a_doubted_host_try_one_by_one() {
             assert!(hosts.earliest(&host("a"), id(*other), *demand, now) > now, "one at a time");
         }
         let failed =
-            Failed { verdict: Verdict::of(&broken()), tracker: &url("a"), failed_before: false, random: 0.5 };
+            Failed { verdict: Verdict::of(&broken()), tracker: &url("a"), before: false, random: 0.5 };
         hosts.finished(slot, Outcome::Failed(failed), now);
     }
     assert_eq!(order, [3, 2, 1]);
@@ -295,7 +295,7 @@ fn the_past_is_forgotten_when_it_has_worked_for_a_minute() {
         let tracker = &url("a");
         let slot = slot(hosts, 1, "a", now);
         let failed =
-            Failed { verdict: Verdict::of(&refused()), tracker, failed_before: false, random: 0.999_999_999 };
+            Failed { verdict: Verdict::of(&refused()), tracker, before: false, random: 0.999_999_999 };
         hosts.finished(slot, Outcome::Failed(failed), at(now));
         wait(hosts, 1, "a", SEED, now)
     };
@@ -404,11 +404,10 @@ fn a_host_where_two_torrents_stall_is_doubted_before_they_fail() {
         .collect();
     assert!(hosts.admit(&host("a"), id(5), Priority::Regular, at(0)).is_none());
     let tracker = url("a");
-    let failed =
-        Failed { verdict: Verdict::of(&mute()), tracker: &tracker, failed_before: false, random: 0.0 };
+    let failed = Failed { verdict: Verdict::of(&mute()), tracker: &tracker, before: false, random: 0.0 };
     assert!(hosts.stalled(&slots[0], &failed, at(2)) && !hosts.is_backed_off(&host("a")));
     assert!(hosts.stalled(&slots[1], &failed, at(3)) && hosts.is_backed_off(&host("a")));
-    assert_eq!(hosts.next_evicted(), Some(id(5)));
+    assert_eq!(hosts.next_evicted(), Some((id(5), host("a"))));
     for slot in slots {
         hosts.finished(slot, Outcome::Answered(sample(5, 5)), at(4));
     }
@@ -419,8 +418,7 @@ fn a_host_where_two_torrents_stall_is_doubted_before_they_fail() {
 fn stalled_announces_at_a_working_host_are_tried_elsewhere_once_in_ten_seconds() {
     let mut hosts = hosts();
     let tracker = url("a");
-    let failed =
-        Failed { verdict: Verdict::of(&mute()), tracker: &tracker, failed_before: false, random: 0.0 };
+    let failed = Failed { verdict: Verdict::of(&mute()), tracker: &tracker, before: false, random: 0.0 };
     let mut may_hedge = |now| {
         let slot = slot(&mut hosts, 1, "a", now);
         let may = hosts.stalled(&slot, &failed, at(now));

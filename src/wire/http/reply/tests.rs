@@ -216,7 +216,7 @@ fn what_is_no_reply_says_so_pol08() {
         ("le", "expected a dictionary at byte 0"),
         ("4:spam", "expected a dictionary at byte 0"),
         ("hello", "expected a dictionary at byte 0"),
-        ("\u{feff}de", "expected a dictionary at byte 0"),
+        ("\u{feff}de", "a reply's keys such as interval or peers at byte 0"),
         ("<html></html>", "markup at byte 0"),
         ("de", "a reply's keys such as interval or peers at byte 0"),
         ("d10:downloadedi1ee", "a reply's keys such as interval or peers at byte 0"),

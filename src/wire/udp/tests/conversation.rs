@@ -141,6 +141,48 @@ fn the_same_error_for_an_earlier_packet_is_not_a_second_one_q52() {
     assert!(announced(&conversation));
 }
 
+/// R112: trackers that were restarted, and those that see us at another address, drop what comes by an old id.
+#[test]
+fn silence_for_a_kept_connection_id_has_a_new_one_asked_for_at_the_second_repetition() {
+    let mut conversation = Conversation::new(Times::default());
+    conversation.begin(announce());
+    conversation.connect(5);
+    conversation.answer(0, 1, &NO_PEERS);
+    conversation.ended.clear();
+    conversation.begin(announce());
+    conversation.until(milliseconds(3100));
+    assert_eq!(conversation.shown()[2..], ["announce 0", "announce 1", "announce 3", "connect 3"]);
+    conversation.connect(6);
+    assert_eq!(conversation.shown()[6..], ["announce 3.1"]);
+    assert_eq!(conversation.sent[6].1[..8], 6_u64.to_be_bytes());
+    // An answer to any of its packets is one.
+    conversation.answer(4, 1, &NO_PEERS);
+    assert!(announced(&conversation));
+    assert!(conversation.endpoint.is_connected(conversation.now));
+}
+
+/// R112: also where the id was never used, scrapes as announces, and once for all that wait.
+#[test]
+fn an_old_connection_id_that_gets_no_answer_is_renewed_for_all_who_wait() {
+    let mut conversation = Conversation::new(Times::default());
+    conversation.begin(Question::Connect);
+    conversation.connect(5);
+    conversation.until(seconds(20));
+    for question in [announce(), announce(), Question::Scrape(vec![info_hash()])] {
+        conversation.begin(question);
+    }
+    conversation.until(seconds(29));
+    let connects = conversation.shown().iter().filter(|shown| shown.starts_with("connect")).count();
+    assert_eq!(connects, 2, "{:?}", conversation.shown());
+    let sent = conversation.sent.len();
+    let connect = conversation.sent.iter().rposition(|(_, packet)| packet[11] == 0).unwrap();
+    conversation.answer(sent - 1 - connect, 0, &[6; 8]);
+    assert_eq!(conversation.shown()[sent..], ["announce 29", "announce 29", "scrape 29"]);
+    conversation.until(seconds(31));
+    assert_eq!(conversation.ended.iter().filter(|(_, result)| result.is_err()).count(), 3);
+    assert_eq!(conversation.sent.len(), sent + 3, "and not again");
+}
+
 #[test]
 fn any_other_error_ends_the_exchange_and_drops_the_connection_id_r15_13_r71() {
     let mut conversation = Conversation::new(Times::default());

@@ -234,9 +234,30 @@ fn an_error_tv3_8_16_17_s20_s21() {
     assert_eq!(error(&flood).unwrap().chars().count(), 1024);
 }
 
+/// R15-07, Q-52, R112: as trackers and those who wrote them by hand put it.
 #[test]
 fn errors_that_name_the_connection_id_r15_07_q52() {
     for text in [
+        "Connection cookie error: cookie value is expired: 1734851837.1, expected > 1734851900.2",
+        "Connection cookie error: cookie value is from future: 1",
+        "cookie value is not normal: NaN",
+        "Invalid connection_id",
+        "unknown connection_id",
+        "bad connectionId",
+        "connectionid missing",
+        "Connection-ID mismatch",
+        "invalid connection\u{a0}ID",
+        "expected another conn_id",
+        "bad ConnID",
+        "invalid conn id",
+        "Connection expired",
+        "invalid connection",
+        "unknown connection, connect first",
+        "no such connection",
+        "stale connection",
+        "connection not found",
+        "your connection has expired",
+        "not connected",
         "Connection ID missmatch.",
         "bad connection ID",
         "connection id could not be verified",
@@ -245,7 +266,18 @@ fn errors_that_name_the_connection_id_r15_07_q52() {
     ] {
         assert!(names_connection_id(text), "{text}");
     }
-    for text in ["", "no such torrent", "too many connections", "identify yourself", "info hash not found"] {
+    for text in [
+        "",
+        "no such torrent",
+        "too many connections",
+        "identify yourself",
+        "info hash not found",
+        "connections from your network are not accepted",
+        "invalid info hash",
+        "your session has expired",
+        "second identity",
+        "passkey expired",
+    ] {
         assert!(!names_connection_id(text), "{text}");
     }
 }

@@ -139,7 +139,7 @@ impl Driver {
     fn act(&mut self) -> Option<Millis> {
         loop {
             match self.engine.poll(self.clock()) {
-                Output::Wait(wake) => return wake.map(|wake| not_before(wake)),
+                Output::Wait(wake) => return wake.map(not_before),
                 Output::Probe { attempt, tracker } => self.probe(attempt, self.numbers[&tracker]),
                 Output::Open { attempt, tracker } => self.open(attempt, self.numbers[&tracker]),
                 Output::Announce { attempt, request } => self.announce(attempt, &request),

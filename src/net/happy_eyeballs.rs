@@ -1,0 +1,207 @@
+//! The addresses of one host, tried one after the other and beside each other (RFC 8305): one attempt, whatever their
+//! number.
+
+use std::future::{Future, pending, poll_fn};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::error::AnnounceError;
+
+/// How long an address has before the next one is tried beside it (RFC 8305, 5).
+pub(super) const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
+
+/// Tries all addresses until one succeeds: the next one as soon as one has failed, and every 250 ms. The families take
+/// turns, beginning with that of the first address. Dropping the future gives up all that it began.
+///
+/// # Errors
+/// When all failed: the error that says most of the tracker.
+pub(super) async fn first<T, F>(
+    addresses: &[SocketAddr],
+    attempt: impl Fn(SocketAddr) -> F,
+) -> Result<(SocketAddr, T), AnnounceError>
+where
+    F: Future<Output = Result<T, AnnounceError>>,
+{
+    let mut left = interleaved(addresses).into_iter();
+    let mut running: Vec<(SocketAddr, Pin<Box<F>>)> = Vec::new();
+    let mut failed = None;
+    loop {
+        if let Some(address) = left.next() {
+            running.push((address, Box::pin(attempt(address))));
+        } else if running.is_empty() {
+            return Err(failed.unwrap_or(AnnounceError::Cancelled));
+        }
+        let next_is_due =
+            async { if left.len() > 0 { sleep(NEXT_ADDRESS_AFTER).await } else { pending().await } };
+        tokio::select! {
+            biased;
+            (place, result) = any(&mut running) => {
+                let (address, _) = running.remove(place);
+                match result {
+                    Ok(opened) => return Ok((address, opened)),
+                    Err(error) => failed = Some(weightier(failed, error)),
+                }
+            }
+            () = next_is_due => {}
+        }
+    }
+}
+
+/// Waits for any of these, the first one being preferred, and says which it was.
+async fn any<F: Future>(running: &mut [(SocketAddr, Pin<Box<F>>)]) -> (usize, F::Output) {
+    poll_fn(|context| {
+        for (place, (_, attempt)) in running.iter_mut().enumerate() {
+            if let Poll::Ready(result) = attempt.as_mut().poll(context) {
+                return Poll::Ready((place, result));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// The same addresses, the families in turns, beginning with that of the first (RFC 8305, 4).
+fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let first_is_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
+    let family = |first: bool| addresses.iter().filter(move |a| (a.is_ipv4() == first_is_v4) == first);
+    let (mut one, mut other) = (family(true), family(false));
+    let mut order = Vec::with_capacity(addresses.len());
+    while order.len() < addresses.len() {
+        order.extend(one.next().into_iter().chain(other.next()).copied());
+    }
+    order
+}
+
+/// The error that says more of the tracker. What it said itself is more than its silence, that is more than what the
+/// network says of one address, and what this machine lacks for one of them says nothing.
+fn weightier(one: Option<AnnounceError>, other: AnnounceError) -> AnnounceError {
+    let weight = |error: &AnnounceError| match error {
+        AnnounceError::Rejected(_) => 3,
+        AnnounceError::TimedOut(_) => 2,
+        AnnounceError::Local(_) | AnnounceError::Cancelled => 0,
+        _ => 1,
+    };
+    match one {
+        Some(one) if weight(&one) >= weight(&other) => one,
+        _ => other,
+    }
+}
+
+/// The local address for a socket that is to reach `remote`: the one that was asked for, or any.
+///
+/// # Errors
+/// When the one that was asked for is of the other family.
+pub(super) fn local_address(wanted: Option<IpAddr>, remote: SocketAddr) -> io::Result<IpAddr> {
+    let any = if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let local: IpAddr = wanted.unwrap_or(any);
+    if local.is_ipv4() == remote.is_ipv4() { Ok(local) } else { Err(io::ErrorKind::AddrNotAvailable.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::error::{Cause, Phase, Rejection};
+
+    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "tests read tokio's paused clock")]
+    fn now() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn families_take_turns() {
+        let given = addresses(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "1.1.1.2:1"]);
+        let expected = addresses(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "1.1.1.2:1", "[::3]:1"]);
+        assert_eq!(interleaved(&given), expected);
+        assert_eq!(interleaved(&given[..2]), given[..2]);
+        assert_eq!(interleaved(&[]), []);
+    }
+
+    /// R111: silent addresses in front, of either family and of both.
+    #[tokio::test(start_paused = true)]
+    async fn each_silent_address_in_front_costs_250_ms() {
+        for dead in [
+            addresses(&["1.1.1.1:1"]),
+            addresses(&["1.1.1.1:1", "1.1.1.2:1"]),
+            addresses(&["1.1.1.1:1", "1.1.1.2:1", "1.1.1.3:1"]),
+            addresses(&["[::2]:1"]),
+            addresses(&["[::2]:1", "1.1.1.1:1", "[::3]:1", "1.1.1.2:1"]),
+        ] {
+            let alive: SocketAddr = "1.1.1.9:1".parse().unwrap();
+            let mut given = dead.clone();
+            given.push(alive);
+            let (begun, tried) = (now(), RefCell::new(Vec::new()));
+            let opened = first(&given, |address| {
+                tried.borrow_mut().push(now() - begun);
+                async move { if address == alive { Ok(()) } else { pending().await } }
+            });
+            let before =
+                u32::try_from(interleaved(&given).iter().position(|a| *a == alive).unwrap()).unwrap();
+            assert_eq!(opened.await.unwrap().0, alive, "{given:?}");
+            let expected: Vec<_> = (0..=before).map(|place| place * NEXT_ADDRESS_AFTER).collect();
+            assert_eq!(*tried.borrow(), expected, "{given:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_brings_the_next_address_at_once() {
+        let given = addresses(&["1.1.1.1:1", "1.1.1.2:1", "1.1.1.3:1"]);
+        let begun = now();
+        let opened = first(&given, |address| async move {
+            if address.ip() == IpAddr::from([1, 1, 1, 3]) {
+                return Ok(());
+            }
+            Err(AnnounceError::connecting(io::Error::from(io::ErrorKind::ConnectionRefused)))
+        });
+        assert_eq!((opened.await.unwrap().0, now()), (given[2], begun));
+    }
+
+    /// R102: an address that this machine can't reach isn't what became of the tracker, unless it can reach none.
+    #[tokio::test(start_paused = true)]
+    async fn an_error_of_the_tracker_outweighs_one_of_this_machine() {
+        let refused = || AnnounceError::connecting(io::Error::from(io::ErrorKind::ConnectionRefused));
+        let no_route = || AnnounceError::connecting(io::Error::from(io::ErrorKind::NetworkUnreachable));
+        let rejected = || AnnounceError::Rejected(Rejection::new("no"));
+        let silent = || AnnounceError::TimedOut(Phase::Open);
+        let other_local = || AnnounceError::Local(Cause::new("no descriptors"));
+        for (errors, expected) in [
+            ([no_route(), refused()], refused()),
+            ([refused(), no_route()], refused()),
+            ([no_route(), silent()], silent()),
+            ([silent(), refused()], silent()),
+            ([silent(), rejected()], rejected()),
+            ([no_route(), other_local()], no_route()),
+        ] {
+            let errors = RefCell::new(errors.into_iter());
+            let given = addresses(&["[::2]:1", "1.1.1.1:1"]);
+            let result: Result<(SocketAddr, ()), _> = first(&given, |_| {
+                let error = errors.borrow_mut().next().unwrap();
+                async move { Err(error) }
+            })
+            .await;
+            assert_eq!(result.unwrap_err().to_string(), expected.to_string());
+        }
+    }
+
+    #[test]
+    fn a_local_address_reaches_its_own_family_only() {
+        let [v4, v6]: [SocketAddr; 2] = ["1.1.1.1:1", "[::2]:1"].map(|text| text.parse().unwrap());
+        let own = IpAddr::from([192, 0, 2, 7]);
+        assert_eq!(local_address(Some(own), v4).unwrap(), own);
+        assert!(local_address(None, v6).unwrap().is_ipv6());
+        let error = AnnounceError::connecting(local_address(Some(own), v6).unwrap_err());
+        assert!(matches!(error, AnnounceError::Local(_)), "{error}");
+    }
+}

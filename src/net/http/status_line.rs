@@ -1,0 +1,122 @@
+//! The status line of an answer, followed while it comes in, so that HTTP/1.0 is read as HTTP/1.1.
+//!
+//! An answer of HTTP/1.0 has no chunks by the book (RFC 9112, 6.1), and `hyper` refuses one that says it has. Trackers and
+//! the proxies before them send it all the same, and other clients read it. The two versions differ in nothing else for
+//! the one who reads, except in whether the connection stays open, which is decided by [`HttpConnection`].
+//!
+//! [`HttpConnection`]: super::connection::HttpConnection
+
+const VERSION: &[u8] = b"HTTP/1.";
+
+/// How far the answer has come, as far as it matters here.
+#[derive(Debug, Default)]
+pub(super) struct StatusLine {
+    place: Place,
+    is_1_0: bool,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// So many bytes of a status line have come. Line ends before it don't count.
+    Line(usize),
+    /// In the head of an interim answer (1xx), after which another status line follows.
+    Interim { line_is_empty: bool },
+    /// Past the status line of the answer itself, or in something that is no answer.
+    Past,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::Line(0)
+    }
+}
+
+impl StatusLine {
+    /// Takes the next bytes of an answer and rewrites the version among them.
+    pub(super) fn rewrite(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            self.place = match self.place {
+                Place::Past => return,
+                Place::Line(0) if matches!(byte, b'\r' | b'\n') => Place::Line(0),
+                Place::Line(at) => self.in_line(at, byte),
+                Place::Interim { line_is_empty: true } if *byte == b'\n' => Place::Line(0),
+                Place::Interim { line_is_empty } => {
+                    Place::Interim { line_is_empty: *byte == b'\n' || (line_is_empty && *byte == b'\r') }
+                }
+            };
+        }
+    }
+
+    fn in_line(&mut self, at: usize, byte: &mut u8) -> Place {
+        let fits = match at.checked_sub(VERSION.len()) {
+            None => VERSION.get(at) == Some(byte),
+            Some(0) => {
+                self.is_1_0 = *byte == b'0';
+                if self.is_1_0 {
+                    *byte = b'1';
+                }
+                *byte == b'1'
+            }
+            Some(1) => *byte == b' ',
+            // The first digit of the status.
+            Some(_) if *byte == b'1' => return Place::Interim { line_is_empty: false },
+            Some(_) => false,
+        };
+        if fits { Place::Line(at + 1) } else { Place::Past }
+    }
+
+    /// Whether anything but line ends has come.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self.place, Place::Line(0))
+    }
+
+    /// Whether the answer is of HTTP/1.0.
+    pub(super) fn is_1_0(&self) -> bool {
+        self.is_1_0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cut at every byte, it comes to the same.
+    fn rewritten(text: &str) -> (String, bool) {
+        let mut whole = text.as_bytes().to_vec();
+        let mut line = StatusLine::default();
+        line.rewrite(&mut whole);
+        for cut in 0..text.len() {
+            let mut parts = text.as_bytes().to_vec();
+            let mut other = StatusLine::default();
+            let (front, back) = parts.split_at_mut(cut);
+            other.rewrite(front);
+            other.rewrite(back);
+            assert_eq!((&parts, other.is_1_0()), (&whole, line.is_1_0()), "{text} cut at {cut}");
+        }
+        (String::from_utf8(whole).unwrap(), line.is_1_0())
+    }
+
+    /// R113: wherever it stands, and however it is cut.
+    #[test]
+    fn the_version_of_the_answer_is_rewritten_and_nothing_else() {
+        let interim = "HTTP/1.0 100 Continue\r\nX: HTTP/1.0 200\r\nHTTP/1.0 x\r\n\r\n";
+        let interim_after = "HTTP/1.1 100 Continue\r\nX: HTTP/1.0 200\r\nHTTP/1.0 x\r\n\r\n";
+        for (before, after, is_1_0) in [
+            ("HTTP/1.0 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", true),
+            ("\r\n\nHTTP/1.0 404\r\n\r\n", "\r\n\nHTTP/1.1 404\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\n\r\nHTTP/1.0 200", "HTTP/1.1 200 OK\r\n\r\nHTTP/1.0 200", false),
+            ("HTTP/1.0 200 OK\n\nHTTP/1.0 200", "HTTP/1.1 200 OK\n\nHTTP/1.0 200", true),
+            ("<html>\nHTTP/1.0 200 OK", "<html>\nHTTP/1.0 200 OK", false),
+            ("HTTP/0.9 200\nHTTP/1.0 200", "HTTP/0.9 200\nHTTP/1.0 200", false),
+            ("HTTP/1.2 200", "HTTP/1.2 200", false),
+        ] {
+            assert_eq!(rewritten(before), (after.to_owned(), is_1_0), "{before}");
+        }
+        let before = format!("{interim}HTTP/1.0 200 OK\r\n\r\nHTTP/1.0");
+        assert_eq!(rewritten(&before), (format!("{interim_after}HTTP/1.1 200 OK\r\n\r\nHTTP/1.0"), true));
+        let before = format!("{interim}HTTP/1.1 200 OK\r\n\r\nHTTP/1.0");
+        assert_eq!(rewritten(&before), (format!("{interim_after}HTTP/1.1 200 OK\r\n\r\nHTTP/1.0"), false));
+        let mixed = "HTTP/1.1 103 x\n\nHTTP/1.0 200 OK\r\n\r\n";
+        assert_eq!(rewritten(mixed), (mixed.replace("1.0", "1.1"), true));
+    }
+}

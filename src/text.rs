@@ -1,0 +1,94 @@
+//! Texts that strangers wrote, one character at a time: what may be shown as it is, and what stands in for the rest.
+
+/// How much of a text is kept, in characters. Longer ones are an attack on the log, not a message.
+pub(crate) const LONGEST_TEXT: usize = 1024;
+
+/// What is shown instead of a character that isn't.
+const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
+
+/// Characters that show nothing, besides the control characters, in order.
+///
+/// These are the `Default_Ignorable_Code_Point`s of Unicode, assigned or not (zero-width characters, the marks that turn
+/// the reading direction, variation selectors, fillers, tags), and what else has no ink: line and paragraph separators,
+/// annotations, format controls of single scripts, the empty braille cell, the null notehead. Two texts that differ in
+/// them look alike, and whole sentences can hide in them.
+const INVISIBLE: &[(char, char)] = &[
+    ('\u{ad}', '\u{ad}'),
+    ('\u{34f}', '\u{34f}'),
+    ('\u{61c}', '\u{61c}'),
+    ('\u{115f}', '\u{1160}'),
+    ('\u{17b4}', '\u{17b5}'),
+    ('\u{180b}', '\u{180f}'),
+    ('\u{200b}', '\u{200f}'),
+    ('\u{2028}', '\u{202e}'),
+    ('\u{2060}', '\u{206f}'),
+    ('\u{2800}', '\u{2800}'),
+    ('\u{3164}', '\u{3164}'),
+    ('\u{fe00}', '\u{fe0f}'),
+    ('\u{feff}', '\u{feff}'),
+    ('\u{ffa0}', '\u{ffa0}'),
+    ('\u{fff0}', '\u{fffb}'),
+    ('\u{13430}', '\u{1343f}'),
+    ('\u{1bca0}', '\u{1bca3}'),
+    ('\u{1d159}', '\u{1d159}'),
+    ('\u{1d173}', '\u{1d17a}'),
+    ('\u{e0000}', '\u{e0fff}'),
+];
+
+/// A text made fit for a terminal.
+pub(crate) fn fit(text: &str) -> String {
+    text.chars().take(LONGEST_TEXT).map(neutralised).collect()
+}
+
+/// A character that is seen where it is shown, and can't steer the terminal it is shown in.
+fn neutralised(character: char) -> char {
+    match character {
+        '\t' | '\n' | '\r' => ' ',
+        _ if character.is_control() || is_invisible(character) => REPLACEMENT,
+        _ => character,
+    }
+}
+
+fn is_invisible(character: char) -> bool {
+    let after = INVISIBLE.partition_point(|(first, _)| *first <= character);
+    INVISIBLE[..after].last().is_some_and(|(_, last)| character <= *last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R97: as a transport of one's own may hand it over.
+    #[test]
+    fn the_warning_of_any_transport_is_fit_for_a_terminal() {
+        let warning = format!("a\u{200b}\u{1b}\n{}", "x".repeat(5000));
+        let mut response = crate::announce::AnnounceResponse { warning: Some(warning), ..Default::default() };
+        response.bound();
+        let warning = response.warning.unwrap();
+        assert!(warning.starts_with("a\u{fffd}\u{fffd} x") && warning.chars().count() == LONGEST_TEXT);
+    }
+
+    #[test]
+    fn the_table_is_in_order() {
+        assert!(INVISIBLE.windows(2).all(|pair| pair[0].1 < pair[1].0));
+        assert!(INVISIBLE.iter().all(|(first, last)| first <= last));
+    }
+
+    /// R97: zero-width characters, tags, variation selectors and their like.
+    #[test]
+    fn characters_that_show_nothing_are_replaced_and_others_are_not() {
+        let invisible = "\u{ad}\u{34f}\u{115f}\u{1160}\u{17b4}\u{17b5}\u{180b}\u{180e}\u{180f}\u{200b}\u{200c}\
+            \u{200d}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202e}\u{2060}\u{2061}\u{2064}\u{2065}\u{2066}\
+            \u{2069}\u{206a}\u{206f}\u{2800}\u{3164}\u{fe00}\u{fe0f}\u{feff}\u{ffa0}\u{fff0}\u{fff9}\u{fffb}\
+            \u{13430}\u{1bca0}\u{1d159}\u{1d173}\u{1d17a}\u{e0000}\u{e0001}\u{e0020}\u{e0041}\u{e007f}\u{e0100}\
+            \u{e01ef}\u{e0fff}\0\u{7f}\u{80}\u{9f}";
+        for character in invisible.chars() {
+            assert_eq!(neutralised(character), REPLACEMENT, "{character:?}");
+        }
+        let visible = "aZ09~ \u{a0}\u{ac}\u{ae}ä\u{301}\u{2010}\u{2027}\u{202f}\u{205f}\u{27ff}\u{2801}\u{3000}東\
+            \u{fdff}\u{fe10}\u{fffc}\u{fffd}\u{1f980}\u{dffff}";
+        for character in visible.chars() {
+            assert_eq!(neutralised(character), character, "{character:?}");
+        }
+    }
+}
