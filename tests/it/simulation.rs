@@ -32,7 +32,7 @@ fn no_torrent_starves_in_random_lives_of_crowds() {
         tally.add(&lived.tally);
     }
     for (class, least) in
-        [(Class::Clean, 2000), (Class::NoLife, 50), (Class::Failed, 50), (Class::InLine, 20)]
+        [(Class::Clean, 2000), (Class::NoLife, 20), (Class::Failed, 100), (Class::InLine, 20)]
     {
         assert!(tally.kept(class) >= least, "too few deadlines of {class:?} for a check: {tally}");
     }
