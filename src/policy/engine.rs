@@ -341,6 +341,7 @@ impl Engine {
     /// What is under way loses none of its time by that, and its failure is held against no tracker. Announces that have
     /// become due are spread, so that they don't all go out at once. What trackers asked for isn't shortened.
     pub fn resumed(&mut self, gap: Duration, now: Timestamp) {
+        let gap = gap.min(now.since(Timestamp::ZERO));
         self.hosts.resumed(now);
         self.probes.extend(gap);
         let torrents: Vec<_> = self.torrents().collect();

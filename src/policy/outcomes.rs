@@ -183,7 +183,7 @@ impl Session {
             self.ledger.failed(&tracker, verdict.registered == Registered::No);
         }
         self.schedule.failed(&tracker, error, &self.config, context.now);
-        let news = if ended.withheld { TrackerNews::OfTheHost } else { verdict.tracker };
+        let news = if ended.withheld { verdict.tracker.withheld() } else { verdict.tracker };
         self.failures.insert(tracker, TrackerFailure { error: error.clone(), news });
     }
 
@@ -197,10 +197,10 @@ impl Session {
                 // What failed just before that was known fell to the same cause, where that could be.
                 for failure in self.failures.values_mut() {
                     if Verdict::of(&failure.error).host.could_be_local() {
-                        failure.news = TrackerNews::OfTheHost;
+                        failure.news = failure.news.withheld();
                     }
                 }
-                self.schedule.round_withheld();
+                self.own_back_off = self.schedule.round_withheld(context.now);
             } else if self.own_back_off <= context.now {
                 // A round within the back-off didn't ask those that refuse, and doesn't lengthen it.
                 self.own_back_off = self.next_own_back_off(&error, context);

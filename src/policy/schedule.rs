@@ -13,6 +13,10 @@ use crate::tracker::TrackerUrl;
 /// minute after it.
 const EARLIEST: f64 = 0.92;
 
+/// How long after a failure that isn't held against it a tracker is asked again by the same torrent: as often as a host
+/// is looked at while our own network is down.
+const WITHHELD_RETRY: Duration = Duration::from_secs(30);
+
 /// For how long a torrent is new. Tools that wait for an upload to be known give up after some minutes.
 const NEW_TORRENT: Duration = Duration::from_secs(120);
 
@@ -206,9 +210,11 @@ impl Schedule {
         }
     }
 
-    /// Notes a round in which every tracker failed and our own network is to blame: no back-off grows by it.
-    pub fn round_withheld(&mut self) {
+    /// Notes a round in which every tracker failed and our own network is to blame: no back-off grows by it. Gives when
+    /// trackers that answered nonsense are asked again.
+    pub fn round_withheld(&mut self, now: Timestamp) -> Timestamp {
         self.failed_rounds = self.failed_rounds.max(1);
+        now + WITHHELD_RETRY
     }
 
     /// Counts a round in which trackers refused a torrent that was added `age` ago, and gives the moment to try again: a

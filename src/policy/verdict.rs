@@ -95,6 +95,13 @@ impl Verdict {
     }
 }
 
+impl TrackerNews {
+    /// The same where our own network is to blame: not held against the tracker.
+    pub(crate) fn withheld(self) -> Self {
+        if self == Self::Refuses { Self::Nothing } else { Self::OfTheHost }
+    }
+}
+
 impl HostNews {
     /// Whether a dead network or a captive portal on our side would look the same.
     pub(crate) fn could_be_local(self) -> bool {

@@ -344,10 +344,11 @@ impl Hosts {
 
     fn failed(&mut self, slot: &Slot, failed: &Failed<'_>, now: Timestamp) -> Ended {
         let (host, started_at, random) = (&slot.host, slot.started_at, failed.random);
-        let HostNews::Doubtful { shows_life, could_be_local } = failed.verdict.host else {
-            return self.host_failed(host, Some(slot), failed.verdict.host, (started_at, random), now);
+        let news = failed.verdict.host;
+        let HostNews::Doubtful { shows_life, .. } = news else {
+            return self.host_failed(host, Some(slot), news, (started_at, random), now);
         };
-        if let Some(ended) = self.withheld(host, Some(slot), could_be_local, (started_at, random), now) {
+        if let Some(ended) = self.withheld(host, Some(slot), news, (started_at, random), now) {
             return ended;
         }
         let health = self.health.entry(host);
@@ -378,9 +379,9 @@ impl Hosts {
         (started_at, random): (Timestamp, f64),
         now: Timestamp,
     ) -> Ended {
-        let (definite, could_be_local) = match news {
-            HostNews::Unreachable { could_be_local } => (true, could_be_local),
-            HostNews::Silent => (false, true),
+        let definite = match news {
+            HostNews::Unreachable { .. } => true,
+            HostNews::Silent => false,
             HostNews::Local => return self.withhold(host, (started_at, random), now),
             HostNews::Alive => {
                 self.health.entry(host).succeeded(now);
@@ -390,7 +391,7 @@ impl Hosts {
                 return slot.map_or_else(Ended::default, |slot| self.gave_up(slot, now));
             }
         };
-        if let Some(ended) = self.withheld(host, slot, could_be_local, (started_at, random), now) {
+        if let Some(ended) = self.withheld(host, slot, news, (started_at, random), now) {
             return ended;
         }
         let health = self.health.entry(host);
@@ -405,30 +406,41 @@ impl Hosts {
         &mut self,
         host: &TrackerHost,
         slot: Option<&Slot>,
-        could_be_local: bool,
+        news: HostNews,
         (started_at, random): (Timestamp, f64),
         now: Timestamp,
     ) -> Option<Ended> {
+        let is_answer = matches!(news, HostNews::Doubtful { .. });
+        let could_be_local = news.could_be_local();
         if self.resumed_at.is_some_and(|resumed_at| started_at <= resumed_at) {
             // It fell asleep with us.
             let ended = slot.map_or_else(Ended::default, |slot| self.gave_up(slot, now));
             return Some(Ended { withheld: true, ..ended });
         }
-        let mut news = None;
+        let mut outage = None;
         if could_be_local {
             let known = self.health.len();
             if let Some(suspects) = self.outage.suspect(host, known, started_at, now) {
-                news = Some(OutageNews::Began);
+                outage = Some(OutageNews::Began);
                 for suspect in suspects.filter(|suspect| suspect != host) {
-                    self.health.entry(&suspect).pardon();
-                    self.withhold(&suspect, (now, random), now);
+                    let health = self.health.entry(&suspect);
+                    let is_lifeless = health.breaker.is_lifeless();
+                    health.pardon();
+                    if is_lifeless {
+                        self.withhold(&suspect, (now, random), now);
+                    }
                 }
             }
         }
         if !self.outage.is_on() {
             return None;
         }
-        Some(Ended { outage: news, ..self.withhold(host, (started_at, random), now) })
+        match slot {
+            // What a host answered to one torrent puts no other off, whoever may be to blame.
+            Some(slot) if is_answer => self.gave_up(slot, now),
+            _ => self.withhold(host, (started_at, random), now),
+        };
+        Some(Ended { withheld: true, outage })
     }
 
     /// Keeps a failure from being held against a host, which is tried again at the next look.

@@ -310,7 +310,7 @@ fn the_past_is_forgotten_when_it_has_worked_for_a_minute() {
 /// R80: three dead hosts of one torrent look like a dead network. That withholds blame, and puts nobody off.
 #[test]
 fn an_outage_puts_no_torrent_off_whose_host_has_not_failed() {
-    for error in [no_name(), silent(), page()] {
+    for error in [no_name(), silent()] {
         let mut hosts = hosts();
         answers(&mut hosts, 1, "well", (5, 5), 0);
         let mut news = Vec::new();
@@ -331,6 +331,21 @@ fn an_outage_puts_no_torrent_off_whose_host_has_not_failed() {
         let ended = hosts.finished(slot, Outcome::Answered(sample(5, 5)), at(112));
         assert_eq!(ended.outage, Some(OutageNews::Ended), "{error}");
         assert!(["x", "y", "z"].into_iter().all(|name| may(&hosts, 1, name, SEED, 112)), "{error}");
+    }
+}
+
+/// A captive portal answers for all hosts with a page. What a host answered to one torrent puts no other off.
+#[test]
+fn pages_of_three_hosts_are_an_outage_that_puts_nobody_off() {
+    let mut hosts = hosts();
+    let mut news = Vec::new();
+    for (number, name) in (10..).zip(["x", "y", "z"]) {
+        news.extend(fails(&mut hosts, number, name, &page(), (100, 101)).outage);
+    }
+    assert_eq!(news, [OutageNews::Began]);
+    for torrent in 1..5 {
+        let ended = fails(&mut hosts, torrent, "x", &page(), (110, 111));
+        assert!(ended.withheld && may(&hosts, 9, "x", NEW, 111));
     }
 }
 
