@@ -172,6 +172,16 @@ impl Member {
         self.listed.iter().position(|listed| listed.tracker == tracker)
     }
 
+    /// Why one is due.
+    pub(super) fn due_because(&self) -> &'static str {
+        match (self.in_use, self.owes_since) {
+            (None, _) if self.answers.is_empty() => "because it is new",
+            (None, _) => "because the tracker in use is gone",
+            (_, Some(_)) => "because it is complete",
+            _ => "by its schedule",
+        }
+    }
+
     /// Since when an announce is due, or will be.
     pub(super) fn due(&self) -> Timestamp {
         match (self.in_use, self.owes_since) {

@@ -67,7 +67,9 @@ fn play(seed: u64, steps: u64, kept: usize) -> Result<Lived, (Violation, Box<Lif
         while life.now() < until && !life.is_over() {
             let next = user.next(life.now()).min(until);
             life.run_until(next);
-            user.act(&mut life);
+            if !life.is_over() {
+                user.act(&mut life);
+            }
         }
         for torrent in life.running() {
             life.stop(torrent);

@@ -42,13 +42,14 @@ impl Life {
         let host = self.world.trackers[deadline.tracker].host;
         let facts = &self.hosts[host];
         panic!(
-            "torrent {torrent} has no answer at {now:?}: {} could serve it since {:?} ({:?}, by {:?}); due {:?}, last \
+            "torrent {torrent} has no answer at {now:?}: {} could serve it since {:?} ({:?}, by {:?}); due {:?} {}, last \
              answer {:?}, failed there {:?}; of the host: lifeless {}, failed {}, cleared {:?}, listed {}",
             self.world.trackers[deadline.tracker].url,
             deadline.since,
             deadline.class,
             deadline.at,
             member.due(),
+            member.due_because(),
             member.answers.last(),
             listed.failed,
             facts.is_lifeless,
