@@ -8,6 +8,7 @@ mod extremes;
 mod failover;
 mod health;
 mod liveness;
+mod reported;
 mod scenarios;
 #[cfg(feature = "udp")]
 mod settings;
