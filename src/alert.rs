@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::announce::{AnnounceResponse, Event, Peer};
-use crate::error::{AnnounceError, CacheError, FailedAttempt, ProbeError, RoundError};
+use crate::error::{AnnounceError, AnnouncerEnded, CacheError, FailedAttempt, ProbeError, RoundError};
 use crate::prober::Measurement;
 use crate::tracker::TrackerUrl;
 
@@ -144,6 +144,12 @@ pub enum Alert {
         /// Why.
         reason: CacheError,
     },
+    /// The announcer can do nothing more for any torrent, and `stopped` was sent to nobody: the last alert. Sessions
+    /// that end as they should don't have it.
+    AnnouncerEnded {
+        /// Why.
+        reason: AnnouncerEnded,
+    },
     /// The listener was too slow for this many alerts.
     Missed(u64),
 }
@@ -207,6 +213,7 @@ impl Alert {
             | Self::NetworkUp
             | Self::PeriodicSent { .. }
             | Self::CacheIgnored { .. }
+            | Self::AnnouncerEnded { .. }
             | Self::Missed(_) => "INFO",
             _ => "ANNOUNCE",
         }
@@ -281,6 +288,7 @@ impl fmt::Display for Alert {
             }
             Self::Stopped { tracker, result: Ok(()) } => write!(f, "✓ {tracker} knows that we stopped"),
             Self::CacheIgnored { reason } => write!(f, "latency cache not used: {reason}"),
+            Self::AnnouncerEnded { reason } => reason.fmt(f),
             Self::Missed(count) => {
                 write!(f, "{} missed", Count(usize::try_from(*count).unwrap_or(usize::MAX), "alert"))
             }

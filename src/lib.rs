@@ -87,8 +87,8 @@ pub use announce::{
     Transfer,
 };
 pub use error::{
-    AnnounceError, CacheError, Cause, FailedAttempt, Phase, ProbeError, RedirectError, Rejection, ReplyError,
-    Retry, RoundError,
+    AnnounceError, AnnouncerEnded, CacheError, Cause, FailedAttempt, Phase, ProbeError, RedirectError,
+    Rejection, ReplyError, Retry, RoundError,
 };
 #[cfg(feature = "tokio")]
 pub use net::{Alerts, AnnounceHandle, Announcer, AnnouncerBuilder};

@@ -131,7 +131,7 @@ impl Trackers {
                 },
                 Some(news) = self.beside.1.recv() => return news,
             }
-            if let Some(status) = self.handle.status().await {
+            if let Ok(status) = self.handle.status().await {
                 self.in_use = describe(&status);
             }
         }

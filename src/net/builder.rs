@@ -9,6 +9,7 @@ use super::announcer::Announcer;
 #[cfg(any(feature = "http", feature = "udp"))]
 use super::by_scheme::Settings;
 use super::cache::Cache;
+use super::driver::Parts;
 #[cfg(feature = "http")]
 use super::http::{HttpConfig, HttpConfigError};
 #[cfg(any(feature = "http", feature = "udp"))]
@@ -180,7 +181,7 @@ impl AnnouncerBuilder {
         if prober.is_none() {
             config.probing = Probing::Off;
         }
-        Announcer::start(config, seed, transport, prober, self.cache)
+        Announcer::start(Parts { config, seed, transport, prober, cache: self.cache })
     }
 
     /// What announces, and what measures.

@@ -1,0 +1,427 @@
+//! The loop of an announcer: one task that does what the engine says.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::sleep_until;
+
+use super::alerts::Speaker;
+use super::cache::{self, Cache};
+use super::clock::Clock;
+use super::guarded::{self, Guarded};
+use crate::alert::{Alert, Announced, ToldStopped};
+use crate::announce::{AnnounceRequest, AnnounceResponse, Torrent};
+use crate::error::{AnnounceError, AnnouncerEnded, Cause, ProbeError, RoundError};
+use crate::policy::{AttemptId, Config, Engine, Input, Output, RoundNumber, TorrentId, TrackerSet};
+use crate::prober::{Measurement, Prober};
+use crate::transport::{Channel, Transport};
+
+/// What a handle or the announcer asks of the loop.
+pub(super) enum Command {
+    Add { trackers: Box<TrackerSet>, torrent: Box<Torrent>, alerts: Speaker, key: HandleKey },
+    Once { trackers: Box<TrackerSet>, request: Box<AnnounceRequest>, done: oneshot::Sender<Once> },
+    To(HandleKey, Action),
+    NetworkChanged,
+    Shutdown(oneshot::Sender<()>),
+}
+
+/// What became of one announce, and of the trackers.
+pub(super) struct Once {
+    pub(super) result: Result<Arc<Announced>, Arc<RoundError>>,
+    pub(super) trackers: TrackerSet,
+}
+
+/// Names a handle's torrent before the engine has.
+#[derive(Debug, Clone, Default)]
+pub(super) struct HandleKey(Arc<OnceLock<TorrentId>>);
+
+/// Something to be done to a torrent inside the loop.
+type Action = Box<dyn FnOnce(&mut Driver, TorrentId) + Send>;
+
+type RoundWaiter = oneshot::Sender<Result<Arc<Announced>, Arc<RoundError>>>;
+
+/// The loop's own state: the engine, and what is under way for it.
+pub(super) struct Driver {
+    pub(super) engine: Engine,
+    pub(super) clock: Clock,
+    transport: Arc<dyn Transport>,
+    prober: Option<Arc<dyn Prober>>,
+    cache: Option<Cache>,
+    tasks: JoinSet<Done>,
+    running: BTreeMap<AttemptId, AbortHandle>,
+    attempts_of_tasks: HashMap<Id, (AttemptId, Kind)>,
+    channels: BTreeMap<AttemptId, Guarded<Box<dyn Channel>>>,
+    listeners: BTreeMap<TorrentId, Listener>,
+    shutdown: Vec<oneshot::Sender<()>>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    ended: Ended,
+    /// Whether the loop has ended by itself.
+    has_finished: bool,
+}
+
+/// Why an announcer has ended, once it has: for everybody who asks something of it later.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ended(Arc<OnceLock<AnnouncerEnded>>);
+
+/// What an announcer is made of.
+pub(super) struct Parts {
+    pub(super) config: Config,
+    pub(super) seed: u64,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) prober: Option<Arc<dyn Prober>>,
+    pub(super) cache: Option<Cache>,
+}
+
+/// Who waits for what of a torrent.
+#[derive(Default)]
+struct Listener {
+    alerts: Option<Speaker>,
+    rounds: Vec<(RoundNumber, RoundWaiter)>,
+    once: Option<oneshot::Sender<Once>>,
+    once_result: Option<Result<Arc<Announced>, Arc<RoundError>>>,
+    ended: Vec<oneshot::Sender<Vec<ToldStopped>>>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Probe,
+    Attempt,
+}
+
+enum Done {
+    Probed(Result<Measurement, ProbeError>),
+    Opened(Result<(Guarded<Box<dyn Channel>>, Duration), AnnounceError>),
+    Announced(Result<AnnounceResponse, AnnounceError>),
+}
+
+impl Ended {
+    pub(super) fn get(&self) -> Option<AnnouncerEnded> {
+        self.0.get().cloned()
+    }
+}
+
+/// Starts the loop. What is sent to it is done in order.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub(super) fn start(parts: Parts) -> (mpsc::UnboundedSender<Command>, Ended) {
+    let (sender, commands) = mpsc::unbounded_channel();
+    let ended = Ended::default();
+    let driver = Driver {
+        engine: Engine::new(parts.config, parts.seed),
+        clock: Clock::start(),
+        transport: parts.transport,
+        prober: parts.prober,
+        cache: parts.cache,
+        tasks: JoinSet::new(),
+        running: BTreeMap::new(),
+        attempts_of_tasks: HashMap::new(),
+        channels: BTreeMap::new(),
+        listeners: BTreeMap::new(),
+        shutdown: Vec::new(),
+        commands,
+        ended: ended.clone(),
+        has_finished: false,
+    };
+    tokio::spawn(driver.supervise());
+    (sender, ended)
+}
+
+impl Driver {
+    /// Runs the loop. No input is to end it; where one does all the same, the panic is kept for everybody who asks.
+    async fn supervise(mut self) {
+        if let Err(panic) = guarded::caught(self.run()).await {
+            let _ = self.ended.0.set(AnnouncerEnded::Panicked(guarded::text(&*panic)));
+            guarded::discard(panic);
+        }
+    }
+
+    async fn run(&mut self) {
+        let mut open = true;
+        if let Some(cache) = &mut self.cache {
+            cache.begin(&mut self.engine, self.clock).await;
+        }
+        loop {
+            if let Some(gap) = self.clock.slept() {
+                self.engine.resumed(gap, self.clock.now());
+            }
+            let wake = [self.act(), self.tend_cache()].into_iter().flatten().min();
+            if self.engine.torrents().next().is_none() {
+                if (!open || !self.shutdown.is_empty())
+                    && let Some(cache) = &mut self.cache
+                {
+                    cache.finish(&mut self.engine, self.clock).await;
+                }
+                for done in self.shutdown.drain(..) {
+                    // Whoever asked may have gone.
+                    let _ = done.send(());
+                }
+                if !open {
+                    self.has_finished = true;
+                    return;
+                }
+            }
+            let wake = async {
+                match wake {
+                    // Now and then at least, to notice that the machine slept.
+                    Some(at) => sleep_until(at.min(Clock::soon())).await,
+                    None => std::future::pending().await,
+                }
+            };
+            // Biased, so that the same inputs give the same run.
+            tokio::select! {
+                biased;
+                command = self.commands.recv(), if open => {
+                    if let Some(command) = command {
+                        self.command(command);
+                    } else {
+                        open = false;
+                        self.stop_all();
+                    }
+                }
+                Some(done) = self.tasks.join_next_with_id() => self.done(done),
+                done = cache_job(&mut self.cache) => if let Some(cache) = &mut self.cache {
+                    cache.done(done, &mut self.engine, self.clock);
+                },
+                () = wake => {}
+            }
+        }
+    }
+
+    /// Has the cache written when it is time, tells a session of its troubles, and says when to look again.
+    fn tend_cache(&mut self) -> Option<tokio::time::Instant> {
+        let cache = self.cache.as_mut()?;
+        if let Some(alerts) = self.listeners.values().find_map(|listener| listener.alerts.as_ref())
+            && let Some(alert) = cache.notice()
+        {
+            alerts.say(&alert);
+        }
+        cache.tend(&self.engine, self.clock)
+    }
+
+    /// Does what the engine wants, until it wants to wait.
+    fn act(&mut self) -> Option<tokio::time::Instant> {
+        loop {
+            match self.engine.poll(self.clock.now()) {
+                Output::Wait(wake) => return wake.map(|wake| self.clock.instant(wake)),
+                output => self.perform(output),
+            }
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Probe { attempt, tracker } => {
+                let prober = self.prober.clone();
+                let probe = async move {
+                    match prober {
+                        Some(prober) => prober.probe(&tracker).await,
+                        None => Err(AnnounceError::Unsupported.into()),
+                    }
+                };
+                self.spawn(attempt, Kind::Probe, async move { Done::Probed(probe.await) });
+            }
+            Output::Open { attempt, tracker } => {
+                let transport = Arc::clone(&self.transport);
+                let open = async move {
+                    let opened = transport.open(&tracker).await;
+                    let timed = |channel: Box<dyn Channel>| {
+                        let lookup_time = channel.lookup_time();
+                        (Guarded::new(channel), lookup_time)
+                    };
+                    Done::Opened(opened.map(timed))
+                };
+                self.spawn(attempt, Kind::Attempt, open);
+            }
+            Output::Announce { attempt, request } => {
+                if let Some(mut channel) = self.channels.remove(&attempt) {
+                    let announce = async move {
+                        match channel.get_mut() {
+                            Some(channel) => channel.announce(&request).await,
+                            None => Err(AnnounceError::Cancelled),
+                        }
+                    };
+                    self.spawn(attempt, Kind::Attempt, async move { Done::Announced(announce.await) });
+                }
+            }
+            Output::Close { attempt } => {
+                self.channels.remove(&attempt);
+                if let Some(task) = self.running.remove(&attempt) {
+                    task.abort();
+                }
+            }
+            Output::Alert { torrent, alert } => {
+                if let Some(alerts) =
+                    self.listeners.get(&torrent).and_then(|listener| listener.alerts.as_ref())
+                {
+                    alerts.say(&alert);
+                }
+            }
+            Output::RoundEnded { torrent, round, result } => self.round_ended(torrent, round, &result),
+            Output::Ended { torrent, trackers, stopped } => {
+                let Some(listener) = self.listeners.remove(&torrent) else { return };
+                if let (Some(once), Some(result)) = (listener.once, listener.once_result) {
+                    let _ = once.send(Once { result, trackers: *trackers });
+                }
+                for ended in listener.ended {
+                    // Whoever asked may have gone.
+                    let _ = ended.send(stopped.clone());
+                }
+            }
+            Output::Wait(_) => {}
+        }
+    }
+
+    fn round_ended(
+        &mut self,
+        torrent: TorrentId,
+        round: RoundNumber,
+        result: &Result<Arc<Announced>, Arc<RoundError>>,
+    ) {
+        let Some(listener) = self.listeners.get_mut(&torrent) else { return };
+        if listener.once.is_some() {
+            listener.once_result = Some(result.clone());
+        }
+        for (wanted, waiter) in std::mem::take(&mut listener.rounds) {
+            if wanted <= round {
+                // Whoever asked may have gone.
+                let _ = waiter.send(result.clone());
+            } else {
+                listener.rounds.push((wanted, waiter));
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        let now = self.clock.now();
+        match command {
+            Command::Add { trackers, torrent, alerts, key } => {
+                let id = self.engine.add(*trackers, *torrent, now);
+                self.listeners.insert(id, Listener { alerts: Some(alerts), ..Listener::default() });
+                let _ = key.0.set(id);
+            }
+            Command::Once { trackers, request, done } => {
+                let id = self.engine.announce_once(*trackers, *request, now);
+                self.listeners.insert(id, Listener { once: Some(done), ..Listener::default() });
+            }
+            Command::To(key, then) => {
+                if let Some(id) = key.0.get().copied() {
+                    then(self, id);
+                }
+            }
+            Command::NetworkChanged => self.engine.network_changed(now),
+            Command::Shutdown(done) => {
+                self.shutdown.push(done);
+                self.stop_all();
+            }
+        }
+    }
+
+    fn stop_all(&mut self) {
+        let now = self.clock.now();
+        let torrents: Vec<_> = self.engine.torrents().collect();
+        for torrent in torrents {
+            self.engine.stop(torrent, now);
+        }
+    }
+
+    /// Asks for a round now, and for its outcome.
+    pub(super) fn announce_now(&mut self, torrent: TorrentId, waiter: RoundWaiter) {
+        let round = self.engine.reannounce(torrent, self.clock.now());
+        if let (Some(round), Some(listener)) = (round, self.listeners.get_mut(&torrent)) {
+            listener.rounds.push((round, waiter));
+        }
+    }
+
+    /// Ends a session, and tells who was told.
+    pub(super) fn stop(&mut self, torrent: TorrentId, ended: Option<oneshot::Sender<Vec<ToldStopped>>>) {
+        if let Some(listener) = self.listeners.get_mut(&torrent) {
+            listener.ended.extend(ended);
+        }
+        self.engine.stop(torrent, self.clock.now());
+    }
+
+    fn spawn(&mut self, attempt: AttemptId, kind: Kind, task: impl Future<Output = Done> + Send + 'static) {
+        let handle = self.tasks.spawn(task);
+        self.attempts_of_tasks.insert(handle.id(), (attempt, kind));
+        self.running.insert(attempt, handle);
+    }
+
+    fn done(&mut self, done: Result<(Id, Done), JoinError>) {
+        let id = match &done {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        let Some((attempt, kind)) = self.attempts_of_tasks.remove(&id) else { return };
+        if self.running.get(&attempt).is_some_and(|running| running.id() == id) {
+            self.running.remove(&attempt);
+        } else {
+            return; // Given up meanwhile.
+        }
+        let input = match done {
+            Ok((_, Done::Probed(result))) => Input::Probed(attempt, result),
+            Ok((_, Done::Opened(Ok((channel, lookup_time))))) => {
+                self.engine.discount(attempt, lookup_time, self.clock.now());
+                self.channels.insert(attempt, channel);
+                Input::Opened(attempt)
+            }
+            Ok((_, Done::Announced(Ok(response)))) => Input::Replied(attempt, Box::new(response)),
+            Ok((_, Done::Opened(Err(error)) | Done::Announced(Err(error)))) => Input::Failed(attempt, error),
+            Err(ended) => {
+                // A panic in somebody's transport is an error of that attempt only.
+                if let Ok(panic) = ended.try_into_panic() {
+                    guarded::discard(panic);
+                }
+                let error = AnnounceError::Broken(Cause::new("the transport panicked"));
+                match kind {
+                    Kind::Probe => Input::Probed(attempt, Err(error.into())),
+                    Kind::Attempt => Input::Failed(attempt, error),
+                }
+            }
+        };
+        self.engine.handle(input, self.clock.now());
+    }
+}
+
+/// However the loop ends, everybody who listens or waits is told: the runtime drops it where it stands.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let ending =
+            || if self.has_finished { AnnouncerEnded::ShutDown } else { AnnouncerEnded::RuntimeEnded };
+        let reason = self.ended.0.get_or_init(ending).clone();
+        let last = Alert::AnnouncerEnded { reason };
+        if !self.has_finished {
+            for alerts in self.listeners.values().filter_map(|listener| listener.alerts.as_ref()) {
+                alerts.say(&last);
+            }
+        }
+        // Nothing can be sent any more, and what was sent and not done is all there is.
+        self.commands.close();
+        while let Ok(command) = self.commands.try_recv() {
+            command.refuse(&last);
+        }
+    }
+}
+
+impl Command {
+    /// Says that it isn't done. Those who wait for an outcome find theirs gone, and ask [`Ended`].
+    pub(super) fn refuse(self, last: &Alert) {
+        if let Self::Add { alerts, .. } = self {
+            alerts.say(last);
+        }
+    }
+}
+
+/// What was done to the file of the cache, when something is.
+async fn cache_job(cache: &mut Option<Cache>) -> cache::Done {
+    match cache {
+        Some(cache) => cache.job().await,
+        None => std::future::pending().await,
+    }
+}
