@@ -4,6 +4,7 @@
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -15,12 +16,15 @@ use super::alerts::Speaker;
 use super::cache::{self, Cache};
 use super::clock::Clock;
 use super::guarded::{self, Guarded};
+use crate::address::{AddressPolicy, usable_peers};
 use crate::alert::{Alert, Announced, ToldStopped};
 use crate::announce::{AnnounceRequest, AnnounceResponse, Torrent};
 use crate::error::{AnnounceError, AnnouncerEnded, Cause, ProbeError, RoundError};
 use crate::policy::{AttemptId, Config, Engine, Input, Output, RoundNumber, TorrentId, TrackerSet};
 use crate::prober::{Measurement, Prober};
+use crate::tracker::TrackerUrl;
 use crate::transport::{Channel, Transport};
+use crate::wire::compact::MOST_PEERS;
 
 /// What a handle or the announcer asks of the loop.
 pub(super) enum Command {
@@ -53,10 +57,11 @@ pub(super) struct Driver {
     transport: Arc<dyn Transport>,
     prober: Option<Arc<dyn Prober>>,
     cache: Option<Cache>,
+    peers: Arc<Option<AddressPolicy>>,
     tasks: JoinSet<Done>,
     running: BTreeMap<AttemptId, AbortHandle>,
     attempts_of_tasks: HashMap<Id, (AttemptId, Kind)>,
-    channels: BTreeMap<AttemptId, Guarded<Box<dyn Channel>>>,
+    channels: BTreeMap<AttemptId, OpenChannel>,
     listeners: BTreeMap<TorrentId, Listener>,
     shutdown: Vec<oneshot::Sender<()>>,
     commands: mpsc::UnboundedReceiver<Command>,
@@ -76,6 +81,8 @@ pub(super) struct Parts {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) prober: Option<Arc<dyn Prober>>,
     pub(super) cache: Option<Cache>,
+    /// Which peers are handed out; `None`: those on the internet, and those at their tracker's kind of address.
+    pub(super) peers: Option<AddressPolicy>,
 }
 
 /// Who waits for what of a torrent.
@@ -88,6 +95,14 @@ struct Listener {
     ended: Vec<oneshot::Sender<Vec<ToldStopped>>>,
 }
 
+/// A channel, and the tracker to which it leads.
+struct OpenChannel {
+    tracker: TrackerUrl,
+    channel: Guarded<Box<dyn Channel>>,
+    /// How long its name took to be looked up.
+    lookup_time: Duration,
+}
+
 #[derive(Clone, Copy)]
 enum Kind {
     Probe,
@@ -96,7 +111,7 @@ enum Kind {
 
 enum Done {
     Probed(Result<Measurement, ProbeError>),
-    Opened(Result<(Guarded<Box<dyn Channel>>, Duration), AnnounceError>),
+    Opened(Result<OpenChannel, AnnounceError>),
     Announced(Result<AnnounceResponse, AnnounceError>),
 }
 
@@ -119,6 +134,7 @@ pub(super) fn start(parts: Parts) -> (mpsc::UnboundedSender<Command>, Ended) {
         transport: parts.transport,
         prober: parts.prober,
         cache: parts.cache,
+        peers: Arc::new(parts.peers),
         tasks: JoinSet::new(),
         running: BTreeMap::new(),
         attempts_of_tasks: HashMap::new(),
@@ -231,22 +247,17 @@ impl Driver {
                 let transport = Arc::clone(&self.transport);
                 let open = async move {
                     let opened = transport.open(&tracker).await;
-                    let timed = |channel: Box<dyn Channel>| {
-                        let lookup_time = channel.lookup_time();
-                        (Guarded::new(channel), lookup_time)
-                    };
-                    Done::Opened(opened.map(timed))
+                    opened.map(|channel| OpenChannel {
+                        lookup_time: channel.lookup_time(),
+                        channel: Guarded::new(channel),
+                        tracker,
+                    })
                 };
-                self.spawn(attempt, Kind::Attempt, open);
+                self.spawn(attempt, Kind::Attempt, async move { Done::Opened(open.await) });
             }
             Output::Announce { attempt, request } => {
-                if let Some(mut channel) = self.channels.remove(&attempt) {
-                    let announce = async move {
-                        match channel.get_mut() {
-                            Some(channel) => channel.announce(&request).await,
-                            None => Err(AnnounceError::Cancelled),
-                        }
-                    };
+                if let Some(channel) = self.channels.remove(&attempt) {
+                    let announce = channel.announce(request, Arc::clone(&self.peers));
                     self.spawn(attempt, Kind::Attempt, async move { Done::Announced(announce.await) });
                 }
             }
@@ -366,8 +377,8 @@ impl Driver {
         }
         let input = match done {
             Ok((_, Done::Probed(result))) => Input::Probed(attempt, result),
-            Ok((_, Done::Opened(Ok((channel, lookup_time))))) => {
-                self.engine.discount(attempt, lookup_time, self.clock.now());
+            Ok((_, Done::Opened(Ok(channel)))) => {
+                self.engine.discount(attempt, channel.lookup_time, self.clock.now());
                 self.channels.insert(attempt, channel);
                 Input::Opened(attempt)
             }
@@ -386,6 +397,26 @@ impl Driver {
             }
         };
         self.engine.handle(input, self.clock.now());
+    }
+}
+
+impl OpenChannel {
+    /// Announces, and keeps of the peers those that may be handed out. This is the one place where they are judged,
+    /// whatever the transport.
+    async fn announce(
+        mut self,
+        request: Box<AnnounceRequest>,
+        peers: Arc<Option<AddressPolicy>>,
+    ) -> Result<AnnounceResponse, AnnounceError> {
+        let Some(channel) = self.channel.get_mut() else { return Err(AnnounceError::Cancelled) };
+        let mut response = channel.announce(&request).await?;
+        let own = request.ip.or(response.external_ip).map(|ip| SocketAddr::new(ip, request.port));
+        usable_peers(&mut response, (*peers).as_ref(), &self.tracker, own);
+        let beyond = response.peers.len().saturating_sub(MOST_PEERS);
+        response.peers.truncate(MOST_PEERS);
+        response.peers.shrink_to_fit();
+        response.dropped_peers = response.dropped_peers.saturating_add(beyond);
+        Ok(response)
     }
 }
 

@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use fake_tracker::Behaviour;
 use tokio::time::timeout;
 use tracker_failover::{
-    Alert, AnnounceError, AnnounceRequest, AnnounceResponse, AnnouncerBuilder, Channel, Config, Event,
-    InfoHash, PeerId, Phase, Scheme, ScrapeResponse, TrackerSet, TrackerUrl, Transfer, Transport, transport,
+    AddressPolicy, Alert, AnnounceError, AnnounceRequest, AnnounceResponse, AnnouncerBuilder, Channel,
+    Config, Event, InfoHash, Peer, PeerAddress, PeerId, Phase, Scheme, ScrapeResponse, TrackerSet,
+    TrackerUrl, Transfer, Transport, transport,
 };
 
 use super::world::{INFO_HASH, World, alerts_until, is_announced, torrent};
@@ -230,6 +231,106 @@ async fn nothing_secret_is_shown() {
     assert!(
         world.tracker(0).announces()[0].query.as_deref().unwrap().starts_with("passkey=5ec2e7&info_hash=")
     );
+}
+
+/// Names these peers in each answer, late where its host is called so.
+fn naming(peers: &[&str]) -> impl Transport + 'static {
+    let peers: Vec<Peer> = peers
+        .iter()
+        .map(|peer| {
+            let (name, port) = peer.rsplit_once(':').unwrap();
+            let by_name = |_| PeerAddress::Name(name.to_owned(), port.parse().unwrap());
+            Peer { address: peer.parse().map_or_else(by_name, PeerAddress::Ip), id: None }
+        })
+        .collect();
+    transport::from_fn(move |tracker, _| {
+        let mut response = AnnounceResponse::default();
+        response.peers.clone_from(&peers);
+        async move {
+            if tracker.host() == "late.test" {
+                tokio::time::sleep(Duration::from_secs(4)).await;
+            }
+            Ok(response)
+        }
+    })
+}
+
+fn addresses(peers: &[Peer]) -> Vec<String> {
+    peers.iter().map(|peer| peer.address.to_string()).collect()
+}
+
+/// R95: peers are judged in the announcer, whatever transport brings them.
+#[tokio::test(start_paused = true)]
+async fn peers_of_a_transport_of_ones_own_are_judged() {
+    let peers = [
+        "8.8.8.8:1",
+        "127.0.0.1:22",
+        "10.0.0.1:1",
+        "169.254.169.254:80",
+        "0.0.0.0:1",
+        "0x7f.1:1",
+        "8.8.8.8:0",
+    ];
+    let public = AddressPolicy::PUBLIC_ONLY;
+    let cases = [
+        ("http://t.test/announce", None, vec!["8.8.8.8:1"]),
+        ("http://127.0.0.1/announce", None, vec!["8.8.8.8:1", "127.0.0.1:22", "0x7f.1:1"]),
+        ("http://localhost/announce", Some(public), vec!["8.8.8.8:1"]),
+        ("http://192.168.0.1/announce", None, vec!["8.8.8.8:1", "10.0.0.1:1"]),
+        (
+            "http://t.test/announce",
+            Some(AddressPolicy::ALLOW_LOOPBACK),
+            vec!["8.8.8.8:1", "127.0.0.1:22", "0x7f.1:1"],
+        ),
+    ];
+    for (tracker, policy, wanted) in cases {
+        let builder = AnnouncerBuilder::new(naming(&peers));
+        let builder = match &policy {
+            Some(policy) => builder.peer_addresses(policy.clone()),
+            None => builder,
+        };
+        let announcer = builder.spawn();
+        let mut trackers = TrackerSet::new([[tracker.parse().unwrap()]]);
+        let answer = announcer.announce(&mut trackers, request(None)).await.unwrap();
+        assert_eq!(addresses(&answer.response.peers), wanted, "{tracker}, {policy:?}");
+        assert_eq!(answer.response.dropped_peers, peers.len() - wanted.len(), "all are counted");
+        let mut session = announcer.add(trackers, torrent());
+        let heard = alerts_until(&mut session, is_announced).await;
+        assert_eq!(addresses(heard.last().unwrap().peers()), wanted, "in the alert, {tracker}, {policy:?}");
+    }
+}
+
+/// R95: so are those that come late.
+#[tokio::test(start_paused = true)]
+async fn peers_that_come_late_are_judged() {
+    let announcer = AnnouncerBuilder::new(naming(&["8.8.8.8:1", "127.0.0.1:22"])).spawn();
+    let trackers = ["http://late.test/announce", "http://t.test/announce"];
+    let trackers = TrackerSet::new(trackers.map(|tracker| [tracker.parse::<TrackerUrl>().unwrap()]));
+    let mut session = announcer.add(trackers, torrent());
+    let is_late = |alert: &Alert| matches!(alert, Alert::AnsweredLate { .. });
+    let heard = alerts_until(&mut session, is_late).await;
+    assert_eq!(addresses(heard.last().unwrap().peers()), ["8.8.8.8:1"]);
+}
+
+/// R95: a tracker names the client itself to it, and more peers than anybody dials.
+#[tokio::test(start_paused = true)]
+async fn a_transport_of_ones_own_names_neither_us_nor_any_number_of_peers() {
+    let mut peers = vec!["9.9.9.9:6881".to_owned()];
+    peers.extend((0..3000).map(|number| format!("8.8.{}.{}:1", number / 250, number % 250)));
+    let peers: Vec<&str> = peers.iter().map(String::as_str).collect();
+    let announcer = AnnouncerBuilder::new(naming(&peers)).spawn();
+    let mut ours = request(None);
+    ours.ip = Some([9, 9, 9, 9].into());
+    let mut trackers = TrackerSet::new([["http://t.test/announce".parse().unwrap()]]);
+    let answer = announcer.announce(&mut trackers, ours).await.unwrap();
+    assert_eq!((answer.response.peers.len(), answer.response.dropped_peers), (2000, 1001));
+    assert_eq!(answer.response.peers[0].address.to_string(), "8.8.0.0:1");
+    // As the tracker sees us (BEP 24).
+    let world = World::new([Behaviour::body(
+        b"d11:external ip4:\x08\x08\x04\x048:intervali1800e5:peers12:\x08\x08\x04\x04\x1a\xe1\x08\x08\x04\x04\x1a\xe2e".to_vec(),
+    )]);
+    let answer = world.announcer(Config::default()).announce(&mut world.in_tiers(), request(None)).await;
+    assert_eq!(addresses(&answer.unwrap().response.peers), ["8.8.4.4:6882"]);
 }
 
 #[test]
