@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::announce::{AnnounceResponse, Event, Peer};
+use crate::announce::{AnnounceResponse, Event, Peer, PeerAddress};
 use crate::error::{AnnounceError, AnnouncerEnded, CacheError, FailedAttempt, ProbeError, RoundError};
 use crate::prober::Measurement;
 use crate::tracker::TrackerUrl;
@@ -150,8 +150,14 @@ pub enum Alert {
         /// Why.
         reason: AnnouncerEnded,
     },
-    /// The listener was too slow for this many alerts.
-    Missed(u64),
+    /// The listener was too slow, and lost alerts.
+    Missed {
+        /// How many.
+        count: u64,
+        /// The newest peers they brought, each once and without its id: of a listener that reads now and then as many as
+        /// one answer has.
+        peers: Vec<Peer>,
+    },
 }
 
 /// Why an announce that is due has to wait.
@@ -214,19 +220,63 @@ impl Alert {
             | Self::PeriodicSent { .. }
             | Self::CacheIgnored { .. }
             | Self::AnnouncerEnded { .. }
-            | Self::Missed(_) => "INFO",
+            | Self::Missed { .. } => "INFO",
             _ => "ANNOUNCE",
         }
     }
 
-    /// The peers it brings; empty for all but answers.
+    /// The peers it brings: those of an answer, or of answers that were missed.
     pub fn peers(&self) -> &[Peer] {
         match self {
             Self::Announced(announced) => &announced.response.peers,
             Self::AnsweredLate { response, .. } => &response.peers,
+            Self::Missed { peers, .. } => peers,
             _ => &[],
         }
     }
+
+    /// How many bytes it takes while it waits to be heard, roughly: addresses of trackers are shared, and so are the
+    /// errors of libraries.
+    pub(crate) fn weight(&self) -> usize {
+        let below = match self {
+            Self::TrackersFound { trackers, unsupported } => {
+                (trackers.capacity() + unsupported.capacity()) * size_of::<TrackerUrl>()
+            }
+            Self::FailoverOrder { trackers } => {
+                trackers.capacity() * size_of::<(TrackerUrl, Option<Duration>)>()
+            }
+            Self::Announced(announced) => {
+                size_of::<Announced>()
+                    + weight_of_response(&announced.response)
+                    + weight_of(&announced.failed)
+            }
+            Self::AnsweredLate { response, .. } => {
+                size_of::<AnnounceResponse>() + weight_of_response(response)
+            }
+            Self::Warning { text, .. } => text.capacity(),
+            Self::RoundFailed { error, .. } => size_of::<RoundError>() + weight_of(error.attempts()),
+            Self::Failed { error, .. } | Self::Stopped { result: Err(error), .. } => error.weight(),
+            Self::ProbeFailed { error, .. } => error.0.weight(),
+            Self::Missed { peers, .. } => peers.capacity() * size_of::<Peer>(),
+            _ => 0,
+        };
+        size_of::<Self>() + below
+    }
+}
+
+fn weight_of(failed: &[FailedAttempt]) -> usize {
+    failed.iter().map(|failed| size_of::<FailedAttempt>() + failed.error.weight()).sum()
+}
+
+fn weight_of_response(response: &AnnounceResponse) -> usize {
+    let names = response.peers.iter().map(|peer| match &peer.address {
+        PeerAddress::Name(name, _) => name.capacity(),
+        PeerAddress::Ip(_) => 0,
+    });
+    response.peers.capacity() * size_of::<Peer>()
+        + names.sum::<usize>()
+        + response.tracker_id.as_ref().map_or(0, Vec::capacity)
+        + response.warning.as_ref().map_or(0, String::capacity)
 }
 
 impl fmt::Display for Alert {
@@ -289,7 +339,7 @@ impl fmt::Display for Alert {
             Self::Stopped { tracker, result: Ok(()) } => write!(f, "✓ {tracker} knows that we stopped"),
             Self::CacheIgnored { reason } => write!(f, "latency cache not used: {reason}"),
             Self::AnnouncerEnded { reason } => reason.fmt(f),
-            Self::Missed(count) => {
+            Self::Missed { count, .. } => {
                 write!(f, "{} missed", Count(usize::try_from(*count).unwrap_or(usize::MAX), "alert"))
             }
         }
@@ -343,7 +393,8 @@ mod tests {
         let alerts = |count| {
             let trackers = vec!["http://t.test/a".parse().unwrap(); count];
             let found = Alert::TrackersFound { trackers, unsupported: Vec::new() };
-            format!("{found}; {}; {}", Alert::Stopping { trackers: count }, Alert::Missed(count as u64))
+            let missed = Alert::Missed { count: count as u64, peers: Vec::new() };
+            format!("{found}; {}; {missed}", Alert::Stopping { trackers: count })
         };
         assert_eq!(alerts(1), "1 tracker found; event=stopped, telling 1 tracker; 1 alert missed");
         assert_eq!(alerts(0), "0 trackers found; event=stopped, telling 0 trackers; 0 alerts missed");

@@ -226,6 +226,15 @@ impl AnnounceError {
             _ => Retry::Unsaid,
         }
     }
+
+    /// How many bytes it takes beside its own size, without what is shared.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::Rejected(rejection) => rejection.reason.capacity(),
+            Self::NotAReply(error) => error.expected.capacity(),
+            _ => 0,
+        }
+    }
 }
 
 impl AnnounceError {

@@ -176,7 +176,7 @@ async fn a_sleepy_listener_misses_alerts_and_stalls_nothing() {
     let mut session = world.announcer(config).add(world.in_tiers(), torrent());
     tokio::time::sleep(Duration::from_secs(100)).await;
     assert!(world.tracker(0).announces().len() >= 100);
-    let Some(Alert::Missed(missed)) = session.next_alert().await else {
+    let Some(Alert::Missed { count: missed, .. }) = session.next_alert().await else {
         panic!("expected to have missed some")
     };
     assert!(missed > 300, "{missed}");
