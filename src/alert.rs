@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::announce::{AnnounceResponse, Event, Peer, PeerAddress};
+use crate::announce::{AnnounceResponse, Event, InfoHash, Peer, PeerAddress};
 use crate::error::{AnnounceError, AnnouncerEnded, CacheError, FailedAttempt, ProbeError, RoundError};
 use crate::prober::Measurement;
 use crate::tracker::TrackerUrl;
@@ -202,6 +202,49 @@ pub struct ToldStopped {
     pub tracker: TrackerUrl,
     /// What came of it.
     pub result: Result<(), AnnounceError>,
+}
+
+/// What came of [`stopped`](crate::Event::Stopped) when an `Announcer` was shut down: for each torrent every tracker that
+/// was to have it.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Trackers that acknowledged it.
+    pub told: Vec<TorrentStopped>,
+    /// Trackers that failed or refused it. They forget us by themselves.
+    pub failed: Vec<TorrentStopped>,
+    /// Trackers for which time ran out: they weren't reached, or didn't answer. They forget us by themselves.
+    pub not_told: Vec<TorrentStopped>,
+    /// Whether this is all. It isn't where the announcer had ended before, or didn't come to write it.
+    pub complete: bool,
+    /// Why the announcer had ended before, where it had.
+    pub ended: Option<AnnouncerEnded>,
+}
+
+/// A torrent that has been stopped, at one of its trackers.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TorrentStopped {
+    /// The torrent.
+    pub info_hash: InfoHash,
+    /// The tracker.
+    pub tracker: TrackerUrl,
+    /// What came of it.
+    pub result: Result<(), AnnounceError>,
+}
+
+impl ShutdownReport {
+    /// Adds what came of one session's end.
+    pub(crate) fn add(&mut self, info_hash: InfoHash, stopped: &[ToldStopped]) {
+        for ToldStopped { tracker, result } in stopped {
+            let list = match result {
+                Ok(()) => &mut self.told,
+                Err(AnnounceError::TimedOut(_)) => &mut self.not_told,
+                Err(_) => &mut self.failed,
+            };
+            list.push(TorrentStopped { info_hash, tracker: tracker.clone(), result: result.clone() });
+        }
+    }
 }
 
 impl Alert {

@@ -81,7 +81,7 @@ pub mod transport;
 pub mod wire;
 
 pub use address::{AddressKind, AddressPolicy, usable_peers};
-pub use alert::{Alert, Announced, ToldStopped};
+pub use alert::{Alert, Announced, ShutdownReport, ToldStopped, TorrentStopped};
 pub use announce::{
     AnnounceRequest, AnnounceResponse, Event, InfoHash, InfoHashError, Peer, PeerAddress, PeerId, Torrent,
     Transfer,

@@ -12,7 +12,7 @@ use super::alerts;
 use super::driver::{self, Command, Driver, Ended, HandleKey, Parts};
 use super::handle::AnnounceHandle;
 use super::scraped::Scraped;
-use crate::alert::{Alert, Announced};
+use crate::alert::{Alert, Announced, ShutdownReport};
 use crate::announce::{AnnounceRequest, Torrent};
 use crate::error::{AnnouncerEnded, RoundError};
 use crate::policy::{TorrentId, TrackerSet};
@@ -46,6 +46,9 @@ pub struct Announcer {
     alert_queue: usize,
     runtime: Handle,
 }
+
+/// How long the report of a shutdown is waited for, even if it has to be over at once.
+const SHORTEST_SHUTDOWN: Duration = Duration::from_millis(20);
 
 impl Announcer {
     /// Starts the task of an announcer.
@@ -112,14 +115,21 @@ impl Announcer {
         self.ended.get()
     }
 
-    /// Ends all sessions: everybody who knows us is told, in parallel, until the deadline.
+    /// Ends all sessions, and this announcer: `stopped` goes in parallel to every tracker that knows us, until the
+    /// deadline. All clones say afterwards that the announcer has ended. Gives who was told, who refused, and for whom
+    /// there was no time.
+    ///
+    /// Whatever hangs (trackers, look-ups, the disk of the latency cache), it returns by the deadline.
     ///
     /// # Cancel safety
     /// The sessions end all the same.
-    pub async fn shutdown(self, deadline: Duration) {
-        let (done, ended) = oneshot::channel();
-        if self.commands.send(Command::Shutdown(done)).is_ok() {
-            let _ = timeout(deadline, ended).await;
+    pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
+        let (waiter, report) = oneshot::channel();
+        self.give(Command::Shutdown(deadline, waiter));
+        match timeout(deadline.max(SHORTEST_SHUTDOWN), report).await {
+            Ok(Ok(report)) => report,
+            Ok(Err(_)) => ShutdownReport { ended: Some(self.reason()), ..ShutdownReport::default() },
+            Err(_) => ShutdownReport::default(),
         }
     }
 

@@ -58,7 +58,6 @@ pub(super) fn now() -> Instant {
 }
 
 /// The moment after this time.
-#[cfg(feature = "http")]
 pub(super) fn after(duration: Duration) -> Instant {
     now() + duration.min(FAR)
 }

@@ -5,20 +5,21 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 
 use super::alerts::Speaker;
 use super::cache::{self, Cache};
-use super::clock::Clock;
+use super::clock::{self, Clock};
 use super::guarded::{self, Guarded};
 use crate::address::{AddressPolicy, usable_peers};
-use crate::alert::{Alert, Announced, ToldStopped};
-use crate::announce::{AnnounceRequest, AnnounceResponse, Torrent};
+use crate::alert::{Alert, Announced, ShutdownReport, ToldStopped};
+use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, Torrent};
 use crate::error::{AnnounceError, AnnouncerEnded, Cause, ProbeError, RoundError};
 use crate::policy::{AttemptId, Config, Engine, Input, Output, RoundNumber, TorrentId, TrackerSet};
 use crate::prober::{Measurement, Prober};
@@ -26,13 +27,26 @@ use crate::tracker::TrackerUrl;
 use crate::transport::{Channel, Transport};
 use crate::wire::compact::MOST_PEERS;
 
+/// How much of the time for a shutdown isn't spent on waiting for trackers, at most.
+const SHUTDOWN_MARGIN: Duration = Duration::from_millis(250);
+
 /// What a handle or the announcer asks of the loop.
 pub(super) enum Command {
-    Add { trackers: Box<TrackerSet>, torrent: Box<Torrent>, alerts: Speaker, key: HandleKey },
-    Once { trackers: Box<TrackerSet>, request: Box<AnnounceRequest>, done: oneshot::Sender<Once> },
+    Add {
+        trackers: Box<TrackerSet>,
+        torrent: Box<Torrent>,
+        alerts: Speaker,
+        key: HandleKey,
+    },
+    Once {
+        trackers: Box<TrackerSet>,
+        request: Box<AnnounceRequest>,
+        done: oneshot::Sender<Once>,
+    },
     To(HandleKey, Action),
     NetworkChanged,
-    Shutdown(oneshot::Sender<()>),
+    /// Within this time.
+    Shutdown(Duration, oneshot::Sender<ShutdownReport>),
 }
 
 /// What became of one announce, and of the trackers.
@@ -63,7 +77,7 @@ pub(super) struct Driver {
     attempts_of_tasks: HashMap<Id, (AttemptId, Kind)>,
     channels: BTreeMap<AttemptId, OpenChannel>,
     listeners: BTreeMap<TorrentId, Listener>,
-    shutdown: Vec<oneshot::Sender<()>>,
+    shutdown: Option<Shutdown>,
     commands: mpsc::UnboundedReceiver<Command>,
     ended: Ended,
     /// Whether the loop has ended by itself.
@@ -85,9 +99,18 @@ pub(super) struct Parts {
     pub(super) peers: Option<AddressPolicy>,
 }
 
+/// An announcer that is being shut down.
+struct Shutdown {
+    /// When it has to be over.
+    end: Instant,
+    report: ShutdownReport,
+    waiters: Vec<oneshot::Sender<ShutdownReport>>,
+}
+
 /// Who waits for what of a torrent.
 #[derive(Default)]
 struct Listener {
+    info_hash: Option<InfoHash>,
     alerts: Option<Speaker>,
     rounds: Vec<(RoundNumber, RoundWaiter)>,
     once: Option<oneshot::Sender<Once>>,
@@ -140,7 +163,7 @@ pub(super) fn start(parts: Parts) -> (mpsc::UnboundedSender<Command>, Ended) {
         attempts_of_tasks: HashMap::new(),
         channels: BTreeMap::new(),
         listeners: BTreeMap::new(),
-        shutdown: Vec::new(),
+        shutdown: None,
         commands,
         ended: ended.clone(),
         has_finished: false,
@@ -160,28 +183,18 @@ impl Driver {
 
     async fn run(&mut self) {
         let mut open = true;
-        if let Some(cache) = &mut self.cache {
-            cache.begin(&mut self.engine, self.clock).await;
+        for command in self.load_cache().await {
+            self.command(command);
         }
         loop {
             if let Some(gap) = self.clock.slept() {
                 self.engine.resumed(gap, self.clock.now());
             }
-            let wake = [self.act(), self.tend_cache()].into_iter().flatten().min();
-            if self.engine.torrents().next().is_none() {
-                if (!open || !self.shutdown.is_empty())
-                    && let Some(cache) = &mut self.cache
-                {
-                    cache.finish(&mut self.engine, self.clock).await;
-                }
-                for done in self.shutdown.drain(..) {
-                    // Whoever asked may have gone.
-                    let _ = done.send(());
-                }
-                if !open {
-                    self.has_finished = true;
-                    return;
-                }
+            let wake = [self.act(), self.tend_cache(), self.tend_shutdown()];
+            let wake = wake.into_iter().flatten().min();
+            if self.engine.torrents().next().is_none() && (!open || self.shutdown.is_some()) {
+                self.finish().await;
+                return;
             }
             let wake = async {
                 match wake {
@@ -198,7 +211,7 @@ impl Driver {
                         self.command(command);
                     } else {
                         open = false;
-                        self.stop_all();
+                        self.stop_all(None);
                     }
                 }
                 Some(done) = self.tasks.join_next_with_id() => self.done(done),
@@ -210,8 +223,59 @@ impl Driver {
         }
     }
 
+    /// Has the cache read before anything is announced, unless that takes too long. Gives what was asked of us meanwhile.
+    async fn load_cache(&mut self) -> Vec<Command> {
+        let mut asked = Vec::new();
+        let Some(cache) = &mut self.cache else { return asked };
+        cache.load();
+        let mut limit = pin!(sleep_until(clock::after(cache::LOAD_LIMIT)));
+        loop {
+            tokio::select! {
+                biased;
+                done = cache.job() => {
+                    cache.done(done, &mut self.engine, self.clock);
+                    return asked;
+                }
+                command = self.commands.recv() => match command {
+                    Some(command) => asked.push(command),
+                    None => return asked,
+                },
+                () = &mut limit => return asked,
+            }
+            if let Some(Command::Shutdown(..)) = asked.last() {
+                return asked;
+            }
+        }
+    }
+
+    /// The last things before the loop ends.
+    async fn finish(&mut self) {
+        if let Some(cache) = &mut self.cache {
+            let left = self.shutdown.as_ref().map(|shutdown| shutdown.end - clock::now());
+            let limit = left.map_or(cache::LAST_SAVE_LIMIT, |left| left.min(cache::LAST_SAVE_LIMIT));
+            cache.finish(&mut self.engine, self.clock, limit).await;
+        }
+        self.has_finished = true;
+        let Some(Shutdown { mut report, waiters, .. }) = self.shutdown.take() else { return };
+        report.complete = true;
+        for waiter in waiters {
+            // Whoever asked may have gone.
+            let _ = waiter.send(report.clone());
+        }
+    }
+
+    /// Ends the sessions that are still there when the time for a shutdown has passed, and says when that is.
+    fn tend_shutdown(&mut self) -> Option<Instant> {
+        let end = self.shutdown.as_ref()?.end;
+        if end <= clock::now() {
+            self.stop_all(Some(Duration::ZERO));
+            return self.act();
+        }
+        Some(end)
+    }
+
     /// Has the cache written when it is time, tells a session of its troubles, and says when to look again.
-    fn tend_cache(&mut self) -> Option<tokio::time::Instant> {
+    fn tend_cache(&mut self) -> Option<Instant> {
         let cache = self.cache.as_mut()?;
         if let Some(alerts) = self.listeners.values().find_map(|listener| listener.alerts.as_ref())
             && let Some(alert) = cache.notice()
@@ -222,7 +286,7 @@ impl Driver {
     }
 
     /// Does what the engine wants, until it wants to wait.
-    fn act(&mut self) -> Option<tokio::time::Instant> {
+    fn act(&mut self) -> Option<Instant> {
         loop {
             match self.engine.poll(self.clock.now()) {
                 Output::Wait(wake) => return wake.map(|wake| self.clock.instant(wake)),
@@ -277,6 +341,9 @@ impl Driver {
             Output::RoundEnded { torrent, round, result } => self.round_ended(torrent, round, &result),
             Output::Ended { torrent, trackers, stopped } => {
                 let Some(listener) = self.listeners.remove(&torrent) else { return };
+                if let (Some(shutdown), Some(info_hash)) = (&mut self.shutdown, listener.info_hash) {
+                    shutdown.report.add(info_hash, &stopped);
+                }
                 if let (Some(once), Some(result)) = (listener.once, listener.once_result) {
                     let _ = once.send(Once { result, trackers: *trackers });
                 }
@@ -312,9 +379,14 @@ impl Driver {
     fn command(&mut self, command: Command) {
         let now = self.clock.now();
         match command {
+            Command::Add { .. } | Command::Once { .. } if self.shutdown.is_some() => {
+                command.refuse(&Alert::AnnouncerEnded { reason: AnnouncerEnded::ShutDown });
+            }
             Command::Add { trackers, torrent, alerts, key } => {
+                let info_hash = Some(torrent.info_hash);
                 let id = self.engine.add(*trackers, *torrent, now);
-                self.listeners.insert(id, Listener { alerts: Some(alerts), ..Listener::default() });
+                self.listeners
+                    .insert(id, Listener { info_hash, alerts: Some(alerts), ..Listener::default() });
                 let _ = key.0.set(id);
             }
             Command::Once { trackers, request, done } => {
@@ -327,18 +399,36 @@ impl Driver {
                 }
             }
             Command::NetworkChanged => self.engine.network_changed(now),
-            Command::Shutdown(done) => {
-                self.shutdown.push(done);
-                self.stop_all();
-            }
+            Command::Shutdown(limit, waiter) => self.shut_down(limit, waiter),
         }
     }
 
-    fn stop_all(&mut self) {
+    /// Ends all sessions, and itself when that is done. Of several limits the strictest counts.
+    fn shut_down(&mut self, limit: Duration, waiter: oneshot::Sender<ShutdownReport>) {
+        // What is left is for the file, and for the report to be back in time.
+        let margin = (limit / 10).min(SHUTDOWN_MARGIN);
+        let end = clock::after(limit.saturating_sub(margin / 2));
+        let shutdown = self.shutdown.get_or_insert_with(|| Shutdown {
+            end,
+            report: ShutdownReport::default(),
+            waiters: Vec::new(),
+        });
+        shutdown.end = shutdown.end.min(end);
+        shutdown.waiters.push(waiter);
+        if let Some(cache) = &mut self.cache {
+            cache.hurry(self.clock);
+        }
+        self.stop_all(Some(limit.saturating_sub(margin)));
+    }
+
+    fn stop_all(&mut self, limit: Option<Duration>) {
         let now = self.clock.now();
         let torrents: Vec<_> = self.engine.torrents().collect();
         for torrent in torrents {
-            self.engine.stop(torrent, now);
+            match limit {
+                Some(limit) => self.engine.stop_within(torrent, limit, now),
+                None => self.engine.stop(torrent, now),
+            }
         }
     }
 

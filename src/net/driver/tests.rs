@@ -256,3 +256,41 @@ fn the_end_of_the_runtime_is_told_to_everybody() {
         timeout(limit, everybody_says(&announcer, session, text)).await.unwrap();
     });
 }
+
+/// R89: nothing that hangs holds a shutdown beyond its deadline, neither trackers nor a disk.
+#[cfg(feature = "cache")]
+#[test]
+fn a_disk_that_hangs_holds_neither_shutdown_nor_exit() {
+    let run = |at_load, torrents| {
+        let (done, finished) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+            let report = runtime.block_on(async {
+                let parts = Parts {
+                    config: Config::default(),
+                    seed: 1,
+                    transport: Arc::new(Odd::default()),
+                    prober: None,
+                    cache: Some(Cache::hanging(at_load)),
+                    peers: None,
+                };
+                let announcer = Announcer::start(parts);
+                for _ in 0..torrents {
+                    let mut session = announcer.add(trackers(&["ok.test"]), torrent());
+                    until_announced(&mut session).await;
+                    std::mem::forget(session);
+                }
+                announcer.shutdown(Duration::from_secs(2)).await
+            });
+            // Waits for the threads of the runtime.
+            drop(runtime);
+            done.send(report).unwrap();
+        });
+        (at_load, torrents, finished)
+    };
+    for (at_load, torrents, finished) in [run(true, 0), run(true, 1), run(false, 0), run(false, 1)] {
+        let report = finished.recv_timeout(Duration::from_secs(60)).expect("it ends");
+        assert!(report.complete, "{at_load}: {report:?}");
+        assert_eq!(report.told.len(), torrents, "{at_load}: {report:?}");
+    }
+}
