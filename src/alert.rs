@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::announce::{AnnounceResponse, Event, InfoHash, Peer, PeerAddress};
+#[cfg(feature = "tokio")]
+use crate::announce::PeerAddress;
+use crate::announce::{AnnounceResponse, Event, InfoHash, Peer};
 use crate::error::{AnnounceError, AnnouncerEnded, CacheError, FailedAttempt, ProbeError, RoundError};
 use crate::prober::Measurement;
 use crate::tracker::TrackerUrl;
@@ -233,6 +235,7 @@ pub struct TorrentStopped {
     pub result: Result<(), AnnounceError>,
 }
 
+#[cfg(feature = "tokio")]
 impl ShutdownReport {
     /// Adds what came of one session's end.
     pub(crate) fn add(&mut self, info_hash: InfoHash, stopped: &[ToldStopped]) {
@@ -280,6 +283,7 @@ impl Alert {
 
     /// How many bytes it takes while it waits to be heard, roughly: addresses of trackers are shared, and so are the
     /// errors of libraries.
+    #[cfg(feature = "tokio")]
     pub(crate) fn weight(&self) -> usize {
         let below = match self {
             Self::TrackersFound { trackers, unsupported } => {
@@ -307,10 +311,12 @@ impl Alert {
     }
 }
 
+#[cfg(feature = "tokio")]
 fn weight_of(failed: &[FailedAttempt]) -> usize {
     failed.iter().map(|failed| size_of::<FailedAttempt>() + failed.error.weight()).sum()
 }
 
+#[cfg(feature = "tokio")]
 fn weight_of_response(response: &AnnounceResponse) -> usize {
     let names = response.peers.iter().map(|peer| match &peer.address {
         PeerAddress::Name(name, _) => name.capacity(),

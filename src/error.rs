@@ -228,6 +228,7 @@ impl AnnounceError {
     }
 
     /// How many bytes it takes beside its own size, without what is shared.
+    #[cfg(feature = "tokio")]
     pub(crate) fn weight(&self) -> usize {
         match self {
             Self::Rejected(rejection) => rejection.reason.capacity(),

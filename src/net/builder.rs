@@ -9,6 +9,7 @@ use super::announcer::Announcer;
 #[cfg(any(feature = "http", feature = "udp"))]
 use super::by_scheme::Settings;
 use super::cache::Cache;
+use super::clock::Clock;
 use super::driver::Parts;
 #[cfg(feature = "http")]
 use super::http::{HttpConfig, HttpConfigError};
@@ -191,7 +192,15 @@ impl AnnouncerBuilder {
         if prober.is_none() {
             config.probing = Probing::Off;
         }
-        Announcer::start(Parts { config, seed, transport, prober, cache: self.cache, peers: self.peers })
+        Announcer::start(Parts {
+            clock: Clock::start(),
+            config,
+            seed,
+            transport,
+            prober,
+            cache: self.cache,
+            peers: self.peers,
+        })
     }
 
     /// What announces, and what measures.

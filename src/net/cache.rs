@@ -102,7 +102,7 @@ impl Cache {
     }
 
     /// Takes note of what was done.
-    pub(super) fn done(&mut self, done: Done, engine: &mut Engine, clock: Clock) {
+    pub(super) fn done(&mut self, done: Done, engine: &mut Engine, clock: &Clock) {
         self.job = None;
         match done.0 {
             None => {}
@@ -120,7 +120,7 @@ impl Cache {
     }
 
     /// Writes the file when it is time, and says when to look again.
-    pub(super) fn tend(&mut self, engine: &Engine, clock: Clock) -> Option<Instant> {
+    pub(super) fn tend(&mut self, engine: &Engine, clock: &Clock) -> Option<Instant> {
         if self.job.is_some() || !self.is_behind(engine) {
             return None;
         }
@@ -133,12 +133,12 @@ impl Cache {
     }
 
     /// Has the file written without waiting for more.
-    pub(super) fn hurry(&mut self, clock: Clock) {
+    pub(super) fn hurry(&mut self, clock: &Clock) {
         self.due = Some(clock.now());
     }
 
     /// Writes what isn't written yet, because the process may end.
-    pub(super) async fn finish(&mut self, engine: &mut Engine, clock: Clock, limit: Duration) {
+    pub(super) async fn finish(&mut self, engine: &mut Engine, clock: &Clock, limit: Duration) {
         let finish = async {
             while self.job.is_some() {
                 let done = self.job().await;
@@ -163,7 +163,7 @@ impl Cache {
         self.writable && engine.health().changes() != self.saved
     }
 
-    fn save(&mut self, engine: &Engine, clock: Clock) {
+    fn save(&mut self, engine: &Engine, clock: &Clock) {
         self.due = None;
         self.saving = engine.health().changes();
         let (path, save, calendar) = (self.path.clone(), self.save, clock::seconds());

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::alerts::Speaker;
 use super::cache::{self, Cache};
-use super::clock::{self, Clock};
+use super::clock::{self, Clock, Standstill};
 use super::guarded::{self, Guarded};
 use crate::address::{AddressPolicy, usable_peers};
 use crate::alert::{Alert, Announced, ShutdownReport, ToldStopped};
@@ -26,6 +26,15 @@ use crate::prober::{Measurement, Prober};
 use crate::tracker::TrackerUrl;
 use crate::transport::{Channel, Transport};
 use crate::wire::compact::MOST_PEERS;
+
+/// How often the loop looks whether the machine slept.
+const LOOK_IDLE: Duration = Duration::from_secs(30);
+
+/// The same while something is under way, whose limits are extended by as much.
+const LOOK_BUSY: Duration = Duration::from_secs(1);
+
+/// How long what has arrived during a standstill is read at most, before anything else is done.
+const CATCH_UP: Duration = Duration::from_secs(1);
 
 /// How much of the time for a shutdown isn't spent on waiting for trackers, at most.
 const SHUTDOWN_MARGIN: Duration = Duration::from_millis(250);
@@ -79,6 +88,8 @@ pub(super) struct Driver {
     listeners: BTreeMap<TorrentId, Listener>,
     shutdown: Option<Shutdown>,
     commands: mpsc::UnboundedReceiver<Command>,
+    /// Whether anybody can still ask for something.
+    open: bool,
     ended: Ended,
     /// Whether the loop has ended by itself.
     has_finished: bool,
@@ -91,6 +102,7 @@ pub(super) struct Ended(Arc<OnceLock<AnnouncerEnded>>);
 /// What an announcer is made of.
 pub(super) struct Parts {
     pub(super) config: Config,
+    pub(super) clock: Clock,
     pub(super) seed: u64,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) prober: Option<Arc<dyn Prober>>,
@@ -105,6 +117,16 @@ struct Shutdown {
     end: Instant,
     report: ShutdownReport,
     waiters: Vec<oneshot::Sender<ShutdownReport>>,
+}
+
+/// What the loop has to deal with.
+enum Event {
+    Asked(Command),
+    /// Nobody can ask for anything any more.
+    Closed,
+    Done(Result<(Id, Done), JoinError>),
+    Cached(cache::Done),
+    Nothing,
 }
 
 /// Who waits for what of a torrent.
@@ -153,7 +175,7 @@ pub(super) fn start(parts: Parts) -> (mpsc::UnboundedSender<Command>, Ended) {
     let ended = Ended::default();
     let driver = Driver {
         engine: Engine::new(parts.config, parts.seed),
-        clock: Clock::start(),
+        clock: parts.clock,
         transport: parts.transport,
         prober: parts.prober,
         cache: parts.cache,
@@ -165,6 +187,7 @@ pub(super) fn start(parts: Parts) -> (mpsc::UnboundedSender<Command>, Ended) {
         listeners: BTreeMap::new(),
         shutdown: None,
         commands,
+        open: true,
         ended: ended.clone(),
         has_finished: false,
     };
@@ -182,44 +205,86 @@ impl Driver {
     }
 
     async fn run(&mut self) {
-        let mut open = true;
         for command in self.load_cache().await {
             self.command(command);
         }
         loop {
-            if let Some(gap) = self.clock.slept() {
-                self.engine.resumed(gap, self.clock.now());
-            }
             let wake = [self.act(), self.tend_cache(), self.tend_shutdown()];
             let wake = wake.into_iter().flatten().min();
-            if self.engine.torrents().next().is_none() && (!open || self.shutdown.is_some()) {
+            if self.engine.torrents().next().is_none() && (!self.open || self.shutdown.is_some()) {
                 self.finish().await;
                 return;
             }
-            let wake = async {
-                match wake {
-                    // Now and then at least, to notice that the machine slept.
-                    Some(at) => sleep_until(at.min(Clock::soon())).await,
-                    None => std::future::pending().await,
-                }
-            };
-            // Biased, so that the same inputs give the same run.
-            tokio::select! {
-                biased;
-                command = self.commands.recv(), if open => {
-                    if let Some(command) = command {
-                        self.command(command);
-                    } else {
-                        open = false;
-                        self.stop_all(None);
-                    }
-                }
-                Some(done) = self.tasks.join_next_with_id() => self.done(done),
-                done = cache_job(&mut self.cache) => if let Some(cache) = &mut self.cache {
-                    cache.done(done, &mut self.engine, self.clock);
-                },
-                () = wake => {}
+            // While something is under way it has to be known how long nothing ran; else that the machine slept.
+            let look = if self.running.is_empty() { LOOK_IDLE } else { LOOK_BUSY };
+            let until = wake.map(|wake| wake.min(clock::after(look)));
+            let event = self.next(until).await;
+            match self.clock.woke() {
+                None => self.handle(event),
+                Some(standstill) => self.catch_up(event, standstill).await,
             }
+        }
+    }
+
+    /// What happens next, if anything until then.
+    async fn next(&mut self, until: Option<Instant>) -> Event {
+        self.clock.waits(until);
+        let wake = async {
+            match until {
+                Some(until) => sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        // Biased, so that the same inputs give the same run.
+        tokio::select! {
+            biased;
+            command = self.commands.recv(), if self.open => {
+                self.open = command.is_some();
+                command.map_or(Event::Closed, Event::Asked)
+            }
+            Some(done) = self.tasks.join_next_with_id() => Event::Done(done),
+            done = cache_job(&mut self.cache) => Event::Cached(done),
+            () = wake => Event::Nothing,
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Asked(command) => self.command(command),
+            Event::Closed => self.stop_all(None),
+            Event::Done(done) => self.done(done),
+            Event::Cached(done) => {
+                if let Some(cache) = &mut self.cache {
+                    cache.done(done, &mut self.engine, &self.clock);
+                }
+            }
+            Event::Nothing => {}
+        }
+    }
+
+    /// Nothing ran for a while (R100). That is nobody's silence: what has arrived meanwhile is read before any limit is
+    /// judged, good news before bad.
+    async fn catch_up(&mut self, event: Event, mut standstill: Standstill) {
+        let mut events = vec![event];
+        loop {
+            if standstill.is_long {
+                self.engine.resumed(standstill.gap, self.clock.now());
+            }
+            let end = clock::after(CATCH_UP);
+            while !self.tasks.is_empty() && clock::now() < end {
+                match self.next(Some(clock::after(clock::QUIET))).await {
+                    Event::Nothing => break,
+                    event => events.push(event),
+                }
+            }
+            match self.clock.woke() {
+                Some(again) => standstill = again,
+                None => break,
+            }
+        }
+        events.sort_by_key(Event::rank);
+        for event in events {
+            self.handle(event);
         }
     }
 
@@ -233,7 +298,7 @@ impl Driver {
             tokio::select! {
                 biased;
                 done = cache.job() => {
-                    cache.done(done, &mut self.engine, self.clock);
+                    cache.done(done, &mut self.engine, &self.clock);
                     return asked;
                 }
                 command = self.commands.recv() => match command {
@@ -253,7 +318,7 @@ impl Driver {
         if let Some(cache) = &mut self.cache {
             let left = self.shutdown.as_ref().map(|shutdown| shutdown.end - clock::now());
             let limit = left.map_or(cache::LAST_SAVE_LIMIT, |left| left.min(cache::LAST_SAVE_LIMIT));
-            cache.finish(&mut self.engine, self.clock, limit).await;
+            cache.finish(&mut self.engine, &self.clock, limit).await;
         }
         self.has_finished = true;
         let Some(Shutdown { mut report, waiters, .. }) = self.shutdown.take() else { return };
@@ -282,7 +347,7 @@ impl Driver {
         {
             alerts.say(&alert);
         }
-        cache.tend(&self.engine, self.clock)
+        cache.tend(&self.engine, &self.clock)
     }
 
     /// Does what the engine wants, until it wants to wait.
@@ -416,7 +481,7 @@ impl Driver {
         shutdown.end = shutdown.end.min(end);
         shutdown.waiters.push(waiter);
         if let Some(cache) = &mut self.cache {
-            cache.hurry(self.clock);
+            cache.hurry(&self.clock);
         }
         self.stop_all(Some(limit.saturating_sub(margin)));
     }
@@ -487,6 +552,17 @@ impl Driver {
             }
         };
         self.engine.handle(input, self.clock.now());
+    }
+}
+
+impl Event {
+    /// Which of several goes first: an answer is news of the time before a limit passed.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Done(Ok((_, Done::Probed(Ok(_)) | Done::Opened(Ok(_)) | Done::Announced(Ok(_))))) => 0,
+            Self::Done(_) | Self::Cached(_) => 1,
+            Self::Asked(_) | Self::Closed | Self::Nothing => 2,
+        }
     }
 }
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use super::alerts::Alerts;
 use super::announcer::Announcer;
+use super::clock::timeout;
 use super::driver::{Driver, HandleKey};
 use super::guarded::contained;
 use crate::alert::{Alert, Announced, ToldStopped};

@@ -23,7 +23,7 @@ impl Cache {
         match *self {}
     }
 
-    pub(super) fn hurry(&mut self, _: Clock) {
+    pub(super) fn hurry(&mut self, _: &Clock) {
         match *self {}
     }
 
@@ -31,15 +31,15 @@ impl Cache {
         match *self {}
     }
 
-    pub(super) fn done(&mut self, _: Done, _: &mut Engine, _: Clock) {
+    pub(super) fn done(&mut self, _: Done, _: &mut Engine, _: &Clock) {
         match *self {}
     }
 
-    pub(super) fn tend(&mut self, _: &Engine, _: Clock) -> Option<Instant> {
+    pub(super) fn tend(&mut self, _: &Engine, _: &Clock) -> Option<Instant> {
         match *self {}
     }
 
-    pub(super) fn finish(&mut self, _: &mut Engine, _: Clock, _: Duration) -> Pending<()> {
+    pub(super) fn finish(&mut self, _: &mut Engine, _: &Clock, _: Duration) -> Pending<()> {
         match *self {}
     }
 

@@ -296,7 +296,6 @@ async fn the_strictest_deadline_counts() {
 /// R89: look-ups that hang are no reason to wait longer.
 #[tokio::test(start_paused = true)]
 async fn trackers_that_cannot_be_opened_any_more_are_not_told() {
-    let opened = Arc::new(AtomicUsize::new(0));
     struct Hangs(Arc<AtomicUsize>);
     #[async_trait]
     impl Transport for Hangs {
@@ -311,7 +310,7 @@ async fn trackers_that_cannot_be_opened_any_more_are_not_told() {
             true
         }
     }
-    let announcer = AnnouncerBuilder::new(Hangs(opened)).spawn();
+    let announcer = AnnouncerBuilder::new(Hangs(Arc::default())).spawn();
     let mut session = announcer.add(TrackerSet::new([["http://t.test/a".parse().unwrap()]]), torrent());
     alerts_until(&mut session, is_announced).await;
     let report = announcer.shutdown(Duration::from_secs(2)).await;

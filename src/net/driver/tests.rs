@@ -1,6 +1,7 @@
 //! The loop's end, and what others' code can't do to it.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -268,6 +269,7 @@ fn a_disk_that_hangs_holds_neither_shutdown_nor_exit() {
             let report = runtime.block_on(async {
                 let parts = Parts {
                     config: Config::default(),
+                    clock: Clock::start(),
                     seed: 1,
                     transport: Arc::new(Odd::default()),
                     prober: None,
@@ -293,4 +295,124 @@ fn a_disk_that_hangs_holds_neither_shutdown_nor_exit() {
         assert!(report.complete, "{at_load}: {report:?}");
         assert_eq!(report.told.len(), torrents, "{at_load}: {report:?}");
     }
+}
+
+/// Trackers that answer so, after that time.
+struct Counted {
+    took: Duration,
+    response: AnnounceResponse,
+    asked: Arc<Mutex<usize>>,
+}
+
+#[async_trait]
+impl Transport for Counted {
+    async fn open(&self, _: &TrackerUrl) -> Result<Box<dyn Channel>, AnnounceError> {
+        let (took, response) = (self.took, self.response.clone());
+        Ok(Box::new(Self { took, response, asked: Arc::clone(&self.asked) }))
+    }
+
+    fn supports(&self, _: Scheme) -> bool {
+        true
+    }
+}
+
+#[async_trait]
+impl Channel for Counted {
+    async fn announce(&mut self, _: &AnnounceRequest) -> Result<AnnounceResponse, AnnounceError> {
+        *self.asked.lock().unwrap() += 1;
+        tokio::time::sleep(self.took).await;
+        Ok(self.response.clone())
+    }
+}
+
+/// An announcer in a machine that can be put to sleep.
+struct Laptop {
+    announcer: Announcer,
+    /// For how long it has slept, in seconds.
+    slept: Arc<AtomicU64>,
+    asked: Arc<Mutex<usize>>,
+}
+
+impl Laptop {
+    fn new(took: Duration, interval: u64, min_interval: u64) -> Self {
+        let (slept, asked) = (Arc::new(AtomicU64::new(0)), Arc::default());
+        let response = AnnounceResponse {
+            interval: Some(Duration::from_secs(interval)),
+            min_interval: Some(Duration::from_secs(min_interval)),
+            ..AnnounceResponse::default()
+        };
+        let meter = Arc::clone(&slept);
+        let clock = Clock::with(Box::new(move || Duration::from_secs(meter.load(Ordering::SeqCst))));
+        let announcer = Announcer::start(Parts {
+            config: Config::default(),
+            clock,
+            seed: 1,
+            transport: Arc::new(Counted { took, response, asked: Arc::clone(&asked) }),
+            prober: None,
+            cache: None,
+            peers: None,
+        });
+        Self { announcer, slept, asked }
+    }
+
+    fn sleeps(&self, seconds: u64) {
+        self.slept.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    fn announces(&self) -> usize {
+        *self.asked.lock().unwrap()
+    }
+}
+
+/// R101: sleep counts as time, so what is due after it goes out, and what trackers asked for isn't shortened.
+#[tokio::test(start_paused = true)]
+async fn time_goes_on_while_the_machine_sleeps() {
+    const HOUR: u64 = 3600;
+    let laptop = Laptop::new(Duration::from_millis(10), 2 * HOUR, HOUR);
+    let mut session = laptop.announcer.add(trackers(&["t.test"]), torrent());
+    until_announced(&mut session).await;
+    // Less than the interval: nothing is due.
+    laptop.sleeps(HOUR / 2);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    session.want_peers();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(laptop.announces(), 1, "min interval is kept: it is 50 minutes");
+    laptop.sleeps(8 * HOUR);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(laptop.announces(), 2, "it went out soon after");
+    tokio::time::sleep(Duration::from_secs(HOUR)).await;
+    assert_eq!(laptop.announces(), 2, "and once");
+}
+
+/// R101: an announce in flight while the machine sleeps is nobody's silence.
+#[tokio::test(start_paused = true)]
+async fn an_announce_in_flight_during_sleep_is_waited_for() {
+    let laptop = Laptop::new(Duration::from_secs(9), 1800, 60);
+    let mut session = laptop.announcer.add(trackers(&["t.test"]), torrent());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    laptop.sleeps(8 * 3600);
+    let mut heard = Vec::new();
+    while !matches!(heard.last(), Some(Alert::Announced(_))) {
+        heard.push(session.next_alert().await.unwrap());
+    }
+    assert!(!heard.iter().any(|alert| matches!(alert, Alert::Failed { .. })), "{heard:?}");
+    assert_eq!(laptop.announces(), 1);
+}
+
+/// R100: so is one in flight while this process stands still (42 s, as in the report), and its tracker isn't slower by
+/// that.
+#[tokio::test(start_paused = true)]
+async fn an_announce_in_flight_while_nothing_runs_is_waited_for() {
+    let laptop = Laptop::new(Duration::from_secs(9), 1800, 60);
+    let session = laptop.announcer.add(trackers(&["t.test", "other.test"]), torrent());
+    let mut alerts = session.alerts();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::advance(Duration::from_secs(42)).await;
+    let mut heard = Vec::new();
+    while !matches!(heard.last(), Some(Alert::Announced(_))) {
+        heard.push(alerts.next().await.unwrap());
+    }
+    assert!(!heard.iter().any(|alert| matches!(alert, Alert::Failed { .. })), "{heard:?}");
+    assert_eq!(session.trackers().await.unwrap().len(), 2);
+    assert_eq!(laptop.announces(), 1, "nobody else is asked: {heard:?}");
 }
