@@ -14,4 +14,6 @@ mod scenarios;
 mod settings;
 mod shell;
 mod simulation;
+#[cfg(feature = "udp")]
+mod standstill;
 mod world;
