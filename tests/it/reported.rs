@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use tracker_failover::policy::{
-    AttemptId, Config, Engine, Input, Order, Output, Probing, Standing, Timestamp, TorrentId, TrackerSet,
-    TrackerStatus,
+    AttemptId, Config, Engine, HostHealth, Input, Order, Output, Probing, Standing, Timestamp, TorrentId,
+    TrackerSet, TrackerStatus,
 };
 use tracker_failover::{
     Alert, AnnounceError, AnnounceResponse, Cause, Event, InfoHash, Measurement, PeerId, Rejection, Torrent,
@@ -272,5 +272,5 @@ fn a_stopped_that_fails_teaches_its_host() {
     };
     let refused = AnnounceError::Connect(Cause::new("refused"));
     played.engine.handle(Input::Failed(attempt, refused), played.now);
-    assert!(played.engine.health().host(&host).is_some_and(|known| known.is_backed_off()));
+    assert!(played.engine.health().host(&host).is_some_and(HostHealth::is_backed_off));
 }
