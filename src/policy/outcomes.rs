@@ -193,17 +193,22 @@ impl Session {
         let error = Arc::new(RoundError::failed(attempts));
         self.trackers.begin_round();
         if self.phase == Phase::Running {
-            if context.hosts.is_outage() {
+            let is_outage = context.hosts.is_outage();
+            if is_outage {
                 // What failed just before that was known fell to the same cause, where that could be.
                 for failure in self.failures.values_mut() {
                     if Verdict::of(&failure.error).host.could_be_local() {
                         failure.news = failure.news.withheld();
                     }
                 }
-                self.own_back_off = self.schedule.round_withheld(context.now);
-            } else if self.own_back_off <= context.now {
-                // A round within the back-off didn't ask those that refuse, and doesn't lengthen it.
-                self.own_back_off = self.next_own_back_off(&error, context);
+            }
+            // A round within the back-off didn't ask those that refuse, and doesn't lengthen it.
+            if self.own_back_off <= context.now {
+                self.own_back_off = if is_outage {
+                    self.schedule.round_withheld(context.now)
+                } else {
+                    self.next_own_back_off(&error, context)
+                };
             }
             self.needy_back_off = context.now + self.config.needy_wait(context.random.random());
             // With every tracker at "never" there is nobody to ask; the list may still change.
