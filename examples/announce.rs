@@ -81,7 +81,7 @@ async fn stop(session: AnnounceHandle) {
             show(&alert);
         }
     };
-    tokio::join!(session.stop(), print);
+    let (_, ()) = tokio::join!(session.stop(), print);
 }
 
 /// Prints an alert; false where nobody reads any more, which is no reason to leave without a word.

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use url::Host;
 
 use crate::announce::{AnnounceResponse, PeerAddress};
+use crate::tracker::TrackerUrl;
 
 /// What kind of address it is, after the special-purpose registries of IANA (RFC 6890).
 ///
@@ -114,16 +115,29 @@ impl Default for AddressPolicy {
 }
 
 /// Drops from an answer the peers that must not be handed out, and counts them in
-/// [`dropped_peers`](AnnounceResponse::dropped_peers).
+/// [`dropped_peers`](AnnounceResponse::dropped_peers). The `Announcer` does so for every transport.
 ///
 /// Never handed out: port 0, unspecified, multicast and broadcast addresses, `240.0.0.0/4`, and the client itself
-/// where `own` says who that is. Other addresses outside the internet only where the policy allows them, or
-/// where the tracker itself was reached at one ([`tracker_address`](AnnounceResponse::tracker_address)), since
-/// trackers inside a network serve that network. Names pass, as they are judged when they are resolved, except
+/// where `own` says who that is. Of the others those that the policy allows. Without a policy these are the peers on the
+/// internet, and those at addresses of the tracker's own kind, since trackers inside a network serve that network: one
+/// on this machine may name peers on this machine, one at a private address such peers, and neither any other.
+///
+/// The tracker's kind is that of the address at which it was reached
+/// ([`tracker_address`](AnnounceResponse::tracker_address)), else of the address in its URL; a name that nobody has
+/// looked up is taken for a host on the internet. Names of peers pass, as they are judged when they are resolved, except
 /// those that need no resolver: `localhost`, and numbers that are read as an address (`0`, `0x7f.1`).
-pub fn usable_peers(response: &mut AnnounceResponse, policy: &AddressPolicy, own: Option<SocketAddr>) {
-    let local_tracker =
-        response.tracker_address.is_some_and(|address| AddressKind::of(address.ip()) != AddressKind::Global);
+pub fn usable_peers(
+    response: &mut AnnounceResponse,
+    policy: Option<&AddressPolicy>,
+    tracker: &TrackerUrl,
+    own: Option<SocketAddr>,
+) {
+    let reached_at = response.tracker_address.map(|address| address.ip());
+    let tracker_kind = reached_at.or_else(|| known_address(tracker.host())).map(AddressKind::of);
+    let by_kind = |kind| kind == AddressKind::Global || tracker_kind == Some(kind);
+    let allowed = |address: SocketAddr| {
+        policy.map_or_else(|| by_kind(AddressKind::of(address.ip())), |policy| policy.allows(address))
+    };
     let before = response.peers.len();
     response.peers.retain(|peer| {
         let (address, port) = match &peer.address {
@@ -133,9 +147,7 @@ pub fn usable_peers(response: &mut AnnounceResponse, policy: &AddressPolicy, own
             }
         };
         address.map_or(port != 0, |address| {
-            is_host(address)
-                && (local_tracker || policy.allows(address))
-                && own.is_none_or(|own| !same(own, address))
+            is_host(address) && allowed(address) && own.is_none_or(|own| !same(own, address))
         })
     });
     response.dropped_peers = response.dropped_peers.saturating_add(before - response.peers.len());
@@ -332,18 +344,23 @@ mod tests {
         assert!(!policy.allows("127.0.0.2:6969".parse().unwrap()));
     }
 
-    fn handed_out(peers: &[&str], tracker: &str, policy: &AddressPolicy, own: Option<&str>) -> Vec<String> {
-        let mut response = AnnounceResponse {
-            tracker_address: Some(tracker.parse().unwrap()),
-            ..AnnounceResponse::default()
-        };
+    fn handed_out(
+        peers: &[&str],
+        tracker: &str,
+        policy: Option<&AddressPolicy>,
+        own: Option<&str>,
+    ) -> Vec<String> {
+        // Either an address at which it was reached, or nothing but its URL.
+        let reached_at = tracker.parse().ok();
+        let url = if reached_at.is_some() { "http://t.test/announce" } else { tracker };
+        let mut response = AnnounceResponse { tracker_address: reached_at, ..AnnounceResponse::default() };
         for peer in peers {
             let (name, port) = peer.rsplit_once(':').unwrap();
             let name = || PeerAddress::Name(name.to_owned(), port.parse().unwrap());
             let address = peer.parse().map_or_else(|_| name(), PeerAddress::Ip);
             response.peers.push(Peer { address, id: None });
         }
-        usable_peers(&mut response, policy, own.map(|own| own.parse().unwrap()));
+        usable_peers(&mut response, policy, &url.parse().unwrap(), own.map(|own| own.parse().unwrap()));
         assert_eq!(response.dropped_peers + response.peers.len(), peers.len(), "all are counted");
         response.peers.iter().map(|peer| peer.address.to_string()).collect()
     }
@@ -374,44 +391,71 @@ mod tests {
         "127.1.:1",
     ];
 
+    const GLOBAL: &[&str] = &["8.8.8.8:1", "[2606:4700::1]:1", "peer.test:1"];
+
+    fn and_global(others: &[&str]) -> Vec<String> {
+        let wanted = |peer: &&&str| GLOBAL.contains(*peer) || others.contains(*peer);
+        PEERS.iter().filter(wanted).map(|peer| (*peer).to_owned()).collect()
+    }
+
+    const LOOPBACK: &[&str] = &["127.0.0.1:1", "LocalHost.:1", "2130706433:1", "127.1.:1"];
+    const PRIVATE: &[&str] = &["192.168.0.1:1", "[::ffff:10.0.0.1]:1", "[fd00::1]:1", "0300.0250.1:1"];
+
+    /// R95: by default a tracker may name peers on the internet and at its own kind of address.
     #[test]
-    fn peers_outside_the_internet_come_from_trackers_outside_it_only_pol13_s17() {
-        let global = ["8.8.8.8:1", "[2606:4700::1]:1", "peer.test:1"];
-        assert_eq!(handed_out(PEERS, "9.9.9.9:80", &AddressPolicy::PUBLIC_ONLY, None), global);
-        let all = [
-            "8.8.8.8:1",
-            "127.0.0.1:1",
-            "169.254.169.254:1",
-            "192.168.0.1:1",
-            "198.51.100.1:1",
-            "[::ffff:10.0.0.1]:1",
-            "[fd00::1]:1",
-            "[2606:4700::1]:1",
-            "peer.test:1",
-            "LocalHost.:1",
-            "2130706433:1",
-            "0300.0250.1:1",
-            "127.1.:1",
-        ];
-        assert_eq!(handed_out(PEERS, "10.0.0.1:80", &AddressPolicy::PUBLIC_ONLY, None), all);
-        assert_eq!(handed_out(PEERS, "9.9.9.9:80", &AddressPolicy::ALLOW_ALL, None), all);
-        let loopback = handed_out(PEERS, "9.9.9.9:80", &AddressPolicy::ALLOW_LOOPBACK, None);
-        let expected = [
-            "8.8.8.8:1",
-            "127.0.0.1:1",
-            "[2606:4700::1]:1",
-            "peer.test:1",
-            "LocalHost.:1",
-            "2130706433:1",
-            "127.1.:1",
-        ];
-        assert_eq!(loopback, expected);
+    fn peers_outside_the_internet_come_from_trackers_at_such_addresses_only_pol13_s17() {
+        for tracker in [
+            "9.9.9.9:80",
+            "http://t.test/announce",
+            "http://9.9.9.9/announce",
+            // Somebody's name, though it leads to this machine.
+            "http://loopback.test/announce",
+        ] {
+            assert_eq!(handed_out(PEERS, tracker, None, None), and_global(&[]), "{tracker}");
+        }
+        for tracker in [
+            "127.0.0.1:80",
+            "[::1]:80",
+            "[::ffff:127.0.0.1]:80",
+            "http://127.9.9.9:6969/announce",
+            "http://[::1]/announce",
+            "udp://localhost:6969",
+            "http://a.localhost/announce",
+            "udp://2130706433:80",
+        ] {
+            assert_eq!(handed_out(PEERS, tracker, None, None), and_global(LOOPBACK), "{tracker}");
+        }
+        for tracker in ["10.0.0.1:80", "[fd00::2]:80", "100.64.0.1:1", "http://192.168.1.1/announce"] {
+            assert_eq!(handed_out(PEERS, tracker, None, None), and_global(PRIVATE), "{tracker}");
+        }
+        let link_local = and_global(&["169.254.169.254:1"]);
+        assert_eq!(handed_out(PEERS, "169.254.1.1:80", None, None), link_local);
+    }
+
+    /// R95: what the user sets is the last word, wherever the tracker is.
+    #[test]
+    fn a_policy_for_peers_is_final() {
+        let no_hosts =
+            ["8.8.8.8:0", "0.0.0.0:1", "224.0.0.1:1", "255.255.255.255:1", "240.0.0.1:1", "peer.test:0"];
+        let no_host =
+            |peer: &&&str| no_hosts.contains(*peer) || ["0:1", "0x0.0:1", "4294967295:1"].contains(*peer);
+        let hosts = PEERS.iter().filter(|peer| !no_host(peer));
+        let all: Vec<String> = hosts.map(|peer| (*peer).to_owned()).collect();
+        for tracker in ["9.9.9.9:80", "127.0.0.1:80", "10.0.0.1:80", "169.254.1.1:80", "http://localhost/a"] {
+            let public = handed_out(PEERS, tracker, Some(&AddressPolicy::PUBLIC_ONLY), None);
+            assert_eq!(public, and_global(&[]), "{tracker}");
+            let loopback = handed_out(PEERS, tracker, Some(&AddressPolicy::ALLOW_LOOPBACK), None);
+            assert_eq!(loopback, and_global(LOOPBACK), "{tracker}");
+            assert_eq!(handed_out(PEERS, tracker, Some(&AddressPolicy::ALLOW_ALL), None), all, "{tracker}");
+            let one = AddressPolicy::PUBLIC_ONLY.except(["127.0.0.1:1".parse().unwrap()]);
+            assert_eq!(handed_out(PEERS, tracker, Some(&one), None), and_global(LOOPBACK), "{tracker}");
+        }
     }
 
     #[test]
     fn the_client_itself_is_no_peer_q73() {
         let peers = ["8.8.8.8:1", "8.8.8.8:2", "[::ffff:8.8.8.8]:1"];
-        let left = handed_out(&peers, "9.9.9.9:80", &AddressPolicy::PUBLIC_ONLY, Some("8.8.8.8:1"));
+        let left = handed_out(&peers, "9.9.9.9:80", None, Some("8.8.8.8:1"));
         assert_eq!(left, ["8.8.8.8:2"]);
     }
 }

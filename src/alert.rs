@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::announce::{AnnounceResponse, Event, Peer};
-use crate::error::{AnnounceError, CacheError, FailedAttempt, ProbeError, RoundError};
+#[cfg(feature = "tokio")]
+use crate::announce::PeerAddress;
+use crate::announce::{AnnounceResponse, Event, InfoHash, Peer};
+use crate::error::{AnnounceError, AnnouncerEnded, CacheError, FailedAttempt, ProbeError, RoundError};
 use crate::prober::Measurement;
 use crate::tracker::TrackerUrl;
 
@@ -144,8 +146,20 @@ pub enum Alert {
         /// Why.
         reason: CacheError,
     },
-    /// The listener was too slow for this many alerts.
-    Missed(u64),
+    /// The announcer can do nothing more for any torrent, and `stopped` was sent to nobody: the last alert. Sessions
+    /// that end as they should don't have it.
+    AnnouncerEnded {
+        /// Why.
+        reason: AnnouncerEnded,
+    },
+    /// The listener was too slow, and lost alerts.
+    Missed {
+        /// How many.
+        count: u64,
+        /// The newest peers they brought, each once and without its id: of a listener that reads now and then as many as
+        /// one answer has.
+        peers: Vec<Peer>,
+    },
 }
 
 /// Why an announce that is due has to wait.
@@ -192,6 +206,50 @@ pub struct ToldStopped {
     pub result: Result<(), AnnounceError>,
 }
 
+/// What came of [`stopped`](crate::Event::Stopped) when an `Announcer` was shut down: for each torrent every tracker that
+/// was to have it.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Trackers that acknowledged it.
+    pub told: Vec<TorrentStopped>,
+    /// Trackers that failed or refused it. They forget us by themselves.
+    pub failed: Vec<TorrentStopped>,
+    /// Trackers for which time ran out: they weren't reached, or didn't answer. They forget us by themselves.
+    pub not_told: Vec<TorrentStopped>,
+    /// Whether this is all. It isn't where the announcer had ended before, or didn't come to write it.
+    pub complete: bool,
+    /// Why the announcer had ended before, where it had.
+    pub ended: Option<AnnouncerEnded>,
+}
+
+/// A torrent that has been stopped, at one of its trackers.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TorrentStopped {
+    /// The torrent.
+    pub info_hash: InfoHash,
+    /// The tracker.
+    pub tracker: TrackerUrl,
+    /// What came of it.
+    pub result: Result<(), AnnounceError>,
+}
+
+#[cfg(feature = "tokio")]
+impl ShutdownReport {
+    /// Adds what came of one session's end.
+    pub(crate) fn add(&mut self, info_hash: InfoHash, stopped: &[ToldStopped]) {
+        for ToldStopped { tracker, result } in stopped {
+            let list = match result {
+                Ok(()) => &mut self.told,
+                Err(AnnounceError::TimedOut(_)) => &mut self.not_told,
+                Err(_) => &mut self.failed,
+            };
+            list.push(TorrentStopped { info_hash, tracker: tracker.clone(), result: result.clone() });
+        }
+    }
+}
+
 impl Alert {
     /// The word by which alerts of a kind can be searched for: `CONFIG`, `TRACKER`, `ANNOUNCE` or `INFO`.
     pub fn tag(&self) -> &'static str {
@@ -207,19 +265,67 @@ impl Alert {
             | Self::NetworkUp
             | Self::PeriodicSent { .. }
             | Self::CacheIgnored { .. }
-            | Self::Missed(_) => "INFO",
+            | Self::AnnouncerEnded { .. }
+            | Self::Missed { .. } => "INFO",
             _ => "ANNOUNCE",
         }
     }
 
-    /// The peers it brings; empty for all but answers.
+    /// The peers it brings: those of an answer, or of answers that were missed.
     pub fn peers(&self) -> &[Peer] {
         match self {
             Self::Announced(announced) => &announced.response.peers,
             Self::AnsweredLate { response, .. } => &response.peers,
+            Self::Missed { peers, .. } => peers,
             _ => &[],
         }
     }
+
+    /// How many bytes it takes while it waits to be heard, roughly: addresses of trackers are shared, and so are the
+    /// errors of libraries.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn weight(&self) -> usize {
+        let below = match self {
+            Self::TrackersFound { trackers, unsupported } => {
+                (trackers.capacity() + unsupported.capacity()) * size_of::<TrackerUrl>()
+            }
+            Self::FailoverOrder { trackers } => {
+                trackers.capacity() * size_of::<(TrackerUrl, Option<Duration>)>()
+            }
+            Self::Announced(announced) => {
+                size_of::<Announced>()
+                    + weight_of_response(&announced.response)
+                    + weight_of(&announced.failed)
+            }
+            Self::AnsweredLate { response, .. } => {
+                size_of::<AnnounceResponse>() + weight_of_response(response)
+            }
+            Self::Warning { text, .. } => text.capacity(),
+            Self::RoundFailed { error, .. } => size_of::<RoundError>() + weight_of(error.attempts()),
+            Self::Failed { error, .. } | Self::Stopped { result: Err(error), .. } => error.weight(),
+            Self::ProbeFailed { error, .. } => error.0.weight(),
+            Self::Missed { peers, .. } => peers.capacity() * size_of::<Peer>(),
+            _ => 0,
+        };
+        size_of::<Self>() + below
+    }
+}
+
+#[cfg(feature = "tokio")]
+fn weight_of(failed: &[FailedAttempt]) -> usize {
+    failed.iter().map(|failed| size_of::<FailedAttempt>() + failed.error.weight()).sum()
+}
+
+#[cfg(feature = "tokio")]
+fn weight_of_response(response: &AnnounceResponse) -> usize {
+    let names = response.peers.iter().map(|peer| match &peer.address {
+        PeerAddress::Name(name, _) => name.capacity(),
+        PeerAddress::Ip(_) => 0,
+    });
+    response.peers.capacity() * size_of::<Peer>()
+        + names.sum::<usize>()
+        + response.tracker_id.as_ref().map_or(0, Vec::capacity)
+        + response.warning.as_ref().map_or(0, String::capacity)
 }
 
 impl fmt::Display for Alert {
@@ -281,7 +387,8 @@ impl fmt::Display for Alert {
             }
             Self::Stopped { tracker, result: Ok(()) } => write!(f, "✓ {tracker} knows that we stopped"),
             Self::CacheIgnored { reason } => write!(f, "latency cache not used: {reason}"),
-            Self::Missed(count) => {
+            Self::AnnouncerEnded { reason } => reason.fmt(f),
+            Self::Missed { count, .. } => {
                 write!(f, "{} missed", Count(usize::try_from(*count).unwrap_or(usize::MAX), "alert"))
             }
         }
@@ -335,7 +442,8 @@ mod tests {
         let alerts = |count| {
             let trackers = vec!["http://t.test/a".parse().unwrap(); count];
             let found = Alert::TrackersFound { trackers, unsupported: Vec::new() };
-            format!("{found}; {}; {}", Alert::Stopping { trackers: count }, Alert::Missed(count as u64))
+            let missed = Alert::Missed { count: count as u64, peers: Vec::new() };
+            format!("{found}; {}; {missed}", Alert::Stopping { trackers: count })
         };
         assert_eq!(alerts(1), "1 tracker found; event=stopped, telling 1 tracker; 1 alert missed");
         assert_eq!(alerts(0), "0 trackers found; event=stopped, telling 0 trackers; 0 alerts missed");

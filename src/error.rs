@@ -177,11 +177,31 @@ pub enum CacheError {
     Unwritable(#[source] Cause),
 }
 
-/// One announce with failover that no tracker answered: every tracker with its cause, in the order tried.
+/// Why one announce with failover brought no answer.
 #[derive(Debug, Clone)]
-pub struct RoundError {
-    /// Each attempt, in the order they ended; empty when there was no tracker to ask.
-    pub attempts: Vec<FailedAttempt>,
+#[non_exhaustive]
+pub enum RoundError {
+    /// Every tracker failed: each attempt, in the order they ended.
+    Failed(Vec<FailedAttempt>),
+    /// There was no tracker to ask.
+    NoTrackers,
+    /// The announcer that was to make it has ended. Nothing was sent.
+    Ended(AnnouncerEnded),
+}
+
+/// Why an `Announcer` announces nothing any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnnouncerEnded {
+    /// It was shut down.
+    #[error("the announcer has ended")]
+    ShutDown,
+    /// The runtime in which it was started has ended.
+    #[error("the announcer has ended together with its runtime")]
+    RuntimeEnded,
+    /// Its task panicked, which is a fault of this crate. This is what the panic said.
+    #[error("the announcer has ended because its task panicked: {0}")]
+    Panicked(String),
 }
 
 /// One failed attempt of a round.
@@ -206,6 +226,16 @@ impl AnnounceError {
             _ => Retry::Unsaid,
         }
     }
+
+    /// How many bytes it takes beside its own size, without what is shared.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::Rejected(rejection) => rejection.reason.capacity(),
+            Self::NotAReply(error) => error.expected.capacity(),
+            _ => 0,
+        }
+    }
 }
 
 impl AnnounceError {
@@ -220,6 +250,21 @@ impl AnnounceError {
     pub fn resolving(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let cause = Cause::new(error);
         if cause.is_local() { Self::Local(cause) } else { Self::Resolve(cause) }
+    }
+}
+
+impl RoundError {
+    /// A round with these attempts, none of which brought an answer.
+    pub fn failed(attempts: Vec<FailedAttempt>) -> Self {
+        if attempts.is_empty() { Self::NoTrackers } else { Self::Failed(attempts) }
+    }
+
+    /// The attempts that were made, in the order they ended.
+    pub fn attempts(&self) -> &[FailedAttempt] {
+        match self {
+            Self::Failed(attempts) => attempts,
+            Self::NoTrackers | Self::Ended(_) => &[],
+        }
     }
 }
 
@@ -322,14 +367,16 @@ impl fmt::Display for Rejection {
 
 impl fmt::Display for RoundError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.attempts.is_empty() {
-            return f.write_str("no tracker to announce to");
-        }
-        match self.attempts.len() {
+        let attempts = match self {
+            Self::Failed(attempts) => attempts,
+            Self::NoTrackers => return f.write_str("no tracker to announce to"),
+            Self::Ended(ended) => return ended.fmt(f),
+        };
+        match attempts.len() {
             1 => f.write_str("the only tracker failed: ")?,
             all => write!(f, "all {all} trackers failed: ")?,
         }
-        for (index, attempt) in self.attempts.iter().enumerate() {
+        for (index, attempt) in attempts.iter().enumerate() {
             let comma = if index == 0 { "" } else { "; " };
             write!(f, "{comma}{}: {}", attempt.tracker, attempt.error)?;
         }

@@ -81,14 +81,14 @@ pub mod transport;
 pub mod wire;
 
 pub use address::{AddressKind, AddressPolicy, usable_peers};
-pub use alert::{Alert, Announced, ToldStopped};
+pub use alert::{Alert, Announced, ShutdownReport, ToldStopped, TorrentStopped};
 pub use announce::{
     AnnounceRequest, AnnounceResponse, Event, InfoHash, InfoHashError, Peer, PeerAddress, PeerId, Torrent,
     Transfer,
 };
 pub use error::{
-    AnnounceError, CacheError, Cause, FailedAttempt, Phase, ProbeError, RedirectError, Rejection, ReplyError,
-    Retry, RoundError,
+    AnnounceError, AnnouncerEnded, CacheError, Cause, FailedAttempt, Phase, ProbeError, RedirectError,
+    Rejection, ReplyError, Retry, RoundError,
 };
 #[cfg(feature = "tokio")]
 pub use net::{Alerts, AnnounceHandle, Announcer, AnnouncerBuilder};

@@ -15,7 +15,7 @@ pub mod architecture {
     #[cfg(doc)]
     use crate::{
         Config, Prober, TrackerSet, TrackerUrl, Transport,
-        policy::{Breaker, Engine, HealthBook, Ledger, Schedule},
+        policy::{Engine, HealthBook, Ledger, Schedule},
     };
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use tracker_failover::{AddressPolicy, Metainfo, TrackerUrl};
+use tracker_failover::{Metainfo, TrackerUrl};
 
 use crate::scrape::{Swarm, ask_all};
 use crate::torrent::Torrent;
@@ -20,7 +20,7 @@ pub(crate) async fn list(options: &Download, torrent: &Torrent, metainfo: &Metai
     let mut answers: Vec<Option<Result<Swarm, String>>> = vec![None; trackers.len()];
     if !options.no_trackers {
         let urls: Vec<TrackerUrl> = trackers.iter().map(|(_, url)| url.clone()).collect();
-        let asked = ask_all(&transports(&AddressPolicy::PUBLIC_ONLY), &urls, torrent.info_hash).await;
+        let asked = ask_all(&transports(), &urls, torrent.info_hash).await;
         answers = asked.into_iter().map(Some).collect();
     }
     let mut text = if options.json { String::new() } else { format!("{}\n", torrent.name) };

@@ -76,7 +76,7 @@ impl Trackers {
         torrent.ip = options.ip;
         let resolving =
             if options.allow_loopback { AddressPolicy::ALLOW_LOOPBACK } else { AddressPolicy::PUBLIC_ONLY };
-        let transports = transports(&resolving);
+        let transports = transports();
         let mut builder = AnnouncerBuilder::new(transports.clone()).prober(transports).config(config);
         if options.allow_loopback {
             builder = builder.peer_addresses(resolving.clone());
@@ -131,7 +131,7 @@ impl Trackers {
                 },
                 Some(news) = self.beside.1.recv() => return news,
             }
-            if let Some(status) = self.handle.status().await {
+            if let Ok(status) = self.handle.status().await {
                 self.in_use = describe(&status);
             }
         }
@@ -218,16 +218,12 @@ fn with_cache(builder: AnnouncerBuilder, _: Option<&Path>) -> AnnouncerBuilder {
     builder
 }
 
-/// HTTP and UDP as the library has them, with our choice of which peers are handed on.
-pub(crate) fn transports(peers: &AddressPolicy) -> ByScheme {
+/// HTTP and UDP as the library has them.
+pub(crate) fn transports() -> ByScheme {
     let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new());
-    let mut config = HttpConfig::new();
-    config.peers = peers.clone();
-    let http = HttpTransport::new(config, Arc::clone(&resolver));
+    let http = HttpTransport::new(HttpConfig::new(), Arc::clone(&resolver));
     let http_prober = HttpProber::new(&http);
-    let mut config = UdpConfig::new();
-    config.peers = peers.clone();
-    let udp = UdpTransport::new(config, resolver);
+    let udp = UdpTransport::new(UdpConfig::new(), resolver);
     let udp_prober = UdpProber::new(&udp);
     ByScheme::new().with_prober(http, http_prober).with_prober(udp, udp_prober)
 }

@@ -76,7 +76,8 @@ fn check_announced(body: &[u8], mut response: AnnounceResponse) {
 
     let (all, dropped) = (response.peers.len(), response.dropped_peers);
     response.tracker_address = Some(([192, 0, 2, 1], 80).into());
-    usable_peers(&mut response, &AddressPolicy::ALLOW_ALL, None);
+    let tracker = "http://t.test/announce".parse().expect("an address");
+    usable_peers(&mut response, Some(&AddressPolicy::ALLOW_ALL), &tracker, None);
     check_peers(&response.peers);
     assert_eq!(response.peers.len() + response.dropped_peers, all + dropped, "peers that nobody counts");
 }

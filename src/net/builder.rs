@@ -9,13 +9,14 @@ use super::announcer::Announcer;
 #[cfg(any(feature = "http", feature = "udp"))]
 use super::by_scheme::Settings;
 use super::cache::Cache;
+use super::clock::Clock;
+use super::driver::Parts;
 #[cfg(feature = "http")]
 use super::http::{HttpConfig, HttpConfigError};
 #[cfg(any(feature = "http", feature = "udp"))]
 use super::resolver::Resolver;
 #[cfg(feature = "udp")]
 use super::udp::UdpConfig;
-#[cfg(any(feature = "http", feature = "udp"))]
 use crate::address::AddressPolicy;
 use crate::policy::{Config, Probing, Schemes};
 use crate::prober::Prober;
@@ -25,7 +26,7 @@ use crate::transport::Transport;
 /// Makes an [`Announcer`].
 ///
 /// [`Announcer::builder`] begins with all transports of this build. What they have in common is set here
-/// ([`tracker_addresses`](Self::tracker_addresses), [`peer_addresses`](Self::peer_addresses),
+/// ([`tracker_addresses`](Self::tracker_addresses),
 /// [`local_address`](Self::local_address), [`resolver`](Self::resolver)), so is where redirects may lead
 /// (`guard_redirects`) and how HTTP trackers see the client (`user_agent`, `header`), and everything else by `http` and
 /// `udp`. Of two calls that set the same the later one counts.
@@ -60,6 +61,7 @@ pub struct AnnouncerBuilder {
     #[cfg(any(feature = "http", feature = "udp"))]
     settings: Settings,
     cache: Option<Cache>,
+    peers: Option<AddressPolicy>,
 }
 
 /// What measures trackers.
@@ -109,6 +111,7 @@ impl AnnouncerBuilder {
             #[cfg(any(feature = "http", feature = "udp"))]
             settings: Settings::default(),
             cache: None,
+            peers: None,
         }
     }
 
@@ -140,6 +143,15 @@ impl AnnouncerBuilder {
     #[must_use]
     pub fn without_prober(mut self) -> Self {
         self.prober = Measuring::Nothing;
+        self
+    }
+
+    /// Which peers are handed out, whatever transport brings them, and wherever their tracker is. By default those on the
+    /// internet, and those at addresses of the tracker's own kind: a tracker on this machine may name peers on it, one in
+    /// our network peers in such networks, see [`usable_peers`](crate::usable_peers) (POL-13).
+    #[must_use]
+    pub fn peer_addresses(mut self, policy: AddressPolicy) -> Self {
+        self.peers = Some(policy);
         self
     }
 
@@ -180,7 +192,15 @@ impl AnnouncerBuilder {
         if prober.is_none() {
             config.probing = Probing::Off;
         }
-        Announcer::start(config, seed, transport, prober, self.cache)
+        Announcer::start(Parts {
+            clock: Clock::start(),
+            config,
+            seed,
+            transport,
+            prober,
+            cache: self.cache,
+            peers: self.peers,
+        })
     }
 
     /// What announces, and what measures.
@@ -233,22 +253,6 @@ impl AnnouncerBuilder {
     #[must_use]
     pub fn guard_redirects(mut self, on: bool) -> Self {
         self.settings.http.guard_redirects = on;
-        self
-    }
-
-    /// Which peers are handed out. [`AddressPolicy::PUBLIC_ONLY`] by default, as trackers bring them; a tracker that was
-    /// itself reached inside a network may name peers there all the same, see [`usable_peers`](crate::usable_peers)
-    /// (POL-13).
-    #[must_use]
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "a setter takes what it keeps, once for each transport"
-    )]
-    pub fn peer_addresses(mut self, policy: AddressPolicy) -> Self {
-        #[cfg(feature = "http")]
-        self.settings.http.peers.clone_from(&policy);
-        #[cfg(feature = "udp")]
-        self.settings.udp.peers.clone_from(&policy);
         self
     }
 
@@ -329,23 +333,16 @@ mod tests {
     use crate::transport::from_fn;
 
     #[test]
-    fn a_common_setting_reaches_each_transport_pol13_pol18() {
+    fn a_common_setting_reaches_each_transport_pol18() {
         let local: IpAddr = "192.0.2.7".parse().unwrap();
-        let builder = Announcer::builder()
-            .tracker_addresses(AddressPolicy::PUBLIC_ONLY)
-            .peer_addresses(AddressPolicy::ALLOW_LOOPBACK)
-            .local_address(local);
+        let builder = Announcer::builder().tracker_addresses(AddressPolicy::PUBLIC_ONLY).local_address(local);
         let Settings { http, udp, .. } = &builder.settings;
         assert_eq!([&http.addresses, &udp.addresses], [&AddressPolicy::PUBLIC_ONLY; 2]);
-        assert_eq!([&http.peers, &udp.peers], [&AddressPolicy::ALLOW_LOOPBACK; 2]);
         assert_eq!([http.local_address, udp.local_address], [Some(local); 2]);
         assert!(!Announcer::builder().guard_redirects(false).settings.http.guard_redirects);
         let defaults = Announcer::builder().settings;
         assert!(defaults.http.addresses.allows(SocketAddr::from(([127, 0, 0, 1], 80))), "the user's choice");
-        assert!(
-            defaults.http.guard_redirects
-                && !defaults.http.peers.allows(SocketAddr::from(([10, 0, 0, 1], 80)))
-        );
+        assert!(defaults.http.guard_redirects);
     }
 
     #[test]

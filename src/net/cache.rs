@@ -2,7 +2,9 @@
 
 mod file;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -12,6 +14,7 @@ use super::clock::{self, Clock};
 use crate::alert::Alert;
 use crate::error::CacheError;
 use crate::policy::{Engine, Timestamp};
+use crate::remembered::RememberedHost;
 use file::Loaded;
 
 /// How long what was learned waits for more before it is written.
@@ -19,16 +22,18 @@ const SAVE_GAP: Duration = Duration::from_secs(60);
 
 /// How long the first announce waits for the file. It is read in a millisecond, but for a disk that is asleep or a
 /// server that is away; what comes later is taken as well.
-const LOAD_LIMIT: Duration = Duration::from_secs(1);
+pub(super) const LOAD_LIMIT: Duration = Duration::from_secs(1);
 
-/// How long the end waits for the file.
-const LAST_SAVE_LIMIT: Duration = Duration::from_secs(3);
+/// How long the end waits for the file, unless it has to be sooner.
+pub(super) const LAST_SAVE_LIMIT: Duration = Duration::from_secs(3);
 
-/// The file of an announcer, with one thing at a time done to it on a thread for blocking work.
+/// The file of an announcer, with one thing at a time done to it.
 #[derive(Debug)]
 pub(super) struct Cache {
     path: PathBuf,
-    job: Option<JoinHandle<Done>>,
+    load: fn(&Path) -> Loaded,
+    save: fn(&Path, Vec<RememberedHost>, u64) -> Result<(), CacheError>,
+    job: Option<Job>,
     /// Whether the file has been looked at, and may be replaced.
     writable: bool,
     /// As many changes of the book are in the file.
@@ -40,6 +45,17 @@ pub(super) struct Cache {
     notice: Option<CacheError>,
     /// Whether the last thing failed, which is told once.
     troubled: bool,
+}
+
+/// Something that is being done to the file.
+///
+/// A runtime that ends waits for its threads, and a disk may hang for ever. So the work is done on a thread of its own,
+/// and one of the runtime's waits for that no longer than this exists. (A clock that is paused in tests stands still for
+/// the latter only.)
+#[derive(Debug)]
+struct Job {
+    done: JoinHandle<Done>,
+    give_up: mpsc::Sender<Option<Deed>>,
 }
 
 /// What was done to the file; `None` where the runtime ended before it was.
@@ -56,6 +72,8 @@ impl Cache {
     pub(super) fn new(path: PathBuf) -> Self {
         Self {
             path,
+            load: file::load,
+            save: file::save,
             job: None,
             writable: false,
             saved: 0,
@@ -66,13 +84,10 @@ impl Cache {
         }
     }
 
-    /// Reads the file, and gives the engine what is in it.
-    pub(super) async fn begin(&mut self, engine: &mut Engine, clock: Clock) {
-        let path = self.path.clone();
-        self.job = Some(spawn_blocking(move || Done(Some(Deed::Loaded(file::load(&path))))));
-        if let Ok(done) = timeout(LOAD_LIMIT, self.job()).await {
-            self.done(done, engine, clock);
-        }
+    /// Begins to read the file; [`done`](Self::done) gives the engine what is in it.
+    pub(super) fn load(&mut self) {
+        let (path, load) = (self.path.clone(), self.load);
+        self.job = Some(Job::begin(move || Deed::Loaded(load(&path))));
     }
 
     /// What was done to the file, when it is.
@@ -81,13 +96,13 @@ impl Cache {
     /// Nothing is lost.
     pub(super) async fn job(&mut self) -> Done {
         match &mut self.job {
-            Some(job) => job.await.unwrap_or(Done(None)),
+            Some(job) => (&mut job.done).await.unwrap_or(Done(None)),
             None => std::future::pending().await,
         }
     }
 
     /// Takes note of what was done.
-    pub(super) fn done(&mut self, done: Done, engine: &mut Engine, clock: Clock) {
+    pub(super) fn done(&mut self, done: Done, engine: &mut Engine, clock: &Clock) {
         self.job = None;
         match done.0 {
             None => {}
@@ -105,7 +120,7 @@ impl Cache {
     }
 
     /// Writes the file when it is time, and says when to look again.
-    pub(super) fn tend(&mut self, engine: &Engine, clock: Clock) -> Option<Instant> {
+    pub(super) fn tend(&mut self, engine: &Engine, clock: &Clock) -> Option<Instant> {
         if self.job.is_some() || !self.is_behind(engine) {
             return None;
         }
@@ -117,8 +132,13 @@ impl Cache {
         None
     }
 
+    /// Has the file written without waiting for more.
+    pub(super) fn hurry(&mut self, clock: &Clock) {
+        self.due = Some(clock.now());
+    }
+
     /// Writes what isn't written yet, because the process may end.
-    pub(super) async fn finish(&mut self, engine: &mut Engine, clock: Clock) {
+    pub(super) async fn finish(&mut self, engine: &mut Engine, clock: &Clock, limit: Duration) {
         let finish = async {
             while self.job.is_some() {
                 let done = self.job().await;
@@ -131,7 +151,7 @@ impl Cache {
             }
         };
         // A disk that hangs keeps its thread, and nobody else.
-        let _ = timeout(LAST_SAVE_LIMIT, finish).await;
+        let _ = timeout(limit, finish).await;
     }
 
     /// What the user should hear.
@@ -143,12 +163,12 @@ impl Cache {
         self.writable && engine.health().changes() != self.saved
     }
 
-    fn save(&mut self, engine: &Engine, clock: Clock) {
+    fn save(&mut self, engine: &Engine, clock: &Clock) {
         self.due = None;
         self.saving = engine.health().changes();
-        let (path, calendar) = (self.path.clone(), clock::seconds());
+        let (path, save, calendar) = (self.path.clone(), self.save, clock::seconds());
         let hosts = engine.health().remembered(calendar, clock.now());
-        self.job = Some(spawn_blocking(move || Done(Some(Deed::Saved(file::save(&path, hosts, calendar))))));
+        self.job = Some(Job::begin(move || Deed::Saved(save(&path, hosts, calendar))));
     }
 
     fn trouble(&mut self, error: Option<CacheError>) {
@@ -156,5 +176,46 @@ impl Cache {
         if !before {
             self.notice = error;
         }
+    }
+}
+
+impl Job {
+    fn begin(work: impl FnOnce() -> Deed + Send + 'static) -> Self {
+        let (give_up, result) = mpsc::channel();
+        let done = give_up.clone();
+        // Where there is no thread to be had, nothing is done, and it is tried again later.
+        let spawned =
+            thread::Builder::new().name("tracker-cache".into()).spawn(move || done.send(Some(work())));
+        if spawned.is_err() {
+            // Whoever waits is there until this is dropped.
+            let _ = give_up.send(None);
+        }
+        Self { done: spawn_blocking(move || Done(result.recv().ok().flatten())), give_up }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        // It may be done, and nobody be waiting.
+        let _ = self.give_up.send(None);
+    }
+}
+
+#[cfg(test)]
+impl Cache {
+    /// A cache whose disk hangs for ever, from the first reading or from the first writing.
+    pub(super) fn hanging(at_load: bool) -> Self {
+        let mut cache = Self::new("/nowhere/at/all".into());
+        cache.save = |_, _, _| loop {
+            thread::park();
+        };
+        cache.load = if at_load {
+            |_| loop {
+                thread::park();
+            }
+        } else {
+            |_| Loaded { hosts: Vec::new(), trouble: None, replaceable: true }
+        };
+        cache
     }
 }

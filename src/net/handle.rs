@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use super::alerts::Alerts;
-use super::announcer::{Announcer, HandleKey, Loop};
+use super::announcer::Announcer;
+use super::clock::timeout;
+use super::driver::{Driver, HandleKey};
+use super::guarded::contained;
 use crate::alert::{Alert, Announced, ToldStopped};
 use crate::announce::{InfoHash, Transfer};
-use crate::error::{AnnounceError, Phase, RoundError};
+use crate::error::{AnnounceError, AnnouncerEnded, Cause, Phase, RoundError};
 use crate::policy::{Status, TorrentId, TrackerSet};
 use crate::scrape::ScrapeResponse;
 use crate::tracker::TrackerUrl;
@@ -31,6 +33,16 @@ pub struct AnnounceHandle {
 impl AnnounceHandle {
     pub(super) fn new(announcer: Announcer, key: HandleKey, alerts: Alerts, info_hash: InfoHash) -> Self {
         Self { announcer, key, alerts, info_hash }
+    }
+
+    #[cfg(test)]
+    pub(super) fn announcer(&self) -> &Announcer {
+        &self.announcer
+    }
+
+    #[cfg(test)]
+    pub(super) fn key(&self) -> &HandleKey {
+        &self.key
     }
 
     /// The next alert; `None` when the session has ended.
@@ -80,14 +92,12 @@ impl AnnounceHandle {
     /// As [`reannounce`](Self::reannounce), and waits for what comes of it.
     ///
     /// # Errors
-    /// When every tracker failed: each with its cause. None is named where the session has ended.
+    /// When every tracker failed: each with its cause; or when the announcer has ended.
     ///
     /// # Cancel safety
     /// The announce goes on all the same.
     pub async fn announce_now(&self) -> Result<Arc<Announced>, Arc<RoundError>> {
-        self.ask(Loop::announce_now)
-            .await
-            .unwrap_or_else(|| Err(Arc::new(RoundError { attempts: Vec::new() })))
+        self.ask(Driver::announce_now).await.unwrap_or_else(|ended| Err(Arc::new(RoundError::Ended(ended))))
     }
 
     /// Replaces the trackers' interval, or gives it back to them.
@@ -117,26 +127,28 @@ impl AnnounceHandle {
         self.change_trackers(move |trackers| trackers.replace(tiers));
     }
 
-    /// How the announces stand; `None` when the session has ended.
-    pub async fn status(&self) -> Option<Status> {
-        let status = self.ask(|state, torrent, waiter| {
-            let _ = waiter.send(state.engine.status(torrent, state.clock.now()));
-        });
-        status.await.flatten()
+    /// How the announces stand.
+    ///
+    /// # Errors
+    /// When the announcer has ended.
+    pub async fn status(&self) -> Result<Status, AnnouncerEnded> {
+        self.look(|state, torrent| state.engine.status(torrent, state.clock.now())).await
     }
 
-    /// Why this tracker, why now, and what comes next: one line that a person understands; `None` when the session
-    /// has ended.
-    pub async fn explain(&self) -> Option<String> {
-        let line = self.ask(|state, torrent, waiter| {
-            let _ = waiter.send(state.engine.explain(torrent, state.clock.now()));
-        });
-        line.await.flatten()
+    /// Why this tracker, why now, and what comes next: one line that a person understands.
+    ///
+    /// # Errors
+    /// When the announcer has ended.
+    pub async fn explain(&self) -> Result<String, AnnouncerEnded> {
+        self.look(|state, torrent| state.engine.explain(torrent, state.clock.now())).await
     }
 
-    /// The trackers as they stand, with what is known of them; `None` when the session has ended.
-    pub async fn trackers(&self) -> Option<TrackerSet> {
-        trackers(&self.announcer, &self.key).await
+    /// The trackers as they stand, with what is known of them.
+    ///
+    /// # Errors
+    /// When the announcer has ended.
+    pub async fn trackers(&self) -> Result<TrackerSet, AnnouncerEnded> {
+        look(&self.announcer, &self.key, |state, torrent| state.engine.trackers(torrent).cloned()).await
     }
 
     /// Asks the tracker in use how large the swarm is. Never moves the announce cursor, whatever comes of it.
@@ -165,7 +177,8 @@ impl AnnounceHandle {
     ) -> impl Future<Output = Result<ScrapeResponse, AnnounceError>> + Send + use<> {
         let (announcer, key, torrents) = (self.announcer.clone(), self.key.clone(), torrents.to_vec());
         async move {
-            let trackers = trackers(&announcer, &key).await.ok_or(AnnounceError::Cancelled)?;
+            let trackers = look(&announcer, &key, |state, torrent| state.engine.trackers(torrent).cloned());
+            let trackers = trackers.await.map_err(|ended| AnnounceError::Local(Cause::new(ended)))?;
             let tracker =
                 trackers.in_use().or_else(|| trackers.current()).ok_or(AnnounceError::Unsupported)?;
             let host = tracker.tracker_host();
@@ -196,24 +209,39 @@ impl AnnounceHandle {
     /// Ends the session: `stopped` goes in parallel, once, to every tracker that knows us, within
     /// [`Config::stop_limit`](crate::Config::stop_limit). Gives who was told, and what came of it.
     ///
+    /// # Errors
+    /// When the announcer has ended, and the session with it.
+    ///
     /// # Cancel safety
     /// The session ends all the same.
-    pub async fn stop(self) -> Vec<ToldStopped> {
-        self.ask(|state, torrent, ended| state.stop(torrent, Some(ended))).await.unwrap_or_default()
+    pub async fn stop(self) -> Result<Vec<ToldStopped>, AnnouncerEnded> {
+        self.ask(|state, torrent, ended| state.stop(torrent, Some(ended))).await
     }
 
-    fn change_trackers(&self, change: impl FnOnce(&mut TrackerSet) + Send + 'static) {
+    pub(super) fn change_trackers(&self, change: impl FnOnce(&mut TrackerSet) + Send + 'static) {
         self.announcer.send(&self.key, move |state, torrent| {
-            state.engine.change_trackers(torrent, change, state.clock.now());
+            let Some(mut changed) = state.engine.trackers(torrent).cloned() else { return };
+            // A panic in the closure leaves the trackers as they were.
+            if contained(|| change(&mut changed)).is_some() {
+                let now = state.clock.now();
+                state.engine.change_trackers(torrent, move |trackers| *trackers = changed, now);
+            }
         });
     }
 
-    /// Has the loop do something that is answered sooner or later; `None` where the session has ended.
+    /// Has the loop do something that is answered sooner or later.
     async fn ask<T: Send + 'static>(
         &self,
-        then: impl FnOnce(&mut Loop, TorrentId, oneshot::Sender<T>) + Send + 'static,
-    ) -> Option<T> {
+        then: impl FnOnce(&mut Driver, TorrentId, oneshot::Sender<T>) + Send + 'static,
+    ) -> Result<T, AnnouncerEnded> {
         ask(&self.announcer, &self.key, then).await
+    }
+
+    async fn look<T: Send + 'static>(
+        &self,
+        then: impl FnOnce(&Driver, TorrentId) -> Option<T> + Send + 'static,
+    ) -> Result<T, AnnouncerEnded> {
+        look(&self.announcer, &self.key, then).await
     }
 }
 
@@ -223,21 +251,28 @@ impl Drop for AnnounceHandle {
     }
 }
 
-async fn trackers(announcer: &Announcer, key: &HandleKey) -> Option<TrackerSet> {
-    let trackers = ask(announcer, key, |state, torrent, waiter| {
-        let _ = waiter.send(state.engine.trackers(torrent).cloned());
+/// What the loop knows of a torrent. It knows nothing of one whose session has ended, and while there is a handle that
+/// is the announcer's end.
+async fn look<T: Send + 'static>(
+    announcer: &Announcer,
+    key: &HandleKey,
+    then: impl FnOnce(&Driver, TorrentId) -> Option<T> + Send + 'static,
+) -> Result<T, AnnouncerEnded> {
+    let known = ask(announcer, key, |state, torrent, waiter| {
+        // Whoever asked may have gone.
+        let _ = waiter.send(then(state, torrent));
     });
-    trackers.await.flatten()
+    known.await?.ok_or_else(|| announcer.reason())
 }
 
 async fn ask<T: Send + 'static>(
     announcer: &Announcer,
     key: &HandleKey,
-    then: impl FnOnce(&mut Loop, TorrentId, oneshot::Sender<T>) + Send + 'static,
-) -> Option<T> {
+    then: impl FnOnce(&mut Driver, TorrentId, oneshot::Sender<T>) + Send + 'static,
+) -> Result<T, AnnouncerEnded> {
     let (waiter, answer) = oneshot::channel();
     announcer.send(key, move |state, torrent| then(state, torrent, waiter));
-    answer.await.ok()
+    answer.await.map_err(|_| announcer.reason())
 }
 
 impl fmt::Debug for AnnounceHandle {

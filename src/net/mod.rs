@@ -7,8 +7,10 @@ pub mod by_scheme;
 #[cfg_attr(not(feature = "cache"), path = "no_cache.rs")]
 mod cache;
 mod clock;
+mod driver;
 #[cfg(any(feature = "http", feature = "udp"))]
 mod families;
+mod guarded;
 mod handle;
 #[cfg(any(feature = "http", feature = "udp"))]
 mod happy_eyeballs;

@@ -1,6 +1,7 @@
 //! In place of the latency cache, where the feature `cache` is off: there is never one.
 
 use std::future::Pending;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -8,13 +9,21 @@ use super::clock::Clock;
 use crate::alert::Alert;
 use crate::policy::Engine;
 
+pub(super) const LOAD_LIMIT: Duration = Duration::ZERO;
+
+pub(super) const LAST_SAVE_LIMIT: Duration = Duration::ZERO;
+
 /// A cache that can't be made.
 pub(super) enum Cache {}
 
 pub(super) enum Done {}
 
 impl Cache {
-    pub(super) fn begin(&mut self, _: &mut Engine, _: Clock) -> Pending<()> {
+    pub(super) fn load(&mut self) {
+        match *self {}
+    }
+
+    pub(super) fn hurry(&mut self, _: &Clock) {
         match *self {}
     }
 
@@ -22,15 +31,15 @@ impl Cache {
         match *self {}
     }
 
-    pub(super) fn done(&mut self, _: Done, _: &mut Engine, _: Clock) {
+    pub(super) fn done(&mut self, _: Done, _: &mut Engine, _: &Clock) {
         match *self {}
     }
 
-    pub(super) fn tend(&mut self, _: &Engine, _: Clock) -> Option<Instant> {
+    pub(super) fn tend(&mut self, _: &Engine, _: &Clock) -> Option<Instant> {
         match *self {}
     }
 
-    pub(super) fn finish(&mut self, _: &mut Engine, _: Clock) -> Pending<()> {
+    pub(super) fn finish(&mut self, _: &mut Engine, _: &Clock, _: Duration) -> Pending<()> {
         match *self {}
     }
 

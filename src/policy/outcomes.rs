@@ -190,7 +190,7 @@ impl Session {
     pub(super) fn round_failed(&mut self, context: &mut Context<'_>) {
         let Some(round) = self.round.take() else { return };
         let (_, attempts) = round.end();
-        let error = Arc::new(RoundError { attempts });
+        let error = Arc::new(RoundError::failed(attempts));
         self.trackers.begin_round();
         if self.phase == Phase::Running {
             if context.hosts.is_outage() {
@@ -225,7 +225,7 @@ impl Session {
             matches!(&attempt.error, AnnounceError::Rejected(rejection)
                 if rejection.retry == Retry::Unsaid && rejection.interval.is_none())
         };
-        let retry = if error.attempts.iter().any(refused) {
+        let retry = if error.attempts().iter().any(refused) {
             self.schedule.new_torrent_refused(context.now.since(self.added_at), context.now)
         } else {
             None
@@ -244,7 +244,7 @@ impl Session {
             failed.push(FailedAttempt { tracker: attempt.tracker.clone(), error: AnnounceError::Cancelled });
             context.give_up(self.id, attempt);
         }
-        self.round_ended(Err(Arc::new(RoundError { attempts: failed })), context);
+        self.round_ended(Err(Arc::new(RoundError::failed(failed))), context);
     }
 
     pub(super) fn round_ended(

@@ -398,7 +398,8 @@ impl Round {
             return Step::Wait(clock.next);
         }
         let Some(next) = candidates.first(&self.tried) else { return Step::Wait(clock.next) };
-        let crosses = self.attempts.iter().any(|attempt| attempt.tier < next.tier);
+        let is_silent = |attempt: &Attempt| attempt.tier < next.tier && attempt.stage == Stage::Opening;
+        let crosses = self.attempts.iter().any(is_silent);
         if crosses && !clock.due(self.last_started + config.tier_patience) {
             return Step::Wait(clock.next);
         }

@@ -129,10 +129,21 @@ impl Phase {
 }
 
 impl Session {
-    /// Begins the end, which takes no longer than `limit`.
+    /// Begins the end, which takes no longer than `limit`, where it has begun as well.
     pub(crate) fn stop(&mut self, limit: Duration, context: &mut Context<'_>) {
-        if self.phase != Phase::Running {
-            return;
+        let strictest = context.now + limit;
+        match &mut self.phase {
+            Phase::Running => {}
+            Phase::Draining { until, deadline } => {
+                *deadline = (*deadline).min(strictest);
+                *until = (*until).min(strictest);
+                return;
+            }
+            Phase::Farewells(farewells) => {
+                farewells.deadline = farewells.deadline.min(strictest);
+                return;
+            }
+            Phase::Ended(_) => return,
         }
         for attempt in self.round.as_mut().map(|round| round.close()).unwrap_or_default() {
             context.give_up(self.id, attempt);

@@ -134,7 +134,7 @@ impl Played {
                 tried.push(format!("{}+", announced.tracker.host().trim_end_matches(".test")));
                 tried.join(" ")
             }
-            Err(error) => error.attempts.iter().map(attempt).collect::<Vec<_>>().join(" "),
+            Err(error) => error.attempts().iter().map(attempt).collect::<Vec<_>>().join(" "),
         }
     }
 }
@@ -300,7 +300,7 @@ fn a_failed_probe_is_a_cause_in_the_rounds_error() {
             _ => {}
         }
     };
-    let causes: Vec<String> = error.attempts.iter().map(|attempt| attempt.error.to_string()).collect();
+    let causes: Vec<String> = error.attempts().iter().map(|attempt| attempt.error.to_string()).collect();
     assert_eq!(causes, ["could not connect: refused", "could not connect: refused"]);
 }
 

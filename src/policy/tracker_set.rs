@@ -9,7 +9,6 @@ use rand::seq::SliceRandom;
 
 use super::addresses::Addresses;
 use super::config::{Config, Schemes};
-use super::hosts::MAX_LATENCY;
 use crate::tracker::TrackerUrl;
 
 /// The tiers of a torrent's trackers and a cursor on the one to be asked.
@@ -57,6 +56,9 @@ pub enum Order {
     /// starts at the first tier.
     Bep12,
 }
+
+/// Larger ones are no measurement, and would overflow where they are compared.
+const MAX_LATENCY: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {

@@ -32,7 +32,7 @@ async fn r23_r24_started_periodic_completed_stopped_once_each() {
     session.complete();
     session.complete();
     sleep(90).await;
-    session.stop().await;
+    session.stop().await.unwrap();
     assert_eq!(world.told_text(), "0:started 0:none 0:completed 0:none 0:stopped");
     let completed = &world.tracker(0).announces()[2];
     assert_eq!((completed.left(), completed.downloaded()), (Some(0), Some(1000)));
@@ -50,7 +50,7 @@ async fn r27_a_seed_never_completes() {
     sleep(10).await;
     session.complete();
     sleep(60).await;
-    session.stop().await;
+    session.stop().await.unwrap();
     assert_eq!(world.told_text(), "0:started 0:none 0:stopped");
 }
 
@@ -111,7 +111,8 @@ async fn r21_r22_stopped_goes_to_all_who_know_us_and_to_nobody_else() {
     world.tracker(1).kill().await;
     sleep(60).await;
     world.tracker(1).revive().await;
-    let mut told: Vec<usize> = session.stop().await.iter().map(|told| world.number(&told.tracker)).collect();
+    let mut told: Vec<usize> =
+        session.stop().await.unwrap().iter().map(|told| world.number(&told.tracker)).collect();
     told.sort_unstable();
     assert_eq!(told, [1, 2]);
     assert_eq!(world.told_text(), "0:started 1:started 2:started 1:stopped 2:stopped");
@@ -133,7 +134,7 @@ async fn r49_silent_trackers_delay_the_end_by_three_seconds_at_most() {
     session.announce_now().await.unwrap();
     session.announce_now().await.unwrap();
     let before = world.elapsed();
-    let told = session.stop().await;
+    let told = session.stop().await.unwrap();
     assert!(world.elapsed().saturating_sub(before) <= Duration::from_secs(3));
     assert_eq!(told.len(), 3, "{told:?}");
     let reached: Vec<_> =
@@ -147,7 +148,7 @@ async fn stopped_waits_for_an_announce_in_flight() {
     let world = World::new([every(60).after(Duration::from_millis(800))]);
     let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let told = session.stop().await;
+    let told = session.stop().await.unwrap();
     assert!(told.len() == 1 && told[0].result.is_ok(), "{told:?}");
     assert_eq!(world.told_text(), "0:started 0:stopped");
     let announces = world.tracker(0).announces();
@@ -161,7 +162,7 @@ async fn stopped_goes_to_one_that_never_answered() {
     let world = World::new([Behaviour::Sequence(vec![Behaviour::Silent, every(60)])]);
     let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
     sleep(1).await;
-    session.stop().await;
+    session.stop().await.unwrap();
     assert_eq!(world.told_text(), "0:started 0:stopped");
 }
 
@@ -171,7 +172,7 @@ async fn nobody_is_told_stopped_who_refused_us() {
     let world = World::new([Behaviour::failure("unregistered"), Behaviour::Refused]);
     let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
     sleep(10).await;
-    assert!(session.stop().await.is_empty());
+    assert!(session.stop().await.unwrap().is_empty());
     assert_eq!(world.told_text(), "0:started");
 }
 
@@ -232,7 +233,7 @@ async fn a_hybrid_joins_both_swarms_r52_02() {
     }
     sleep(20).await;
     for session in sessions {
-        session.stop().await;
+        session.stop().await.unwrap();
     }
     let told: Vec<_> = world.tracker(0).announces();
     for (hash, id) in hashes.into_iter().zip(["one", "two"]) {
@@ -337,7 +338,7 @@ async fn the_list_can_change_at_run_time() {
     assert_eq!(world.told_text(), "0:started 1:started 1:none", "the one in use stays in use");
     let trackers = session.trackers().await.unwrap();
     assert_eq!(trackers.tier_of(&world.url(1)), Some(1));
-    session.stop().await;
+    session.stop().await.unwrap();
     assert!(
         world.told_text().ends_with("0:stopped 1:stopped")
             || world.told_text().ends_with("1:stopped 0:stopped")

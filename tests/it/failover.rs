@@ -160,7 +160,7 @@ async fn r15_a_late_answer_brings_its_peers_and_nothing_else() {
     assert_eq!(after.in_use, Some(world.url(1)));
     let waited = before.next_announce.unwrap().saturating_sub(after.next_announce.unwrap());
     assert!(waited < Duration::from_secs(5), "the winner's schedule stands");
-    session.stop().await;
+    session.stop().await.unwrap();
     assert_eq!(world.told_text(), "0:started 1:started 0:stopped 1:stopped", "both know us by then");
 }
 

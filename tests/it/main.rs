@@ -8,9 +8,12 @@ mod extremes;
 mod failover;
 mod health;
 mod liveness;
+mod reported;
 mod scenarios;
 #[cfg(feature = "udp")]
 mod settings;
 mod shell;
 mod simulation;
+#[cfg(feature = "udp")]
+mod standstill;
 mod world;

@@ -82,7 +82,7 @@ async fn the_one_in_use_dies_and_the_next_announce_moves_on_and_stays() {
         let alerts = alerts_until(&mut session, is_announced).await;
         assert_eq!(announced(&alerts).tracker, world.url(0));
     }
-    let stopped = session.stop().await;
+    let stopped = session.stop().await.unwrap();
     assert!(stopped.iter().all(|told| told.result.is_ok()), "{stopped:?}");
     tokio::time::sleep(Duration::from_secs(1)).await;
     for number in 0..3 {

@@ -53,7 +53,7 @@ async fn trackers_inside_a_network_can_be_forbidden_pol18_s10() {
     for url in [http.announce_url(), udp.announce_url()] {
         let error = announce(Announcer::builder().tracker_addresses(AddressPolicy::PUBLIC_ONLY), &url).await;
         let error = error.unwrap_err();
-        assert!(matches!(error.attempts[0].error, AnnounceError::Blocked), "{error}");
+        assert!(matches!(error.attempts()[0].error, AnnounceError::Blocked), "{error}");
         let address: SocketAddr = url.split('/').nth(2).unwrap().parse().unwrap();
         let but_this = AddressPolicy::PUBLIC_ONLY.except([address]);
         announce(Announcer::builder().tracker_addresses(but_this), &url).await.unwrap();

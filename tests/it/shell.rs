@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use fake_tracker::Behaviour;
 use tokio::time::timeout;
 use tracker_failover::{
-    Alert, AnnounceError, AnnounceRequest, AnnounceResponse, AnnouncerBuilder, Channel, Config, Event,
-    InfoHash, PeerId, Phase, Scheme, ScrapeResponse, TrackerSet, TrackerUrl, Transfer, Transport, transport,
+    AddressPolicy, Alert, AnnounceError, AnnounceRequest, AnnounceResponse, AnnouncerBuilder, AnnouncerEnded,
+    Channel, Config, Event, InfoHash, Peer, PeerAddress, PeerId, Phase, RoundError, Scheme, ScrapeResponse,
+    TorrentStopped, TrackerSet, TrackerUrl, Transfer, Transport, transport,
 };
 
 use super::world::{INFO_HASH, World, alerts_until, is_announced, torrent};
@@ -47,7 +48,7 @@ async fn one_call_that_nobody_answers_names_every_tracker() {
     let mut trackers = world.in_tiers();
     let error = world.announcer(Config::default()).announce(&mut trackers, request(None)).await.unwrap_err();
     let text = error.to_string();
-    assert_eq!(error.attempts.len(), 3);
+    assert_eq!(error.attempts().len(), 3);
     assert!(
         text.contains("refused") && text.contains("HTTP status 500") && text.contains("\"no\""),
         "{text}"
@@ -143,7 +144,7 @@ async fn trackers_of_other_schemes_are_shown_and_never_tried_q31() {
     let tried: Vec<_> = heard.iter().filter(|alert| matches!(alert, Alert::Trying { .. })).collect();
     assert!(matches!(tried[..], [Alert::Trying { attempt: 1, of: 1, .. }]), "{tried:?}");
     let Some(Alert::RoundFailed { error, .. }) = heard.last() else { panic!("{heard:?}") };
-    let named: Vec<_> = error.attempts.iter().map(|failed| failed.tracker.clone()).collect();
+    let named: Vec<_> = error.attempts().iter().map(|failed| failed.tracker.clone()).collect();
     assert_eq!(named, [world.url(0)]);
     assert_eq!(session.trackers().await.unwrap().len(), 5, "they stay in the list");
 }
@@ -175,31 +176,151 @@ async fn a_sleepy_listener_misses_alerts_and_stalls_nothing() {
     let mut session = world.announcer(config).add(world.in_tiers(), torrent());
     tokio::time::sleep(Duration::from_secs(100)).await;
     assert!(world.tracker(0).announces().len() >= 100);
-    let Some(Alert::Missed(missed)) = session.next_alert().await else {
+    let Some(Alert::Missed { count: missed, .. }) = session.next_alert().await else {
         panic!("expected to have missed some")
     };
     assert!(missed > 300, "{missed}");
     alerts_until(&mut session, is_announced).await;
 }
 
+/// R89: the caller's deadline rules, and the report says who was told and who wasn't.
 #[tokio::test(start_paused = true)]
-async fn shutdown_tells_everybody_and_ends_every_session() {
-    let world = World::new([Behaviour::ok(), Behaviour::Sequence(vec![Behaviour::ok(), Behaviour::Silent])]);
+async fn shutdown_reports_who_was_told_by_the_callers_deadline() {
+    for (limit, slow_is_told) in [(1, false), (3, false), (10, true)] {
+        let then = |last| Behaviour::Sequence(vec![Behaviour::ok(), last]);
+        let world = World::new([
+            Behaviour::ok(),
+            then(Behaviour::Silent),
+            then(Behaviour::ok_after(Duration::from_secs(6))),
+            then(Behaviour::failure("no")),
+            then(Behaviour::hang_up()),
+        ]);
+        let announcer = world.announcer(Config::default());
+        let mut sessions = Vec::new();
+        for number in 0..5 {
+            let mut torrent = torrent();
+            torrent.info_hash = InfoHash::new([number; 20]);
+            let mut session = announcer.add(TrackerSet::new([[world.url(number.into())]]), torrent);
+            alerts_until(&mut session, is_announced).await;
+            sessions.push(session);
+        }
+        let before = world.elapsed();
+        let report = announcer.shutdown(Duration::from_secs(limit)).await;
+        let took = world.elapsed().saturating_sub(before);
+        assert!(
+            took <= Duration::from_secs(limit) && took >= Duration::from_secs(limit) * 9 / 10,
+            "{took:?}"
+        );
+        let names = |list: &[TorrentStopped]| {
+            let mut names: Vec<_> = list
+                .iter()
+                .map(|stopped| {
+                    let number = world.number(&stopped.tracker);
+                    assert_eq!(usize::from(stopped.info_hash.as_bytes()[0]), number);
+                    number
+                })
+                .collect();
+            names.sort_unstable();
+            names
+        };
+        let (told, not_told) = if slow_is_told { (vec![0, 2], vec![1]) } else { (vec![0], vec![1, 2]) };
+        assert_eq!((names(&report.told), names(&report.not_told)), (told, not_told), "{limit} s");
+        assert_eq!(names(&report.failed), [3, 4]);
+        assert!(report.complete && report.ended.is_none());
+        assert_eq!(world.tracker(0).announces().last().unwrap().event(), Some("stopped"));
+        for mut session in sessions {
+            while session.next_alert().await.is_some() {}
+            assert_eq!(session.status().await.unwrap_err(), AnnouncerEnded::ShutDown);
+        }
+    }
+}
+
+/// R89: clones don't announce on.
+#[tokio::test(start_paused = true)]
+async fn after_a_shutdown_every_clone_says_that_the_announcer_has_ended() {
+    let world = World::new([Behaviour::ok(), Behaviour::Silent]);
     let announcer = world.announcer(Config::default());
-    let mut sessions = Vec::new();
-    for number in 0..2 {
-        let mut session = announcer.add(TrackerSet::new([[world.url(number)]]), torrent());
-        alerts_until(&mut session, is_announced).await;
-        sessions.push(session);
+    let mut session = announcer.add(TrackerSet::new([[world.url(0)]]), torrent());
+    alerts_until(&mut session, is_announced).await;
+    let clone = announcer.clone();
+    let mut trackers = TrackerSet::new([[world.url(0)]]);
+    // Asked for while it ends, and when it has.
+    let (late, during) = {
+        let mut alone = TrackerSet::new([[world.url(1)]]);
+        let under_way = clone.announce(&mut alone, request(None));
+        let shutdown = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let during = async {
+                tokio::task::yield_now().await;
+                clone.add(TrackerSet::new([[world.url(0)]]), torrent())
+            };
+            tokio::join!(announcer.shutdown(Duration::from_secs(2)), during).1
+        };
+        tokio::join!(under_way, shutdown)
+    };
+    assert!(matches!(&*late.unwrap_err(), RoundError::Failed(_)), "it was under way");
+    assert_eq!(clone.ended(), Some(AnnouncerEnded::ShutDown));
+    let told = world.told_text();
+    let error = clone.announce(&mut trackers, request(None)).await.unwrap_err();
+    assert_eq!(error.to_string(), "the announcer has ended");
+    for mut session in [during, clone.add(trackers, torrent())] {
+        let last = session.next_alert().await.unwrap();
+        assert!(matches!(last, Alert::AnnouncerEnded { reason: AnnouncerEnded::ShutDown }), "{last}");
+        assert!(session.next_alert().await.is_none());
     }
+    let again = clone.shutdown(Duration::from_secs(2)).await;
+    assert_eq!((again.complete, again.ended), (false, Some(AnnouncerEnded::ShutDown)));
+    assert_eq!(session.stop().await.unwrap_err(), AnnouncerEnded::ShutDown);
+    tokio::time::sleep(Duration::from_secs(7200)).await;
+    assert_eq!(world.told_text(), told, "nothing was announced after it");
+}
+
+/// R89: of several limits the strictest counts: that of a session, and those of two who shut down.
+#[tokio::test(start_paused = true)]
+async fn the_strictest_deadline_counts() {
+    let stop = |behaviour| Behaviour::Sequence(vec![Behaviour::ok(), behaviour]);
+    let world = World::new([stop(Behaviour::Silent)]);
+    let announcer = world.announcer(Config::default());
+    let mut session = announcer.add(world.in_tiers(), torrent());
+    alerts_until(&mut session, is_announced).await;
     let before = world.elapsed();
-    announcer.shutdown(Duration::from_secs(10)).await;
-    assert!(world.elapsed().saturating_sub(before) <= Duration::from_secs(3));
-    assert_eq!(world.tracker(0).announces().last().unwrap().event(), Some("stopped"));
-    for mut session in sessions {
-        while session.next_alert().await.is_some() {}
-        assert!(session.status().await.is_none());
+    let stopping = session.stop();
+    let (long, short) = (Duration::from_secs(60), Duration::from_millis(500));
+    let (stopped, first, second) =
+        tokio::join!(stopping, announcer.shutdown(long), announcer.shutdown(short),);
+    assert!(world.elapsed().saturating_sub(before) <= short);
+    assert!(stopped.unwrap()[0].result.is_err());
+    assert_eq!((first.not_told.len(), second.not_told.len()), (1, 1));
+}
+
+/// R89: look-ups that hang are no reason to wait longer.
+#[tokio::test(start_paused = true)]
+async fn trackers_that_cannot_be_opened_any_more_are_not_told() {
+    struct Hangs(Arc<AtomicUsize>);
+    #[async_trait]
+    impl Transport for Hangs {
+        async fn open(&self, tracker: &TrackerUrl) -> Result<Box<dyn Channel>, AnnounceError> {
+            if self.0.fetch_add(1, Ordering::SeqCst) > 0 {
+                std::future::pending::<()>().await;
+            }
+            transport::from_fn(|_, _| async { Ok(AnnounceResponse::default()) }).open(tracker).await
+        }
+
+        fn supports(&self, _: Scheme) -> bool {
+            true
+        }
     }
+    let announcer = AnnouncerBuilder::new(Hangs(Arc::default())).spawn();
+    let mut session = announcer.add(TrackerSet::new([["http://t.test/a".parse().unwrap()]]), torrent());
+    alerts_until(&mut session, is_announced).await;
+    let report = announcer.shutdown(Duration::from_secs(2)).await;
+    assert_eq!((report.told.len(), report.failed.len(), report.not_told.len()), (0, 0, 1), "{report:?}");
+    // Without any time at all they are named as well.
+    let announcer = AnnouncerBuilder::new(Hangs(Arc::default())).spawn();
+    let mut session = announcer.add(TrackerSet::new([["http://t.test/a".parse().unwrap()]]), torrent());
+    alerts_until(&mut session, is_announced).await;
+    let report = announcer.shutdown(Duration::ZERO).await;
+    assert_eq!((report.not_told.len(), report.complete), (1, true), "{report:?}");
 }
 
 /// R24: a dropped handle ends its session as `stop` does.
@@ -232,6 +353,106 @@ async fn nothing_secret_is_shown() {
     );
 }
 
+/// Names these peers in each answer, late where its host is called so.
+fn naming(peers: &[&str]) -> impl Transport + 'static {
+    let peers: Vec<Peer> = peers
+        .iter()
+        .map(|peer| {
+            let (name, port) = peer.rsplit_once(':').unwrap();
+            let by_name = |_| PeerAddress::Name(name.to_owned(), port.parse().unwrap());
+            Peer { address: peer.parse().map_or_else(by_name, PeerAddress::Ip), id: None }
+        })
+        .collect();
+    transport::from_fn(move |tracker, _| {
+        let mut response = AnnounceResponse::default();
+        response.peers.clone_from(&peers);
+        async move {
+            if tracker.host() == "late.test" {
+                tokio::time::sleep(Duration::from_secs(4)).await;
+            }
+            Ok(response)
+        }
+    })
+}
+
+fn addresses(peers: &[Peer]) -> Vec<String> {
+    peers.iter().map(|peer| peer.address.to_string()).collect()
+}
+
+/// R95: peers are judged in the announcer, whatever transport brings them.
+#[tokio::test(start_paused = true)]
+async fn peers_of_a_transport_of_ones_own_are_judged() {
+    let peers = [
+        "8.8.8.8:1",
+        "127.0.0.1:22",
+        "10.0.0.1:1",
+        "169.254.169.254:80",
+        "0.0.0.0:1",
+        "0x7f.1:1",
+        "8.8.8.8:0",
+    ];
+    let public = AddressPolicy::PUBLIC_ONLY;
+    let cases = [
+        ("http://t.test/announce", None, vec!["8.8.8.8:1"]),
+        ("http://127.0.0.1/announce", None, vec!["8.8.8.8:1", "127.0.0.1:22", "0x7f.1:1"]),
+        ("http://localhost/announce", Some(public), vec!["8.8.8.8:1"]),
+        ("http://192.168.0.1/announce", None, vec!["8.8.8.8:1", "10.0.0.1:1"]),
+        (
+            "http://t.test/announce",
+            Some(AddressPolicy::ALLOW_LOOPBACK),
+            vec!["8.8.8.8:1", "127.0.0.1:22", "0x7f.1:1"],
+        ),
+    ];
+    for (tracker, policy, wanted) in cases {
+        let builder = AnnouncerBuilder::new(naming(&peers));
+        let builder = match &policy {
+            Some(policy) => builder.peer_addresses(policy.clone()),
+            None => builder,
+        };
+        let announcer = builder.spawn();
+        let mut trackers = TrackerSet::new([[tracker.parse().unwrap()]]);
+        let answer = announcer.announce(&mut trackers, request(None)).await.unwrap();
+        assert_eq!(addresses(&answer.response.peers), wanted, "{tracker}, {policy:?}");
+        assert_eq!(answer.response.dropped_peers, peers.len() - wanted.len(), "all are counted");
+        let mut session = announcer.add(trackers, torrent());
+        let heard = alerts_until(&mut session, is_announced).await;
+        assert_eq!(addresses(heard.last().unwrap().peers()), wanted, "in the alert, {tracker}, {policy:?}");
+    }
+}
+
+/// R95: so are those that come late.
+#[tokio::test(start_paused = true)]
+async fn peers_that_come_late_are_judged() {
+    let announcer = AnnouncerBuilder::new(naming(&["8.8.8.8:1", "127.0.0.1:22"])).spawn();
+    let trackers = ["http://late.test/announce", "http://t.test/announce"];
+    let trackers = TrackerSet::new(trackers.map(|tracker| [tracker.parse::<TrackerUrl>().unwrap()]));
+    let mut session = announcer.add(trackers, torrent());
+    let is_late = |alert: &Alert| matches!(alert, Alert::AnsweredLate { .. });
+    let heard = alerts_until(&mut session, is_late).await;
+    assert_eq!(addresses(heard.last().unwrap().peers()), ["8.8.8.8:1"]);
+}
+
+/// R95: a tracker names the client itself to it, and more peers than anybody dials.
+#[tokio::test(start_paused = true)]
+async fn a_transport_of_ones_own_names_neither_us_nor_any_number_of_peers() {
+    let mut peers = vec!["9.9.9.9:6881".to_owned()];
+    peers.extend((0..3000).map(|number| format!("8.8.{}.{}:1", number / 250, number % 250)));
+    let peers: Vec<&str> = peers.iter().map(String::as_str).collect();
+    let announcer = AnnouncerBuilder::new(naming(&peers)).spawn();
+    let mut ours = request(None);
+    ours.ip = Some([9, 9, 9, 9].into());
+    let mut trackers = TrackerSet::new([["http://t.test/announce".parse().unwrap()]]);
+    let answer = announcer.announce(&mut trackers, ours).await.unwrap();
+    assert_eq!((answer.response.peers.len(), answer.response.dropped_peers), (2000, 1001));
+    assert_eq!(answer.response.peers[0].address.to_string(), "8.8.0.0:1");
+    // As the tracker sees us (BEP 24).
+    let world = World::new([Behaviour::body(
+        b"d11:external ip4:\x08\x08\x04\x048:intervali1800e5:peers12:\x08\x08\x04\x04\x1a\xe1\x08\x08\x04\x04\x1a\xe2e".to_vec(),
+    )]);
+    let answer = world.announcer(Config::default()).announce(&mut world.in_tiers(), request(None)).await;
+    assert_eq!(addresses(&answer.unwrap().response.peers), ["8.8.4.4:6882"]);
+}
+
 #[test]
 fn what_crosses_threads_can() {
     fn check<T: Send + Sync>() {}
@@ -247,7 +468,7 @@ fn what_crosses_threads_can() {
 fn a_scrape_from_another_runtime_runs_on_the_announcers_own() {
     struct Noting(std::sync::Mutex<Vec<tokio::runtime::Id>>);
 
-    #[async_trait::async_trait]
+    #[async_trait]
     impl Transport for Noting {
         async fn open(&self, tracker: &TrackerUrl) -> Result<Box<dyn Channel>, AnnounceError> {
             self.0.lock().unwrap().push(tokio::runtime::Handle::current().id());

@@ -55,8 +55,6 @@ pub struct HttpConfig {
     pub max_redirects: usize,
     /// [`AddressPolicy::ALLOW_ALL`]. Where trackers may be, at every hop: announce addresses are the user's.
     pub addresses: AddressPolicy,
-    /// [`AddressPolicy::PUBLIC_ONLY`]. Which peers are handed out; see [`usable_peers`](crate::usable_peers).
-    pub peers: AddressPolicy,
     /// 2000. How many peers of one answer are handed out, which is also the most there can be (POL-21).
     pub max_peers: usize,
     /// On. A redirect never leads from a host on the internet to one that isn't, whatever `addresses` allows:
@@ -95,7 +93,6 @@ impl HttpConfig {
             max_headers: 100,
             max_redirects: 5,
             addresses: AddressPolicy::ALLOW_ALL,
-            peers: AddressPolicy::PUBLIC_ONLY,
             max_peers: MOST_PEERS,
             guard_redirects: true,
             local_address: None,

@@ -3,7 +3,8 @@
 //! One call is one attempt. The transport has no limits of time, because whoever calls it has: dropping its
 //! futures ends what they do, down to the socket. Only connections that wait for their next request end by
 //! themselves, the end of a reply that is whole is waited for a moment, and the prober keeps its own three seconds.
-//! Everything else is bounded here: sizes, counts, redirects, addresses.
+//! Everything else is bounded here: sizes, counts, redirects, addresses. The peers of an answer are as the tracker named
+//! them: the `Announcer` judges them, and [`usable_peers`](crate::usable_peers) does for others.
 //!
 //! Proxies are not looked for in the environment; a [`Connector`] is the place for one. Remember that UDP
 //! trackers don't go through it.
@@ -31,7 +32,6 @@ mod verifier;
 mod tests;
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,7 +52,6 @@ use self::exchange::Shared;
 use self::pool::Pool;
 use super::families::Families;
 use super::resolver::Resolver;
-use crate::address::usable_peers;
 use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash};
 use crate::error::AnnounceError;
 use crate::scrape::ScrapeResponse;
@@ -149,8 +148,6 @@ impl Channel for HttpChannel {
         let answer = self.shared.ask(&self.tracker, &target, self.connection.take()).await?;
         let config = &self.shared.config;
         let mut response = answer.into_announce(request.event)?;
-        let own = request.ip.or(response.external_ip).map(|ip| SocketAddr::new(ip, request.port));
-        usable_peers(&mut response, &config.peers, own);
         let beyond = response.peers.len().saturating_sub(config.max_peers);
         response.peers.truncate(config.max_peers);
         response.dropped_peers = response.dropped_peers.saturating_add(beyond);

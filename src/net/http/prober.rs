@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hyper::Method;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::connection::HttpConnection;
 use super::exchange::Shared;
 use super::request::{self, Asked};
 use super::{HttpTransport, supports};
 use crate::error::{AnnounceError, Phase, ProbeError};
-use crate::net::clock;
+use crate::net::clock::{self, timeout_at};
 use crate::prober::{Measurement, Prober};
 use crate::tracker::TrackerUrl;
 

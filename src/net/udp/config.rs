@@ -24,8 +24,6 @@ pub struct UdpConfig {
     pub times: Times,
     /// [`AddressPolicy::ALLOW_ALL`]. Where trackers may be: announce addresses are the user's.
     pub addresses: AddressPolicy,
-    /// [`AddressPolicy::PUBLIC_ONLY`]. Which peers are handed out; see [`usable_peers`](crate::usable_peers).
-    pub peers: AddressPolicy,
     /// 2000. How many peers of one answer are handed out; more than these are never kept.
     pub max_peers: usize,
     /// The system's choice. The address of this machine to send from.
@@ -38,7 +36,6 @@ impl UdpConfig {
         Self {
             times: Times::default(),
             addresses: AddressPolicy::ALLOW_ALL,
-            peers: AddressPolicy::PUBLIC_ONLY,
             max_peers: MOST_PEERS,
             local_address: None,
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::socket::DatagramSocket;
 use crate::error::{AnnounceError, Cause, Phase, Rejection};
@@ -16,6 +16,9 @@ use crate::wire::udp::{Answer, Endpoint, ExchangeId, Failure, Family, Output, Qu
 
 /// How many announces and scrapes one tracker has to answer at once; trackers and routers drop bursts.
 pub(super) const MOST_OUTSTANDING: usize = 16;
+
+/// How many datagrams are taken in before anything else is done: each announce and scrape has one answer.
+const MOST_AT_ONCE: usize = 4 * MOST_OUTSTANDING;
 
 /// An [`Endpoint`] with its socket, shared by all who ask it.
 pub(super) struct SharedEndpoint {
@@ -118,15 +121,20 @@ impl SharedEndpoint {
     pub(super) async fn run(self: Arc<Self>, socket: Box<dyn DatagramSocket>, idle: Duration) {
         let closing = Closing(Arc::clone(&self));
         while let Some(wake) = self.act(&*socket, idle).await {
-            tokio::select! {
+            let wake = self.start + wake;
+            let has_received = tokio::select! {
                 biased;
-                received = socket.receive() => match received {
-                    Ok(datagram) => self.received(&datagram),
-                    Err(error) => self.broken(error),
-                },
-                () = self.changed.notified() => {}
-                () = sleep_until(self.start + wake) => {}
-            }
+                received = socket.receive() => {
+                    self.take(received);
+                    true
+                }
+                () = self.changed.notified() => false,
+                () = sleep_until(wake) => false,
+            };
+            // What came while this process stood still isn't seen at once.
+            let stood_still = !has_received && clock::stood_still(wake);
+            let patience = if stood_still { clock::QUIET } else { Duration::ZERO };
+            self.take_what_has_arrived(&*socket, patience).await;
         }
         drop(closing);
     }
@@ -165,6 +173,31 @@ impl SharedEndpoint {
             && let Err(error) = socket.send(packet).await
         {
             self.broken(error);
+        }
+    }
+
+    /// Takes in what lies in the socket, before any limit is judged (R100). The first of it is waited for.
+    async fn take_what_has_arrived(&self, socket: &dyn DatagramSocket, mut patience: Duration) {
+        for _ in 0..MOST_AT_ONCE {
+            let enough = async {
+                // A timer of no time takes a millisecond.
+                if !patience.is_zero() {
+                    sleep(patience).await;
+                }
+            };
+            tokio::select! {
+                biased;
+                received = socket.receive() => self.take(received),
+                () = enough => return,
+            }
+            patience = Duration::ZERO;
+        }
+    }
+
+    fn take(&self, received: io::Result<Vec<u8>>) {
+        match received {
+            Ok(datagram) => self.received(&datagram),
+            Err(error) => self.broken(error),
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! What is said, and when, is decided by [`wire::udp::Endpoint`](crate::wire::udp::Endpoint). Here is one socket
 //! for each tracker address, whoever asks, and a task that feeds the one with the other. A socket that nobody
-//! used for a minute is closed, and so is one from which nothing came but silence or refusals.
+//! used for a minute is closed, and so is one from which nothing came but silence or refusals. The peers of an answer are
+//! as the tracker named them: the `Announcer` judges them, and [`usable_peers`](crate::usable_peers) does for others.
 
 mod config;
 mod endpoint;
@@ -31,7 +32,6 @@ use super::clock;
 use super::families::Families;
 use super::happy_eyeballs::NEXT_ADDRESS_AFTER;
 use super::resolver::Resolver;
-use crate::address::usable_peers;
 use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash};
 use crate::error::{AnnounceError, Phase, ReplyError};
 use crate::scrape::ScrapeResponse;
@@ -196,8 +196,6 @@ impl Channel for UdpChannel {
         let mut response = *response;
         response.tracker_address = Some(self.address);
         let config = &self.shared.config;
-        let own = request.ip.map(|ip| SocketAddr::new(ip, request.port));
-        usable_peers(&mut response, &config.peers, own);
         let surplus = response.peers.len().saturating_sub(config.max_peers);
         response.peers.truncate(config.max_peers);
         response.dropped_peers = response.dropped_peers.saturating_add(surplus);

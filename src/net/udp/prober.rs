@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::timeout;
 
 use super::shared::Shared;
 use super::{UdpTransport, supports};
 use crate::error::{AnnounceError, Phase, ProbeError};
+use crate::net::clock::timeout;
 use crate::prober::{Measurement, Prober};
 use crate::tracker::TrackerUrl;
 use crate::wire::udp::{Answer, Question};

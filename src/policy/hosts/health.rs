@@ -38,7 +38,7 @@ const KNOWN_REPLIES: u32 = 3;
 const REUSED: Duration = Duration::from_millis(5);
 
 /// No announce waits longer than this, so no true latency is longer.
-pub(crate) const MAX_LATENCY: Duration = Duration::from_secs(60);
+pub(super) const MAX_LATENCY: Duration = Duration::from_secs(60);
 
 /// Latency, reliability and back-off of each tracker host.
 #[derive(Debug, Clone, Default)]

@@ -20,7 +20,6 @@ use std::time::Duration;
 use self::admission::HostLimiter;
 pub(crate) use self::admission::Priority;
 pub(crate) use self::breaker::Demand;
-pub(crate) use self::health::MAX_LATENCY;
 pub use self::health::{HealthBook, HostHealth, Urgency};
 use self::outage::Outage;
 pub(crate) use self::probes::Probes;

@@ -383,23 +383,6 @@ async fn whatever_drips_ends_with_the_callers_patience_r7_s05_q14() {
 }
 
 #[tokio::test]
-async fn private_peers_come_from_private_trackers_only_pol13() {
-    let body = b"d8:intervali1800e5:peers12:\x0a\0\0\x01\x1a\xe1\x08\x08\x04\x04\0\0e";
-    for (at, peers) in [("8.1.1.1:80", 0), ("192.168.1.1:80", 1), ("127.0.0.1:80", 1)] {
-        let internet = Internet::default().with("t.test", at, &[&[ok(body)]]);
-        let response = announce(&internet.transport(HttpConfig::new()), URL).await.unwrap();
-        assert_eq!((response.peers.len(), response.dropped_peers), (peers, 2 - peers), "{at}");
-    }
-}
-
-#[tokio::test]
-async fn the_client_itself_is_left_out_of_the_peers_q73() {
-    let body = b"d11:external ip4:\x08\x08\x04\x048:intervali1800e5:peers12:\x08\x08\x04\x04\x1a\xe1\x08\x08\x04\x04\x1a\xe2e";
-    let response = after(ok(body), None).await.unwrap();
-    assert_eq!((response.peers.len(), response.dropped_peers), (1, 1));
-}
-
-#[tokio::test]
 async fn a_forbidden_address_is_not_dialled_c26_s10() {
     let mut config = HttpConfig::new();
     config.addresses = crate::AddressPolicy::PUBLIC_ONLY;

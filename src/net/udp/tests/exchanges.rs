@@ -284,17 +284,14 @@ async fn scrapes_go_in_batches_of_74_c32_r15_12() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn peers_are_bounded_and_judged_pol13_s17_s18() {
+async fn peers_are_bounded_s18() {
     let internet = Internet::new();
     let tracker = internet.host("t.test", AT, UdpBehaviour::Ok);
-    tracker.set_peers(
-        ["8.8.8.8:1", "127.0.0.1:1", "10.0.0.1:1", "8.8.8.8:0", "8.8.8.9:1", "8.8.8.10:1"]
-            .map(|a| a.parse().unwrap()),
-    );
+    tracker.set_peers(["8.8.8.8:1", "8.8.8.9:1", "8.8.8.10:1"].map(|peer| peer.parse().unwrap()));
     let mut config = UdpConfig::new();
     config.max_peers = 2;
     let response = announce(&internet.transport(config), URL).await.unwrap();
-    assert_eq!((peers(&response), response.dropped_peers), (vec!["8.8.8.8:1".into(), "8.8.8.9:1".into()], 4));
+    assert_eq!((peers(&response), response.dropped_peers), (vec!["8.8.8.8:1".into(), "8.8.8.9:1".into()], 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -358,4 +355,57 @@ async fn the_refusal_of_an_earlier_datagram_keeps_none_from_being_sent() {
         UdpTransport::with_connector(UdpConfig::new(), Arc::new(StaticResolver::new()), connector);
     assert!(announce(&transport, &format!("udp://{AT}")).await.is_ok());
     assert_eq!(heard(&tracker), "ca");
+}
+
+/// A way to a tracker whose answer to an announce lies in the socket after five seconds, and is seen a few turns later than timers
+/// that fire at the same time.
+struct Unseen {
+    arrived: mpsc::UnboundedSender<Vec<u8>>,
+    datagrams: tokio::sync::Mutex<mpsc::UnboundedReceiver<Vec<u8>>>,
+}
+
+struct Unseeing;
+
+#[async_trait]
+impl DatagramSocket for Unseen {
+    async fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        let (action, transaction) = (datagram[8..12].to_vec(), datagram[12..16].to_vec());
+        let announces = action == [0, 0, 0, 1];
+        let rest: &[u8] = if announces { &[0, 0, 7, 8, 0, 0, 0, 1, 0, 0, 0, 1] } else { &[7; 8] };
+        let answer = [&action, &transaction, rest].concat();
+        let arrived = self.arrived.clone();
+        tokio::spawn(async move {
+            if announces {
+                sleep(Duration::from_secs(5)).await;
+                for _ in 0..20 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            let _ = arrived.send(answer);
+        });
+        Ok(())
+    }
+
+    async fn receive(&self) -> io::Result<Vec<u8>> {
+        Ok(self.datagrams.lock().await.recv().await.unwrap())
+    }
+}
+
+impl DatagramConnector for Unseeing {
+    fn connect(&self, _: SocketAddr) -> io::Result<Box<dyn DatagramSocket>> {
+        let (arrived, datagrams) = mpsc::unbounded_channel();
+        Ok(Box::new(Unseen { arrived, datagrams: tokio::sync::Mutex::new(datagrams) }))
+    }
+}
+
+/// R100: a process that is continued after a stop has its timers fire before it is known what lies in its sockets.
+#[tokio::test(start_paused = true)]
+async fn what_arrived_while_nothing_ran_is_read_before_the_limit_counts() {
+    let transport =
+        UdpTransport::with_connector(UdpConfig::new(), Arc::new(StaticResolver::new()), Arc::new(Unseeing));
+    let mut channel = transport.open(&url("udp://8.1.1.1:6969/announce")).await.unwrap();
+    let answer = tokio::spawn(async move { channel.announce(&request()).await });
+    sleep(Duration::from_millis(500)).await;
+    tokio::time::advance(Duration::from_secs(42)).await;
+    assert_eq!(answer.await.unwrap().unwrap().interval, Some(Duration::from_secs(1800)));
 }

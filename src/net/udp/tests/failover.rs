@@ -152,7 +152,7 @@ async fn the_whole_life_goes_over_udp() {
     session.complete();
     until_announced(&mut session).await;
     until_announced(&mut session).await;
-    session.stop().await;
+    session.stop().await.unwrap();
     let events: Vec<_> =
         trackers[0].heard_of(UdpAsked::Announce).iter().map(fake_tracker::UdpHeard::event).collect();
     assert_eq!(events, [Some(2), Some(0), Some(1), Some(3)], "R25: started, none, completed, stopped");
@@ -172,7 +172,7 @@ async fn when_all_are_dead_each_is_named_with_its_cause() {
     }
     let mut trackers = in_tiers(5);
     let error = builder(&internet).spawn().announce(&mut trackers, request()).await.unwrap_err();
-    let mut causes: Vec<_> = error.attempts.iter().map(|a| format!("{}: {}", a.tracker, a.error)).collect();
+    let mut causes: Vec<_> = error.attempts().iter().map(|a| format!("{}: {}", a.tracker, a.error)).collect();
     causes.sort();
     assert_eq!(
         causes,

@@ -172,7 +172,7 @@ async fn all_die(
     let error =
         session.handle.announce_now().await.err().ok_or("an announce with all trackers dead went well")?;
     let mut named: Vec<usize> = Vec::new();
-    for attempt in &error.attempts {
+    for attempt in error.attempts() {
         named.push(place_of(trackers, &attempt.tracker)?);
     }
     named.sort_unstable();

@@ -177,7 +177,7 @@ fn found_the_seed(announced: &Announced) -> bool {
 
 /// Ends a session, and gives how many trackers took its `stopped` and how many didn't.
 async fn stop(session: Session) -> (usize, usize) {
-    let told = session.handle.stop().await;
+    let told = session.handle.stop().await.unwrap_or_default();
     let well = told.iter().filter(|told| told.result.is_ok()).count();
     (well, told.len() - well)
 }

@@ -31,12 +31,12 @@ impl Failure {
     /// The error of a whole round: the tracker's own where exactly one was asked.
     pub(crate) fn of_round(error: &RoundError, config: &Config) -> Self {
         let asked: Vec<&AnnounceError> = error
-            .attempts
+            .attempts()
             .iter()
             .map(|attempt| &attempt.error)
             .filter(|error| !matches!(error, AnnounceError::Suspended))
             .collect();
-        let attempts: Vec<Value> = error.attempts.iter().map(attempt).collect();
+        let attempts: Vec<Value> = error.attempts().iter().map(attempt).collect();
         Self::Error(match asked[..] {
             [only] => json!({
                 "kind": kind(only), "reason": reason(only), "retry": retry(only, config), "attempts": attempts,

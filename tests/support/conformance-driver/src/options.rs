@@ -131,9 +131,7 @@ impl Options {
             http.tls = TlsConfig::with_roots(pem.as_bytes())
                 .map_err(|error| Failure::new("malformed", &error.to_string()))?;
         }
-        let policy = self.addresses()?;
-        http.peers = policy.clone();
-        http.addresses = policy.except(self.allow_addrs.iter().copied());
+        http.addresses = self.addresses()?.except(self.allow_addrs.iter().copied());
         http.max_body = self.max_body_bytes.unwrap_or(http.max_body);
         http.max_redirects = self.max_redirects.unwrap_or(http.max_redirects);
         http.max_peers = self.max_peers.unwrap_or(http.max_peers);
@@ -152,9 +150,7 @@ impl Options {
         if let Some(millis) = self.connection_id_ttl_ms {
             udp.times.connection_lifetime = Duration::from_millis(millis);
         }
-        let policy = self.addresses()?;
-        udp.peers = policy.clone();
-        udp.addresses = policy.except(self.allow_addrs.iter().copied());
+        udp.addresses = self.addresses()?.except(self.allow_addrs.iter().copied());
         udp.max_peers = self.max_peers.unwrap_or(udp.max_peers);
         Ok(udp)
     }

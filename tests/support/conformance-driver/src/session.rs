@@ -246,10 +246,10 @@ impl Session {
             swarm.torrent.transfer = transfer;
             let Some(handle) = swarm.handle.take() else { continue };
             handle.update(transfer);
-            if let Some(trackers) = handle.trackers().await {
+            if let Ok(trackers) = handle.trackers().await {
                 swarm.trackers = trackers;
             }
-            for told in handle.stop().await {
+            for told in handle.stop().await.unwrap_or_default() {
                 attempts.push(match &told.result {
                     Ok(()) => answer::ok_attempt(&told.tracker),
                     Err(error) => answer::failed_attempt(&told.tracker, error),

@@ -182,7 +182,8 @@ impl Life {
         let Some(announced) = announced else { return };
         let tracker = self.world.number(&announced.tracker);
         self.tally.answers += 1;
-        if self.members[torrent].answers.last() != Some(&(now, tracker)) {
+        // Our process may have stood still between the answer and the end of its round.
+        if self.members[torrent].answers.last().is_none_or(|(_, of)| *of != tracker) {
             self.accuse(torrent, "a round has succeeded without an answer");
         }
         let member = &mut self.members[torrent];

@@ -36,7 +36,8 @@ pub(super) fn retry_hints(effort: Effort) -> Vec<Row> {
                     *script = script.clone().then(at, State::answering(answer));
                 })
             },
-            (effort.0 / 4).max(50),
+            // The 95th of a hundred is one of five, and says little.
+            (effort.0 / 2).max(50),
             |plan, history| {
                 let pressed = history.torrents[0].delays(plan.deeds[1].at, plan.until);
                 [

@@ -1,0 +1,276 @@
+//! Faults that were reported of the policy, each in the smallest life that shows it.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+
+use tracker_failover::policy::{
+    AttemptId, Config, Engine, Input, Order, Output, Probing, Standing, Timestamp, TorrentId, TrackerSet,
+    TrackerStatus,
+};
+use tracker_failover::{
+    Alert, AnnounceError, AnnounceResponse, Cause, Event, InfoHash, Measurement, PeerId, Rejection, Torrent,
+    TrackerUrl,
+};
+
+/// Trackers that do what the beginning of their name says: `mute` opens and never answers, `gone` refuses connections,
+/// `no` refuses the torrent, `cancels` is a transport that gives up, `slow` takes five seconds; all others answer.
+struct Played {
+    engine: Engine,
+    now: Timestamp,
+    arriving: BinaryHeap<Reverse<(Timestamp, u64)>>,
+    inputs: BTreeMap<u64, Input>,
+    number: u64,
+    open: BTreeMap<AttemptId, TrackerUrl>,
+    /// When which tracker was sent an announce with which event.
+    heard: Vec<(Timestamp, String, Option<Event>)>,
+    alerts: Vec<(Timestamp, Alert)>,
+    ended: Vec<(TorrentId, usize)>,
+}
+
+const ROUND_TRIP: Duration = Duration::from_millis(10);
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_micros(millis * 1000)
+}
+
+fn url(name: &str) -> TrackerUrl {
+    format!("http://{name}.test/announce").parse().unwrap()
+}
+
+fn list(names: &[&str]) -> TrackerSet {
+    TrackerSet::new(names.iter().map(|name| [url(name)]))
+}
+
+fn torrent(left: u64) -> Torrent {
+    let mut torrent = Torrent::new(InfoHash::new([1; 20]), PeerId::new([2; 20]), 6881);
+    torrent.transfer.left = Some(left);
+    torrent
+}
+
+fn unmeasured() -> Config {
+    let mut config = Config::default();
+    config.probing = Probing::Off;
+    config
+}
+
+impl Played {
+    fn new(config: Config) -> Self {
+        Self {
+            engine: Engine::new(config, 7),
+            now: Timestamp::ZERO,
+            arriving: BinaryHeap::new(),
+            inputs: BTreeMap::new(),
+            number: 0,
+            open: BTreeMap::new(),
+            heard: Vec::new(),
+            alerts: Vec::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, names: &[&str], left: u64) -> TorrentId {
+        self.engine.add(list(names), torrent(left), self.now)
+    }
+
+    fn later(&mut self, after: Duration, input: Input) {
+        self.number += 1;
+        self.arriving.push(Reverse((self.now + after, self.number)));
+        self.inputs.insert(self.number, input);
+    }
+
+    fn play_until(&mut self, end: Timestamp) {
+        loop {
+            let wake = self.act();
+            let arrives = self.arriving.peek().map(|Reverse((at, _))| *at);
+            let next = [wake, arrives].into_iter().flatten().min().filter(|next| *next <= end);
+            let Some(next) = next else {
+                self.now = end;
+                return;
+            };
+            self.now = self.now.max(next);
+            if arrives == Some(next)
+                && let Some(Reverse((_, number))) = self.arriving.pop()
+                && let Some(input) = self.inputs.remove(&number)
+            {
+                self.engine.handle(input, self.now);
+            }
+        }
+    }
+
+    fn act(&mut self) -> Option<Timestamp> {
+        loop {
+            match self.engine.poll(self.now) {
+                Output::Probe { attempt, .. } => {
+                    let measured = Measurement { connect: ROUND_TRIP, first_byte: ROUND_TRIP };
+                    self.later(ROUND_TRIP, Input::Probed(attempt, Ok(measured)));
+                }
+                Output::Open { attempt, tracker } => {
+                    let host = tracker.host().to_owned();
+                    self.open.insert(attempt, tracker);
+                    if host.starts_with("gone") {
+                        let error = AnnounceError::Connect(Cause::new("refused"));
+                        self.later(ROUND_TRIP, Input::Failed(attempt, error));
+                    } else if host.starts_with("cancels") {
+                        self.later(ROUND_TRIP, Input::Failed(attempt, AnnounceError::Cancelled));
+                    } else if host.starts_with("slow") {
+                        self.later(Duration::from_secs(5), Input::Opened(attempt));
+                    } else {
+                        self.later(ROUND_TRIP, Input::Opened(attempt));
+                    }
+                }
+                Output::Announce { attempt, request } => {
+                    let host = self.open[&attempt].host().trim_end_matches(".test").to_owned();
+                    self.heard.push((self.now, host.clone(), request.event));
+                    if host.starts_with("no") {
+                        let error = AnnounceError::Rejected(Rejection::new("unregistered torrent"));
+                        self.later(ROUND_TRIP, Input::Failed(attempt, error));
+                    } else if !host.starts_with("mute") {
+                        let mut response = AnnounceResponse::default();
+                        response.interval = Some(Duration::from_secs(1800));
+                        self.later(ROUND_TRIP, Input::Replied(attempt, Box::new(response)));
+                    }
+                }
+                Output::Alert { alert, .. } => self.alerts.push((self.now, alert)),
+                Output::Ended { torrent, stopped, .. } => self.ended.push((torrent, stopped.len())),
+                Output::Wait(wake) => return wake,
+                _ => {}
+            }
+        }
+    }
+
+    fn heard(&self) -> String {
+        let event = |event: Option<Event>| event.map_or("none", Event::name);
+        let lines = self.heard.iter().map(|(_, host, told)| format!("{host}:{}", event(*told)));
+        lines.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// R86: a tracker that is removed while it is opened and put back is no worse for it, and a transport that cancels says
+/// nothing about its tracker, but isn't asked without pause.
+#[test]
+fn cancelled_says_nothing_about_a_tracker() {
+    let mut played = Played::new(unmeasured());
+    let torrent = played.add(&["slow", "b"], 1000);
+    played.play_until(at(100));
+    played.engine.change_trackers(torrent, |trackers| trackers.replace(vec![vec![url("b")]]), played.now);
+    played.engine.change_trackers(
+        torrent,
+        |trackers| trackers.replace(vec![vec![url("slow")], vec![url("b")]]),
+        played.now,
+    );
+    let status = played.engine.status(torrent, played.now).unwrap();
+    let is_failing = |tracker: &TrackerStatus| matches!(tracker.standing, Standing::Failing(_));
+    assert!(!status.tiers.iter().flatten().any(is_failing), "{status:?}");
+
+    let mut played = Played::new(unmeasured());
+    played.add(&["cancels"], 1000);
+    played.play_until(at(3_600_000));
+    let opened = played.alerts.iter().filter(|(_, alert)| matches!(alert, Alert::Trying { .. })).count();
+    assert!((4..20).contains(&opened), "{opened} attempts in an hour");
+}
+
+/// R87: what is said to be the reason is the reason.
+#[test]
+fn the_reason_that_is_given_is_the_reason() {
+    let mut played = Played::new(unmeasured());
+    let torrent = played.add(&["gone", "mute"], 1000);
+    played.play_until(at(100));
+    let line = played.engine.explain(torrent, played.now).unwrap();
+    assert!(line.contains("mute.test is asked first: those before it in the list failed"), "{line}");
+
+    let mut played = Played::new(unmeasured());
+    played.add(&["mute", "b"], 1000);
+    played.play_until(at(2000));
+    let switch =
+        played.alerts.iter().position(|(_, alert)| matches!(alert, Alert::Switching { .. })).unwrap();
+    let before = &played.alerts[switch - 1].1;
+    assert!(matches!(before, Alert::Silent { tracker, .. } if *tracker == url("mute")), "{before}");
+}
+
+/// R90: two sessions of one torrent are one registration. The end of the first doesn't unregister the second, which says
+/// `stopped` to all that the first was registered at.
+#[test]
+fn the_later_session_of_a_torrent_takes_over_the_registrations() {
+    let mut played = Played::new(unmeasured());
+    let first = played.add(&["a"], 1000);
+    played.play_until(at(100));
+    let second = played.add(&["b"], 1000);
+    played.play_until(at(200));
+    played.engine.stop(first, played.now);
+    played.play_until(at(10_000));
+    assert_eq!(played.heard(), "a:started b:started");
+    assert_eq!(played.ended, [(first, 0)]);
+    played.engine.stop(second, played.now);
+    played.play_until(at(20_000));
+    assert_eq!(played.heard(), "a:started b:started a:stopped b:stopped");
+}
+
+/// R90: `started` of a session doesn't overtake `stopped` of the one before.
+#[test]
+fn a_new_session_waits_until_the_one_before_has_stopped() {
+    let mut played = Played::new(unmeasured());
+    let first = played.add(&["a"], 1000);
+    played.play_until(at(100));
+    played.engine.stop(first, played.now);
+    played.add(&["a"], 1000);
+    played.play_until(at(10_000));
+    assert_eq!(played.heard(), "a:started a:stopped a:started");
+    let waited = played.heard[2].0.since(played.heard[1].0);
+    assert_eq!(waited, 2 * ROUND_TRIP, "until it was acknowledged, and then the connection");
+    // A torrent of another peer id is another peer, and waits for nobody.
+    let mut other = torrent(1000);
+    other.peer_id = PeerId::new([3; 20]);
+    let second = played.engine.torrents().last().unwrap();
+    played.engine.stop(second, played.now);
+    played.engine.add(list(&["a"]), other, played.now);
+    let before = played.now;
+    played.play_until(at(11_000));
+    let started = played.heard.iter().rev().find(|(.., event)| *event == Some(Event::Started)).unwrap();
+    assert_eq!(started.0.since(before), ROUND_TRIP);
+}
+
+/// R118: trackers that show life and then stall cost less each.
+#[test]
+fn each_reply_that_stalls_halves_the_patience_with_the_next() {
+    for order in [Order::Nearest, Order::Bep12] {
+        let mut config = Config::default();
+        config.order = order;
+        config.shuffle = false;
+        let mut played = Played::new(config);
+        played.add(&["mute-1", "mute-2", "b"], 1000);
+        played.play_until(at(5000));
+        let asked = played.heard.iter().find(|(_, host, _)| host == "b").map(|(when, ..)| *when);
+        assert!(asked.is_some_and(|when| when <= at(2300)), "{order:?}: {asked:?}");
+    }
+}
+
+/// R119: a torrent that was uploaded a moment ago is known to its tracker soon. One that isn't new waits as ever.
+#[test]
+fn a_new_torrent_that_is_refused_asks_again_soon() {
+    let mut played = Played::new(unmeasured());
+    played.add(&["no"], 0);
+    played.play_until(at(300_000));
+    let asked: Vec<u64> = played.heard.iter().map(|(when, ..)| when.as_micros() / 1_000_000).collect();
+    assert_eq!(asked[..5], [0, 10, 30, 60, 90]);
+    assert!(asked[5] >= 120 && asked.len() <= 9, "{asked:?}");
+}
+
+/// R89: a `stopped` that fails is news about its host, as any announce is.
+#[test]
+fn a_stopped_that_fails_teaches_its_host() {
+    let mut played = Played::new(unmeasured());
+    let first = played.add(&["a"], 1000);
+    played.play_until(at(100));
+    let host = url("a").tracker_host();
+    played.engine.stop(first, played.now);
+    let Output::Open { attempt, .. } = std::iter::from_fn(|| Some(played.engine.poll(played.now)))
+        .find(|o| matches!(o, Output::Open { .. }))
+        .unwrap()
+    else {
+        unreachable!()
+    };
+    let refused = AnnounceError::Connect(Cause::new("refused"));
+    played.engine.handle(Input::Failed(attempt, refused), played.now);
+    assert!(played.engine.health().host(&host).is_some_and(|known| known.is_backed_off()));
+}

@@ -1,0 +1,100 @@
+//! Nothing runs for a while: what arrives meanwhile counts, and nobody is blamed for what doesn't (R100).
+
+use std::time::Duration;
+
+use fake_tracker::{Behaviour, FakeTracker, FakeUdpTracker, UdpAsked, UdpBehaviour};
+use tokio::runtime::{Builder, Runtime};
+use tracker_failover::net::http::{HttpConfig, HttpTransport};
+use tracker_failover::net::resolver::StaticResolver;
+use tracker_failover::net::udp::{UdpConfig, UdpTransport};
+use tracker_failover::{Alert, AnnounceHandle, AnnouncerBuilder, Config, InfoHash, TrackerSet, TrackerUrl};
+
+use super::world::{alerts_until, is_announced, torrent};
+
+/// How long the tracker takes, which is less than the limit of one second.
+const DELAY: Duration = Duration::from_millis(300);
+
+const LIMIT: Duration = Duration::from_secs(1);
+
+/// Longer than the limit.
+const STANDSTILL: Duration = Duration::from_millis(2500);
+
+/// Several at once, so that more than one answer lies in a socket.
+const TORRENTS: u8 = 3;
+
+/// Limits that pass during the standstill.
+fn config() -> Config {
+    let mut config = Config::default();
+    config.open_limit = LIMIT;
+    config.reply_limit = LIMIT;
+    config.last_open_limit = LIMIT;
+    config.last_reply_limit = LIMIT;
+    config
+}
+
+/// A runtime of its own for trackers, which goes on while ours stands still.
+fn elsewhere() -> Runtime {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+/// Announces several torrents, and lets nothing run from when the tracker has heard of all. Gives what was said.
+fn stand_still(
+    builder: AnnouncerBuilder,
+    tracker: &TrackerUrl,
+    heard: impl Fn() -> usize,
+) -> Vec<Vec<Alert>> {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let announcer = builder.config(config()).spawn();
+        let mut sessions: Vec<AnnounceHandle> = Vec::new();
+        for number in 0..TORRENTS {
+            let mut torrent = torrent();
+            torrent.info_hash = InfoHash::new([number; 20]);
+            sessions.push(announcer.add(TrackerSet::new([[tracker.clone()]]), torrent));
+        }
+        while heard() < usize::from(TORRENTS) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        std::thread::sleep(STANDSTILL);
+        let mut alerts = Vec::new();
+        for session in &mut sessions {
+            let settled = |alert: &Alert| is_announced(alert) || matches!(alert, Alert::RoundFailed { .. });
+            alerts.push(alerts_until(session, settled).await);
+        }
+        alerts
+    })
+}
+
+fn assert_nobody_is_blamed(alerts: &[Vec<Alert>]) {
+    for alerts in alerts {
+        assert!(is_announced(alerts.last().unwrap()), "{alerts:#?}");
+        let failed = alerts.iter().any(|alert| matches!(alert, Alert::Failed { .. }));
+        assert!(!failed, "{alerts:#?}");
+    }
+}
+
+/// R100: over HTTP.
+#[test]
+fn an_http_answer_that_came_while_nothing_ran_counts() {
+    let elsewhere = elsewhere();
+    let tracker = elsewhere.block_on(FakeTracker::start(Behaviour::ok_after(DELAY)));
+    let transport = HttpTransport::new(HttpConfig::new(), std::sync::Arc::new(StaticResolver::new()));
+    let url = tracker.announce_url().parse().unwrap();
+    let alerts = stand_still(AnnouncerBuilder::new(transport), &url, || tracker.announces().len());
+    assert_nobody_is_blamed(&alerts);
+}
+
+/// R100: over UDP, where all answers lie in one socket, and the transport has limits of its own.
+#[test]
+fn udp_answers_that_came_while_nothing_ran_count() {
+    let elsewhere = elsewhere();
+    let tracker = elsewhere.block_on(async { FakeUdpTracker::start(UdpBehaviour::Ok) });
+    tracker.set_delay(DELAY);
+    let mut udp = UdpConfig::new();
+    udp.times.limit = LIMIT;
+    let transport = UdpTransport::new(udp, std::sync::Arc::new(StaticResolver::new()));
+    let url = tracker.announce_url().parse().unwrap();
+    let heard = || tracker.heard_of(UdpAsked::Announce).len();
+    let alerts = stand_still(AnnouncerBuilder::new(transport), &url, heard);
+    assert_nobody_is_blamed(&alerts);
+}
