@@ -470,6 +470,35 @@ fn a_host_in_back_off_is_not_kept_for_torrents_that_are_served_elsewhere() {
     assert!(late.is_empty(), "{}", late.join("\n"));
 }
 
+/// What looks like an outage of our own may last: its looks at dead hosts don't put off a tracker that answered, and
+/// refused the torrent for a while.
+#[test]
+fn looks_during_an_outage_put_off_no_tracker_that_answered() {
+    let mut late = Vec::new();
+    for (way, scheme, condition) in WAYS_OF_ONE {
+        for dead_ones in [3, 5, 8] {
+            for seed in [false, true] {
+                let mut world = World::default();
+                let script = Script::well().then(at(100), condition).then(at(2000), Condition::Well);
+                let mut trackers = vec![sick(&mut world, scheme, script)];
+                for _ in 0..dead_ones {
+                    let dead = Script::always(Condition::Unresolved);
+                    trackers.push(sick(&mut world, Scheme::Http, dead));
+                }
+                world.trackers[trackers[0]].interval = Some(secs(300));
+                let mut life = life(world);
+                let torrent = life.add(Newcomer { seed, ..of(&trackers) });
+                life.run_until(at(3 * HOUR));
+                match lag(&life, torrent, at(2000)) {
+                    Some(lag) if lag <= 35 * 60_000 => {}
+                    lag => late.push(format!("{way}, {dead_ones} dead ones, seed: {seed}: after {lag:?} ms")),
+                }
+            }
+        }
+    }
+    assert!(late.is_empty(), "{}", late.join("\n"));
+}
+
 /// R84: `completed` goes at once, whatever the min interval.
 #[test]
 fn completed_passes_the_min_interval() {

@@ -6,6 +6,7 @@
 //! | see every figure beside every client's | `cargo run --release -p simulation` |
 //! | see some scenarios only, or as the tests play them | `.. -- scenarios 3 7`, `.. -- quick 3 7` |
 //! | play 10^8 random steps under the auditor's eyes | `cargo run --release -p simulation -- lives 100000000` |
+//! | play 10^4 worlds of 200 torrents on 40 hosts | `cargo run --release -p simulation -- worlds 10000` |
 //! | have every goal asserted | `cargo test -p simulation` |
 //!
 //! A [`World`](world::World) is trackers with a [`Script`](script::Script) each. What becomes of a packet hangs

@@ -6,14 +6,16 @@
 //! - `cargo run --release -p simulation -- lives 100000000`: so many random steps under the auditor's eyes, of single
 //!   torrents and of crowds, until a rule is broken;
 //! - `cargo run --release -p simulation -- life 17`: the life of a crowd with this seed again, with its last events
-//!   (`-- life 17 5000` with more of them).
+//!   (`-- life 17 5000` with more of them);
+//! - `cargo run --release -p simulation -- worlds 10000`: so many worlds of 200 torrents on 40 hosts of which 30 are
+//!   sick, and `-- world 17` one of them again.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use simulation::crowd::{self, Tally};
+use simulation::crowd::{self, Size, Tally};
 use simulation::lives::{self, Violation};
 use simulation::scenarios::{ALL, EXPECTED_TO_FAIL, Effort};
 use simulation::table::markdown;
@@ -28,12 +30,16 @@ fn main() -> ExitCode {
         (None, _) => scenarios(&[], Effort::FULL),
         (Some("scenarios"), Ok(numbers)) => scenarios(numbers, Effort::FULL),
         (Some("quick"), Ok(numbers)) => scenarios(numbers, Effort::TEST),
-        (Some("lives"), Ok([steps])) => campaign(*steps),
-        (Some("life"), Ok([seed])) => replay(*seed, LINES),
-        (Some("life"), Ok([seed, lines])) => replay(*seed, usize::try_from(*lines).unwrap_or(usize::MAX)),
+        (Some("lives"), Ok([steps])) => Campaign { steps: *steps, ..Campaign::default() }.play(),
+        (Some("worlds"), Ok([lives])) => Campaign { worlds: *lives, ..Campaign::default() }.play(),
+        (Some("life"), Ok([seed])) => replay(*seed, Size::Drawn, LINES),
+        (Some("life"), Ok([seed, lines])) => replay(*seed, Size::Drawn, size(*lines)),
+        (Some("world"), Ok([seed])) => replay(*seed, Size::Full, LINES),
+        (Some("world"), Ok([seed, lines])) => replay(*seed, Size::Full, size(*lines)),
         _ => {
             eprintln!(
-                "expected nothing, `scenarios NUMBER..`, `quick NUMBER..`, `lives STEPS` or `life SEED [LINES]`"
+                "expected nothing, `scenarios NUMBER..`, `quick NUMBER..`, `lives STEPS`, `worlds NUMBER`, \
+                 `life SEED [LINES]` or `world SEED [LINES]`"
             );
             ExitCode::from(2)
         }
@@ -52,16 +58,26 @@ fn scenarios(numbers: &[u64], effort: Effort) -> ExitCode {
 /// How long one life of a crowd lasts at most, in steps.
 const CROWD_LIFE: u64 = 60_000;
 
+/// How long one life in a full world does.
+const WORLD_LIFE: u64 = 200_000;
+
+/// What the two are called.
+const CROWD: &str = "a crowd";
+const WORLD: &str = "a full world";
+
 /// One life in so many is one of a single torrent; it is a twentieth as long.
 const OF_ONE: u64 = 2;
 
 /// How many lines of what happened before a violation are shown.
 const LINES: usize = 120;
 
-/// What all workers share.
+/// What is to be played, and what all workers share.
 #[derive(Default)]
 struct Campaign {
-    steps: AtomicU64,
+    /// So many steps in lives of all kinds, or so many full worlds.
+    steps: u64,
+    worlds: u64,
+    done: AtomicU64,
     seeds: AtomicU64,
     announces: AtomicU64,
     tally: Mutex<Tally>,
@@ -69,12 +85,22 @@ struct Campaign {
 }
 
 impl Campaign {
-    /// Lives one life after the other until so many steps are done, or a rule is broken.
-    fn work(&self, steps: u64) {
-        while self.steps.load(Ordering::Relaxed) < steps && lock(&self.violation).is_none() {
+    /// Lives one life after the other until enough are lived, or a rule is broken.
+    fn work(&self) {
+        while lock(&self.violation).is_none() {
             let seed = self.seeds.fetch_add(1, Ordering::Relaxed);
-            let violation =
-                if seed.is_multiple_of(OF_ONE) { self.alone(seed) } else { self.in_a_crowd(seed) };
+            let violation = if self.worlds > 0 {
+                if seed >= self.worlds {
+                    return;
+                }
+                self.in_a_crowd(seed, Size::Full)
+            } else if self.done.load(Ordering::Relaxed) >= self.steps {
+                return;
+            } else if seed.is_multiple_of(OF_ONE) {
+                self.alone(seed)
+            } else {
+                self.in_a_crowd(seed, Size::Drawn)
+            };
             if violation.is_some() {
                 let mut first = lock(&self.violation);
                 *first = first.take().or(violation);
@@ -85,7 +111,7 @@ impl Campaign {
     fn alone(&self, seed: u64) -> Option<(&'static str, Violation)> {
         match lives::live(seed, LIFE) {
             Ok(lived) => {
-                self.steps.fetch_add(lived.steps as u64, Ordering::Relaxed);
+                self.done.fetch_add(lived.steps as u64, Ordering::Relaxed);
                 self.announces.fetch_add(lived.announces as u64, Ordering::Relaxed);
                 None
             }
@@ -93,61 +119,69 @@ impl Campaign {
         }
     }
 
-    fn in_a_crowd(&self, seed: u64) -> Option<(&'static str, Violation)> {
-        match crowd::live(seed, CROWD_LIFE) {
+    fn in_a_crowd(&self, seed: u64, size: Size) -> Option<(&'static str, Violation)> {
+        let (steps, name) = match size {
+            Size::Drawn => (CROWD_LIFE, CROWD),
+            Size::Full => (WORLD_LIFE, WORLD),
+        };
+        match crowd::live(seed, size, steps) {
             Ok(lived) => {
-                self.steps.fetch_add(lived.steps, Ordering::Relaxed);
+                self.done.fetch_add(lived.steps, Ordering::Relaxed);
                 self.announces.fetch_add(lived.tally.announces, Ordering::Relaxed);
                 lock(&self.tally).add(&lived.tally);
                 None
             }
-            Err(violation) => Some(("a crowd", violation)),
+            Err(violation) => Some((name, violation)),
         }
     }
+
+    /// Plays on all cores, and says what came of it.
+    fn play(self) -> ExitCode {
+        let started = now();
+        let cores = thread::available_parallelism().map_or(1, Into::into);
+        thread::scope(|scope| {
+            for _ in 0..cores {
+                scope.spawn(|| self.work());
+            }
+        });
+        // Each worker asked for one more at the end.
+        let lives = self.seeds.into_inner().saturating_sub(cores as u64);
+        let done = self.done.into_inner();
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let rate = done as f64 / started.elapsed().as_secs_f64();
+        println!(
+            "{done} steps in {lives} lives, {} announces, {rate:.0} steps/s",
+            self.announces.into_inner()
+        );
+        println!("of crowds: {}", self.tally.into_inner().unwrap_or_default());
+        let Some((of, violation)) = self.violation.into_inner().unwrap_or_default() else {
+            println!("0 violations");
+            return ExitCode::SUCCESS;
+        };
+        println!("a violation in the life of {of}, seed {}, step {}:", violation.seed, violation.step);
+        match of {
+            CROWD => replay(violation.seed, Size::Drawn, LINES),
+            WORLD => replay(violation.seed, Size::Full, LINES),
+            _ => {
+                println!("{}", violation.rule);
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Lives one random life after the other, on all cores, until so many steps are done or a rule is broken.
-fn campaign(steps: u64) -> ExitCode {
-    let (campaign, started) = (Campaign::default(), now());
-    let cores = thread::available_parallelism().map_or(1, Into::into);
-    thread::scope(|scope| {
-        for _ in 0..cores {
-            scope.spawn(|| campaign.work(steps));
-        }
-    });
-    let (done, lives) = (campaign.steps.into_inner(), campaign.seeds.into_inner());
-    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-    let rate = done as f64 / started.elapsed().as_secs_f64();
-    println!(
-        "{done} steps in {lives} lives, {} announces, {rate:.0} steps/s",
-        campaign.announces.into_inner()
-    );
-    println!("of crowds: {}", campaign.tally.into_inner().unwrap_or_default());
-    match campaign.violation.into_inner().unwrap_or_default() {
-        None => {
-            println!("0 violations");
-            ExitCode::SUCCESS
-        }
-        Some((of, violation)) => {
-            println!("a violation in the life of {of}, seed {}, step {}:", violation.seed, violation.step);
-            println!("{}", violation.rule);
-            if let Err((_, lines)) = crowd::replay(violation.seed, CROWD_LIFE, LINES)
-                && of == "a crowd"
-            {
-                println!("{}", lines.join("\n"));
-            }
-            ExitCode::FAILURE
-        }
-    }
-}
-
 /// Lives the life of a crowd again, and shows what happened last.
-fn replay(seed: u64, lines: usize) -> ExitCode {
-    match crowd::replay(seed, CROWD_LIFE, lines) {
+fn replay(seed: u64, size: Size, lines: usize) -> ExitCode {
+    let steps = if size == Size::Full { WORLD_LIFE } else { CROWD_LIFE };
+    match crowd::replay(seed, size, steps, lines) {
         Ok(lived) => {
             println!("{} steps, no violation; {}", lived.steps, lived.tally);
             ExitCode::SUCCESS

@@ -14,6 +14,18 @@ use super::world::{Condition, Host, Script, World};
 /// How long scripts go on.
 const HORIZON: Duration = Duration::from_secs(48 * 3600);
 
+/// Torrents, hosts, and sick ones among these in a full world.
+const FULL: (usize, usize, usize) = (200, 40, 30);
+
+/// How large a world is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// As the seed draws it: 1 to 200 torrents (thousands in one of a hundred) on 1 to 40 hosts.
+    Drawn,
+    /// 200 torrents on 40 hosts of which 30 are sick.
+    Full,
+}
+
 /// What a seed draws: a life, and the user in it.
 pub(super) struct Drawn {
     pub(super) life: Life,
@@ -38,16 +50,17 @@ pub(super) struct User {
 }
 
 impl Drawn {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, size: Size) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
-        let is_start_of_thousands = random.random_bool(0.01);
-        let world = world(&mut random);
+        let is_start_of_thousands = random.random_bool(0.01) && size == Size::Drawn;
+        let world = world(&mut random, size);
         let most = match random.random_range(0..4) {
             0 => random.random_range(1..=4),
             1 => random.random_range(2..=12),
             2 => random.random_range(10..=60),
             _ => random.random_range(50..=200),
         };
+        let most = if size == Size::Full { FULL.0 } else { most };
         let mut user = User {
             most: if is_start_of_thousands { random.random_range(1000..4000) } else { most },
             idle: Duration::from_secs(*pick(&mut random, &[20, 120, 600, 3600])),
@@ -61,7 +74,8 @@ impl Drawn {
         };
         let config = config(&mut random);
         let mut life = Life::new(world, config, random.random());
-        let first = if random.random_bool(0.5) { user.most } else { user.most.div_ceil(4) };
+        let first =
+            if random.random_bool(0.5) || size == Size::Full { user.most } else { user.most.div_ceil(4) };
         for _ in 0..first {
             let newcomer = user.newcomer();
             life.add(newcomer);
@@ -89,14 +103,16 @@ fn config(random: &mut StdRng) -> Config {
     config
 }
 
-fn world(random: &mut StdRng) -> World {
+fn world(random: &mut StdRng, size: Size) -> World {
     let mut world = World::default();
     let most = *pick(random, &[8, 40]);
     let hosts = random.random_range(1..=most);
     let sick = *pick(random, &[0.2, 0.5, 0.75, 0.95]);
-    for _ in 0..hosts {
+    let hosts = if size == Size::Full { FULL.1 } else { hosts };
+    for number in 0..hosts {
         let scheme = *pick(random, &[Scheme::Http, Scheme::Http, Scheme::Https, Scheme::Udp]);
-        let script = if random.random_bool(sick) { sick_script(random, false) } else { Script::well() };
+        let is_sick = if size == Size::Full { number < FULL.2 } else { random.random_bool(sick) };
+        let script = if is_sick { sick_script(random, false) } else { Script::well() };
         let host = world.host(Host {
             scheme,
             round_trip: Duration::from_millis(random.random_range(5..200)),

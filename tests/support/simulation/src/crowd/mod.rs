@@ -20,6 +20,7 @@ pub mod world;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use commands::{Listing, Newcomer};
+pub use draw::Size;
 pub use life::Life;
 pub use tally::Tally;
 pub use trace::Trace;
@@ -43,24 +44,24 @@ const KEPT: usize = 200_000;
 ///
 /// # Errors
 /// When a rule was broken.
-pub fn live(seed: u64, steps: u64) -> Result<Lived, Violation> {
-    play(seed, steps, 0).map_err(|(violation, _)| violation)
+pub fn live(seed: u64, size: Size, steps: u64) -> Result<Lived, Violation> {
+    play(seed, size, steps, 0).map_err(|(violation, _)| violation)
 }
 
 /// Lives a life again and keeps what happens; gives the last lines that concern the torrent whose rule was broken.
 ///
 /// # Errors
 /// When a rule was broken.
-pub fn replay(seed: u64, steps: u64, lines: usize) -> Result<Lived, (Violation, Vec<String>)> {
-    play(seed, steps, KEPT).map_err(|(violation, life)| {
+pub fn replay(seed: u64, size: Size, steps: u64, lines: usize) -> Result<Lived, (Violation, Vec<String>)> {
+    play(seed, size, steps, KEPT).map_err(|(violation, life)| {
         let accused = life.trace.accused;
         let trackers = accused.map(|torrent| life.listed(torrent)).unwrap_or_default();
         (violation, life.trace.tail(accused, &trackers, lines))
     })
 }
 
-fn play(seed: u64, steps: u64, kept: usize) -> Result<Lived, (Violation, Box<Life>)> {
-    let Drawn { mut life, mut user, until } = Drawn::new(seed);
+fn play(seed: u64, size: Size, steps: u64, kept: usize) -> Result<Lived, (Violation, Box<Life>)> {
+    let Drawn { mut life, mut user, until } = Drawn::new(seed, size);
     life.trace.keep(kept);
     life.limit_steps(steps);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
