@@ -303,6 +303,10 @@ impl HostHealth {
         now: Timestamp,
     ) -> bool {
         let (torrent, tracker) = by;
+        if !self.breaker.is_doubted() {
+            // It lives, or this machine could ask it at any rate: nothing is held against it yet.
+            self.breaker.close();
+        }
         let was_closed = self.breaker.is_closed();
         let mut others = self.doubted_by.iter();
         let is_another = others.any(|(other, address)| *other != torrent || address != tracker);

@@ -273,7 +273,8 @@ impl Hosts {
     /// evidence about this torrent there, as its failure will be, only sooner.
     pub(crate) fn stalled(&mut self, slot: &Slot, failed: &Failed<'_>, now: Timestamp) -> bool {
         let health = self.health.entry(&slot.host);
-        if !health.is_old_news(slot.started_at) {
+        // Whether a lifeless host lives its answer has to show.
+        if !health.is_old_news(slot.started_at) && !health.breaker.is_lifeless() {
             let by = (slot.torrent, failed.tracker);
             if health.doubt(by, failed.before, &self.config, failed.random, now) {
                 self.limiter.evict(&slot.host, &self.config, now);
@@ -358,9 +359,6 @@ impl Hosts {
             // It was tried because it might live again, and nothing says that it does.
             health.failed(false, &self.config, random, now);
             return Ended::default();
-        }
-        if health.breaker.is_lifeless() {
-            health.breaker.close();
         }
         let by = (slot.torrent, failed.tracker);
         if health.doubt(by, failed.before, &self.config, random, now) {

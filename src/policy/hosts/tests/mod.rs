@@ -374,6 +374,37 @@ fn errors_of_this_machine_back_no_host_off() {
     assert_eq!(hosts.health().host(&host("a")).unwrap().failed_at(), None);
 }
 
+/// R81: one torrent alone doubts no host, and its trial ends with it, also at a host that this machine couldn't ask before.
+#[test]
+fn a_torrent_with_trouble_of_its_own_leaves_a_host_that_was_not_asked_to_the_others() {
+    for failed_before in [false, true] {
+        for error in [mute(), page(), broken()] {
+            let mut hosts = hosts();
+            let local = AnnounceError::Local(Cause::new("no descriptor"));
+            fails(&mut hosts, 1, "a", &local, (0, 0));
+            let slot = slot(&mut hosts, 2, "a", 60);
+            hosts.tried(&slot, failed_before, at(60));
+            fails_with(&mut hosts, slot, "a", &error, failed_before, 61);
+            assert!(!hosts.is_backed_off(&host("a")), "{error}, {failed_before}");
+            assert!(may(&hosts, 3, "a", SEED, 61), "{error}, {failed_before}");
+        }
+    }
+}
+
+/// Nothing but its answer shows that a lifeless host lives: an announce on a kept connection stalls at a dead one too.
+#[test]
+fn a_torrent_that_stalls_at_a_lifeless_host_doubts_it_no_sooner() {
+    let mut hosts = hosts();
+    fails(&mut hosts, 1, "a", &refused(), (0, 0));
+    let trial = tries(&mut hosts, 2, "a", 60);
+    let tracker = url("a");
+    let failed = Failed { verdict: Verdict::of(&mute()), tracker: &tracker, before: false, random: 0.0 };
+    hosts.stalled(&trial, &failed, at(61));
+    assert!(!may(&hosts, 3, "a", NEW, 61), "the trial goes on");
+    hosts.finished(trial, Outcome::GaveUp, at(62));
+    assert!(may(&hosts, 3, "a", NEW, 62));
+}
+
 /// R100: what fails and began before this process stood still fell asleep with it.
 #[test]
 fn attempts_from_before_a_standstill_are_held_against_no_host() {
