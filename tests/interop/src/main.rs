@@ -3,11 +3,13 @@
 //! that have the same torrents.
 //!
 //! `cargo run -p interop` runs everything, and `cargo run -p interop -- WORD...` the scenarios whose names hold a
-//! word. Not a test of `cargo test`, because it needs what `tests/interop/install` installs.
+//! word. Not a test of `cargo test`, because it needs what `tests/interop/install` installs. `cargo run -p interop --
+//! liveness` is another matter, which needs nothing and takes six minutes.
 
 mod authority;
 mod bencode;
 mod clients;
+mod liveness;
 mod observer;
 mod program;
 mod report;
@@ -33,6 +35,11 @@ const LIMIT: Duration = Duration::from_secs(480);
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
+    let mut report = Report::default();
+    if let Some((liveness::WORD, names)) = words.split_first().map(|(word, names)| (word.as_str(), names)) {
+        liveness::run(names, &mut report).await;
+        return if report.close() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let tools = match Tools::find() {
         Ok(tools) => Arc::new(tools),
         Err(missing) => {
@@ -49,7 +56,6 @@ async fn main() -> ExitCode {
     };
     let versions = tools.versions().unwrap_or_else(|error| error.to_string());
     println!("against {versions}, {}", clients.versions());
-    let mut report = Report::default();
     if timeout(LIMIT, scenarios::run(&tools, &words, &mut report)).await.is_err() {
         report.broken(format_args!("the run took longer than {} s", LIMIT.as_secs()));
     }

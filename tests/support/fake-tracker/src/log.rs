@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::request::{Asked, Heard};
 
@@ -97,4 +98,10 @@ impl Log {
         // The sender is in `self`, so it can't be gone.
         found.map_or_else(|_| self.counts(), |counts| *counts)
     }
+}
+
+/// The time, on tokio's clock, which a test can pause.
+#[expect(clippy::disallowed_methods, reason = "the library under test reads no clock by this; a tracker may")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
 }

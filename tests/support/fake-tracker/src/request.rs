@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use tokio::time::Instant;
 
+use crate::log::now;
+
 /// How long a request head may be; a longer one is answered with status 431.
 pub(crate) const HEAD_LIMIT: usize = 64 * 1024;
 
@@ -180,7 +182,6 @@ pub(crate) struct Origin {
 }
 
 /// Reads a request head. What can't be read is left empty, so that it can be shown all the same.
-#[expect(clippy::disallowed_methods, reason = "the library under test reads no clock by this; a tracker may")]
 pub(crate) fn read(head: &[u8], origin: Origin, sequence: u64) -> Heard {
     let text = String::from_utf8_lossy(head);
     let mut lines = text.lines();
@@ -192,7 +193,7 @@ pub(crate) fn read(head: &[u8], origin: Origin, sequence: u64) -> Heard {
     let headers = lines.filter_map(|line| line.split_once(':'));
     Heard {
         sequence,
-        at: Instant::now(),
+        at: now(),
         tracker: origin.tracker,
         from: origin.from,
         connection: origin.connection,

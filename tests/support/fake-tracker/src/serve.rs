@@ -80,7 +80,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn answer(&mut self, shared: &Shared, request: &Heard) -> Result<(), Over> {
-        let (delay, behaviour) = shared.next(request.asked());
+        let (delay, behaviour) = shared.next(request);
         let exchange = Exchange::new(behaviour, request, &shared.swarm, shared.member);
         self.wait(delay).await?;
         for step in exchange.steps(&shared.swarm, shared.member) {

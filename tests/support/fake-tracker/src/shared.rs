@@ -1,5 +1,6 @@
 //! What a tracker shares with its connections: the script, the log, and who is let in.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +16,7 @@ use tokio::time::sleep;
 use crate::behaviour::{Behaviour, Opening};
 use crate::log::Log;
 use crate::port::Port;
-use crate::request::{self, Asked, Heard, Origin};
+use crate::request::{self, Heard, Origin};
 use crate::serve::{Reset, serve};
 use crate::swarm::{Member, Swarm};
 
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) behaviour: Behaviour,
+    /// Of torrents that are served otherwise.
+    pub(crate) of_torrents: BTreeMap<[u8; 20], Behaviour>,
     pub(crate) killed: bool,
     pub(crate) latency: Duration,
     port: Option<Port>,
@@ -57,7 +60,14 @@ impl Shared {
     pub(crate) fn new(address: SocketAddr, port: Option<Port>, swarm: &Swarm, behaviour: Behaviour) -> Self {
         behaviour.check();
         let cut = watch::Sender::new(());
-        let state = State { behaviour, killed: false, latency: Duration::ZERO, port, cut };
+        let state = State {
+            behaviour,
+            of_torrents: BTreeMap::new(),
+            killed: false,
+            latency: Duration::ZERO,
+            port,
+            cut,
+        };
         let shared = Self {
             address,
             swarm: swarm.clone(),
@@ -79,9 +89,10 @@ impl Shared {
     }
 
     /// What is done about a request, and after which delay.
-    pub(crate) fn next(&self, asked: Asked) -> (Duration, Behaviour) {
-        let mut state = self.lock();
-        let (delay, behaviour) = state.behaviour.next(asked);
+    pub(crate) fn next(&self, request: &Heard) -> (Duration, Behaviour) {
+        let state = &mut *self.lock();
+        let own = request.info_hash().and_then(|torrent| state.of_torrents.get_mut(&torrent));
+        let (delay, behaviour) = own.unwrap_or(&mut state.behaviour).next(request.asked());
         (delay.saturating_add(state.latency), behaviour)
     }
 

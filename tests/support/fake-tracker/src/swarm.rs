@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::log::now;
 use crate::request::Heard;
 
 /// How many peers one tracker remembers, over all torrents; further ones are answered and forgotten.
@@ -234,9 +235,4 @@ impl Torrent {
         }
         counts
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "gossip takes time on tokio's clock, which a test can pause")]
-fn now() -> Instant {
-    Instant::now()
 }

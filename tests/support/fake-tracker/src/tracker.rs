@@ -120,6 +120,16 @@ impl FakeTracker {
         self.shared.settle();
     }
 
+    /// Does this about requests for one torrent from now on. Whether connections are accepted is up to what
+    /// [`set_behaviour`](Self::set_behaviour) says.
+    ///
+    /// # Panics
+    /// When a sequence is empty.
+    pub fn set_behaviour_for(&self, info_hash: [u8; 20], behaviour: Behaviour) {
+        behaviour.check();
+        self.shared.lock().of_torrents.insert(info_hash, behaviour);
+    }
+
     /// Lets everything take this much longer, as if it were far away: each answer, and in memory also each
     /// opening of a connection. The kernel opens a TCP connection, which can't be delayed.
     pub fn set_latency(&self, latency: Duration) {

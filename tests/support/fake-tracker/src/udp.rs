@@ -1,6 +1,6 @@
 //! A scripted UDP tracker (BEP 15, BEP 41), on a port of loopback or in memory.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use crate::log::{LOG_LIMIT, Log};
+use crate::log::{LOG_LIMIT, Log, now};
 
 /// What the tracker says when it doesn't know a connection id, in the words of opentracker.
 const STALE: &str = "Connection ID missmatch.\0";
@@ -62,6 +62,8 @@ pub struct UdpHeard {
     pub bytes: Vec<u8>,
     /// Greater than that of everything that any fake tracker of the process heard before.
     pub sequence: u64,
+    /// When it was heard, on tokio's clock.
+    pub at: Instant,
 }
 
 /// What a packet asks for.
@@ -95,6 +97,8 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     behaviour: UdpBehaviour,
+    /// Of torrents that are served otherwise.
+    of_torrents: BTreeMap<[u8; 20], UdpBehaviour>,
     delay: Duration,
     interval: u32,
     peers: Vec<SocketAddr>,
@@ -131,6 +135,7 @@ impl FakeUdpTracker {
             if address.is_ipv4() { [8, 8, 4, 4].into() } else { [0x2600, 0x9000, 0, 0, 0, 0, 0, 0xa].into() };
         let state = State {
             behaviour,
+            of_torrents: BTreeMap::new(),
             delay: Duration::ZERO,
             interval: 1800,
             peers: vec![SocketAddr::new(peer, 6881)],
@@ -158,6 +163,11 @@ impl FakeUdpTracker {
         let mut state = self.shared.lock();
         state.behaviour = behaviour;
         state.lost = [0; 3];
+    }
+
+    /// Makes it do something else about announces of this torrent from now on.
+    pub fn set_behaviour_for(&self, info_hash: [u8; 20], behaviour: UdpBehaviour) {
+        self.shared.lock().of_torrents.insert(info_hash, behaviour);
     }
 
     /// Makes it answer so much later.
@@ -334,7 +344,7 @@ impl UdpHeard {
 
 impl Shared {
     fn hear(&self, bytes: &[u8], from: SocketAddr) -> Vec<UdpAnswer> {
-        let heard = UdpHeard { from, bytes: bytes.to_vec(), sequence: Log::next_sequence() };
+        let heard = UdpHeard { from, bytes: bytes.to_vec(), sequence: Log::next_sequence(), at: now() };
         let mut state = self.lock();
         let answers = state.answers(&heard);
         if state.heard.len() == LOG_LIMIT {
@@ -356,7 +366,10 @@ impl State {
         let Some(transaction) = heard.transaction() else { return Vec::new() };
         let asked = heard.asked();
         let here = |bytes| UdpAnswer { bytes, from_elsewhere: false };
-        match (&self.behaviour, asked) {
+        let torrent = heard.info_hash().filter(|_| asked == UdpAsked::Announce);
+        let own = torrent.and_then(|torrent| self.of_torrents.get(&torrent));
+        let behaviour = own.unwrap_or(&self.behaviour);
+        match (behaviour, asked) {
             (UdpBehaviour::Silent, _)
             | (_, UdpAsked::Other)
             | (UdpBehaviour::ConnectsOnly, UdpAsked::Announce | UdpAsked::Scrape) => return Vec::new(),
@@ -387,7 +400,7 @@ impl State {
             }
             _ => {}
         }
-        let from_elsewhere = self.behaviour == UdpBehaviour::FromAnotherPort;
+        let from_elsewhere = *behaviour == UdpBehaviour::FromAnotherPort;
         vec![UdpAnswer { bytes: self.answer(heard, transaction), from_elsewhere }]
     }
 
@@ -472,7 +485,7 @@ mod tests {
         let mut bytes = vec![0; 98];
         bytes[11] = 1;
         bytes.extend_from_slice(options);
-        UdpHeard { from: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), bytes, sequence: 0 }
+        UdpHeard { from: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), bytes, sequence: 0, at: now() }
     }
 
     #[test]
@@ -515,6 +528,19 @@ mod tests {
             tracker.revive();
         }
         assert_eq!(tracker.kinds(), [UdpAsked::Connect; 2]);
+    }
+
+    #[tokio::test]
+    async fn one_torrent_may_be_served_otherwise() {
+        let tracker = FakeUdpTracker::in_memory("127.0.0.1:9".parse().unwrap(), UdpBehaviour::Ok);
+        let from = "127.0.0.1:10".parse().unwrap();
+        tracker.set_behaviour_for([1; 20], UdpBehaviour::ConnectsOnly);
+        let given = tracker.hear(CONNECT, from).remove(0).bytes;
+        let mut packet = announce(b"").bytes;
+        packet[..8].copy_from_slice(&given[8..]);
+        assert_eq!(tracker.hear(&packet, from).len(), 1);
+        packet[16..36].fill(1);
+        assert_eq!(tracker.hear(&packet, from), []);
     }
 
     #[tokio::test]

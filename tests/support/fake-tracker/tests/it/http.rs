@@ -394,6 +394,18 @@ async fn whoever_waits_for_announces_is_woken_by_them() {
 }
 
 #[tokio::test]
+async fn one_torrent_may_be_served_otherwise_on_the_same_connection() {
+    let tracker = FakeTracker::start(Behaviour::ok()).await;
+    tracker.set_behaviour_for([1; 20], Behaviour::status(500));
+    let other = started(1).replace(&percent_encode(&HASH), &percent_encode(&[1; 20]));
+    let mut stream = connect(&tracker).await;
+    for (request, status) in [(started(1), "200"), (other, "500"), (started(1), "200")] {
+        let (head, _) = ask(&mut stream, &request).await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+    }
+}
+
+#[tokio::test]
 async fn trackers_live_on_other_addresses_too() {
     for address in ["127.0.0.2:0", "[::1]:0"] {
         let tracker = FakeTracker::start_at(address.parse().unwrap(), Behaviour::ok()).await;
