@@ -148,16 +148,18 @@ impl Session {
 
     /// An announce isn't answered in time: another tracker is tried beside it, but not too often at one host.
     fn stalled(&mut self, id: AttemptId, context: &mut Context<'_>) {
-        let Some(attempt) = self.round.as_ref().and_then(|round| round.attempt(id)) else { return };
+        let attempt = self.round.as_ref().and_then(|round| round.attempt(id));
+        let Some(tracker) = attempt.map(|attempt| attempt.tracker.clone()) else { return };
         let failed = Failed {
             verdict: Verdict::of(&AnnounceError::TimedOut(TimedPhase::Reply)),
-            tracker: &attempt.tracker,
-            before: self.is_refused_by(&attempt.tracker),
+            tracker: &tracker,
+            before: self.is_refused_by(&tracker),
             random: context.random.random(),
         };
-        let may_hedge = context.hosts.stalled(&attempt.slot, &failed, context.now);
-        let (tracker, waited) = (attempt.tracker.clone(), context.now.since(attempt.started_at()));
         let Some(round) = &mut self.round else { return };
+        let Some(attempt) = round.attempt_mut(id) else { return };
+        let may_hedge = context.hosts.stalled(&mut attempt.slot, &failed, context.now);
+        let waited = context.now.since(attempt.started_at());
         if may_hedge {
             round.hedge(id);
             context.alert(self.id, Alert::Silent { tracker, waited });

@@ -523,3 +523,52 @@ fn completed_passes_the_min_interval() {
         }
     }
 }
+
+/// R81, with an interval of a minute: torrents that a host is mute to hold its places, and delay one that it serves by no
+/// more than a minute.
+#[test]
+fn torrents_that_a_host_does_not_serve_delay_none_that_it_serves_by_a_minute() {
+    let mut late = Vec::new();
+    for (way, scheme, condition) in WAYS_OF_ONE {
+        for (count, first) in [(5, true), (5, false), (20, true), (20, false), (50, true), (50, false)] {
+            let mut world = World::default();
+            let tracker = sick(&mut world, scheme, Script::well());
+            world.trackers[tracker].interval = Some(secs(60));
+            let mut life = life(world);
+            let mut number = 0;
+            if first {
+                number = life.add(of(&[tracker]));
+            }
+            for _ in 0..count {
+                life.add(towards(tracker, condition));
+                let soon = life.now() + Duration::from_millis(100);
+                life.run_until(soon);
+            }
+            if !first {
+                let settled = life.now() + secs(35);
+                life.run_until(settled);
+            }
+            let mut due = if first { at(0) } else { life.now() };
+            if !first {
+                number = life.add(of(&[tracker]));
+            }
+            let end = due + secs(HOUR);
+            life.run_until(end);
+            let mut worst = (Duration::ZERO, 0);
+            let answers: Vec<Timestamp> = life.answers(number).iter().map(|(at, _)| *at).collect();
+            for (n, at) in answers.iter().copied().chain([end]).enumerate() {
+                worst = worst.max((at.since(due), n));
+                due = at + secs(60);
+            }
+            if worst.0 > secs(60) {
+                late.push(format!(
+                    "{way}, {count}, first {first}: {} answers, number {} was {} s late",
+                    answers.len(),
+                    worst.1,
+                    worst.0.as_secs()
+                ));
+            }
+        }
+    }
+    assert!(late.is_empty(), "\n{}", late.join("\n"));
+}

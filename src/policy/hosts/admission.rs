@@ -62,9 +62,15 @@ struct Queued {
     torrent: TorrentId,
 }
 
+/// How many attempts at one host that nothing answers are held beside its places. As many as a UDP host has places: what
+/// waits for them is small, and a host that answers none of them has no work with them.
+const MAX_YIELDED: usize = 16;
+
 #[derive(Debug, Default)]
 struct Gate {
     inside: usize,
+    /// Attempts that have given their places to others and are still under way.
+    yielded: usize,
     /// When the allowance would be used up to the last if nobody came any more (generic cell rate algorithm).
     allowance_until: Timestamp,
     queue: BTreeSet<Queued>,
@@ -106,10 +112,22 @@ impl HostLimiter {
         }
     }
 
-    /// Notes that an attempt has ended.
-    pub(super) fn release(&mut self, host: &TrackerHost, config: &Config, now: Timestamp) {
+    /// Lets an attempt that nothing answers give its place to another, and tells whether it did.
+    pub(super) fn yield_place(&mut self, host: &TrackerHost, config: &Config, now: Timestamp) -> bool {
+        let Some(gate) = self.by_host.get_mut(host).filter(|gate| gate.yielded < MAX_YIELDED) else {
+            return false;
+        };
+        gate.inside = gate.inside.saturating_sub(1);
+        gate.yielded += 1;
+        self.look_again(host, config, now);
+        true
+    }
+
+    /// Notes that an attempt has ended, which may have `yielded` its place before.
+    pub(super) fn release(&mut self, host: &TrackerHost, yielded: bool, config: &Config, now: Timestamp) {
         if let Some(gate) = self.by_host.get_mut(host) {
-            gate.inside = gate.inside.saturating_sub(1);
+            let count = if yielded { &mut gate.yielded } else { &mut gate.inside };
+            *count = count.saturating_sub(1);
             if gate.is_idle(now) {
                 self.by_host.remove(host);
             } else {
@@ -200,7 +218,7 @@ impl HostLimiter {
 impl Gate {
     /// Whether there is nothing to remember.
     fn is_idle(&self, now: Timestamp) -> bool {
-        self.inside == 0 && self.queue.is_empty() && self.allowance_until <= now
+        self.inside + self.yielded == 0 && self.queue.is_empty() && self.allowance_until <= now
     }
 
     /// When the next may come in; `None` where an attempt has to end first.
@@ -260,11 +278,11 @@ mod tests {
             (0..6).map(|n| limiter.admit(&host, id(n), Priority::Regular, &config, at(0))).collect();
         assert_eq!(admitted, [true, true, true, true, false, false]);
         assert_eq!((limiter.next_admitted(&config, at(0)), limiter.wake()), (None, None));
-        limiter.release(&host, &config, at(7));
+        limiter.release(&host, false, &config, at(7));
         assert_eq!(limiter.next_admitted(&config, at(7)), Some((id(4), host.clone())));
         assert_eq!(limiter.next_admitted(&config, at(7)), None);
         limiter.leave(&host, id(5), &config, at(7));
-        limiter.release(&host, &config, at(8));
+        limiter.release(&host, false, &config, at(8));
         assert_eq!(limiter.next_admitted(&config, at(8)), None, "it has gone");
     }
 
@@ -301,7 +319,7 @@ mod tests {
         }
         let mut order = Vec::new();
         for _ in 0..5 {
-            limiter.release(&host, &config, at(1000));
+            limiter.release(&host, false, &config, at(1000));
             order.extend(limiter.next_admitted(&config, at(1000)).map(|(torrent, _)| torrent));
         }
         assert_eq!(order, [id(5), id(4), id(3), id(2), id(1)]);
@@ -330,7 +348,7 @@ mod tests {
             limiter.admit(&host("http://stalled.test/"), id(number), Priority::WantsPeers, &config, at(0));
         }
         assert!(limiter.admit(&host("http://well.test/"), id(60), Priority::Regular, &config, at(0)));
-        limiter.release(&host("http://well.test/"), &config, at(60_000));
+        limiter.release(&host("http://well.test/"), false, &config, at(60_000));
         assert_eq!(limiter.wake(), None, "nothing happens at the stalled one by the passing of time");
     }
 
@@ -343,9 +361,27 @@ mod tests {
             for number in 0..50_000 {
                 let host = host(&format!("http://h{number}.test/"));
                 limiter.admit(&host, id(number), Priority::Regular, &config, at(number * 100));
-                limiter.release(&host, &config, at(number * 100 + left_at));
+                limiter.release(&host, false, &config, at(number * 100 + left_at));
             }
             assert!(limiter.by_host.len() <= FEW && limiter.due.is_empty(), "{left_at}");
         }
+    }
+
+    /// Announces that nothing answers don't keep the others out, and don't pile up without bound.
+    #[test]
+    fn a_place_is_given_to_another_while_nothing_answers() {
+        let (mut limiter, config, host) = (HostLimiter::default(), Config::default(), host("http://a.test/"));
+        let mut admitted = 0;
+        for number in 0..100 {
+            if limiter.admit(&host, id(number), Priority::Stopped, &config, at(0)) {
+                admitted += 1;
+                limiter.yield_place(&host, &config, at(0));
+            }
+        }
+        assert_eq!(admitted, MAX_YIELDED + 4);
+        limiter.release(&host, true, &config, at(1));
+        assert_eq!(limiter.next_admitted(&config, at(1)), None, "its place was given away");
+        assert!(limiter.yield_place(&host, &config, at(1)));
+        assert!(limiter.next_admitted(&config, at(1)).is_some());
     }
 }

@@ -10,9 +10,9 @@ use crate::time::Timestamp;
 /// How long a host has to have worked before its past failures are forgotten.
 const SETTLED: Duration = Duration::from_secs(60);
 
-/// How far apart torrents that never failed at a doubted host try it, one by one. A twentieth of the pace of a host that
+/// How far apart torrents that never failed at a doubted host try it, one by one. A tenth of the pace of a host that
 /// works, and fast enough that fifty torrents with a bad passkey delay a good one by less than a minute.
-const NEXT_TRIAL: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(1));
+const NEXT_TRIAL: (Duration, Duration) = (Duration::from_millis(250), Duration::from_millis(500));
 
 /// How much later the next in line may try than the one before. Just enough for timers to keep the order.
 const STEP: Duration = Duration::from_millis(10);

@@ -182,6 +182,10 @@ impl HealthBook {
         let known = reply.filter(|reply| reply.samples() >= KNOWN_REPLIES);
         let learned = known
             .map(|reply| reply.patience().clamp(config.reply_patience_floor, config.reply_patience_ceiling));
+        if self.hosts.get(host).is_some_and(|health| health.breaker.is_doubted()) {
+            // Others wait for what comes of it, and what is slow is still waited for.
+            return learned.unwrap_or(config.reply_patience_floor);
+        }
         match (urgency, learned) {
             (Urgency::Urgent, learned) => learned.unwrap_or(config.reply_patience),
             // As long as for an opening: its answers are known, and one that lasts longer isn't merely slow.

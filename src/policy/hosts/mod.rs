@@ -54,6 +54,8 @@ pub(crate) struct Slot {
     started_at: Timestamp,
     /// Its opening is silent past the patience with it.
     silent: bool,
+    /// Nothing answers it, and another attempt has its place.
+    yielded: bool,
 }
 
 /// What came of an attempt.
@@ -116,7 +118,13 @@ impl Slot {
     /// A slot that no limit stands behind.
     #[cfg(test)]
     pub(crate) fn unlimited(host: &TrackerHost, now: Timestamp) -> Self {
-        Self { host: host.clone(), torrent: TorrentId::new(0), started_at: now, silent: false }
+        Self {
+            host: host.clone(),
+            torrent: TorrentId::new(0),
+            started_at: now,
+            silent: false,
+            yielded: false,
+        }
     }
 
     /// The host.
@@ -222,7 +230,7 @@ impl Hosts {
         now: Timestamp,
     ) -> Option<Slot> {
         let admitted = self.limiter.admit(host, torrent, priority, &self.config, now);
-        admitted.then(|| Slot { host: host.clone(), torrent, started_at: now, silent: false })
+        admitted.then(|| Slot { host: host.clone(), torrent, started_at: now, silent: false, yielded: false })
     }
 
     /// Takes a torrent out of the queue of a host.
@@ -233,7 +241,7 @@ impl Hosts {
     /// The next torrent in a queue whose turn has come.
     pub(crate) fn next_admitted(&mut self, now: Timestamp) -> Option<(TorrentId, Slot)> {
         let (torrent, host) = self.limiter.next_admitted(&self.config, now)?;
-        Some((torrent, Slot { host, torrent, started_at: now, silent: false }))
+        Some((torrent, Slot { host, torrent, started_at: now, silent: false, yielded: false }))
     }
 
     /// The next torrent that was sent out of a queue, because its host has fallen silent or is doubted.
@@ -271,7 +279,7 @@ impl Hosts {
 
     /// Notes that an announce isn't answered in time, and tells whether another tracker may be tried beside it. It is
     /// evidence about this torrent there, as its failure will be, only sooner.
-    pub(crate) fn stalled(&mut self, slot: &Slot, failed: &Failed<'_>, now: Timestamp) -> bool {
+    pub(crate) fn stalled(&mut self, slot: &mut Slot, failed: &Failed<'_>, now: Timestamp) -> bool {
         let health = self.health.entry(&slot.host);
         // Whether a lifeless host lives its answer has to show.
         if !health.is_old_news(slot.started_at) && !health.breaker.is_lifeless() {
@@ -280,13 +288,18 @@ impl Hosts {
                 self.limiter.evict(&slot.host, &self.config, now);
             }
         }
-        self.health.entry(&slot.host).may_hedge(now)
+        let health = self.health.entry(&slot.host);
+        if health.breaker.is_doubted() && !slot.yielded {
+            // A few torrents that a host is mute to would hold its places from all that it serves.
+            slot.yielded = self.limiter.yield_place(&slot.host, &self.config, now);
+        }
+        health.may_hedge(now)
     }
 
     /// The end of an attempt.
     pub(crate) fn finished(&mut self, mut slot: Slot, outcome: Outcome<'_>, now: Timestamp) -> Ended {
         self.end_silence(&mut slot);
-        self.limiter.release(&slot.host, &self.config, now);
+        self.limiter.release(&slot.host, slot.yielded, &self.config, now);
         match outcome {
             Outcome::Answered(measurement) => {
                 self.health.entry(&slot.host).measured(measurement, now);

@@ -396,10 +396,10 @@ fn a_torrent_with_trouble_of_its_own_leaves_a_host_that_was_not_asked_to_the_oth
 fn a_torrent_that_stalls_at_a_lifeless_host_doubts_it_no_sooner() {
     let mut hosts = hosts();
     fails(&mut hosts, 1, "a", &refused(), (0, 0));
-    let trial = tries(&mut hosts, 2, "a", 60);
+    let mut trial = tries(&mut hosts, 2, "a", 60);
     let tracker = url("a");
     let failed = Failed { verdict: Verdict::of(&mute()), tracker: &tracker, before: false, random: 0.0 };
-    hosts.stalled(&trial, &failed, at(61));
+    hosts.stalled(&mut trial, &failed, at(61));
     assert!(!may(&hosts, 3, "a", NEW, 61), "the trial goes on");
     hosts.finished(trial, Outcome::GaveUp, at(62));
     assert!(may(&hosts, 3, "a", NEW, 62));
@@ -445,14 +445,14 @@ fn a_host_whose_opening_is_silent_is_left_to_the_torrent_that_waits_already() {
 #[test]
 fn a_host_where_two_torrents_stall_is_doubted_before_they_fail() {
     let mut hosts = hosts();
-    let slots: Vec<Slot> = (1..=4)
+    let mut slots: Vec<Slot> = (1..=4)
         .map(|torrent| hosts.admit(&host("a"), id(torrent), Priority::Regular, at(0)).unwrap())
         .collect();
     assert!(hosts.admit(&host("a"), id(5), Priority::Regular, at(0)).is_none());
     let tracker = url("a");
     let failed = Failed { verdict: Verdict::of(&mute()), tracker: &tracker, before: false, random: 0.0 };
-    assert!(hosts.stalled(&slots[0], &failed, at(2)) && !hosts.is_backed_off(&host("a")));
-    assert!(hosts.stalled(&slots[1], &failed, at(3)) && hosts.is_backed_off(&host("a")));
+    assert!(hosts.stalled(&mut slots[0], &failed, at(2)) && !hosts.is_backed_off(&host("a")));
+    assert!(hosts.stalled(&mut slots[1], &failed, at(3)) && hosts.is_backed_off(&host("a")));
     assert_eq!(hosts.next_evicted(), Some((id(5), host("a"))));
     for slot in slots {
         hosts.finished(slot, Outcome::Answered(sample(5, 5)), at(4));
@@ -466,8 +466,8 @@ fn stalled_announces_at_a_working_host_are_tried_elsewhere_once_in_ten_seconds()
     let tracker = url("a");
     let failed = Failed { verdict: Verdict::of(&mute()), tracker: &tracker, before: false, random: 0.0 };
     let mut may_hedge = |now| {
-        let slot = slot(&mut hosts, 1, "a", now);
-        let may = hosts.stalled(&slot, &failed, at(now));
+        let mut slot = slot(&mut hosts, 1, "a", now);
+        let may = hosts.stalled(&mut slot, &failed, at(now));
         hosts.finished(slot, Outcome::Alive, at(now));
         may
     };

@@ -9,7 +9,7 @@ use super::*;
 /// So many torrents list the host. The first half want peers, and no other tracker can name any.
 const TORRENTS: usize = 4;
 const MINUTE: Duration = Duration::from_secs(60);
-const TRIAL_APART: Duration = Duration::from_millis(500);
+const TRIAL_APART: Duration = Duration::from_millis(250);
 
 /// One host and the torrents that list it, as the rules see them.
 #[derive(Debug, Clone, Default)]
@@ -365,7 +365,7 @@ impl Both {
     }
 
     fn stalls(&mut self, torrent: usize, luck: u16) {
-        let Some(slot) = &self.slots[torrent] else { return };
+        let Some(slot) = &mut self.slots[torrent] else { return };
         let (verdict, random) = (Verdict::of(&mute()), fraction(luck));
         let before = self.rules.torrents[torrent].failed_here;
         let failed = Failed { verdict, tracker: &url("a"), before, random };
