@@ -151,13 +151,13 @@ impl Session {
         }
     }
 
-    /// Whether peers are wanted, and no tracker could name any: each doesn't serve this torrent, asked to be asked later,
-    /// or its host is backed off.
+    /// Whether peers are wanted, and no tracker could name any: each has failed this torrent, asked to be asked later, or
+    /// its host is backed off.
     fn needs_peers(&self, hosts: &Hosts, now: Timestamp) -> bool {
         let is_no_help = |tracker: &TrackerUrl| {
             let failed = self.failures.get(tracker);
             hosts.is_backed_off(tracker.host_key())
-                || failed.is_some_and(|failure| failure.news == TrackerNews::Refuses || !self.config.breaker)
+                || failed.is_some_and(|failure| failure.news != TrackerNews::OfTheHost || !self.config.breaker)
                 || !self.is_allowed(tracker, now)
         };
         self.torrent.transfer.left != Some(0) && self.trackers.supported_trackers().all(is_no_help)

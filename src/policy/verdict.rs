@@ -98,7 +98,10 @@ impl Verdict {
 impl TrackerNews {
     /// The same where our own network is to blame: not held against the tracker.
     pub(crate) fn withheld(self) -> Self {
-        if self == Self::Refuses { Self::Nothing } else { Self::OfTheHost }
+        match self {
+            Self::Refuses | Self::Nothing => Self::Nothing,
+            Self::OfTheHost => Self::OfTheHost,
+        }
     }
 }
 
