@@ -76,6 +76,7 @@ pub mod prober;
 pub mod remembered;
 pub mod scrape;
 mod text;
+mod time;
 pub mod tracker;
 pub mod transport;
 pub mod wire;

@@ -65,7 +65,7 @@ impl Announcer {
     }
 
     /// Makes one announce, with failover: to the first tracker of `trackers` that answers. Unmeasured trackers
-    /// are measured first where [`Config::probing`] says so, and the first to answer is the one.
+    /// are measured first where [`Config::probing`](crate::Config::probing) says so, and the first to answer is the one.
     ///
     /// `trackers` keeps what was learned: the cursor stands on the tracker that answered, so the next announce
     /// goes there. Which event is due is the caller's business; [`add`](Self::add) takes care of that too.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::config::Order;
 use super::hosts::{Demand, HostHealth, Hosts, Urgency};
 use super::round::{Candidate, Candidates};
 use super::session::Session;
-use super::time::Timestamp;
-use super::tracker_set::Order;
 use super::verdict::TrackerNews;
 use crate::alert::Deferral;
+use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;
 
 impl Session {

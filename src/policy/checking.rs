@@ -5,17 +5,16 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::config::Probing;
+use super::config::{Order, Probing};
 use super::hosts::Hosts;
 use super::returning::SEEN;
 use super::session::{Context, Session, TrackerFailure};
 use super::stopping::Phase;
-use super::time::Timestamp;
-use super::tracker_set::Order;
 use super::verdict::{HostNews, TrackerNews, Verdict};
 use crate::alert::Alert;
 use crate::error::ProbeError;
 use crate::prober::Measurement;
+use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
 impl Session {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::tracker_set::Order;
 use crate::announce::AnnounceResponse;
 use crate::error::{AnnounceError, Rejection, Retry};
 use crate::tracker::Scheme;
@@ -114,6 +113,18 @@ pub struct Config {
     pub alert_queue: usize,
     /// Who decides that it is time for an announce.
     pub announcing: Announcing,
+}
+
+/// In which order trackers are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Order {
+    /// By measured latency across all tiers, staying on the one that works. What this crate is for, and a
+    /// deviation from BEP 12, which has the tiers in sequence.
+    #[default]
+    Nearest,
+    /// BEP 12: tiers in sequence, each shuffled once, a success moves to the front of its tier, and every round
+    /// starts at the first tier.
+    Bep12,
 }
 
 /// Who decides that it is time for an announce.

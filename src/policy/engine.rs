@@ -8,19 +8,19 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::addresses::Addresses;
+use super::attempts::Attempts;
 use super::config::Config;
 use super::hosts::{HealthBook, Hosts, Outcome, Probes, Slot};
+use super::io::{AttemptId, Input, Output, RoundNumber, TorrentId};
 use super::session::{Context, Session};
 use super::status::Status;
-use super::time::Timestamp;
 use super::tracker_set::TrackerSet;
 use super::verdict::Verdict;
-use crate::alert::{Alert, Announced, ToldStopped};
-use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, Torrent, Transfer};
-use crate::error::{AnnounceError, Phase, ProbeError, RoundError};
+use crate::announce::{AnnounceRequest, InfoHash, Torrent, Transfer};
+use crate::error::{AnnounceError, Phase, ProbeError};
 use crate::prober::Measurement;
 use crate::remembered::RememberedHost;
-use crate::tracker::TrackerUrl;
+use crate::time::Timestamp;
 
 /// All torrents and all tracker hosts of a process, as one state machine without IO, clock or entropy.
 ///
@@ -74,132 +74,6 @@ const SETTLE: Duration = Duration::from_secs(2);
 
 /// Room for so many outputs is kept.
 const USUAL_OUTPUTS: usize = 64;
-
-/// A torrent of an [`Engine`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TorrentId(u64);
-
-/// One probe or one try at one tracker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AttemptId(u64);
-
-/// The number of a torrent's round, from 1.
-pub type RoundNumber = u64;
-
-/// What the engine wants done.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Output {
-    /// Measure this tracker; answered by [`Input::Probed`].
-    Probe {
-        /// Names the probe in its answer.
-        attempt: AttemptId,
-        /// Whom.
-        tracker: TrackerUrl,
-    },
-    /// Open a channel; answered by [`Input::Opened`] or [`Input::Failed`]. Tells the tracker nothing.
-    Open {
-        /// Names the attempt in its answers.
-        attempt: AttemptId,
-        /// To whom.
-        tracker: TrackerUrl,
-    },
-    /// Announce on the attempt's open channel; answered by [`Input::Replied`] or [`Input::Failed`].
-    Announce {
-        /// The attempt.
-        attempt: AttemptId,
-        /// What to say.
-        request: Box<AnnounceRequest>,
-    },
-    /// Give this probe or attempt up: close what it opened. No answer is expected, a late one is ignored.
-    Close {
-        /// The attempt.
-        attempt: AttemptId,
-    },
-    /// Tell the user.
-    Alert {
-        /// Of which torrent.
-        torrent: TorrentId,
-        /// What.
-        alert: Alert,
-    },
-    /// A round has ended.
-    RoundEnded {
-        /// Of which torrent.
-        torrent: TorrentId,
-        /// Which round.
-        round: RoundNumber,
-        /// What came of it.
-        result: Result<Arc<Announced>, Arc<RoundError>>,
-    },
-    /// A session has ended, or the one announce of [`Engine::announce_once`]: the torrent is gone, and this is
-    /// what was its trackers.
-    Ended {
-        /// Which torrent.
-        torrent: TorrentId,
-        /// Its trackers, with what is known of them.
-        trackers: Box<TrackerSet>,
-        /// Who was told `stopped`, and what came of it.
-        stopped: Vec<ToldStopped>,
-    },
-    /// Nothing to do before this moment, or (`None`) before something happens.
-    Wait(Option<Timestamp>),
-}
-
-/// What happened to something the engine wanted done.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Input {
-    /// A probe ended.
-    Probed(AttemptId, Result<Measurement, ProbeError>),
-    /// A channel is open.
-    Opened(AttemptId),
-    /// An announce was answered.
-    Replied(AttemptId, Box<AnnounceResponse>),
-    /// An opening or announce failed.
-    Failed(AttemptId, AnnounceError),
-}
-
-/// Who waits for which attempt, and the number of the next one.
-#[derive(Debug, Default)]
-pub(crate) struct Attempts {
-    owners: BTreeMap<AttemptId, TorrentId>,
-    last: u64,
-}
-
-impl TorrentId {
-    #[cfg(test)]
-    pub(crate) fn new(number: u64) -> Self {
-        Self(number)
-    }
-}
-
-impl AttemptId {
-    #[cfg(test)]
-    pub(crate) fn new(number: u64) -> Self {
-        Self(number)
-    }
-}
-
-impl Attempts {
-    /// Begins a probe.
-    fn begin_probe(&mut self) -> AttemptId {
-        self.last += 1;
-        AttemptId(self.last)
-    }
-
-    /// Begins a try of a torrent.
-    pub(crate) fn begin(&mut self, torrent: TorrentId) -> AttemptId {
-        let id = self.begin_probe();
-        self.owners.insert(id, torrent);
-        id
-    }
-
-    /// Ends a try.
-    pub(crate) fn end(&mut self, id: AttemptId) {
-        self.owners.remove(&id);
-    }
-}
 
 impl Engine {
     /// An engine without torrents. The seed decides every shuffle and jitter: take it from a good source, or
@@ -455,7 +329,7 @@ impl Engine {
         now: Timestamp,
     ) -> TorrentId {
         self.next_torrent += 1;
-        let id = TorrentId(self.next_torrent);
+        let id = TorrentId::new(self.next_torrent);
         let config = if trackers.is_private() { &self.private_config } else { &self.config };
         trackers.prepare(config, self.random.random());
         trackers.share(&mut self.addresses);
@@ -499,7 +373,7 @@ impl Engine {
         now: Timestamp,
         then: impl FnOnce(&mut Session, &mut Context<'_>),
     ) {
-        if let Some(torrent) = self.attempts.owners.get(&attempt).copied() {
+        if let Some(torrent) = self.attempts.owner(attempt) {
             self.with(torrent, now, then);
         }
     }
@@ -561,7 +435,7 @@ impl Engine {
     fn same_torrent(&self, torrent: TorrentId) -> impl Iterator<Item = TorrentId> {
         let session = self.sessions.get(&torrent);
         let all = session.map(|session| beginning(session.info_hash())).into_iter().flat_map(|beginning| {
-            self.by_info_hash.range((beginning, TorrentId(0))..=(beginning, TorrentId(u64::MAX)))
+            self.by_info_hash.range((beginning, TorrentId::new(0))..=(beginning, TorrentId::new(u64::MAX)))
         });
         all.map(|(_, other)| *other).filter(move |other| {
             *other != torrent
@@ -590,7 +464,8 @@ impl Engine {
     /// Lets sessions go on that waited for this one.
     fn release_waiting(&mut self, ended: TorrentId, info_hash: InfoHash, now: Timestamp) {
         let beginning = beginning(info_hash);
-        let all = self.by_info_hash.range((beginning, TorrentId(0))..=(beginning, TorrentId(u64::MAX)));
+        let all =
+            self.by_info_hash.range((beginning, TorrentId::new(0))..=(beginning, TorrentId::new(u64::MAX)));
         let waiting: Vec<_> = all
             .map(|(_, other)| *other)
             .filter(|other| self.sessions.get(other).is_some_and(|other| other.waits_for(ended)))

@@ -3,10 +3,10 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::config::Order;
 use super::hosts::Hosts;
 use super::session::Session;
-use super::time::Timestamp;
-use super::tracker_set::Order;
+use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;
 
 impl Session {

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::by_tracker::ByTracker;
-use super::time::Timestamp;
 use crate::announce::Event;
+use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;
 
 /// Trackers keep a peer 15 to 45 minutes beyond its last announce (torrust 15, opentracker 45): after the

@@ -6,6 +6,7 @@
 //! same run.
 
 mod addresses;
+mod attempts;
 mod by_tracker;
 mod candidates;
 mod checking;
@@ -13,6 +14,7 @@ mod config;
 mod engine;
 mod explaining;
 mod hosts;
+mod io;
 mod ledger;
 mod outcomes;
 mod returning;
@@ -22,18 +24,18 @@ mod schedule;
 mod session;
 mod status;
 mod stopping;
-mod time;
 mod tracker_set;
 mod verdict;
 
 #[cfg(test)]
 mod tests;
 
-pub use config::{Announcing, Config, Probing, Schemes};
-pub use engine::{AttemptId, Engine, Input, Output, RoundNumber, TorrentId};
+pub use crate::time::Timestamp;
+pub use config::{Announcing, Config, Order, Probing, Schemes};
+pub use engine::Engine;
 pub use hosts::{Estimate, HealthBook, HostHealth, Urgency};
+pub use io::{AttemptId, Input, Output, RoundNumber, TorrentId};
 pub use ledger::Ledger;
 pub use schedule::Schedule;
 pub use status::{Standing, Status, TrackerStatus};
-pub use time::Timestamp;
-pub use tracker_set::{Order, TrackerSet};
+pub use tracker_set::TrackerSet;

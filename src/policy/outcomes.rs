@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::engine::{AttemptId, Output};
 use super::hosts::{Failed, HostHealth, Outcome};
+use super::io::{AttemptId, Output};
 use super::returning::Home;
 use super::round::{Attempt, Stage, Told};
 use super::session::{Context, Session, TrackerFailure};
 use super::stopping::Phase;
-use super::time::Timestamp;
 use super::verdict::{Registered, TrackerNews, Verdict};
 use crate::alert::{Alert, Announced};
 use crate::announce::{AnnounceResponse, Event};
 use crate::error::{AnnounceError, FailedAttempt, Phase as TimedPhase, Retry, RoundError};
 use crate::prober::Measurement;
+use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;
 
 /// How soon a round follows one that failed, where hosts are guarded by their own back-off.

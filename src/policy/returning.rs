@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::time::Timestamp;
+use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;
 
 /// How long a tracker that was left is not looked at, the first time.

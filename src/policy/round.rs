@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::config::Config;
-use super::engine::AttemptId;
 use super::hosts::Slot;
-use super::time::Timestamp;
+use super::io::AttemptId;
 use crate::announce::{Event, Transfer};
 use crate::error::{AnnounceError, FailedAttempt, Phase};
+use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
 /// The attempts of one round.

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::engine::{AttemptId, Output};
 use super::hosts::{Failed, Outcome, Priority, Slot, Urgency};
+use super::io::{AttemptId, Output};
 use super::round::{Candidate, Candidates, Round, Step};
 use super::session::{Context, Queueing, Session};
 use super::stopping::Phase;
-use super::time::Timestamp;
 use super::verdict::Verdict;
 use crate::alert::Alert;
 use crate::announce::{AnnounceRequest, Event};
 use crate::error::{AnnounceError, Phase as TimedPhase};
+use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
 /// How often a session that queues looks after what else it has under way.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::by_tracker::ByTracker;
 use super::config::Config;
-use super::time::Timestamp;
 use crate::announce::AnnounceResponse;
 use crate::error::{AnnounceError, Retry};
+use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;
 
 /// The jitter of a regular announce: it only ever shortens the interval, since some trackers forget a peer a

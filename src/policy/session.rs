@@ -6,22 +6,23 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 
+use super::attempts::Attempts;
 use super::by_tracker::ByTracker;
 use super::config::{Announcing, Config};
-use super::engine::{AttemptId, Attempts, Output, RoundNumber, TorrentId};
 use super::hosts::{Ended, Hosts, OutageNews, Outcome, Slot};
+use super::io::{AttemptId, Output, RoundNumber, TorrentId};
 use super::ledger::Ledger;
 use super::returning::Home;
 use super::round::{Attempt, Round, Stage};
 use super::schedule::Schedule;
 use super::status::{Standing, Status, TrackerStatus};
 use super::stopping::Phase;
-use super::time::Timestamp;
 use super::tracker_set::TrackerSet;
 use super::verdict::TrackerNews;
 use crate::alert::{Alert, ToldStopped};
 use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, Torrent, Transfer};
 use crate::error::AnnounceError;
+use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
 /// One torrent of the engine: owns its trackers, its ledger and its schedule, and drives its rounds.

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::engine::{AttemptId, Output, TorrentId};
 use super::hosts::{Failed, Outcome, Priority, Slot};
+use super::io::{AttemptId, Output, TorrentId};
 use super::session::{Context, Session};
-use super::time::Timestamp;
 use super::verdict::{Registered, Verdict};
 use crate::alert::{Alert, ToldStopped};
 use crate::announce::{AnnounceResponse, Event};
 use crate::error::{AnnounceError, Phase as TimedPhase};
+use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;
 
 /// Where a session is in its life.

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
 use super::addresses::Addresses;
-use super::config::{Config, Schemes};
+use super::config::{Config, Order, Schemes};
 use crate::tracker::TrackerUrl;
 
 /// The tiers of a torrent's trackers and a cursor on the one to be asked.
@@ -43,18 +43,6 @@ pub struct TrackerSet {
     cursor: Option<TrackerUrl>,
     /// Where the cursor has been in this lap.
     visited: Vec<TrackerUrl>,
-}
-
-/// In which order trackers are tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub enum Order {
-    /// By measured latency across all tiers, staying on the one that works. What this crate is for, and a
-    /// deviation from BEP 12, which has the tiers in sequence.
-    #[default]
-    Nearest,
-    /// BEP 12: tiers in sequence, each shuffled once, a success moves to the front of its tier, and every round
-    /// starts at the first tier.
-    Bep12,
 }
 
 /// Larger ones are no measurement, and would overflow where they are compared.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::policy::config::Config;
-use crate::policy::engine::TorrentId;
-use crate::policy::time::Timestamp;
+use crate::policy::io::TorrentId;
+use crate::time::Timestamp;
 use crate::tracker::{Scheme, TrackerHost};
 
 /// A limit for each host: so many attempts at once, so many in a second. A torrent that finds a host busy queues, and is

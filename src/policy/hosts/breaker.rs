@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::line::{Line, Rank};
 use crate::policy::config::Config;
-use crate::policy::engine::TorrentId;
-use crate::policy::time::Timestamp;
+use crate::policy::io::TorrentId;
+use crate::time::Timestamp;
 
 /// How long a host has to have worked before its past failures are forgotten.
 const SETTLED: Duration = Duration::from_secs(60);

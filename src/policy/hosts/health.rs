@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::breaker::Breaker;
 use super::rtt::Estimate;
 use crate::policy::config::Config;
-use crate::policy::engine::TorrentId;
-use crate::policy::time::Timestamp;
+use crate::policy::io::TorrentId;
 use crate::prober::Measurement;
+use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
 /// How many hosts are remembered; the one heard of longest ago makes room.

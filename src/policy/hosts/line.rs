@@ -2,8 +2,8 @@
 
 use std::cmp::Reverse;
 
-use crate::policy::engine::TorrentId;
-use crate::policy::time::Timestamp;
+use crate::policy::io::TorrentId;
+use crate::time::Timestamp;
 
 /// How many torrents a line holds. Those beyond it come when places have become free: whoever tries leaves the line.
 const MAX_WAITING: usize = 64;

@@ -25,10 +25,10 @@ use self::outage::Outage;
 pub(crate) use self::probes::Probes;
 pub use self::rtt::Estimate;
 use super::config::Config;
-use super::engine::TorrentId;
-use super::time::Timestamp;
+use super::io::TorrentId;
 use super::verdict::{HostNews, Verdict};
 use crate::prober::Measurement;
+use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
 /// How often a torrent that could use a silent host looks whether it is dead.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::policy::time::Timestamp;
+use crate::time::Timestamp;
 use crate::tracker::TrackerHost;
 
 /// So many hosts have to fail within [`WINDOW`]; two where only two are known.

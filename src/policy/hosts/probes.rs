@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::policy::engine::{AttemptId, TorrentId};
-use crate::policy::time::Timestamp;
+use crate::policy::io::{AttemptId, TorrentId};
+use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
 /// The probes under way and those that wait for a place. A host is measured once, for all who ask for it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::policy::time::Timestamp;
+use crate::time::Timestamp;
 
 /// After this long an old sample weighs 1/e beside a new one.
 const MEMORY: Duration = Duration::from_secs(4 * 3600);

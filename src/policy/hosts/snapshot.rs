@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::breaker::Breaker;
 use super::health::{HealthBook, HostHealth, MAX_HOSTS, MAX_LATENCY};
 use super::rtt::Estimate;
-use crate::policy::time::Timestamp;
 use crate::remembered::{RememberedHost, RememberedTime};
+use crate::time::Timestamp;
 use crate::tracker::TrackerHost;
 
 /// A moment further ahead than this was noted by a clock that was wrong.
@@ -152,8 +152,8 @@ mod tests {
     use super::super::health::PRIOR_FAILURES;
     use super::*;
     use crate::policy::config::Config;
-    use crate::policy::engine::TorrentId;
     use crate::policy::hosts::Demand;
+    use crate::policy::io::TorrentId;
     use crate::prober::Measurement;
     use crate::tracker::TrackerUrl;
 

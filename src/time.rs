@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// A moment, in microseconds since the engine was made. Only the shell knows what clock stands behind it: it
 /// has to be monotonic and may stop while the machine sleeps. It may start later than at zero, and has to where
-/// [something earlier is recalled](super::HealthBook::recall).
+/// [something earlier is recalled](crate::policy::HealthBook::recall).
 ///
 /// ```
 /// use std::time::Duration;
