@@ -499,6 +499,35 @@ fn looks_during_an_outage_put_off_no_tracker_that_answered() {
     assert!(late.is_empty(), "{}", late.join("\n"));
 }
 
+/// A tracker that answers with nonsense while everything else seems dead is looked at, and not announced to without pause.
+#[test]
+fn looks_during_an_outage_pester_no_tracker_that_answers() {
+    let mut pestered: Vec<String> = Vec::new();
+    for (way, scheme, condition) in WAYS_OF_ONE {
+        for (dead_ones, page_of_all) in [(0, true), (3, true), (3, false), (8, false)] {
+            let mut world = World::default();
+            let bad = Script::always(condition);
+            let tracker = sick(&mut world, scheme, if page_of_all { bad.clone() } else { Script::well() });
+            let others: Vec<Newcomer> = (0..dead_ones)
+                .map(|_| of(&[sick(&mut world, Scheme::Http, Script::always(Condition::Unresolved))]))
+                .collect();
+            let mut life = life(world);
+            let torrent = life.add(towards(tracker, condition));
+            for other in others {
+                life.add(other);
+            }
+            life.run_until(at(HOUR));
+            let announces = life.announces(torrent, tracker);
+            if announces > 75 {
+                pestered.push(format!(
+                    "{way}, {dead_ones} dead ones, of all: {page_of_all}: {announces} in an hour"
+                ));
+            }
+        }
+    }
+    assert!(pestered.is_empty(), "{}", pestered.join("\n"));
+}
+
 /// R84: `completed` goes at once, whatever the min interval.
 #[test]
 fn completed_passes_the_min_interval() {

@@ -68,7 +68,6 @@ impl Life {
             listed: listings.map(|listing| Listed::new(listing.tracker, listing.own, now)).collect(),
             forced_until: 0,
             rounds_ended: 0,
-            uploaded: 0,
             check_at: None,
             answers: Vec::new(),
         });

@@ -35,7 +35,6 @@ pub(super) struct Member {
     /// Up to this round the user asked for one, so that intervals don't bind.
     pub(super) forced_until: u64,
     pub(super) rounds_ended: u64,
-    pub(super) uploaded: u64,
     /// When its deadline is looked at next.
     pub(super) check_at: Option<Timestamp>,
     /// Who answered when.
@@ -70,6 +69,9 @@ pub(super) struct Listed {
     pub(super) uploaded: u64,
     pub(super) times_stopped: u32,
     pub(super) opened_in_round: u64,
+    /// Announces that nobody asked for, in the minute that began then.
+    pub(super) minute: (Timestamp, u32),
+    pub(super) announces: usize,
 }
 
 /// How an attempt failed.
@@ -147,6 +149,8 @@ impl Listed {
             uploaded: 0,
             times_stopped: 0,
             opened_in_round: 0,
+            minute: (Timestamp::ZERO, 0),
+            announces: 0,
         }
     }
 

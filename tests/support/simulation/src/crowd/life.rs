@@ -105,7 +105,7 @@ impl Life {
         self.step_limit = steps;
     }
 
-    /// Counts answers only: a scene has an expectation of its own.
+    /// Says nothing of too few and too many announces: a scene has an expectation of its own.
     pub fn tolerate_starvation(&mut self) {
         self.tolerates_starvation = true;
     }
@@ -138,6 +138,12 @@ impl Life {
     /// Whether a torrent failed at some tracker since its last answer there.
     pub fn has_failed(&self, torrent: usize) -> bool {
         self.members[torrent].listed.iter().any(|listed| listed.failed.is_some())
+    }
+
+    /// How many announces of a torrent a tracker has heard.
+    pub fn announces(&self, torrent: usize, tracker: usize) -> usize {
+        let member = &self.members[torrent];
+        member.place(tracker).map_or(0, |place| member.listed[place].announces)
     }
 
     /// The torrents that run.

@@ -17,6 +17,10 @@ const HINT_CEILING: Duration = Duration::from_secs(24 * 3600);
 const INTERVALS: [Duration; 3] =
     [Duration::from_secs(1800), Duration::from_secs(60), Duration::from_secs(8 * 3600)];
 
+/// So many announces of a torrent are heard by a tracker in a minute at most, unless the user asks for more: looks during
+/// an outage come 5 s apart at first.
+const A_MINUTE: u32 = 12;
+
 /// How long an end may take.
 const END: Duration = Duration::from_secs(3);
 
@@ -46,11 +50,16 @@ impl Life {
             let url = self.world.trackers[tracker].url.clone();
             self.accuse(torrent, &format!("{url}, {:?}: {rule}", request.event));
         }
-        let member = &mut self.members[torrent];
-        member.uploaded = request.transfer.uploaded;
+        let (now, member) = (self.now, &mut self.members[torrent]);
+        let is_forced = member.rounds_ended < member.forced_until;
         if let Some(place) = member.place(tracker) {
             let listed = &mut member.listed[place];
+            if now.since(listed.minute.0) >= Duration::from_secs(60) {
+                listed.minute = (now, 0);
+            }
+            listed.minute.1 += u32::from(!is_forced);
             listed.uploaded = request.transfer.uploaded;
+            listed.announces += 1;
             listed.in_flight += 1;
             listed.may_know = true;
             listed.times_stopped += u32::from(request.event == Some(Event::Stopped));
@@ -68,6 +77,11 @@ impl Life {
         check(!listed.not_again, "said never")?;
         check(now >= listed.not_before, &format!("wants to be left until {:?}", listed.not_before))?;
         check(listed.in_flight == 0 || stopping, "has one in flight")?;
+        let is_pestered = listed.minute.1 >= A_MINUTE && now.since(listed.minute.0) < Duration::from_secs(60);
+        check(
+            !is_pestered || self.tolerates_starvation,
+            &format!("is announced to more than {A_MINUTE} times in a minute"),
+        )?;
         check(request.transfer.uploaded >= listed.uploaded, "counters go back")?;
         let host = self.world.trackers[tracker].host;
         let is_introduced = member.listed.iter().any(|other| {
