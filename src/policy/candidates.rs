@@ -157,7 +157,8 @@ impl Session {
         let is_no_help = |tracker: &TrackerUrl| {
             let failed = self.failures.get(tracker);
             hosts.is_backed_off(tracker.host_key())
-                || failed.is_some_and(|failure| failure.news != TrackerNews::OfTheHost || !self.config.breaker)
+                || failed
+                    .is_some_and(|failure| failure.news != TrackerNews::OfTheHost || !self.config.breaker)
                 || !self.is_allowed(tracker, now)
         };
         self.torrent.transfer.left != Some(0) && self.trackers.supported_trackers().all(is_no_help)

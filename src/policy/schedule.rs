@@ -13,9 +13,9 @@ use crate::tracker::TrackerUrl;
 /// minute after it.
 const EARLIEST: f64 = 0.92;
 
-/// How long after a failure that isn't held against it a tracker is asked again by the same torrent: as often as a host
-/// is looked at while our own network is down.
-const WITHHELD_RETRY: Duration = Duration::from_secs(30);
+/// How long after a failure that isn't held against it a tracker is asked again by the same torrent. Not sooner, since what
+/// looks like our own network may be its own trouble; not later, so that a captive portal is left within a minute.
+const WITHHELD_RETRY: Duration = Duration::from_secs(50);
 
 /// For how long a torrent is new. Tools that wait for an upload to be known give up after some minutes.
 const NEW_TORRENT: Duration = Duration::from_secs(120);

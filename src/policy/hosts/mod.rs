@@ -442,7 +442,8 @@ impl Hosts {
                 }
             }
         }
-        if !self.outage.is_on() {
+        // A server that fails does so whatever our network is like.
+        if !self.outage.is_on() || (is_answer && !could_be_local) {
             return None;
         }
         match slot {
