@@ -48,7 +48,7 @@ impl Priority {
             Self::Stopped | Self::WantsPeers => 0,
             Self::Completed => 2,
             Self::Regular => 10,
-            Self::Retry => 20,
+            Self::Retry => 120,
         })
     }
 }
@@ -62,9 +62,9 @@ struct Queued {
     torrent: TorrentId,
 }
 
-/// How many attempts at one host that nothing answers are held beside its places. As many as a UDP host has places: what
-/// waits for them is small, and a host that answers none of them has no work with them.
-const MAX_YIELDED: usize = 16;
+/// How many attempts at one host that nothing answers are held beside its places. A host that answers none of them has no
+/// work with them, and each ends after half a minute.
+const MAX_YIELDED: usize = 32;
 
 #[derive(Debug, Default)]
 struct Gate {
