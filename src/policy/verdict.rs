@@ -127,7 +127,7 @@ mod tests {
         Cause::new("broken")
     }
 
-    /// `DESIGN`'s four kinds: about this machine, the host, this torrent there, nothing.
+    /// The four kinds of evidence: about this machine, the host, this torrent there, nothing.
     #[test]
     fn every_error_is_evidence_of_one_thing() {
         let local = || Cause::new(io::Error::from(io::ErrorKind::NetworkUnreachable));

@@ -208,7 +208,7 @@ fn refusals_say_that_the_host_works() {
     assert!(may(&hosts, 3, "a", NEW, 1));
 }
 
-/// DESIGN 6.3: the first trial belongs to the torrent answered there last, then it goes round.
+/// R81: the first trial belongs to the torrent answered there last, then it goes round.
 #[test]
 fn torrents_that_have_not_failed_at_a_doubted_host_try_one_by_one() {
     let mut hosts = hosts();

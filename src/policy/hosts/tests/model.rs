@@ -455,7 +455,7 @@ fn runs() -> Runs {
 proptest! {
     #![proptest_config(runs())]
 
-    /// DESIGN 6.2, 6.3: who may try when, after each step.
+    /// Who may try when, after each step.
     #[test]
     fn a_failing_host_is_tried_by_those_and_then_as_the_rules_say(steps in steps(60)) {
         let mut both = Both::new();
@@ -469,7 +469,7 @@ proptest! {
         }
     }
 
-    /// DESIGN 6.1, R80: whatever has happened, a torrent which the host serves again is let in, although the host fails
+    /// R80: whatever has happened, a torrent which the host serves again is let in, although the host fails
     /// all others as long as they like and they come first whenever they may.
     #[test]
     fn a_torrent_that_a_host_serves_is_let_in_within_the_bound(

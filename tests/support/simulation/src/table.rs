@@ -20,7 +20,7 @@ pub struct Row {
 /// What a figure has to be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Goal {
-    /// The goal it stands for, as DESIGN §5 numbers them, or the scenario's own target.
+    /// The goal it stands for, by its number, or the scenario's own target.
     pub name: &'static str,
     /// The largest figure that reaches it.
     pub at_most: f64,
