@@ -76,6 +76,8 @@ impl Clients {
     ) -> io::Result<()> {
         let mut command = Command::new(&self.ours);
         command.arg("create").arg(path).args(["--piece-size", piece_size]).arg("--output").arg(output);
+        // A scenario may make the same torrent for each client in turn.
+        command.arg("--overwrite");
         for tracker in trackers {
             command.arg("--tracker").arg(tracker);
         }
