@@ -143,7 +143,8 @@ mod tests {
                 tracker: TrackerNews::Refuses,
                 ..
             } => "torrent",
-            Verdict { host: HostNews::Nothing, .. } => "nothing",
+            Verdict { host: HostNews::Nothing, tracker: TrackerNews::Nothing, .. } => "nothing",
+            Verdict { host: HostNews::Nothing, tracker: TrackerNews::Refuses, .. } => "not to be asked",
             other => panic!("{error}: {other:?}"),
         };
         let status = |status| AnnounceError::Status { status, retry: Retry::Unsaid };
@@ -167,8 +168,8 @@ mod tests {
             (AnnounceError::Redirect(RedirectError::NoTarget), "torrent"),
             (AnnounceError::TooLarge { limit: 1 }, "torrent"),
             (AnnounceError::Rejected(Rejection::new("no")), "torrent"),
-            (AnnounceError::Blocked, "nothing"),
-            (AnnounceError::Unsupported, "nothing"),
+            (AnnounceError::Blocked, "not to be asked"),
+            (AnnounceError::Unsupported, "not to be asked"),
             (AnnounceError::Suspended, "nothing"),
             (AnnounceError::Cancelled, "nothing"),
         ];

@@ -9,12 +9,13 @@ use tracker_failover::policy::{
     TrackerSet, TrackerStatus,
 };
 use tracker_failover::{
-    Alert, AnnounceError, AnnounceResponse, Cause, Event, InfoHash, Measurement, PeerId, Rejection, Torrent,
-    TrackerUrl,
+    Alert, AnnounceError, AnnounceResponse, Cause, Event, InfoHash, Measurement, Peer, PeerAddress, PeerId,
+    Rejection, Retry, Torrent, TrackerUrl,
 };
 
 /// Trackers that do what the beginning of their name says: `mute` opens and never answers, `gone` refuses connections,
-/// `no` refuses the torrent, `cancels` is a transport that gives up, `slow` takes five seconds; all others answer.
+/// `no` refuses the torrent, `cancels` is a transport that gives up, `slow` takes five seconds,
+/// `later` asks to be asked in two hours, `flood` names 50,000 peers; all others answer.
 struct Played {
     engine: Engine,
     now: Timestamp,
@@ -125,9 +126,17 @@ impl Played {
                     if host.starts_with("no") {
                         let error = AnnounceError::Rejected(Rejection::new("unregistered torrent"));
                         self.later(ROUND_TRIP, Input::Failed(attempt, error));
+                    } else if host.starts_with("later") {
+                        let mut rejection = Rejection::new("busy");
+                        rejection.retry = Retry::After(Duration::from_secs(7200));
+                        self.later(ROUND_TRIP, Input::Failed(attempt, AnnounceError::Rejected(rejection)));
                     } else if !host.starts_with("mute") {
                         let mut response = AnnounceResponse::default();
                         response.interval = Some(Duration::from_secs(1800));
+                        if host.starts_with("flood") {
+                            let address = PeerAddress::Ip("192.0.2.1:6881".parse().unwrap());
+                            response.peers = vec![Peer { address, id: None }; 50_000];
+                        }
                         self.later(ROUND_TRIP, Input::Replied(attempt, Box::new(response)));
                     }
                 }
@@ -137,6 +146,19 @@ impl Played {
                 _ => {}
             }
         }
+    }
+
+    /// The machine sleeps for ten minutes.
+    fn sleep(&mut self) {
+        let night = Duration::from_secs(600);
+        self.now = self.now + night;
+        self.engine.resumed(night, self.now);
+    }
+
+    fn is_failing(&self, torrent: TorrentId) -> bool {
+        let status = self.engine.status(torrent, self.now).unwrap();
+        let is_failing = |tracker: &TrackerStatus| matches!(tracker.standing, Standing::Failing(_));
+        status.tiers.iter().flatten().any(is_failing)
     }
 
     fn heard(&self) -> String {
@@ -159,9 +181,7 @@ fn cancelled_says_nothing_about_a_tracker() {
         |trackers| trackers.replace(vec![vec![url("slow")], vec![url("b")]]),
         played.now,
     );
-    let status = played.engine.status(torrent, played.now).unwrap();
-    let is_failing = |tracker: &TrackerStatus| matches!(tracker.standing, Standing::Failing(_));
-    assert!(!status.tiers.iter().flatten().any(is_failing), "{status:?}");
+    assert!(!played.is_failing(torrent));
 
     let mut played = Played::new(unmeasured());
     played.add(&["cancels"], 1000);
@@ -273,4 +293,82 @@ fn a_stopped_that_fails_teaches_its_host() {
     let refused = AnnounceError::Connect(Cause::new("refused"));
     played.engine.handle(Input::Failed(attempt, refused), played.now);
     assert!(played.engine.health().host(&host).is_some_and(HostHealth::is_backed_off));
+}
+
+/// R100: what is under way while the machine sleeps loses none of its time: an opening, one that nobody waits for any
+/// more, a probe, and `stopped`.
+#[test]
+fn a_sleep_uses_up_no_limit() {
+    let mut played = Played::new(unmeasured());
+    let torrent = played.add(&["slow"], 1000);
+    played.play_until(at(1000));
+    played.sleep();
+    played.play_until(at(602_000));
+    assert_eq!((played.heard().as_str(), played.is_failing(torrent)), ("slow:started", false));
+
+    let mut played = Played::new(unmeasured());
+    let torrent = played.add(&["slow", "b"], 1000);
+    played.play_until(at(1000));
+    played.sleep();
+    played.play_until(at(602_000));
+    assert_eq!((played.heard().as_str(), played.is_failing(torrent)), ("b:started", false));
+
+    let mut played = Played::new(Config::default());
+    played.add(&["a", "b"], 1000);
+    played.play_until(at(5));
+    played.sleep();
+    played.play_until(at(602_000));
+    let latency = |name| played.engine.health().host(&url(name).tracker_host()).and_then(HostHealth::latency);
+    assert!(latency("a").is_some() && latency("b").is_some(), "both probes were answered");
+
+    let mut played = Played::new(unmeasured());
+    let torrent = played.add(&["a"], 1000);
+    played.play_until(at(100));
+    played.engine.stop(torrent, played.now);
+    played.play_until(at(105));
+    played.sleep();
+    played.play_until(at(602_000));
+    assert_eq!((played.heard().as_str(), played.ended), ("a:started a:stopped", vec![(torrent, 1)]));
+}
+
+/// A torrent that has queued at an overrun host for as long as an opening may take goes to its next tracker, also
+/// where the order isn't by cost.
+#[test]
+fn a_torrent_that_queues_for_long_goes_to_its_next_tracker() {
+    let mut config = unmeasured();
+    config.order = Order::Bep12;
+    let mut played = Played::new(config);
+    for _ in 0..600 {
+        played.add(&["a"], 1000);
+    }
+    played.add(&["a", "b"], 1000);
+    played.play_until(at(40_000));
+    let asked = played.heard.iter().find(|(_, host, _)| host == "b").map(|(when, ..)| *when);
+    assert!(asked.is_some_and(|when| when >= at(9000) && when <= at(12_000)), "{asked:?}");
+}
+
+/// A tracker that asked to be asked later names no peers, so a torrent that wants some tries its dead one
+/// every minute or so.
+#[test]
+fn a_tracker_that_asked_for_time_is_no_help() {
+    let mut played = Played::new(unmeasured());
+    played.add(&["later", "gone"], 1000);
+    played.play_until(at(3_600_000));
+    let is_gone = |alert: &Alert| matches!(alert, Alert::Trying { tracker, .. } if *tracker == url("gone"));
+    let tried = played.alerts.iter().filter(|(_, alert)| is_gone(alert)).count();
+    assert!((45..130).contains(&tried), "{tried} times in an hour");
+    assert_eq!(played.heard(), "later:started");
+}
+
+/// R91: a transport of somebody else's brings what it likes.
+#[test]
+fn an_answer_is_cut_to_what_a_client_can_use() {
+    let mut played = Played::new(unmeasured());
+    played.add(&["flood"], 1000);
+    played.play_until(at(1000));
+    let peers = played.alerts.iter().find_map(|(_, alert)| match alert {
+        Alert::Announced(announced) => Some(announced.response.peers.len()),
+        _ => None,
+    });
+    assert_eq!(peers, Some(10_000));
 }
