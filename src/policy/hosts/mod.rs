@@ -300,7 +300,7 @@ impl Hosts {
     pub(crate) fn finished(&mut self, mut slot: Slot, outcome: Outcome<'_>, now: Timestamp) -> Ended {
         self.end_silence(&mut slot);
         self.limiter.release(&slot.host, slot.yielded, &self.config, now);
-        match outcome {
+        let ended = match outcome {
             Outcome::Answered(measurement) => {
                 self.health.entry(&slot.host).measured(measurement, now);
                 self.alive(now)
@@ -318,7 +318,10 @@ impl Hosts {
             Outcome::GaveUp => self.gave_up(&slot, now),
             Outcome::Unused => Ended::default(),
             Outcome::Failed(failed) => self.failed(&slot, &failed, now),
-        }
+        };
+        // A trial ends with its attempt, whatever that said: one that never ended would keep all others out.
+        self.gave_up(&slot, now);
+        ended
     }
 
     /// The end of a probe, which no torrent makes. A host that answers it and no announce isn't doubted for it.
