@@ -10,12 +10,13 @@ use tracker_failover::policy::{
 };
 use tracker_failover::{
     Alert, AnnounceError, AnnounceResponse, Cause, Event, InfoHash, Measurement, Peer, PeerAddress, PeerId,
-    Rejection, Retry, Torrent, TrackerUrl,
+    Rejection, Torrent, TrackerUrl,
 };
 
 /// Trackers that do what the beginning of their name says: `mute` opens and never answers, `gone` refuses connections,
 /// `no` refuses the torrent, `cancels` is a transport that gives up, `slow` takes five seconds,
-/// `later` asks to be asked in two hours, `flood` names 50,000 peers; all others answer.
+/// `tardy` needs three to answer and asks for two hours then, `dies` refuses connections after a minute, `flood` names
+/// 50,000 peers; all others answer.
 struct Played {
     engine: Engine,
     now: Timestamp,
@@ -109,7 +110,7 @@ impl Played {
                 Output::Open { attempt, tracker } => {
                     let host = tracker.host().to_owned();
                     self.open.insert(attempt, tracker);
-                    if host.starts_with("gone") {
+                    if host.starts_with("gone") || (host.starts_with("dies") && self.now > at(60_000)) {
                         let error = AnnounceError::Connect(Cause::new("refused"));
                         self.later(ROUND_TRIP, Input::Failed(attempt, error));
                     } else if host.starts_with("cancels") {
@@ -126,10 +127,6 @@ impl Played {
                     if host.starts_with("no") {
                         let error = AnnounceError::Rejected(Rejection::new("unregistered torrent"));
                         self.later(ROUND_TRIP, Input::Failed(attempt, error));
-                    } else if host.starts_with("later") {
-                        let mut rejection = Rejection::new("busy");
-                        rejection.retry = Retry::After(Duration::from_secs(7200));
-                        self.later(ROUND_TRIP, Input::Failed(attempt, AnnounceError::Rejected(rejection)));
                     } else if !host.starts_with("mute") {
                         let mut response = AnnounceResponse::default();
                         response.interval = Some(Duration::from_secs(1800));
@@ -137,7 +134,12 @@ impl Played {
                             let address = PeerAddress::Ip("192.0.2.1:6881".parse().unwrap());
                             response.peers = vec![Peer { address, id: None }; 50_000];
                         }
-                        self.later(ROUND_TRIP, Input::Replied(attempt, Box::new(response)));
+                        let mut after = ROUND_TRIP;
+                        if host.starts_with("tardy") {
+                            response.min_interval = Some(Duration::from_secs(7200));
+                            after = Duration::from_secs(3);
+                        }
+                        self.later(after, Input::Replied(attempt, Box::new(response)));
                     }
                 }
                 Output::Alert { alert, .. } => self.alerts.push((self.now, alert)),
@@ -307,11 +309,12 @@ fn a_sleep_uses_up_no_limit() {
     assert_eq!((played.heard().as_str(), played.is_failing(torrent)), ("slow:started", false));
 
     let mut played = Played::new(unmeasured());
-    let torrent = played.add(&["slow", "b"], 1000);
-    played.play_until(at(1000));
+    played.add(&["tardy", "b"], 1000);
+    played.play_until(at(2000));
+    assert_eq!(played.heard(), "tardy:started b:started");
     played.sleep();
-    played.play_until(at(602_000));
-    assert_eq!((played.heard().as_str(), played.is_failing(torrent)), ("b:started", false));
+    played.play_until(at(603_000));
+    assert!(played.alerts.iter().any(|(_, alert)| matches!(alert, Alert::AnsweredLate { .. })));
 
     let mut played = Played::new(Config::default());
     played.add(&["a", "b"], 1000);
@@ -347,17 +350,16 @@ fn a_torrent_that_queues_for_long_goes_to_its_next_tracker() {
     assert!(asked.is_some_and(|when| when >= at(9000) && when <= at(12_000)), "{asked:?}");
 }
 
-/// A tracker that asked to be asked later names no peers, so a torrent that wants some tries its dead one
-/// every minute or so.
+/// A tracker that asked for time names no peers, so a torrent that wants some tries its dead one every minute or so.
 #[test]
 fn a_tracker_that_asked_for_time_is_no_help() {
     let mut played = Played::new(unmeasured());
-    played.add(&["later", "gone"], 1000);
-    played.play_until(at(3_600_000));
-    let is_gone = |alert: &Alert| matches!(alert, Alert::Trying { tracker, .. } if *tracker == url("gone"));
-    let tried = played.alerts.iter().filter(|(_, alert)| is_gone(alert)).count();
-    assert!((45..130).contains(&tried), "{tried} times in an hour");
-    assert_eq!(played.heard(), "later:started");
+    played.add(&["tardy", "dies"], 1000);
+    played.play_until(at(7_000_000));
+    let is_dead = |alert: &Alert| matches!(alert, Alert::Failed { tracker, .. } if *tracker == url("dies"));
+    let tried = played.alerts.iter().filter(|(_, alert)| is_dead(alert)).count();
+    assert!((60..180).contains(&tried), "{tried} times in an hour and a half");
+    assert_eq!(played.heard(), "tardy:started dies:started");
 }
 
 /// R91: a transport of somebody else's brings what it likes.
