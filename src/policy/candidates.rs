@@ -44,13 +44,9 @@ impl Session {
         hosts: &Hosts,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let hinted = self.schedule.allowed_at(tracker, self.ledger.event_for(tracker).is_some())?;
-        Some(hinted.max(self.own_earliest(tracker, needs_peers)).max(self.host_earliest(
-            tracker,
-            needs_peers,
-            hosts,
-            now,
-        )))
+        let hinted = self.allowed_at(tracker)?;
+        let own = self.own_earliest(tracker, needs_peers);
+        Some(hinted.max(own).max(self.host_earliest(tracker, needs_peers, hosts, now)))
     }
 
     /// When some tracker may be announced to: of moments that have passed any will do.
@@ -104,8 +100,12 @@ impl Session {
 
     /// Whether nothing that a tracker said keeps us from asking it.
     fn is_allowed(&self, tracker: &TrackerUrl, now: Timestamp) -> bool {
-        let allowed = self.schedule.allowed_at(tracker, self.ledger.event_for(tracker).is_some());
-        allowed.is_some_and(|allowed| allowed <= now)
+        self.allowed_at(tracker).is_some_and(|allowed| allowed <= now)
+    }
+
+    /// When what a tracker said lets us ask it; `None` where it said "never".
+    fn allowed_at(&self, tracker: &TrackerUrl) -> Option<Timestamp> {
+        self.schedule.allowed_at(tracker, self.ledger.event_for(tracker).is_some())
     }
 
     /// When a tracker's host may be tried by this torrent.

@@ -434,10 +434,8 @@ impl Engine {
     /// The other sessions of the same torrent and peer id.
     fn same_torrent(&self, torrent: TorrentId) -> impl Iterator<Item = TorrentId> {
         let session = self.sessions.get(&torrent);
-        let all = session.map(|session| beginning(session.info_hash())).into_iter().flat_map(|beginning| {
-            self.by_info_hash.range((beginning, TorrentId::new(0))..=(beginning, TorrentId::new(u64::MAX)))
-        });
-        all.map(|(_, other)| *other).filter(move |other| {
+        let all = session.into_iter().flat_map(|session| self.of_info_hash(session.info_hash()));
+        all.filter(move |other| {
             *other != torrent
                 && self
                     .sessions
@@ -445,6 +443,13 @@ impl Engine {
                     .zip(session)
                     .is_some_and(|(other, session)| session.is_same(other))
         })
+    }
+
+    /// The torrents whose info-hash begins like this one.
+    fn of_info_hash(&self, info_hash: InfoHash) -> impl Iterator<Item = TorrentId> {
+        let beginning = beginning(info_hash);
+        let all = (beginning, TorrentId::new(0))..=(beginning, TorrentId::new(u64::MAX));
+        self.by_info_hash.range(all).map(|(_, torrent)| *torrent)
     }
 
     /// Has a new session wait for an earlier one of the same torrent that is saying `stopped`, which `started` would
@@ -463,11 +468,8 @@ impl Engine {
 
     /// Lets sessions go on that waited for this one.
     fn release_waiting(&mut self, ended: TorrentId, info_hash: InfoHash, now: Timestamp) {
-        let beginning = beginning(info_hash);
-        let all =
-            self.by_info_hash.range((beginning, TorrentId::new(0))..=(beginning, TorrentId::new(u64::MAX)));
-        let waiting: Vec<_> = all
-            .map(|(_, other)| *other)
+        let waiting: Vec<_> = self
+            .of_info_hash(info_hash)
             .filter(|other| self.sessions.get(other).is_some_and(|other| other.waits_for(ended)))
             .collect();
         for torrent in waiting {

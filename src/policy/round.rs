@@ -251,7 +251,7 @@ impl Round {
 
     /// Notes that a channel is open.
     pub(crate) fn opened(&mut self, id: AttemptId, now: Timestamp) {
-        if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.id == id)
+        if let Some(attempt) = self.attempt_mut(id)
             && attempt.stage == Stage::Opening
         {
             attempt.stage = Stage::Open { at: now };
@@ -270,7 +270,7 @@ impl Round {
     ) {
         let stalled = self.stalled;
         let patience = patience.map(|patience| halved(patience, stalled));
-        if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.id == id) {
+        if let Some(attempt) = self.attempt_mut(id) {
             let opening = match attempt.stage {
                 Stage::Open { at } => at.since(attempt.started_at()),
                 _ => Duration::ZERO,
@@ -293,7 +293,7 @@ impl Round {
     }
 
     fn change_told(&mut self, id: AttemptId, change: impl FnOnce(&mut Told)) {
-        if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.id == id)
+        if let Some(attempt) = self.attempt_mut(id)
             && let Stage::Announcing(told) = &mut attempt.stage
         {
             change(told);

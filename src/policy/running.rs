@@ -56,15 +56,20 @@ impl Session {
         }
         let first = self.first_earliest(context.hosts, now).filter(|first| *first > now);
         let Some(first) = first else { return false };
-        self.wait_in_line(context.hosts, context.now);
-        // With its place in line known.
-        let first = self.first_earliest(context.hosts, now).unwrap_or(first);
-        self.schedule.put_off(Some(first));
+        let first = self.defer(context).unwrap_or(first);
         if !std::mem::replace(&mut self.told_put_off, true) {
             let reason = self.deferral(context.hosts, now);
             context.alert(self.id, Alert::PutOff { reason, retry_in: first.since(now) });
         }
         true
+    }
+
+    /// Puts the announce off until some tracker may be announced to, which is when its place in line allows.
+    fn defer(&mut self, context: &mut Context<'_>) -> Option<Timestamp> {
+        self.wait_in_line(context.hosts, context.now);
+        let first = self.first_earliest(context.hosts, context.now);
+        self.schedule.put_off(first);
+        first
     }
 
     /// Brings an announce forward that was put off, where a tracker may be asked sooner than was known then.
@@ -209,8 +214,7 @@ impl Session {
         if postponed {
             self.round = None;
             self.round_number -= 1;
-            self.wait_in_line(context.hosts, context.now);
-            self.schedule.put_off(self.first_earliest(context.hosts, context.now));
+            self.defer(context);
         }
         postponed
     }

@@ -115,6 +115,10 @@ pub(crate) struct HostRank {
 }
 
 impl Slot {
+    fn new(host: TrackerHost, torrent: TorrentId, now: Timestamp) -> Self {
+        Self { host, torrent, started_at: now, silent: false, yielded: false }
+    }
+
     /// A slot that no limit stands behind.
     #[cfg(test)]
     pub(crate) fn unlimited(host: &TrackerHost, now: Timestamp) -> Self {
@@ -230,7 +234,7 @@ impl Hosts {
         now: Timestamp,
     ) -> Option<Slot> {
         let admitted = self.limiter.admit(host, torrent, priority, &self.config, now);
-        admitted.then(|| Slot { host: host.clone(), torrent, started_at: now, silent: false, yielded: false })
+        admitted.then(|| Slot::new(host.clone(), torrent, now))
     }
 
     /// Takes a torrent out of the queue of a host.
@@ -241,7 +245,7 @@ impl Hosts {
     /// The next torrent in a queue whose turn has come.
     pub(crate) fn next_admitted(&mut self, now: Timestamp) -> Option<(TorrentId, Slot)> {
         let (torrent, host) = self.limiter.next_admitted(&self.config, now)?;
-        Some((torrent, Slot { host, torrent, started_at: now, silent: false, yielded: false }))
+        Some((torrent, Slot::new(host, torrent, now)))
     }
 
     /// The next torrent that was sent out of a queue, because its host has fallen silent or is doubted.
@@ -283,10 +287,7 @@ impl Hosts {
         let health = self.health.entry(&slot.host);
         // Whether a lifeless host lives its answer has to show.
         if !health.is_old_news(slot.started_at) && !health.breaker.is_lifeless() {
-            let by = (slot.torrent, failed.tracker);
-            if health.doubt(by, failed.before, &self.config, failed.random, now) {
-                self.limiter.evict(&slot.host, &self.config, now);
-            }
+            self.doubt(slot, failed, now);
         }
         let health = self.health.entry(&slot.host);
         if health.breaker.is_doubted() && !slot.yielded {
@@ -310,17 +311,16 @@ impl Hosts {
                 self.alive(now)
             }
             Outcome::OpenedLate(opening) => {
-                let health = self.health.entry(&slot.host);
-                health.opened_late(opening, now);
-                health.breaker.gave_up(slot.torrent, slot.started_at, now);
+                self.health.entry(&slot.host).opened_late(opening, now);
                 Ended::default()
             }
-            Outcome::GaveUp => self.gave_up(&slot, now),
-            Outcome::Unused => Ended::default(),
+            Outcome::GaveUp | Outcome::Unused => Ended::default(),
             Outcome::Failed(failed) => self.failed(&slot, &failed, now),
         };
         // A trial ends with its attempt, whatever that said: one that never ended would keep all others out.
-        self.gave_up(&slot, now);
+        if let Some(health) = self.health.hosts.get_mut(&slot.host) {
+            health.breaker.gave_up(slot.torrent, slot.started_at, now);
+        }
         ended
     }
 
@@ -338,7 +338,7 @@ impl Hosts {
                 self.health.entry(host).measured(measurement, now);
                 self.alive(now)
             }
-            Err(verdict) => self.host_failed(host, None, verdict.host, (began, random), now),
+            Err(verdict) => self.host_failed(host, verdict.host, (began, random), now),
         }
     }
 
@@ -362,9 +362,9 @@ impl Hosts {
         let (host, started_at, random) = (&slot.host, slot.started_at, failed.random);
         let news = failed.verdict.host;
         let HostNews::Doubtful { shows_life, .. } = news else {
-            return self.host_failed(host, Some(slot), news, (started_at, random), now);
+            return self.host_failed(host, news, (started_at, random), now);
         };
-        if let Some(ended) = self.withheld(host, Some(slot), news, (started_at, random), now) {
+        if let Some(ended) = self.withheld(host, news, (started_at, random), now) {
             return ended;
         }
         let health = self.health.entry(host);
@@ -376,18 +376,22 @@ impl Hosts {
             health.failed(false, &self.config, random, now);
             return Ended::default();
         }
-        let by = (slot.torrent, failed.tracker);
-        if health.doubt(by, failed.before, &self.config, random, now) {
-            self.limiter.evict(host, &self.config, now);
-        }
+        self.doubt(slot, failed, now);
         Ended::default()
     }
 
-    /// A failure that says the same about a host whichever torrent met it, or nothing; by whose slot, if by any.
+    /// A torrent got no tracker's answer. Where the host comes to be doubted by that, those that queue are sent off.
+    fn doubt(&mut self, slot: &Slot, failed: &Failed<'_>, now: Timestamp) {
+        let by = (slot.torrent, failed.tracker);
+        if self.health.entry(&slot.host).doubt(by, failed.before, &self.config, failed.random, now) {
+            self.limiter.evict(&slot.host, &self.config, now);
+        }
+    }
+
+    /// A failure that says the same about a host whichever torrent met it, or nothing.
     fn host_failed(
         &mut self,
         host: &TrackerHost,
-        slot: Option<&Slot>,
         news: HostNews,
         (started_at, random): (Timestamp, f64),
         now: Timestamp,
@@ -400,11 +404,9 @@ impl Hosts {
                 self.health.entry(host).succeeded(now);
                 return self.alive(now);
             }
-            HostNews::Doubtful { .. } | HostNews::Nothing => {
-                return slot.map_or_else(Ended::default, |slot| self.gave_up(slot, now));
-            }
+            HostNews::Doubtful { .. } | HostNews::Nothing => return Ended::default(),
         };
-        if let Some(ended) = self.withheld(host, slot, news, (started_at, random), now) {
+        if let Some(ended) = self.withheld(host, news, (started_at, random), now) {
             return ended;
         }
         let health = self.health.entry(host);
@@ -418,7 +420,6 @@ impl Hosts {
     fn withheld(
         &mut self,
         host: &TrackerHost,
-        slot: Option<&Slot>,
         news: HostNews,
         (started_at, random): (Timestamp, f64),
         now: Timestamp,
@@ -427,8 +428,7 @@ impl Hosts {
         let could_be_local = news.could_be_local();
         if self.resumed_at.is_some_and(|resumed_at| started_at <= resumed_at) {
             // It fell asleep with us.
-            let ended = slot.map_or_else(Ended::default, |slot| self.gave_up(slot, now));
-            return Some(Ended { withheld: true, ..ended });
+            return Some(Ended { withheld: true, outage: None });
         }
         let mut outage = None;
         if could_be_local {
@@ -449,11 +449,10 @@ impl Hosts {
         if !self.outage.is_on() || (is_answer && !could_be_local) {
             return None;
         }
-        match slot {
-            // What a host answered to one torrent puts no other off, whoever may be to blame.
-            Some(slot) if is_answer => self.gave_up(slot, now),
-            _ => self.withhold(host, (started_at, random), now),
-        };
+        // What a host answered to one torrent puts no other off, whoever may be to blame.
+        if !is_answer {
+            self.withhold(host, (started_at, random), now);
+        }
         Some(Ended { withheld: true, outage })
     }
 
@@ -471,13 +470,6 @@ impl Hosts {
             health.withheld = health.withheld.saturating_add(1);
         }
         Ended { withheld: true, outage: None }
-    }
-
-    fn gave_up(&mut self, slot: &Slot, now: Timestamp) -> Ended {
-        if let Some(health) = self.health.hosts.get_mut(&slot.host) {
-            health.breaker.gave_up(slot.torrent, slot.started_at, now);
-        }
-        Ended::default()
     }
 
     /// A host has shown life, so our network works.
