@@ -75,7 +75,7 @@ async fn run(arguments: impl Iterator<Item = String>) -> Result<bool, Box<dyn Er
 
 /// Tells the trackers that we leave, which takes at most [`Config::stop_limit`], and prints who knows.
 async fn stop(session: AnnounceHandle) {
-    let mut alerts = session.alerts();
+    let mut alerts = session.subscribe();
     let print = async {
         while let Some(alert) = alerts.next().await {
             show(&alert);

@@ -29,7 +29,7 @@ use tracker_failover::{
 /// No thread waits for longer than this, whatever the tracker does. The engine's own limits are shorter.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(30);
 
-const MOST_BYTES: u64 = 2 << 20;
+const MAX_BYTES: u64 = 2 << 20;
 
 fn main() -> ExitCode {
     match run() {
@@ -233,7 +233,7 @@ fn ask(
     socket
         .set_read_timeout(Some(SOCKET_TIMEOUT))
         .and_then(|()| socket.write_all(question.as_bytes()))
-        .and_then(|()| socket.take(MOST_BYTES).read_to_end(&mut answer))
+        .and_then(|()| socket.take(MAX_BYTES).read_to_end(&mut answer))
         .map_err(|error| AnnounceError::Broken(Cause::new(error)))?;
     let not_http = || AnnounceError::NotAReply(ReplyError::new("expected an HTTP answer", 0));
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").ok_or_else(not_http)?;

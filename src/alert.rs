@@ -7,7 +7,7 @@ use std::time::Duration;
 #[cfg(feature = "tokio")]
 use crate::announce::PeerAddress;
 use crate::announce::{AnnounceResponse, Event, InfoHash, Peer};
-use crate::error::{AnnounceError, AnnouncerEnded, CacheError, FailedAttempt, ProbeError, RoundError};
+use crate::error::{AnnounceError, AnnouncerEnded, CacheError, FailedAttempt, RoundError};
 use crate::prober::Measurement;
 use crate::tracker::TrackerUrl;
 
@@ -26,7 +26,7 @@ pub enum Alert {
         unsupported: Vec<TrackerUrl>,
     },
     /// A probe was answered.
-    Measured {
+    Probed {
         /// The tracker.
         tracker: TrackerUrl,
         /// How long it took.
@@ -37,7 +37,7 @@ pub enum Alert {
         /// The tracker.
         tracker: TrackerUrl,
         /// Why not.
-        error: ProbeError,
+        error: AnnounceError,
     },
     /// The tracker the first announce goes to.
     Selected {
@@ -59,7 +59,7 @@ pub enum Alert {
         left: Option<u64>,
     },
     /// An attempt begins.
-    Trying {
+    AttemptStarted {
         /// The tracker.
         tracker: TrackerUrl,
         /// The number of the attempt in its round, from 1.
@@ -68,7 +68,7 @@ pub enum Alert {
         of: usize,
     },
     /// A tracker shows no life; it may still, but the next one is tried beside it.
-    Silent {
+    NoResponse {
         /// The tracker.
         tracker: TrackerUrl,
         /// For how long it has been silent.
@@ -96,7 +96,7 @@ pub enum Alert {
         tracker: TrackerUrl,
     },
     /// A tracker answered after its round had been won by another: its peers are welcome, and it knows us.
-    AnsweredLate {
+    LateResponse {
         /// The tracker.
         tracker: TrackerUrl,
         /// What it said.
@@ -117,7 +117,7 @@ pub enum Alert {
         retry_in: Option<Duration>,
     },
     /// An announce is due, and no tracker may be asked yet.
-    PutOff {
+    Deferred {
         /// Why not.
         reason: Deferral,
         /// When one of them may be.
@@ -142,7 +142,7 @@ pub enum Alert {
     },
     /// What is known of tracker hosts is not kept: the latency cache couldn't be used, or not be written. It is
     /// one file for a whole `Announcer`, so the first session hears of it, once for each trouble.
-    CacheIgnored {
+    CacheFailed {
         /// Why.
         reason: CacheError,
     },
@@ -153,7 +153,7 @@ pub enum Alert {
         reason: AnnouncerEnded,
     },
     /// The listener was too slow, and lost alerts.
-    Missed {
+    Lagged {
         /// How many.
         count: u64,
         /// The newest peers they brought, each once and without its id: of a listener that reads now and then as many as
@@ -199,7 +199,7 @@ pub struct Announced {
 
 /// A tracker that was told `stopped`.
 #[derive(Debug, Clone)]
-pub struct ToldStopped {
+pub struct StopResult {
     /// The tracker.
     pub tracker: TrackerUrl,
     /// What came of it.
@@ -238,8 +238,8 @@ pub struct TorrentStopped {
 #[cfg(feature = "tokio")]
 impl ShutdownReport {
     /// Adds what came of one session's end.
-    pub(crate) fn add(&mut self, info_hash: InfoHash, stopped: &[ToldStopped]) {
-        for ToldStopped { tracker, result } in stopped {
+    pub(crate) fn add(&mut self, info_hash: InfoHash, stopped: &[StopResult]) {
+        for StopResult { tracker, result } in stopped {
             let list = match result {
                 Ok(()) => &mut self.told,
                 Err(AnnounceError::TimedOut(_)) => &mut self.not_told,
@@ -255,7 +255,7 @@ impl Alert {
     pub fn tag(&self) -> &'static str {
         match self {
             Self::TrackersFound { .. } => "CONFIG",
-            Self::Measured { .. }
+            Self::Probed { .. }
             | Self::ProbeFailed { .. }
             | Self::Selected { .. }
             | Self::FailoverOrder { .. }
@@ -264,9 +264,9 @@ impl Alert {
             Self::NetworkDown
             | Self::NetworkUp
             | Self::PeriodicSent { .. }
-            | Self::CacheIgnored { .. }
+            | Self::CacheFailed { .. }
             | Self::AnnouncerEnded { .. }
-            | Self::Missed { .. } => "INFO",
+            | Self::Lagged { .. } => "INFO",
             _ => "ANNOUNCE",
         }
     }
@@ -275,8 +275,8 @@ impl Alert {
     pub fn peers(&self) -> &[Peer] {
         match self {
             Self::Announced(announced) => &announced.response.peers,
-            Self::AnsweredLate { response, .. } => &response.peers,
-            Self::Missed { peers, .. } => peers,
+            Self::LateResponse { response, .. } => &response.peers,
+            Self::Lagged { peers, .. } => peers,
             _ => &[],
         }
     }
@@ -297,14 +297,14 @@ impl Alert {
                     + weight_of_response(&announced.response)
                     + weight_of(&announced.failed)
             }
-            Self::AnsweredLate { response, .. } => {
+            Self::LateResponse { response, .. } => {
                 size_of::<AnnounceResponse>() + weight_of_response(response)
             }
             Self::Warning { text, .. } => text.capacity(),
             Self::RoundFailed { error, .. } => size_of::<RoundError>() + weight_of(error.attempts()),
             Self::Failed { error, .. } | Self::Stopped { result: Err(error), .. } => error.weight(),
-            Self::ProbeFailed { error, .. } => error.0.weight(),
-            Self::Missed { peers, .. } => peers.capacity() * size_of::<Peer>(),
+            Self::ProbeFailed { error, .. } => error.weight(),
+            Self::Lagged { peers, .. } => peers.capacity() * size_of::<Peer>(),
             _ => 0,
         };
         size_of::<Self>() + below
@@ -335,7 +335,7 @@ impl fmt::Display for Alert {
                 write!(f, "{} found", Count(trackers.len(), "tracker"))?;
                 unsupported.iter().try_for_each(|tracker| write!(f, ", {tracker} is not supported"))
             }
-            Self::Measured { tracker, measurement } => {
+            Self::Probed { tracker, measurement } => {
                 write!(f, "{tracker} {}", Latency(Some(measurement.latency())))
             }
             Self::ProbeFailed { tracker, error } => write!(f, "{tracker} did not answer the probe: {error}"),
@@ -354,8 +354,10 @@ impl fmt::Display for Alert {
                     None => f.write_str("unknown"),
                 }
             }
-            Self::Trying { tracker, attempt, of } => write!(f, "trying {tracker} (attempt {attempt}/{of})"),
-            Self::Silent { tracker, waited } => {
+            Self::AttemptStarted { tracker, attempt, of } => {
+                write!(f, "trying {tracker} (attempt {attempt}/{of})")
+            }
+            Self::NoResponse { tracker, waited } => {
                 write!(f, "✗ {tracker}: no answer for {} ms", waited.as_millis())
             }
             Self::Failed { tracker, error } | Self::Stopped { tracker, result: Err(error) } => {
@@ -364,7 +366,7 @@ impl fmt::Display for Alert {
             Self::Switching { from, to } => write!(f, "switching {from} -> {to}"),
             Self::Announced(announced) => announced.fmt(f),
             Self::PeriodicSent { tracker } => write!(f, "periodic announce sent to {tracker}"),
-            Self::AnsweredLate { tracker, response } => {
+            Self::LateResponse { tracker, response } => {
                 write!(f, "{tracker} answered late, {}", Count(response.peers.len(), "peer"))
             }
             Self::Warning { tracker, text } => write!(f, "{tracker} warns: {text}"),
@@ -372,7 +374,7 @@ impl fmt::Display for Alert {
                 write!(f, "✗ {error}; next try in {} s", wait.as_secs())
             }
             Self::RoundFailed { error, retry_in: None } => write!(f, "✗ {error}"),
-            Self::PutOff { reason, retry_in } => {
+            Self::Deferred { reason, retry_in } => {
                 let reason = match reason {
                     Deferral::BackingOff => "all trackers are backing off",
                     Deferral::AskedToWait => "all trackers asked to be asked later",
@@ -386,9 +388,9 @@ impl fmt::Display for Alert {
                 write!(f, "event=stopped, telling {}", Count(*trackers, "tracker"))
             }
             Self::Stopped { tracker, result: Ok(()) } => write!(f, "✓ {tracker} knows that we stopped"),
-            Self::CacheIgnored { reason } => write!(f, "latency cache not used: {reason}"),
+            Self::CacheFailed { reason } => write!(f, "latency cache not used: {reason}"),
             Self::AnnouncerEnded { reason } => reason.fmt(f),
-            Self::Missed { count, .. } => {
+            Self::Lagged { count, .. } => {
                 write!(f, "{} missed", Count(usize::try_from(*count).unwrap_or(usize::MAX), "alert"))
             }
         }
@@ -442,7 +444,7 @@ mod tests {
         let alerts = |count| {
             let trackers = vec!["http://t.test/a".parse().unwrap(); count];
             let found = Alert::TrackersFound { trackers, unsupported: Vec::new() };
-            let missed = Alert::Missed { count: count as u64, peers: Vec::new() };
+            let missed = Alert::Lagged { count: count as u64, peers: Vec::new() };
             format!("{found}; {}; {missed}", Alert::Stopping { trackers: count })
         };
         assert_eq!(alerts(1), "1 tracker found; event=stopped, telling 1 tracker; 1 alert missed");

@@ -72,11 +72,6 @@ pub enum AnnounceError {
     Cancelled,
 }
 
-/// Why a probe brought no measurement.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error(transparent)]
-pub struct ProbeError(#[from] pub AnnounceError);
-
 /// Where in an attempt time ran out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -298,14 +293,14 @@ impl Cause {
     pub(crate) fn is_local(&self) -> bool {
         let first: &(dyn Error + 'static) = &*self.0;
         std::iter::successors(Some(first), |error| below(*error))
-            .take(LONGEST_CHAIN)
+            .take(MAX_CHAIN_LEN)
             .filter_map(|error| error.downcast_ref::<io::Error>())
             .any(is_local)
     }
 }
 
 /// How many errors of a chain are looked at: one that leads back to itself would never end.
-const LONGEST_CHAIN: usize = 32;
+const MAX_CHAIN_LEN: usize = 32;
 
 /// The error below this one. An `io::Error` and a [`Cause`] give the source of what they wrap as theirs, and would
 /// hide the wrapped error itself.

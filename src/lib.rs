@@ -68,12 +68,12 @@ pub mod alert;
 pub mod announce;
 pub mod error;
 mod from_metainfo;
+pub mod host_snapshot;
 pub mod manual;
 #[cfg(feature = "tokio")]
 pub mod net;
 pub mod policy;
 pub mod prober;
-pub mod remembered;
 pub mod scrape;
 mod text;
 mod time;
@@ -82,20 +82,20 @@ pub mod transport;
 pub mod wire;
 
 pub use address::{AddressKind, AddressPolicy, usable_peers};
-pub use alert::{Alert, Announced, ShutdownReport, ToldStopped, TorrentStopped};
+pub use alert::{Alert, Announced, ShutdownReport, StopResult, TorrentStopped};
 pub use announce::{
     AnnounceRequest, AnnounceResponse, Event, InfoHash, InfoHashError, Peer, PeerAddress, PeerId, Torrent,
     Transfer,
 };
 pub use error::{
-    AnnounceError, AnnouncerEnded, CacheError, Cause, FailedAttempt, Phase, ProbeError, RedirectError,
-    Rejection, ReplyError, Retry, RoundError,
+    AnnounceError, AnnouncerEnded, CacheError, Cause, FailedAttempt, Phase, RedirectError, Rejection,
+    ReplyError, Retry, RoundError,
 };
+pub use host_snapshot::{HostSnapshot, RttSnapshot};
 #[cfg(feature = "tokio")]
 pub use net::{Alerts, AnnounceHandle, Announcer, AnnouncerBuilder};
 pub use policy::{Config, Order, Probing, TrackerSet};
 pub use prober::{Measurement, Prober};
-pub use remembered::{RememberedHost, RememberedTime};
 pub use scrape::{ScrapeResponse, SwarmCounts};
 pub use tracker::{Scheme, TrackerHost, TrackerUrl, TrackerUrlError};
 pub use transport::{Channel, Transport};

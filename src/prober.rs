@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::error::ProbeError;
+use crate::error::AnnounceError;
 use crate::tracker::TrackerUrl;
 
 /// Measures trackers without announcing anything to them.
@@ -18,7 +18,7 @@ pub trait Prober: Send + Sync {
     ///
     /// # Errors
     /// When the tracker showed no life.
-    async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, ProbeError>;
+    async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError>;
 }
 
 /// How long a tracker took to show life. The name look-up is in neither figure: it says nothing about the
@@ -48,7 +48,7 @@ impl Measurement {
 
 #[async_trait]
 impl<P: Prober + ?Sized> Prober for Arc<P> {
-    async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, ProbeError> {
+    async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError> {
         (**self).probe(tracker).await
     }
 }

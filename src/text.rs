@@ -1,7 +1,7 @@
 //! Texts that strangers wrote, one character at a time: what may be shown as it is, and what stands in for the rest.
 
 /// How much of a text is kept, in characters. Longer ones are an attack on the log, not a message.
-pub(crate) const LONGEST_TEXT: usize = 1024;
+pub(crate) const MAX_TEXT_LEN: usize = 1024;
 
 /// What is shown instead of a character that isn't.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
@@ -37,7 +37,7 @@ const INVISIBLE: &[(char, char)] = &[
 
 /// A text made fit for a terminal.
 pub(crate) fn fit(text: &str) -> String {
-    text.chars().take(LONGEST_TEXT).map(neutralised).collect()
+    text.chars().take(MAX_TEXT_LEN).map(neutralised).collect()
 }
 
 /// A character that is seen where it is shown, and can't steer the terminal it is shown in.
@@ -65,7 +65,7 @@ mod tests {
         let mut response = crate::announce::AnnounceResponse { warning: Some(warning), ..Default::default() };
         response.bound();
         let warning = response.warning.unwrap();
-        assert!(warning.starts_with("a\u{fffd}\u{fffd} x") && warning.chars().count() == LONGEST_TEXT);
+        assert!(warning.starts_with("a\u{fffd}\u{fffd} x") && warning.chars().count() == MAX_TEXT_LEN);
     }
 
     #[test]

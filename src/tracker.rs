@@ -9,13 +9,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 /// The longest announce address accepted, in bytes; anything longer is an attack, not an address.
-const LONGEST_ADDRESS: usize = 2048;
+const MAX_ADDRESS_LEN: usize = 2048;
 
 /// The longest address accepted in a redirect. What the parts of an address are found by holds no more.
-const LONGEST_REDIRECT: usize = u16::MAX as usize;
+const MAX_REDIRECT_LEN: usize = u16::MAX as usize;
 
 /// The longest name that name servers know (RFC 1035). In punycode, a short text can become much longer than it was.
-const LONGEST_NAME: usize = 253;
+const MAX_NAME_LEN: usize = 253;
 
 /// The announce address of a tracker.
 ///
@@ -86,7 +86,7 @@ impl TrackerUrl {
     /// port outside 1 to 65535, or is `udp` without a port. A scheme this crate doesn't speak is no error:
     /// see [`Scheme::Other`].
     pub fn parse(text: &str) -> Result<Self, TrackerUrlError> {
-        if text.trim_matches(is_trimmed).len() > LONGEST_ADDRESS {
+        if text.trim_matches(is_trimmed).len() > MAX_ADDRESS_LEN {
             return Err(TrackerUrlError("longer than 2048 bytes"));
         }
         Self::parse_redirect(text)
@@ -99,7 +99,7 @@ impl TrackerUrl {
         if text.is_empty() {
             return Err(TrackerUrlError("expected scheme://host, found nothing"));
         }
-        if text.len() > LONGEST_REDIRECT {
+        if text.len() > MAX_REDIRECT_LEN {
             return Err(TrackerUrlError("longer than 65535 bytes"));
         }
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
@@ -232,7 +232,7 @@ fn is_trimmed(c: char) -> bool {
     c.is_ascii_whitespace() || c == '\u{b}'
 }
 
-/// So many bytes of an address, which isn't longer than [`LONGEST_REDIRECT`].
+/// So many bytes of an address, which isn't longer than [`MAX_REDIRECT_LEN`].
 fn span(start: usize, length: usize) -> Range<u16> {
     let place = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
     place(start)..place(start + length)
@@ -290,7 +290,7 @@ fn host_and_port(address: &str, scheme: Scheme) -> Result<(String, Option<u16>),
             return Err(TrackerUrlError("expected a host after \"://\""));
         }
         let host = url::Host::parse(host).map_err(|_| TrackerUrlError("not a host name"))?.to_string();
-        if host.strip_suffix('.').unwrap_or(&host).len() > LONGEST_NAME {
+        if host.strip_suffix('.').unwrap_or(&host).len() > MAX_NAME_LEN {
             return Err(TrackerUrlError("a host name longer than 253 bytes"));
         }
         (host, port)

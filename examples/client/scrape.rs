@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tracker_failover::net::by_scheme::ByScheme;
+use tracker_failover::net::scheme_router::SchemeRouter;
 use tracker_failover::{AnnounceError, InfoHash, ScrapeResponse, TrackerUrl, Transport};
 
 use crate::ui::units;
@@ -44,7 +44,7 @@ impl fmt::Display for Swarm {
 
 /// Asks all of these trackers at once; gives what each said, in their order, after [`LIMIT`] at the latest.
 pub(crate) async fn ask_all(
-    transports: &ByScheme,
+    transports: &SchemeRouter,
     trackers: &[TrackerUrl],
     torrent: InfoHash,
 ) -> Vec<Result<Swarm, String>> {

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tracker_failover::net::by_scheme::ByScheme;
 use tracker_failover::net::http::{HttpConfig, HttpProber, HttpTransport};
 use tracker_failover::net::resolver::{Resolver, SystemResolver};
+use tracker_failover::net::scheme_router::SchemeRouter;
 use tracker_failover::net::udp::{UdpConfig, UdpProber, UdpTransport};
-use tracker_failover::policy::{Standing, Status};
+use tracker_failover::policy::{Status, TrackerState};
 use tracker_failover::{
     AddressPolicy, Alert, AnnounceHandle, Announcer, AnnouncerBuilder, Config, InfoHash, Metainfo, Order,
     PeerAddress, Torrent, TrackerSet, TrackerUrl, Transfer,
@@ -140,7 +140,7 @@ impl Trackers {
     /// Tells every tracker that knows us that we leave, within three seconds in all; `line` hears how it goes. What
     /// was learned of them is written before this returns.
     pub(crate) async fn stop(self, mut line: impl FnMut(&str, &str)) {
-        let mut alerts = self.handle.alerts();
+        let mut alerts = self.handle.subscribe();
         let told = async {
             let (_, ()) = tokio::join!(self.handle.stop(), async {
                 while let Some(alert) = alerts.next().await {
@@ -219,13 +219,13 @@ fn with_cache(builder: AnnouncerBuilder, _: Option<&Path>) -> AnnouncerBuilder {
 }
 
 /// HTTP and UDP as the library has them.
-pub(crate) fn transports() -> ByScheme {
+pub(crate) fn transports() -> SchemeRouter {
     let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new());
     let http = HttpTransport::new(HttpConfig::new(), Arc::clone(&resolver));
     let http_prober = HttpProber::new(&http);
     let udp = UdpTransport::new(UdpConfig::new(), resolver);
     let udp_prober = UdpProber::new(&udp);
-    ByScheme::new().with_prober(http, http_prober).with_prober(udp, udp_prober)
+    SchemeRouter::new().with_prober(http, http_prober).with_prober(udp, udp_prober)
 }
 
 /// Looks a peer's name up. Where it leads is judged here, since the library judges addresses only.
@@ -244,7 +244,7 @@ fn describe(status: &Status) -> String {
     let trackers = || status.tiers.iter().flatten();
     let count = trackers().count();
     let failing = trackers()
-        .filter(|tracker| matches!(tracker.standing, Standing::Failing(_) | Standing::Suspended))
+        .filter(|tracker| matches!(tracker.state, TrackerState::Failing(_) | TrackerState::Suspended))
         .count();
     let mut text = match &status.in_use {
         None => String::from("none yet"),

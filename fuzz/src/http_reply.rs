@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use tracker_failover::wire::bencode::{Document, Rules};
-use tracker_failover::wire::compact::MOST_PEERS;
+use tracker_failover::wire::compact::MAX_PEERS;
 use tracker_failover::wire::http::{announce_target, failure_in, read_announce, read_scrape};
 use tracker_failover::{
     AddressPolicy, AnnounceError, AnnounceRequest, AnnounceResponse, InfoHash, Peer, PeerAddress, PeerId,
@@ -83,7 +83,7 @@ fn check_announced(body: &[u8], mut response: AnnounceResponse) {
 }
 
 fn check_peers(peers: &[Peer]) {
-    assert!(peers.len() <= MOST_PEERS);
+    assert!(peers.len() <= MAX_PEERS);
     assert_eq!(peers.iter().map(|peer| &peer.address).collect::<HashSet<_>>().len(), peers.len());
     for peer in peers {
         match &peer.address {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tracker_failover::wire::compact::MOST_PEERS;
+use tracker_failover::wire::compact::MAX_PEERS;
 use tracker_failover::wire::udp::{
     Answer, Endpoint, ExchangeId, Failure, Family, Output, Question, Reply, Times, transaction_of,
 };
@@ -13,7 +13,7 @@ use tracker_failover::{AnnounceRequest, AnnounceResponse, InfoHash, PeerId};
 use super::check_text;
 
 /// How many things happen in one conversation.
-const MOST_STEPS: usize = 200;
+const MAX_STEPS: usize = 200;
 
 /// Reads the input as a datagram, and plays it as a conversation.
 ///
@@ -28,7 +28,7 @@ pub fn check(input: &[u8]) {
         _ => (Family::V4, Script(input.get(1..).unwrap_or_default())),
     };
     let mut conversation = Conversation::new(family);
-    for _ in 0..MOST_STEPS {
+    for _ in 0..MAX_STEPS {
         let Some(step) = script.byte() else { break };
         conversation.step(step, &mut script);
         conversation.act();
@@ -58,7 +58,7 @@ fn check_datagram(datagram: &[u8], family: Family) {
 }
 
 fn check_announced(response: &AnnounceResponse) {
-    assert!(response.peers.len() <= MOST_PEERS);
+    assert!(response.peers.len() <= MAX_PEERS);
     assert_ne!(response.interval, Some(Duration::ZERO));
 }
 
@@ -134,7 +134,7 @@ impl Conversation {
 
     fn act(&mut self) {
         // Each exchange sends once or ends; so much is enough for all of them.
-        for _ in 0..4 * MOST_STEPS {
+        for _ in 0..4 * MAX_STEPS {
             self.entropy = self.entropy.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             match self.endpoint.poll(self.now, self.entropy) {
                 Output::Send(packet) => self.sent(&packet),

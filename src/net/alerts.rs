@@ -38,19 +38,19 @@ struct Bounds {
 /// A listener to the alerts of one torrent.
 ///
 /// The queue is bounded: a listener that sleeps never delays an announce, and hears how many alerts it missed, with the
-/// newest peers of those ([`Alert::Missed`]).
+/// newest peers of those ([`Alert::Lagged`]).
 pub struct Alerts {
     queue: Arc<Queue>,
-    audience: Arc<Audience>,
+    audience: Arc<Subscribers>,
 }
 
 /// The session's end: whoever listens hears what it says, and of its end when it is dropped.
-pub(super) struct Speaker {
-    audience: Arc<Audience>,
+pub(super) struct AlertSender {
+    audience: Arc<Subscribers>,
 }
 
 /// Who listens to one session.
-struct Audience {
+struct Subscribers {
     /// How many alerts wait for one listener at most.
     limit: usize,
     listeners: Mutex<Listeners>,
@@ -92,19 +92,19 @@ struct Missed {
 }
 
 /// A session's end and its first listener, for whom so many alerts wait at most.
-pub(super) fn alerts(limit: usize) -> (Speaker, Alerts) {
-    let audience = Arc::new(Audience { limit: limit.max(1), listeners: Mutex::default() });
+pub(super) fn alerts(limit: usize) -> (AlertSender, Alerts) {
+    let audience = Arc::new(Subscribers { limit: limit.max(1), listeners: Mutex::default() });
     let first = Alerts::joining(&audience);
-    (Speaker { audience }, first)
+    (AlertSender { audience }, first)
 }
 
 impl Alerts {
     /// A further listener, which hears what is said from now on.
-    pub(super) fn further(&self) -> Self {
+    pub(super) fn subscribe(&self) -> Self {
         Self::joining(&self.audience)
     }
 
-    fn joining(audience: &Arc<Audience>) -> Self {
+    fn joining(audience: &Arc<Subscribers>) -> Self {
         let queue = Arc::new(Queue::default());
         let mut listeners = lock(&audience.listeners);
         lock(&queue.waiting).ended = listeners.ended;
@@ -113,7 +113,7 @@ impl Alerts {
         Self { queue, audience: Arc::clone(audience) }
     }
 
-    /// The next alert; `None` when the session has ended. [`Alert::Missed`] where the listener was too slow.
+    /// The next alert; `None` when the session has ended. [`Alert::Lagged`] where the listener was too slow.
     ///
     /// # Cancel safety
     /// No alert is lost.
@@ -219,11 +219,11 @@ impl Missed {
 
     fn into_alert(self) -> Alert {
         let peers = self.addresses().map(|address| Peer { address, id: None }).collect();
-        Alert::Missed { count: self.count, peers }
+        Alert::Lagged { count: self.count, peers }
     }
 }
 
-impl Speaker {
+impl AlertSender {
     /// Tells everybody who listens.
     pub(super) fn say(&self, alert: &Alert) {
         self.change(|waiting| waiting.push(alert, self.audience.limit));
@@ -240,7 +240,7 @@ impl Speaker {
     }
 }
 
-impl Drop for Speaker {
+impl Drop for AlertSender {
     fn drop(&mut self) {
         lock(&self.audience.listeners).ended = true;
         self.change(|waiting| waiting.ended = true);

@@ -6,8 +6,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::announcer::Announcer;
-#[cfg(any(feature = "http", feature = "udp"))]
-use super::by_scheme::Settings;
 use super::cache::Cache;
 use super::clock::Clock;
 use super::driver::Parts;
@@ -15,6 +13,8 @@ use super::driver::Parts;
 use super::http::{HttpConfig, HttpConfigError};
 #[cfg(any(feature = "http", feature = "udp"))]
 use super::resolver::Resolver;
+#[cfg(any(feature = "http", feature = "udp"))]
+use super::scheme_router::Settings;
 #[cfg(feature = "udp")]
 use super::udp::UdpConfig;
 use crate::address::AddressPolicy;
@@ -33,7 +33,7 @@ use crate::transport::Transport;
 ///
 /// [`new`](Self::new) and [`transport`](Self::transport) take a transport of the client's own *in place of* all these
 /// parts: none of their settings applies to it, and it isn't measured unless a [`prober`](Self::prober) is given.
-/// [`ByScheme`](super::by_scheme::ByScheme) joins it with others.
+/// [`SchemeRouter`](super::scheme_router::SchemeRouter) joins it with others.
 ///
 #[cfg_attr(feature = "tls", doc = "```no_run")]
 #[cfg_attr(not(feature = "tls"), doc = "```ignore")]
@@ -125,7 +125,7 @@ impl AnnouncerBuilder {
     /// Announces over this transport, and over none of this build's: the settings of those do nothing then, and the
     /// schemes that it doesn't speak aren't spoken. Their probers go as well, since they would reach trackers on
     /// another way than announces do, round a proxy for instance. To add a transport to the others, join them with
-    /// [`ByScheme`](super::by_scheme::ByScheme).
+    /// [`SchemeRouter`](super::scheme_router::SchemeRouter).
     #[must_use]
     pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
         self.transport = Some(Arc::new(transport));
@@ -169,7 +169,7 @@ impl AnnouncerBuilder {
     /// nothing of the torrents. It is written a minute after something was learned, and when the announcer ends:
     /// await [`Announcer::shutdown`] before the process does. Its folder has to be there. Several processes may share
     /// one file. A file that can't be used never fails an announce, see
-    /// [`Alert::CacheIgnored`](crate::Alert::CacheIgnored); one that is damaged, or not of ours, is renamed
+    /// [`Alert::CacheFailed`](crate::Alert::CacheFailed); one that is damaged, or not of ours, is renamed
     /// to `….bad` first.
     #[cfg(feature = "cache")]
     #[must_use]
@@ -220,7 +220,8 @@ impl AnnouncerBuilder {
             return (parts, prober);
         }
         // Without a transport in the build, none but `new` makes a builder.
-        let transport = self.transport.take().unwrap_or_else(|| Arc::new(super::by_scheme::ByScheme::new()));
+        let transport =
+            self.transport.take().unwrap_or_else(|| Arc::new(super::scheme_router::SchemeRouter::new()));
         (transport, own(prober))
     }
 }
@@ -361,7 +362,7 @@ mod tests {
                 prober.is_none() && transport.supports(Scheme::Https) && !transport.supports(Scheme::Udp)
             );
         }
-        let all = super::super::by_scheme::ByScheme::all();
+        let all = super::super::scheme_router::SchemeRouter::all();
         let (_, prober) = Announcer::builder().prober(all).transport(own()).parts();
         assert!(prober.is_some(), "unless one is given, whichever comes first");
         let (transport, prober) = Announcer::builder().parts();

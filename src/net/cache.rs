@@ -13,8 +13,8 @@ use tokio::time::{Instant, timeout};
 use super::clock::{self, Clock};
 use crate::alert::Alert;
 use crate::error::CacheError;
+use crate::host_snapshot::HostSnapshot;
 use crate::policy::{Engine, Timestamp};
-use crate::remembered::RememberedHost;
 use file::Loaded;
 
 /// How long what was learned waits for more before it is written.
@@ -32,7 +32,7 @@ pub(super) const LAST_SAVE_LIMIT: Duration = Duration::from_secs(3);
 pub(super) struct Cache {
     path: PathBuf,
     load: fn(&Path) -> Loaded,
-    save: fn(&Path, Vec<RememberedHost>, u64) -> Result<(), CacheError>,
+    save: fn(&Path, Vec<HostSnapshot>, u64) -> Result<(), CacheError>,
     job: Option<Job>,
     /// Whether the file has been looked at, and may be replaced.
     writable: bool,
@@ -156,7 +156,7 @@ impl Cache {
 
     /// What the user should hear.
     pub(super) fn notice(&mut self) -> Option<Alert> {
-        self.notice.take().map(|reason| Alert::CacheIgnored { reason })
+        self.notice.take().map(|reason| Alert::CacheFailed { reason })
     }
 
     fn is_behind(&self, engine: &Engine) -> bool {

@@ -13,19 +13,19 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-use super::alerts::Speaker;
+use super::alerts::AlertSender;
 use super::cache::{self, Cache};
 use super::clock::{self, Clock, Standstill};
 use super::guarded::{self, Guarded};
 use crate::address::{AddressPolicy, usable_peers};
-use crate::alert::{Alert, Announced, ShutdownReport, ToldStopped};
+use crate::alert::{Alert, Announced, ShutdownReport, StopResult};
 use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, Torrent};
-use crate::error::{AnnounceError, AnnouncerEnded, Cause, ProbeError, RoundError};
+use crate::error::{AnnounceError, AnnouncerEnded, Cause, RoundError};
 use crate::policy::{AttemptId, Config, Engine, Input, Output, RoundNumber, TorrentId, TrackerSet};
 use crate::prober::{Measurement, Prober};
 use crate::tracker::TrackerUrl;
 use crate::transport::{Channel, Transport};
-use crate::wire::compact::MOST_PEERS;
+use crate::wire::compact::MAX_PEERS;
 
 /// How often the loop looks whether the machine slept.
 const LOOK_IDLE: Duration = Duration::from_secs(30);
@@ -44,7 +44,7 @@ pub(super) enum Command {
     Add {
         trackers: Box<TrackerSet>,
         torrent: Box<Torrent>,
-        alerts: Speaker,
+        alerts: AlertSender,
         key: HandleKey,
     },
     Once {
@@ -133,11 +133,11 @@ enum Event {
 #[derive(Default)]
 struct Listener {
     info_hash: Option<InfoHash>,
-    alerts: Option<Speaker>,
+    alerts: Option<AlertSender>,
     rounds: Vec<(RoundNumber, RoundWaiter)>,
     once: Option<oneshot::Sender<Once>>,
     once_result: Option<Result<Arc<Announced>, Arc<RoundError>>>,
-    ended: Vec<oneshot::Sender<Vec<ToldStopped>>>,
+    ended: Vec<oneshot::Sender<Vec<StopResult>>>,
 }
 
 /// A channel, and the tracker to which it leads.
@@ -155,7 +155,7 @@ enum Kind {
 }
 
 enum Done {
-    Probed(Result<Measurement, ProbeError>),
+    Probed(Result<Measurement, AnnounceError>),
     Opened(Result<OpenChannel, AnnounceError>),
     Announced(Result<AnnounceResponse, AnnounceError>),
 }
@@ -506,7 +506,7 @@ impl Driver {
     }
 
     /// Ends a session, and tells who was told.
-    pub(super) fn stop(&mut self, torrent: TorrentId, ended: Option<oneshot::Sender<Vec<ToldStopped>>>) {
+    pub(super) fn stop(&mut self, torrent: TorrentId, ended: Option<oneshot::Sender<Vec<StopResult>>>) {
         if let Some(listener) = self.listeners.get_mut(&torrent) {
             listener.ended.extend(ended);
         }
@@ -578,8 +578,8 @@ impl OpenChannel {
         let mut response = channel.announce(&request).await?;
         let own = request.ip.or(response.external_ip).map(|ip| SocketAddr::new(ip, request.port));
         usable_peers(&mut response, (*peers).as_ref(), &self.tracker, own);
-        let beyond = response.peers.len().saturating_sub(MOST_PEERS);
-        response.peers.truncate(MOST_PEERS);
+        let beyond = response.peers.len().saturating_sub(MAX_PEERS);
+        response.peers.truncate(MAX_PEERS);
         response.peers.shrink_to_fit();
         response.dropped_peers = response.dropped_peers.saturating_add(beyond);
         Ok(response)

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::tracker::TrackerHost;
 
 /// How many hosts are remembered; beyond it the memory starts anew.
-const MOST_HOSTS: usize = 4096;
+const MAX_HOSTS: usize = 4096;
 
 /// The address at which each host was reached last.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ impl Families {
     /// Notes the address at which a host was reached.
     pub(super) fn worked(&self, host: TrackerHost, address: SocketAddr) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST_HOSTS && !known.contains_key(&host) {
+        if known.len() >= MAX_HOSTS && !known.contains_key(&host) {
             known.clear();
         }
         known.insert(host, address);
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn the_memory_is_bounded() {
         let families = Families::default();
-        for number in 0..=MOST_HOSTS {
+        for number in 0..=MAX_HOSTS {
             families.worked(host(number), "192.0.2.1:80".parse().unwrap());
         }
         assert_eq!(families.0.lock().unwrap().len(), 1);

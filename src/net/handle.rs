@@ -12,7 +12,7 @@ use super::announcer::Announcer;
 use super::clock::timeout;
 use super::driver::{Driver, HandleKey};
 use super::guarded::contained;
-use crate::alert::{Alert, Announced, ToldStopped};
+use crate::alert::{Alert, Announced, StopResult};
 use crate::announce::{InfoHash, Transfer};
 use crate::error::{AnnounceError, AnnouncerEnded, Cause, Phase, RoundError};
 use crate::policy::{Status, TorrentId, TrackerSet};
@@ -54,8 +54,8 @@ impl AnnounceHandle {
     }
 
     /// A further listener, which hears what happens from now on.
-    pub fn alerts(&self) -> Alerts {
-        self.alerts.further()
+    pub fn subscribe(&self) -> Alerts {
+        self.alerts.subscribe()
     }
 
     /// The counters as they are now; announces tell the last ones given. `uploaded` and `downloaded` are totals
@@ -214,7 +214,7 @@ impl AnnounceHandle {
     ///
     /// # Cancel safety
     /// The session ends all the same.
-    pub async fn stop(self) -> Result<Vec<ToldStopped>, AnnouncerEnded> {
+    pub async fn stop(self) -> Result<Vec<StopResult>, AnnouncerEnded> {
         self.ask(|state, torrent, ended| state.stop(torrent, Some(ended))).await
     }
 

@@ -3,7 +3,6 @@
 mod alerts;
 mod announcer;
 mod builder;
-pub mod by_scheme;
 #[cfg_attr(not(feature = "cache"), path = "no_cache.rs")]
 mod cache;
 mod clock;
@@ -16,6 +15,7 @@ mod handle;
 mod happy_eyeballs;
 mod look_ups;
 pub mod resolver;
+pub mod scheme_router;
 mod scraped;
 
 #[cfg(feature = "http")]

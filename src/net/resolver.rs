@@ -13,7 +13,7 @@ use crate::address::AddressPolicy;
 use crate::error::{AnnounceError, Cause};
 
 /// At most this many addresses of each family are tried, whatever a name server returns (S-25).
-const MOST_ADDRESSES: usize = 4;
+const MAX_ADDRESSES: usize = 4;
 
 /// Looks up the addresses of a host. Its own limits of time are the caller's business.
 ///
@@ -143,7 +143,7 @@ pub async fn allowed_addresses(
         .filter(|address| {
             let count = if address.is_ipv4() { &mut v4 } else { &mut v6 };
             *count += 1;
-            *count <= MOST_ADDRESSES
+            *count <= MAX_ADDRESSES
         })
         .collect();
     if allowed.is_empty() { Err(AnnounceError::Blocked) } else { Ok(allowed) }

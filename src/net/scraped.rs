@@ -16,10 +16,10 @@ use crate::tracker::TrackerHost;
 const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// How many trackers are remembered. Beyond it the one goes that may be asked soonest.
-const MOST_TRACKERS: usize = 256;
+const MAX_TRACKERS: usize = 256;
 
 /// How many torrents are remembered of one tracker.
-const MOST_TORRENTS: usize = 4096;
+const MAX_TORRENTS: usize = 4096;
 
 /// The last answers of trackers that named a `min_request_interval`, until that has passed.
 #[derive(Debug, Default)]
@@ -63,7 +63,7 @@ impl Scraped {
         };
         let until = clock::now() + interval.min(LONGEST);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST_TRACKERS && !known.contains_key(&tracker) {
+        if known.len() >= MAX_TRACKERS && !known.contains_key(&tracker) {
             let soonest = known.iter().min_by_key(|(_, last)| last.until).map(|(host, _)| host.clone());
             soonest.and_then(|host| known.remove(&host));
         }
@@ -72,7 +72,7 @@ impl Scraped {
         last.until = last.until.max(until);
         last.interval = interval;
         for torrent in torrents {
-            if last.asked.len() < MOST_TORRENTS || last.asked.contains_key(torrent) {
+            if last.asked.len() < MAX_TORRENTS || last.asked.contains_key(torrent) {
                 last.asked.insert(*torrent, response.files.get(torrent).copied());
             }
         }
@@ -136,14 +136,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_memory_is_bounded() {
         let scraped = Scraped::default();
-        for number in 0..MOST_TRACKERS + 10 {
+        for number in 0..MAX_TRACKERS + 10 {
             let wait = Duration::from_secs(1000 - u64::try_from(number).unwrap());
             scraped.note(host(number), &[torrent(1)], &answer(Some(wait)));
         }
-        assert_eq!(scraped.0.lock().unwrap().len(), MOST_TRACKERS);
+        assert_eq!(scraped.0.lock().unwrap().len(), MAX_TRACKERS);
         assert!(scraped.instead(&host(0), &[torrent(1)]).is_some(), "who waits longest stays");
-        let torrents: Vec<InfoHash> = (0..MOST_TORRENTS + 10).map(torrent).collect();
+        let torrents: Vec<InfoHash> = (0..MAX_TORRENTS + 10).map(torrent).collect();
         scraped.note(host(0), &torrents, &answer(Some(Duration::from_secs(60))));
-        assert_eq!(scraped.0.lock().unwrap()[&host(0)].asked.len(), MOST_TORRENTS);
+        assert_eq!(scraped.0.lock().unwrap()[&host(0)].asked.len(), MAX_TORRENTS);
     }
 }

@@ -12,7 +12,7 @@ use super::session::{Context, Session, TrackerFailure};
 use super::stopping::Phase;
 use super::verdict::{HostNews, TrackerNews, Verdict};
 use crate::alert::Alert;
-use crate::error::ProbeError;
+use crate::error::AnnounceError;
 use crate::prober::Measurement;
 use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
@@ -48,7 +48,7 @@ impl Session {
     pub(crate) fn probed(
         &mut self,
         tracker: &TrackerUrl,
-        result: &Result<Measurement, ProbeError>,
+        result: &Result<Measurement, AnnounceError>,
         context: &mut Context<'_>,
     ) {
         if self.checking.take_if(|checking| checking == tracker).is_some() {
@@ -61,12 +61,12 @@ impl Session {
             Ok(measurement) => {
                 self.knows(tracker, measurement.latency());
                 let (tracker, measurement) = (tracker.clone(), *measurement);
-                context.alert(self.id, Alert::Measured { tracker, measurement });
+                context.alert(self.id, Alert::Probed { tracker, measurement });
             }
             Err(error) => {
                 if is_of_the_host(error) {
                     self.trackers.record_failure(tracker);
-                    let failure = TrackerFailure { error: error.0.clone(), news: TrackerNews::OfTheHost };
+                    let failure = TrackerFailure { error: error.clone(), news: TrackerNews::OfTheHost };
                     self.failures.insert(tracker.clone(), failure);
                 }
                 context.alert(self.id, Alert::ProbeFailed { tracker: tracker.clone(), error: error.clone() });
@@ -95,7 +95,7 @@ impl Session {
     pub(super) fn checked(
         &mut self,
         tracker: &TrackerUrl,
-        result: &Result<Measurement, ProbeError>,
+        result: &Result<Measurement, AnnounceError>,
         context: &mut Context<'_>,
     ) {
         match result {
@@ -157,6 +157,6 @@ impl Session {
 
 /// Whether a failed probe says that the host can't be reached. One that lives and answers no probe may well answer
 /// announces, and one that couldn't be probed isn't failing.
-fn is_of_the_host(error: &ProbeError) -> bool {
-    matches!(Verdict::of(&error.0).host, HostNews::Unreachable { .. } | HostNews::Silent | HostNews::Local)
+fn is_of_the_host(error: &AnnounceError) -> bool {
+    matches!(Verdict::of(error).host, HostNews::Unreachable { .. } | HostNews::Silent | HostNews::Local)
 }

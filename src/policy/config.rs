@@ -102,9 +102,9 @@ pub struct Config {
     /// Whether hosts that fail are left alone for a while, by all torrents together.
     pub breaker: bool,
     /// The shortest wait before a host that couldn't be reached is tried again for torrents that want peers.
-    pub starving_floor: Duration,
+    pub needs_peers_floor: Duration,
     /// The longest such wait.
-    pub starving_ceiling: Duration,
+    pub needs_peers_ceiling: Duration,
     /// The longest time a tracker can keep us away by a hint (`retry in`, `Retry-After`).
     pub hint_ceiling: Duration,
     /// How long `stopped` may take, all trackers together.
@@ -112,7 +112,7 @@ pub struct Config {
     /// How many alerts a listener may fall behind before it misses some.
     pub alert_queue: usize,
     /// Who decides that it is time for an announce.
-    pub announcing: Announcing,
+    pub scheduling: Scheduling,
 }
 
 /// In which order trackers are tried.
@@ -129,14 +129,14 @@ pub enum Order {
 
 /// Who decides that it is time for an announce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub enum Announcing {
+pub enum Scheduling {
     /// The schedule: `started` at once, then at the tracker's interval, and again after failures.
     #[default]
     Automatic,
     /// The caller, by `reannounce`; the schedule only tells when the next announce would be due. For clients
     /// with a scheduler of their own. Which events are owed is the session's business all the same: they go
     /// along with the next announce that is asked for, and `stopped` when the session is stopped.
-    OnRequest,
+    Manual,
 }
 
 /// Whether and how trackers are measured.
@@ -261,8 +261,8 @@ impl Config {
             &mut config.retry_floor,
             &mut config.retry_first,
             &mut config.retry_ceiling,
-            &mut config.starving_floor,
-            &mut config.starving_ceiling,
+            &mut config.needs_peers_floor,
+            &mut config.needs_peers_ceiling,
         ];
         for wait in waits {
             *wait = (*wait).clamp(MIN_WAIT, MAX_WAIT);
@@ -283,7 +283,7 @@ impl Config {
             (config.reply_limit, &mut config.last_reply_limit),
             (config.interval_floor, &mut config.interval_ceiling),
             (config.retry_floor, &mut config.retry_first),
-            (config.starving_floor, &mut config.starving_ceiling),
+            (config.needs_peers_floor, &mut config.needs_peers_ceiling),
         ] {
             *ceiling = floor.max(*ceiling);
         }
@@ -305,7 +305,8 @@ impl Config {
 
     /// How long a torrent that needs peers waits for a host that gave no sign of life. `random` is from [0, 1).
     pub(crate) fn needy_wait(&self, random: f64) -> Duration {
-        self.starving_floor + self.starving_ceiling.saturating_sub(self.starving_floor).mul_f64(random)
+        self.needs_peers_floor
+            + self.needs_peers_ceiling.saturating_sub(self.needs_peers_floor).mul_f64(random)
     }
 
     /// This configuration as it applies to a torrent.
@@ -380,12 +381,12 @@ impl Default for Config {
             announces_per_second: 20,
             announces_burst: 20,
             breaker: true,
-            starving_floor: Duration::from_secs(30),
-            starving_ceiling: Duration::from_secs(75),
+            needs_peers_floor: Duration::from_secs(30),
+            needs_peers_ceiling: Duration::from_secs(75),
             hint_ceiling: Duration::from_secs(24 * 3600),
             stop_limit: Duration::from_secs(3),
             alert_queue: 256,
-            announcing: Announcing::Automatic,
+            scheduling: Scheduling::Automatic,
         }
     }
 }

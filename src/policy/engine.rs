@@ -17,9 +17,9 @@ use super::status::Status;
 use super::tracker_set::TrackerSet;
 use super::verdict::Verdict;
 use crate::announce::{AnnounceRequest, InfoHash, Torrent, Transfer};
-use crate::error::{AnnounceError, Phase, ProbeError};
+use crate::error::{AnnounceError, Phase};
+use crate::host_snapshot::HostSnapshot;
 use crate::prober::Measurement;
-use crate::remembered::RememberedHost;
 use crate::time::Timestamp;
 
 /// All torrents and all tracker hosts of a process, as one state machine without IO, clock or entropy.
@@ -258,7 +258,7 @@ impl Engine {
 
     /// Takes over what an earlier run knew of tracker hosts, see [`HealthBook::recall`]. Torrents that are added
     /// after this profit.
-    pub fn recall(&mut self, hosts: impl IntoIterator<Item = RememberedHost>, calendar: u64, now: Timestamp) {
+    pub fn recall(&mut self, hosts: impl IntoIterator<Item = HostSnapshot>, calendar: u64, now: Timestamp) {
         self.hosts.health_mut().recall(hosts, calendar, now);
     }
 
@@ -352,9 +352,9 @@ impl Engine {
         }
     }
 
-    fn probed(&mut self, attempt: AttemptId, result: &Result<Measurement, ProbeError>, now: Timestamp) {
+    fn probed(&mut self, attempt: AttemptId, result: &Result<Measurement, AnnounceError>, now: Timestamp) {
         let Some((host, began, askers)) = self.probes.ended(attempt) else { return };
-        let news = result.as_ref().map(|measurement| *measurement).map_err(|error| Verdict::of(&error.0));
+        let news = result.as_ref().map(|measurement| *measurement).map_err(|error| Verdict::of(error));
         let random = self.random.random();
         let ended = self.hosts.probed(&host, news, began, random, now);
         for (number, (torrent, tracker)) in askers.into_iter().enumerate() {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::tracker_set::TrackerSet;
-use crate::alert::{Alert, Announced, ToldStopped};
+use crate::alert::{Alert, Announced, StopResult};
 use crate::announce::{AnnounceRequest, AnnounceResponse};
-use crate::error::{AnnounceError, ProbeError, RoundError};
+use crate::error::{AnnounceError, RoundError};
 use crate::prober::Measurement;
 use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;
@@ -75,7 +75,7 @@ pub enum Output {
         /// Its trackers, with what is known of them.
         trackers: Box<TrackerSet>,
         /// Who was told `stopped`, and what came of it.
-        stopped: Vec<ToldStopped>,
+        stopped: Vec<StopResult>,
     },
     /// Nothing to do before this moment, or (`None`) before something happens.
     Wait(Option<Timestamp>),
@@ -86,7 +86,7 @@ pub enum Output {
 #[non_exhaustive]
 pub enum Input {
     /// A probe ended.
-    Probed(AttemptId, Result<Measurement, ProbeError>),
+    Probed(AttemptId, Result<Measurement, AnnounceError>),
     /// A channel is open.
     Opened(AttemptId),
     /// An announce was answered.

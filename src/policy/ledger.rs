@@ -83,7 +83,7 @@ impl Ledger {
 
     /// The event that belongs into the next announce to this tracker.
     pub fn event_for(&self, tracker: &TrackerUrl) -> Option<Event> {
-        if self.knows_us(tracker) {
+        if self.is_registered(tracker) {
             return (self.completed == Debt::Owed).then_some(Event::Completed);
         }
         // Addresses of one host name are mostly one tracker, for which a second `started` is a new baseline; on
@@ -97,7 +97,7 @@ impl Ledger {
     }
 
     /// Whether this tracker accepted an announce of this session.
-    pub fn knows_us(&self, tracker: &TrackerUrl) -> bool {
+    pub fn is_registered(&self, tracker: &TrackerUrl) -> bool {
         self.standings.get(tracker).is_some_and(|standing| standing.accepted.is_some())
     }
 
@@ -137,7 +137,7 @@ impl Ledger {
         interval: Duration,
         now: Timestamp,
     ) {
-        let first = !self.knows_us(tracker);
+        let first = !self.is_registered(tracker);
         let standing = self.standings.or_default(tracker);
         (standing.sent_at, standing.maybe_since) = (None, None);
         if event == Some(Event::Stopped) {
@@ -170,7 +170,7 @@ impl Ledger {
     }
 
     /// Who is owed `stopped` at the end of the session.
-    pub fn owed_stopped(&self, now: Timestamp) -> Vec<TrackerUrl> {
+    pub fn stop_recipients(&self, now: Timestamp) -> Vec<TrackerUrl> {
         let owed = self.standings.iter().filter(|(_, standing)| {
             let accepted = standing.accepted.is_some_and(|accepted| {
                 now.since(accepted.at) < REMEMBERED.max(accepted.interval.saturating_mul(2))
@@ -283,15 +283,15 @@ mod tests {
         ledger.failed(&url("maybe"), false);
         ledger.sent(&url("refused"), at(0));
         ledger.failed(&url("refused"), true);
-        assert_eq!(ledger.owed_stopped(at(10)), [url("acked"), url("left"), url("maybe")]);
-        assert_eq!(ledger.owed_stopped(at(3599)), [url("acked"), url("left")], "a maybe expires first");
-        assert_eq!(ledger.owed_stopped(at(3600)), [], "after two intervals nobody remembers");
+        assert_eq!(ledger.stop_recipients(at(10)), [url("acked"), url("left"), url("maybe")]);
+        assert_eq!(ledger.stop_recipients(at(3599)), [url("acked"), url("left")], "a maybe expires first");
+        assert_eq!(ledger.stop_recipients(at(3600)), [], "after two intervals nobody remembers");
         ledger.stopped(&url("left"));
-        assert_eq!(ledger.owed_stopped(at(10)), [url("acked"), url("maybe")]);
+        assert_eq!(ledger.stop_recipients(at(10)), [url("acked"), url("maybe")]);
         ledger.sent(&url("maybe"), at(11));
         ledger.failed(&url("maybe"), true);
         assert_eq!(
-            ledger.owed_stopped(at(12)),
+            ledger.stop_recipients(at(12)),
             [url("acked"), url("maybe")],
             "a refusal takes back no other"
         );

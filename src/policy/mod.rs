@@ -31,11 +31,11 @@ mod verdict;
 mod tests;
 
 pub use crate::time::Timestamp;
-pub use config::{Announcing, Config, Order, Probing, Schemes};
+pub use config::{Config, Order, Probing, Scheduling, Schemes};
 pub use engine::Engine;
-pub use hosts::{Estimate, HealthBook, HostHealth, Urgency};
+pub use hosts::{HealthBook, HostHealth, RttEstimate, Urgency};
 pub use io::{AttemptId, Input, Output, RoundNumber, TorrentId};
 pub use ledger::Ledger;
 pub use schedule::Schedule;
-pub use status::{Standing, Status, TrackerStatus};
+pub use status::{Status, TrackerState, TrackerStatus};
 pub use tracker_set::TrackerSet;

@@ -119,7 +119,7 @@ impl Session {
         self.failures.remove(&tracker);
         self.accept(&tracker, told, &response, interval, context.now);
         self.schedule.heard(&tracker, &response, &self.config, context.now);
-        context.alert(self.id, Alert::AnsweredLate { tracker, response: Arc::new(response) });
+        context.alert(self.id, Alert::LateResponse { tracker, response: Arc::new(response) });
     }
 
     pub(super) fn accept(

@@ -59,7 +59,7 @@ impl Session {
         let first = self.defer(context).unwrap_or(first);
         if !std::mem::replace(&mut self.told_put_off, true) {
             let reason = self.deferral(context.hosts, now);
-            context.alert(self.id, Alert::PutOff { reason, retry_in: first.since(now) });
+            context.alert(self.id, Alert::Deferred { reason, retry_in: first.since(now) });
         }
         true
     }
@@ -116,7 +116,7 @@ impl Session {
                         context.hosts.silent(&mut attempt.slot, context.now);
                         let waited = context.now.since(attempt.started_at());
                         let tracker = attempt.tracker.clone();
-                        context.alert(self.id, Alert::Silent { tracker, waited });
+                        context.alert(self.id, Alert::NoResponse { tracker, waited });
                     }
                 }
                 Step::Stalled(id) => self.stalled(id, context),
@@ -167,7 +167,7 @@ impl Session {
         let waited = context.now.since(attempt.started_at());
         if may_hedge {
             round.hedge(id);
-            context.alert(self.id, Alert::Silent { tracker, waited });
+            context.alert(self.id, Alert::NoResponse { tracker, waited });
         } else {
             round.wait_on(id, context.now + self.config.reply_patience);
         }
@@ -183,7 +183,7 @@ impl Session {
             return None;
         }
         let priority = match self.urgency() {
-            _ if self.ledger.owes_completed() && self.ledger.knows_us(tracker) => Priority::Completed,
+            _ if self.ledger.owes_completed() && self.ledger.is_registered(tracker) => Priority::Completed,
             _ if self.is_refused_by(tracker) && !self.forced => Priority::Retry,
             Urgency::Urgent if self.torrent.transfer.left != Some(0) || self.forced => Priority::WantsPeers,
             _ => Priority::Regular,
@@ -290,7 +290,7 @@ impl Session {
         if let Some(from) = from {
             context.alert(self.id, Alert::Switching { from, to: tracker.clone() });
         }
-        context.alert(self.id, Alert::Trying { tracker: tracker.clone(), attempt: number, of });
+        context.alert(self.id, Alert::AttemptStarted { tracker: tracker.clone(), attempt: number, of });
         context.outputs.push_back(Output::Open { attempt, tracker });
     }
 

@@ -8,18 +8,18 @@ use rand::rngs::StdRng;
 
 use super::attempts::Attempts;
 use super::by_tracker::ByTracker;
-use super::config::{Announcing, Config};
+use super::config::{Config, Scheduling};
 use super::hosts::{Ended, Hosts, OutageNews, Outcome, Slot};
 use super::io::{AttemptId, Output, RoundNumber, TorrentId};
 use super::ledger::Ledger;
 use super::returning::Home;
 use super::round::{Attempt, Round, Stage};
 use super::schedule::Schedule;
-use super::status::{Standing, Status, TrackerStatus};
+use super::status::{Status, TrackerState, TrackerStatus};
 use super::stopping::Phase;
 use super::tracker_set::TrackerSet;
 use super::verdict::TrackerNews;
-use crate::alert::{Alert, ToldStopped};
+use crate::alert::{Alert, StopResult};
 use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, Torrent, Transfer};
 use crate::error::AnnounceError;
 use crate::time::Timestamp;
@@ -416,7 +416,7 @@ impl Session {
         self.phase.has_ended()
     }
 
-    pub(crate) fn end(self) -> (TrackerSet, Vec<ToldStopped>) {
+    pub(crate) fn end(self) -> (TrackerSet, Vec<StopResult>) {
         (self.trackers, self.phase.into_results())
     }
 
@@ -456,7 +456,7 @@ impl Session {
     }
 
     pub(super) fn is_automatic(&self) -> bool {
-        self.config.announcing == Announcing::Automatic
+        self.config.scheduling == Scheduling::Automatic
     }
 
     /// Whether a round begins now.
@@ -478,31 +478,31 @@ impl Session {
     }
 
     pub(crate) fn status(&self, hosts: &Hosts, now: Timestamp) -> Status {
-        let standing = |tracker: &TrackerUrl| {
+        let state = |tracker: &TrackerUrl| {
             let contacting = self
                 .round
                 .iter()
                 .flat_map(|round| round.attempts())
                 .any(|attempt| attempt.tracker == *tracker);
             if !self.trackers.is_supported(tracker) {
-                Standing::Unsupported
+                TrackerState::Unsupported
             } else if contacting || self.probing.contains(tracker) {
-                Standing::Contacting
+                TrackerState::Contacting
             } else if self.schedule.is_suspended(tracker, now) {
-                Standing::Suspended
+                TrackerState::Suspended
             } else if self.trackers.is_failing(tracker) {
-                Standing::Failing(self.failures.get(tracker).map(|failure| failure.error.clone()))
-            } else if self.ledger.knows_us(tracker) || self.trackers.latency(tracker).is_some() {
-                Standing::Working
+                TrackerState::Failing(self.failures.get(tracker).map(|failure| failure.error.clone()))
+            } else if self.ledger.is_registered(tracker) || self.trackers.latency(tracker).is_some() {
+                TrackerState::Working
             } else {
-                Standing::NotContacted
+                TrackerState::NotContacted
             }
         };
         let tracker_status = |tracker: &TrackerUrl| TrackerStatus {
             tracker: tracker.clone(),
-            standing: standing(tracker),
+            state: state(tracker),
             latency: self.trackers.latency(tracker),
-            knows_us: self.ledger.knows_us(tracker),
+            is_registered: self.ledger.is_registered(tracker),
         };
         // Between rounds the cursor is a memory of the last one.
         let pointed_at = self.round.as_ref().and_then(|_| self.trackers.pointed_at());

@@ -32,17 +32,17 @@ pub struct TrackerStatus {
     /// The tracker.
     pub tracker: TrackerUrl,
     /// What is known of it.
-    pub standing: Standing,
+    pub state: TrackerState,
     /// Its latency, where it was measured.
     pub latency: Option<Duration>,
     /// Whether it accepted an announce of this session.
-    pub knows_us: bool,
+    pub is_registered: bool,
 }
 
 /// What is known of a tracker.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub enum Standing {
+pub enum TrackerState {
     /// Nothing yet.
     NotContacted,
     /// It is being asked.

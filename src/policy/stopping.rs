@@ -9,7 +9,7 @@ use super::hosts::{Failed, Outcome, Priority, Slot};
 use super::io::{AttemptId, Output, TorrentId};
 use super::session::{Context, Session};
 use super::verdict::{Registered, Verdict};
-use crate::alert::{Alert, ToldStopped};
+use crate::alert::{Alert, StopResult};
 use crate::announce::{AnnounceResponse, Event};
 use crate::error::{AnnounceError, Phase as TimedPhase};
 use crate::time::Timestamp;
@@ -27,14 +27,14 @@ pub(crate) enum Phase {
     },
     /// Announcing `stopped`.
     Farewells(Box<Farewells>),
-    Ended(Vec<ToldStopped>),
+    Ended(Vec<StopResult>),
 }
 
 #[derive(Debug)]
 pub(crate) struct Farewells {
     deadline: Timestamp,
     pending: Vec<Farewell>,
-    results: Vec<ToldStopped>,
+    results: Vec<StopResult>,
 }
 
 /// `stopped` on its way to one tracker, or the `completed` it is still owed before that.
@@ -75,7 +75,7 @@ impl Phase {
         matches!(self, Self::Ended(_))
     }
 
-    pub(crate) fn into_results(self) -> Vec<ToldStopped> {
+    pub(crate) fn into_results(self) -> Vec<StopResult> {
         match self {
             Self::Ended(results) => results,
             _ => Vec::new(),
@@ -186,7 +186,7 @@ impl Session {
                 // The limit is ours and not the tracker's, so nothing is learned about its host.
                 farewell.give_up(self.id, context);
                 self.ledger.stopped(&tracker);
-                farewells.results.push(ToldStopped { tracker: tracker.clone(), result: Err(error.clone()) });
+                farewells.results.push(StopResult { tracker: tracker.clone(), result: Err(error.clone()) });
                 context.alert(self.id, Alert::Stopped { tracker, result: Err(error) });
             }
         }
@@ -200,7 +200,7 @@ impl Session {
     fn say_farewell(&mut self, deadline: Timestamp, context: &mut Context<'_>) {
         let owed: Vec<TrackerUrl> = self
             .ledger
-            .owed_stopped(context.now)
+            .stop_recipients(context.now)
             .into_iter()
             .filter(|tracker| !self.schedule.is_suspended(tracker, context.now))
             .collect();
@@ -209,7 +209,7 @@ impl Session {
         }
         let pending = owed.into_iter().map(|tracker| {
             // The debt of `completed` is paid to the tracker in use before we leave it.
-            let in_use = self.trackers.in_use() == Some(&tracker) && self.ledger.knows_us(&tracker);
+            let in_use = self.trackers.in_use() == Some(&tracker) && self.ledger.is_registered(&tracker);
             let event =
                 if in_use && self.ledger.owes_completed() { Event::Completed } else { Event::Stopped };
             Farewell::new(self.id, tracker, event, context)
@@ -291,7 +291,7 @@ impl Session {
         }
         self.ledger.stopped(&tracker);
         let result = result.map(|_| ());
-        farewells.results.push(ToldStopped { tracker: tracker.clone(), result: result.clone() });
+        farewells.results.push(StopResult { tracker: tracker.clone(), result: result.clone() });
         context.alert(self.id, Alert::Stopped { tracker, result });
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Announcing, Config, Engine, Input, Order, Output, Probing, Timestamp, TorrentId, TrackerSet};
+use super::{Config, Engine, Input, Order, Output, Probing, Scheduling, Timestamp, TorrentId, TrackerSet};
 use crate::alert::{Alert, Announced};
 use crate::announce::{InfoHash, PeerId, Torrent, Transfer};
 use crate::error::{AnnounceError, Rejection, Retry, RoundError};
@@ -152,7 +152,7 @@ fn refused() -> AnnounceError {
 }
 
 fn on_request() -> Config {
-    Config { announcing: Announcing::OnRequest, shuffle: false, ..Config::strict_bep12() }
+    Config { scheduling: Scheduling::Manual, shuffle: false, ..Config::strict_bep12() }
 }
 
 fn left(left: u64) -> Transfer {
@@ -163,7 +163,7 @@ fn left(left: u64) -> Transfer {
 fn on_request_nothing_is_announced_by_itself() {
     for order in [Order::Nearest, Order::Bep12] {
         let config =
-            Config { announcing: Announcing::OnRequest, order, probing: Probing::Off, ..Config::default() };
+            Config { scheduling: Scheduling::Manual, order, probing: Probing::Off, ..Config::default() };
         let mut played = Played::new(&[&["a"]], config);
         assert!(played.told.is_empty(), "not at the start");
         played.announce();
@@ -237,7 +237,7 @@ fn suspended_trackers_are_reported_in_their_turn_r31_04() {
     assert_eq!(played.announce(), "a+", "who wasn't reached isn't reported");
 }
 
-/// One that refuses the torrent neither keeps it from starving, nor is asked each time a dead one is looked for.
+/// One that refuses the torrent neither keeps it from needs_peers, nor is asked each time a dead one is looked for.
 #[test]
 fn dead_trackers_are_looked_for_beside_one_that_refuses_and_it_is_left_in_peace() {
     let config = Config { probing: Probing::Off, ..Config::default() };

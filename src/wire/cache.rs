@@ -5,7 +5,7 @@
 //! format    1
 //! hosts     for each scheme://host:port a dictionary; what is zero or unknown is left out
 //!   answered, failed        when it last did, in seconds since 1970
-//!   connect, reply          [mean in µs, spread in µs, when it was last measured, how many times]
+//!   connect, reply          [srtt in µs, rttvar in µs, when it was last measured, how many times]
 //!   failures, successes     in thousandths
 //!   openings, row           how often left alone in a row, how many failures in a row
 //!   open                    1 where it is being left alone
@@ -21,7 +21,7 @@ use bendy::encoding::{Encoder, Error, SortedDictEncoder};
 
 use super::bencode::{Fields, Value};
 use crate::error::CacheError;
-use crate::remembered::{RememberedHost, RememberedTime};
+use crate::host_snapshot::{HostSnapshot, RttSnapshot};
 use crate::tracker::{Scheme, TrackerHost, TrackerUrl};
 
 /// The largest file that is read or written, in bytes: some 4000 hosts with usual names.
@@ -44,7 +44,7 @@ type Result<T, E = CacheError> = std::result::Result<T, E>;
 /// Writes hosts down, those that come first as far as [`LIMIT`] allows. Of several entries for one host the first
 /// counts. What couldn't be read again is left out: a name too long to be an address with its port, a scheme that
 /// isn't spoken.
-pub fn encode(hosts: &[RememberedHost], written_at: u64) -> Vec<u8> {
+pub fn encode(hosts: &[HostSnapshot], written_at: u64) -> Vec<u8> {
     let mut count = hosts.len();
     loop {
         // Nothing in there can be refused: the keys are sorted, each once, and the depth is 4.
@@ -60,7 +60,7 @@ pub fn encode(hosts: &[RememberedHost], written_at: u64) -> Vec<u8> {
 ///
 /// # Errors
 /// When it is no latency cache, or one that is larger, of another version, or damaged.
-pub fn decode(bytes: &[u8]) -> Result<Vec<RememberedHost>> {
+pub fn decode(bytes: &[u8]) -> Result<Vec<HostSnapshot>> {
     if !bytes.starts_with(MAGIC) {
         return Err(CacheError::Foreign);
     }
@@ -76,7 +76,7 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<RememberedHost>> {
     }
 }
 
-fn decode_file(mut file: DictDecoder<'_, '_>) -> Result<Vec<RememberedHost>> {
+fn decode_file(mut file: DictDecoder<'_, '_>) -> Result<Vec<HostSnapshot>> {
     let (mut hosts, mut format) = (None, None);
     // In the order of the keys, so another format is known before what it changes.
     while let Some((key, value)) = file.next_pair().map_err(|_| broken())? {
@@ -98,7 +98,7 @@ fn decode_file(mut file: DictDecoder<'_, '_>) -> Result<Vec<RememberedHost>> {
     hosts.ok_or(CacheError::Damaged("the hosts"))
 }
 
-fn decode_hosts(mut dict: DictDecoder<'_, '_>) -> Result<Vec<RememberedHost>> {
+fn decode_hosts(mut dict: DictDecoder<'_, '_>) -> Result<Vec<HostSnapshot>> {
     let mut hosts = Vec::new();
     while let Some((key, value)) = dict.next_pair().map_err(|_| broken())? {
         let damaged = |expected| CacheError::DamagedHost { expected, number: hosts.len() + 1 };
@@ -110,7 +110,7 @@ fn decode_hosts(mut dict: DictDecoder<'_, '_>) -> Result<Vec<RememberedHost>> {
     Ok(hosts)
 }
 
-fn decode_host(host: TrackerHost, fields: &Fields<'_>) -> Result<RememberedHost, &'static str> {
+fn decode_host(host: TrackerHost, fields: &Fields<'_>) -> Result<HostSnapshot, &'static str> {
     let moment = |name| fields.get(name).map(|value| integer(value).ok_or("seconds since 1970")).transpose();
     let count = |name| match fields.get(name) {
         Some(value) => integer(value).and_then(|n| u32::try_from(n).ok()).ok_or("a count below 2^32"),
@@ -120,7 +120,7 @@ fn decode_host(host: TrackerHost, fields: &Fields<'_>) -> Result<RememberedHost,
         Some(value) => smoothed(value).map(Some).ok_or("a mean, a spread, a moment and a count"),
         None => Ok(None),
     };
-    Ok(RememberedHost {
+    Ok(HostSnapshot {
         connect: time("connect")?,
         reply: time("reply")?,
         answered_at: moment("answered")?,
@@ -129,8 +129,8 @@ fn decode_host(host: TrackerHost, fields: &Fields<'_>) -> Result<RememberedHost,
         failures: count("failures")?,
         consecutive_failures: count("row")?,
         openings: count("openings")?,
-        is_left_alone: count("open")? > 0,
-        ..RememberedHost::new(host)
+        is_backed_off: count("open")? > 0,
+        ..HostSnapshot::new(host)
     })
 }
 
@@ -148,7 +148,7 @@ fn integer(value: Value<'_>) -> Option<u64> {
     }
 }
 
-fn smoothed(value: Value<'_>) -> Option<RememberedTime> {
+fn smoothed(value: Value<'_>) -> Option<RttSnapshot> {
     let Value::List(list) = value else { return None };
     let mut decoder = Decoder::new(list).with_max_depth(1);
     let Ok(Some(Object::List(mut list))) = decoder.next_object() else { return None };
@@ -158,16 +158,16 @@ fn smoothed(value: Value<'_>) -> Option<RememberedTime> {
             _ => None,
         }
     };
-    let (mean, spread) = (Duration::from_micros(next()?), Duration::from_micros(next()?));
+    let (srtt, rttvar) = (Duration::from_micros(next()?), Duration::from_micros(next()?));
     let (at, samples) = (next()?, u32::try_from(next()?).ok()?);
-    matches!(list.next_object(), Ok(None)).then_some(RememberedTime { mean, spread, at, samples })
+    matches!(list.next_object(), Ok(None)).then_some(RttSnapshot { srtt, rttvar, at, samples })
 }
 
 fn broken() -> CacheError {
     CacheError::Damaged("canonical bencode, four levels deep")
 }
 
-fn encoded(hosts: &[RememberedHost], written_at: u64) -> Result<Vec<u8>, Error> {
+fn encoded(hosts: &[HostSnapshot], written_at: u64) -> Result<Vec<u8>, Error> {
     let mut entries: Vec<_> = hosts.iter().map(|host| (host.host.to_string(), host)).collect();
     // A name as long as an address may be isn't one any more with its port: one of them mustn't spoil the file.
     entries.retain(|(key, known)| host(key.as_bytes()).as_ref() == Some(&known.host));
@@ -192,12 +192,12 @@ fn encoded(hosts: &[RememberedHost], written_at: u64) -> Result<Vec<u8>, Error> 
     encoder.get_output()
 }
 
-fn encode_host(mut entry: SortedDictEncoder<'_>, host: &RememberedHost) -> Result<(), Error> {
+fn encode_host(mut entry: SortedDictEncoder<'_>, host: &HostSnapshot) -> Result<(), Error> {
     moment(&mut entry, b"answered", host.answered_at)?;
     time(&mut entry, b"connect", host.connect)?;
     moment(&mut entry, b"failed", host.failed_at)?;
     count(&mut entry, b"failures", host.failures)?;
-    count(&mut entry, b"open", host.is_left_alone.into())?;
+    count(&mut entry, b"open", host.is_backed_off.into())?;
     count(&mut entry, b"openings", host.openings)?;
     time(&mut entry, b"reply", host.reply)?;
     count(&mut entry, b"row", host.consecutive_failures)?;
@@ -212,13 +212,13 @@ fn count(entry: &mut SortedDictEncoder<'_>, key: &[u8], count: u32) -> Result<()
     if count == 0 { Ok(()) } else { entry.emit_pair(key, count) }
 }
 
-fn time(entry: &mut SortedDictEncoder<'_>, key: &[u8], time: Option<RememberedTime>) -> Result<(), Error> {
-    let Some(RememberedTime { mean, spread, at, samples }) = time else { return Ok(()) };
+fn time(entry: &mut SortedDictEncoder<'_>, key: &[u8], time: Option<RttSnapshot>) -> Result<(), Error> {
+    let Some(RttSnapshot { srtt, rttvar, at, samples }) = time else { return Ok(()) };
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     entry.emit_pair_with(key, |value| {
         value.emit_list(|list| {
-            list.emit_int(micros(mean))?;
-            list.emit_int(micros(spread))?;
+            list.emit_int(micros(srtt))?;
+            list.emit_int(micros(rttvar))?;
             list.emit_int(at)?;
             list.emit_int(samples)
         })
@@ -238,18 +238,18 @@ mod tests {
         format!("d3:app16:tracker-failover6:formati1e5:hostsd{hosts}e7:writteni7ee").into_bytes()
     }
 
-    fn named(name: &str) -> RememberedHost {
-        RememberedHost::new(host(name.as_bytes()).unwrap())
+    fn named(name: &str) -> HostSnapshot {
+        HostSnapshot::new(host(name.as_bytes()).unwrap())
     }
 
-    fn time(mean: u64, spread: u64, at: u64, samples: u32) -> RememberedTime {
-        let (mean, spread) = (Duration::from_micros(mean), Duration::from_micros(spread));
-        RememberedTime { mean, spread, at, samples }
+    fn time(srtt: u64, rttvar: u64, at: u64, samples: u32) -> RttSnapshot {
+        let (srtt, rttvar) = (Duration::from_micros(srtt), Duration::from_micros(rttvar));
+        RttSnapshot { srtt, rttvar, at, samples }
     }
 
     #[test]
     fn a_file_as_it_is_written() {
-        let known = RememberedHost {
+        let known = HostSnapshot {
             connect: Some(time(12_000, 600, 100, 3)),
             reply: Some(time(30_000, 1500, 101, 4)),
             answered_at: Some(101),
@@ -258,7 +258,7 @@ mod tests {
             failures: 1000,
             consecutive_failures: 1,
             openings: 2,
-            is_left_alone: true,
+            is_backed_off: true,
             ..named("http://a.test:80")
         };
         let hosts = [named("udp://[::1]:6969"), known];
@@ -322,7 +322,7 @@ mod tests {
     fn what_a_later_one_adds_is_skipped() {
         let bytes = b"d3:app16:tracker-failover5:extrai1e6:formati1e5:hostsd16:http://a.test:80d3:newli1ee3:rowi3eeee";
         let read = decode(bytes).unwrap();
-        assert_eq!(read, [RememberedHost { consecutive_failures: 3, ..named("http://a.test:80") }]);
+        assert_eq!(read, [HostSnapshot { consecutive_failures: 3, ..named("http://a.test:80") }]);
     }
 
     #[test]
@@ -339,23 +339,23 @@ mod tests {
     #[test]
     fn what_could_not_be_read_again_is_left_out() {
         let unspoken = "wss://a.test/".parse::<TrackerUrl>().unwrap();
-        let unwritable = [RememberedHost::new(unspoken.tracker_host())];
+        let unwritable = [HostSnapshot::new(unspoken.tracker_host())];
         assert_eq!(encode(&unwritable, 7), EMPTY.as_bytes());
     }
 
-    fn any_time() -> impl Strategy<Value = Option<RememberedTime>> {
+    fn any_time() -> impl Strategy<Value = Option<RttSnapshot>> {
         proptest::option::of(
             any::<(u64, u64, u64, u32)>()
-                .prop_map(|(mean, spread, at, samples)| time(mean, spread, at, samples)),
+                .prop_map(|(srtt, rttvar, at, samples)| time(srtt, rttvar, at, samples)),
         )
     }
 
-    fn any_host() -> impl Strategy<Value = RememberedHost> {
+    fn any_host() -> impl Strategy<Value = HostSnapshot> {
         let name =
             ("http|https|udp", "[a-z0-9]{1,12}(\\.[a-z]{2,9}){1,3}|\\[2001:db8::[1-9]\\]", 1..=u16::MAX);
         let moments = any::<(Option<u64>, Option<u64>)>();
         (name, any_time(), any_time(), moments, any::<(u32, u32, u32, u32, bool)>()).prop_map(
-            |((scheme, name, port), connect, reply, (answered_at, failed_at), counts)| RememberedHost {
+            |((scheme, name, port), connect, reply, (answered_at, failed_at), counts)| HostSnapshot {
                 connect,
                 reply,
                 answered_at,
@@ -364,7 +364,7 @@ mod tests {
                 failures: counts.1,
                 consecutive_failures: counts.2,
                 openings: counts.3,
-                is_left_alone: counts.4,
+                is_backed_off: counts.4,
                 ..named(&format!("{scheme}://{name}:{port}"))
             },
         )

@@ -7,9 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::announce::{Peer, PeerAddress};
 
 /// How many peers of one reply are kept. No client dials more, and a flood of them is an attack.
-pub const MOST_PEERS: usize = 2000;
+pub const MAX_PEERS: usize = 2000;
 
-/// The peers of one reply: each address once, in the tracker's order, at most [`MOST_PEERS`].
+/// The peers of one reply: each address once, in the tracker's order, at most [`MAX_PEERS`].
 ///
 /// What can't be used is counted rather than lost silently. Which record length applies is said by the caller,
 /// who knows the key's name or the socket's family; it is never guessed from how long the bytes are.
@@ -66,7 +66,7 @@ impl PeerList {
             PeerAddress::Ip(address) => address.port(),
             PeerAddress::Name(_, port) => *port,
         };
-        if port == 0 || (self.peers.len() >= MOST_PEERS && !self.places.contains_key(&peer.address)) {
+        if port == 0 || (self.peers.len() >= MAX_PEERS && !self.places.contains_key(&peer.address)) {
             return self.add_unusable(1);
         }
         match self.places.entry(peer.address.clone()) {
@@ -173,6 +173,6 @@ mod tests {
         let flood: Vec<u8> = (0..5000).flat_map(record).collect();
         list.add_v4(&flood);
         list.add_v4(&flood[..60]);
-        assert_eq!((list.peers().len(), list.dropped()), (MOST_PEERS, 3000));
+        assert_eq!((list.peers().len(), list.dropped()), (MAX_PEERS, 3000));
     }
 }

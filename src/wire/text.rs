@@ -1,6 +1,6 @@
 //! Texts of trackers and torrents, made fit for a terminal.
 
-use crate::text::{LONGEST_TEXT, fit};
+use crate::text::{MAX_TEXT_LEN, fit};
 
 /// Makes a text for people of bytes from the network: invalid UTF-8, control characters and characters that show
 /// nothing are replaced, at most 1024 characters are kept.
@@ -16,7 +16,7 @@ use crate::text::{LONGEST_TEXT, fit};
 /// ```
 pub fn clean_text(bytes: &[u8]) -> String {
     // A character has at most four bytes, so what lies behind these can't be shown anyway.
-    let shown = bytes.get(..LONGEST_TEXT * 4).unwrap_or(bytes);
+    let shown = bytes.get(..MAX_TEXT_LEN * 4).unwrap_or(bytes);
     fit(&String::from_utf8_lossy(shown))
 }
 

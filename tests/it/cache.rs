@@ -9,7 +9,7 @@ use fake_tracker::{Asked, Behaviour, Reply};
 use tempfile::TempDir;
 use tracker_failover::wire::cache::{decode, encode};
 use tracker_failover::{
-    Alert, AnnounceHandle, Announcer, Config, Probing, RememberedHost, RememberedTime, TrackerSet,
+    Alert, AnnounceHandle, Announcer, Config, HostSnapshot, Probing, RttSnapshot, TrackerSet,
 };
 
 use super::world::{INFO_HASH, World, alerts_until, is_announced, probes, torrent};
@@ -57,7 +57,7 @@ async fn end(announcer: Announcer, mut session: AnnounceHandle) -> Vec<Alert> {
 
 fn ignored(alerts: &[Alert]) -> Vec<String> {
     let reason = |alert: &Alert| match alert {
-        Alert::CacheIgnored { reason } => Some(reason.to_string()),
+        Alert::CacheFailed { reason } => Some(reason.to_string()),
         _ => None,
     };
     alerts.iter().filter_map(reason).collect()
@@ -70,7 +70,7 @@ fn chosen(world: &World, alerts: &[Alert]) -> usize {
     }
 }
 
-fn hosts_in(path: &Path) -> Vec<RememberedHost> {
+fn hosts_in(path: &Path) -> Vec<HostSnapshot> {
     decode(&fs::read(path).unwrap()).unwrap()
 }
 
@@ -82,13 +82,13 @@ fn calendar() -> u64 {
 /// A cache in which a world's trackers answered then, each so fast.
 fn cache_of(world: &World, millis: &[u64], at: u64) -> Vec<u8> {
     let known = |(number, millis): (usize, &u64)| {
-        let time = |millis| RememberedTime {
-            mean: Duration::from_millis(millis),
-            spread: Duration::ZERO,
+        let time = |millis| RttSnapshot {
+            srtt: Duration::from_millis(millis),
+            rttvar: Duration::ZERO,
             at,
             samples: 3,
         };
-        let mut host = RememberedHost::new(world.url(number).tracker_host());
+        let mut host = HostSnapshot::new(world.url(number).tracker_host());
         (host.connect, host.reply) = (Some(time(*millis)), Some(time(*millis)));
         (host.answered_at, host.successes) = (Some(at), 1000);
         host
@@ -125,7 +125,7 @@ async fn a_host_that_was_dead_is_tried_again_and_delays_nobody() {
     world.tracker(0).revive().await;
     world.tracker(0).set_behaviour(Behaviour::ok());
     let dead = hosts_in(&path).into_iter().find(|host| host.host == world.url(0).tracker_host()).unwrap();
-    assert!(dead.is_left_alone && dead.answered_at.is_none());
+    assert!(dead.is_backed_off && dead.answered_at.is_none());
 
     let announcer = announcer(&world, &path);
     let mut session = announcer.add(world.in_tiers(), torrent());
@@ -133,7 +133,7 @@ async fn a_host_that_was_dead_is_tried_again_and_delays_nobody() {
     let measured: Vec<usize> = alerts
         .iter()
         .filter_map(|alert| match alert {
-            Alert::Measured { tracker, .. } => Some(world.number(tracker)),
+            Alert::Probed { tracker, .. } => Some(world.number(tracker)),
             _ => None,
         })
         .collect();

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use tracker_failover::policy::{AttemptId, Config, Engine, Input, Output, Timestamp, TorrentId, TrackerSet};
 use tracker_failover::{
-    AnnounceError, AnnounceResponse, Cause, InfoHash, Measurement, PeerId, Rejection, RememberedHost,
-    RememberedTime, Retry, Torrent, TrackerUrl, Transfer,
+    AnnounceError, AnnounceResponse, Cause, HostSnapshot, InfoHash, Measurement, PeerId, Rejection, Retry,
+    RttSnapshot, Torrent, TrackerUrl, Transfer,
 };
 
 /// So many steps at one moment, and within one second, are no spin: there are five torrents.
@@ -106,8 +106,8 @@ const KNOBS: &[Knob] = &[
     ("exchanges_per_host", |config, to| config.exchanges_per_host = size(to)),
     ("announces_per_second", |config, to| config.announces_per_second = small(to)),
     ("announces_burst", |config, to| config.announces_burst = small(to)),
-    ("starving_floor", |config, to| config.starving_floor = duration(to)),
-    ("starving_ceiling", |config, to| config.starving_ceiling = duration(to)),
+    ("needs_peers_floor", |config, to| config.needs_peers_floor = duration(to)),
+    ("needs_peers_ceiling", |config, to| config.needs_peers_ceiling = duration(to)),
     ("hint_ceiling", |config, to| config.hint_ceiling = duration(to)),
     ("stop_limit", |config, to| config.stop_limit = duration(to)),
     ("alert_queue", |config, to| config.alert_queue = size(to)),
@@ -136,7 +136,7 @@ const ORDERED: &[(&str, &str)] = &[
     ("retry_floor", "retry_first"),
     ("retry_floor", "retry_ceiling"),
     ("retry_first", "retry_ceiling"),
-    ("starving_floor", "starving_ceiling"),
+    ("needs_peers_floor", "needs_peers_ceiling"),
     ("probe_head_start", "probe_limit"),
     ("reply_patience", "stop_limit"),
     ("announces_burst", "announces_per_second"),
@@ -322,13 +322,13 @@ impl Short {
             Deed::NetworkChanged => self.engine.network_changed(now),
             Deed::Recall(number, duration) => {
                 let url: TrackerUrl = "http://a.test/1".parse().unwrap();
-                let mut host = RememberedHost::new(url.tracker_host());
+                let mut host = HostSnapshot::new(url.tracker_host());
                 let short = u32::try_from(*number).unwrap_or(u32::MAX);
-                let time = RememberedTime { mean: *duration, spread: *duration, at: *number, samples: short };
+                let time = RttSnapshot { srtt: *duration, rttvar: *duration, at: *number, samples: short };
                 (host.connect, host.reply) = (Some(time), Some(time));
                 (host.answered_at, host.failed_at) = (Some(*number), Some(*number));
                 (host.successes, host.failures) = (short, short);
-                (host.consecutive_failures, host.openings, host.is_left_alone) = (short, short, true);
+                (host.consecutive_failures, host.openings, host.is_backed_off) = (short, short, true);
                 self.engine.recall([host], 1, now);
                 drop(self.engine.health().remembered(*number, now));
             }
@@ -483,8 +483,8 @@ proptest! {
 fn the_list_of_knobs_is_whole() {
     let text = format!("{:?}", Config::default());
     let fields = text.split(", ").filter(|part| part.contains(": ")).count();
-    // Not numbers: schemes (three parts), order, shuffle, latency_in_tiers, probing, announcing.
-    let others = ["Schemes", "order:", "shuffle:", "latency_in_tiers:", "probing:", "announcing:"];
+    // Not numbers: schemes (three parts), order, shuffle, latency_in_tiers, probing, scheduling.
+    let others = ["Schemes", "order:", "shuffle:", "latency_in_tiers:", "probing:", "scheduling:"];
     assert!(others.iter().all(|other| text.contains(other)), "{text}");
     assert_eq!(KNOBS.len(), fields - 2 - others.len(), "{text}");
 }

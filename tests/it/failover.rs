@@ -154,7 +154,7 @@ async fn r15_a_late_answer_brings_its_peers_and_nothing_else() {
     let mut session = world.announcer(config).add(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     let before = session.status().await.unwrap();
-    let alerts = alerts_until(&mut session, |alert| matches!(alert, Alert::AnsweredLate { .. })).await;
+    let alerts = alerts_until(&mut session, |alert| matches!(alert, Alert::LateResponse { .. })).await;
     assert_eq!(alerts.len(), 1, "{alerts:?}");
     let after = session.status().await.unwrap();
     assert_eq!(after.in_use, Some(world.url(1)));

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use tracker_failover::policy::{
-    AttemptId, Config, Engine, HostHealth, Input, Order, Output, Probing, Standing, Timestamp, TorrentId,
-    TrackerSet, TrackerStatus,
+    AttemptId, Config, Engine, HostHealth, Input, Order, Output, Probing, Timestamp, TorrentId, TrackerSet,
+    TrackerState, TrackerStatus,
 };
 use tracker_failover::{
     Alert, AnnounceError, AnnounceResponse, Cause, Event, InfoHash, Measurement, Peer, PeerAddress, PeerId,
@@ -159,7 +159,7 @@ impl Played {
 
     fn is_failing(&self, torrent: TorrentId) -> bool {
         let status = self.engine.status(torrent, self.now).unwrap();
-        let is_failing = |tracker: &TrackerStatus| matches!(tracker.standing, Standing::Failing(_));
+        let is_failing = |tracker: &TrackerStatus| matches!(tracker.state, TrackerState::Failing(_));
         status.tiers.iter().flatten().any(is_failing)
     }
 
@@ -188,7 +188,8 @@ fn cancelled_says_nothing_about_a_tracker() {
     let mut played = Played::new(unmeasured());
     played.add(&["cancels"], 1000);
     played.play_until(at(3_600_000));
-    let opened = played.alerts.iter().filter(|(_, alert)| matches!(alert, Alert::Trying { .. })).count();
+    let opened =
+        played.alerts.iter().filter(|(_, alert)| matches!(alert, Alert::AttemptStarted { .. })).count();
     assert!((4..20).contains(&opened), "{opened} attempts in an hour");
 }
 
@@ -207,7 +208,7 @@ fn the_reason_that_is_given_is_the_reason() {
     let switch =
         played.alerts.iter().position(|(_, alert)| matches!(alert, Alert::Switching { .. })).unwrap();
     let before = &played.alerts[switch - 1].1;
-    assert!(matches!(before, Alert::Silent { tracker, .. } if *tracker == url("mute")), "{before}");
+    assert!(matches!(before, Alert::NoResponse { tracker, .. } if *tracker == url("mute")), "{before}");
 }
 
 /// R90: two sessions of one torrent are one registration. The end of the first doesn't unregister the second, which says
@@ -314,7 +315,7 @@ fn a_sleep_uses_up_no_limit() {
     assert_eq!(played.heard(), "tardy:started b:started");
     played.sleep();
     played.play_until(at(603_000));
-    assert!(played.alerts.iter().any(|(_, alert)| matches!(alert, Alert::AnsweredLate { .. })));
+    assert!(played.alerts.iter().any(|(_, alert)| matches!(alert, Alert::LateResponse { .. })));
 
     let mut played = Played::new(Config::default());
     played.add(&["a", "b"], 1000);

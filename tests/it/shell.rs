@@ -141,8 +141,8 @@ async fn trackers_of_other_schemes_are_shown_and_never_tried_q31() {
     let heard = alerts_until(&mut session, |alert| matches!(alert, Alert::RoundFailed { .. })).await;
     assert!(matches!(&heard[0], Alert::TrackersFound { trackers, unsupported }
         if *trackers == [world.url(0)] && *unsupported == others));
-    let tried: Vec<_> = heard.iter().filter(|alert| matches!(alert, Alert::Trying { .. })).collect();
-    assert!(matches!(tried[..], [Alert::Trying { attempt: 1, of: 1, .. }]), "{tried:?}");
+    let tried: Vec<_> = heard.iter().filter(|alert| matches!(alert, Alert::AttemptStarted { .. })).collect();
+    assert!(matches!(tried[..], [Alert::AttemptStarted { attempt: 1, of: 1, .. }]), "{tried:?}");
     let Some(Alert::RoundFailed { error, .. }) = heard.last() else { panic!("{heard:?}") };
     let named: Vec<_> = error.attempts().iter().map(|failed| failed.tracker.clone()).collect();
     assert_eq!(named, [world.url(0)]);
@@ -176,7 +176,7 @@ async fn a_sleepy_listener_misses_alerts_and_stalls_nothing() {
     let mut session = world.announcer(config).add(world.in_tiers(), torrent());
     tokio::time::sleep(Duration::from_secs(100)).await;
     assert!(world.tracker(0).announces().len() >= 100);
-    let Some(Alert::Missed { count: missed, .. }) = session.next_alert().await else {
+    let Some(Alert::Lagged { count: missed, .. }) = session.next_alert().await else {
         panic!("expected to have missed some")
     };
     assert!(missed > 300, "{missed}");
@@ -427,7 +427,7 @@ async fn peers_that_come_late_are_judged() {
     let trackers = ["http://late.test/announce", "http://t.test/announce"];
     let trackers = TrackerSet::new(trackers.map(|tracker| [tracker.parse::<TrackerUrl>().unwrap()]));
     let mut session = announcer.add(trackers, torrent());
-    let is_late = |alert: &Alert| matches!(alert, Alert::AnsweredLate { .. });
+    let is_late = |alert: &Alert| matches!(alert, Alert::LateResponse { .. });
     let heard = alerts_until(&mut session, is_late).await;
     assert_eq!(addresses(heard.last().unwrap().peers()), ["8.8.8.8:1"]);
 }

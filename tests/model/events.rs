@@ -90,7 +90,7 @@ impl Rules {
     }
 
     /// All that accepted any announce and may remember it, and all that may have.
-    fn owed_stopped(&self) -> BTreeSet<&TrackerUrl> {
+    fn stop_recipients(&self) -> BTreeSet<&TrackerUrl> {
         let owed = |tracker: &Tracker| {
             let remembers = |(at, interval)| self.now - at < FORTY_FIVE_MINUTES.max(2 * interval);
             let may = |at| self.now - at < FORTY_FIVE_MINUTES;
@@ -239,14 +239,14 @@ impl StateMachineTest for Real {
             let (name, url) = (TRACKERS[number], url(number));
             if !rules.ending {
                 assert_eq!(ledger.event_for(url), rules.event(number), "the event for {name}");
-                assert_eq!(ledger.knows_us(url), tracker.accepted.is_some(), "whether {name} knows us");
+                assert_eq!(ledger.is_registered(url), tracker.accepted.is_some(), "whether {name} knows us");
             }
             let id = tracker.id.map(|id| vec![id]);
             assert_eq!(ledger.tracker_id(url), id.as_deref(), "the id that {name} gave");
         }
         assert_eq!(ledger.owes_completed(), rules.completed && !rules.told_completed);
-        let owed = ledger.owed_stopped(at(rules.now));
-        assert_eq!(owed.iter().collect::<BTreeSet<_>>(), rules.owed_stopped(), "who is owed stopped");
+        let owed = ledger.stop_recipients(at(rules.now));
+        assert_eq!(owed.iter().collect::<BTreeSet<_>>(), rules.stop_recipients(), "who is owed stopped");
     }
 }
 

@@ -16,7 +16,7 @@ async fn all(listener: &mut Alerts) -> Vec<String> {
     while let Some(alert) = listener.next().await {
         heard.push(match alert {
             Alert::Stopping { trackers } => trackers.to_string(),
-            Alert::Missed { count, .. } => format!("missed {count}"),
+            Alert::Lagged { count, .. } => format!("missed {count}"),
             other => panic!("{other:?}"),
         });
     }
@@ -27,10 +27,10 @@ async fn all(listener: &mut Alerts) -> Vec<String> {
 async fn each_listener_hears_all_from_when_it_came_to_the_end() {
     let (speaker, mut first) = alerts(10);
     speaker.say(&alert(1));
-    let mut second = first.further();
+    let mut second = first.subscribe();
     speaker.say(&alert(2));
     drop(speaker);
-    let mut late = second.further();
+    let mut late = second.subscribe();
     assert_eq!(
         (all(&mut first).await, all(&mut second).await),
         (vec!["1".into(), "2".into()], vec!["2".into()])
@@ -49,7 +49,7 @@ async fn a_slow_listener_misses_the_oldest_and_is_told_how_many() {
 #[tokio::test(start_paused = true)]
 async fn a_waiting_listener_is_woken_and_one_that_is_gone_is_forgotten() {
     let (speaker, mut listener) = alerts(3);
-    drop(listener.further());
+    drop(listener.subscribe());
     let waits =
         tokio::spawn(async move { (listener.next().await.is_some(), listener.next().await.is_none()) });
     tokio::task::yield_now().await;
@@ -86,7 +86,7 @@ fn lines() -> [Alert; 3] {
     let tracker = || "http://t.test/announce".parse().unwrap();
     [
         Alert::Announcing { event: None, left: Some(1) },
-        Alert::Trying { tracker: tracker(), attempt: 1, of: 1 },
+        Alert::AttemptStarted { tracker: tracker(), attempt: 1, of: 1 },
         Alert::PeriodicSent { tracker: tracker() },
     ]
 }
@@ -146,7 +146,7 @@ fn alerts_that_nobody_reads_take_a_few_kilobytes() {
         assert!(most <= 48 << 10, "{most}");
         // The newest peers are there all the same.
         let heard = listener.drain();
-        assert!(matches!(&heard[0], Alert::Missed { count, .. } if *count > 390), "{:?}", heard[0]);
+        assert!(matches!(&heard[0], Alert::Lagged { count, .. } if *count > 390), "{:?}", heard[0]);
         assert_eq!(peers_of(&heard), peers_of(&[answer(99 * 150, 200)]));
     }
 }
@@ -171,7 +171,7 @@ fn no_kind_of_alert_takes_more() {
     let kinds = [
         answer(0, 2000),
         Alert::Announced(Arc::new(with_failures)),
-        Alert::AnsweredLate { tracker: tracker(), response: Arc::new(response()) },
+        Alert::LateResponse { tracker: tracker(), response: Arc::new(response()) },
         Alert::Warning { tracker: tracker(), text: text.clone() },
         Alert::Failed { tracker: tracker(), error: error() },
         Alert::ProbeFailed { tracker: tracker(), error: error().into() },

@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::error::{CacheError, Cause};
+use crate::host_snapshot::HostSnapshot;
 use crate::policy::HealthBook;
-use crate::remembered::RememberedHost;
 use crate::wire::cache::{LIMIT, decode, encode};
 
 /// What came of reading the file.
 #[derive(Debug)]
 pub(super) struct Loaded {
     /// What is in it; nothing where it isn't there, or a bad one.
-    pub(super) hosts: Vec<RememberedHost>,
+    pub(super) hosts: Vec<HostSnapshot>,
     /// What the user should know.
     pub(super) trouble: Option<CacheError>,
     /// Whether it may be replaced.
@@ -39,7 +39,7 @@ pub(super) fn load(path: &Path) -> Loaded {
 ///
 /// Two processes never leave a broken file behind. Where both write in the same moment, what the first one learned in
 /// the last minute is missing until it writes again.
-pub(super) fn save(path: &Path, hosts: Vec<RememberedHost>, calendar: u64) -> Result<(), CacheError> {
+pub(super) fn save(path: &Path, hosts: Vec<HostSnapshot>, calendar: u64) -> Result<(), CacheError> {
     let theirs = match read(path) {
         Ok(theirs) => theirs,
         Err(error) if set_aside(path, &error) => Vec::new(),
@@ -54,7 +54,7 @@ fn unwritable(error: io::Error) -> CacheError {
 }
 
 /// What is in the file; nothing where there is none, or an empty one.
-fn read(path: &Path) -> Result<Vec<RememberedHost>, CacheError> {
+fn read(path: &Path) -> Result<Vec<HostSnapshot>, CacheError> {
     let unreadable = |error: io::Error| CacheError::Unreadable(Cause::new(error));
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => {}
@@ -123,9 +123,9 @@ mod tests {
 
     const CALENDAR: u64 = 1_800_000_000;
 
-    fn known(name: &str, at: u64) -> RememberedHost {
+    fn known(name: &str, at: u64) -> HostSnapshot {
         let url: TrackerUrl = format!("http://{name}.test/").parse().unwrap();
-        RememberedHost { answered_at: Some(at), successes: 1000, ..RememberedHost::new(url.tracker_host()) }
+        HostSnapshot { answered_at: Some(at), successes: 1000, ..HostSnapshot::new(url.tracker_host()) }
     }
 
     fn empty() -> (TempDir, PathBuf) {

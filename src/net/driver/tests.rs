@@ -83,7 +83,7 @@ impl std::error::Error for PanicsWhenShown {}
 
 #[async_trait]
 impl Prober for Odd {
-    async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, ProbeError> {
+    async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError> {
         assert_ne!(tracker.host(), "probe.test", "on purpose");
         Ok(Measurement { connect: Duration::from_millis(1), first_byte: Duration::from_millis(1) })
     }
@@ -209,7 +209,7 @@ async fn a_panic_in_the_loop_is_told_to_everybody() {
     until_announced(&mut session).await;
     // Waits inside the loop when it happens, and in its queue.
     let mut waiting = announcer.add(trackers(&["mute-drop.test"]), torrent());
-    let mut further = session.alerts();
+    let mut further = session.subscribe();
     let round = waiting.announce_now();
     let panics = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -405,7 +405,7 @@ async fn an_announce_in_flight_during_sleep_is_waited_for() {
 async fn an_announce_in_flight_while_nothing_runs_is_waited_for() {
     let laptop = Laptop::new(Duration::from_secs(9), 1800, 60);
     let session = laptop.announcer.add(trackers(&["t.test", "other.test"]), torrent());
-    let mut alerts = session.alerts();
+    let mut alerts = session.subscribe();
     tokio::time::sleep(Duration::from_millis(500)).await;
     tokio::time::advance(Duration::from_secs(42)).await;
     let mut heard = Vec::new();

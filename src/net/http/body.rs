@@ -17,7 +17,7 @@ use crate::wire::bencode::{Extent, is_blank};
 const END_PATIENCE: Duration = Duration::from_millis(50);
 
 /// How many blanks may stand before what is compressed.
-const MOST_BLANKS: usize = 1024;
+const MAX_BLANKS: usize = 1024;
 
 /// What came of a body.
 pub(super) struct Body {
@@ -131,7 +131,7 @@ impl Unpacking {
     fn recognised(&mut self) -> Form {
         let blanks = self.packed.iter().take_while(|byte| is_blank(**byte)).count();
         match self.packed.get(blanks..).unwrap_or_default() {
-            [] | [_] if blanks < MOST_BLANKS => Form::Unknown,
+            [] | [_] if blanks < MAX_BLANKS => Form::Unknown,
             [0x1f, 0x8b, ..] => {
                 self.read = blanks;
                 Form::Packed(Box::new(Inflate::gzip(self.limit)))
@@ -139,7 +139,7 @@ impl Unpacking {
             [b'd', b'0'..=b'9' | b'e', ..] => Form::Plain,
             // Nothing distinguishes bare deflate from what is no reply at all, so it is tried.
             _ => match self.packed[..] {
-                [one, other, ..] if blanks < MOST_BLANKS => {
+                [one, other, ..] if blanks < MAX_BLANKS => {
                     Form::Packed(Box::new(Inflate::deflate([one, other], self.limit)))
                 }
                 _ => Form::Plain,
@@ -151,7 +151,7 @@ impl Unpacking {
     fn recognised(&mut self) -> Form {
         let blanks = self.packed.iter().take_while(|byte| is_blank(**byte)).count();
         match self.packed.get(blanks..).unwrap_or_default() {
-            [] | [_] if blanks < MOST_BLANKS => Form::Unknown,
+            [] | [_] if blanks < MAX_BLANKS => Form::Unknown,
             [0x1f, 0x8b, ..] => {
                 let expected = "expected no compression (the feature `gzip` is off)";
                 Form::Refused(AnnounceError::NotAReply(ReplyError::new(expected, 0)))

@@ -12,10 +12,10 @@ use hyper::header::{
 #[cfg(feature = "tls")]
 use super::tls::TlsConfig;
 use crate::address::AddressPolicy;
-use crate::wire::compact::MOST_PEERS;
+use crate::wire::compact::MAX_PEERS;
 
 /// Trackers refuse longer ones (Q-48, POL-25).
-const LONGEST_USER_AGENT: usize = 64;
+const MAX_USER_AGENT_LEN: usize = 64;
 
 /// Headers that the transport writes itself, or that would change what a request is.
 const OWN_HEADERS: &[HeaderName] = &[
@@ -93,7 +93,7 @@ impl HttpConfig {
             max_headers: 100,
             max_redirects: 5,
             addresses: AddressPolicy::ALLOW_ALL,
-            max_peers: MOST_PEERS,
+            max_peers: MAX_PEERS,
             guard_redirects: true,
             local_address: None,
             keep_idle: Duration::from_secs(60),
@@ -113,7 +113,7 @@ impl HttpConfig {
     /// # Errors
     /// When it isn't 1 to 64 printable ASCII characters.
     pub fn user_agent(mut self, name: &str) -> Result<Self, HttpConfigError> {
-        if name.is_empty() || name.len() > LONGEST_USER_AGENT {
+        if name.is_empty() || name.len() > MAX_USER_AGENT_LEN {
             return Err(HttpConfigError("expected a user agent of 1 to 64 characters"));
         }
         self.user_agent = printable(name)?;

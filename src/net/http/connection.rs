@@ -26,10 +26,10 @@ use crate::error::{AnnounceError, Cause, ReplyError};
 use crate::net::clock;
 
 /// How many interim answers (1xx) may come before the real one (S-06).
-const MOST_INTERIM: usize = 5;
+const MAX_INTERIM: usize = 5;
 
 /// Room for all headers is set aside for every answer, so nobody gets more than this.
-const MOST_HEADERS: usize = 1000;
+const MAX_HEADERS: usize = 1000;
 
 /// An open connection, on which one request at a time can be made. Dropping it closes it at once, whatever it is
 /// doing.
@@ -85,7 +85,7 @@ impl HttpConnection {
             .allow_obsolete_multiline_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true)
             .title_case_headers(true)
-            .max_headers(config.max_headers.min(MOST_HEADERS))
+            .max_headers(config.max_headers.min(MAX_HEADERS))
             .max_header_size(config.max_head)
             .handshake(TokioIo::new(stream))
             .await
@@ -110,7 +110,7 @@ impl HttpConnection {
         let too_many = Arc::new(Notify::new());
         let (count, enough) = (AtomicUsize::new(0), Arc::clone(&too_many));
         hyper::ext::on_informational(&mut request, move |_| {
-            if count.fetch_add(1, Ordering::Relaxed) >= MOST_INTERIM {
+            if count.fetch_add(1, Ordering::Relaxed) >= MAX_INTERIM {
                 enough.notify_one();
             }
         });
@@ -118,7 +118,7 @@ impl HttpConnection {
         let answer = tokio::select! {
             biased;
             () = too_many.notified() => {
-                let expected = format!("expected an answer after at most {MOST_INTERIM} interim ones");
+                let expected = format!("expected an answer after at most {MAX_INTERIM} interim ones");
                 return Err(SendError::Other(AnnounceError::NotAReply(ReplyError::new(expected, 0))));
             }
             answer = sent => answer.map_err(|error| self.explain(error))?,

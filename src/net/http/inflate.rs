@@ -7,7 +7,7 @@ use flate2::write::{DeflateDecoder, GzDecoder, ZlibDecoder};
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Each member has a decoder made for it, and the smallest has 20 bytes.
-const MOST_MEMBERS: usize = 100;
+const MAX_MEMBERS: usize = 100;
 
 /// A body that is unpacked as its bytes come in.
 pub(super) struct Inflate {
@@ -115,7 +115,7 @@ impl Inflate {
             return Ok(false);
         }
         self.members += 1;
-        if self.members > MOST_MEMBERS {
+        if self.members > MAX_MEMBERS {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let limit = decoder.get_ref().limit;

@@ -13,7 +13,7 @@ use crate::net::clock;
 use crate::tracker::TrackerHost;
 
 /// One for an announce and one for what comes beside it, such as a scrape; S-28 allows no more at a time.
-const MOST_PER_HOST: usize = 2;
+const MAX_PER_HOST: usize = 2;
 
 /// Files are scarce, and most clients have no more trackers than this anyway.
 const MOST: usize = 128;
@@ -57,7 +57,7 @@ impl Pool {
         let mut idle = lock(&self.0);
         idle.drop_dead();
         let of_host = idle.connections.iter().filter(|entry| entry.host == host).count();
-        let oldest = if of_host >= MOST_PER_HOST {
+        let oldest = if of_host >= MAX_PER_HOST {
             idle.connections.iter().position(|entry| entry.host == host)
         } else {
             (idle.connections.len() >= MOST).then_some(0)

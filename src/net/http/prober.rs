@@ -12,7 +12,7 @@ use super::connection::HttpConnection;
 use super::exchange::Shared;
 use super::request::{self, Asked};
 use super::{HttpTransport, supports};
-use crate::error::{AnnounceError, Phase, ProbeError};
+use crate::error::{AnnounceError, Phase};
 use crate::net::clock::{self, timeout_at};
 use crate::prober::{Measurement, Prober};
 use crate::tracker::TrackerUrl;
@@ -90,7 +90,7 @@ impl HttpProber {
 
 #[async_trait]
 impl Prober for HttpProber {
-    async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, ProbeError> {
+    async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError> {
         if !supports(tracker.scheme()) {
             return Err(AnnounceError::Unsupported.into());
         }

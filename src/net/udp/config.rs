@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::address::AddressPolicy;
-use crate::wire::compact::MOST_PEERS;
+use crate::wire::compact::MAX_PEERS;
 use crate::wire::udp::Times;
 
 /// How [`UdpTransport`](super::UdpTransport) speaks and what it puts up with.
@@ -36,7 +36,7 @@ impl UdpConfig {
         Self {
             times: Times::default(),
             addresses: AddressPolicy::ALLOW_ALL,
-            max_peers: MOST_PEERS,
+            max_peers: MAX_PEERS,
             local_address: None,
         }
     }

@@ -15,10 +15,10 @@ use crate::net::clock;
 use crate::wire::udp::{Answer, Endpoint, ExchangeId, Failure, Family, Output, Question, Times};
 
 /// How many announces and scrapes one tracker has to answer at once; trackers and routers drop bursts.
-pub(super) const MOST_OUTSTANDING: usize = 16;
+pub(super) const MAX_OUTSTANDING: usize = 16;
 
 /// How many datagrams are taken in before anything else is done: each announce and scrape has one answer.
-const MOST_AT_ONCE: usize = 4 * MOST_OUTSTANDING;
+const MAX_AT_ONCE: usize = 4 * MAX_OUTSTANDING;
 
 /// An [`Endpoint`] with its socket, shared by all who ask it.
 pub(super) struct SharedEndpoint {
@@ -73,7 +73,7 @@ impl SharedEndpoint {
             state: Mutex::new(state),
             changed: Notify::new(),
             start: clock::now(),
-            outstanding: Semaphore::new(MOST_OUTSTANDING),
+            outstanding: Semaphore::new(MAX_OUTSTANDING),
         }
     }
 
@@ -178,7 +178,7 @@ impl SharedEndpoint {
 
     /// Takes in what lies in the socket, before any limit is judged (R100). The first of it is waited for.
     async fn take_what_has_arrived(&self, socket: &dyn DatagramSocket, mut patience: Duration) {
-        for _ in 0..MOST_AT_ONCE {
+        for _ in 0..MAX_AT_ONCE {
             let enough = async {
                 // A timer of no time takes a millisecond.
                 if !patience.is_zero() {

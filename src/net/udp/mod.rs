@@ -37,7 +37,7 @@ use crate::error::{AnnounceError, Phase, ReplyError};
 use crate::scrape::ScrapeResponse;
 use crate::tracker::{Scheme, TrackerUrl};
 use crate::transport::{Channel, Transport};
-use crate::wire::udp::{Answer, MOST_SCRAPED, Question};
+use crate::wire::udp::{Answer, MAX_SCRAPED, Question};
 
 /// Speaks BEP 15 with trackers.
 ///
@@ -209,7 +209,7 @@ impl Channel for UdpChannel {
     /// Asks about 74 torrents at a time, since more don't fit into a packet (BEP 15).
     async fn scrape(&mut self, torrents: &[InfoHash]) -> Result<ScrapeResponse, AnnounceError> {
         let mut all = ScrapeResponse::default();
-        for batch in torrents.chunks(MOST_SCRAPED) {
+        for batch in torrents.chunks(MAX_SCRAPED) {
             let question = Question::Scrape(batch.to_vec());
             match self.ask(&question).await? {
                 Answer::Scraped(response) => all.files.extend(response.files),

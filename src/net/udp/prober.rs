@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::shared::Shared;
 use super::{UdpTransport, supports};
-use crate::error::{AnnounceError, Phase, ProbeError};
+use crate::error::{AnnounceError, Phase};
 use crate::net::clock::timeout;
 use crate::prober::{Measurement, Prober};
 use crate::tracker::TrackerUrl;
@@ -54,7 +54,7 @@ impl UdpProber {
 
 #[async_trait]
 impl Prober for UdpProber {
-    async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, ProbeError> {
+    async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError> {
         if !supports(tracker.scheme()) {
             return Err(AnnounceError::Unsupported.into());
         }

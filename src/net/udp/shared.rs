@@ -18,7 +18,7 @@ use crate::tracker::TrackerUrl;
 use crate::wire::udp::{Answer, Question};
 
 /// How many sockets exist at once. Those that nobody uses make room first.
-const MOST_ENDPOINTS: usize = 512;
+const MAX_ENDPOINTS: usize = 512;
 
 pub(super) struct Shared {
     pub(super) config: UdpConfig,
@@ -103,7 +103,7 @@ impl Shared {
         if let Some(entry) = endpoints.get(&place) {
             return Ok(Arc::clone(&entry.endpoint));
         }
-        if endpoints.len() >= MOST_ENDPOINTS {
+        if endpoints.len() >= MAX_ENDPOINTS {
             let longest_idle = endpoints
                 .iter()
                 .filter_map(|(place, entry)| entry.endpoint.idle_since().map(|since| (since, *place)))

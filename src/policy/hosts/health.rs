@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::breaker::Breaker;
-use super::rtt::Estimate;
+use super::rtt::RttEstimate;
 use crate::policy::config::Config;
 use crate::policy::io::TorrentId;
 use crate::prober::Measurement;
@@ -52,8 +52,8 @@ pub struct HealthBook {
 /// What is known of one host.
 #[derive(Debug, Clone, Default)]
 pub struct HostHealth {
-    pub(super) connect: Option<Estimate>,
-    pub(super) reply: Option<Estimate>,
+    pub(super) connect: Option<RttEstimate>,
+    pub(super) reply: Option<RttEstimate>,
     pub(super) successes: f64,
     pub(super) failures: f64,
     /// When successes and failures were last faded.
@@ -136,13 +136,13 @@ impl HealthBook {
     /// The patience with a host that was never reached: twice what the others take, so that a slow network
     /// isn't taken for dead trackers.
     fn unknown_patience(&self, config: &Config, now: Timestamp) -> Duration {
-        let recent = |estimate: &Estimate| now.since(estimate.at()) < TRUST;
+        let recent = |estimate: &RttEstimate| now.since(estimate.at()) < TRUST;
         let mut connects: Vec<Duration> = self
             .hosts
             .values()
             .filter_map(|health| health.connect)
             .filter(recent)
-            .map(|c| c.mean())
+            .map(|c| c.srtt())
             .collect();
         if connects.is_empty() {
             return config.open_patience;
@@ -166,7 +166,7 @@ impl HealthBook {
             Some(connect) => {
                 let learned =
                     connect.patience().clamp(config.open_patience_floor, config.open_patience_ceiling);
-                (learned, connect.mean().clamp(config.open_patience_floor, learned))
+                (learned, connect.srtt().clamp(config.open_patience_floor, learned))
             }
             None => (self.unknown_patience(config, now), config.open_patience_floor),
         };
@@ -210,7 +210,7 @@ impl HealthBook {
 impl HostHealth {
     /// What an announce on a fresh connection takes, where it was ever measured.
     pub fn latency(&self) -> Option<Duration> {
-        Some(self.connect?.mean() + self.reply?.mean())
+        Some(self.connect?.srtt() + self.reply?.srtt())
     }
 
     /// When it last answered.
@@ -237,11 +237,11 @@ impl HostHealth {
     /// about connecting.
     pub(super) fn measured(&mut self, sample: Measurement, now: Timestamp) {
         let (connect, first_byte) = (sample.connect.min(MAX_LATENCY), sample.first_byte.min(MAX_LATENCY));
-        let reused = self.connect.is_some_and(|known| connect < (known.mean() / 4).min(REUSED));
+        let reused = self.connect.is_some_and(|known| connect < (known.srtt() / 4).min(REUSED));
         if !reused {
-            Estimate::update(&mut self.connect, connect, now);
+            RttEstimate::update(&mut self.connect, connect, now);
         }
-        Estimate::update(&mut self.reply, first_byte, now);
+        RttEstimate::update(&mut self.reply, first_byte, now);
         self.succeeded(now);
     }
 
@@ -265,7 +265,7 @@ impl HostHealth {
 
     /// Notes that a connection came to be after its host was taken for silent.
     pub(super) fn opened_late(&mut self, opening: Duration, now: Timestamp) {
-        Estimate::update(&mut self.connect, opening.min(MAX_LATENCY), now);
+        RttEstimate::update(&mut self.connect, opening.min(MAX_LATENCY), now);
         self.opened(opening);
     }
 

@@ -23,7 +23,7 @@ pub(crate) use self::breaker::Demand;
 pub use self::health::{HealthBook, HostHealth, Urgency};
 use self::outage::Outage;
 pub(crate) use self::probes::Probes;
-pub use self::rtt::Estimate;
+pub use self::rtt::RttEstimate;
 use super::config::Config;
 use super::io::TorrentId;
 use super::verdict::{HostNews, Verdict};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::breaker::Breaker;
 use super::health::{HealthBook, HostHealth, MAX_HOSTS, MAX_LATENCY};
-use super::rtt::Estimate;
-use crate::remembered::{RememberedHost, RememberedTime};
+use super::rtt::RttEstimate;
+use crate::host_snapshot::{HostSnapshot, RttSnapshot};
 use crate::time::Timestamp;
 use crate::tracker::TrackerHost;
 
@@ -24,7 +24,7 @@ impl HealthBook {
 
     /// What is worth keeping for the next run, the host heard of last first. `calendar` is the present moment in
     /// seconds since 1970.
-    pub fn remembered(&self, calendar: u64, now: Timestamp) -> Vec<RememberedHost> {
+    pub fn remembered(&self, calendar: u64, now: Timestamp) -> Vec<HostSnapshot> {
         let then = |moment: Timestamp| calendar.saturating_sub(now.since(moment).as_secs());
         let hosts = self.hosts.iter().map(|(host, health)| health.remembered(host.clone(), then));
         Self::worth_keeping(hosts, calendar)
@@ -38,7 +38,7 @@ impl HealthBook {
     ///
     /// Moments before [`Timestamp::ZERO`] can't be told and are dropped as well: to recall everything, the
     /// engine's clock has to start at `MEMORY` or later.
-    pub fn recall(&mut self, hosts: impl IntoIterator<Item = RememberedHost>, calendar: u64, now: Timestamp) {
+    pub fn recall(&mut self, hosts: impl IntoIterator<Item = HostSnapshot>, calendar: u64, now: Timestamp) {
         for remembered in Self::worth_keeping(hosts, calendar) {
             if self.hosts.len() >= MAX_HOSTS {
                 return;
@@ -51,11 +51,8 @@ impl HealthBook {
 
     /// Each host once, as it was heard of last, the latest host first: what to write where several have
     /// something to remember. Drops what is older than [`MEMORY`](Self::MEMORY), and hosts beyond 4096.
-    pub fn worth_keeping(
-        hosts: impl IntoIterator<Item = RememberedHost>,
-        calendar: u64,
-    ) -> Vec<RememberedHost> {
-        let mut by_host: BTreeMap<TrackerHost, RememberedHost> = BTreeMap::new();
+    pub fn worth_keeping(hosts: impl IntoIterator<Item = HostSnapshot>, calendar: u64) -> Vec<HostSnapshot> {
+        let mut by_host: BTreeMap<TrackerHost, HostSnapshot> = BTreeMap::new();
         for host in hosts.into_iter().filter(|host| is_recent(host, calendar)) {
             match by_host.get(&host.host) {
                 Some(known) if trusted_at(known, calendar) >= trusted_at(&host, calendar) => {}
@@ -72,14 +69,14 @@ impl HealthBook {
 }
 
 impl HostHealth {
-    fn remembered(&self, host: TrackerHost, then: impl Fn(Timestamp) -> u64) -> RememberedHost {
-        let time = |estimate: Estimate| RememberedTime {
-            mean: estimate.mean(),
-            spread: estimate.spread(),
+    fn remembered(&self, host: TrackerHost, then: impl Fn(Timestamp) -> u64) -> HostSnapshot {
+        let time = |estimate: RttEstimate| RttSnapshot {
+            srtt: estimate.srtt(),
+            rttvar: estimate.rttvar(),
             at: then(estimate.at()),
             samples: estimate.samples(),
         };
-        RememberedHost {
+        HostSnapshot {
             host,
             connect: self.connect.map(time),
             reply: self.reply.map(time),
@@ -89,20 +86,20 @@ impl HostHealth {
             failures: thousandths(self.failures),
             consecutive_failures: self.consecutive,
             openings: self.breaker.openings(),
-            is_left_alone: self.is_backed_off(),
+            is_backed_off: self.is_backed_off(),
         }
     }
 
     /// `None` where nothing of it can be told in the engine's time.
-    fn recalled(remembered: &RememberedHost, calendar: u64, now: Timestamp) -> Option<Self> {
+    fn recalled(remembered: &HostSnapshot, calendar: u64, now: Timestamp) -> Option<Self> {
         let moment = |at: u64| {
             let age = Duration::from_secs(calendar.saturating_sub(at));
             let tellable = age <= HealthBook::MEMORY && age <= now.since(Timestamp::ZERO);
             tellable.then(|| now.before(age))
         };
-        let estimate = |time: RememberedTime| {
-            let (mean, spread) = (time.mean.min(MAX_LATENCY), time.spread.min(MAX_LATENCY));
-            moment(time.at).map(|at| Estimate::recalled(mean, spread, at, time.samples))
+        let estimate = |time: RttSnapshot| {
+            let (srtt, rttvar) = (time.srtt.min(MAX_LATENCY), time.rttvar.min(MAX_LATENCY));
+            moment(time.at).map(|at| RttEstimate::recalled(srtt, rttvar, at, time.samples))
         };
         let answered_at = remembered.answered_at.and_then(moment);
         let mut failed_at = remembered.failed_at.and_then(moment);
@@ -121,7 +118,7 @@ impl HostHealth {
             consecutive,
             answered_at,
             failed_at,
-            breaker: Breaker::recalled(remembered.openings, remembered.is_left_alone, now),
+            breaker: Breaker::recalled(remembered.openings, remembered.is_backed_off, now),
             ..Self::default()
         };
         Some(health)
@@ -129,16 +126,16 @@ impl HostHealth {
 }
 
 /// Whether a clock that was wrong has noted any of it.
-fn is_ahead(host: &RememberedHost, calendar: u64) -> bool {
+fn is_ahead(host: &HostSnapshot, calendar: u64) -> bool {
     host.heard_at().is_some_and(|at| at > calendar.saturating_add(CLOCK_ERROR))
 }
 
 /// When a host was heard of, as far as its clock can be trusted.
-fn trusted_at(host: &RememberedHost, calendar: u64) -> Option<u64> {
+fn trusted_at(host: &HostSnapshot, calendar: u64) -> Option<u64> {
     host.heard_at().filter(|_| !is_ahead(host, calendar))
 }
 
-fn is_recent(host: &RememberedHost, calendar: u64) -> bool {
+fn is_recent(host: &HostSnapshot, calendar: u64) -> bool {
     host.heard_at().is_some_and(|at| calendar.saturating_sub(at) <= HealthBook::MEMORY.as_secs())
 }
 
@@ -202,19 +199,19 @@ mod tests {
     }
 
     /// A host that answered this long ago.
-    fn answered(name: &str, secs_ago: u64) -> RememberedHost {
+    fn answered(name: &str, secs_ago: u64) -> HostSnapshot {
         let at = CALENDAR - secs_ago;
-        let time = |mean| Some(RememberedTime { mean: millis(mean), spread: millis(1), at, samples: 1 });
-        RememberedHost {
+        let time = |srtt| Some(RttSnapshot { srtt: millis(srtt), rttvar: millis(1), at, samples: 1 });
+        HostSnapshot {
             connect: time(5),
             reply: time(7),
             answered_at: Some(at),
             successes: 1000,
-            ..RememberedHost::new(host(name))
+            ..HostSnapshot::new(host(name))
         }
     }
 
-    fn recalled(hosts: impl IntoIterator<Item = RememberedHost>) -> HealthBook {
+    fn recalled(hosts: impl IntoIterator<Item = HostSnapshot>) -> HealthBook {
         let mut book = HealthBook::default();
         book.recall(hosts, CALENDAR, at(0));
         book
@@ -252,7 +249,7 @@ mod tests {
     fn what_is_older_than_a_week_is_dropped() {
         let book = recalled([answered("a", 7 * DAY), answered("b", 7 * DAY + 1)]);
         assert!(book.host(&host("a")).is_some() && book.host(&host("b")).is_none());
-        let partly = RememberedHost { failed_at: Some(CALENDAR - HOUR), ..answered("a", 8 * DAY) };
+        let partly = HostSnapshot { failed_at: Some(CALENDAR - HOUR), ..answered("a", 8 * DAY) };
         let mut book = HealthBook::default();
         book.recall([partly], CALENDAR, at(30 * DAY));
         let health = book.host(&host("a")).unwrap();
@@ -267,11 +264,11 @@ mod tests {
     /// A clock that was ahead when the file was written, or is behind now.
     #[test]
     fn moments_ahead_count_as_the_present_and_failures_in_a_row_as_none() {
-        let ahead = |secs: u64| RememberedHost {
+        let ahead = |secs: u64| HostSnapshot {
             failed_at: Some(CALENDAR + secs),
             consecutive_failures: 4,
             failures: 4000,
-            is_left_alone: true,
+            is_backed_off: true,
             openings: 3,
             ..answered("a", DAY)
         };
@@ -317,7 +314,7 @@ mod tests {
 
     #[test]
     fn counts_fade_on() {
-        let counted = RememberedHost { successes: 90_000, failures: 0, ..answered("a", DAY) };
+        let counted = HostSnapshot { successes: 90_000, failures: 0, ..answered("a", DAY) };
         let book = recalled([counted]);
         let odds = book.host(&host("a")).unwrap().odds_of_failure(at(0));
         let expected = PRIOR_FAILURES / (90.0 * (-1.0_f64).exp() + 1.0);
@@ -337,9 +334,9 @@ mod tests {
 
     #[test]
     fn the_one_heard_of_last_is_kept() {
-        let older = RememberedHost { failed_at: Some(CALENDAR - 60), ..answered("a", DAY) };
+        let older = HostSnapshot { failed_at: Some(CALENDAR - 60), ..answered("a", DAY) };
         let newer = answered("a", 59);
-        let ahead = RememberedHost { failed_at: Some(CALENDAR + DAY), ..answered("a", DAY) };
+        let ahead = HostSnapshot { failed_at: Some(CALENDAR + DAY), ..answered("a", DAY) };
         for hosts in [[&older, &newer, &ahead], [&newer, &ahead, &older], [&ahead, &older, &newer]] {
             let kept = HealthBook::worth_keeping(hosts.map(Clone::clone), CALENDAR);
             assert_eq!(kept, std::slice::from_ref(&newer));
@@ -360,8 +357,8 @@ mod tests {
     #[test]
     fn numbers_of_any_size_are_harmless() {
         let time =
-            |at| Some(RememberedTime { mean: Duration::MAX, spread: Duration::MAX, at, samples: u32::MAX });
-        let huge = |at: u64| RememberedHost {
+            |at| Some(RttSnapshot { srtt: Duration::MAX, rttvar: Duration::MAX, at, samples: u32::MAX });
+        let huge = |at: u64| HostSnapshot {
             connect: time(at),
             reply: time(at),
             answered_at: Some(at),
@@ -370,8 +367,8 @@ mod tests {
             failures: u32::MAX,
             consecutive_failures: u32::MAX,
             openings: u32::MAX,
-            is_left_alone: true,
-            ..RememberedHost::new(host("a"))
+            is_backed_off: true,
+            ..HostSnapshot::new(host("a"))
         };
         for moment in [0, CALENDAR, u64::MAX] {
             for calendar in [0, CALENDAR, u64::MAX] {

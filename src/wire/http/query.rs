@@ -19,10 +19,10 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 const UNKNOWN_LEFT: u64 = i64::MAX as u64;
 
 /// How long the query of a scrape may get: what trackers and the proxies before them are known to take.
-const LONGEST_SCRAPE_QUERY: usize = 2000;
+const MAX_SCRAPE_QUERY_LEN: usize = 2000;
 
 /// What one info-hash takes in a query at most: every byte escaped, its name and a joiner.
-const LONGEST_INFO_HASH: usize = "&info_hash=".len() + 60;
+const MAX_INFO_HASH_LEN: usize = "&info_hash=".len() + 60;
 
 /// The request target (path and query) of an announce.
 ///
@@ -95,7 +95,7 @@ pub fn scrape_batches<'t>(
     torrents: &'t [InfoHash],
 ) -> impl Iterator<Item = &'t [InfoHash]> + use<'t> {
     let own = split_target(tracker).1.map_or(0, str::len);
-    let room = LONGEST_SCRAPE_QUERY.saturating_sub(own) / LONGEST_INFO_HASH;
+    let room = MAX_SCRAPE_QUERY_LEN.saturating_sub(own) / MAX_INFO_HASH_LEN;
     torrents.chunks(room.max(1))
 }
 

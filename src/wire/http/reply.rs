@@ -28,10 +28,10 @@ const OTHER_KEYS: [&str; 3] = ["downloaded", "external ip", "failure reason"];
 pub(super) const KEYS_OF_A_FAILURE: [&str; 4] = ["failure reason", "interval", "min interval", "retry in"];
 
 /// BEP 31 gives minutes; more than a day is taken for a day.
-const LONGEST_RETRY_IN: u64 = 1440;
+const MAX_RETRY_IN: u64 = 1440;
 
 /// A tracker id goes back in every query, which has to fit into a request line.
-const LONGEST_TRACKER_ID: usize = 1024;
+const MAX_TRACKER_ID_LEN: usize = 1024;
 
 /// Reads the body of a good status as the answer to an announce.
 ///
@@ -71,7 +71,7 @@ pub fn read_announce(body: &[u8]) -> Result<AnnounceResponse, AnnounceError> {
         downloaded: fields.number("downloaded"),
         tracker_id: fields
             .bytes("tracker id")
-            .filter(|id| (1..=LONGEST_TRACKER_ID).contains(&id.len()))
+            .filter(|id| (1..=MAX_TRACKER_ID_LEN).contains(&id.len()))
             .map(<[u8]>::to_vec),
         warning: fields.bytes("warning message").map(clean_text),
         external_ip: fields.bytes("external ip").and_then(external_ip),
@@ -126,7 +126,7 @@ fn retry_in(value: Value<'_>) -> Retry {
     }
     match value.digits().map(|digits| digits.parse().unwrap_or(u64::MAX)) {
         None | Some(0) => Retry::Unsaid,
-        Some(minutes) => Retry::After(Duration::from_secs(60 * minutes.min(LONGEST_RETRY_IN))),
+        Some(minutes) => Retry::After(Duration::from_secs(60 * minutes.min(MAX_RETRY_IN))),
     }
 }
 

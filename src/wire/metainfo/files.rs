@@ -6,18 +6,18 @@ use super::MetainfoError;
 use crate::wire::bencode::{Value, decoder};
 
 /// How many files a torrent may have; beyond that it is a way to fill a disk with names.
-const MOST_FILES: usize = 100_000;
+const MAX_FILES: usize = 100_000;
 
 /// How many parts, and how many bytes in all, a path may have: what common systems can store at all.
-const MOST_PARTS: usize = 100;
-const LONGEST_PATH: usize = 4096;
+const MAX_PARTS: usize = 100;
+const MAX_PATH_LEN: usize = 4096;
 
 /// How many bytes the paths of all files may take. In a tree a folder's name counts for each file below it, so
 /// that a small torrent could otherwise ask for a lot of memory.
-const LONGEST_PATHS: usize = 64 << 20;
+const MAX_PATHS_LEN: usize = 64 << 20;
 
 /// Lengths and their sums stay within what files can have.
-const LONGEST_CONTENT: u64 = i64::MAX as u64;
+const MAX_CONTENT_LEN: u64 = i64::MAX as u64;
 
 /// One file of a torrent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -168,13 +168,13 @@ impl FileList {
     fn add(&mut self, place: &str, file: FileEntry) -> Result<(), MetainfoError> {
         let path_bytes = file.path.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
         self.path_bytes = self.path_bytes.saturating_add(path_bytes);
-        let total = self.total_length.checked_add(file.length).filter(|total| *total <= LONGEST_CONTENT);
+        let total = self.total_length.checked_add(file.length).filter(|total| *total <= MAX_CONTENT_LEN);
         let refused = match total {
             _ if file.path.is_empty() => Some("a path of at least one part"),
-            _ if file.path.len() > MOST_PARTS => Some("a path of at most 100 parts"),
-            _ if path_bytes > LONGEST_PATH => Some("a path of at most 4096 bytes"),
-            _ if self.path_bytes > LONGEST_PATHS => Some("paths of at most 64 MiB in all"),
-            _ if self.files.len() >= MOST_FILES => Some("at most 100000 files"),
+            _ if file.path.len() > MAX_PARTS => Some("a path of at most 100 parts"),
+            _ if path_bytes > MAX_PATH_LEN => Some("a path of at most 4096 bytes"),
+            _ if self.path_bytes > MAX_PATHS_LEN => Some("paths of at most 64 MiB in all"),
+            _ if self.files.len() >= MAX_FILES => Some("at most 100000 files"),
             None => Some("lengths of at most 2^63-1 bytes in all"),
             Some(total) => {
                 self.total_length = total;
@@ -254,7 +254,7 @@ fn read_path(mut parts: ListDecoder<'_, '_>, read: impl Fn(&[u8]) -> Option<Stri
     let mut path = Vec::new();
     while let Some(part) = parts.next_object().ok()? {
         match part {
-            Object::Bytes(part) if path.len() <= MOST_PARTS => path.push(read(part)?),
+            Object::Bytes(part) if path.len() <= MAX_PARTS => path.push(read(part)?),
             Object::Bytes(_) => {}
             Object::Integer(_) | Object::List(_) | Object::Dict(_) => return None,
         }
@@ -271,7 +271,7 @@ fn utf8(part: &[u8]) -> Option<String> {
 }
 
 fn content_length(text: &str) -> Option<u64> {
-    text.parse().ok().filter(|length| *length <= LONGEST_CONTENT)
+    text.parse().ok().filter(|length| *length <= MAX_CONTENT_LEN)
 }
 
 /// For what can't happen: the bytes are canonical, bendy has accepted them before.

@@ -9,11 +9,11 @@ use crate::tracker::{Scheme, TrackerUrl, TrackerUrlError};
 use crate::wire::bencode::{Value, decoder};
 
 /// Lists beyond that are pasted together from the internet, or aimed at somebody.
-const MOST_TRACKERS: usize = 200;
-const MOST_TIERS: usize = 50;
+const MAX_TRACKERS: usize = 200;
+const MAX_TIERS: usize = 50;
 
 /// How many skipped ones are told apart; the rest is only counted.
-const MOST_SKIPPED: usize = 200;
+const MAX_SKIPPED: usize = 200;
 
 /// Something that stands where a tracker should be and was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,14 +133,14 @@ impl Cleaned {
 
     /// The limit that the next address would break.
     fn limit(&self) -> Option<SkipReason> {
-        if self.tiers.len() >= MOST_TIERS {
+        if self.tiers.len() >= MAX_TIERS {
             return Some(SkipReason::TooManyTiers);
         }
-        (self.seen.len() >= MOST_TRACKERS).then_some(SkipReason::TooManyTrackers)
+        (self.seen.len() >= MAX_TRACKERS).then_some(SkipReason::TooManyTrackers)
     }
 
     fn skip(&mut self, shown: String, reason: SkipReason) {
-        if self.skipped.len() < MOST_SKIPPED {
+        if self.skipped.len() < MAX_SKIPPED {
             self.skipped.push(SkippedTracker { shown, reason });
         } else {
             self.skipped_beyond += 1;
@@ -168,10 +168,10 @@ fn read_address(bytes: &[u8]) -> Result<TrackerUrl, SkipReason> {
 /// What may be shown of a text that isn't an address: as much of scheme and host as is certain to be that.
 /// Anything else could be a passkey, a password or a terminal escape.
 fn scheme_and_host(text: &str) -> String {
-    const LONGEST_SHOWN: usize = 100;
+    const MAX_SHOWN_LEN: usize = 100;
     let plain = |text: &str, allowed: &str| -> String {
         let is_plain = |c: &char| c.is_ascii_alphanumeric() || allowed.contains(*c);
-        text.chars().take_while(is_plain).take(LONGEST_SHOWN).collect()
+        text.chars().take_while(is_plain).take(MAX_SHOWN_LEN).collect()
     };
     let text = text.trim();
     let Some((scheme, rest)) = text

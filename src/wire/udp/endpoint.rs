@@ -10,7 +10,7 @@ use super::{
 };
 
 /// How many packets that ask for a connection id may still be answered.
-const MOST_CONNECTS: usize = 8;
+const MAX_CONNECTS: usize = 8;
 
 /// Everything that goes on with one address and port: any number of exchanges that share a connection id (R71).
 ///
@@ -154,7 +154,7 @@ impl Endpoint {
     }
 
     fn connect(&mut self, transaction: TransactionId, now: Duration) -> Output {
-        if self.connects.len() == MOST_CONNECTS {
+        if self.connects.len() == MAX_CONNECTS {
             self.connects.pop_front();
         }
         self.connects.push_back(Connect { transaction, sent_at: now });

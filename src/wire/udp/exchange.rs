@@ -28,7 +28,7 @@ pub enum Question {
     Probe,
     /// To take part in a swarm.
     Announce(TrackerUrl, Box<AnnounceRequest>),
-    /// How large the swarms of these torrents are; [`MOST_SCRAPED`](super::MOST_SCRAPED) at most.
+    /// How large the swarms of these torrents are; [`MAX_SCRAPED`](super::MAX_SCRAPED) at most.
     Scrape(Vec<InfoHash>),
 }
 

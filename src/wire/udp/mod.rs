@@ -13,7 +13,7 @@ mod request;
 pub use endpoint::Endpoint;
 pub use exchange::{Answer, ExchangeId, Failure, Output, Question, Times};
 pub use reply::{Reply, names_connection_id, scrape_response, transaction_of};
-pub use request::{MOST_SCRAPED, announce_request, connect_request, scrape_request};
+pub use request::{MAX_SCRAPED, announce_request, connect_request, scrape_request};
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -32,7 +32,7 @@ impl Reply {
     /// Reads a packet; `None` where it is none: too short for what it claims to be, or no known action. Longer
     /// ones are good, since BEP 15 forbids to count on a size.
     ///
-    /// An incomplete last peer counts as dropped; at most [`MOST_PEERS`](crate::wire::compact::MOST_PEERS) are
+    /// An incomplete last peer counts as dropped; at most [`MAX_PEERS`](crate::wire::compact::MAX_PEERS) are
     /// kept.
     pub fn read(datagram: &[u8], family: Family) -> Option<Self> {
         let (action, rest) = number(datagram)?;

@@ -7,7 +7,7 @@ use crate::announce::{AnnounceRequest, Event, InfoHash};
 use crate::tracker::TrackerUrl;
 
 /// How many torrents one scrape may name: more don't fit into a packet that no router cuts up (BEP 15).
-pub const MOST_SCRAPED: usize = 74;
+pub const MAX_SCRAPED: usize = 74;
 
 /// What stands in place of a connection id while there is none (BEP 15).
 const PROTOCOL: u64 = 0x0417_2710_1980;
@@ -17,7 +17,7 @@ const DEFAULT_NUM_WANT: u32 = u32::MAX;
 
 /// Options of BEP 41.
 const URL_DATA: u8 = 2;
-const LONGEST_OPTION: usize = 255;
+const MAX_OPTION_LEN: usize = 255;
 
 /// Asks for a connection id.
 pub fn connect_request(transaction: TransactionId) -> [u8; 16] {
@@ -42,7 +42,7 @@ pub fn announce_request(
     family: Family,
 ) -> Vec<u8> {
     let address = tracker.path_and_query().as_bytes();
-    let mut packet = Vec::with_capacity(98 + address.len() + 2 * address.len().div_ceil(LONGEST_OPTION));
+    let mut packet = Vec::with_capacity(98 + address.len() + 2 * address.len().div_ceil(MAX_OPTION_LEN));
     head(&mut packet, connection, ANNOUNCE, transaction);
     packet.extend_from_slice(request.info_hash.as_bytes());
     packet.extend_from_slice(request.peer_id.as_bytes());
@@ -56,7 +56,7 @@ pub fn announce_request(
     packet.extend_from_slice(&request.key.to_be_bytes());
     packet.extend_from_slice(&num_want(request).to_be_bytes());
     packet.extend_from_slice(&request.told_port().to_be_bytes());
-    for part in address.chunks(LONGEST_OPTION) {
+    for part in address.chunks(MAX_OPTION_LEN) {
         packet.push(URL_DATA);
         // Chunks of 255 have a length that fits into a byte.
         packet.push(u8::try_from(part.len()).unwrap_or(u8::MAX));
@@ -65,15 +65,15 @@ pub fn announce_request(
     packet
 }
 
-/// Asks about torrents, [`MOST_SCRAPED`] of them at most; further ones are left out.
+/// Asks about torrents, [`MAX_SCRAPED`] of them at most; further ones are left out.
 pub fn scrape_request(
     connection: ConnectionId,
     transaction: TransactionId,
     torrents: &[InfoHash],
 ) -> Vec<u8> {
-    let mut packet = Vec::with_capacity(16 + 20 * torrents.len().min(MOST_SCRAPED));
+    let mut packet = Vec::with_capacity(16 + 20 * torrents.len().min(MAX_SCRAPED));
     head(&mut packet, connection, SCRAPE, transaction);
-    for torrent in torrents.iter().take(MOST_SCRAPED) {
+    for torrent in torrents.iter().take(MAX_SCRAPED) {
         packet.extend_from_slice(torrent.as_bytes());
     }
     packet

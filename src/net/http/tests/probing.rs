@@ -1,7 +1,7 @@
 //! Probes: what is measured, what counts as life, and what it leaves for the announce.
 
 use super::*;
-use crate::error::ProbeError;
+use crate::error::AnnounceError;
 use crate::net::http::HttpProber;
 use crate::prober::{Measurement, Prober};
 
@@ -9,7 +9,7 @@ const AT: &str = "8.1.1.1:80";
 const URL: &str = "http://user:pass@t.test/announce?passkey=own";
 const MS: Duration = Duration::from_millis(1);
 
-async fn probe(internet: &Internet) -> (Result<Measurement, ProbeError>, HttpTransport) {
+async fn probe(internet: &Internet) -> (Result<Measurement, AnnounceError>, HttpTransport) {
     let transport = internet.transport(HttpConfig::new());
     let measured = HttpProber::new(&transport).probe(&URL.parse().unwrap()).await;
     (measured, transport)

@@ -224,7 +224,7 @@ async fn where_no_host_can_be_is_never_asked() {
             let error = announce(&transport, url).await.unwrap_err();
             assert!(matches!(error, AnnounceError::Blocked), "{url}: {error}");
             let probed = HttpProber::new(&transport).probe(&literal.parse().unwrap()).await.unwrap_err();
-            assert!(matches!(probed.0, AnnounceError::Blocked), "{url}: {probed}");
+            assert!(matches!(probed, AnnounceError::Blocked), "{url}: {probed}");
         }
         assert_eq!(internet.dialled(), 2, "the two that redirect");
     }

@@ -98,7 +98,9 @@ async fn two_dead_trackers_cost_their_patience_and_the_live_one_hears_one_announ
             let tried: Vec<_> = alerts
                 .iter()
                 .filter_map(|alert| match alert {
-                    Alert::Trying { tracker, attempt, of } => Some(format!("{attempt}/{of} {tracker}")),
+                    Alert::AttemptStarted { tracker, attempt, of } => {
+                        Some(format!("{attempt}/{of} {tracker}"))
+                    }
                     _ => None,
                 })
                 .collect();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::error::ProbeError;
+use crate::error::AnnounceError;
 use crate::net::udp::UdpProber;
 use crate::prober::{Measurement, Prober};
 
@@ -58,7 +58,7 @@ async fn a_probe_ends_after_three_seconds() {
     assert_eq!(result.unwrap_err().to_string(), "timed out while being probed");
     assert_eq!(took, UdpProber::PATIENCE);
     let (result, took) = timed(prober.probe(&url("udp://nobody.test:1"))).await;
-    assert!(matches!(result, Err(ProbeError(AnnounceError::Connect(_)))) && took == 2 * WAY);
+    assert!(matches!(result, Err(AnnounceError::Connect(_))) && took == 2 * WAY);
     let unsupported = prober.probe(&url("http://t.test/a")).await;
-    assert!(matches!(unsupported, Err(ProbeError(AnnounceError::Unsupported))));
+    assert!(matches!(unsupported, Err(AnnounceError::Unsupported)));
 }

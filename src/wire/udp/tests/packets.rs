@@ -5,13 +5,13 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::super::{
-    ConnectionId, Family, MOST_SCRAPED, Reply, TransactionId, announce_request, connect_request,
+    ConnectionId, Family, MAX_SCRAPED, Reply, TransactionId, announce_request, connect_request,
     names_connection_id, scrape_request, scrape_response, transaction_of,
 };
 use super::{HASH, bytes, hex, info_hash, request, url};
 use crate::announce::{AnnounceRequest, AnnounceResponse, Event, InfoHash, Transfer};
 use crate::scrape::SwarmCounts;
-use crate::wire::compact::MOST_PEERS;
+use crate::wire::compact::MAX_PEERS;
 
 const CONNECTION: ConnectionId = ConnectionId(0x1122_3344_5566_7788);
 const TRANSACTION: TransactionId = TransactionId(0xdead_bef0);
@@ -214,7 +214,7 @@ fn an_answer_to_a_scrape_tv3_7_18_r15_12() {
     assert_eq!(read("00000002deadbef1"), []);
 
     let many = vec![info_hash(); 200];
-    assert_eq!(scrape_request(CONNECTION, TRANSACTION, &many).len(), 16 + 20 * MOST_SCRAPED);
+    assert_eq!(scrape_request(CONNECTION, TRANSACTION, &many).len(), 16 + 20 * MAX_SCRAPED);
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn a_flood_of_peers_is_cut_s16_s18() {
     let datagram: Vec<u8> =
         bytes("00000001deadbef0000007080000000300000007").into_iter().chain(records).collect();
     let Some(Reply::Announced(response)) = Reply::read(&datagram, Family::V4) else { panic!() };
-    assert_eq!((response.peers.len(), response.dropped_peers), (MOST_PEERS, 10_900 - MOST_PEERS));
+    assert_eq!((response.peers.len(), response.dropped_peers), (MAX_PEERS, 10_900 - MAX_PEERS));
 }
 
 proptest! {

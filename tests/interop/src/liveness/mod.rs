@@ -201,7 +201,7 @@ fn judge(kind: &str, rows: &[Seen], report: &mut Report) {
 impl Seen {
     /// What became of one of the others.
     fn note(&mut self, alerts: &[Alert]) {
-        let is_answer = |alert: &Alert| matches!(alert, Alert::Announced(_) | Alert::AnsweredLate { .. });
+        let is_answer = |alert: &Alert| matches!(alert, Alert::Announced(_) | Alert::LateResponse { .. });
         self.answered += usize::from(alerts.iter().any(is_answer));
         let causes = alerts.iter().filter_map(|alert| match alert {
             Alert::Failed { error, .. } => Some(error.to_string()),

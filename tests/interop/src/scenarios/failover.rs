@@ -75,7 +75,7 @@ async fn three_up(
     });
     report.same(found, Some(3), "(a) three trackers are found");
     let first_measured = heard.iter().find_map(|alert| match alert {
-        Alert::Measured { tracker, .. } => Some(tracker.clone()),
+        Alert::Probed { tracker, .. } => Some(tracker.clone()),
         _ => None,
     });
     let selected = heard.iter().find_map(|alert| match alert {

@@ -66,7 +66,7 @@ pub(super) async fn late(lab: &mut Lab<'_>) -> Outcome {
 
     trackers[first].thaw()?;
     let late = |alert: &Alert| match alert {
-        Alert::AnsweredLate { tracker, .. } => Some(tracker.clone()),
+        Alert::LateResponse { tracker, .. } => Some(tracker.clone()),
         _ => None,
     };
     let answered_late = session.wait_for("a late answer", late).await?;

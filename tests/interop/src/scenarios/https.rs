@@ -47,7 +47,7 @@ pub(super) async fn not_believed(lab: &mut Lab<'_>) -> Outcome {
             report.check(found_the_seed(&announced), "the seed is found", ports(&announced));
             let error = |alert: &Alert| match alert {
                 Alert::Failed { tracker, error } => Some((tracker.clone(), error.clone())),
-                Alert::ProbeFailed { tracker, error } => Some((tracker.clone(), error.0.clone())),
+                Alert::ProbeFailed { tracker, error } => Some((tracker.clone(), error.clone())),
                 _ => None,
             };
             let heard = session.heard().iter().find_map(error);

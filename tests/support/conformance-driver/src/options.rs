@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tracker_failover::net::by_scheme::ByScheme;
 use tracker_failover::net::http::{HttpConfig, HttpTransport, TlsConfig};
 use tracker_failover::net::resolver::{Resolver, StaticResolver, SystemResolver};
+use tracker_failover::net::scheme_router::SchemeRouter;
 use tracker_failover::net::udp::{UdpConfig, UdpTransport};
-use tracker_failover::policy::Announcing;
+use tracker_failover::policy::Scheduling;
 use tracker_failover::{AddressPolicy, Announcer, AnnouncerBuilder, Config, Order, Probing};
 
 use crate::answer::Failure;
@@ -83,7 +83,7 @@ impl Options {
             Some(_) => return Err(Failure::Unsupported),
         };
         config.probing = Probing::Off;
-        config.announcing = Announcing::OnRequest;
+        config.scheduling = Scheduling::Manual;
         config.race = self.hedge.unwrap_or(config.race);
         config.breaker = self.cooldown.unwrap_or(config.breaker);
         config.shuffle = self.shuffle.unwrap_or(config.shuffle);
@@ -109,7 +109,7 @@ impl Options {
                 Arc::new(names.iter().fold(known, |known, (name, ips)| known.with(name, ips.iter().copied())))
             }
         };
-        let transports = ByScheme::new()
+        let transports = SchemeRouter::new()
             .with(HttpTransport::new(self.http()?, Arc::clone(&resolver)))
             .with(UdpTransport::new(self.udp()?, resolver));
         let mut builder = AnnouncerBuilder::new(transports).config(config);

@@ -230,7 +230,7 @@ impl Session {
     fn resume(&mut self) {
         for swarm in self.swarms.iter_mut().filter(|swarm| swarm.handle.is_none()) {
             let handle = self.announcer.add(swarm.trackers.clone(), swarm.torrent.clone());
-            tokio::spawn(log(handle.alerts()));
+            tokio::spawn(log(handle.subscribe()));
             swarm.handle = Some(handle);
         }
     }

@@ -11,7 +11,7 @@ use crate::swarm::{Member, Swarm, SwarmPeer};
 /// How many peers are named to a client that doesn't say how many it wants.
 const DEFAULT_NUM_WANT: usize = 50;
 /// How many peers are named at most, as in opentracker.
-const MOST_PEERS: usize = 200;
+const MAX_PEERS: usize = 200;
 
 /// A request that is being answered. Made when the request was heard, since that is when the swarm learns of
 /// the peer; written when the delay is over, since that is when the peers are picked.
@@ -178,7 +178,7 @@ fn chosen(peers: &Peers, request: &Heard, known: &[SwarmPeer]) -> Vec<(Option<[u
         .into_iter()
         .filter(|(id, address)| Some(*address) != own_address && (id.is_none() || *id != request.peer_id()));
     let wanted = request.num_want().map_or(DEFAULT_NUM_WANT, |wanted| {
-        usize::try_from(wanted).map_or(MOST_PEERS, |wanted| wanted.min(MOST_PEERS))
+        usize::try_from(wanted).map_or(MAX_PEERS, |wanted| wanted.min(MAX_PEERS))
     });
     others.take(wanted).collect()
 }

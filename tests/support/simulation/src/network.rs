@@ -90,7 +90,7 @@ const SYN: Resends = &[0, SECOND, 3 * SECOND, 7 * SECOND, 15 * SECOND, 31 * SECO
 pub const UDP_RESENDS: Resends = &[0, SECOND, 3 * SECOND];
 
 /// How often a request is sent again that isn't acknowledged: over a minute at least, and nobody waits longer.
-const MOST_RESENDS: usize = 9;
+const MAX_RESENDS: usize = 9;
 
 impl Network {
     /// A wire on which nothing has been said.
@@ -169,7 +169,7 @@ impl Network {
             return Some((at, Reply::Broken));
         }
         let mut sent = at;
-        for attempt in 0..MOST_RESENDS {
+        for attempt in 0..MAX_RESENDS {
             let (rtt, lost) = world.round_trip(tracker, sent, Packet::Request, nth);
             let arrived = sent + rtt / 2;
             if reset.is_some_and(|reset| reset <= arrived) {

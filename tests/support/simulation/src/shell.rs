@@ -14,7 +14,7 @@ use tracker_failover::net::http::{Connected, Connector, HttpConfig, HttpProber, 
 use tracker_failover::net::resolver::Resolver;
 use tracker_failover::{
     Alert, Alerts, AnnounceError, AnnounceRequest, AnnounceResponse, AnnouncerBuilder, Channel, Measurement,
-    ProbeError, Prober, Scheme, TrackerSet, TrackerUrl, Transport,
+    Prober, Scheme, TrackerSet, TrackerUrl, Transport,
 };
 
 use crate::clients::values::{open_error, torrent};
@@ -58,7 +58,7 @@ async fn live(plan: &Plan, seed: u64) -> Trace {
         ether.until(deed.at).await;
         if deed.what == What::Add {
             let handle = announcer.add(trackers.clone(), torrent(deed.torrent));
-            tokio::spawn(listen(ether.clone(), handle.alerts()));
+            tokio::spawn(listen(ether.clone(), handle.subscribe()));
             handles.insert(deed.torrent, handle);
         } else if deed.what == What::Stop {
             tokio::spawn(handles.remove(&deed.torrent).map_or_else(
@@ -188,7 +188,7 @@ struct NotedChannel {
 
 #[async_trait]
 impl Prober for Noted<HttpProber> {
-    async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, ProbeError> {
+    async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError> {
         self.ether.note(Step::Probe(number(tracker.host())));
         self.inner.probe(tracker).await
     }

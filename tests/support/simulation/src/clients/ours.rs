@@ -4,9 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 
 use tracker_failover::policy::{AttemptId, Engine, Input, Output, Timestamp, TorrentId, TrackerSet};
-use tracker_failover::{
-    Alert, AnnounceError, AnnounceRequest, Measurement, Phase, ProbeError, Scheme, TrackerUrl,
-};
+use tracker_failover::{Alert, AnnounceError, AnnounceRequest, Measurement, Phase, Scheme, TrackerUrl};
 
 use super::values::{open_error, response, torrent};
 use crate::life::{Accepted, Deed, History, Plan, Stopped, What};
@@ -18,7 +16,7 @@ use crate::trace::{Step, Trace};
 const KEPT: Millis = MINUTE;
 
 /// How many connections to one host are kept.
-const MOST_KEPT: usize = 2;
+const MAX_KEPT: usize = 2;
 
 /// How long an exchange over UDP may take.
 const UDP_LIMIT: Millis = 10_000;
@@ -339,7 +337,7 @@ impl Driver {
             Happening::TimedOut(phase) => Input::Failed(id, AnnounceError::TimedOut(phase)),
             Happening::Probed(result, kept) => {
                 self.keep(tracker, kept);
-                Input::Probed(id, result.map_err(ProbeError::from))
+                Input::Probed(id, result)
             }
             Happening::Replied(reply, kept) => {
                 self.keep(tracker, kept);
@@ -367,7 +365,7 @@ impl Driver {
         let udp = self.network.world.trackers[tracker].scheme == Scheme::Udp;
         let until = if udp { opened } else { self.now } + KEPT;
         let kept = self.kept.entry(tracker).or_default();
-        if kept.len() >= if udp { 1 } else { MOST_KEPT } {
+        if kept.len() >= if udp { 1 } else { MAX_KEPT } {
             kept.pop_front();
         }
         kept.push_back(Kept { opened, until });

@@ -41,7 +41,7 @@ impl Life {
             Output::Close { attempt } => self.closed(attempt),
             Output::Alert { torrent, alert } => {
                 let torrent = self.ids.get(&torrent).copied();
-                if let (Alert::Trying { tracker, .. }, Some(torrent)) = (&alert, torrent) {
+                if let (Alert::AttemptStarted { tracker, .. }, Some(torrent)) = (&alert, torrent) {
                     self.trying = Some((torrent, self.world.number(tracker)));
                 }
                 self.trace.note(self.now, torrent, None, || format!("{alert}"));

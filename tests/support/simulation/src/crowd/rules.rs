@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracker_failover::policy::Timestamp;
 use tracker_failover::{
-    AnnounceError, AnnounceRequest, AnnounceResponse, Announced, Event, Retry, ToldStopped,
+    AnnounceError, AnnounceRequest, AnnounceResponse, Announced, Event, Retry, StopResult,
 };
 
 use super::facts::{Failing, REMEMBERED};
@@ -212,7 +212,7 @@ impl Life {
         (member.answered_at, member.due) = (now, now + interval);
     }
 
-    pub(super) fn judge_end(&mut self, torrent: usize, stopped: &[ToldStopped]) {
+    pub(super) fn judge_end(&mut self, torrent: usize, stopped: &[StopResult]) {
         self.tally.ended += 1;
         let member = &self.members[torrent];
         let Some(since) = member.stopping_since else { self.accuse(torrent, "ended and was never stopped") };

@@ -11,7 +11,7 @@ use super::http::{HttpConfig, HttpProber, HttpTransport};
 use super::resolver::{Resolver, SystemResolver};
 #[cfg(feature = "udp")]
 use super::udp::{UdpConfig, UdpProber, UdpTransport};
-use crate::error::{AnnounceError, ProbeError};
+use crate::error::AnnounceError;
 use crate::prober::{Measurement, Prober};
 use crate::tracker::{Scheme, TrackerUrl};
 use crate::transport::{Channel, Transport};
@@ -21,15 +21,15 @@ use crate::transport::{Channel, Transport};
 /// Both a [`Transport`] and a [`Prober`], and cheap to clone, so that one value serves as either.
 ///
 /// ```
-/// use tracker_failover::net::by_scheme::ByScheme;
+/// use tracker_failover::net::scheme_router::SchemeRouter;
 /// use tracker_failover::{AnnounceResponse, Scheme, Transport, transport};
 ///
 /// let own = transport::from_fn(|_tracker, _request| async { Ok(AnnounceResponse::default()) });
-/// let transports = ByScheme::new().with(own);
+/// let transports = SchemeRouter::new().with(own);
 /// assert!(transports.supports(Scheme::Https) && !transports.supports(Scheme::Udp));
 /// ```
 #[derive(Clone, Default)]
-pub struct ByScheme(Vec<Part>);
+pub struct SchemeRouter(Vec<Part>);
 
 #[derive(Clone)]
 struct Part {
@@ -47,7 +47,7 @@ pub(super) struct Settings {
     pub(super) resolver: Arc<dyn Resolver>,
 }
 
-impl ByScheme {
+impl SchemeRouter {
     /// Speaks no scheme.
     pub fn new() -> Self {
         Self::default()
@@ -72,10 +72,10 @@ impl ByScheme {
     ///
     /// ```no_run
     /// use tracker_failover::net::AnnouncerBuilder;
-    /// use tracker_failover::net::by_scheme::ByScheme;
+    /// use tracker_failover::net::scheme_router::SchemeRouter;
     /// # fn make(own: impl tracker_failover::Transport + 'static) {
-    /// let all = ByScheme::all();
-    /// let joined = ByScheme::new().with(own).with_prober(all.clone(), all);
+    /// let all = SchemeRouter::all();
+    /// let joined = SchemeRouter::new().with(own).with_prober(all.clone(), all);
     /// let announcer = AnnouncerBuilder::new(joined.clone()).prober(joined).spawn();
     /// # }
     /// ```
@@ -92,8 +92,8 @@ impl ByScheme {
 #[cfg(any(feature = "http", feature = "udp"))]
 impl Settings {
     /// The transports, each with what measures its trackers.
-    pub(super) fn transports(self) -> ByScheme {
-        let parts = ByScheme::new();
+    pub(super) fn transports(self) -> SchemeRouter {
+        let parts = SchemeRouter::new();
         #[cfg(feature = "http")]
         let parts = {
             let http = HttpTransport::new(self.http, Arc::clone(&self.resolver));
@@ -124,7 +124,7 @@ impl Default for Settings {
 }
 
 #[async_trait]
-impl Transport for ByScheme {
+impl Transport for SchemeRouter {
     async fn open(&self, tracker: &TrackerUrl) -> Result<Box<dyn Channel>, AnnounceError> {
         self.part(tracker.scheme())?.transport.open(tracker).await
     }
@@ -135,18 +135,18 @@ impl Transport for ByScheme {
 }
 
 #[async_trait]
-impl Prober for ByScheme {
-    async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, ProbeError> {
+impl Prober for SchemeRouter {
+    async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError> {
         let prober = self.part(tracker.scheme())?.prober.as_ref().ok_or(AnnounceError::Unsupported)?;
         prober.probe(tracker).await
     }
 }
 
-impl fmt::Debug for ByScheme {
+impl fmt::Debug for SchemeRouter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SCHEMES: [Scheme; 3] = [Scheme::Http, Scheme::Https, Scheme::Udp];
         let spoken = SCHEMES.into_iter().filter(|scheme| self.supports(*scheme));
-        f.debug_tuple("ByScheme").field(&spoken.collect::<Vec<_>>()).finish()
+        f.debug_tuple("SchemeRouter").field(&spoken.collect::<Vec<_>>()).finish()
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
 
     #[async_trait]
     impl Prober for Only {
-        async fn probe(&self, _: &TrackerUrl) -> Result<Measurement, ProbeError> {
+        async fn probe(&self, _: &TrackerUrl) -> Result<Measurement, AnnounceError> {
             Ok(Measurement { connect: Duration::from_secs(self.1), first_byte: Duration::ZERO })
         }
     }
@@ -185,7 +185,7 @@ mod tests {
     #[tokio::test]
     async fn each_tracker_goes_to_the_part_that_speaks_its_scheme() {
         let (http, udp) = (Only(Scheme::Http, 1), Only(Scheme::Udp, 2));
-        let parts = ByScheme::new().with_prober(http.clone(), http).with(udp).with(Only(Scheme::Udp, 3));
+        let parts = SchemeRouter::new().with_prober(http.clone(), http).with(udp).with(Only(Scheme::Udp, 3));
         let request = AnnounceRequest::new(InfoHash::new([1; 20]), PeerId::new([1; 20]), 1);
         for (url, interval) in [("http://t.test/a", 1), ("udp://t.test:1", 2)] {
             let mut channel = parts.open(&url.parse().unwrap()).await.unwrap();
@@ -194,7 +194,7 @@ mod tests {
         }
         assert!(parts.probe(&"http://t.test/a".parse().unwrap()).await.is_ok());
         for url in ["udp://t.test:1", "https://t.test/a", "wss://t.test/a"] {
-            let ProbeError(error) = parts.probe(&url.parse().unwrap()).await.unwrap_err();
+            let error = parts.probe(&url.parse().unwrap()).await.unwrap_err();
             assert!(matches!(error, AnnounceError::Unsupported), "{url}");
         }
         assert!(!parts.supports(Scheme::Https) && !parts.supports(Scheme::Other));
@@ -202,6 +202,6 @@ mod tests {
             parts.open(&"https://t.test/a".parse().unwrap()).await,
             Err(AnnounceError::Unsupported)
         ));
-        assert_eq!(format!("{parts:?}"), "ByScheme([Http, Udp])");
+        assert_eq!(format!("{parts:?}"), "SchemeRouter([Http, Udp])");
     }
 }

@@ -11,13 +11,13 @@ use crate::tracker::TrackerHost;
 /// says which torrents there were.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct RememberedHost {
+pub struct HostSnapshot {
     /// Which host.
     pub host: TrackerHost,
     /// How long it takes to connect.
-    pub connect: Option<RememberedTime>,
+    pub connect: Option<RttSnapshot>,
     /// How long it takes to answer.
-    pub reply: Option<RememberedTime>,
+    pub reply: Option<RttSnapshot>,
     /// When it last answered.
     pub answered_at: Option<u64>,
     /// When it last failed to.
@@ -31,23 +31,23 @@ pub struct RememberedHost {
     /// How many times in a row it has come to be left alone, for longer each time.
     pub openings: u32,
     /// Whether it is being left alone.
-    pub is_left_alone: bool,
+    pub is_backed_off: bool,
 }
 
 /// A smoothed time as it is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RememberedTime {
+pub struct RttSnapshot {
     /// The smoothed time, to the microsecond.
-    pub mean: Duration,
-    /// Its spread, to the microsecond.
-    pub spread: Duration,
+    pub srtt: Duration,
+    /// Its rttvar, to the microsecond.
+    pub rttvar: Duration,
     /// When the last sample came.
     pub at: u64,
     /// How many there were.
     pub samples: u32,
 }
 
-impl RememberedHost {
+impl HostSnapshot {
     /// A host of which nothing is known.
     pub fn new(host: TrackerHost) -> Self {
         Self {
@@ -60,7 +60,7 @@ impl RememberedHost {
             failures: 0,
             consecutive_failures: 0,
             openings: 0,
-            is_left_alone: false,
+            is_backed_off: false,
         }
     }
 
