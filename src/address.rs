@@ -279,15 +279,17 @@ mod tests {
         ("2001:0:0808:0808:0:0:f7f7:f7f7", AddressKind::Global),
     ];
 
+    /// S-10.
     #[test]
-    fn every_address_has_its_kind_s10() {
+    fn every_address_has_its_kind() {
         for (address, kind) in KINDS {
             assert_eq!(AddressKind::of(address.parse().unwrap()), *kind, "{address}");
         }
     }
 
+    /// POL-18.
     #[test]
-    fn each_policy_allows_what_it_says_pol18() {
+    fn each_policy_allows_what_it_says() {
         let policies = [AddressPolicy::ALLOW_ALL, AddressPolicy::ALLOW_LOOPBACK, AddressPolicy::PUBLIC_ONLY];
         for (address, kind) in KINDS {
             let address = SocketAddr::new(address.parse().unwrap(), 80);
@@ -402,8 +404,9 @@ mod tests {
     const PRIVATE: &[&str] = &["192.168.0.1:1", "[::ffff:10.0.0.1]:1", "[fd00::1]:1", "0300.0250.1:1"];
 
     /// R95: by default a tracker may name peers on the internet and at its own kind of address.
+    /// (POL-13, S-17)
     #[test]
-    fn peers_outside_the_internet_come_from_trackers_at_such_addresses_only_pol13_s17() {
+    fn peers_outside_the_internet_come_from_trackers_at_such_addresses_only() {
         for tracker in [
             "9.9.9.9:80",
             "http://t.test/announce",
@@ -452,8 +455,9 @@ mod tests {
         }
     }
 
+    ///
     #[test]
-    fn the_client_itself_is_no_peer_q73() {
+    fn the_client_itself_is_no_peer() {
         let peers = ["8.8.8.8:1", "8.8.8.8:2", "[::ffff:8.8.8.8]:1"];
         let left = handed_out(&peers, "9.9.9.9:80", None, Some("8.8.8.8:1"));
         assert_eq!(left, ["8.8.8.8:2"]);

@@ -450,8 +450,9 @@ mod tests {
         assert_eq!(rejection.reason.chars().count(), 1024);
     }
 
+    /// S-20, S-21.
     #[test]
-    fn what_a_library_quotes_is_neutralised_and_cut_s20_s21() {
+    fn what_a_library_quotes_is_neutralised_and_cut() {
         let error =
             AnnounceError::Tls(Cause::new(format!("for \u{1b}[31m\u{202e}\u{200b}\n{}", "x".repeat(5000))));
         for shown in [error.to_string(), format!("{error:?}")] {

@@ -333,8 +333,9 @@ mod tests {
     use crate::announce::AnnounceResponse;
     use crate::transport::from_fn;
 
+    /// POL-18.
     #[test]
-    fn a_common_setting_reaches_each_transport_pol18() {
+    fn a_common_setting_reaches_each_transport() {
         let local: IpAddr = "192.0.2.7".parse().unwrap();
         let builder = Announcer::builder().tracker_addresses(AddressPolicy::PUBLIC_ONLY).local_address(local);
         let Settings { http, udp, .. } = &builder.settings;
@@ -346,15 +347,17 @@ mod tests {
         assert!(defaults.http.guard_redirects);
     }
 
+    /// S-08.
     #[test]
-    fn nothing_is_smuggled_in_by_a_builder_s08() {
+    fn nothing_is_smuggled_in_by_a_builder() {
         assert!(Announcer::builder().user_agent("a\r\nb: c").is_err());
         assert!(Announcer::builder().header("Host", "o.test").is_err());
     }
 
     /// Probes that go another way than announces would tell where we are.
+    /// (S-09)
     #[test]
-    fn another_transport_is_not_measured_by_our_probers_s09() {
+    fn another_transport_is_not_measured_by_our_probers() {
         let own = || from_fn(|_, _| async { Ok(AnnounceResponse::default()) });
         for mut builder in [Announcer::builder().transport(own()), AnnouncerBuilder::new(own())] {
             let (transport, prober) = builder.parts();

@@ -353,8 +353,9 @@ mod tests {
         assert_eq!(running(&look_ups), MAX_THREADS);
     }
 
+    /// R47.
     #[tokio::test]
-    async fn one_name_is_looked_up_once_at_a_time_r47() {
+    async fn one_name_is_looked_up_once_at_a_time() {
         let (look_ups, begun, opened) = look_ups();
         let all = (0..50).map(|_| look_ups.join("hangs")).collect::<Vec<_>>();
         drop(opened);

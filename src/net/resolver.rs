@@ -178,8 +178,9 @@ mod tests {
         }
     }
 
+    /// POL-18, S-25.
     #[tokio::test]
-    async fn all_addresses_are_judged_and_a_handful_is_left_pol18_s25() {
+    async fn all_addresses_are_judged_and_a_handful_is_left() {
         let many = (1..=20).map(|n| IpAddr::from([8, 8, 8, n])).chain([IpAddr::from([10, 0, 0, 1])]);
         let v6 = (1..=20).map(|n| IpAddr::from([0x2606, 0, 0, 0, 0, 0, 0, n]));
         let resolver = StaticResolver::new().with("T.test", many.chain(v6));
@@ -189,8 +190,9 @@ mod tests {
         assert_eq!(shown[4..], ["[2606::1]:80", "[2606::2]:80", "[2606::3]:80", "[2606::4]:80"]);
     }
 
+    /// R67.
     #[tokio::test]
-    async fn a_name_at_forbidden_addresses_only_is_blocked_and_an_unknown_one_an_error_r67() {
+    async fn a_name_at_forbidden_addresses_only_is_blocked_and_an_unknown_one_an_error() {
         let resolver =
             StaticResolver::new().with("local.test", [[127, 0, 0, 1].into()]).with("empty.test", []);
         for (host, expected) in [
@@ -220,8 +222,9 @@ mod tests {
         assert_eq!(found, ["8.8.8.8:80".parse().unwrap()]);
     }
 
+    ///
     #[tokio::test]
-    async fn names_of_other_networks_are_not_looked_up_q75() {
+    async fn names_of_other_networks_are_not_looked_up() {
         for host in ["t.i2p", "T.ONION", "t.onion."] {
             assert!(is_of_another_network(host), "{host}");
             let resolver = SystemResolver::new();

@@ -99,8 +99,9 @@ mod tests {
         ScrapeResponse { files: [(torrent(1), counts)].into(), min_request_interval: interval }
     }
 
+    /// R48-06.
     #[tokio::test(start_paused = true)]
-    async fn a_tracker_is_left_alone_for_as_long_as_it_said_r48_06() {
+    async fn a_tracker_is_left_alone_for_as_long_as_it_said() {
         let scraped = Scraped::default();
         let minute = Duration::from_secs(60);
         scraped.note(host(1), &[torrent(1), torrent(2)], &answer(Some(minute)));

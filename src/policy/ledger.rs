@@ -212,7 +212,7 @@ mod tests {
 
     /// R20 and R29: `started` goes to the one that accepts it, and never twice to it.
     #[test]
-    fn r20_r29_started_until_accepted_and_never_again() {
+    fn started_until_accepted_and_never_again() {
         let mut ledger = Ledger::new(false, false);
         assert_eq!(ledger.event_for(&url("a")), Some(Event::Started));
         ledger.sent(&url("a"), at(0));
@@ -240,7 +240,7 @@ mod tests {
 
     /// R23: `completed` once. R27: never when complete from the start.
     #[test]
-    fn r23_r27_completed_once_and_never_from_the_start() {
+    fn completed_once_and_never_from_the_start() {
         let mut ledger = Ledger::new(false, false);
         announce(&mut ledger, &url("a"), 10);
         assert!(ledger.complete() && !ledger.complete());
@@ -275,7 +275,7 @@ mod tests {
 
     /// R21 and R22: `stopped` to all that acknowledged or may have, to nobody else, and once.
     #[test]
-    fn r21_r22_stopped_to_all_that_know_us() {
+    fn stopped_to_all_that_know_us() {
         let mut ledger = Ledger::new(false, false);
         announce(&mut ledger, &url("acked"), 10);
         announce(&mut ledger, &url("left"), 10);
@@ -299,7 +299,7 @@ mod tests {
 
     /// R28: a tracker id goes back to the tracker that gave it.
     #[test]
-    fn r28_a_tracker_id_belongs_to_its_tracker() {
+    fn a_tracker_id_belongs_to_its_tracker() {
         let mut ledger = Ledger::new(false, false);
         ledger.keep_tracker_id(&url("a"), Some(b"one"));
         ledger.keep_tracker_id(&url("a"), None);

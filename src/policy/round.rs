@@ -628,7 +628,7 @@ mod tests {
 
     /// R2 and R3: every attempt has an end. R48: the last candidate gets longer than the rest.
     #[test]
-    fn r2_r3_r48_silence_ends_and_the_last_candidate_gets_longer() {
+    fn silence_ends_and_the_last_candidate_gets_longer() {
         let config = Config::default();
         assert_eq!(play(&[&["a", "b"]], &[Silent, Mute], &config).2, None);
         assert_eq!(play(&[&["only"]], &[Answers(19_000, 29_000)], &config).2, Some((0, 48_000)));
@@ -638,7 +638,7 @@ mod tests {
 
     /// R10: a full lap visits every tracker.
     #[test]
-    fn r10_a_lap_visits_all_forty() {
+    fn a_lap_visits_all_forty() {
         let names: Vec<String> = (0..40).map(|n| format!("t{n}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         for script in [Refused(1), Silent, Mute, Fails(3)] {

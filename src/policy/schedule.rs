@@ -286,7 +286,7 @@ mod tests {
 
     /// R40 and R41: clamped to [60 s, 8 h], missing and zero are 30 min, `min interval` is a floor.
     #[test]
-    fn r40_r41_intervals_are_clamped() {
+    fn intervals_are_clamped() {
         let rows = [
             (reply(Some(1800), None), 1800),
             (reply(Some(0), None), 1800),
@@ -340,7 +340,7 @@ mod tests {
 
     /// R17 and R44: back-off, not interval; capped, and reset by success.
     #[test]
-    fn r17_r44_failed_rounds_back_off_to_a_cap() {
+    fn failed_rounds_back_off_to_a_cap() {
         let (mut schedule, config) = (Schedule::default(), Config::default());
         let mut longest = Vec::new();
         for _ in 0..40 {
@@ -358,7 +358,7 @@ mod tests {
 
     /// R42: a hint binds its sender. R43: "never" is for the session.
     #[test]
-    fn r42_r43_hints_bind_their_sender_only() {
+    fn hints_bind_their_sender_only() {
         let (mut schedule, config) = (Schedule::default(), Config::default());
         let later =
             AnnounceError::Rejected(Rejection { retry: Retry::After(secs(3600)), ..Rejection::new("busy") });

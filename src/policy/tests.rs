@@ -179,8 +179,9 @@ fn on_request_nothing_is_announced_by_itself() {
     }
 }
 
+/// R23.
 #[test]
-fn on_request_events_are_owed_all_the_same_r23() {
+fn on_request_events_are_owed_all_the_same() {
     let mut played = Played::new(&[&["a"]], on_request());
     played.engine.update(played.torrent, left(1000));
     played.announce();
@@ -204,7 +205,7 @@ fn on_request_events_are_owed_all_the_same_r23() {
 /// R3-12, R27: what is found complete before the first announce was so from the start; a download whose size was
 /// unknown by then is one that completes.
 #[test]
-fn a_download_found_complete_never_completes_r3_12() {
+fn a_download_found_complete_never_completes() {
     let mut played = Played::new(&[&["a"]], on_request());
     played.engine.update(played.torrent, left(0));
     played.engine.complete(played.torrent, played.now);
@@ -221,8 +222,9 @@ fn a_download_found_complete_never_completes_r3_12() {
 }
 
 /// R31-03, R12-06: suspended trackers stand in the report where it would have been their turn.
+/// (R31-04)
 #[test]
-fn suspended_trackers_are_reported_in_their_turn_r31_04() {
+fn suspended_trackers_are_reported_in_their_turn() {
     let mut played = Played::new(&[&["a"], &["b"], &["c"], &["d"]], on_request());
     let never = AnnounceError::Rejected(Rejection { retry: Retry::Never, ..Rejection::new("gone") });
     played.fails("a", AnnounceError::Status { status: 500, retry: Retry::Unsaid });

@@ -578,7 +578,7 @@ mod tests {
 
     /// R1 and R10: a lap visits everybody, and the next lap does so again.
     #[test]
-    fn r1_r10_after_a_failing_lap_the_next_round_tries_all_again() {
+    fn after_a_failing_lap_the_next_round_tries_all_again() {
         for order in [Order::Nearest, Order::Bep12] {
             let all: Vec<String> = (0..40).map(|n| format!("t{n}")).collect();
             let mut set = TrackerSet::new([all.iter().map(|name| url(name))]).with_order(order);
@@ -609,8 +609,9 @@ mod tests {
         assert_eq!((set.in_use(), set.current()), (None, Some(&url("c"))));
     }
 
+    /// R27-02, S-30.
     #[test]
-    fn a_private_torrent_takes_no_further_trackers_r27_02_s30() {
+    fn a_private_torrent_takes_no_further_trackers() {
         let mut set = set(&[&["a"]]).with_private(true);
         assert!(!set.add(0, url("b")) && !set.add(1, url("c")));
         assert_eq!(layout(&set), "a");

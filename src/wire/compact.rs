@@ -121,8 +121,9 @@ mod tests {
         (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
     }
 
+    /// TV-2.
     #[test]
-    fn compact_records_tv2() {
+    fn compact_records_are_read() {
         let rows: [(&str, bool, &[&str], usize); 10] = [
             ("cb00710a1ae1", false, &["203.0.113.10:6881"], 0),
             ("c63364010001c63364ffffff", false, &["198.51.100.1:1", "198.51.100.255:65535"], 0),
@@ -155,8 +156,9 @@ mod tests {
         }
     }
 
+    /// POL-10.
     #[test]
-    fn one_endpoint_is_listed_once_pol10() {
+    fn one_endpoint_is_listed_once() {
         let mut list = PeerList::new();
         list.add_v4(&bytes("c63364071ae1c63364071ae1"));
         list.add_v6(&bytes("00000000000000000000ffffc63364071ae1"));
@@ -166,8 +168,9 @@ mod tests {
         assert_eq!(list.peers()[0].id, id);
     }
 
+    /// S-18.
     #[test]
-    fn a_flood_is_cut_s18() {
+    fn a_flood_is_cut() {
         let mut list = PeerList::new();
         let record = |n: u16| [[10, 0], n.to_be_bytes(), [1, 1]].concat();
         let flood: Vec<u8> = (0..5000).flat_map(record).collect();

@@ -24,8 +24,9 @@ pub fn clean_text(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    /// S-20.
     #[test]
-    fn what_could_steer_a_terminal_is_neutralised_s20() {
+    fn what_could_steer_a_terminal_is_neutralised() {
         let rows: [(&[u8], &str); 9] = [
             (b"plain", "plain"),
             (b"a\r\nb\tc", "a  b c"),
@@ -45,8 +46,9 @@ mod tests {
         }
     }
 
+    /// S-21.
     #[test]
-    fn a_text_is_cut_at_1024_characters_s21() {
+    fn a_text_is_cut_at_1024_characters() {
         assert_eq!(clean_text(&[b'a'; 5000]).chars().count(), 1024);
         let wide = "\u{1f980}".repeat(5000);
         assert_eq!(clean_text(wide.as_bytes()), "\u{1f980}".repeat(1024));

@@ -168,7 +168,7 @@ fn two_thousand_torrents_over_ten_hosts_half_of_them_silent() {
 /// G9: half the hosts fall silent, everything is stopped: within three seconds all is over, and whoever could be told
 /// was told, by as many connections as there may be and faster than the pace of other announces.
 #[test]
-fn g9_within_three_seconds_every_registration_that_can_be_reached_is_stopped() {
+fn within_three_seconds_every_registration_that_can_be_reached_is_stopped() {
     let mut crowd = Crowd::new(without_probing());
     let mut torrents = Vec::new();
     for number in 0..1000_u16 {
@@ -196,7 +196,7 @@ fn g9_within_three_seconds_every_registration_that_can_be_reached_is_stopped() {
 
 /// R16: sixty torrents on a stalled host delay no announce elsewhere.
 #[test]
-fn r16_a_stalled_host_delays_nobody_else() {
+fn a_stalled_host_delays_nobody_else() {
     let mut crowd = Crowd::new(without_probing());
     for number in 0..60 {
         crowd.add(number, &["http://silent.test/announce".to_owned()], 1);
@@ -209,7 +209,7 @@ fn r16_a_stalled_host_delays_nobody_else() {
 
 /// R46: after a night's sleep overdue announces are spread, nobody is blamed, and nobody hears `started` again.
 #[test]
-fn r46_after_a_sleep_announces_are_spread_and_nobody_is_blamed() {
+fn after_a_sleep_announces_are_spread_and_nobody_is_blamed() {
     let mut crowd = Crowd::new(without_probing());
     for number in 0..400_u16 {
         crowd.add(number, &[format!("http://live{}.test/announce", number % 40)], 1);

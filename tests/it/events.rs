@@ -23,8 +23,9 @@ async fn sleep(secs: u64) {
 }
 
 /// The whole life of a torrent, each event exactly once.
+/// (R23, R24)
 #[tokio::test(start_paused = true)]
-async fn r23_r24_started_periodic_completed_stopped_once_each() {
+async fn started_periodic_completed_stopped_once_each() {
     let world = World::new([every(60)]);
     let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
     sleep(90).await;
@@ -42,7 +43,7 @@ async fn r23_r24_started_periodic_completed_stopped_once_each() {
 
 /// R27: added as a seed, `completed` is never sent.
 #[tokio::test(start_paused = true)]
-async fn r27_a_seed_never_completes() {
+async fn a_seed_never_completes() {
     let world = World::new([every(60)]);
     let mut seed = torrent();
     seed.transfer.left = Some(0);
@@ -56,7 +57,7 @@ async fn r27_a_seed_never_completes() {
 
 /// R26: `completed` during the flight of `started` follows it.
 #[tokio::test(start_paused = true)]
-async fn r26_completed_waits_for_started() {
+async fn completed_waits_for_started() {
     let world = World::new([every(60).after(Duration::from_secs(2))]);
     let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
     sleep(1).await;
@@ -69,7 +70,7 @@ async fn r26_completed_waits_for_started() {
 
 /// R20, R29 and R30: failover says `started` where nobody has, once, with the counters of the session.
 #[tokio::test(start_paused = true)]
-async fn r20_r29_r30_failover_introduces_us_once_and_keeps_the_counters() {
+async fn failover_introduces_us_once_and_keeps_the_counters() {
     let world = World::new([every(60), every(60)]);
     let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
     sleep(10).await;
@@ -104,7 +105,7 @@ async fn completed_reaches_a_fresh_tracker_as_started_with_nothing_left() {
 
 /// R21 and R22: `stopped` to everyone who acknowledged, and to nobody else.
 #[tokio::test(start_paused = true)]
-async fn r21_r22_stopped_goes_to_all_who_know_us_and_to_nobody_else() {
+async fn stopped_goes_to_all_who_know_us_and_to_nobody_else() {
     let world = World::new([Behaviour::status(503), every(60), every(60), every(60)]);
     let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
     sleep(10).await;
@@ -120,7 +121,7 @@ async fn r21_r22_stopped_goes_to_all_who_know_us_and_to_nobody_else() {
 
 /// R24 and R49: leaving takes at most three seconds, whoever is silent, and the living are told.
 #[tokio::test(start_paused = true)]
-async fn r49_silent_trackers_delay_the_end_by_three_seconds_at_most() {
+async fn silent_trackers_delay_the_end_by_three_seconds_at_most() {
     let dies = |death: Behaviour| Behaviour::Sequence(vec![every(60), death]);
     let world = World::new([dies(Behaviour::Silent), dies(Behaviour::SynDropped), every(60)]);
     let mut config = by_list();
@@ -178,7 +179,7 @@ async fn nobody_is_told_stopped_who_refused_us() {
 
 /// R12 and R63: rejected by one tracker, the next is tried, and the reason is shown.
 #[tokio::test(start_paused = true)]
-async fn r12_r63_a_rejection_fails_over_and_is_shown() {
+async fn a_rejection_fails_over_and_is_shown() {
     let world = World::new([Behaviour::failure("unregistered torrent"), every(60)]);
     let mut session = world.announcer(by_list()).add(world.in_tiers(), torrent());
     let alerts = alerts_until(&mut session, is_announced).await;
@@ -188,7 +189,7 @@ async fn r12_r63_a_rejection_fails_over_and_is_shown() {
 
 /// R28: a tracker id goes back to the tracker that gave it, and to no other.
 #[tokio::test(start_paused = true)]
-async fn r28_tracker_ids_stay_with_their_tracker() {
+async fn tracker_ids_stay_with_their_tracker() {
     let with_id = Behaviour::Ok(Reply {
         interval: Duration::from_secs(60),
         tracker_id: Some(b"from & zero".to_vec()),
@@ -209,7 +210,7 @@ async fn r28_tracker_ids_stay_with_their_tracker() {
 /// R52-02: a hybrid is announced under both its hashes, and the two know nothing of each other. Q-69: both tell the
 /// counters of the one download.
 #[tokio::test(start_paused = true)]
-async fn a_hybrid_joins_both_swarms_r52_02() {
+async fn a_hybrid_joins_both_swarms() {
     let named = |id: &str| {
         Behaviour::Ok(Reply {
             interval: Duration::from_secs(60),
@@ -248,7 +249,7 @@ async fn a_hybrid_joins_both_swarms_r52_02() {
 
 /// a warning that comes with each answer is told once, and again when it is another.
 #[tokio::test(start_paused = true)]
-async fn a_repeated_warning_is_told_once_q81() {
+async fn a_repeated_warning_is_told_once() {
     let warning = |text: &str| {
         Behaviour::Ok(Reply {
             interval: Duration::from_secs(60),
@@ -273,7 +274,7 @@ async fn a_repeated_warning_is_told_once_q81() {
 
 /// R42 and R43: `retry in` counts minutes and binds its sender; "never" holds for the session.
 #[tokio::test(start_paused = true)]
-async fn r42_r43_retry_in_binds_its_sender() {
+async fn retry_in_binds_its_sender() {
     let busy = Behaviour::retry_in("busy", RetryIn::Minutes(5));
     let gone = Behaviour::retry_in("gone", RetryIn::Never);
     let world = World::new([busy, gone, Behaviour::Sequence(vec![Behaviour::status(503), every(60)])]);
@@ -292,7 +293,7 @@ async fn r42_r43_retry_in_binds_its_sender() {
 
 /// R40: `interval` 0 isn't taken at its word.
 #[tokio::test(start_paused = true)]
-async fn r40_an_interval_of_zero_is_half_an_hour() {
+async fn an_interval_of_zero_is_half_an_hour() {
     let world = World::new([every(0)]);
     let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
     sleep(3600).await;
@@ -359,7 +360,7 @@ async fn a_torrent_without_trackers_waits_for_one() {
 
 /// R9: a failing scrape never moves the announce cursor.
 #[tokio::test(start_paused = true)]
-async fn r9_a_failing_scrape_moves_nothing() {
+async fn a_failing_scrape_moves_nothing() {
     let first = every(60).when(Asked::Scrape, Behaviour::status(500));
     let world = World::new([first, every(60)]);
     let mut session = world.announcer(by_list()).add(world.in_tiers(), torrent());
@@ -379,7 +380,7 @@ async fn r9_a_failing_scrape_moves_nothing() {
 
 /// R48-06: a tracker that doesn't want to be scraped again yet isn't, by any torrent of the process.
 #[tokio::test(start_paused = true)]
-async fn r48_06_a_tracker_is_not_scraped_sooner_than_it_wants() {
+async fn a_tracker_is_not_scraped_sooner_than_it_wants() {
     let hash = String::from_utf8(super::world::INFO_HASH.to_vec()).unwrap();
     let body = format!("d5:filesd20:{hash}d8:completei7eee5:flagsd20:min_request_intervali600eee");
     let world = World::new([every(900).when(Asked::Scrape, Behaviour::body(body))]);
@@ -402,7 +403,7 @@ async fn r48_06_a_tracker_is_not_scraped_sooner_than_it_wants() {
 
 /// R64: keys in the order of a Go map. R62: a line end after the reply. R61: no peers key. All accepted.
 #[tokio::test(start_paused = true)]
-async fn r61_r62_r64_replies_as_trackers_really_write_them() {
+async fn replies_as_trackers_really_write_them() {
     for body in [
         "d8:intervali900e8:completei0e10:incompletei1ee",
         "d8:intervali900e5:peers0:e\r\n",
@@ -416,7 +417,7 @@ async fn r61_r62_r64_replies_as_trackers_really_write_them() {
 
 /// R66: the passkey in the address's own query is sent as it stands.
 #[tokio::test(start_paused = true)]
-async fn r66_the_query_of_the_address_is_kept_byte_for_byte() {
+async fn the_query_of_the_address_is_kept_byte_for_byte() {
     let world = World::new([every(60)]);
     let tracker = world.tracker(0).url_with("/announce.php?passkey=aB%2fc&x=%zz").parse().unwrap();
     let mut session = world.announcer(by_list()).add(TrackerSet::new([[tracker]]), torrent());

@@ -62,8 +62,9 @@ async fn with_probing_no_kind_of_death_costs_more_than_600_ms() {
     }
 }
 
+/// R3.
 #[tokio::test(start_paused = true)]
-async fn r3_without_probing_each_kind_costs_its_patience_once() {
+async fn without_probing_each_kind_costs_its_patience_once() {
     for dead in &KINDS {
         for tiers in [World::in_tiers, World::in_one_tier] {
             let mut config = Config::default();
@@ -90,7 +91,7 @@ async fn bep12_costs_at_most_a_second_a_tier_more() {
 
 /// R7: whatever drips has one budget. R2: every attempt ends. R13: an error of that attempt only.
 #[tokio::test(start_paused = true)]
-async fn r2_r7_r13_an_only_tracker_that_stalls_is_given_up() {
+async fn an_only_tracker_that_stalls_is_given_up() {
     let stalls = [
         Behaviour::HeadDrip(Duration::from_secs(5)),
         Behaviour::BodyStall(3),
@@ -110,7 +111,7 @@ async fn r2_r7_r13_an_only_tracker_that_stalls_is_given_up() {
 
 /// R6: an HTML page or an empty body with status 200 is no success. R72: the status comes first.
 #[tokio::test(start_paused = true)]
-async fn r6_r72_what_is_no_reply_fails_over_at_once() {
+async fn what_is_no_reply_fails_over_at_once() {
     let broken = [
         Behaviour::html(),
         Behaviour::body(""),
@@ -132,7 +133,7 @@ async fn r6_r72_what_is_no_reply_fails_over_at_once() {
 
 /// R14: at most one announce per tracker in a round, whatever happens.
 #[tokio::test(start_paused = true)]
-async fn r14_nobody_is_asked_twice_in_a_round() {
+async fn nobody_is_asked_twice_in_a_round() {
     for dead in &KINDS {
         let world = World::new([(dead.behaviour)(), (dead.behaviour)(), (dead.behaviour)()]);
         let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
@@ -146,7 +147,7 @@ async fn r14_nobody_is_asked_twice_in_a_round() {
 
 /// R15: a late loser never changes a settled round.
 #[tokio::test(start_paused = true)]
-async fn r15_a_late_answer_brings_its_peers_and_nothing_else() {
+async fn a_late_answer_brings_its_peers_and_nothing_else() {
     let slow = Behaviour::ok_every(Duration::from_secs(100), None).after(Duration::from_secs(4));
     let world = World::new([slow, Behaviour::ok()]);
     let mut config = Config::default();

@@ -36,7 +36,7 @@ fn announced(alerts: &[Alert]) -> &Announced {
 
 /// R45: one torrent finds the dead host, and the others skip it.
 #[tokio::test(start_paused = true)]
-async fn r45_a_dead_host_costs_one_torrent_and_not_the_next_hundred() {
+async fn a_dead_host_costs_one_torrent_and_not_the_next_hundred() {
     for death in [Behaviour::Refused, Behaviour::SynDropped] {
         let world = World::new([death.clone(), every(1800)]);
         let announcer = world.announcer(by_list());
@@ -59,7 +59,7 @@ async fn r45_a_dead_host_costs_one_torrent_and_not_the_next_hundred() {
 
 /// R11: the next round doesn't pay for the dead first tier again.
 #[tokio::test(start_paused = true)]
-async fn r11_health_remembers_across_rounds() {
+async fn health_remembers_across_rounds() {
     let world = World::new([Behaviour::SynDropped, every(60)]);
     let mut config = by_list();
     config.order = Order::Bep12;

@@ -114,7 +114,7 @@ async fn all_die_and_the_next_round_recovers_when_one_returns() {
 
 /// R1 and R4: after failing laps everybody is tried again, back-off or not.
 #[tokio::test(start_paused = true)]
-async fn r1_r4_whoever_returns_is_found_by_back_off() {
+async fn whoever_returns_is_found_by_back_off() {
     for returning in 0..3 {
         let world = World::new([Behaviour::Refused, Behaviour::Refused, Behaviour::Refused]);
         let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
@@ -134,7 +134,7 @@ async fn r1_r4_whoever_returns_is_found_by_back_off() {
 
 /// R5: the live tracker keeps its own interval, however its dead neighbours back off.
 #[tokio::test(start_paused = true)]
-async fn r5_a_live_tracker_keeps_its_interval_beside_dead_ones() {
+async fn a_live_tracker_keeps_its_interval_beside_dead_ones() {
     for interval in [440, 1200, 1800] {
         let live = Behaviour::ok_every(Duration::from_secs(interval), None);
         let world = World::new([Behaviour::Refused, live, Behaviour::SynDropped]);

@@ -46,8 +46,9 @@ async fn trackers_see_the_name_the_headers_and_the_address_that_were_set() {
     assert_eq!(udp.heard_of(UdpAsked::Announce)[0].from.ip(), local);
 }
 
+/// POL-18, S-10.
 #[tokio::test]
-async fn trackers_inside_a_network_can_be_forbidden_pol18_s10() {
+async fn trackers_inside_a_network_can_be_forbidden() {
     let http = FakeTracker::start(Behaviour::ok()).await;
     let udp = FakeUdpTracker::start(UdpBehaviour::Ok);
     for url in [http.announce_url(), udp.announce_url()] {

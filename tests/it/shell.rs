@@ -132,7 +132,7 @@ async fn a_scrape_that_is_never_answered_ends_at_its_limit() {
 
 /// what isn't spoken here is shown, and neither tried nor counted among the failures.
 #[tokio::test(start_paused = true)]
-async fn trackers_of_other_schemes_are_shown_and_never_tried_q31() {
+async fn trackers_of_other_schemes_are_shown_and_never_tried() {
     let world = World::new([Behaviour::status(500)]);
     let others = ["wss://w.test/announce", "ws://w.test/announce", "dht://d.test/", "gopher://g.test/"];
     let others: Vec<TrackerUrl> = others.iter().map(|url| url.parse().unwrap()).collect();
@@ -151,7 +151,7 @@ async fn trackers_of_other_schemes_are_shown_and_never_tried_q31() {
 
 /// R13: a panic in a transport is an error of that attempt only.
 #[tokio::test(start_paused = true)]
-async fn r13_a_transport_that_panics_fails_its_attempt_only() {
+async fn a_transport_that_panics_fails_its_attempt_only() {
     let closure = transport::from_fn(|tracker, _| async move {
         assert_ne!(tracker.host(), "panics.test", "on purpose");
         Ok(AnnounceResponse::default())
@@ -325,7 +325,7 @@ async fn trackers_that_cannot_be_opened_any_more_are_not_told() {
 
 /// R24: a dropped handle ends its session as `stop` does.
 #[tokio::test(start_paused = true)]
-async fn r24_a_dropped_handle_says_stopped() {
+async fn a_dropped_handle_says_stopped() {
     let world = World::new([Behaviour::ok()]);
     let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;

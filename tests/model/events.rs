@@ -255,5 +255,5 @@ prop_state_machine! {
 
     /// G7: R20 to R23, R27 to R29, POL-16.
     #[test]
-    fn r20_r29_each_tracker_hears_the_event_it_is_owed(sequential 1..60 => Real);
+    fn each_tracker_hears_the_event_it_is_owed(sequential 1..60 => Real);
 }

@@ -176,8 +176,9 @@ impl fmt::Debug for HttpConfig {
 mod tests {
     use super::*;
 
+    /// S-08.
     #[test]
-    fn nothing_is_smuggled_into_a_request_s08() {
+    fn nothing_is_smuggled_into_a_request() {
         for agent in ["", "a\r\nb: c", "a\nb", "a\0b", "ä", &"x".repeat(65)] {
             assert!(HttpConfig::new().user_agent(agent).is_err(), "{agent:?}");
         }

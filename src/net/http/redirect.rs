@@ -136,8 +136,9 @@ mod tests {
         );
     }
 
+    /// S-12, S-08.
     #[test]
-    fn where_no_redirect_may_lead_s12_s08() {
+    fn where_no_redirect_may_lead() {
         for location in [
             "",
             "ftp://t.test/",

@@ -114,8 +114,9 @@ fn unsendable(part: &str) -> AnnounceError {
 mod tests {
     use super::*;
 
+    /// R3-07, Q-39.
     #[test]
-    fn targets_go_out_as_they_were_written_r307_q39() {
+    fn targets_go_out_as_they_were_written() {
         for target in [
             "/announce",
             "/announce?",

@@ -15,8 +15,9 @@ fn accepted(bytes: &[u8]) -> bool {
     tokens.all(|token| token.is_ok()) && !bytes.is_empty()
 }
 
+/// TV-5.
 #[test]
-fn corners_tv5() {
+fn numbers_and_strings_at_their_corners() {
     let rows: [(&str, Option<&str>, Option<&str>); 32] = [
         ("i0e", Some("i0e"), Some("i0e")),
         ("i-1e", Some("i-1e"), Some("i-1e")),
@@ -61,8 +62,9 @@ fn corners_tv5() {
     assert!(canonical(b" \nde", Rules::REPLY).is_ok() && canonical(b" \nde", Rules::FILE).is_err());
 }
 
+/// TV-5.19, TV-5.20.
 #[test]
-fn depth_tv5_19_tv5_20() {
+fn lists_within_lists_are_counted() {
     let nested = |depth: usize| format!("{}{}", "l".repeat(depth), "e".repeat(depth));
     // The second form isn't canonical, so that it is the scan that counts.
     let unsorted = |depth: usize| format!("d1:bi1e1:a{}e", nested(depth - 1));
@@ -79,15 +81,17 @@ fn depth_tv5_19_tv5_20() {
     }
 }
 
+/// S-04.
 #[test]
-fn items_are_bounded_s04() {
+fn items_are_bounded() {
     let many = format!("d1:bl{}e1:a0:e", "0:".repeat(300_000));
     assert_eq!(canonical(many.as_bytes(), Rules::REPLY).unwrap_err().expected, "expected fewer items");
     assert!(canonical(many.as_bytes(), Rules::FILE).is_ok());
 }
 
+///
 #[test]
-fn the_first_of_equal_keys_wins_at_any_depth_q04() {
+fn the_first_of_equal_keys_wins_at_any_depth() {
     let rows = [
         ("d1:b0:1:ai1e1:ai2ee", "d1:ai1e1:b0:e"),
         ("d1:ai1e1:b0:1:ai2e1:ai3ee", "d1:ai1e1:b0:e"),
@@ -98,8 +102,9 @@ fn the_first_of_equal_keys_wins_at_any_depth_q04() {
     }
 }
 
+/// TV-5.15.
 #[test]
-fn what_is_hashed_has_each_key_once_tv5_15() {
+fn what_is_hashed_has_each_key_once() {
     let rows = [
         ("d4:infod1:ai1e1:ai2eee", false),
         ("d4:infod1:ali1ed1:x0:1:x0:eeee", false),
@@ -114,8 +119,9 @@ fn what_is_hashed_has_each_key_once_tv5_15() {
     }
 }
 
+/// R3-05.
 #[test]
-fn info_is_found_as_it_stands_r3_05() {
+fn info_is_found_as_it_stands() {
     let rows = [
         ("d4:infod1:ai1eee", Some("d1:ai1ee")),
         ("d4:infod1:bi1e1:ai2eee", Some("d1:bi1e1:ai2ee")),
@@ -135,8 +141,9 @@ fn info_is_found_as_it_stands_r3_05() {
     assert_eq!((twice.as_bytes(), twice.info()), (&b"d4:infoi1ee"[..], None));
 }
 
+/// TV-5.21.
 #[test]
-fn what_follows_is_left_alone_tv5_21() {
+fn what_follows_is_left_alone() {
     for (input, consumed) in [("d1:ai1ee", 8), ("d1:ai1eexyz", 8), ("d1:b0:1:a0:exyz", 12), ("  i1ed", 5)] {
         assert_eq!(Document::read(input.as_bytes(), Rules::REPLY).unwrap().consumed(), consumed, "{input}");
     }

@@ -30,8 +30,9 @@ pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 mod tests {
     use super::*;
 
+    /// POL-07.
     #[test]
-    fn seconds_and_dates_pol07() {
+    fn retry_after_in_seconds_and_as_a_date() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         let rows = [
             ("1", Some(1)),

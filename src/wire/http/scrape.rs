@@ -82,8 +82,9 @@ mod tests {
 
     const HASH: InfoHash = InfoHash::new([b'a'; 20]);
 
+    /// R48-04.
     #[test]
-    fn counters_by_hash_r48_04() {
+    fn counters_are_found_by_hash() {
         let name = "a".repeat(20);
         let reply = read_scrape(
             format!("d5:filesd20:{name}d8:completei11e10:downloadedi13772e10:incompletei19e4:name1:xeee")
@@ -93,8 +94,9 @@ mod tests {
         assert_eq!(reply.unwrap().files.into_iter().collect::<Vec<_>>(), [(HASH, counts)]);
     }
 
+    ///
     #[test]
-    fn odd_answers_are_read_q40() {
+    fn odd_answers_are_read() {
         let name = "a".repeat(20);
         let some = SwarmCounts { complete: Some(1), ..SwarmCounts::default() };
         let rows = [
@@ -130,8 +132,9 @@ mod tests {
         }
     }
 
+    /// R48-06.
     #[test]
-    fn min_request_interval_r48_06() {
+    fn min_request_interval_is_read() {
         let rows = [("i600e", Some(600)), ("3:600", Some(600)), ("i0e", None), ("i-1e", None), ("le", None)];
         for (value, expected) in rows {
             let body = format!("d5:filesde5:flagsd20:min_request_interval{value}ee");
@@ -141,8 +144,9 @@ mod tests {
         assert_eq!(read_scrape(b"d5:filesde5:flagslee").unwrap().min_request_interval, None);
     }
 
+    /// R48-08.
     #[test]
-    fn failures_and_nonsense_r48_08() {
+    fn failures_and_nonsense_are_errors() {
         match read_scrape(b"d14:failure reason4:busy8:retry in5:nevere") {
             Err(AnnounceError::Rejected(rejection)) => {
                 assert_eq!((rejection.reason.as_str(), rejection.retry), ("busy", Retry::Never));

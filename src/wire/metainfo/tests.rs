@@ -42,8 +42,9 @@ fn tree(tree: &str) -> String {
     format!("d9:file tree{tree}12:meta versioni2e4:name1:x12:piece lengthi16384ee")
 }
 
+/// C16, R3-05.
 #[test]
-fn hash_covers_the_bytes_as_they_stand_c16_r3_05() {
+fn hash_covers_the_bytes_as_they_stand() {
     let metainfo = good(single("", "9:x-unknownli1ed1:a1:bee"));
     let hash = "b75030ae8fd8ea8fda5580cdeaacafc4cd9bc7db".parse().unwrap();
     assert_eq!((metainfo.info_hash(), metainfo.announce_hashes()), (hash, vec![hash]));
@@ -55,8 +56,9 @@ fn hash_covers_the_bytes_as_they_stand_c16_r3_05() {
     assert_eq!(metainfo.name(), "x");
 }
 
+/// TV-7, C49.
 #[test]
-fn a_hybrid_has_two_hashes_tv7_c49() {
+fn a_hybrid_has_two_hashes() {
     let metainfo = good(format!(
         "d9:file treed1:xd0:d6:lengthi16384e{}eee6:lengthi16384e12:meta versioni2e4:name1:x12:piece lengthi16384e\
          6:pieces20:{ZEROS}e",
@@ -72,8 +74,9 @@ fn a_hybrid_has_two_hashes_tv7_c49() {
     assert_eq!((metainfo.files().len(), metainfo.pieces().len(), metainfo.is_single_file()), (1, 1, true));
 }
 
+/// TV-7.
 #[test]
-fn v2_alone_is_announced_by_its_cut_hash_tv7() {
+fn v2_alone_is_announced_by_its_cut_hash() {
     let metainfo = good(tree(&format!("d1:xd0:d6:lengthi16384e{}eee", root('r'))));
     let hash = "f5f37aa6ec515de974297fc4bc38cafc62ba62eb".parse().unwrap();
     assert_eq!((metainfo.info_hash_v1(), metainfo.info_hash()), (None, hash));
@@ -84,8 +87,9 @@ fn v2_alone_is_announced_by_its_cut_hash_tv7() {
     );
 }
 
+/// R52-05.
 #[test]
-fn the_files_of_a_tree_r52_05() {
+fn the_files_of_a_tree_are_read() {
     let metainfo = good(tree(&format!(
         "d1:ad1:bd0:d6:lengthi5e{root}ee1:cd0:d4:attr1:x6:lengthi7e{root}eee1:dd0:d6:lengthi0eeee",
         root = root('r')
@@ -133,8 +137,9 @@ fn a_bad_tree_is_refused() {
     }
 }
 
+/// F-11.
 #[test]
-fn a_tree_cant_be_a_weapon_f11() {
+fn a_tree_cant_be_a_weapon() {
     let deep = |depth: usize| format!("{}d0:d6:lengthi0eee{}", "d1:a".repeat(depth), "e".repeat(depth));
     good(tree(&deep(95)));
     for bad in [deep(96), "d1:a".repeat(1_000_000)] {
@@ -151,8 +156,9 @@ fn a_tree_cant_be_a_weapon_f11() {
     );
 }
 
+/// R52-03.
 #[test]
-fn versions_r52_03() {
+fn meta_versions_are_told_apart() {
     for version in ["i3e", "i99e", "i99999999999999999999e"] {
         // Looked at before anything else is judged.
         for info in [
@@ -178,8 +184,9 @@ fn versions_r52_03() {
     );
 }
 
+/// R52-07.
 #[test]
-fn a_hybrid_must_agree_with_itself_r52_07() {
+fn a_hybrid_must_agree_with_itself() {
     let hybrid = |name: &str, length: u64, v1: &str, pieces: usize| {
         format!(
             "d9:file treed{}d0:d6:lengthi{length}e{}eee{v1}12:meta versioni2e4:name1:x12:piece lengthi16384e6:pieces{}e",
@@ -204,8 +211,9 @@ fn a_hybrid_must_agree_with_itself_r52_07() {
     }
 }
 
+/// R27-01, POL-15.
 #[test]
-fn private_is_all_but_absent_or_zero_r27_01_pol15() {
+fn private_is_all_but_absent_or_zero() {
     let rows = [
         ("", false),
         ("7:privatei0e", false),
@@ -225,8 +233,9 @@ fn private_is_all_but_absent_or_zero_r27_01_pol15() {
     assert!(!Metainfo::parse(&outside).unwrap().is_private());
 }
 
+/// F-04, C55.
 #[test]
-fn piece_lengths_f04_c55() {
+fn piece_lengths_have_bounds() {
     for bad in ["i0e", "i-1e", "i1073741825e", "i99999999999999999999e", "5:16384", "le", "0:"] {
         let error = parse(single("", "").replace("lengthi16384e6", &format!("length{bad}6"))).unwrap_err();
         assert!(error.to_string().contains("info.piece length: expected"), "{bad}: {error}");
@@ -241,8 +250,9 @@ fn piece_lengths_f04_c55() {
     }
 }
 
+/// F-05.
 #[test]
-fn lengths_and_pieces_must_fit_f05() {
+fn lengths_and_pieces_must_fit() {
     let one = |length: &str, pieces: usize| {
         format!("d6:length{length}4:name1:x12:piece lengthi16384e6:pieces{}e", text(&ZEROS.repeat(pieces)))
     };
@@ -293,8 +303,9 @@ fn the_files_of_a_list() {
     assert_eq!((metainfo.total_length(), metainfo.is_single_file()), (16, false));
 }
 
+/// R3-24, F-05.
 #[test]
-fn bad_lists_are_refused_r3_24_f05() {
+fn bad_lists_are_refused() {
     let file = "d6:lengthi5e4:pathl1:aee";
     let long_part = format!("d6:lengthi5e4:pathl{}ee", text(&"a".repeat(5000)));
     let many_parts = format!("d6:lengthi5e4:pathl{}ee", "1:a".repeat(101));
@@ -328,8 +339,9 @@ fn bad_lists_are_refused_r3_24_f05() {
     assert!(parse(dictionary).unwrap_err().to_string().contains("info.files: expected a list"));
 }
 
+/// F-09.
 #[test]
-fn names_are_handed_on_with_invalid_utf8_replaced_f09() {
+fn names_are_handed_on_with_invalid_utf8_replaced() {
     assert_eq!(good(single("", "").replace("1:x", "9:../\x1b[31ma")).name(), "../\x1b[31ma");
     let mut bytes = file(single("", ""));
     let at = bytes.windows(3).position(|window| window == b"1:x").unwrap();
@@ -372,8 +384,9 @@ fn what_is_no_torrent_says_so() {
     }
 }
 
+/// R5-01.
 #[test]
-fn a_torrent_without_tracker_is_good_r5_01() {
+fn a_torrent_without_tracker_is_good() {
     for front in ["", "5:nodesll9:127.0.0.1i6881eee", "8:announcei5e", "8:announce0:", "13:announce-listllee"]
     {
         let bytes = format!("d{front}4:info{}e", single("", ""));
@@ -382,8 +395,9 @@ fn a_torrent_without_tracker_is_good_r5_01() {
     }
 }
 
+/// TV-5.14, TV-5.21.
 #[test]
-fn order_repeats_and_rest_outside_info_are_tolerated_tv5_14_tv5_21() {
+fn order_repeats_and_rest_outside_info_are_tolerated() {
     let info = single("", "");
     let rows = [
         format!("d4:info{info}8:announce15:http://a.test/ae"),
@@ -408,8 +422,9 @@ fn foreign_schemes_keep_their_place() {
     assert_eq!(schemes, [Scheme::Other, Scheme::Http]);
 }
 
+/// S-22.
 #[test]
-fn debug_shows_no_passkey_s22() {
+fn debug_shows_no_passkey() {
     let bytes = format!("d8:announce22:http://t.test/s3cr3t/a4:info{}e", single("", ""));
     let shown = format!("{:?}", Metainfo::parse(bytes.as_bytes()).unwrap());
     assert!(shown.contains("t.test") && !shown.contains("s3cr3t"), "{shown}");
@@ -430,8 +445,9 @@ proptest! {
 }
 
 /// bendy recurses even when it drops what was not read, so the depth limits have to hold on a small stack too.
+/// (S-03)
 #[test]
-fn depth_needs_little_stack_s03() {
+fn depth_needs_little_stack() {
     let small = std::thread::Builder::new().stack_size(512 << 10);
     let thread = small.spawn(|| {
         let tree_of =

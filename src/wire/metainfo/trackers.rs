@@ -217,8 +217,9 @@ mod tests {
 
     const ONE: &str = "http://one.test/announce";
 
+    /// R12-01, POL-11.
     #[test]
-    fn the_list_wins_over_announce_r12_01_pol11() {
+    fn the_list_wins_over_announce() {
         let rows: [(String, Vec<Vec<&str>>); 18] = [
             (
                 tiers(&[&["http://a.test/a"], &["udp://b.test:1337/a", "http://c.test/a"]]),
@@ -281,8 +282,9 @@ mod tests {
         }
     }
 
+    ///
     #[test]
-    fn other_types_of_the_list_q27() {
+    fn other_types_of_announce_list_are_read() {
         let announce = Some(Value::Bytes(ONE.as_bytes()));
         for list in [
             Value::Integer("5"),
@@ -301,8 +303,9 @@ mod tests {
         assert_eq!(read(Some(Value::Bytes(b"wss://w.test")), None).0.len(), 1);
     }
 
+    /// POL-12, S-22.
     #[test]
-    fn what_is_no_address_is_reported_without_secrets_pol12_s22() {
+    fn what_is_no_address_is_reported_without_secrets() {
         let rows = [
             (
                 "http://b.test:0/k3y",
@@ -352,8 +355,9 @@ mod tests {
         );
     }
 
+    /// C14.
     #[test]
-    fn a_bad_address_leaves_the_rest_c14() {
+    fn a_bad_address_leaves_the_rest() {
         let list = tiers(&[
             &[" http://a.test/announce\n"],
             &["wss://w.test/announce"],
@@ -364,8 +368,9 @@ mod tests {
         assert_eq!(skipped.len(), 1);
     }
 
+    /// S-19, POL-21.
     #[test]
-    fn thousands_of_trackers_are_cut_and_reported_s19_pol21() {
+    fn thousands_of_trackers_are_cut_and_reported() {
         let address = |n: usize| format!("http://t{n}.test/a");
         let (tiers, skipped) = cleaned(ONE, &list([list((0..1000).map(|n| text(&address(n))))]));
         assert_eq!((tiers.len(), tiers[0].len(), skipped.len()), (1, 200, 201));

@@ -49,8 +49,9 @@ fn packed(bytes: &[u8]) -> Vec<u8> {
     packed
 }
 
+/// POL-25, R3-10.
 #[tokio::test]
-async fn one_request_with_the_few_headers_that_trackers_expect_pol25_r310() {
+async fn one_request_with_the_few_headers_that_trackers_expect() {
     let internet = Internet::default().with("t.test", "8.1.1.1:8080", &[&[ok(REPLY)]]);
     let config = HttpConfig::new().header("X-Own", "1").unwrap();
     let response = announce(&internet.transport(config), "http://T.test:8080/a?key=b|c").await.unwrap();
@@ -71,8 +72,9 @@ async fn one_request_with_the_few_headers_that_trackers_expect_pol25_r310() {
     );
 }
 
+///
 #[tokio::test]
-async fn the_default_port_stays_out_of_host_q78() {
+async fn the_default_port_stays_out_of_host() {
     for (url, address, host) in [
         ("http://t.test:80/a", "8.1.1.1:80", "Host: t.test\r\n"),
         ("http://t.test:8080/a", "8.1.1.1:8080", "Host: t.test:8080\r\n"),
@@ -95,8 +97,9 @@ async fn user_names_become_credentials() {
     assert!(!internet.asked()[0].contains("user"));
 }
 
+///
 #[tokio::test]
-async fn whatever_trackers_write_is_read_q09_q10_q11() {
+async fn whatever_trackers_write_is_read() {
     let length = format!("Content-Length: {}\r\n", REPLY.len());
     let longer = format!("Content-Length: {}\r\n", REPLY.len() + 5);
     let (length, longer) = (length.as_bytes(), longer.as_bytes());
@@ -192,9 +195,10 @@ async fn http_1_0_is_read_whatever_its_framing() {
     assert_eq!(after(failed, None).await.unwrap_err().to_string(), "rejected: \"no\"");
 }
 
+/// Q-08, R65.
 #[cfg(feature = "gzip")]
 #[tokio::test]
-async fn packed_answers_are_unpacked_with_and_without_a_header_q08_r65() {
+async fn packed_answers_are_unpacked_with_and_without_a_header() {
     for header in ["Content-Encoding: gzip\r\n", "Content-Encoding: x-gzip\r\n", ""] {
         let response = after(answer("200 OK", header, &packed(REPLY)), None).await.unwrap();
         assert_eq!(response.peers.len(), 1, "{header}");
@@ -203,8 +207,9 @@ async fn packed_answers_are_unpacked_with_and_without_a_header_q08_r65() {
     assert_eq!(refused.to_string(), "rejected: \"no\"");
 }
 
+/// R60, R61, Q-02.
 #[tokio::test]
-async fn an_empty_swarm_is_a_success_r60_r61_q02() {
+async fn an_empty_swarm_is_a_success() {
     for body in ["d8:intervali1800e5:peers0:e", "d8:intervali1800ee"] {
         let response = after(ok(body.as_bytes()), None).await.unwrap();
         assert!(response.peers.is_empty());
@@ -222,8 +227,9 @@ async fn each_is(rows: &[(&str, Step, &str)]) {
     }
 }
 
+/// S-07.
 #[tokio::test]
-async fn what_is_no_http_answer_is_an_error_s07() {
+async fn what_is_no_http_answer_is_an_error() {
     let broken = "the connection broke: connection closed before message completed";
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".as_slice();
     let lengths = b"HTTP/1.1 200 OK\r\nContent-Length: 33\r\nContent-Length: 32\r\n\r\n";
@@ -244,8 +250,9 @@ async fn what_is_no_http_answer_is_an_error_s07() {
     .await;
 }
 
+/// S-01, S-06, R73.
 #[tokio::test]
-async fn whatever_has_no_end_ends_at_a_limit_s01_s06_r73() {
+async fn whatever_has_no_end_ends_at_a_limit() {
     let head = "the answer is larger than 65536 bytes";
     let body = "the answer is larger than 10000 bytes";
     let interim = "not a tracker's reply: expected an answer after at most 5 interim ones";
@@ -282,8 +289,9 @@ async fn whatever_has_no_end_ends_at_a_limit_s01_s06_r73() {
     .await;
 }
 
+/// R72, POL-03.
 #[tokio::test]
-async fn the_status_comes_first_and_then_the_body_r72_pol03() {
+async fn the_status_comes_first_and_then_the_body() {
     let gzip = if cfg!(feature = "gzip") { "expected sound gzip" } else { "expected no compression" };
     let gzip = format!("not a tracker's reply: {gzip}");
     let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nd14:failure reason2:noe";
@@ -307,8 +315,9 @@ async fn the_status_comes_first_and_then_the_body_r72_pol03() {
     .await;
 }
 
+/// POL-07, Q-15.
 #[tokio::test]
-async fn a_tracker_says_when_to_come_back_pol07_q15() {
+async fn a_tracker_says_when_to_come_back() {
     let minutes = Retry::After(Duration::from_secs(120));
     let day = Duration::from_secs(86_400);
     let by_its_own_clock =
@@ -332,8 +341,9 @@ async fn a_tracker_says_when_to_come_back_pol07_q15() {
     }
 }
 
+/// POL-08, Q-82.
 #[tokio::test]
-async fn leaving_needs_no_reply_pol08_q82() {
+async fn leaving_needs_no_reply() {
     for step in [
         ok(b""),
         ok(b"bye"),
@@ -355,8 +365,9 @@ async fn leaving_needs_no_reply_pol08_q82() {
     }
 }
 
+/// R7, S-05, Q-14.
 #[tokio::test(start_paused = true)]
-async fn whatever_drips_ends_with_the_callers_patience_r7_s05_q14() {
+async fn whatever_drips_ends_with_the_callers_patience() {
     let slow = Duration::from_secs(1);
     let patience = Duration::from_secs(15);
     for step in [
@@ -382,8 +393,9 @@ async fn whatever_drips_ends_with_the_callers_patience_r7_s05_q14() {
     assert_eq!(response.peers.len(), 1, "a slow tracker is no bad tracker");
 }
 
+/// C26, S-10.
 #[tokio::test]
-async fn a_forbidden_address_is_not_dialled_c26_s10() {
+async fn a_forbidden_address_is_not_dialled() {
     let mut config = HttpConfig::new();
     config.addresses = crate::AddressPolicy::PUBLIC_ONLY;
     let internet = Internet::default().with("t.test", "127.0.0.1:80", &[&[ok(REPLY)]]);
@@ -402,8 +414,9 @@ async fn a_forbidden_address_is_not_dialled_c26_s10() {
     assert_eq!(internet.dialled(), 0);
 }
 
+/// R67.
 #[tokio::test]
-async fn what_cannot_be_opened_says_why_r67() {
+async fn what_cannot_be_opened_says_why() {
     let internet = Internet::default().with("t.test", AT, &[]);
     let transport = internet.transport(HttpConfig::new());
     for (url, expected) in [
@@ -417,8 +430,9 @@ async fn what_cannot_be_opened_says_why_r67() {
     assert!(transport.supports(crate::Scheme::Http) && !transport.supports(crate::Scheme::Udp));
 }
 
+/// POL-21.
 #[tokio::test]
-async fn no_more_peers_are_handed_out_than_wanted_pol21() {
+async fn no_more_peers_are_handed_out_than_wanted() {
     let reply =
         b"d8:intervali1800e5:peers18:\x08\x08\x04\x04\0\x01\x08\x08\x04\x04\0\x02\x08\x08\x04\x04\0\x03e";
     let internet = Internet::default().with("t.test", AT, &[&[ok(reply)]]);

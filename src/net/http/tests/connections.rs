@@ -61,8 +61,9 @@ async fn http_1_0_is_kept_only_where_the_server_says_so() {
     }
 }
 
+/// S-28.
 #[tokio::test]
-async fn announces_at_the_same_time_do_not_share_and_two_are_kept_s28() {
+async fn announces_at_the_same_time_do_not_share_and_two_are_kept() {
     let (internet, transport) =
         tracker(&[&[ok(REPLY), Step::Keep], &[ok(REPLY), Step::Keep], &[ok(REPLY), Step::Keep]]);
     let url: TrackerUrl = URL.parse().unwrap();
@@ -79,8 +80,9 @@ async fn announces_at_the_same_time_do_not_share_and_two_are_kept_s28() {
     assert!(transport.0.pool.take(&url.tracker_host()).is_none());
 }
 
+///
 #[tokio::test]
-async fn a_kept_connection_that_was_closed_is_replaced_once_q13() {
+async fn a_kept_connection_that_was_closed_is_replaced_once() {
     for closing in [Step::Close, Step::ReadAndClose] {
         // Closed before the second announce, or when it had been sent; the connection after it works.
         let (internet, transport) = tracker(&[&[ok(REPLY), closing.clone()], &[ok(REPLY), Step::Keep]]);
@@ -96,8 +98,9 @@ async fn a_kept_connection_that_was_closed_is_replaced_once_q13() {
     }
 }
 
+/// R14.
 #[tokio::test]
-async fn nothing_else_is_sent_twice_r14() {
+async fn nothing_else_is_sent_twice() {
     // A new connection that brings nothing.
     let (internet, transport) = tracker(&[&[Step::ReadAndClose], &[ok(REPLY)]]);
     assert_eq!(announce(&transport, URL).await.unwrap_err().to_string(), BROKEN);
@@ -197,8 +200,9 @@ async fn only_a_408_is() {
     }
 }
 
+/// S-34.
 #[tokio::test]
-async fn bytes_that_nobody_asked_for_end_a_connection_s34() {
+async fn bytes_that_nobody_asked_for_end_a_connection() {
     // Behind the answer in one go, and some time later.
     let doubled =
         raw(&[b"HTTP/1.1 200 OK\r\nContent-Length: 33\r\n\r\n", REPLY, b"HTTP/1.1 200 OK\r\n\r\nd8"]);
@@ -257,8 +261,9 @@ async fn the_pool_as_a_whole_is_bounded() {
     assert_eq!(kept, (72..200).collect::<Vec<_>>(), "the latest ones");
 }
 
+/// S-31.
 #[tokio::test]
-async fn dropping_ends_everything_s31() {
+async fn dropping_ends_everything() {
     // The transport: its idle connections.
     let (internet, transport) = tracker(&[&[ok(REPLY), Step::Keep]]);
     announce(&transport, URL).await.unwrap();

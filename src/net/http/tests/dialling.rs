@@ -32,8 +32,9 @@ async fn an_announce_over_tcp() {
     assert!(served.await.unwrap().ip().is_loopback());
 }
 
+/// R8, R75.
 #[tokio::test]
-async fn all_addresses_of_a_name_are_one_attempt_r8_r75() {
+async fn all_addresses_of_a_name_are_one_attempt() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let served = tokio::spawn(serve(listener));
@@ -45,8 +46,9 @@ async fn all_addresses_of_a_name_are_one_attempt_r8_r75() {
     served.await.unwrap();
 }
 
+/// Q-13, R14.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tracker_that_closes_after_every_answer_hears_each_announce_once_q13_r14() {
+async fn a_tracker_that_closes_after_every_answer_hears_each_announce_once() {
     const ROUNDS: usize = 50;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

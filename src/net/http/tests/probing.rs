@@ -119,8 +119,9 @@ async fn a_slow_look_up_counts_against_the_patience_and_in_no_figure() {
     }
 }
 
+/// G1.
 #[tokio::test(start_paused = true)]
-async fn the_announce_uses_the_connection_of_the_probe_g1() {
+async fn the_announce_uses_the_connection_of_the_probe() {
     for probed in [
         answer("200 OK", "", b""),
         raw(&[b"HTTP/1.1 405 No\r\nContent-Length: 166\r\n\r\n"]),

@@ -12,8 +12,9 @@ fn config(max_redirects: usize) -> HttpConfig {
     config
 }
 
+/// C22, R3-09, Q-20.
 #[tokio::test]
-async fn a_redirect_is_followed_as_it_stands_c22_r309_q20() {
+async fn a_redirect_is_followed_as_it_stands() {
     for status in [301, 302, 303, 307, 308] {
         let hop = answer(&format!("{status} Moved"), "Location: http://b.test:81/x/announce?a=1|\r\n", b"");
         let internet = Internet::default().with("a.test", "8.1.1.1:80", &[&[hop]]).with(
@@ -27,8 +28,9 @@ async fn a_redirect_is_followed_as_it_stands_c22_r309_q20() {
     }
 }
 
+/// POL-17, S-23.
 #[tokio::test]
-async fn credentials_and_tracker_id_stay_behind_on_another_origin_pol17_s23() {
+async fn credentials_and_tracker_id_stay_behind_on_another_origin() {
     let internet = Internet::default()
         .with("a.test", "8.1.1.1:80", &[&[redirect("http://evil:evil@b.test/")], &[ok(REPLY)]])
         .with("b.test", "8.1.1.2:80", &[&[redirect("//a.test/back")]]);
@@ -107,8 +109,9 @@ async fn an_oddly_long_or_spaced_location_is_asked_for() {
     }
 }
 
+/// C23, S-12.
 #[tokio::test]
-async fn a_loop_ends_c23_s12() {
+async fn a_loop_ends() {
     for most in [0, 1, 5] {
         let hops = vec![redirect("/announce?x"); 20];
         let internet = Internet::default().with("a.test", "8.1.1.1:80", &[&hops]);
@@ -142,8 +145,9 @@ async fn a_redirect_to_nowhere_is_an_error() {
     }
 }
 
+/// R74, S-11.
 #[tokio::test]
-async fn no_redirect_leads_out_of_the_internet_r74_s11() {
+async fn no_redirect_leads_out_of_the_internet() {
     for inside in [
         "127.0.0.1",
         "169.254.169.254",
@@ -249,8 +253,9 @@ async fn redirects_inside_a_network_and_unguarded_ones_are_followed() {
     }
 }
 
+/// POL-17.
 #[tokio::test]
-async fn the_address_policy_holds_at_every_hop_pol17() {
+async fn the_address_policy_holds_at_every_hop() {
     let internet = Internet::default().with("a.test", "127.0.0.1:80", &[&[redirect("http://b.test/")]]).with(
         "b.test",
         "10.0.0.1:80",
@@ -291,8 +296,9 @@ async fn an_oddly_written_location_is_read() {
     }
 }
 
+/// POL-17.
 #[tokio::test]
-async fn the_redirected_address_is_not_remembered_pol17() {
+async fn the_redirected_address_is_not_remembered() {
     let internet = Internet::default()
         .with(
             "a.test",

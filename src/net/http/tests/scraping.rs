@@ -21,8 +21,9 @@ fn asked_for(internet: &Internet) -> Vec<usize> {
     internet.asked().iter().map(|head| head.matches("info_hash=").count()).collect()
 }
 
+/// R48-03.
 #[tokio::test]
-async fn many_torrents_take_several_requests_over_one_connection_r48_03() {
+async fn many_torrents_take_several_requests_over_one_connection() {
     let script = [files(1, 1, 30), files(30, 2, 900), files(60, 3, 60), Step::Keep];
     let internet = Internet::default().with("t.test", AT, &[&script]);
     let transport = internet.transport(HttpConfig::new());
@@ -36,8 +37,9 @@ async fn many_torrents_take_several_requests_over_one_connection_r48_03() {
     assert_eq!((asked_for(&internet), internet.dialled()), (vec![28, 28, 4], 1));
 }
 
+///
 #[tokio::test]
-async fn a_request_that_is_too_long_is_halved_q42() {
+async fn a_request_that_is_too_long_is_halved() {
     let too_long = ok(b"d14:failure reason19:GET string too longe");
     let script = [
         answer("414 URI Too Long", "", b""),

@@ -162,8 +162,9 @@ async fn an_added_certificate_is_believed_for_what_it_says_only() {
     }
 }
 
+/// S-13, POL-23.
 #[tokio::test]
-async fn nobody_else_hears_a_word_s13_pol23() {
+async fn nobody_else_hears_a_word() {
     let authority = Authority::new();
     let past = rcgen::date_time_ymd(2020, 1, 1);
     let servers: [(&str, ServerConfig, HttpConfig, &str); 4] = [
@@ -192,8 +193,9 @@ async fn nobody_else_hears_a_word_s13_pol23() {
     }
 }
 
+/// S-13.
 #[tokio::test]
-async fn a_port_that_speaks_no_tls_is_an_error_and_never_asked_in_the_open_s13() {
+async fn a_port_that_speaks_no_tls_is_an_error_and_never_asked_in_the_open() {
     for step in [Step::Unasked(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Step::Close] {
         let internet = Internet::default().with("t.test", AT, &[&[step, Step::Keep]]).with(
             "t.test",
@@ -206,8 +208,9 @@ async fn a_port_that_speaks_no_tls_is_an_error_and_never_asked_in_the_open_s13()
     }
 }
 
+/// S-12.
 #[tokio::test]
-async fn a_redirect_may_lead_up_and_never_down_s12() {
+async fn a_redirect_may_lead_up_and_never_down() {
     let authority = Authority::new();
     let plain = "8.1.1.1:80";
     let internet = tracker(authority.server(|_| ()), &[&[redirect("http://t.test/x")], &[ok(REPLY)]]).with(
@@ -224,8 +227,9 @@ async fn a_redirect_may_lead_up_and_never_down_s12() {
     assert_eq!(credentials, [true, true, false], "another scheme is another origin");
 }
 
+/// S-07.
 #[tokio::test]
-async fn an_end_without_a_goodbye_does_not_spoil_a_whole_reply_s07() {
+async fn an_end_without_a_goodbye_does_not_spoil_a_whole_reply() {
     let authority = Authority::new();
     let internet = tracker(authority.server(|_| ()), &[&[raw(&[b"HTTP/1.0 200 OK\r\n\r\n", REPLY])]]);
     announce(&internet.transport(authority.believed()), URL).await.unwrap();
@@ -268,9 +272,10 @@ async fn a_configuration_of_ones_own_decides_who_is_believed() {
 }
 
 /// The system's roots come beside Mozilla's and open no door to others, whatever this machine has of them.
+/// (POL-23)
 #[cfg(feature = "tls-native-roots")]
 #[tokio::test]
-async fn the_roots_of_the_system_are_no_switch_to_believe_everybody_pol23() {
+async fn the_roots_of_the_system_are_no_switch_to_believe_everybody() {
     let mut config = HttpConfig::new();
     config.tls = TlsConfig::with_native_roots();
     let internet = tracker(Authority::new().server(|_| ()), &[&[ok(REPLY)]]);

@@ -14,8 +14,9 @@ fn both(internet: &Internet, v6: UdpBehaviour, v4: UdpBehaviour) -> [Arc<FakeUdp
     [internet.host("t.test", V6, v6), internet.host("t.test", V4, v4)]
 }
 
+/// C35, R15-09.
 #[tokio::test(start_paused = true)]
-async fn over_ipv6_peers_have_eighteen_bytes_c35_r15_09() {
+async fn over_ipv6_peers_have_eighteen_bytes() {
     let internet = Internet::new();
     let [v6, v4] = both(&internet, UdpBehaviour::Ok, UdpBehaviour::Ok);
     let (response, took) = timed(announce(&internet.transport(UdpConfig::new()), URL)).await;
@@ -25,8 +26,9 @@ async fn over_ipv6_peers_have_eighteen_bytes_c35_r15_09() {
     assert_eq!((heard(&v6).as_str(), heard(&v4).as_str()), ("ca", ""));
 }
 
+/// R8, R75.
 #[tokio::test(start_paused = true)]
-async fn a_silent_family_costs_250_ms_once_and_one_announce_r8_r75() {
+async fn a_silent_family_costs_250_ms_once_and_one_announce() {
     let internet = Internet::new();
     let [v6, v4] = both(&internet, UdpBehaviour::Silent, UdpBehaviour::Ok);
     let transport = internet.transport(UdpConfig::new());
@@ -40,8 +42,9 @@ async fn a_silent_family_costs_250_ms_once_and_one_announce_r8_r75() {
     assert_eq!((heard(&v6).as_str(), heard(&v4).as_str()), ("c", "caa"));
 }
 
+/// R75.
 #[tokio::test(start_paused = true)]
-async fn a_family_without_a_way_or_a_listener_costs_nothing_r75() {
+async fn a_family_without_a_way_or_a_listener_costs_nothing() {
     let internet = Internet::without_v6();
     both(&internet, UdpBehaviour::Ok, UdpBehaviour::Ok);
     let (response, took) = timed(announce(&internet.transport(UdpConfig::new()), URL)).await;
@@ -175,8 +178,9 @@ async fn a_mapped_address_is_an_ipv4_one() {
     assert_eq!((heard(&tracker).as_str(), internet.sockets().opened), ("caa", 1));
 }
 
+/// POL-18, S-10.
 #[tokio::test(start_paused = true)]
-async fn forbidden_addresses_are_never_sent_to_pol18_s10() {
+async fn forbidden_addresses_are_never_sent_to() {
     let internet = Internet::new();
     internet.host("t.test", "10.0.0.1:6969", UdpBehaviour::Ok);
     let mut config = UdpConfig::new();

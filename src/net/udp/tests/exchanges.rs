@@ -14,8 +14,9 @@ fn milliseconds(number: u64) -> Duration {
     Duration::from_millis(number)
 }
 
+/// C27, C31.
 #[tokio::test(start_paused = true)]
-async fn connect_announce_answer_c27_c31() {
+async fn connect_announce_answer() {
     let internet = Internet::new();
     let tracker = internet.host("t.test", AT, UdpBehaviour::Ok);
     let transport = internet.transport(UdpConfig::new());
@@ -38,8 +39,9 @@ async fn connect_announce_answer_c27_c31() {
 }
 
 /// From a secure source: neither counted nor seeded, and another for each packet.
+/// (R15-02, S-14)
 #[tokio::test(start_paused = true)]
-async fn the_numbers_of_packets_are_random_r15_02_s14() {
+async fn the_numbers_of_packets_are_random() {
     let mut numbers = Vec::new();
     for _ in 0..2 {
         let internet = Internet::new();
@@ -56,8 +58,9 @@ async fn the_numbers_of_packets_are_random_r15_02_s14() {
     assert!(steps.len() > 5, "they are counted: {numbers:x?}");
 }
 
+/// C33.
 #[tokio::test(start_paused = true)]
-async fn an_announce_costs_two_round_trips_and_the_next_one_c33() {
+async fn an_announce_costs_two_round_trips_and_the_next_one() {
     let internet = Internet::new();
     let tracker = internet.host("t.test", AT, UdpBehaviour::Ok);
     let transport = internet.transport(UdpConfig::new());
@@ -68,8 +71,9 @@ async fn an_announce_costs_two_round_trips_and_the_next_one_c33() {
     assert_eq!((heard(&tracker).as_str(), internet.sockets().opened), ("caa", 1));
 }
 
+/// R71.
 #[tokio::test(start_paused = true)]
-async fn a_connection_id_belongs_to_an_address_and_port_r71() {
+async fn a_connection_id_belongs_to_an_address_and_port() {
     let internet = Internet::new();
     let one = internet.host("t.test", AT, UdpBehaviour::Ok);
     let other = internet.host("t.test", "8.1.1.1:7070", UdpBehaviour::Ok);
@@ -115,8 +119,9 @@ async fn a_channel_that_was_kept_for_long_still_works() {
     assert_eq!(internet.sockets().open, 0, "S-31: nothing outlives transport and channels");
 }
 
+///
 #[tokio::test(start_paused = true)]
-async fn a_tracker_that_was_restarted_gets_a_fresh_connect_q52() {
+async fn a_tracker_that_was_restarted_gets_a_fresh_connect() {
     let internet = Internet::new();
     let tracker = internet.host("t.test", AT, UdpBehaviour::Ok);
     let transport = internet.transport(UdpConfig::new());
@@ -127,8 +132,9 @@ async fn a_tracker_that_was_restarted_gets_a_fresh_connect_q52() {
     assert_eq!(heard(&tracker), "caaca");
 }
 
+///
 #[tokio::test(start_paused = true)]
-async fn a_tracker_that_takes_no_connection_id_is_asked_twice_and_no_more_q52() {
+async fn a_tracker_that_takes_no_connection_id_is_asked_twice_and_no_more() {
     let internet = Internet::new();
     let tracker = internet.host("t.test", AT, UdpBehaviour::AlwaysStale);
     let error = announce(&internet.transport(UdpConfig::new()), URL).await.unwrap_err();
@@ -136,8 +142,9 @@ async fn a_tracker_that_takes_no_connection_id_is_asked_twice_and_no_more_q52() 
     assert_eq!(heard(&tracker), "caca");
 }
 
+/// C30.
 #[tokio::test(start_paused = true)]
-async fn silence_in_either_phase_c30() {
+async fn silence_ends_either_phase() {
     let internet = Internet::new();
     let silent = internet.host("t.test", AT, UdpBehaviour::Silent);
     let mute = internet.host("mute.test", "8.1.1.2:1", UdpBehaviour::ConnectsOnly);
@@ -154,8 +161,9 @@ async fn silence_in_either_phase_c30() {
     assert_eq!(numbers.len(), 6, "R15-02: each packet has its own number");
 }
 
+/// C30.
 #[tokio::test(start_paused = true)]
-async fn the_times_are_an_option_c30() {
+async fn the_times_are_an_option() {
     let internet = Internet::new();
     let tracker = internet.host("t.test", AT, UdpBehaviour::Silent);
     let mut config = UdpConfig::new();
@@ -166,8 +174,9 @@ async fn the_times_are_an_option_c30() {
     assert_eq!((took, heard(&tracker).as_str()), (milliseconds(450), "cc"));
 }
 
+/// C34, R70.
 #[tokio::test(start_paused = true)]
-async fn lost_datagrams_are_repeated_after_a_second_c34_r70() {
+async fn lost_datagrams_are_repeated_after_a_second() {
     let internet = Internet::new();
     let tracker = internet.host("t.test", AT, UdpBehaviour::LosesFirst(1));
     let (response, took) = timed(announce(&internet.transport(UdpConfig::new()), URL)).await;
@@ -197,8 +206,9 @@ async fn a_port_nobody_listens_on_fails_in_one_round_trip() {
     }
 }
 
+/// C29, R68, S-15.
 #[tokio::test(start_paused = true)]
-async fn foreign_answers_are_ignored_and_the_right_one_is_awaited_c29_r68_s15() {
+async fn foreign_answers_are_ignored_and_the_right_one_is_awaited() {
     let internet = Internet::new();
     internet.host("t.test", AT, UdpBehaviour::WrongThenRight);
     internet.host("wrong.test", "8.1.1.2:1", UdpBehaviour::WrongTransaction);
@@ -211,8 +221,9 @@ async fn foreign_answers_are_ignored_and_the_right_one_is_awaited_c29_r68_s15() 
     }
 }
 
+/// C28.
 #[tokio::test(start_paused = true)]
-async fn an_error_ends_the_attempt_with_its_text_c28() {
+async fn an_error_ends_the_attempt_with_its_text() {
     let internet = Internet::new();
     let tracker = internet.host("t.test", AT, UdpBehaviour::Error("no such \x1b[1mtorrent".into()));
     internet.host("no.test", "8.1.1.2:1", UdpBehaviour::RefusesConnects("go away".into()));
@@ -223,8 +234,9 @@ async fn an_error_ends_the_attempt_with_its_text_c28() {
     assert_eq!(open_error(&transport, "udp://no.test:1").await.to_string(), "rejected: \"go away\"");
 }
 
+///
 #[tokio::test(start_paused = true)]
-async fn at_most_sixteen_announces_are_outstanding_q86() {
+async fn at_most_sixteen_announces_are_outstanding() {
     let internet = Internet::new();
     let tracker = internet.host("t.test", AT, UdpBehaviour::Ok);
     let transport = internet.transport(UdpConfig::new());
@@ -264,8 +276,9 @@ async fn given_up_announces_make_room_and_leave_nothing() {
     assert!(result.unwrap().is_ok() && took == 2 * WAY, "{took:?}");
 }
 
+/// C32, R15-12.
 #[tokio::test(start_paused = true)]
-async fn scrapes_go_in_batches_of_74_c32_r15_12() {
+async fn scrapes_go_in_batches_of_74() {
     let internet = Internet::new();
     let tracker = internet.host("t.test", AT, UdpBehaviour::Ok);
     let transport = internet.transport(UdpConfig::new());
@@ -283,8 +296,9 @@ async fn scrapes_go_in_batches_of_74_c32_r15_12() {
     assert!(matches!(channel.scrape(&torrents).await, Err(AnnounceError::Rejected(_))));
 }
 
+/// S-18.
 #[tokio::test(start_paused = true)]
-async fn peers_are_bounded_s18() {
+async fn peers_are_bounded() {
     let internet = Internet::new();
     let tracker = internet.host("t.test", AT, UdpBehaviour::Ok);
     tracker.set_peers(["8.8.8.8:1", "8.8.8.9:1", "8.8.8.10:1"].map(|peer| peer.parse().unwrap()));
@@ -301,8 +315,9 @@ async fn other_schemes_are_not_spoken() {
     assert!(matches!(open_error(&transport, "http://t.test/a").await, AnnounceError::Unsupported));
 }
 
+/// POL-20.
 #[tokio::test(start_paused = true)]
-async fn no_secret_is_shown_pol20() {
+async fn no_secret_is_shown() {
     let internet = Internet::new();
     internet.host("t.test", AT, UdpBehaviour::Silent);
     let transport = internet.transport(UdpConfig::new());

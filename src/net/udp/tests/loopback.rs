@@ -31,8 +31,9 @@ async fn announces_and_scrapes_over_ipv4() {
     assert_eq!(tracker.heard()[1].url_data(), b"/announce");
 }
 
+/// C35.
 #[tokio::test]
-async fn announces_over_ipv6_c35() {
+async fn announces_go_over_ipv6() {
     if std::net::UdpSocket::bind("[::1]:0").is_err() {
         return; // This machine has no IPv6.
     }
@@ -70,16 +71,18 @@ async fn a_refusal_while_nobody_waits_harms_nobody() {
     assert!(announce(&transport, &tracker.announce_url()).await.is_ok());
 }
 
+/// R68.
 #[tokio::test]
-async fn answers_from_another_port_never_arrive_r68() {
+async fn answers_from_another_port_never_arrive() {
     let tracker = FakeUdpTracker::start(UdpBehaviour::FromAnotherPort);
     let error = open_error(&hasty(), &tracker.announce_url()).await;
     assert!(matches!(error, AnnounceError::TimedOut(_)), "{error}");
     assert_eq!(heard(&tracker), "c", "it was asked, and it answered");
 }
 
+/// R69.
 #[tokio::test]
-async fn the_largest_datagram_arrives_whole_r69() {
+async fn the_largest_datagram_arrives_whole() {
     let records = (0..10_000_u16).flat_map(|n| [[8, 8], n.to_be_bytes(), [1, 1]].concat());
     let raw = [0, 0, 7, 8, 0, 0, 0, 1, 0, 0, 0, 2].into_iter().chain(records).collect();
     let tracker = FakeUdpTracker::start(UdpBehaviour::Raw(raw));

@@ -25,8 +25,9 @@ fn value<'t>(target: &'t str, name: &str) -> Vec<&'t str> {
     query.split('&').filter_map(|p| p.split_once('=').filter(|(n, _)| *n == name)).map(|(_, v)| v).collect()
 }
 
+/// TV-1.
 #[test]
-fn info_hashes_are_escaped_tv1() {
+fn info_hashes_are_escaped() {
     let rows = [
         ("123456789abcdef123456789abcdef123456789a", "%124Vx%9A%BC%DE%F1%23Eg%89%AB%CD%EF%124Vx%9A"),
         ("415a617a30392d5f2e7e4142434445464748494a", "AZaz09-_.~ABCDEFGHIJ"),
@@ -48,8 +49,9 @@ fn info_hashes_are_escaped_tv1() {
     }
 }
 
+/// POL-24, R3-06.
 #[test]
-fn parameters_come_once_in_order_pol24_r3_06() {
+fn parameters_come_once_in_order() {
     let mut request = request();
     request.transfer = Transfer { uploaded: 1, downloaded: 2, left: Some(777) };
     request.num_want = Some(33);
@@ -67,8 +69,9 @@ fn parameters_come_once_in_order_pol24_r3_06() {
     );
 }
 
+/// POL-19, Q-46.
 #[test]
-fn nothing_is_sent_without_a_value_pol19_q46() {
+fn nothing_is_sent_without_a_value() {
     let mut request = request();
     request.tracker_id = Some(Vec::new());
     let target = announce_target(&url("http://t.test/a"), &request);
@@ -88,16 +91,18 @@ fn nothing_is_sent_without_a_value_pol19_q46() {
     );
 }
 
+///
 #[test]
-fn a_client_that_takes_no_connections_says_port_one_q71() {
+fn a_client_that_takes_no_connections_says_port_one() {
     for (port, told) in [(0, "1"), (1, "1"), (6881, "6881")] {
         let request = AnnounceRequest { port, ..request() };
         assert_eq!(value(&announce_target(&url("http://t.test/a"), &request), "port"), [told]);
     }
 }
 
+/// R3-07.
 #[test]
-fn own_query_stays_in_front_byte_for_byte_r3_07() {
+fn own_query_stays_in_front_byte_for_byte() {
     let rows = [
         ("http://h/a", "/a?"),
         ("http://h/a?k=1", "/a?k=1&"),
@@ -144,8 +149,9 @@ fn parameters_baked_into_the_address_dont_come_twice() {
     assert_eq!(value(&target, "trackerid"), ["new"]);
 }
 
+/// R48-01.
 #[test]
-fn scrape_addresses_r48_01() {
+fn a_scrape_address_follows_from_the_announce_address() {
     let rows = [
         ("http://t.test/announce", Some("http://t.test/scrape")),
         ("http://t.test/x/announce", Some("http://t.test/x/scrape")),
@@ -176,8 +182,9 @@ fn scrape_addresses_r48_01() {
     }
 }
 
+/// R48-03.
 #[test]
-fn a_scrape_names_its_torrents_r48_03() {
+fn a_scrape_names_its_torrents() {
     let tracker = url("http://t.test/announce?passkey=abc&info_hash=evil");
     let target = scrape_target(&tracker, &[InfoHash::new([0xff; 20]), InfoHash::new([b'a'; 20])]);
     assert_eq!(
@@ -188,8 +195,9 @@ fn a_scrape_names_its_torrents_r48_03() {
     assert_eq!(scrape_target(&url("udp://t.test:80/announce"), &[InfoHash::new([0; 20])]), None);
 }
 
+/// R48-03.
 #[test]
-fn a_scrape_is_cut_into_batches_r48_03() {
+fn a_scrape_is_cut_into_batches() {
     let torrents: Vec<InfoHash> = (0..=255).map(|n| InfoHash::new([n; 20])).collect();
     let long = format!("http://t.test/announce?k={}", "k".repeat(1900));
     for address in ["http://t.test/announce", "http://t.test/announce?k=1", &long] {

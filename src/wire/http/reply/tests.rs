@@ -38,8 +38,9 @@ fn the_ordinary_reply() {
     assert_eq!((reply.interval, reply.min_interval, reply.dropped_peers), (secs(900), None, 0));
 }
 
+/// R3-17.
 #[test]
-fn peers_as_dictionaries_r3_17() {
+fn peers_may_be_dictionaries() {
     let reply = good(
         "d8:intervali900e5:peersl\
          d2:ip12:203.0.113.107:peer id20:-XX0001-abcdefghijkl4:porti6881ee\
@@ -56,8 +57,9 @@ fn peers_as_dictionaries_r3_17() {
     assert_eq!(reply.peers[0].id.unwrap().as_bytes(), b"-XX0001-abcdefghijkl");
 }
 
+/// POL-10.
 #[test]
-fn a_bad_peer_costs_itself_only_pol10() {
+fn a_bad_peer_costs_itself_only() {
     let bad = [
         "0:",
         "i1e",
@@ -82,8 +84,9 @@ fn a_bad_peer_costs_itself_only_pol10() {
     }
 }
 
+/// R7-05, Q-16.
 #[test]
-fn both_families_are_joined_r7_05_q16() {
+fn both_families_are_joined() {
     let reply = good("d8:intervali1800e5:peers6:iiiipp6:peers618:iiiiiiiiiiiiiiiippe");
     assert_eq!(peers(&reply), ["105.105.105.105:28784", "[6969:6969:6969:6969:6969:6969:6969:6969]:28784"]);
     let reply = good("d6:peers618:iiiiiiiiiiiiiiiippe");
@@ -92,8 +95,9 @@ fn both_families_are_joined_r7_05_q16() {
     assert_eq!(peers(&reply), ["105.105.105.105:28784"]);
 }
 
+/// Q-02, Q-12.
 #[test]
-fn peers_of_a_wrong_type_are_none_q02_q12() {
+fn peers_of_a_wrong_type_are_none() {
     for body in
         ["d8:intervali1800ee", "d5:peersdee", "d5:peers0:e", "d5:peersi0ee", "d5:peerslee", "d6:peers6i0ee"]
     {
@@ -104,8 +108,9 @@ fn peers_of_a_wrong_type_are_none_q02_q12() {
     assert_eq!(good("d8:intervali1800e5:peersl0:ee").dropped_peers, 1, "TV-5.24");
 }
 
+/// POL-04.
 #[test]
-fn intervals_as_sent_pol04() {
+fn intervals_are_as_they_were_sent() {
     let rows = [
         ("i900e", secs(900)),
         ("4:1800", secs(1800)),
@@ -153,8 +158,9 @@ fn odds_and_ends() {
     }
 }
 
+/// R3-15.
 #[test]
-fn a_failure_reason_of_any_kind_is_a_refusal_r3_15() {
+fn a_failure_reason_of_any_kind_is_a_refusal() {
     let rows = [
         ("d14:failure reason17:torrent not founde", "torrent not found"),
         ("d14:failure reason0:e", ""),
@@ -174,8 +180,9 @@ fn a_failure_reason_of_any_kind_is_a_refusal_r3_15() {
     }
 }
 
+/// POL-06, R43.
 #[test]
-fn retry_in_pol06_r43() {
+fn retry_in_is_in_minutes() {
     let minutes = |minutes: u64| Retry::After(Duration::from_secs(60 * minutes));
     let rows = [
         ("1:5", minutes(5)),
@@ -208,8 +215,9 @@ fn retry_in_pol06_r43() {
     );
 }
 
+/// POL-08.
 #[test]
-fn what_is_no_reply_says_so_pol08() {
+fn what_is_no_reply_says_so() {
     let rows = [
         ("", "expected a dictionary at byte 0"),
         ("i1e", "expected a dictionary at byte 0"),
@@ -262,8 +270,9 @@ fn order_repeats_and_what_follows_dont_matter() {
     }
 }
 
+/// S-03.
 #[test]
-fn depth_is_bounded_s03() {
+fn depth_is_bounded() {
     let nested = |depth: usize| format!("d1:x{}{}5:peers0:e", "l".repeat(depth - 1), "e".repeat(depth - 1));
     good(nested(32));
     assert!(not_a_reply(nested(33)).contains("depth"));
@@ -273,8 +282,9 @@ fn depth_is_bounded_s03() {
     }
 }
 
+/// TV-5.8.
 #[test]
-fn one_odd_number_costs_itself_only_tv5_8() {
+fn one_odd_number_costs_itself_only() {
     let reply = good("d8:completei99999999999999999999e10:incompletei-1e8:intervali1800e5:peers6:iiiippe");
     assert_eq!((reply.complete, reply.incomplete, reply.interval), (None, None, secs(1800)));
     assert_eq!(peers(&reply).len(), 1);

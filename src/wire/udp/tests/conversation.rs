@@ -37,8 +37,9 @@ fn silence_costs_three_packets_and_ten_seconds() {
     assert_eq!(numbers.len(), 3, "R15-02: a fresh number for each packet");
 }
 
+/// TV-3.20.
 #[test]
-fn the_times_of_bep_15_where_they_are_asked_for_tv3_20() {
+fn the_times_of_bep_15_where_they_are_asked_for() {
     let mut conversation = Conversation::new(bep15());
     conversation.begin(announce());
     conversation.until(seconds(7664));
@@ -49,8 +50,9 @@ fn the_times_of_bep_15_where_they_are_asked_for_tv3_20() {
     assert_eq!(*conversation.end(), Err(Failure::Silent));
 }
 
+/// TV-3.21.
 #[test]
-fn a_connection_id_that_ages_meanwhile_is_renewed_and_the_times_go_on_tv3_21() {
+fn a_connection_id_that_ages_meanwhile_is_renewed_and_the_times_go_on() {
     let mut conversation = Conversation::new(bep15());
     conversation.begin(announce());
     conversation.connect(5);
@@ -66,8 +68,9 @@ fn a_connection_id_that_ages_meanwhile_is_renewed_and_the_times_go_on_tv3_21() {
     assert_eq!(conversation.sent[6].1[..8], 6_u64.to_be_bytes());
 }
 
+/// TV-3.22, R71.
 #[test]
-fn a_connection_id_is_shared_for_a_minute_tv3_22_r71() {
+fn a_connection_id_is_shared_for_a_minute() {
     let mut conversation = Conversation::new(Times::default());
     conversation.begin(announce());
     conversation.connect(5);
@@ -81,8 +84,9 @@ fn a_connection_id_is_shared_for_a_minute_tv3_22_r71() {
     assert_eq!(conversation.shown(), ["connect 0", "announce 0", "announce 59", "connect 61"]);
 }
 
+/// TV-3.23.
 #[test]
-fn a_repetition_obeys_the_minute_too_tv3_23() {
+fn a_repetition_obeys_the_minute_too() {
     let mut conversation = Conversation::new(bep15());
     conversation.begin(Question::Connect);
     conversation.connect(5);
@@ -92,8 +96,9 @@ fn a_repetition_obeys_the_minute_too_tv3_23() {
     assert_eq!(conversation.shown(), ["connect 0", "announce 59", "connect 74"]);
 }
 
+/// TV-3.24.
 #[test]
-fn a_late_answer_to_an_earlier_packet_is_good_tv3_24() {
+fn a_late_answer_to_an_earlier_packet_is_good() {
     let mut conversation = Conversation::new(Times::default());
     conversation.begin(announce());
     conversation.until(milliseconds(1100));
@@ -108,8 +113,9 @@ fn a_late_answer_to_an_earlier_packet_is_good_tv3_24() {
     assert!(announced(&conversation));
 }
 
+/// TV-3.25, Q-52.
 #[test]
-fn an_error_about_the_connection_id_has_it_renewed_once_tv3_25_q52() {
+fn an_error_about_the_connection_id_has_it_renewed_once() {
     let mut conversation = Conversation::new(Times::default());
     conversation.begin(announce());
     conversation.connect(5);
@@ -124,8 +130,9 @@ fn an_error_about_the_connection_id_has_it_renewed_once_tv3_25_q52() {
     assert!(!conversation.endpoint.is_connected(conversation.now));
 }
 
+///
 #[test]
-fn the_same_error_for_an_earlier_packet_is_not_a_second_one_q52() {
+fn the_same_error_for_an_earlier_packet_is_not_a_second_one() {
     let mut conversation = Conversation::new(Times::default());
     conversation.begin(announce());
     conversation.connect(5);
@@ -183,8 +190,9 @@ fn an_old_connection_id_that_gets_no_answer_is_renewed_for_all_who_wait() {
     assert_eq!(conversation.sent.len(), sent + 3, "and not again");
 }
 
+/// R15-13, R71.
 #[test]
-fn any_other_error_ends_the_exchange_and_drops_the_connection_id_r15_13_r71() {
+fn any_other_error_ends_the_exchange_and_drops_the_connection_id() {
     let mut conversation = Conversation::new(Times::default());
     conversation.begin(announce());
     conversation.connect(5);
@@ -206,8 +214,9 @@ fn an_error_to_connecting_ends_whoever_waits_for_it() {
     assert!(conversation.ended.iter().all(|(_, result)| *result == refused));
 }
 
+/// TV-3.9 to 11, TV-3.13, TV-3.17, TV-3.19, R68, S-15.
 #[test]
-fn what_does_not_answer_a_packet_of_ours_changes_nothing_tv3_9_to_11_13_17_19_r68_s15() {
+fn what_does_not_answer_a_packet_of_ours_changes_nothing() {
     let mut conversation = Conversation::new(Times::default());
     conversation.begin(announce());
     let connect = conversation.sent[0].1[12..16].to_vec();
@@ -332,8 +341,9 @@ fn silence_drops_the_connection_id() {
     assert!(!conversation.endpoint.is_connected(conversation.now));
 }
 
+/// S-29.
 #[test]
-fn after_a_long_sleep_one_packet_goes_out_and_not_a_burst_s29() {
+fn after_a_long_sleep_one_packet_goes_out_and_not_a_burst() {
     let mut conversation = Conversation::new(bep15());
     conversation.begin(announce());
     conversation.now = seconds(1000);
@@ -341,8 +351,9 @@ fn after_a_long_sleep_one_packet_goes_out_and_not_a_burst_s29() {
     assert_eq!(conversation.shown(), ["connect 0", "connect 1000"]);
 }
 
+/// S-24.
 #[test]
-fn no_answer_causes_more_than_one_packet_of_an_exchange_s24() {
+fn no_answer_causes_more_than_one_packet_of_an_exchange() {
     let mut conversation = Conversation::new(Times::default());
     conversation.begin(announce());
     conversation.connect(5);

@@ -85,8 +85,9 @@ fn thousand(loss: f64) -> Vec<Duration> {
     durations
 }
 
+/// R70.
 #[test]
-fn a_lost_datagram_costs_a_second_r70() {
+fn a_lost_datagram_costs_a_second() {
     for loss in [0.0, 0.05, 0.2] {
         let durations = thousand(loss);
         let failed = durations.iter().filter(|duration| **duration == Duration::MAX).count();

@@ -27,8 +27,9 @@ fn peers(response: &AnnounceResponse) -> Vec<String> {
     response.peers.iter().map(|peer| peer.address.to_string()).collect()
 }
 
+/// TV-3.1, TV-3.3, TV-3.6.
 #[test]
-fn requests_tv3_1_3_6() {
+fn requests_as_bytes() {
     assert_eq!(hex(&connect_request(TransactionId(0xdead_beef))), "000004172710198000000000deadbeef");
 
     let mut request = request();
@@ -52,8 +53,9 @@ fn requests_tv3_1_3_6() {
     );
 }
 
+/// R15-10, R25.
 #[test]
-fn the_event_has_the_codes_of_bep_15_r15_10_r25() {
+fn the_event_has_the_codes_of_bep_15() {
     let codes =
         [(None, 0), (Some(Event::Completed), 1), (Some(Event::Started), 2), (Some(Event::Stopped), 3)];
     for (event, code) in codes {
@@ -64,8 +66,9 @@ fn the_event_has_the_codes_of_bep_15_r15_10_r25() {
     }
 }
 
+/// R15-10, POL-19.
 #[test]
-fn counters_and_wishes_fit_into_signed_fields_r15_10_pol19() {
+fn counters_and_wishes_fit_into_signed_fields() {
     let rows = [
         (None, None, [255; 4]),
         (None, Some(0), [0; 4]),
@@ -84,8 +87,9 @@ fn counters_and_wishes_fit_into_signed_fields_r15_10_pol19() {
     }
 }
 
+///
 #[test]
-fn a_client_that_takes_no_connections_says_port_one_q71() {
+fn a_client_that_takes_no_connections_says_port_one() {
     for (port, told) in [(0, 1), (6881, 6881_u16)] {
         let request = AnnounceRequest { port, ..request() };
         let packet = announce_request(CONNECTION, TRANSACTION, &url("udp://t.test:80"), &request, Family::V4);
@@ -93,8 +97,9 @@ fn a_client_that_takes_no_connections_says_port_one_q71() {
     }
 }
 
+/// R15-11.
 #[test]
-fn the_own_address_is_told_over_ipv4_only_r15_11() {
+fn the_own_address_is_told_over_ipv4_only() {
     let rows = [
         (Some("203.0.113.9"), Family::V4, [203, 0, 113, 9]),
         (Some("::ffff:203.0.113.9"), Family::V4, [203, 0, 113, 9]),
@@ -110,8 +115,9 @@ fn the_own_address_is_told_over_ipv4_only_r15_11() {
     }
 }
 
+/// TV-4, R41.
 #[test]
-fn path_and_query_travel_as_options_tv4_r41() {
+fn path_and_query_travel_as_options() {
     let long = |path: &str, letter: &str, letters: usize| format!("{path}{}", letter.repeat(letters));
     let rows: [(String, Vec<usize>); 7] = [
         (String::new(), vec![]),
@@ -145,8 +151,9 @@ fn path_and_query_travel_as_options_tv4_r41() {
     assert_eq!(hex(&packet[98..]), "020c2f6469723f613d6226633d64", "the sample of BEP 41");
 }
 
+/// TV-3.2, TV-3.11, TV-3.12.
 #[test]
-fn a_connection_id_tv3_2_11_12() {
+fn a_connection_id_is_read() {
     let rows = [
         ("00000000deadbeef1122334455667788", Some(CONNECTION)),
         ("00000000deadbeef11223344556677880000000000000000", Some(CONNECTION)),
@@ -164,8 +171,9 @@ fn a_connection_id_tv3_2_11_12() {
     assert_eq!(transaction_of(&bytes("00000000deadbe")), None);
 }
 
+/// TV-3.4, TV-3.5, TV-3.13 to 15.
 #[test]
-fn an_answer_to_an_announce_tv3_4_5_13_to_15() {
+fn an_answer_to_an_announce_is_read() {
     let head = "00000001deadbef0000007080000000300000007";
     let rows: [(&str, Family, &[&str], usize); 6] = [
         ("cb00710a1ae1cb00710b1ae2", Family::V4, &["203.0.113.10:6881", "203.0.113.11:6882"], 0),
@@ -194,8 +202,9 @@ fn an_answer_to_an_announce_tv3_4_5_13_to_15() {
     );
 }
 
+/// TV-3.7, TV-3.18, R15-12.
 #[test]
-fn an_answer_to_a_scrape_tv3_7_18_r15_12() {
+fn an_answer_to_a_scrape_is_read() {
     let read = |datagram: &str| match Reply::read(&bytes(datagram), Family::V4) {
         Some(Reply::Scraped(records)) => records,
         other => panic!("{other:?}"),
@@ -217,8 +226,9 @@ fn an_answer_to_a_scrape_tv3_7_18_r15_12() {
     assert_eq!(scrape_request(CONNECTION, TRANSACTION, &many).len(), 16 + 20 * MAX_SCRAPED);
 }
 
+/// TV-3.8, TV-3.16, TV-3.17, S-20, S-21.
 #[test]
-fn an_error_tv3_8_16_17_s20_s21() {
+fn an_error_is_read() {
     let error = |datagram: &[u8]| match Reply::read(datagram, Family::V4) {
         Some(Reply::Error(text)) => Some(text),
         None => None,
@@ -236,7 +246,7 @@ fn an_error_tv3_8_16_17_s20_s21() {
 
 /// R15-07, Q-52, R112: as trackers and those who wrote them by hand put it.
 #[test]
-fn errors_that_name_the_connection_id_r15_07_q52() {
+fn errors_that_name_the_connection_id() {
     for text in [
         "Connection cookie error: cookie value is expired: 1734851837.1, expected > 1734851900.2",
         "Connection cookie error: cookie value is from future: 1",
@@ -282,16 +292,18 @@ fn errors_that_name_the_connection_id_r15_07_q52() {
     }
 }
 
+///
 #[test]
-fn other_actions_are_no_replies_q84() {
+fn other_actions_are_no_replies() {
     for action in [4, 5, 255, u32::MAX] {
         let datagram = [&action.to_be_bytes(), [0; 40].as_slice()].concat();
         assert_eq!(Reply::read(&datagram, Family::V4), None, "{action}");
     }
 }
 
+/// S-16, S-18.
 #[test]
-fn a_flood_of_peers_is_cut_s16_s18() {
+fn a_flood_of_peers_is_cut() {
     let records = (0..10_900_u16).flat_map(|n| [[8, 8], n.to_be_bytes(), [1, 1]].concat());
     let datagram: Vec<u8> =
         bytes("00000001deadbef0000007080000000300000007").into_iter().chain(records).collect();
@@ -300,8 +312,9 @@ fn a_flood_of_peers_is_cut_s16_s18() {
 }
 
 proptest! {
+    /// S-32.
     #[test]
-    fn no_datagram_panics_s32(datagram: Vec<u8>, action in 0u8..5) {
+    fn no_datagram_panics(datagram: Vec<u8>, action in 0u8..5) {
         for family in [Family::V4, Family::V6] {
             let _ = Reply::read(&datagram, family);
             let known = [&[0, 0, 0, action], datagram.as_slice()].concat();

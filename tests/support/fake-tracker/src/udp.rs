@@ -488,8 +488,9 @@ mod tests {
         UdpHeard { from: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), bytes, sequence: 0, at: now() }
     }
 
+    /// TV-4.
     #[test]
-    fn options_are_read_as_bep_41_says_tv4() {
+    fn options_are_read_as_bep_41_says() {
         let rows: [(&[u8], &[u8]); 7] = [
             (b"", b""),
             (b"\x02\x00", b""),
