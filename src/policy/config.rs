@@ -20,7 +20,6 @@ use crate::tracker::Scheme;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-#[expect(clippy::struct_excessive_bools, reason = "each switches another thing off")]
 pub struct Config {
     /// The schemes that are spoken. Trackers of others stay in the list, are shown as unsupported, and never
     /// tried. An `Announcer` leaves out what its transport doesn't speak.
@@ -29,8 +28,6 @@ pub struct Config {
     pub order: Order,
     /// Whether each tier is shuffled once (BEP 12). Only [`Order::Bep12`] does.
     pub shuffle: bool,
-    /// Whether measured latency orders the spares of a tier under [`Order::Bep12`]. BEP 12 doesn't say so.
-    pub latency_in_tiers: bool,
     /// Whether trackers are measured at the start.
     pub probing: Probing,
     /// How many probes run at once, for all torrents together.
@@ -182,14 +179,7 @@ impl Default for Schemes {
 impl Config {
     /// BEP 12 to the letter: tiers in sequence, every round from the first tier, one tracker after the other.
     pub fn strict_bep12() -> Self {
-        Self {
-            order: Order::Bep12,
-            latency_in_tiers: false,
-            probing: Probing::Off,
-            race: false,
-            breaker: false,
-            ..Self::default()
-        }
+        Self { order: Order::Bep12, probing: Probing::Off, race: false, breaker: false, ..Self::default() }
     }
 
     /// For private trackers: what a torrent with the private flag gets anyway (BEP 27), for those without it.
@@ -206,6 +196,14 @@ impl Config {
         let named = response.interval.filter(|interval| !interval.is_zero());
         let longest = named.unwrap_or(self.interval_default).max(response.min_interval.unwrap_or_default());
         longest.clamp(self.interval_floor, self.interval_ceiling.max(self.interval_floor))
+    }
+
+    /// The min interval in force after this answer, which binds the tracker that gave it; zero if none is.
+    pub(crate) fn min_interval_after(&self, response: &AnnounceResponse) -> Duration {
+        match self.overriding_interval() {
+            Some(_) => Duration::ZERO,
+            None => response.min_interval.unwrap_or_default().min(self.interval_ceiling),
+        }
     }
 
     /// When a tracker that failed like this wants to be asked again: what it said by BEP 31 or `Retry-After`,
@@ -304,7 +302,7 @@ impl Config {
     }
 
     /// How long a torrent that needs peers waits for a host that gave no sign of life. `random` is from [0, 1).
-    pub(crate) fn needy_wait(&self, random: f64) -> Duration {
+    pub(crate) fn needs_peers_wait(&self, random: f64) -> Duration {
         self.needs_peers_floor
             + self.needs_peers_ceiling.saturating_sub(self.needs_peers_floor).mul_f64(random)
     }
@@ -346,7 +344,6 @@ impl Default for Config {
             schemes: Schemes::default(),
             order: Order::Nearest,
             shuffle: true,
-            latency_in_tiers: true,
             probing: Probing::Parallel,
             probes_in_flight: 16,
             probe_limit: Duration::from_secs(3),

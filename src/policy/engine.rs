@@ -1,4 +1,4 @@
-//! The machine that makes every decision: told the time and the results, it answers what to do next.
+//! The state machine that makes every decision: it takes the time and results, and gives what to do next.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -7,14 +7,12 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::addresses::Addresses;
 use super::attempts::Attempts;
 use super::config::Config;
 use super::hosts::{HealthBook, Hosts, Outcome, Probes, Slot};
 use super::io::{AttemptId, Input, Output, RoundNumber, TorrentId};
-use super::session::{Context, Session};
-use super::status::Status;
-use super::tracker_set::TrackerSet;
+use super::torrent::{Shared, Status, Timer, TorrentState, TrackerSet};
+use super::url_interner::UrlInterner;
 use super::verdict::Verdict;
 use crate::announce::{AnnounceRequest, InfoHash, Torrent, Transfer};
 use crate::error::{AnnounceError, Phase};
@@ -55,14 +53,15 @@ use crate::time::Timestamp;
 pub struct Engine {
     config: Arc<Config>,
     private_config: Arc<Config>,
-    random: StdRng,
+    rng: StdRng,
     hosts: Hosts,
     probes: Probes,
-    addresses: Addresses,
-    /// Boxed, since a map keeps room for more values than it has.
-    sessions: BTreeMap<TorrentId, Box<Session>>,
-    timers: BTreeSet<(Timestamp, TorrentId)>,
-    /// The torrents by the beginning of their info-hash, to find sessions of the same.
+    urls: UrlInterner,
+    /// Boxed, because a map allocates room for more values than it has.
+    torrents: BTreeMap<TorrentId, Box<TorrentState>>,
+    /// When each torrent wakes up next, and what for.
+    timers: BTreeSet<(Timestamp, TorrentId, Timer)>,
+    /// The torrents by the beginning of their info-hash, to find other sessions of the same torrent.
     by_info_hash: BTreeSet<(u64, TorrentId)>,
     attempts: Attempts,
     outputs: VecDeque<Output>,
@@ -84,10 +83,10 @@ impl Engine {
             private_config: Arc::new(config.for_torrent(true)),
             hosts: Hosts::new(Arc::clone(&config)),
             config,
-            random: StdRng::seed_from_u64(seed),
+            rng: StdRng::seed_from_u64(seed),
             probes: Probes::default(),
-            addresses: Addresses::default(),
-            sessions: BTreeMap::new(),
+            urls: UrlInterner::default(),
+            torrents: BTreeMap::new(),
             timers: BTreeSet::new(),
             by_info_hash: BTreeSet::new(),
             attempts: Attempts::default(),
@@ -96,21 +95,28 @@ impl Engine {
         }
     }
 
-    /// Adds a torrent for the whole of its life: `started` goes out to the first tracker that answers, and
-    /// regular announces follow until [`stop`](Self::stop).
+    /// Adds a torrent for a whole session: `started` goes to the first tracker that answers, and regular announces follow
+    /// until [`stop`](Self::stop).
     pub fn add(&mut self, trackers: TrackerSet, torrent: Torrent, now: Timestamp) -> TorrentId {
-        self.insert(trackers, |id, trackers, config| Session::new(id, trackers, torrent, config, now), now)
+        let id = self.insert(trackers, torrent, now);
+        self.wait_for_same(id);
+        self.with(id, now, |state, shared| state.begin(None, shared));
+        id
     }
 
-    /// Makes one announce as it stands, with failover; [`Output::RoundEnded`] and [`Output::Ended`] tell what
-    /// came of it. Which event is due is the caller's business here.
+    /// Makes one announce as it stands, with failover; [`Output::RoundEnded`] and [`Output::Ended`] give the result. The
+    /// caller decides which event it carries.
     pub fn announce_once(
         &mut self,
         trackers: TrackerSet,
         request: AnnounceRequest,
         now: Timestamp,
     ) -> TorrentId {
-        self.insert(trackers, |id, trackers, config| Session::once(id, trackers, request, config, now), now)
+        let mut torrent = Torrent::new(request.info_hash, request.peer_id, request.port);
+        torrent.transfer = request.transfer;
+        let id = self.insert(trackers, torrent, now);
+        self.with(id, now, |state, shared| state.begin(Some(request), shared));
+        id
     }
 
     /// The counters as they are now. `uploaded` and `downloaded` are totals of the session and never go back.
@@ -118,38 +124,38 @@ impl Engine {
     /// Where `left` is found to be 0 before the first announce, the download was complete from the start, and
     /// `completed` is never sent (BEP 3).
     pub fn update(&mut self, torrent: TorrentId, transfer: Transfer) {
-        if let Some(session) = self.sessions.get_mut(&torrent) {
-            session.update(transfer);
+        if let Some(state) = self.torrents.get_mut(&torrent) {
+            state.update(transfer);
         }
     }
 
     /// How many peers the announces from now on ask for, as in [`Torrent::num_want`].
     pub fn set_num_want(&mut self, torrent: TorrentId, num_want: Option<u32>) {
-        if let Some(session) = self.sessions.get_mut(&torrent) {
-            session.set_num_want(num_want);
+        if let Some(state) = self.torrents.get_mut(&torrent) {
+            state.set_num_want(num_want);
         }
     }
 
     /// The download has become complete: `completed` goes out at once, to the tracker in use. Does nothing the
     /// second time, or where it was complete from the start.
     pub fn complete(&mut self, torrent: TorrentId, now: Timestamp) {
-        self.with(torrent, now, |session, context| session.complete(context.now));
+        self.with(torrent, now, |state, shared| state.complete(shared.now));
     }
 
     /// More peers are wanted: an announce goes out as soon as the tracker in use allows.
     pub fn want_peers(&mut self, torrent: TorrentId, now: Timestamp) {
-        self.with(torrent, now, |session, context| session.want_peers(context.now));
+        self.with(torrent, now, |state, shared| state.want_peers(shared.now));
     }
 
     /// The user wants an announce now, whatever interval and back-off say; only trackers that asked not to be
     /// asked are left out. Gives the number of the round that does it.
     pub fn reannounce(&mut self, torrent: TorrentId, now: Timestamp) -> Option<RoundNumber> {
-        self.with(torrent, now, |session, context| session.reannounce(context.now))
+        self.with(torrent, now, |state, shared| state.reannounce(shared.now))
     }
 
     /// Replaces the interval of a torrent's trackers, or gives it back to them.
     pub fn override_interval(&mut self, torrent: TorrentId, interval: Option<Duration>, now: Timestamp) {
-        self.with(torrent, now, |session, context| session.override_interval(interval, context.now));
+        self.with(torrent, now, |state, shared| state.override_interval(interval, shared.now));
     }
 
     /// Changes a torrent's trackers through a closure. The cursor and what is known stay as far as the trackers
@@ -160,14 +166,13 @@ impl Engine {
         change: impl FnOnce(&mut TrackerSet),
         now: Timestamp,
     ) {
-        let mut addresses = std::mem::take(&mut self.addresses);
+        let mut urls = std::mem::take(&mut self.urls);
         let change = |trackers: &mut TrackerSet| {
             change(trackers);
-            trackers.share(&mut addresses);
+            trackers.share(&mut urls);
         };
-        self.with(torrent, now, |session, context| session.change_trackers(change, context));
-        self.addresses = addresses;
-        self.ask_for_probes(torrent, now);
+        self.with(torrent, now, |state, shared| state.change_trackers(change, shared));
+        self.urls = urls;
     }
 
     /// Ends a session: `stopped` goes in parallel, once, to every tracker that knows us, within
@@ -181,23 +186,23 @@ impl Engine {
 
     /// As [`stop`](Self::stop), with a limit of the caller's own.
     pub fn stop_within(&mut self, torrent: TorrentId, limit: Duration, now: Timestamp) {
-        let other = self.same_torrent(torrent).find(|other| {
-            self.sessions.get(other).is_some_and(|other| other.is_running() && other.is_session())
+        let other = self.same_peers(torrent).find(|other| {
+            self.torrents.get(other).is_some_and(|other| other.is_running() && other.is_session())
         });
-        let is_running = self.sessions.get(&torrent).is_some_and(|session| session.is_running());
+        let is_running = self.torrents.get(&torrent).is_some_and(|state| state.is_running());
         if let Some(other) = other.filter(|_| is_running)
-            && let Some(mut heir) = self.sessions.remove(&other)
+            && let Some(mut heir) = self.torrents.remove(&other)
         {
-            self.with(torrent, now, |session, context| session.leave_to(&mut heir, context));
-            self.sessions.insert(other, heir);
+            self.with(torrent, now, |state, shared| state.leave_to(&mut heir, shared));
+            self.torrents.insert(other, heir);
         } else {
-            self.with(torrent, now, |session, context| session.stop(limit, context));
+            self.with(torrent, now, |state, shared| state.stop(limit, shared));
         }
     }
 
     /// Drops a torrent at once, telling nobody.
     pub fn forget(&mut self, torrent: TorrentId, now: Timestamp) {
-        self.with(torrent, now, Session::forget);
+        self.with(torrent, now, TorrentState::forget);
     }
 
     /// The network has changed (another interface, another address, a tunnel): hosts that were unreachable may be
@@ -205,7 +210,7 @@ impl Engine {
     pub fn network_changed(&mut self, now: Timestamp) {
         self.hosts.network_changed(now);
         for torrent in self.torrents().collect::<Vec<_>>() {
-            self.with(torrent, now, |session, context| session.network_changed(context.now));
+            self.with(torrent, now, |state, shared| state.network_changed(shared.now));
         }
     }
 
@@ -221,9 +226,9 @@ impl Engine {
         let torrents: Vec<_> = self.torrents().collect();
         let spread = Duration::from_secs(torrents.len() as u64 / 20).min(Duration::from_secs(60));
         for torrent in &torrents {
-            let wait = SETTLE + spread.mul_f64(self.random.random());
-            if let Some(session) = self.sessions.get_mut(torrent) {
-                session.resumed(gap, wait, now);
+            let wait = SETTLE + spread.mul_f64(self.rng.random());
+            if let Some(state) = self.torrents.get_mut(torrent) {
+                state.resumed(gap, wait, now);
             }
         }
         for torrent in torrents {
@@ -233,22 +238,22 @@ impl Engine {
 
     /// The torrents there are.
     pub fn torrents(&self) -> impl Iterator<Item = TorrentId> {
-        self.sessions.keys().copied()
+        self.torrents.keys().copied()
     }
 
     /// A torrent's trackers.
     pub fn trackers(&self, torrent: TorrentId) -> Option<&TrackerSet> {
-        self.sessions.get(&torrent).map(|session| session.trackers())
+        self.torrents.get(&torrent).map(|state| state.trackers())
     }
 
     /// A torrent's present state.
     pub fn status(&self, torrent: TorrentId, now: Timestamp) -> Option<Status> {
-        self.sessions.get(&torrent).map(|session| session.status(&self.hosts, now))
+        self.torrents.get(&torrent).map(|state| state.status(&self.hosts, now))
     }
 
     /// Why this tracker, why now, and what comes next: one line that a person understands. Without path or query.
     pub fn explain(&self, torrent: TorrentId, now: Timestamp) -> Option<String> {
-        self.sessions.get(&torrent).map(|session| session.explain(&self.hosts, now))
+        self.torrents.get(&torrent).map(|state| state.explain(&self.hosts, now))
     }
 
     /// What is known of tracker hosts.
@@ -267,14 +272,14 @@ impl Engine {
         match input {
             Input::Probed(attempt, result) => self.probed(attempt, &result, now),
             Input::Opened(attempt) => {
-                self.route(attempt, now, |session, context| session.opened(attempt, context));
+                self.route(attempt, now, |state, shared| state.opened(attempt, shared));
             }
             Input::Replied(attempt, mut response) => {
                 response.bound();
-                self.route(attempt, now, |session, context| session.replied(attempt, *response, context));
+                self.route(attempt, now, |state, shared| state.replied(attempt, *response, shared));
             }
             Input::Failed(attempt, error) => {
-                self.route(attempt, now, |session, context| session.failed(attempt, error, context));
+                self.route(attempt, now, |state, shared| state.failed(attempt, error, shared));
             }
         }
     }
@@ -282,7 +287,7 @@ impl Engine {
     /// Counts so much of an opening as none: neither silence, nor part of a limit or a latency. It was spent before the
     /// tracker was dialled, and says nothing of it (R103). Comes before its [`Input::Opened`].
     pub fn discount(&mut self, attempt: AttemptId, time: Duration, now: Timestamp) {
-        self.route(attempt, now, |session, context| session.discount(attempt, time, context.now));
+        self.route(attempt, now, |state, shared| state.discount(attempt, time, shared.now));
     }
 
     /// What to do next.
@@ -300,11 +305,11 @@ impl Engine {
             }
             if let Some(attempt) = self.probes.expired(now) {
                 self.outputs.push_back(Output::Close { attempt });
-                self.probed(attempt, &Err(AnnounceError::TimedOut(Phase::Probe).into()), now);
+                self.probed(attempt, &Err(AnnounceError::TimedOut(Phase::Probe)), now);
                 continue;
             }
             if let Some((torrent, host)) = self.hosts.next_evicted() {
-                self.with(torrent, now, |session, _| session.evicted(&host));
+                self.with(torrent, now, |state, _| state.evicted(&host));
                 continue;
             }
             if let Some((torrent, slot)) = self.hosts.next_admitted(now) {
@@ -312,9 +317,9 @@ impl Engine {
                 continue;
             }
             match self.timers.first().copied() {
-                Some((at, torrent)) if at <= now => self.with(torrent, now, |_, _| ()),
+                Some((at, torrent, _)) if at <= now => self.with(torrent, now, |_, _| ()),
                 timer => {
-                    let timer = timer.map(|(at, _)| at);
+                    let timer = timer.map(|(at, ..)| at);
                     let wakes = [timer, self.probes.wake(), self.hosts.wake()];
                     return Output::Wait(wakes.into_iter().flatten().min());
                 }
@@ -322,107 +327,97 @@ impl Engine {
         }
     }
 
-    fn insert(
-        &mut self,
-        mut trackers: TrackerSet,
-        session: impl FnOnce(TorrentId, TrackerSet, Arc<Config>) -> Session,
-        now: Timestamp,
-    ) -> TorrentId {
+    fn insert(&mut self, mut trackers: TrackerSet, torrent: Torrent, now: Timestamp) -> TorrentId {
         self.next_torrent += 1;
         let id = TorrentId::new(self.next_torrent);
         let config = if trackers.is_private() { &self.private_config } else { &self.config };
-        trackers.prepare(config, self.random.random());
-        trackers.share(&mut self.addresses);
-        let session = Box::new(session(id, trackers, Arc::clone(config)));
-        self.by_info_hash.insert((beginning(session.info_hash()), id));
-        self.sessions.insert(id, session);
-        self.wait_for_same(id);
-        self.ask_for_probes(id, now);
-        self.with(id, now, Session::begin);
+        trackers.prepare(config, self.rng.random());
+        trackers.share(&mut self.urls);
+        let state = TorrentState::new(id, trackers, torrent, Arc::clone(config), now);
+        self.by_info_hash.insert((beginning(state.info_hash()), id));
+        self.torrents.insert(id, Box::new(state));
         id
-    }
-
-    /// Gives a torrent's unmeasured trackers the measurement of their host, or asks for one.
-    fn ask_for_probes(&mut self, torrent: TorrentId, now: Timestamp) {
-        let Some(session) = self.sessions.get_mut(&torrent) else { return };
-        let (hosts, lifetime) = (&self.hosts, self.config.measurement_lifetime);
-        for tracker in session.unmeasured(|host| hosts.health().fresh_latency(host, lifetime, now)) {
-            session.probe_asked(&tracker);
-            self.probes.ask(torrent, &tracker);
-        }
     }
 
     fn probed(&mut self, attempt: AttemptId, result: &Result<Measurement, AnnounceError>, now: Timestamp) {
         let Some((host, began, askers)) = self.probes.ended(attempt) else { return };
-        let news = result.as_ref().map(|measurement| *measurement).map_err(|error| Verdict::of(error));
-        let random = self.random.random();
+        let news = result.as_ref().map(|measurement| *measurement).map_err(Verdict::of);
+        let random = self.rng.random();
         let ended = self.hosts.probed(&host, news, began, random, now);
         for (number, (torrent, tracker)) in askers.into_iter().enumerate() {
-            self.with(torrent, now, |session, context| {
+            self.with(torrent, now, |state, shared| {
                 if number == 0 {
-                    context.alert_outage(torrent, ended);
+                    shared.alert_outage(ended);
                 }
-                session.probed(&tracker, result, context);
+                state.probed(&tracker, result, shared);
             });
         }
     }
 
+    /// Hands an input to the torrent that made the attempt.
     fn route(
         &mut self,
         attempt: AttemptId,
         now: Timestamp,
-        then: impl FnOnce(&mut Session, &mut Context<'_>),
+        then: impl FnOnce(&mut TorrentState, &mut Shared<'_>),
     ) {
         if let Some(torrent) = self.attempts.owner(attempt) {
             self.with(torrent, now, then);
         }
     }
 
-    /// Changes a session, lets it act on the change, and sets its timer.
+    /// Changes a torrent, lets it go on as far as possible, and keeps its timer.
     fn with<T: Default>(
         &mut self,
         torrent: TorrentId,
         now: Timestamp,
-        change: impl FnOnce(&mut Session, &mut Context<'_>) -> T,
+        change: impl FnOnce(&mut TorrentState, &mut Shared<'_>) -> T,
     ) -> T {
-        let Some(session) = self.sessions.get_mut(&torrent) else { return T::default() };
-        let timer = session.wake();
-        let mut context = Context {
+        let Some(state) = self.torrents.get_mut(&torrent) else { return T::default() };
+        let before = state.timer();
+        let mut shared = Shared {
+            torrent,
             now,
-            random: &mut self.random,
+            rng: &mut self.rng,
             hosts: &mut self.hosts,
+            probes: &mut self.probes,
             attempts: &mut self.attempts,
             outputs: &mut self.outputs,
         };
-        let result = change(session, &mut context);
-        session.drive(&mut context);
-        if let Some(tracker) = session.take_wanted_check() {
-            self.probes.ask(torrent, &tracker);
-        }
-        let wake = session.wake().filter(|_| !session.has_ended());
-        if let Some(timer) = timer.filter(|_| timer != wake) {
-            self.timers.remove(&(timer, torrent));
-        }
-        if session.has_ended() {
-            self.probes.forget(torrent);
-            if let Some(session) = self.sessions.remove(&torrent) {
-                self.by_info_hash.remove(&(beginning(session.info_hash()), torrent));
-                self.release_waiting(torrent, session.info_hash(), now);
-                let (trackers, stopped) = session.end();
-                self.outputs.push_back(Output::Ended { torrent, trackers: Box::new(trackers), stopped });
+        let result = change(state, &mut shared);
+        state.advance(&mut shared);
+        let after = state.timer();
+        if before != after {
+            let entry = |(at, timer): (Timestamp, Timer)| (at, torrent, timer);
+            if let Some(before) = before {
+                self.timers.remove(&entry(before));
             }
-        } else if let Some(wake) = wake.filter(|_| timer != wake) {
-            self.timers.insert((wake, torrent));
+            self.timers.extend(after.map(entry));
+        }
+        if state.has_ended() {
+            self.remove(torrent, now);
         }
         result
+    }
+
+    /// Removes a torrent that has ended.
+    fn remove(&mut self, torrent: TorrentId, now: Timestamp) {
+        self.probes.forget(torrent);
+        if let Some(state) = self.torrents.remove(&torrent) {
+            let info_hash = state.info_hash();
+            self.by_info_hash.remove(&(beginning(info_hash), torrent));
+            self.release_waiting(torrent, info_hash, now);
+            let (trackers, stopped) = state.end();
+            self.outputs.push_back(Output::Ended { torrent, trackers: Box::new(trackers), stopped });
+        }
     }
 
     /// Hands a torrent the place at a host that it queued for.
     fn with_slot(&mut self, torrent: TorrentId, slot: Slot, now: Timestamp) {
         let mut slot = Some(slot);
-        self.with(torrent, now, |session, context| {
+        self.with(torrent, now, |state, shared| {
             if let Some(slot) = slot.take() {
-                session.admitted(slot, context);
+                state.admitted(slot, shared);
             }
         });
         if let Some(slot) = slot {
@@ -432,17 +427,13 @@ impl Engine {
     }
 
     /// The other sessions of the same torrent and peer id.
-    fn same_torrent(&self, torrent: TorrentId) -> impl Iterator<Item = TorrentId> {
-        let session = self.sessions.get(&torrent);
-        let all = session.into_iter().flat_map(|session| self.of_info_hash(session.info_hash()));
-        all.filter(move |other| {
-            *other != torrent
-                && self
-                    .sessions
-                    .get(other)
-                    .zip(session)
-                    .is_some_and(|(other, session)| session.is_same(other))
-        })
+    fn same_peers(&self, torrent: TorrentId) -> impl Iterator<Item = TorrentId> {
+        let state = self.torrents.get(&torrent);
+        let all = state.into_iter().flat_map(|state| self.of_info_hash(state.info_hash()));
+        let is_same = move |other: &TorrentId| {
+            self.torrents.get(other).zip(state).is_some_and(|(other, state)| state.is_same_peer(other))
+        };
+        all.filter(move |other| *other != torrent && is_same(other))
     }
 
     /// The torrents whose info-hash begins like this one.
@@ -452,28 +443,23 @@ impl Engine {
         self.by_info_hash.range(all).map(|(_, torrent)| *torrent)
     }
 
-    /// Has a new session wait for an earlier one of the same torrent that is saying `stopped`, which `started` would
+    /// Has a new session wait for an earlier one of the same torrent that is sending `stopped`, which `started` would
     /// overtake otherwise.
     fn wait_for_same(&mut self, torrent: TorrentId) {
-        let earlier = self
-            .same_torrent(torrent)
-            .filter(|other| {
-                self.sessions.get(other).is_some_and(|other| !other.is_running() && other.is_session())
-            })
-            .last();
-        if let Some(session) = self.sessions.get_mut(&torrent) {
-            session.wait_for(earlier);
+        let is_stopping =
+            |other: &TorrentId| self.torrents.get(other).is_some_and(|other| other.is_stopping());
+        let earlier = self.same_peers(torrent).filter(is_stopping).last();
+        if let Some(state) = self.torrents.get_mut(&torrent) {
+            state.wait_for(earlier);
         }
     }
 
-    /// Lets sessions go on that waited for this one.
+    /// Lets the sessions go on that waited for this one.
     fn release_waiting(&mut self, ended: TorrentId, info_hash: InfoHash, now: Timestamp) {
-        let waiting: Vec<_> = self
-            .of_info_hash(info_hash)
-            .filter(|other| self.sessions.get(other).is_some_and(|other| other.waits_for(ended)))
-            .collect();
+        let waits = |other: &TorrentId| self.torrents.get(other).is_some_and(|other| other.waits_for(ended));
+        let waiting: Vec<_> = self.of_info_hash(info_hash).filter(waits).collect();
         for torrent in waiting {
-            self.with(torrent, now, |session, _| session.wait_for(None));
+            self.with(torrent, now, |state, _| state.wait_for(None));
         }
     }
 }

@@ -5,26 +5,13 @@
 //! given to [`Engine::new`]. So years of failures can be played in milliseconds, and the same seed gives the
 //! same run.
 
-mod addresses;
 mod attempts;
-mod by_tracker;
-mod candidates;
-mod checking;
 mod config;
 mod engine;
-mod explaining;
 mod hosts;
 mod io;
-mod ledger;
-mod outcomes;
-mod returning;
-mod round;
-mod running;
-mod schedule;
-mod session;
-mod status;
-mod stopping;
-mod tracker_set;
+mod torrent;
+mod url_interner;
 mod verdict;
 
 #[cfg(test)]
@@ -35,7 +22,10 @@ pub use config::{Config, Order, Probing, Scheduling, Schemes};
 pub use engine::Engine;
 pub use hosts::{HealthBook, HostHealth, RttEstimate, Urgency};
 pub use io::{AttemptId, Input, Output, RoundNumber, TorrentId};
-pub use ledger::Ledger;
-pub use schedule::Schedule;
-pub use status::{Status, TrackerState, TrackerStatus};
-pub use tracker_set::TrackerSet;
+pub use torrent::{Status, TrackerSet, TrackerState, TrackerStatus};
+
+/// What the reference models in `tests` are compared with. Not part of the public interface.
+#[doc(hidden)]
+pub mod internals {
+    pub use super::torrent::Ledger;
+}

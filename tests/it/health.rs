@@ -5,7 +5,7 @@ use std::time::Duration;
 use fake_tracker::{Behaviour, FakeTracker};
 use tracker_failover::{Alert, Announced, Config, InfoHash, Order, Probing, Torrent, TrackerSet};
 
-use super::world::{World, alerts_until, is_announced, probes, torrent};
+use super::world::{World, alerts_until, is_announced, torrent};
 
 fn every(secs: u64) -> Behaviour {
     Behaviour::ok_every(Duration::from_secs(secs), None)
@@ -196,10 +196,14 @@ async fn when_everything_fails_nobody_is_blamed() {
         }
         let back = super::world::now();
         sleep(65).await;
-        let heard = world.tracker(0).announces().into_iter().find(|heard| heard.at >= back);
-        assert!(heard.is_some(), "{down:?}: nobody has announced for 65 s");
+        let mut heard = (0..4).flat_map(|number| world.tracker(number).announces());
+        assert!(heard.any(|heard| heard.at >= back), "{down:?}: no announce for 65 s");
+        let explained = session.explain().await.unwrap();
+        assert!(explained.contains("; 0 of 4 trackers backed off"), "{down:?}: {explained}");
+        // Wherever the round that found the network again had got to, the nearest is in use again in the end.
+        sleep(1800).await;
         let status = session.status().await.unwrap();
-        assert_eq!(status.in_use, Some(world.url(0)), "{down:?}: the one in use is in use again");
+        assert_eq!(status.in_use, Some(world.url(0)), "{down:?}");
     }
 }
 
@@ -316,18 +320,4 @@ async fn an_announce_that_was_asked_for_goes_to_hosts_that_are_left_alone() {
     let answered = session.announce_now().await.unwrap();
     assert_eq!(answered.tracker, world.url(0));
     assert!(world.elapsed().saturating_sub(before) < Duration::from_secs(1), "{:?}", world.elapsed());
-}
-
-/// A host that isn't in use is measured again when it wasn't heard of for six hours, and not before.
-#[tokio::test(start_paused = true)]
-async fn a_spare_is_measured_again_after_six_hours() {
-    let world = World::new([every(1800), every(1800)]);
-    world.tracker(1).set_latency(Duration::from_millis(50));
-    let announcer = world.announcer(Config::default());
-    let mut session = announcer.add(world.in_tiers(), torrent());
-    alerts_until(&mut session, |alert| matches!(alert, Alert::FailoverOrder { .. })).await;
-    sleep(5 * 3600).await;
-    assert_eq!(probes(world.tracker(1)).len(), 1);
-    sleep(2 * 3600).await;
-    assert_eq!((probes(world.tracker(0)).len(), probes(world.tracker(1)).len()), (1, 2));
 }

@@ -200,7 +200,7 @@ fn the_reason_that_is_given_is_the_reason() {
     let torrent = played.add(&["gone", "mute"], 1000);
     played.play_until(at(100));
     let line = played.engine.explain(torrent, played.now).unwrap();
-    assert!(line.contains("mute.test is asked first: those before it in the list failed"), "{line}");
+    assert!(line.contains("mute.test is tried first: those before it in the list failed"), "{line}");
 
     let mut played = Played::new(unmeasured());
     played.add(&["mute", "b"], 1000);

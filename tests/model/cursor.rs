@@ -71,7 +71,8 @@ impl Rules {
 
     /// The order of a walk.
     fn order(&self) -> Vec<u8> {
-        let mut order: Vec<u8> = self.tiers.iter().flat_map(|tier| self.tier_order(tier)).collect();
+        let mut order: Vec<u8> =
+            self.tiers.iter().flatten().copied().filter(|tracker| is_spoken(*tracker)).collect();
         if self.is_nearest() {
             let of = |tracker: u8| usize::from(tracker);
             order.sort_by_key(|t| {
@@ -81,23 +82,6 @@ impl Rules {
         if let Some(in_use) = self.in_use.filter(|_| self.is_nearest() || self.private) {
             order.retain(|tracker| *tracker != in_use);
             order.insert(0, in_use);
-        }
-        order
-    }
-
-    /// A tier as it stands. Under BEP 12 its front is its front, whoever wasn't measured stays in their place, and
-    /// the measured spares fill theirs from fast to slow.
-    fn tier_order(&self, tier: &[u8]) -> Vec<u8> {
-        let mut order: Vec<u8> = tier.iter().copied().filter(|tracker| is_spoken(*tracker)).collect();
-        if !self.nearest && !self.private {
-            let latency = |tracker: u8| self.latency[usize::from(tracker)];
-            let places: Vec<usize> =
-                (1..order.len()).filter(|place| latency(order[*place]).is_some()).collect();
-            let mut spares: Vec<u8> = places.iter().map(|place| order[*place]).collect();
-            spares.sort_by_key(|tracker| latency(*tracker));
-            for (place, spare) in places.into_iter().zip(spares) {
-                order[place] = spare;
-            }
         }
         order
     }

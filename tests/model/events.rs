@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
-use tracker_failover::policy::{Ledger, Timestamp};
-use tracker_failover::{Event, TrackerUrl};
+use tracker_failover::policy::internals::Ledger;
+use tracker_failover::policy::{Timestamp, TrackerSet};
+use tracker_failover::{AnnounceResponse, Event, TrackerUrl};
 
 /// A named host on two ports, another name, and two ports of an address, which are no siblings.
 const TRACKERS: [&str; 5] = [
@@ -196,6 +197,7 @@ impl ReferenceStateMachine for Rules {
 /// The real one, and what it said in the announces under way.
 pub(crate) struct Real {
     ledger: Ledger,
+    trackers: TrackerSet,
     sent: [Option<(Option<Event>, u64)>; TRACKERS.len()],
 }
 
@@ -204,48 +206,58 @@ impl StateMachineTest for Real {
     type Reference = Rules;
 
     fn init_test(rules: &Rules) -> Self {
-        Self { ledger: Ledger::new(rules.private, rules.complete_from_start), sent: [None; TRACKERS.len()] }
+        let urls = (0..TRACKERS.len()).map(|tracker| url(tracker).clone());
+        let trackers = TrackerSet::new([urls]).with_private(rules.private);
+        let left = u64::from(!rules.complete_from_start);
+        Self { ledger: Ledger::new(&trackers, Some(left)), trackers, sent: [None; TRACKERS.len()] }
     }
 
     fn apply(mut real: Self, rules: &Rules, step: Step) -> Self {
-        let Self { ledger, sent } = &mut real;
+        let Self { ledger, trackers, sent } = &mut real;
         let now = at(rules.now);
         match step {
             Step::Announce(tracker) => {
-                sent[tracker] = Some((ledger.event_for(url(tracker)), u64::from(!rules.nothing_left())));
-                ledger.sent(url(tracker), now);
+                let event = ledger.event_for(trackers, url(tracker));
+                sent[tracker] = Some((event, u64::from(!rules.nothing_left())));
+                ledger.sent(trackers, url(tracker), now);
             }
             Step::Accepts(tracker, interval, id) => {
                 let (event, left) = sent[tracker].take().expect("only what was sent is accepted");
                 let interval = Duration::from_secs(interval);
-                ledger.accepted(url(tracker), event, Some(left), interval, now);
-                ledger.keep_tracker_id(url(tracker), id.map(|id| [id]).as_ref().map(|id| &id[..]));
+                ledger.accepted(trackers, url(tracker), (event, Some(left)), interval, now);
+                let mut response = AnnounceResponse::default();
+                response.tracker_id = id.map(|id| vec![id]);
+                ledger.keep_tracker_id(trackers, url(tracker), &response);
             }
-            Step::Refuses(tracker) => ledger.failed(url(tracker), true),
-            Step::IsSilent(tracker) => ledger.failed(url(tracker), false),
+            Step::Refuses(tracker) => ledger.failed(trackers, url(tracker), true),
+            Step::IsSilent(tracker) => ledger.failed(trackers, url(tracker), false),
             Step::Complete => {
                 ledger.complete();
             }
             Step::FoundComplete => ledger.was_complete(),
-            Step::Stop(tracker) => ledger.stopped(url(tracker)),
+            Step::Stop(tracker) => ledger.stopped(trackers, url(tracker)),
             Step::Pass(_) => {}
         }
         real
     }
 
     fn check_invariants(real: &Self, rules: &Rules) {
-        let ledger = &real.ledger;
+        let (ledger, trackers) = (&real.ledger, &real.trackers);
         for (number, tracker) in rules.trackers.iter().enumerate() {
             let (name, url) = (TRACKERS[number], url(number));
             if !rules.ending {
-                assert_eq!(ledger.event_for(url), rules.event(number), "the event for {name}");
-                assert_eq!(ledger.is_registered(url), tracker.accepted.is_some(), "whether {name} knows us");
+                assert_eq!(ledger.event_for(trackers, url), rules.event(number), "the event for {name}");
+                assert_eq!(
+                    ledger.is_registered(trackers, url),
+                    tracker.accepted.is_some(),
+                    "whether {name} knows us"
+                );
             }
             let id = tracker.id.map(|id| vec![id]);
-            assert_eq!(ledger.tracker_id(url), id.as_deref(), "the id that {name} gave");
+            assert_eq!(ledger.tracker_id(trackers, url), id.as_deref(), "the id that {name} gave");
         }
         assert_eq!(ledger.owes_completed(), rules.completed && !rules.told_completed);
-        let owed = ledger.stop_recipients(at(rules.now));
+        let owed = ledger.stop_recipients(trackers, at(rules.now));
         assert_eq!(owed.iter().collect::<BTreeSet<_>>(), rules.stop_recipients(), "who is owed stopped");
     }
 }

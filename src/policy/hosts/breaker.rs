@@ -195,7 +195,7 @@ impl Breaker {
         let doublings = (self.openings - 1).min(16);
         let longest = config.retry_first.saturating_mul(1 << doublings).min(config.retry_ceiling);
         let until = now + floor + longest.saturating_sub(floor).mul_f64(random);
-        let needy_until = until.min(now + config.needy_wait(random));
+        let needy_until = until.min(now + config.needs_peers_wait(random));
         self.state = State::Open(BackOff { reason: Reason::NoLife, until, needy_until });
     }
 

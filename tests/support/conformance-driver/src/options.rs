@@ -71,7 +71,6 @@ impl Options {
             None | Some("within_tier") => {
                 let mut config = Config::default();
                 config.order = Order::Bep12;
-                config.latency_in_tiers = true;
                 config
             }
             Some("cross_tier") => {

@@ -1,116 +1,39 @@
-//! One announce with failover: the race of openings, the patience with each, and who is told.
+//! One announce with failover: the race of openings, the patience with each, and which tracker gets the announce.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::config::Config;
-use super::hosts::Slot;
-use super::io::AttemptId;
+use super::attempt::{Attempt, SentAnnounce, Stage};
+use super::candidates::{Candidate, Candidates};
 use crate::announce::{Event, Transfer};
 use crate::error::{AnnounceError, FailedAttempt, Phase};
+use crate::policy::config::Config;
+use crate::policy::hosts::Slot;
+use crate::policy::io::AttemptId;
 use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
 /// The attempts of one round.
 ///
-/// Connections tell a tracker nothing, so openings are raced: the next one starts when the newest has failed or
-/// is silent past its patience. The announce goes to the first that opened, and to another only when that one
-/// failed or has stalled. Whoever asks for [`next_step`](Self::next_step) does what it says and asks again.
-#[derive(Debug)]
+/// A connection tells a tracker nothing about us, so openings are raced: the next one starts when the newest has failed
+/// or has been silent for longer than its patience. The announce goes to the first that opened, and to another only if
+/// that one failed or stalled. The caller does what [`next_step`](Self::next_step) says and asks again.
+#[derive(Debug, Default)]
 pub(crate) struct Round {
     attempts: Vec<Attempt>,
+    /// The trackers that were tried or passed by: no candidates any more.
     tried: BTreeSet<TrackerUrl>,
+    /// Those of them that were passed by, because their hosts keep us in a queue.
+    passed_by: BTreeSet<TrackerUrl>,
     last_tried: Option<TrackerUrl>,
     failed: Vec<FailedAttempt>,
     last_started: Timestamp,
+    /// Until when the first opening waits for a probe to be answered.
     hold_until: Option<Timestamp>,
-    /// Trackers in whose hosts' queues we are beside others. They are among the tried ones.
-    passed_by: BTreeSet<TrackerUrl>,
-    /// How many announces were not answered in time.
+    /// How many announces weren't answered in time.
     stalled: usize,
+    /// No attempt starts any more.
     closing: bool,
-}
-
-/// One try at one tracker.
-#[derive(Debug)]
-pub(crate) struct Attempt {
-    pub(crate) id: AttemptId,
-    pub(crate) tracker: TrackerUrl,
-    tier: usize,
-    /// Gives the host back when the attempt ends.
-    pub(crate) slot: Slot,
-    patience_until: Timestamp,
-    reported_silent: bool,
-    pub(crate) stage: Stage,
-}
-
-impl Attempt {
-    /// When it began.
-    pub(crate) fn started_at(&self) -> Timestamp {
-        self.slot.started_at()
-    }
-
-    /// Whether its opening has been silent past the patience with it, or its announce so that another was told.
-    pub(crate) fn is_silent(&self) -> bool {
-        match self.stage {
-            Stage::Opening => self.reported_silent,
-            Stage::Open { .. } => false,
-            Stage::Announcing(told) => told.stalled,
-        }
-    }
-
-    /// Counts a time in which this process stood still as none: neither silence, nor part of a limit or a latency.
-    pub(crate) fn extend(&mut self, gap: Duration) {
-        self.slot.extend(gap);
-        self.patience_until = self.patience_until + gap;
-        match &mut self.stage {
-            Stage::Opening => {}
-            Stage::Open { at } => *at = *at + gap,
-            Stage::Announcing(told) => {
-                told.at = told.at + gap;
-                told.patience_until = told.patience_until.map(|until| until + gap);
-            }
-        }
-    }
-}
-
-/// How far an attempt is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
-    Opening,
-    /// Open, and nothing said on it yet.
-    Open {
-        at: Timestamp,
-    },
-    Announcing(Told),
-}
-
-/// What a tracker was told in an announce.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Told {
-    pub(crate) at: Timestamp,
-    /// How long the opening took.
-    pub(crate) opening: Duration,
-    pub(crate) event: Option<Event>,
-    pub(crate) transfer: Transfer,
-    /// From when another may be told beside it; `None` where nobody may.
-    patience_until: Option<Timestamp>,
-    stalled: bool,
-}
-
-/// A tracker that may be asked. Under an order across tiers all are in tier 0.
-#[derive(Debug, Clone)]
-pub(crate) struct Candidate {
-    pub(crate) tracker: TrackerUrl,
-    pub(crate) tier: usize,
-}
-
-/// The trackers that may be asked, apart from those that were tried. Most steps need no more than to know that
-/// there is one, which for a thousand trackers costs a thousandth of their order.
-pub(crate) trait Candidates {
-    fn is_any(&self, tried: &BTreeSet<TrackerUrl>) -> bool;
-    fn first(&self, tried: &BTreeSet<TrackerUrl>) -> Option<Candidate>;
-    fn count(&self, tried: &BTreeSet<TrackerUrl>) -> usize;
 }
 
 /// What a round needs next.
@@ -122,9 +45,9 @@ pub(crate) enum Step {
     Announce(AttemptId),
     /// This opening is silent: the next may start beside it.
     Silent(AttemptId),
-    /// This announce is not answered in time: call [`Round::hedge`], or [`Round::wait_on`].
+    /// This announce isn't answered in time: call [`Round::hedge`], or [`Round::wait_on`].
     Stalled(AttemptId),
-    /// This attempt's time is up: call [`Round::failed`].
+    /// The time of this attempt is up: call [`Round::failed`].
     Expired(AttemptId, Phase),
     /// Nothing before this moment, or before something happens.
     Wait(Option<Timestamp>),
@@ -133,33 +56,28 @@ pub(crate) enum Step {
 }
 
 impl Round {
-    /// A round that waits until `hold_until` for a first probe before it goes by the list.
+    /// A round that waits until `hold_until` for the first probe to be answered, and then goes by the list.
     pub(crate) fn new(hold_until: Option<Timestamp>) -> Self {
-        Self {
-            attempts: Vec::new(),
-            tried: BTreeSet::new(),
-            last_tried: None,
-            failed: Vec::new(),
-            last_started: Timestamp::ZERO,
-            hold_until,
-            passed_by: BTreeSet::new(),
-            stalled: 0,
-            closing: false,
-        }
+        Self { hold_until, ..Self::default() }
     }
 
-    /// A first probe has answered, or all have ended: nothing to wait for any more.
+    /// Notes that a probe was answered, or that all have ended: the round waits no longer.
     pub(crate) fn release(&mut self) {
         self.hold_until = None;
     }
 
-    /// Starts no further attempts, and drops those that have told nobody anything.
+    /// Starts no further attempts, and takes out those whose announce wasn't sent.
     pub(crate) fn close(&mut self) -> Vec<Attempt> {
         self.closing = true;
-        let told = |attempt: &Attempt| matches!(attempt.stage, Stage::Announcing(_));
-        let (told, dropped) = std::mem::take(&mut self.attempts).into_iter().partition(told);
-        self.attempts = told;
+        let was_sent = |attempt: &Attempt| attempt.sent().is_some();
+        let (sent, dropped) = std::mem::take(&mut self.attempts).into_iter().partition(was_sent);
+        self.attempts = sent;
         dropped
+    }
+
+    /// Whether it starts no further attempts, because the session ends.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing
     }
 
     pub(crate) fn attempts(&self) -> &[Attempt] {
@@ -174,7 +92,7 @@ impl Round {
         self.attempts.iter_mut().find(|attempt| attempt.id == id)
     }
 
-    /// Counts a time in which this process stood still as none.
+    /// Doesn't count a time in which this process stood still.
     pub(crate) fn extend(&mut self, gap: Duration) {
         self.last_started = self.last_started + gap;
         self.hold_until = self.hold_until.map(|until| until + gap);
@@ -188,8 +106,13 @@ impl Round {
         self.tried.len() - self.passed_by.len()
     }
 
-    /// Passes a candidate by that has kept us in its host's queue, where there is another candidate.
-    pub(crate) fn pass_by(&mut self, tracker: &TrackerUrl, candidates: &impl Candidates) -> bool {
+    /// The first candidate at a host.
+    pub(crate) fn candidate_at(&self, host: &TrackerHost, candidates: &Candidates<'_>) -> Option<Candidate> {
+        candidates.first_at(host, &self.tried)
+    }
+
+    /// Passes by a candidate whose host has kept us in its queue, if there is another candidate.
+    pub(crate) fn pass_by(&mut self, tracker: &TrackerUrl, candidates: &Candidates<'_>) -> bool {
         let passes = candidates.count(&self.tried) > 1;
         if passes {
             self.tried.insert(tracker.clone());
@@ -198,7 +121,7 @@ impl Round {
         passes
     }
 
-    /// Makes candidates that were passed by candidates again, because their host has let us in.
+    /// Makes the trackers of a host that were passed by candidates again, because it has admitted us.
     pub(crate) fn come_back_to(&mut self, host: &TrackerHost) {
         let (tried, passed_by) = (&mut self.tried, &mut self.passed_by);
         passed_by.retain(|tracker| {
@@ -210,7 +133,7 @@ impl Round {
         });
     }
 
-    /// Makes all candidates that were passed by candidates again, because we have left the queues of their hosts.
+    /// Makes all trackers that were passed by candidates again, because we have left the queues of their hosts.
     fn come_back(&mut self) {
         for tracker in std::mem::take(&mut self.passed_by) {
             self.tried.remove(&tracker);
@@ -222,8 +145,8 @@ impl Round {
         self.last_tried.as_ref()
     }
 
-    /// Notes that the opening of a candidate has started. Each that is silent already makes the patience with
-    /// this one shorter, down to `least`.
+    /// Notes that the opening of a candidate has started. Each opening that is silent already halves the patience with
+    /// this one, down to the least that stands beside it.
     pub(crate) fn start(
         &mut self,
         id: AttemptId,
@@ -258,8 +181,8 @@ impl Round {
         }
     }
 
-    /// Notes that the announce went out on a channel. With a patience another may be told when it has passed. Each that
-    /// has stalled already makes it shorter, down to the least that stands beside it.
+    /// Notes that the announce was sent on a channel. After the patience another tracker may be announced to; each announce
+    /// that has stalled already halves it, down to the least that stands beside it.
     pub(crate) fn announced(
         &mut self,
         id: AttemptId,
@@ -276,32 +199,37 @@ impl Round {
                 _ => Duration::ZERO,
             };
             let patience_until = patience.map(|patience| now + patience);
-            let told = Told { at: now, opening, event, transfer, patience_until, stalled: false };
-            attempt.stage = Stage::Announcing(told);
+            let sent = SentAnnounce { at: now, opening, event, transfer, patience_until, stalled: false };
+            attempt.stage = Stage::Announcing(sent);
         }
     }
 
-    /// Lets another tracker be told beside a stalled one.
+    /// Lets another tracker be announced to beside one that stalled.
     pub(crate) fn hedge(&mut self, id: AttemptId) {
         self.stalled += 1;
-        self.change_told(id, |told| told.stalled = true);
+        self.change_sent(id, |sent| sent.stalled = true);
     }
 
-    /// Waits on for a stalled one.
+    /// Waits on for one that stalled.
     pub(crate) fn wait_on(&mut self, id: AttemptId, until: Timestamp) {
-        self.change_told(id, |told| told.patience_until = Some(until));
+        self.change_sent(id, |sent| sent.patience_until = Some(until));
     }
 
-    fn change_told(&mut self, id: AttemptId, change: impl FnOnce(&mut Told)) {
+    fn change_sent(&mut self, id: AttemptId, change: impl FnOnce(&mut SentAnnounce)) {
         if let Some(attempt) = self.attempt_mut(id)
-            && let Stage::Announcing(told) = &mut attempt.stage
+            && let Stage::Announcing(sent) = &mut attempt.stage
         {
-            change(told);
+            change(sent);
         }
     }
 
-    /// Takes out an attempt that was answered.
-    pub(crate) fn take(&mut self, id: AttemptId) -> Option<Attempt> {
+    /// Takes out an attempt that has sent its announce and was answered.
+    pub(crate) fn take_announced(&mut self, id: AttemptId) -> Option<(Attempt, SentAnnounce)> {
+        let sent = self.attempt(id)?.sent()?;
+        Some((self.take(id)?, sent))
+    }
+
+    fn take(&mut self, id: AttemptId) -> Option<Attempt> {
         let place = self.attempts.iter().position(|attempt| attempt.id == id)?;
         Some(self.attempts.remove(place))
     }
@@ -313,7 +241,7 @@ impl Round {
         Some(attempt)
     }
 
-    /// Notes, once, a tracker that isn't asked and would have been its turn, for the report.
+    /// Notes, once and for the report, a tracker that was left out although it was its turn.
     pub(crate) fn skipped(&mut self, tracker: TrackerUrl, error: AnnounceError) {
         if !self.tried.contains(&tracker) && self.failed.iter().all(|failed| failed.tracker != tracker) {
             self.failed.push(FailedAttempt { tracker, error });
@@ -321,22 +249,17 @@ impl Round {
     }
 
     /// How many attempts there may be: those made, and the candidates that are left.
-    pub(crate) fn total(&self, candidates: &impl Candidates) -> usize {
+    pub(crate) fn total(&self, candidates: &Candidates<'_>) -> usize {
         self.tried.len() + candidates.count(&self.tried)
     }
 
-    /// Ends the round: what is still under way, and the failures.
-    pub(crate) fn end(self) -> (Vec<Attempt>, Vec<FailedAttempt>) {
-        (self.attempts, self.failed)
+    /// Ends the round: gives the attempts that are still under way, and the failures.
+    pub(crate) fn end(&mut self) -> (Vec<Attempt>, Vec<FailedAttempt>) {
+        (std::mem::take(&mut self.attempts), std::mem::take(&mut self.failed))
     }
 
     /// What to do now.
-    pub(crate) fn next_step(
-        &mut self,
-        candidates: &impl Candidates,
-        config: &Config,
-        now: Timestamp,
-    ) -> Step {
+    pub(crate) fn next_step(&mut self, candidates: &Candidates<'_>, config: &Config, now: Timestamp) -> Step {
         let mut is_any = !self.closing && candidates.is_any(&self.tried);
         if !is_any && self.attempts.is_empty() && !self.passed_by.is_empty() {
             self.come_back();
@@ -354,10 +277,10 @@ impl Round {
         }
         let mut answer_awaited = false;
         for attempt in &self.attempts {
-            if let Stage::Announcing(told) = attempt.stage
-                && !told.stalled
+            if let Some(sent) = attempt.sent()
+                && !sent.stalled
             {
-                if told.patience_until.is_some_and(|until| clock.due(until)) {
+                if sent.patience_until.is_some_and(|until| clock.due(until)) {
                     return Step::Stalled(attempt.id);
                 }
                 answer_awaited = true;
@@ -407,12 +330,12 @@ impl Round {
     }
 }
 
-/// A patience that is halved for each that was in vain before, down to the least.
+/// A patience halved as many times as trackers were silent before, down to the least.
 fn halved((patience, least): (Duration, Duration), times: usize) -> Duration {
     (0..times).fold(patience, |patience, _| (patience / 2).max(least.min(patience)))
 }
 
-/// The deadlines a decision looks at, and the next one that is still to come.
+/// The deadlines that a decision looks at, and the next of them.
 struct Deadlines {
     now: Timestamp,
     next: Option<Timestamp>,
@@ -427,56 +350,33 @@ impl Deadlines {
     }
 }
 
-impl Attempt {
-    fn limit(&self, config: &Config, last: bool) -> Option<(Timestamp, Phase)> {
-        match self.stage {
-            Stage::Opening => {
-                let limit = if last { config.last_open_limit } else { config.open_limit };
-                Some((self.started_at() + limit, Phase::Open))
-            }
-            Stage::Open { .. } => None,
-            Stage::Announcing(told) => {
-                let limit = if last { config.last_reply_limit } else { config.reply_limit };
-                Some((told.at + limit, Phase::Reply))
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fmt::Write;
+    use std::sync::Arc;
 
     use super::*;
-
-    impl Candidates for Vec<Candidate> {
-        fn is_any(&self, tried: &BTreeSet<TrackerUrl>) -> bool {
-            self.count(tried) > 0
-        }
-
-        fn first(&self, tried: &BTreeSet<TrackerUrl>) -> Option<Candidate> {
-            self.iter().find(|candidate| !tried.contains(&candidate.tracker)).cloned()
-        }
-
-        fn count(&self, tried: &BTreeSet<TrackerUrl>) -> usize {
-            self.iter().filter(|candidate| !tried.contains(&candidate.tracker)).count()
-        }
-    }
+    use crate::announce::{InfoHash, PeerId, Torrent};
+    use crate::policy::config::Order;
+    use crate::policy::hosts::Hosts;
+    use crate::policy::io::TorrentId;
+    use crate::policy::torrent::book::TorrentBook;
+    use crate::policy::torrent::round_kind::RoundKind;
+    use crate::policy::torrent::tracker_set::TrackerSet;
 
     fn at(millis: u64) -> Timestamp {
         Timestamp::from_micros(millis * 1000)
     }
 
-    fn candidates(tiers: &[&[&str]]) -> Vec<Candidate> {
-        let tiers = tiers.iter().enumerate();
-        tiers
-            .flat_map(|(tier, names)| {
-                names.iter().map(move |name| Candidate {
-                    tracker: format!("http://{name}.test/announce").parse().unwrap(),
-                    tier,
-                })
-            })
-            .collect()
+    /// A torrent with these tiers, and hosts of which nothing is known.
+    fn known(tiers: &[&[&str]], config: &Config) -> (TorrentBook, Hosts) {
+        let url = |name: &&str| format!("http://{name}.test/announce").parse().unwrap();
+        let trackers = TrackerSet::new(tiers.iter().map(|tier| tier.iter().map(url)));
+        let config = Arc::new(Config { order: Order::Bep12, shuffle: false, ..config.clone() });
+        let torrent = Torrent::new(InfoHash::new([1; 20]), PeerId::new([2; 20]), 6881);
+        let mut book = TorrentBook::new(TorrentId::new(1), trackers, torrent, Arc::clone(&config), at(0));
+        book.trackers.prepare(&config, 0);
+        (book, Hosts::new(config))
     }
 
     /// How a tracker behaves: after so many milliseconds it opens, then after so many it answers.
@@ -490,20 +390,22 @@ mod tests {
     }
     use Script::{Answers, Fails, Mute, Refused, Silent};
 
-    /// Plays a round and returns who was opened when, who was told when, and who answered when.
+    /// Plays a round: which trackers were opened when, which were announced to when, and which answered when.
     fn play(
         tiers: &[&[&str]],
         scripts: &[Script],
         config: &Config,
     ) -> (String, String, Option<(usize, u64)>) {
-        let candidates = candidates(tiers);
-        let index = |tracker: &TrackerUrl| candidates.iter().position(|c| c.tracker == *tracker).unwrap();
+        let (book, hosts) = known(tiers, config);
+        let index =
+            |tracker: &TrackerUrl| book.trackers.trackers().position(|other| other == tracker).unwrap();
         let mut round = Round::new(None);
-        let (mut now, mut opened, mut told) = (0, String::new(), String::new());
+        let (mut now, mut opened, mut announced) = (0, String::new(), String::new());
         let mut events: Vec<(u64, AttemptId, &str)> = Vec::new();
         let mut next_id = 0;
         loop {
             let wake = loop {
+                let candidates = Candidates::new(&book, &RoundKind::Scheduled, &hosts, at(now));
                 match round.next_step(&candidates, config, at(now)) {
                     Step::Open(candidate) => {
                         next_id += 1;
@@ -522,7 +424,7 @@ mod tests {
                     }
                     Step::Announce(id) => {
                         let tracker = round.attempt(id).unwrap().tracker.clone();
-                        write!(told, "{}@{now} ", tracker.host().trim_end_matches(".test")).unwrap();
+                        write!(announced, "{}@{now} ", tracker.host().trim_end_matches(".test")).unwrap();
                         match scripts[index(&tracker)] {
                             Fails(after) => events.push((now + after, id, "failed")),
                             Answers(_, after) => events.push((now + after, id, "replied")),
@@ -538,7 +440,7 @@ mod tests {
                         round.failed(id, AnnounceError::TimedOut(phase)).unwrap();
                     }
                     Step::Wait(wake) => break wake,
-                    Step::Exhausted => return (opened, told, None),
+                    Step::Exhausted => return (opened, announced, None),
                 }
             };
             events.sort_by_key(|(when, id, _)| (*when, *id));
@@ -551,8 +453,8 @@ mod tests {
                         "opened" => round.opened(id, at(now)),
                         "failed" => drop(round.failed(id, AnnounceError::Cancelled)),
                         _ => {
-                            if let Some(attempt) = round.take(id) {
-                                return (opened, told, Some((index(&attempt.tracker), now)));
+                            if let Some((attempt, _)) = round.take_announced(id) {
+                                return (opened, announced, Some((index(&attempt.tracker), now)));
                             }
                         }
                     }
@@ -588,7 +490,7 @@ mod tests {
         assert_eq!(
             outcome,
             ("a@0 b@250 ".into(), "a@300 ".into(), Some((0, 305))),
-            "b was opened, and told nothing"
+            "b was opened, and nothing was sent to it"
         );
     }
 
@@ -658,7 +560,9 @@ mod tests {
 
     #[test]
     fn a_held_round_goes_by_the_list_when_no_probe_answers() {
-        let (candidates, config) = (candidates(&[&["a"]]), Config::default());
+        let config = Config::default();
+        let (book, hosts) = known(&[&["a"]], &config);
+        let candidates = Candidates::new(&book, &RoundKind::Scheduled, &hosts, at(0));
         let mut round = Round::new(Some(at(1000)));
         assert!(
             matches!(round.next_step(&candidates, &config, at(0)), Step::Wait(Some(wake)) if wake == at(1000))

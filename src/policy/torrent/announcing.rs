@@ -1,0 +1,458 @@
+//! A round under way: which trackers it opens and announces to, how it queues at hosts, and how it ends.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::attempt::{Attempt, SentAnnounce, Stage};
+use super::book::TorrentBook;
+use super::candidates::{Candidate, Candidates};
+use super::idle::wait_in_line;
+use super::queue::Queue;
+use super::round::{Round, Step};
+use super::round_kind::RoundKind;
+use super::shared::Shared;
+use crate::alert::{Alert, Announced};
+use crate::announce::{AnnounceResponse, Event};
+use crate::error::{AnnounceError, FailedAttempt, Phase, RoundError};
+use crate::policy::hosts::{Failed, Priority, Slot, Urgency};
+use crate::policy::io::{AttemptId, Output};
+use crate::policy::verdict::{TrackerNews, Verdict};
+use crate::time::Timestamp;
+use crate::tracker::{TrackerHost, TrackerUrl};
+
+/// How often a round that queues checks what else it has under way.
+const QUEUE_CHECK: Duration = Duration::from_secs(1);
+
+/// How soon a round may follow one that failed, even if hosts allow more: their own back-off is what limits rounds.
+const ROUND_GAP: Duration = Duration::from_secs(1);
+
+/// A round under way.
+#[derive(Debug)]
+pub(super) struct Announcing {
+    round: Round,
+    kind: RoundKind,
+    queue: Queue,
+    /// The user has requested another announce, to be made right after this one.
+    announce_again: bool,
+    /// The attempts that were still under way when the round ended.
+    ended: Option<Vec<Attempt>>,
+}
+
+/// How a round goes on.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// It waits until this moment, or until something happens.
+    Waits(Option<Timestamp>),
+    /// It has ended, and these attempts are still under way.
+    Ended(Vec<Attempt>),
+    /// It was cancelled before its first attempt, and the announce deferred.
+    Cancelled,
+}
+
+impl Announcing {
+    pub(super) fn begin(kind: RoundKind, book: &mut TorrentBook, shared: &mut Shared<'_>) -> Self {
+        book.rounds += 1;
+        book.trackers.begin_round();
+        if let Some(failback) = book.failback.as_mut().filter(|failback| failback.is_ready())
+            && matches!(kind, RoundKind::Scheduled)
+            && book.trackers.tier_of(failback.tracker()).is_some()
+        {
+            // The tracker in use until now comes second.
+            book.trackers.fail_back_to(failback.tracker());
+            failback.returned(shared.now);
+        }
+        let is_measuring = book.trackers.is_any_probing() && !book.trackers.has_answer();
+        let hold_until = is_measuring.then(|| shared.now + book.config.probe_head_start);
+        let event = match kind.one_shot() {
+            Some(request) => request.event,
+            None => Candidates::new(book, &kind, shared.hosts, shared.now)
+                .first(&BTreeSet::new())
+                .and_then(|first| book.event_for(&first.tracker)),
+        };
+        shared.alert(Alert::Announcing { event, left: book.torrent.transfer.left });
+        let round = Round::new(hold_until);
+        Self { round, kind, queue: Queue::default(), announce_again: false, ended: None }
+    }
+
+    /// Takes all steps that can be taken now.
+    pub(super) fn run(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) -> Progress {
+        let progress = self.take_steps(book, shared);
+        self.queue.give_back(shared);
+        if !matches!(progress, Progress::Waits(_)) {
+            self.queue.leave(shared);
+        }
+        progress
+    }
+
+    /// Makes another announce follow this one.
+    pub(super) fn announce_again(&mut self) {
+        self.announce_again = true;
+    }
+
+    /// Whether it is the one announce of a torrent that has no session.
+    pub(super) fn is_one_shot(&self) -> bool {
+        self.kind.one_shot().is_some()
+    }
+
+    /// How many trackers were tried.
+    pub(super) fn tried(&self) -> usize {
+        self.round.tried()
+    }
+
+    /// Whether a tracker is being contacted.
+    pub(super) fn is_contacting(&self, tracker: &TrackerUrl) -> bool {
+        self.round.attempts().iter().any(|attempt| attempt.tracker == *tracker)
+    }
+
+    /// Notes that probes were answered, or that all have ended: the first opening waits no longer.
+    pub(super) fn release(&mut self) {
+        self.round.release();
+    }
+
+    /// Notes that a channel is open.
+    pub(super) fn opened(&mut self, id: AttemptId, shared: &mut Shared<'_>) {
+        if let Some(attempt) = self.round.attempt_mut(id) {
+            shared.hosts.opened(&mut attempt.slot, shared.now);
+        }
+        self.round.opened(id, shared.now);
+    }
+
+    /// Takes in the answer to an announce, which ends the round.
+    pub(super) fn replied(
+        &mut self,
+        id: AttemptId,
+        response: AnnounceResponse,
+        book: &mut TorrentBook,
+        shared: &mut Shared<'_>,
+    ) {
+        let Some((attempt, sent)) = self.round.take_announced(id) else { return };
+        let tracker = attempt.tracker.clone();
+        let (moved_from, interval) = book.answered(attempt, sent, &response, shared);
+        let attempts = self.round.tried();
+        let (others, failed) = self.round.end();
+        // What becomes of the others still tells something: they may be answered, or their hosts be dead.
+        let is_straggler = |other: &Attempt| other.sent().is_some() || other.is_silent();
+        let (stragglers, others): (Vec<_>, Vec<_>) = others.into_iter().partition(is_straggler);
+        for other in others {
+            shared.give_up(other.id, other.slot);
+        }
+        if self.announce_again || is_completed_due(book, sent) {
+            book.schedule.request(shared.now);
+        }
+        let next_announce = book.schedule.due().map_or(Duration::ZERO, |due| due.since(shared.now));
+        let announced = Arc::new(Announced {
+            tracker: tracker.clone(),
+            event: sent.event,
+            response,
+            attempts,
+            failed,
+            moved_from,
+            interval,
+            next_announce,
+        });
+        shared.alert(Alert::Announced(Arc::clone(&announced)));
+        book.warn(&tracker, announced.response.warning.as_deref(), shared);
+        if sent.event.is_none() {
+            shared.alert(Alert::PeriodicSent { tracker });
+        }
+        self.end(Ok(announced), stragglers, book, shared);
+    }
+
+    /// Takes in the failure of an attempt.
+    pub(super) fn failed(
+        &mut self,
+        id: AttemptId,
+        error: AnnounceError,
+        book: &mut TorrentBook,
+        shared: &mut Shared<'_>,
+    ) {
+        let Some(attempt) = self.round.failed(id, error.clone()) else { return };
+        let tracker = attempt.tracker.clone();
+        book.failed(attempt, &error, shared);
+        if book.trackers.failure(&tracker).is_some_and(|failure| failure.news != TrackerNews::Nothing) {
+            book.trackers.record_failure(&tracker);
+        }
+        shared.alert(Alert::Failed { tracker, error });
+    }
+
+    /// Takes in that a host grants the place that the round queued for.
+    pub(super) fn admitted(&mut self, slot: Slot) {
+        self.round.come_back_to(slot.host());
+        self.queue.granted(slot);
+    }
+
+    /// Takes in that a host has removed the round from its queue, because it is silent or doubted.
+    pub(super) fn evicted(&mut self, host: &TrackerHost) {
+        self.queue.evicted(host);
+    }
+
+    /// Gives up the attempts at trackers that were removed from the list.
+    pub(super) fn drop_removed(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) {
+        let attempts = self.round.attempts().iter();
+        let removed = attempts.filter(|attempt| book.trackers.tier_of(&attempt.tracker).is_none());
+        for id in removed.map(|attempt| attempt.id).collect::<Vec<_>>() {
+            self.skip(id, AnnounceError::Cancelled, book, shared);
+        }
+    }
+
+    /// Starts no further attempts, because the session ends. Announces that were sent may still be answered.
+    pub(super) fn close(&mut self, shared: &mut Shared<'_>) {
+        for attempt in self.round.close() {
+            shared.give_up(attempt.id, attempt.slot);
+        }
+    }
+
+    /// Gives up everything that is under way.
+    pub(super) fn abandon(&mut self, book: &TorrentBook, shared: &mut Shared<'_>) {
+        self.queue.leave(shared);
+        let (attempts, mut failed) = self.round.end();
+        for attempt in attempts {
+            failed.push(FailedAttempt { tracker: attempt.tracker.clone(), error: AnnounceError::Cancelled });
+            shared.give_up(attempt.id, attempt.slot);
+        }
+        self.end(Err(Arc::new(RoundError::failed(failed))), Vec::new(), book, shared);
+    }
+
+    /// Doesn't count a time in which this process stood still.
+    pub(super) fn extend(&mut self, gap: Duration) {
+        self.round.extend(gap);
+    }
+
+    /// The opening with this id.
+    pub(super) fn opening_mut(&mut self, id: AttemptId) -> Option<&mut Attempt> {
+        self.round.attempt_mut(id).filter(|attempt| attempt.stage == Stage::Opening)
+    }
+
+    fn take_steps(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) -> Progress {
+        loop {
+            if let Some(stragglers) = self.ended.take() {
+                return Progress::Ended(stragglers);
+            }
+            let candidates = Candidates::new(book, &self.kind, shared.hosts, shared.now);
+            match self.round.next_step(&candidates, &book.config, shared.now) {
+                Step::Open(first) => {
+                    // A place that was granted is used, whatever the order has become meanwhile: to queue elsewhere in its
+                    // stead, and here again when that one is granted, could go on for ever.
+                    let granted = self.queue.granted_by();
+                    let granted = granted.and_then(|host| self.round.candidate_at(host, &candidates));
+                    let candidate = granted.unwrap_or(first);
+                    let of = self.round.total(&candidates);
+                    let is_idle = self.round.attempts().is_empty();
+                    let priority = self.priority(&candidate.tracker, book);
+                    if let Some(slot) = self.queue.admit(candidate.tracker.host_key(), priority, shared) {
+                        self.queue.leave(shared);
+                        self.open(candidate, slot, of, book, shared);
+                    } else if !self.pass_by(&candidate.tracker, book, shared) {
+                        // What else is under way may reach its limit meanwhile, and another tracker may become a candidate.
+                        let check = shared.now + QUEUE_CHECK;
+                        let limit = self.queue_limit(book).map(|limit| limit.max(check));
+                        return Progress::Waits(if is_idle { limit } else { Some(check) });
+                    }
+                }
+                Step::Announce(id) => self.announce(id, book, shared),
+                Step::Silent(id) => self.silent(id, shared),
+                Step::Stalled(id) => self.stalled(id, book, shared),
+                Step::Expired(id, phase) => {
+                    shared.close(id);
+                    self.failed(id, AnnounceError::TimedOut(phase), book, shared);
+                }
+                Step::Wait(wake) => return Progress::Waits(wake),
+                Step::Exhausted if self.is_untimely(book, shared) => {
+                    book.rounds -= 1;
+                    return Progress::Cancelled;
+                }
+                Step::Exhausted => self.fail(book, shared),
+            }
+        }
+    }
+
+    /// How urgent an attempt is to its host, if others queue there.
+    fn priority(&self, tracker: &TrackerUrl, book: &TorrentBook) -> Priority {
+        let is_requested = matches!(self.kind, RoundKind::Requested | RoundKind::OneShot(_));
+        match book.urgency(&self.kind) {
+            _ if book.ledger.owes_completed() && book.is_registered(tracker) => Priority::Completed,
+            _ if book.is_refused_by(tracker) && !is_requested => Priority::Retry,
+            Urgency::Urgent if book.wants_to_download() || is_requested => Priority::WantsPeers,
+            _ => Priority::Regular,
+        }
+    }
+
+    /// Opens a channel to a tracker.
+    fn open(
+        &mut self,
+        candidate: Candidate,
+        slot: Slot,
+        of: usize,
+        book: &mut TorrentBook,
+        shared: &mut Shared<'_>,
+    ) {
+        let tracker = candidate.tracker.clone();
+        if book.is_any_held_back(shared.now) {
+            // Rarely so, and the whole order costs more than the rest of the decision.
+            self.note_forbidden(Some(&tracker), book, shared);
+        }
+        let from = self.round.last_tried().cloned();
+        let id = shared.begin_attempt();
+        let patience = shared.hosts.open_patience(slot.host(), book.urgency(&self.kind), shared.now);
+        shared.hosts.tried(&slot, book.is_refused_by(&tracker), shared.now);
+        self.round.start(id, candidate, slot, patience, shared.now);
+        book.trackers.point_at(&tracker);
+        if !std::mem::replace(&mut book.reported_first, true) {
+            let latency = book.trackers.latency(&tracker);
+            shared.alert(Alert::Selected { tracker: tracker.clone(), latency });
+        }
+        if let Some(from) = from {
+            shared.alert(Alert::Switching { from, to: tracker.clone() });
+        }
+        shared.alert(Alert::AttemptStarted { tracker: tracker.clone(), attempt: self.round.tried(), of });
+        shared.open(id, tracker);
+    }
+
+    /// Goes on to another tracker if the round has queued for this one for as long as an opening may take: its host is
+    /// overrun, or announces that it doesn't answer hold its places. The round keeps its place in that queue.
+    fn pass_by(&mut self, tracker: &TrackerUrl, book: &TorrentBook, shared: &Shared<'_>) -> bool {
+        if self.queue_limit(book).is_none_or(|limit| limit > shared.now) {
+            return false;
+        }
+        let candidates = Candidates::new(book, &self.kind, shared.hosts, shared.now);
+        self.round.pass_by(tracker, &candidates)
+    }
+
+    /// Until when the round waits in its last queue before it tries another tracker as well.
+    fn queue_limit(&self, book: &TorrentBook) -> Option<Timestamp> {
+        self.queue.joined_at().map(|joined_at| joined_at + book.config.open_limit)
+    }
+
+    /// Announces on a channel that is open.
+    fn announce(&mut self, id: AttemptId, book: &mut TorrentBook, shared: &mut Shared<'_>) {
+        let Some(attempt) = self.round.attempt(id) else { return };
+        let tracker = attempt.tracker.clone();
+        if !self.is_one_shot()
+            && !Candidates::new(book, &self.kind, shared.hosts, shared.now).is_allowed(&tracker)
+        {
+            // A late answer has changed what is due to it while its channel opened.
+            return self.skip(id, AnnounceError::Suspended, book, shared);
+        }
+        let request = match self.kind.one_shot() {
+            Some(request) => request.clone(),
+            None => book.request(&tracker, book.event_for(&tracker)),
+        };
+        // Trackers that share their peers would count a second `completed` or `stopped` beside the first.
+        let may_hedge = book.config.race && !matches!(request.event, Some(Event::Completed | Event::Stopped));
+        let patience = shared.hosts.reply_patience(tracker.host_key(), book.urgency(&self.kind));
+        let patience = may_hedge.then_some((patience, book.config.reply_patience_floor));
+        book.ledger.sent(&mut book.trackers, &tracker, shared.now);
+        self.round.announced(id, request.event, request.transfer, patience, shared.now);
+        shared.announce(id, request);
+    }
+
+    /// An opening is silent for longer than its patience.
+    fn silent(&mut self, id: AttemptId, shared: &mut Shared<'_>) {
+        if let Some(attempt) = self.round.attempt_mut(id) {
+            shared.hosts.silent(&mut attempt.slot, shared.now);
+            let waited = shared.now.since(attempt.started_at());
+            let tracker = attempt.tracker.clone();
+            shared.alert(Alert::NoResponse { tracker, waited });
+        }
+    }
+
+    /// An announce isn't answered in time: another tracker is tried beside it, but not too often at one host.
+    fn stalled(&mut self, id: AttemptId, book: &TorrentBook, shared: &mut Shared<'_>) {
+        let random = shared.random();
+        let Some(attempt) = self.round.attempt_mut(id) else { return };
+        let tracker = attempt.tracker.clone();
+        let failed = Failed {
+            verdict: Verdict::of(&AnnounceError::TimedOut(Phase::Reply)),
+            tracker: &tracker,
+            before: book.is_refused_by(&tracker),
+            random,
+        };
+        let may_hedge = shared.hosts.stalled(&mut attempt.slot, &failed, shared.now);
+        let waited = shared.now.since(attempt.started_at());
+        if may_hedge {
+            self.round.hedge(id);
+            shared.alert(Alert::NoResponse { tracker, waited });
+        } else {
+            self.round.wait_on(id, shared.now + book.config.reply_patience);
+        }
+    }
+
+    /// Gives up an attempt because its tracker may not be announced to any more. That says nothing about the tracker.
+    fn skip(&mut self, id: AttemptId, error: AnnounceError, book: &mut TorrentBook, shared: &mut Shared<'_>) {
+        let Some(attempt) = self.round.failed(id, error.clone()) else { return };
+        let tracker = attempt.tracker.clone();
+        if attempt.sent().is_some() {
+            book.ledger.failed(&mut book.trackers, &tracker, false);
+        }
+        shared.give_up(id, attempt.slot);
+        shared.alert(Alert::Failed { tracker, error });
+    }
+
+    /// Whether a round has to be cancelled in which no tracker could be tried, because all hosts went into back-off while
+    /// it was queued.
+    fn is_untimely(&self, book: &TorrentBook, shared: &Shared<'_>) -> bool {
+        if self.round.tried() > 0 || self.kind.ignores_intervals() || self.round.is_closing() {
+            return false;
+        }
+        // If the probes at the start found all hosts dead, they were this round's attempts, and the user waits for its
+        // result.
+        let has_failed = |tracker| book.trackers.failure(tracker).is_some();
+        if book.rounds == 1 && book.trackers.supported_trackers().all(has_failed) {
+            return false;
+        }
+        let first = Candidates::new(book, &self.kind, shared.hosts, shared.now).first_earliest();
+        first.is_some_and(|first| first > shared.now)
+    }
+
+    /// Every tracker failed.
+    fn fail(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) {
+        self.note_forbidden(None, book, shared);
+        // The error names every tracker, those too whose hosts are in back-off after an earlier failure.
+        for tracker in book.trackers.supported_trackers() {
+            let failure = book.trackers.failure(tracker).map(|failure| failure.error.clone());
+            self.round.skipped(tracker.clone(), failure.unwrap_or(AnnounceError::Suspended));
+        }
+        let (_, attempts) = self.round.end();
+        let error = Arc::new(RoundError::failed(attempts));
+        book.trackers.begin_round();
+        if !self.round.is_closing() {
+            book.round_failed(error.attempts(), shared);
+            // If every tracker said "never" there is none to announce to, until the list changes.
+            let candidates = Candidates::new(book, &RoundKind::Scheduled, shared.hosts, shared.now);
+            let first = candidates.first_earliest();
+            wait_in_line(book, shared);
+            book.schedule.defer(first.map(|first| first.max(shared.now + ROUND_GAP)));
+            if self.announce_again {
+                book.schedule.request(shared.now);
+            }
+            let retry_in = book.schedule.due().map(|due| due.since(shared.now));
+            shared.alert(Alert::RoundFailed { error: Arc::clone(&error), retry_in });
+        }
+        self.end(Err(error), Vec::new(), book, shared);
+    }
+
+    /// Notes for the round's error which trackers would have been tried before `next` (or at all) but for their hints.
+    fn note_forbidden(&mut self, next: Option<&TrackerUrl>, book: &TorrentBook, shared: &Shared<'_>) {
+        let candidates = Candidates::new(book, &self.kind, shared.hosts, shared.now);
+        for tracker in candidates.forbidden_before(next) {
+            self.round.skipped(tracker, AnnounceError::Suspended);
+        }
+    }
+
+    fn end(
+        &mut self,
+        result: Result<Arc<Announced>, Arc<RoundError>>,
+        stragglers: Vec<Attempt>,
+        book: &TorrentBook,
+        shared: &mut Shared<'_>,
+    ) {
+        shared.outputs.push_back(Output::RoundEnded { torrent: shared.torrent, round: book.rounds, result });
+        self.ended = Some(stragglers);
+    }
+}
+
+/// Whether the download became complete during the round, so that its tracker has to be sent `completed`.
+fn is_completed_due(book: &TorrentBook, sent: SentAnnounce) -> bool {
+    book.ledger.owes_completed() && sent.event != Some(Event::Completed) && book.is_automatic()
+}

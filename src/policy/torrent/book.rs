@@ -1,0 +1,294 @@
+//! What is known of one torrent and its trackers, from one announce to the next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::attempt::{Attempt, SentAnnounce};
+use super::failback::Failback;
+use super::ledger::Ledger;
+use super::record::TrackerFailure;
+use super::round_kind::RoundKind;
+use super::schedule::{RoundFailure, Schedule};
+use super::shared::Shared;
+use super::tracker_set::TrackerSet;
+use crate::alert::Alert;
+use crate::announce::{AnnounceRequest, AnnounceResponse, Event, Torrent, Transfer};
+use crate::error::{AnnounceError, FailedAttempt, Retry};
+use crate::policy::config::{Config, Order, Probing, Scheduling};
+use crate::policy::hosts::{Failed, HostHealth, Outcome, Urgency};
+use crate::policy::io::{RoundNumber, TorrentId};
+use crate::policy::verdict::{Registered, TrackerNews, Verdict};
+use crate::prober::Measurement;
+use crate::time::Timestamp;
+use crate::tracker::TrackerUrl;
+
+/// One torrent's identity, its trackers with what each said, its schedule, and the events that it owes.
+#[derive(Debug)]
+pub(super) struct TorrentBook {
+    pub(super) id: TorrentId,
+    /// Identity, port and counters, as announces carry them.
+    pub(super) torrent: Torrent,
+    pub(super) config: Arc<Config>,
+    pub(super) trackers: TrackerSet,
+    pub(super) schedule: Schedule,
+    pub(super) ledger: Ledger,
+    /// The tracker to go back to, after another took over.
+    pub(super) failback: Option<Failback>,
+    /// How many rounds have begun.
+    pub(super) rounds: RoundNumber,
+    /// The user wants peers, and no round has succeeded since.
+    pub(super) wants_peers: bool,
+    /// The user knows which tracker is announced to first.
+    pub(super) reported_first: bool,
+    /// How many peers have the whole torrent, by the last answer that said so.
+    pub(super) complete: Option<u64>,
+    /// How many are still downloading, by the last answer that said so.
+    pub(super) incomplete: Option<u64>,
+    added_at: Timestamp,
+    /// The last warning that the user has seen, and the tracker that sent it.
+    last_warning: Option<Box<(TrackerUrl, String)>>,
+}
+
+impl TorrentBook {
+    pub(super) fn new(
+        id: TorrentId,
+        trackers: TrackerSet,
+        torrent: Torrent,
+        config: Arc<Config>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            ledger: Ledger::new(&trackers, torrent.transfer.left),
+            torrent,
+            trackers,
+            config,
+            schedule: Schedule::default(),
+            failback: None,
+            rounds: 0,
+            wants_peers: false,
+            reported_first: false,
+            complete: None,
+            incomplete: None,
+            added_at: now,
+            last_warning: None,
+        }
+    }
+
+    /// Takes in the counters of the download. Uploaded and downloaded never go back.
+    pub(super) fn update(&mut self, transfer: Transfer) {
+        let known = self.torrent.transfer;
+        if self.rounds == 0 && known.left.is_none() && transfer.left == Some(0) {
+            self.ledger.was_complete();
+        }
+        self.torrent.transfer = Transfer {
+            uploaded: known.uploaded.max(transfer.uploaded),
+            downloaded: known.downloaded.max(transfer.downloaded),
+            left: transfer.left,
+        };
+    }
+
+    /// Whether announces are made by the schedule, and not only on request.
+    pub(super) fn is_automatic(&self) -> bool {
+        self.config.scheduling == Scheduling::Automatic
+    }
+
+    /// Whether latency decides, so that hosts are measured.
+    pub(super) fn measures_hosts(&self) -> bool {
+        self.trackers.order() == Order::Nearest && self.config.probing == Probing::Parallel
+    }
+
+    /// Whether the download is not known to be complete.
+    pub(super) fn wants_to_download(&self) -> bool {
+        self.torrent.transfer.left != Some(0)
+    }
+
+    /// How long a tracker's silence is borne in a round: less if the user waits for peers.
+    pub(super) fn urgency(&self, kind: &RoundKind) -> Urgency {
+        let is_well = self.trackers.in_use().is_some() && !self.schedule.is_failing();
+        let is_awaited = kind.ignores_intervals() || self.wants_peers;
+        if is_well && !is_awaited { Urgency::Relaxed } else { Urgency::Urgent }
+    }
+
+    /// When the hints of a tracker allow the announce that it is due; `None` if it said "never".
+    pub(super) fn allowed_at(&self, tracker: &TrackerUrl) -> Option<Timestamp> {
+        let Some(record) = self.trackers.record(tracker) else { return Some(Timestamp::ZERO) };
+        record.hint.allowed_at(self.event_for(tracker).is_some())
+    }
+
+    /// Whether the hints of a tracker allow the announce that it is due.
+    pub(super) fn is_allowed(&self, tracker: &TrackerUrl, now: Timestamp) -> bool {
+        self.allowed_at(tracker).is_some_and(|allowed| allowed <= now)
+    }
+
+    /// Whether a tracker asked for no announce at all at this moment.
+    pub(super) fn is_suspended(&self, tracker: &TrackerUrl, now: Timestamp) -> bool {
+        self.trackers.record(tracker).is_some_and(|record| record.hint.is_suspended(now))
+    }
+
+    /// Whether the hints of any tracker hold announces back.
+    pub(super) fn is_any_held_back(&self, now: Timestamp) -> bool {
+        self.trackers.records().any(|(_, record)| record.hint.is_suspended(now) || record.hint.is_early(now))
+    }
+
+    /// Whether a tracker doesn't serve this torrent, whatever its host does for others.
+    pub(super) fn is_refused_by(&self, tracker: &TrackerUrl) -> bool {
+        self.trackers.failure(tracker).is_some_and(|failure| failure.news == TrackerNews::Refuses)
+    }
+
+    /// Whether a tracker accepted an announce of this session.
+    pub(super) fn is_registered(&self, tracker: &TrackerUrl) -> bool {
+        self.ledger.is_registered(&self.trackers, tracker)
+    }
+
+    /// The event of the next announce to a tracker.
+    pub(super) fn event_for(&self, tracker: &TrackerUrl) -> Option<Event> {
+        self.ledger.event_for(&self.trackers, tracker)
+    }
+
+    /// The announce to a tracker with this event.
+    pub(super) fn request(&self, tracker: &TrackerUrl, event: Option<Event>) -> AnnounceRequest {
+        let torrent = &self.torrent;
+        let mut request = AnnounceRequest::new(torrent.info_hash, torrent.peer_id, torrent.port);
+        request.transfer = torrent.transfer;
+        request.event = event;
+        request.num_want = if event == Some(Event::Stopped) { Some(0) } else { torrent.num_want };
+        request.key = torrent.key;
+        request.ip = torrent.ip;
+        request.tracker_id = self.ledger.tracker_id(&self.trackers, tracker).map(Vec::from);
+        request
+    }
+
+    /// Brings the next announce forward because peers are wanted.
+    pub(super) fn want_peers(&mut self, now: Timestamp) {
+        self.wants_peers = true;
+        let record = self.trackers.in_use().and_then(|tracker| self.trackers.record(tracker));
+        let allowed_at = record.map_or(Timestamp::ZERO, |record| record.hint.min_interval_until());
+        self.schedule.want_peers(allowed_at, &self.config, now);
+    }
+
+    /// Sets the interval in place of what trackers ask for, or leaves it to them again. Min intervals that trackers asked
+    /// for before are void: the tracker in use would be too early for the next round otherwise, which would go to another.
+    pub(super) fn override_interval(&mut self, interval: Option<Duration>, now: Timestamp) {
+        Arc::make_mut(&mut self.config).interval_override = interval;
+        if let Some(interval) = self.config.overriding_interval() {
+            self.schedule.overridden(interval, now);
+            for (_, record) in self.trackers.records_mut() {
+                record.hint.drop_min_interval();
+            }
+        }
+    }
+
+    /// Takes in the answer to an announce, whether its round is still under way or not.
+    pub(super) fn accept(
+        &mut self,
+        tracker: &TrackerUrl,
+        sent: SentAnnounce,
+        response: &AnnounceResponse,
+        interval: Duration,
+        now: Timestamp,
+    ) {
+        let announced = (sent.event, sent.transfer.left);
+        self.ledger.accepted(&mut self.trackers, tracker, announced, interval, now);
+        self.ledger.keep_tracker_id(&mut self.trackers, tracker, response);
+        self.complete = response.complete.or(self.complete);
+        self.incomplete = response.incomplete.or(self.incomplete);
+        let min_interval = self.config.min_interval_after(response);
+        if let Some(record) = self.trackers.record_mut(tracker) {
+            record.hint.answered(min_interval, now);
+            record.failure = None;
+        }
+    }
+
+    /// Takes in the answer that decides a round: its tracker is the one in use now. Gives the tracker that was in use
+    /// before, if it was another, and the interval in force.
+    pub(super) fn answered(
+        &mut self,
+        attempt: Attempt,
+        sent: SentAnnounce,
+        response: &AnnounceResponse,
+        shared: &mut Shared<'_>,
+    ) -> (Option<TrackerUrl>, Duration) {
+        let Attempt { id, tracker, slot, .. } = attempt;
+        let now = shared.now;
+        let sample = Measurement { connect: sent.opening, first_byte: now.since(sent.at) };
+        shared.finish(id, slot, Outcome::Answered(sample));
+        let moved_from = self.trackers.in_use().filter(|in_use| **in_use != tracker).cloned();
+        if let Some(left) = &moved_from {
+            // Whether it failed, was silent for too long, or its host is in back-off: it was the better one.
+            let random = shared.random();
+            match self.failback.as_mut().filter(|failback| *failback.tracker() == tracker) {
+                Some(failback) => failback.returned(now),
+                None => self.failback = Some(Failback::left(self.failback.take(), left.clone(), random, now)),
+            }
+        }
+        if let Some(latency) = shared.hosts.health().host(tracker.host_key()).and_then(HostHealth::latency) {
+            self.trackers.record_latency(&tracker, latency);
+        }
+        self.wants_peers = false;
+        self.trackers.record_success(&tracker);
+        let interval = self.schedule.succeeded(response, &self.config, shared.random(), now);
+        self.accept(&tracker, sent, response, interval, now);
+        (moved_from, interval)
+    }
+
+    /// Takes in the failure of an attempt, whether its round is still under way or not.
+    pub(super) fn failed(&mut self, attempt: Attempt, error: &AnnounceError, shared: &mut Shared<'_>) {
+        let was_sent = attempt.sent().is_some();
+        let Attempt { id, tracker, slot, .. } = attempt;
+        let verdict = Verdict::of(error);
+        let failed = Failed {
+            verdict,
+            tracker: &tracker,
+            before: self.is_refused_by(&tracker),
+            random: shared.random(),
+        };
+        let withheld = shared.finish(id, slot, Outcome::Failed(failed));
+        if was_sent {
+            let answered = verdict.registered == Registered::No;
+            self.ledger.failed(&mut self.trackers, &tracker, answered);
+        }
+        let news = if withheld { verdict.tracker.withheld() } else { verdict.tracker };
+        let config = Arc::clone(&self.config);
+        if let Some(record) = self.trackers.record_mut(&tracker) {
+            record.hint.failed(error, &config, shared.now);
+            record.failure = Some(TrackerFailure { error: error.clone(), news });
+        }
+    }
+
+    /// Takes in that every attempt of a round failed: the torrent's back-off grows.
+    pub(super) fn round_failed(&mut self, attempts: &[FailedAttempt], shared: &mut Shared<'_>) {
+        let is_outage = shared.hosts.is_outage();
+        if is_outage {
+            // What failed just before the outage was known has the same cause, if it could have.
+            for failure in self.trackers.records_mut().filter_map(|(_, record)| record.failure.as_mut()) {
+                if Verdict::of(&failure.error).host.could_be_local() {
+                    failure.news = failure.news.withheld();
+                }
+            }
+        }
+        let is_plain_refusal = |attempt: &FailedAttempt| {
+            matches!(&attempt.error, AnnounceError::Rejected(rejection)
+                if rejection.retry == Retry::Unsaid && rejection.interval.is_none())
+        };
+        let cause = if is_outage {
+            RoundFailure::Withheld
+        } else if attempts.iter().any(is_plain_refusal) {
+            RoundFailure::Refused { age: shared.now.since(self.added_at) }
+        } else {
+            RoundFailure::Failed
+        };
+        let now = shared.now;
+        self.schedule.round_failed(cause, &self.config, || shared.random(), now);
+    }
+
+    /// Passes a warning on, unless it is the last one again: some trackers send theirs with each answer.
+    pub(super) fn warn(&mut self, tracker: &TrackerUrl, text: Option<&str>, shared: &mut Shared<'_>) {
+        let Some(text) = text else { return };
+        let is_known = self.last_warning.as_deref().is_some_and(|(of, last)| of == tracker && last == text);
+        if !is_known {
+            self.last_warning = Some(Box::new((tracker.clone(), text.to_owned())));
+            shared.alert(Alert::Warning { tracker: tracker.clone(), text: text.to_owned() });
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Which trackers may be announced to at a moment, in which order, and from when on the others may.
+
+use std::collections::BTreeSet;
+
+use super::book::TorrentBook;
+use super::round_kind::RoundKind;
+use super::tracker_set::move_to_front;
+use crate::alert::Deferral;
+use crate::policy::config::Order;
+use crate::policy::hosts::{Demand, HostHealth, HostRank, Hosts};
+use crate::policy::verdict::TrackerNews;
+use crate::time::Timestamp;
+use crate::tracker::{TrackerHost, TrackerUrl};
+
+/// One torrent's trackers at one moment: the only place that says which of them may be announced to, and which first.
+pub(crate) struct Candidates<'a> {
+    book: &'a TorrentBook,
+    kind: &'a RoundKind,
+    hosts: &'a Hosts,
+    now: Timestamp,
+    needs_peers: bool,
+}
+
+/// A tracker that may be announced to. Under an order across tiers all are in tier 0.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    pub(crate) tracker: TrackerUrl,
+    pub(crate) tier: usize,
+}
+
+impl<'a> Candidates<'a> {
+    pub(crate) fn new(book: &'a TorrentBook, kind: &'a RoundKind, hosts: &'a Hosts, now: Timestamp) -> Self {
+        let mut candidates = Self { book, kind, hosts, now, needs_peers: false };
+        candidates.needs_peers = candidates.needs_peers();
+        candidates
+    }
+
+    /// Whether any tracker but those tried may be announced to. Most steps of a round need no more than this, which for a
+    /// thousand trackers costs a thousandth of their order.
+    pub(crate) fn is_any(&self, tried: &BTreeSet<TrackerUrl>) -> bool {
+        self.supported().any(|tracker| self.is_eligible(tracker, tried))
+    }
+
+    /// How many trackers but those tried may be announced to.
+    pub(crate) fn count(&self, tried: &BTreeSet<TrackerUrl>) -> usize {
+        self.supported().filter(|tracker| self.is_eligible(tracker, tried)).count()
+    }
+
+    /// The first tracker in failover order, but for those tried, that may be announced to.
+    pub(crate) fn first(&self, tried: &BTreeSet<TrackerUrl>) -> Option<Candidate> {
+        let is_eligible = |tracker: &&TrackerUrl| self.is_eligible(tracker, tried);
+        let tracker = self.front().filter(is_eligible).or_else(|| {
+            let mut eligible = self.supported().filter(is_eligible);
+            match self.book.trackers.order() {
+                Order::Nearest => eligible.min_by_key(|tracker| self.rank(tracker)),
+                Order::Bep12 => eligible.next(),
+            }
+        })?;
+        Some(self.candidate(tracker))
+    }
+
+    /// The first tracker of a host, but for those tried, that may be announced to.
+    pub(crate) fn first_at(&self, host: &TrackerHost, tried: &BTreeSet<TrackerUrl>) -> Option<Candidate> {
+        let is_there = |tracker: &&TrackerUrl| tracker.host_key() == host;
+        let mut trackers = self.supported().filter(is_there);
+        trackers.find(|tracker| self.is_eligible(tracker, tried)).map(|tracker| self.candidate(tracker))
+    }
+
+    /// All trackers in failover order, whether they may be announced to now or not.
+    pub(crate) fn failover_order(&self) -> Vec<&'a TrackerUrl> {
+        let mut order: Vec<&TrackerUrl> = self.book.trackers.supported_trackers().collect();
+        if self.book.trackers.order() == Order::Nearest {
+            order.sort_by_cached_key(|tracker| self.rank(tracker));
+        }
+        move_to_front(&mut order, self.front());
+        order
+    }
+
+    /// When some tracker may be announced to; if several may already, any moment in the past. `None` if all said "never".
+    pub(crate) fn first_earliest(&self) -> Option<Timestamp> {
+        let mut first: Option<Timestamp> = None;
+        for tracker in self.supported() {
+            let Some(earliest) = self.earliest(tracker) else { continue };
+            first = Some(first.map_or(earliest, |first| first.min(earliest)));
+            if earliest <= self.now {
+                break;
+            }
+        }
+        first
+    }
+
+    /// When this torrent may announce to a tracker on schedule; `None` if the tracker said "never". What holds it back: the
+    /// tracker's hints, its `min interval` (which an owed event ignores), the torrent's own back-off if the tracker failed
+    /// it, and the back-off of the host.
+    fn earliest(&self, tracker: &TrackerUrl) -> Option<Timestamp> {
+        let hinted = self.book.allowed_at(tracker)?;
+        Some(hinted.max(self.own_earliest(tracker)).max(self.host_earliest(tracker)))
+    }
+
+    /// What this torrent wants of a tracker's host, which decides its place in the line of those that wait for it.
+    pub(crate) fn demand(&self, tracker: &TrackerUrl) -> Demand {
+        Demand {
+            needs_peers: self.needs_peers,
+            failed_here: self.book.is_refused_by(tracker),
+            answered_at: self.book.ledger.accepted_at(&self.book.trackers, tracker),
+        }
+    }
+
+    /// The trackers whose hosts are in back-off, with what this torrent wants of them.
+    pub(crate) fn demands(&self) -> Vec<(TrackerUrl, Demand)> {
+        let backed_off = self.supported().filter(|tracker| self.hosts.is_backed_off(tracker.host_key()));
+        backed_off.map(|tracker| (tracker.clone(), self.demand(tracker))).collect()
+    }
+
+    /// Why no tracker may be announced to now.
+    pub(crate) fn deferral(&self) -> Deferral {
+        if self.hosts.is_outage() {
+            Deferral::NetworkDown
+        } else if !self.supported().any(|tracker| self.book.is_allowed(tracker, self.now)) {
+            Deferral::AskedToWait
+        } else {
+            Deferral::BackingOff
+        }
+    }
+
+    /// Whether the hints of a tracker allow an announce of this round.
+    pub(crate) fn is_allowed(&self, tracker: &TrackerUrl) -> bool {
+        if self.kind.ignores_intervals() {
+            return !self.book.is_suspended(tracker, self.now);
+        }
+        self.book.is_allowed(tracker, self.now)
+    }
+
+    /// The trackers before `next` in failover order, or all without it, whose hints forbid an announce of this round.
+    pub(crate) fn forbidden_before(&self, next: Option<&TrackerUrl>) -> Vec<TrackerUrl> {
+        let order = self.failover_order().into_iter();
+        let before = order.take_while(|tracker| Some(*tracker) != next);
+        before.filter(|tracker| !self.is_allowed(tracker)).cloned().collect()
+    }
+
+    fn candidate(&self, tracker: &TrackerUrl) -> Candidate {
+        let tier = match self.book.trackers.order() {
+            Order::Bep12 => self.book.trackers.tier_of(tracker).unwrap_or_default(),
+            Order::Nearest => 0,
+        };
+        Candidate { tracker: tracker.clone(), tier }
+    }
+
+    fn supported(&self) -> impl Iterator<Item = &'a TrackerUrl> {
+        self.book.trackers.supported_trackers()
+    }
+
+    fn is_eligible(&self, tracker: &TrackerUrl, tried: &BTreeSet<TrackerUrl>) -> bool {
+        if tried.contains(tracker) {
+            return false;
+        }
+        if self.kind.ignores_intervals() {
+            return self.is_allowed(tracker);
+        }
+        self.earliest(tracker).is_some_and(|earliest| earliest <= self.now)
+    }
+
+    /// The tracker before all others: the one in use. Under BEP 12 a round of a torrent that isn't private starts at the
+    /// first tier, and if latency decides the one in use loses its place while its host is in back-off: a probe finds out
+    /// whether it is alive, and no torrent has to wait for that.
+    fn front(&self) -> Option<&'a TrackerUrl> {
+        let trackers = &self.book.trackers;
+        let in_use = trackers.in_use().filter(|in_use| trackers.is_supported(in_use))?;
+        let is_lost = self.book.measures_hosts() && self.hosts.is_backed_off(in_use.host_key());
+        let is_first = match trackers.order() {
+            Order::Nearest => !is_lost,
+            Order::Bep12 => trackers.is_private(),
+        };
+        is_first.then_some(in_use)
+    }
+
+    /// The place of a tracker under [`Order::Nearest`], the least first. Trackers that don't serve this torrent come last.
+    fn rank(&self, tracker: &TrackerUrl) -> (bool, HostRank) {
+        (self.book.is_refused_by(tracker), self.hosts.rank(tracker.host_key(), self.now))
+    }
+
+    /// When the host of a tracker may be tried by this torrent.
+    fn host_earliest(&self, tracker: &TrackerUrl) -> Timestamp {
+        let config = &self.book.config;
+        if !config.breaker {
+            return Timestamp::ZERO;
+        }
+        let host = tracker.host_key();
+        let earliest = self.hosts.earliest(host, self.book.id, self.demand(tracker), self.now);
+        // A user who sets the interval sets the pace.
+        let Some(interval) = config.overriding_interval() else { return earliest };
+        let failed_at = self.hosts.health().host(host).and_then(HostHealth::failed_at);
+        failed_at.map_or(earliest, |failed_at| earliest.min(failed_at + interval))
+    }
+
+    /// Until when the torrent's own back-off keeps it from a tracker: if that of the host doesn't apply, or hosts have
+    /// none.
+    fn own_earliest(&self, tracker: &TrackerUrl) -> Timestamp {
+        let schedule = &self.book.schedule;
+        match self.book.trackers.failure(tracker).map(|failure| failure.news) {
+            None => Timestamp::ZERO,
+            Some(TrackerNews::OfTheHost) if self.book.config.breaker => Timestamp::ZERO,
+            Some(TrackerNews::OfTheHost) if self.needs_peers => schedule.needs_peers_until(),
+            Some(_) => schedule.refused_until(),
+        }
+    }
+
+    /// Whether the torrent wants peers and no tracker can name any: each has failed it, asked for no announce yet, or has a
+    /// host in back-off. Such a torrent may try lifeless hosts much sooner.
+    fn needs_peers(&self) -> bool {
+        let is_no_help = |tracker: &TrackerUrl| {
+            let failure = self.book.trackers.failure(tracker);
+            self.hosts.is_backed_off(tracker.host_key())
+                || failure.is_some_and(|failure| {
+                    failure.news != TrackerNews::OfTheHost || !self.book.config.breaker
+                })
+                || !self.book.is_allowed(tracker, self.now)
+        };
+        self.book.wants_to_download() && self.supported().all(is_no_help)
+    }
+}

@@ -1,0 +1,471 @@
+//! One torrent: what its user asks for, what happens to its announces, and what it does next.
+//!
+//! A torrent asks [`Hosts`] what all torrents know of tracker hosts, and never another torrent.
+
+mod announcing;
+mod attempt;
+mod book;
+mod candidates;
+mod failback;
+mod hint;
+mod idle;
+mod ledger;
+mod probing;
+mod queue;
+mod record;
+mod registration;
+mod round;
+mod round_kind;
+mod schedule;
+mod shared;
+mod status;
+mod stopping;
+mod stragglers;
+mod tracker_set;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::announcing::{Announcing, Progress};
+use self::book::TorrentBook;
+use self::idle::Idle;
+pub use self::ledger::Ledger;
+use self::round_kind::RoundKind;
+pub(crate) use self::shared::Shared;
+pub use self::status::{Status, TrackerState, TrackerStatus};
+use self::stopping::Stopping;
+use self::stragglers::Stragglers;
+pub use self::tracker_set::TrackerSet;
+use super::config::Config;
+use super::hosts::{Hosts, Outcome, Slot};
+use super::io::{AttemptId, RoundNumber, TorrentId};
+use crate::alert::{Alert, StopResult};
+use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, Torrent, Transfer};
+use crate::error::AnnounceError;
+use crate::prober::Measurement;
+use crate::time::Timestamp;
+use crate::tracker::{TrackerHost, TrackerUrl};
+
+/// One torrent of the engine. There may be ten thousands, nearly all of which are idle, so what is needed only during a
+/// round is boxed.
+#[derive(Debug)]
+pub(crate) struct TorrentState {
+    /// What stays from one announce to the next.
+    book: TorrentBook,
+    /// What it does at the moment.
+    activity: Activity,
+    /// When it wakes up by itself, and what for.
+    timer: Option<(Timestamp, Timer)>,
+}
+
+/// What a torrent does at a moment.
+#[derive(Debug)]
+enum Activity {
+    /// It waits for its next announce.
+    Idle(Idle),
+    /// A round is under way.
+    Announcing(Box<Announcing>),
+    /// The session ends: `stopped` is on its way.
+    Stopping(Box<Stopping>),
+    /// The session has ended, with these results of `stopped`.
+    Stopped(Vec<StopResult>),
+}
+
+/// What a torrent wakes up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// The next announce is due, or has to be reconsidered.
+    Announce,
+    /// A patience or a limit of the round under way is over.
+    Round,
+    /// The limit of an attempt is over that outlived its round.
+    Stragglers,
+    /// The tracker that was left has to be probed.
+    Failback,
+    /// `stopped` has taken as long as it may.
+    Stop,
+}
+
+impl TorrentState {
+    pub(crate) fn new(
+        id: TorrentId,
+        trackers: TrackerSet,
+        torrent: Torrent,
+        config: Arc<Config>,
+        now: Timestamp,
+    ) -> Self {
+        let book = TorrentBook::new(id, trackers, torrent, config, now);
+        Self { book, activity: Activity::Idle(Idle::default()), timer: None }
+    }
+
+    /// Begins a session, or the one announce of a torrent that has none.
+    pub(crate) fn begin(&mut self, one_shot: Option<AnnounceRequest>, shared: &mut Shared<'_>) {
+        // The set of an earlier announce that knows its trackers isn't measured again.
+        if one_shot.is_none() || !self.book.trackers.is_known() {
+            probing::probe_unknown(&mut self.book, shared);
+        }
+        let trackers = &self.book.trackers;
+        let (supported, unsupported): (Vec<_>, Vec<_>) =
+            trackers.trackers().cloned().partition(|tracker| trackers.is_supported(tracker));
+        let has_choice = supported.len() > 1;
+        shared.alert(Alert::TrackersFound { trackers: supported, unsupported });
+        if has_choice && self.book.measures_hosts() && !self.book.trackers.is_any_probing() {
+            // All hosts are known already.
+            probing::report_order(&self.book, shared);
+        }
+        if let Some(request) = one_shot {
+            let kind = RoundKind::OneShot(Box::new(request));
+            self.activity = Activity::Announcing(Box::new(Announcing::begin(kind, &mut self.book, shared)));
+        } else if self.book.is_automatic() {
+            self.book.schedule.due_now(shared.now);
+        }
+    }
+
+    /// Takes in the counters of the download.
+    pub(crate) fn update(&mut self, transfer: Transfer) {
+        self.book.update(transfer);
+    }
+
+    /// Sets how many peers announces ask for.
+    pub(crate) fn set_num_want(&mut self, num_want: Option<u32>) {
+        self.book.torrent.num_want = num_want;
+    }
+
+    /// Notes that the download is complete. A round under way sends `completed`, or is followed by one that does.
+    pub(crate) fn complete(&mut self, now: Timestamp) {
+        self.book.torrent.transfer.left = Some(0);
+        if self.book.ledger.complete() && self.is_idle() && self.book.is_automatic() {
+            self.book.schedule.due_now(now);
+        }
+    }
+
+    /// Brings the next announce forward because peers are wanted.
+    pub(crate) fn want_peers(&mut self, now: Timestamp) {
+        self.book.want_peers(now);
+    }
+
+    /// Makes an announce due now, whatever the intervals are. Gives the number of its round.
+    pub(crate) fn reannounce(&mut self, now: Timestamp) -> Option<RoundNumber> {
+        match &mut self.activity {
+            Activity::Idle(_) => self.book.schedule.request(now),
+            Activity::Announcing(announcing) => announcing.announce_again(),
+            Activity::Stopping(_) | Activity::Stopped(_) => return None,
+        }
+        Some(self.book.rounds + 1)
+    }
+
+    /// Announces at once after the network has changed, if the announces before failed.
+    pub(crate) fn network_changed(&mut self, now: Timestamp) {
+        let is_failing = self.book.schedule.is_failing() || self.book.trackers.in_use().is_none();
+        if is_failing && self.is_idle() && self.book.is_automatic() {
+            self.book.schedule.due_now(now);
+        }
+    }
+
+    /// This process stood still for `gap`. What is under way loses none of its time by that, and an announce that has
+    /// become due meanwhile waits for `wait`, so that not all torrents announce at once.
+    pub(crate) fn resumed(&mut self, gap: Duration, wait: Duration, now: Timestamp) {
+        match &mut self.activity {
+            Activity::Idle(idle) => {
+                idle.stragglers.extend(gap);
+                self.book.schedule.spread(wait, now);
+            }
+            Activity::Announcing(announcing) => announcing.extend(gap),
+            Activity::Stopping(stopping) => stopping.extend(gap),
+            Activity::Stopped(_) => {}
+        }
+    }
+
+    /// Sets the interval in place of what trackers ask for, or leaves it to them again.
+    pub(crate) fn override_interval(&mut self, interval: Option<Duration>, now: Timestamp) {
+        self.book.override_interval(interval, now);
+    }
+
+    /// Changes the list of trackers. No tracker gets its next announce early by that, but a new one is announced to at
+    /// once if no other works.
+    pub(crate) fn change_trackers(&mut self, change: impl FnOnce(&mut TrackerSet), shared: &mut Shared<'_>) {
+        self.book.ledger.change_trackers(&mut self.book.trackers, change);
+        match &mut self.activity {
+            Activity::Idle(_) => {
+                let lost_tracker = self.book.trackers.in_use().is_none() && self.book.is_automatic();
+                self.book.schedule.trackers_changed(lost_tracker, shared.now);
+            }
+            Activity::Announcing(announcing) => announcing.drop_removed(&mut self.book, shared),
+            Activity::Stopping(stopping) => {
+                if let Some(announcing) = stopping.announcing() {
+                    announcing.drop_removed(&mut self.book, shared);
+                }
+            }
+            Activity::Stopped(_) => {}
+        }
+        probing::probe_unknown(&mut self.book, shared);
+    }
+
+    /// Begins the end of the session, which takes at most `limit`, even if it has begun already.
+    pub(crate) fn stop(&mut self, limit: Duration, shared: &mut Shared<'_>) {
+        let announcing = match &mut self.activity {
+            Activity::Idle(idle) => {
+                idle.stragglers.give_up(shared);
+                None
+            }
+            Activity::Announcing(_) => self.take_announcing(),
+            Activity::Stopping(stopping) => return stopping.hurry(shared.now + limit),
+            Activity::Stopped(_) => return,
+        };
+        let stopping = Stopping::begin(announcing, limit, &mut self.book, shared);
+        self.activity = Activity::Stopping(Box::new(stopping));
+    }
+
+    /// Ends at once, and leaves all registrations to another session of the same torrent and peer id.
+    pub(crate) fn leave_to(&mut self, other: &mut Self, shared: &mut Shared<'_>) {
+        self.give_up(shared);
+        let (book, others) = (&mut other.book, &mut self.book);
+        book.ledger.take_over(&mut book.trackers, &mut others.ledger, &mut others.trackers);
+    }
+
+    /// Ends at once, without a word to any tracker.
+    pub(crate) fn forget(&mut self, shared: &mut Shared<'_>) {
+        self.give_up(shared);
+    }
+
+    /// Doesn't count so much of an opening.
+    pub(crate) fn discount(&mut self, id: AttemptId, time: Duration, now: Timestamp) {
+        let opening = match &mut self.activity {
+            Activity::Idle(idle) => idle.stragglers.opening_mut(id),
+            Activity::Announcing(announcing) => announcing.opening_mut(id),
+            Activity::Stopping(stopping) => {
+                stopping.announcing().and_then(|announcing| announcing.opening_mut(id))
+            }
+            Activity::Stopped(_) => None,
+        };
+        if let Some(attempt) = opening {
+            attempt.extend(time.min(now.since(attempt.started_at())));
+        }
+    }
+
+    /// Takes in the result of a probe.
+    pub(crate) fn probed(
+        &mut self,
+        tracker: &TrackerUrl,
+        result: &Result<Measurement, AnnounceError>,
+        shared: &mut Shared<'_>,
+    ) {
+        if probing::probed(tracker, result, &mut self.book, shared)
+            && let Activity::Announcing(announcing) = &mut self.activity
+        {
+            announcing.release();
+        }
+    }
+
+    /// Takes in that a channel is open.
+    pub(crate) fn opened(&mut self, id: AttemptId, shared: &mut Shared<'_>) {
+        match &mut self.activity {
+            Activity::Idle(idle) => idle.stragglers.opened(id, shared),
+            Activity::Announcing(announcing) => announcing.opened(id, shared),
+            Activity::Stopping(stopping) => stopping.opened(id),
+            Activity::Stopped(_) => {}
+        }
+    }
+
+    /// Takes in the answer to an announce.
+    pub(crate) fn replied(&mut self, id: AttemptId, response: AnnounceResponse, shared: &mut Shared<'_>) {
+        let book = &mut self.book;
+        match &mut self.activity {
+            Activity::Idle(idle) => idle.stragglers.replied(id, response, book, shared),
+            Activity::Announcing(announcing) => announcing.replied(id, response, book, shared),
+            Activity::Stopping(stopping) => match stopping.announcing() {
+                Some(announcing) => announcing.replied(id, response, book, shared),
+                None => stopping.finished(id, Ok(&response), book, shared),
+            },
+            Activity::Stopped(_) => {}
+        }
+    }
+
+    /// Takes in that an attempt failed.
+    pub(crate) fn failed(&mut self, id: AttemptId, error: AnnounceError, shared: &mut Shared<'_>) {
+        let book = &mut self.book;
+        match &mut self.activity {
+            Activity::Idle(idle) => idle.stragglers.failed(id, &error, book, shared),
+            Activity::Announcing(announcing) => announcing.failed(id, error, book, shared),
+            Activity::Stopping(stopping) => match stopping.announcing() {
+                Some(announcing) => announcing.failed(id, error, book, shared),
+                None => stopping.finished(id, Err(error), book, shared),
+            },
+            Activity::Stopped(_) => {}
+        }
+    }
+
+    /// Takes in that a host grants the place that the torrent queued for.
+    pub(crate) fn admitted(&mut self, slot: Slot, shared: &mut Shared<'_>) {
+        match &mut self.activity {
+            Activity::Announcing(announcing) => announcing.admitted(slot),
+            Activity::Stopping(stopping) => stopping.admitted(slot, shared),
+            Activity::Idle(_) | Activity::Stopped(_) => {
+                let _ = shared.hosts.finished(slot, Outcome::Unused, shared.now);
+            }
+        }
+    }
+
+    /// Takes in that a host has removed the torrent from its queue, because it is silent or doubted.
+    pub(crate) fn evicted(&mut self, host: &TrackerHost) {
+        match &mut self.activity {
+            Activity::Announcing(announcing) => announcing.evicted(host),
+            Activity::Stopping(stopping) => stopping.evicted(host),
+            Activity::Idle(_) | Activity::Stopped(_) => {}
+        }
+    }
+
+    /// Goes on as far as possible after any change, and sets the timer.
+    pub(crate) fn advance(&mut self, shared: &mut Shared<'_>) {
+        self.timer = None;
+        loop {
+            let book = &mut self.book;
+            match &mut self.activity {
+                Activity::Idle(idle) => {
+                    let Some(kind) = idle.next_round(book, shared) else { break };
+                    idle.stragglers.give_up(shared);
+                    let announcing = Announcing::begin(kind, book, shared);
+                    self.activity = Activity::Announcing(Box::new(announcing));
+                }
+                Activity::Announcing(announcing) => match announcing.run(book, shared) {
+                    Progress::Waits(wake) => return self.wake_at(Timer::Round, wake),
+                    Progress::Ended(attempts) => self.round_ended(Stragglers::new(attempts), shared),
+                    Progress::Cancelled => {
+                        idle::defer(book, shared);
+                        self.activity = Activity::Idle(Idle::default());
+                    }
+                },
+                Activity::Stopping(stopping) => match stopping.run(book, shared) {
+                    Some(deadline) => return self.wake_at(Timer::Stop, Some(deadline)),
+                    None => self.activity = Activity::Stopped(stopping.results()),
+                },
+                Activity::Stopped(_) => return,
+            }
+        }
+        if let Activity::Idle(idle) = &mut self.activity {
+            let expires = idle.stragglers.expire(&mut self.book, shared);
+            let probe_at = probing::probe_for_failback(&mut self.book, shared);
+            let announce_at = idle.wake(&self.book, shared.now);
+            self.wake_at(Timer::Stragglers, expires);
+            self.wake_at(Timer::Failback, probe_at);
+            self.wake_at(Timer::Announce, announce_at);
+        }
+    }
+
+    /// When the torrent wakes up by itself, and what for.
+    pub(crate) fn timer(&self) -> Option<(Timestamp, Timer)> {
+        self.timer
+    }
+
+    /// Its trackers.
+    pub(crate) fn trackers(&self) -> &TrackerSet {
+        &self.book.trackers
+    }
+
+    /// Its info-hash.
+    pub(crate) fn info_hash(&self) -> InfoHash {
+        self.book.torrent.info_hash
+    }
+
+    /// Whether trackers know both as one peer.
+    pub(crate) fn is_same_peer(&self, other: &Self) -> bool {
+        let identity = |state: &Self| (state.book.torrent.info_hash, state.book.torrent.peer_id);
+        identity(self) == identity(other)
+    }
+
+    /// Whether it goes on by itself: it is neither ending nor over.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.activity, Activity::Idle(_) | Activity::Announcing(_))
+    }
+
+    /// Whether it is a session, and not a single announce.
+    pub(crate) fn is_session(&self) -> bool {
+        !self.announcing().is_some_and(Announcing::is_one_shot)
+    }
+
+    /// Whether the session is sending `stopped`.
+    pub(crate) fn is_stopping(&self) -> bool {
+        matches!(self.activity, Activity::Stopping(_))
+    }
+
+    /// Has a new session wait until another one of the same torrent has ended, or lets it go on.
+    pub(crate) fn wait_for(&mut self, other: Option<TorrentId>) {
+        if let Activity::Idle(idle) = &mut self.activity {
+            idle.waits_for = other;
+        }
+    }
+
+    /// Whether it waits for another session to end.
+    pub(crate) fn waits_for(&self, other: TorrentId) -> bool {
+        matches!(&self.activity, Activity::Idle(idle) if idle.waits_for == Some(other))
+    }
+
+    /// Whether the session has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.activity, Activity::Stopped(_))
+    }
+
+    /// Ends it for good: gives its trackers, and the results of `stopped`.
+    pub(crate) fn end(self) -> (TrackerSet, Vec<StopResult>) {
+        let results = match self.activity {
+            Activity::Stopped(results) => results,
+            Activity::Idle(_) | Activity::Announcing(_) | Activity::Stopping(_) => Vec::new(),
+        };
+        (self.book.trackers, results)
+    }
+
+    /// How its announces stand.
+    pub(crate) fn status(&self, hosts: &Hosts, now: Timestamp) -> Status {
+        status::status(&self.book, self.announcing(), hosts, now)
+    }
+
+    /// Which tracker it uses and why, and what comes next, in one line.
+    pub(crate) fn explain(&self, hosts: &Hosts, now: Timestamp) -> String {
+        status::explain(&self.book, self.announcing(), hosts, now)
+    }
+
+    fn announcing(&self) -> Option<&Announcing> {
+        match &self.activity {
+            Activity::Announcing(announcing) => Some(announcing),
+            Activity::Idle(_) | Activity::Stopping(_) | Activity::Stopped(_) => None,
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        matches!(self.activity, Activity::Idle(_))
+    }
+
+    fn take_announcing(&mut self) -> Option<Box<Announcing>> {
+        match std::mem::replace(&mut self.activity, Activity::Stopped(Vec::new())) {
+            Activity::Announcing(announcing) => Some(announcing),
+            Activity::Idle(_) | Activity::Stopping(_) | Activity::Stopped(_) => None,
+        }
+    }
+
+    /// Goes on after a round: a session is idle again, and a single announce is over.
+    fn round_ended(&mut self, mut stragglers: Stragglers, shared: &mut Shared<'_>) {
+        let is_over = self.announcing().is_some_and(Announcing::is_one_shot);
+        self.activity = if is_over {
+            stragglers.give_up(shared);
+            Activity::Stopped(Vec::new())
+        } else {
+            Activity::Idle(Idle::after_round(stragglers))
+        };
+    }
+
+    /// Gives up everything that is under way.
+    fn give_up(&mut self, shared: &mut Shared<'_>) {
+        match &mut self.activity {
+            Activity::Idle(idle) => idle.stragglers.give_up(shared),
+            Activity::Announcing(announcing) => announcing.abandon(&self.book, shared),
+            Activity::Stopping(stopping) => stopping.give_up(&self.book, shared),
+            Activity::Stopped(_) => {}
+        }
+        self.activity = Activity::Stopped(Vec::new());
+    }
+
+    fn wake_at(&mut self, timer: Timer, at: Option<Timestamp>) {
+        let wake = at.map(|at| (at, timer));
+        self.timer = [self.timer, wake].into_iter().flatten().min();
+    }
+}

@@ -1,0 +1,75 @@
+//! The queues of busy hosts in which a round waits for its turn.
+
+use crate::policy::hosts::{Outcome, Priority, Slot};
+use crate::time::Timestamp;
+use crate::tracker::TrackerHost;
+
+use super::shared::Shared;
+
+/// The hosts that have queued a round's attempts.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    hosts: Vec<TrackerHost>,
+    /// When it joined the last of these queues.
+    joined_at: Timestamp,
+    /// The place that a host has just granted.
+    granted: Option<Slot>,
+}
+
+impl Queue {
+    /// A place at a host: one that was granted, or a new one. If there is none yet the round joins the queue of the host.
+    pub(super) fn admit(
+        &mut self,
+        host: &TrackerHost,
+        priority: Priority,
+        shared: &mut Shared<'_>,
+    ) -> Option<Slot> {
+        if let Some(slot) = self.granted.take_if(|slot| slot.host() == host) {
+            return Some(slot);
+        }
+        if self.hosts.contains(host) {
+            return None;
+        }
+        let slot = shared.hosts.admit(host, shared.torrent, priority, shared.now);
+        if slot.is_none() {
+            self.hosts.push(host.clone());
+            self.joined_at = shared.now;
+        }
+        slot
+    }
+
+    /// When it joined the last queue; `None` if it is in none.
+    pub(super) fn joined_at(&self) -> Option<Timestamp> {
+        (!self.hosts.is_empty()).then_some(self.joined_at)
+    }
+
+    /// The host that has just granted a place.
+    pub(super) fn granted_by(&self) -> Option<&TrackerHost> {
+        self.granted.as_ref().map(Slot::host)
+    }
+
+    /// Notes that a host has granted a place.
+    pub(super) fn granted(&mut self, slot: Slot) {
+        self.evicted(slot.host());
+        self.granted = Some(slot);
+    }
+
+    /// Notes that a host has removed us from its queue.
+    pub(super) fn evicted(&mut self, host: &TrackerHost) {
+        self.hosts.retain(|other| other != host);
+    }
+
+    /// Gives a granted place back that no attempt needs any more.
+    pub(super) fn give_back(&mut self, shared: &mut Shared<'_>) {
+        if let Some(slot) = self.granted.take() {
+            let _ = shared.hosts.finished(slot, Outcome::Unused, shared.now);
+        }
+    }
+
+    /// Leaves all queues.
+    pub(super) fn leave(&mut self, shared: &mut Shared<'_>) {
+        for host in self.hosts.drain(..) {
+            shared.hosts.leave_queue(&host, shared.torrent, shared.now);
+        }
+    }
+}

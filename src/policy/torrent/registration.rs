@@ -1,0 +1,97 @@
+//! Whether one tracker lists this peer, as far as we know.
+
+use std::time::Duration;
+
+use crate::announce::Event;
+use crate::time::Timestamp;
+
+/// Trackers keep a peer 15 to 45 minutes beyond its last announce (torrust 15, opentracker 45). After the longer of
+/// this and two intervals the tracker has dropped us, and needs no `stopped`.
+const REMEMBERED: Duration = Duration::from_secs(45 * 60);
+
+/// What one tracker was sent in this session and what it acknowledged.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Registration {
+    /// It accepted an announce, and hasn't accepted `stopped` since.
+    accepted: Option<Acceptance>,
+    /// An announce is on its way.
+    sent_at: Option<Timestamp>,
+    /// It was sent an announce that was never answered, whatever it answered to others later: it may list us by that.
+    unanswered_since: Option<Timestamp>,
+    /// Its `tracker id`, to be sent back to it and to no other tracker (BEP 3).
+    tracker_id: Option<Box<[u8]>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Acceptance {
+    at: Timestamp,
+    /// When it drops a peer that it hears nothing from.
+    expires: Timestamp,
+}
+
+impl Registration {
+    /// Whether the tracker accepted an announce of this session.
+    pub(crate) fn is_registered(&self) -> bool {
+        self.accepted.is_some()
+    }
+
+    /// When it last accepted an announce.
+    pub(crate) fn accepted_at(&self) -> Option<Timestamp> {
+        self.accepted.map(|accepted| accepted.at)
+    }
+
+    /// Whether an announce was accepted or is on its way: more than an old one that was never answered.
+    pub(crate) fn is_current(&self) -> bool {
+        self.accepted.is_some() || self.sent_at.is_some()
+    }
+
+    /// Whether the tracker may list us, so that it is sent `stopped`.
+    pub(crate) fn needs_stopped(&self, now: Timestamp) -> bool {
+        let sent_at = self.sent_at.max(self.unanswered_since);
+        self.accepted.is_some_and(|accepted| now < accepted.expires)
+            || sent_at.is_some_and(|sent_at| now.since(sent_at) < REMEMBERED)
+    }
+
+    /// Whether anything is known that a removed tracker would have to be remembered for.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.is_current() && self.unanswered_since.is_none()
+    }
+
+    /// The `tracker id` to be sent back.
+    pub(crate) fn tracker_id(&self) -> Option<&[u8]> {
+        self.tracker_id.as_deref()
+    }
+
+    /// Notes that an announce other than `stopped` is on its way: from here on the tracker may list us.
+    pub(crate) fn sent(&mut self, now: Timestamp) {
+        self.unanswered_since = self.sent_at.replace(now).or(self.unanswered_since);
+    }
+
+    /// Notes that an announce with this event was accepted.
+    pub(crate) fn accepted(&mut self, event: Option<Event>, interval: Duration, now: Timestamp) {
+        (self.sent_at, self.unanswered_since) = (None, None);
+        let expires = now + REMEMBERED.max(interval.saturating_mul(2));
+        self.accepted = (event != Some(Event::Stopped)).then_some(Acceptance { at: now, expires });
+    }
+
+    /// Notes that an announce failed. After a refusal (`answered`) the tracker certainly doesn't list us by it; after
+    /// silence it may.
+    pub(crate) fn failed(&mut self, answered: bool) {
+        let sent_at = self.sent_at.take();
+        if !answered {
+            self.unanswered_since = sent_at.or(self.unanswered_since);
+        }
+    }
+
+    /// Notes that `stopped` was sent: one try, whatever its result.
+    pub(crate) fn stopped(&mut self) {
+        (self.accepted, self.sent_at, self.unanswered_since) = (None, None, None);
+    }
+
+    /// Keeps the `tracker id` of an answer; one without leaves the last in force.
+    pub(crate) fn keep_tracker_id(&mut self, tracker_id: Option<&[u8]>) {
+        if let Some(tracker_id) = tracker_id {
+            self.tracker_id = Some(tracker_id.into());
+        }
+    }
+}

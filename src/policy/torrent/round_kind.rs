@@ -1,0 +1,30 @@
+//! Why a round is made, and what that allows it.
+
+use crate::announce::AnnounceRequest;
+
+/// Why a round is made.
+#[derive(Debug)]
+pub(crate) enum RoundKind {
+    /// The schedule wants it: an event, the interval, or another try after a failure.
+    Scheduled,
+    /// The user requested it, whatever the intervals are.
+    Requested,
+    /// It is the one announce of [`Engine::announce_once`](crate::policy::Engine::announce_once), sent as it is.
+    OneShot(Box<AnnounceRequest>),
+}
+
+impl RoundKind {
+    /// Whether the round may announce to a tracker before its time. Only a tracker that asked for no announce at all is
+    /// left out then.
+    pub(crate) fn ignores_intervals(&self) -> bool {
+        !matches!(self, Self::Scheduled)
+    }
+
+    /// The announce to send as it is, if there is one.
+    pub(crate) fn one_shot(&self) -> Option<&AnnounceRequest> {
+        match self {
+            Self::OneShot(request) => Some(request),
+            Self::Scheduled | Self::Requested => None,
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! How the announces of one torrent stand, for a client's tracker list and in one line.
+
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+use super::announcing::Announcing;
+use super::book::TorrentBook;
+use super::candidates::Candidates;
+use super::round_kind::RoundKind;
+use crate::error::AnnounceError;
+use crate::policy::config::Order;
+use crate::policy::hosts::Hosts;
+use crate::time::Timestamp;
+use crate::tracker::TrackerUrl;
+
+/// How the announces of a torrent stand: what a client shows in its tracker list.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Status {
+    /// The tiers with their trackers, in their present order.
+    pub tiers: Vec<Vec<TrackerStatus>>,
+    /// The tracker that answered last.
+    pub in_use: Option<TrackerUrl>,
+    /// The tracker that is announced to, or will be first.
+    pub current: Option<TrackerUrl>,
+    /// Whether a round is under way.
+    pub announcing: bool,
+    /// How long until the next announce; `None` while a round is under way, or if no tracker may be announced to.
+    pub next_announce: Option<Duration>,
+    /// How many peers have the whole torrent, by the last answer that said so.
+    pub complete: Option<u64>,
+    /// How many are still downloading, by the last answer that said so.
+    pub incomplete: Option<u64>,
+}
+
+/// How one tracker stands.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TrackerStatus {
+    /// The tracker.
+    pub tracker: TrackerUrl,
+    /// What is known of it.
+    pub state: TrackerState,
+    /// Its latency, if it was measured.
+    pub latency: Option<Duration>,
+    /// Whether it accepted an announce of this session.
+    pub is_registered: bool,
+}
+
+/// What is known of a tracker.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum TrackerState {
+    /// Nothing yet.
+    NotContacted,
+    /// An announce or a probe is under way.
+    Contacting,
+    /// The last probe or announce was answered.
+    Working,
+    /// The last probe or announce failed, with this error if it was an announce.
+    Failing(Option<AnnounceError>),
+    /// It asked for no announce for a while, or for none in this session.
+    Suspended,
+    /// Its scheme isn't supported.
+    Unsupported,
+}
+
+/// The status of a torrent.
+pub(super) fn status(
+    book: &TorrentBook,
+    announcing: Option<&Announcing>,
+    hosts: &Hosts,
+    now: Timestamp,
+) -> Status {
+    let tracker_status = |tracker: &TrackerUrl| TrackerStatus {
+        tracker: tracker.clone(),
+        state: tracker_state(tracker, book, announcing, now),
+        latency: book.trackers.latency(tracker),
+        is_registered: book.is_registered(tracker),
+    };
+    // Between rounds the cursor is a memory of the last one.
+    let current = announcing.and_then(|_| book.trackers.pointed_at());
+    let first = || failover_order(book, hosts, now).first().copied();
+    Status {
+        tiers: book.trackers.tiers().map(|tier| tier.map(tracker_status).collect()).collect(),
+        in_use: book.trackers.in_use().cloned(),
+        current: current.or_else(first).cloned(),
+        announcing: announcing.is_some(),
+        next_announce: book.schedule.due().map(|due| due.since(now)),
+        complete: book.complete,
+        incomplete: book.incomplete,
+    }
+}
+
+fn tracker_state(
+    tracker: &TrackerUrl,
+    book: &TorrentBook,
+    announcing: Option<&Announcing>,
+    now: Timestamp,
+) -> TrackerState {
+    let is_announced_to = announcing.is_some_and(|announcing| announcing.is_contacting(tracker));
+    if !book.trackers.is_supported(tracker) {
+        TrackerState::Unsupported
+    } else if is_announced_to || book.trackers.is_probing(tracker) {
+        TrackerState::Contacting
+    } else if book.is_suspended(tracker, now) {
+        TrackerState::Suspended
+    } else if book.trackers.is_failing(tracker) {
+        TrackerState::Failing(book.trackers.failure(tracker).map(|failure| failure.error.clone()))
+    } else if book.is_registered(tracker) || book.trackers.latency(tracker).is_some() {
+        TrackerState::Working
+    } else {
+        TrackerState::NotContacted
+    }
+}
+
+fn failover_order<'a>(book: &'a TorrentBook, hosts: &'a Hosts, now: Timestamp) -> Vec<&'a TrackerUrl> {
+    Candidates::new(book, &RoundKind::Scheduled, hosts, now).failover_order()
+}
+
+/// Which tracker is used and why, and what comes next, in one line.
+pub(super) fn explain(
+    book: &TorrentBook,
+    announcing: Option<&Announcing>,
+    hosts: &Hosts,
+    now: Timestamp,
+) -> String {
+    let mut line = choice(book, hosts, now);
+    let trackers: Vec<&TrackerUrl> = book.trackers.supported_trackers().collect();
+    let backed_off = trackers.iter().filter(|tracker| hosts.is_backed_off(tracker.host_key())).count();
+    // Writing to a string doesn't fail.
+    let _ = write!(line, "; {} of {} trackers backed off after failures", backed_off, trackers.len());
+    let _ = match (announcing, book.schedule.due()) {
+        (Some(announcing), _) => write!(line, "; announcing now, attempt {}", announcing.tried()),
+        (None, Some(due)) if hosts.is_outage() => {
+            write!(
+                line,
+                "; everything fails, so our own network seems to be down; next announce in {}",
+                Span(due.since(now))
+            )
+        }
+        (None, Some(due)) if book.schedule.is_failing() => {
+            write!(line, "; the last round failed; next in {}", Span(due.since(now)))
+        }
+        (None, Some(due)) => write!(line, "; next announce in {}", Span(due.since(now))),
+        (None, None) => write!(line, "; no tracker may be announced to any more"),
+    };
+    line
+}
+
+/// Which tracker is used, and why this one.
+fn choice(book: &TorrentBook, hosts: &Hosts, now: Timestamp) -> String {
+    let reason = |tracker: &TrackerUrl| match (book.trackers.order(), book.trackers.latency(tracker)) {
+        (Order::Bep12, _) if book.trackers.is_private() => {
+            "one tracker at a time, this one until it fails".to_owned()
+        }
+        (Order::Bep12, _) => "the tiers are tried in sequence".to_owned(),
+        (Order::Nearest, Some(latency)) => format!("{} ms away", latency.as_millis()),
+        (Order::Nearest, None) => why_unmeasured_first(tracker, book, hosts).to_owned(),
+    };
+    match (book.trackers.in_use(), failover_order(book, hosts, now).first()) {
+        (Some(in_use), _) => {
+            let left = book.failback.as_ref().filter(|failback| failback.tracker() != in_use);
+            let left = left.map_or(String::new(), |left| format!(", since {} failed", left.tracker()));
+            format!("using {in_use}: it answered last, {}{left}", reason(in_use))
+        }
+        (None, Some(first)) => format!("no tracker has answered; {first} is tried first: {}", reason(first)),
+        (None, None) => "no tracker can be announced to".to_owned(),
+    }
+}
+
+/// Why a tracker that wasn't measured comes first.
+fn why_unmeasured_first(tracker: &TrackerUrl, book: &TorrentBook, hosts: &Hosts) -> &'static str {
+    let mut before = book.trackers.supported_trackers().take_while(|other| *other != tracker).peekable();
+    if before.peek().is_none() {
+        return "first of the list, not measured";
+    }
+    let has_failed =
+        |other: &TrackerUrl| hosts.is_backed_off(other.host_key()) || book.trackers.failure(other).is_some();
+    if before.all(has_failed) { "those before it in the list failed, not measured" } else { "not measured" }
+}
+
+/// A duration as people write it.
+struct Span(Duration);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_secs() {
+            0 => write!(f, "{} ms", self.0.as_millis()),
+            seconds @ 1..120 => write!(f, "{seconds} s"),
+            seconds => write!(f, "{} min", seconds / 60),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Attempts that are still under way after another tracker has won their round.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::attempt::{Attempt, Stage};
+use super::book::TorrentBook;
+use super::shared::Shared;
+use crate::alert::Alert;
+use crate::announce::AnnounceResponse;
+use crate::error::{AnnounceError, Phase};
+use crate::policy::hosts::Outcome;
+use crate::policy::io::AttemptId;
+use crate::time::Timestamp;
+
+/// Announces still unanswered, and openings still silent, when another tracker won the round. A late reply brings peers
+/// and makes its tracker one that is sent `stopped`; an opening shows whether its host is dead.
+#[derive(Debug, Default)]
+pub(super) struct Stragglers(Vec<Attempt>);
+
+impl Stragglers {
+    pub(super) fn new(attempts: Vec<Attempt>) -> Self {
+        Self(attempts)
+    }
+
+    /// Notes that the channel of an attempt is open: its host is slow and not dead. Nothing is sent on it.
+    pub(super) fn opened(&mut self, id: AttemptId, shared: &mut Shared<'_>) {
+        if let Some(attempt) = self.take(id, |attempt| attempt.stage == Stage::Opening) {
+            let opening = shared.now.since(attempt.started_at());
+            shared.close(id);
+            let _ = shared.finish(id, attempt.slot, Outcome::OpenedLate(opening));
+        }
+    }
+
+    /// Takes in a late answer. It changes neither the tracker in use nor the schedule (R15).
+    pub(super) fn replied(
+        &mut self,
+        id: AttemptId,
+        response: AnnounceResponse,
+        book: &mut TorrentBook,
+        shared: &mut Shared<'_>,
+    ) {
+        let Some(attempt) = self.take(id, |attempt| attempt.sent().is_some()) else { return };
+        let Some(sent) = attempt.sent() else { return };
+        let Attempt { tracker, slot, .. } = attempt;
+        // No patience is learned from it, because it took longer than that.
+        let _ = shared.finish(id, slot, Outcome::Alive);
+        let interval = response.interval.unwrap_or(book.config.interval_default);
+        book.accept(&tracker, sent, &response, interval, shared.now);
+        shared.alert(Alert::LateResponse { tracker, response: Arc::new(response) });
+    }
+
+    /// Takes in the failure of an attempt.
+    pub(super) fn failed(
+        &mut self,
+        id: AttemptId,
+        error: &AnnounceError,
+        book: &mut TorrentBook,
+        shared: &mut Shared<'_>,
+    ) {
+        if let Some(attempt) = self.take(id, |_| true) {
+            book.failed(attempt, error, shared);
+        }
+    }
+
+    /// Ends the attempts whose time is up, and gives when that of the next is.
+    pub(super) fn expire(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) -> Option<Timestamp> {
+        let (open_limit, reply_limit) = (book.config.open_limit, book.config.reply_limit);
+        let limit = |attempt: &Attempt| match attempt.sent() {
+            Some(sent) => (sent.at + reply_limit, Phase::Reply),
+            None => (attempt.started_at() + open_limit, Phase::Open),
+        };
+        let (expired, running): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.0).into_iter().partition(|attempt| limit(attempt).0 <= shared.now);
+        let next = running.iter().map(|attempt| limit(attempt).0).min();
+        self.0 = running;
+        for attempt in expired {
+            let error = AnnounceError::TimedOut(limit(&attempt).1);
+            shared.close(attempt.id);
+            book.failed(attempt, &error, shared);
+        }
+        next
+    }
+
+    /// Gives up all attempts.
+    pub(super) fn give_up(&mut self, shared: &mut Shared<'_>) {
+        for attempt in std::mem::take(&mut self.0) {
+            shared.give_up(attempt.id, attempt.slot);
+        }
+    }
+
+    /// Doesn't count a time in which this process stood still.
+    pub(super) fn extend(&mut self, gap: Duration) {
+        for attempt in &mut self.0 {
+            attempt.extend(gap);
+        }
+    }
+
+    /// The opening with this id.
+    pub(super) fn opening_mut(&mut self, id: AttemptId) -> Option<&mut Attempt> {
+        self.0.iter_mut().find(|attempt| attempt.id == id && attempt.stage == Stage::Opening)
+    }
+
+    fn take(&mut self, id: AttemptId, is_wanted: impl Fn(&Attempt) -> bool) -> Option<Attempt> {
+        let place = self.0.iter().position(|attempt| attempt.id == id && is_wanted(attempt))?;
+        Some(self.0.remove(place))
+    }
+}

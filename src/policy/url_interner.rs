@@ -1,0 +1,95 @@
+//! One copy of each announce URL, however many torrents list it.
+
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+use crate::tracker::TrackerUrl;
+
+/// The announce URLs of an engine's torrents, shared by the torrents that list the same one. Ten thousand torrents
+/// mostly use a few trackers, and a URL with its passkey takes 220 bytes.
+///
+/// Bounded by what is in use: URLs that no torrent lists any more are dropped once the interner has doubled since the
+/// last sweep.
+#[derive(Debug, Default)]
+pub(crate) struct UrlInterner {
+    known: BTreeSet<ByText>,
+    sweep_at: usize,
+}
+
+/// With fewer than this a sweep isn't worth it.
+const FEW: usize = 64;
+
+/// A URL compared by its text: equal URLs may be written differently, and each is sent as it is written.
+#[derive(Debug)]
+struct ByText(TrackerUrl);
+
+impl UrlInterner {
+    /// The shared copy of a URL.
+    pub(crate) fn shared(&mut self, tracker: &TrackerUrl) -> TrackerUrl {
+        if let Some(ByText(known)) = self.known.get(tracker.as_str()) {
+            return known.clone();
+        }
+        if self.known.len() >= self.sweep_at.max(FEW) {
+            self.known.retain(|ByText(known)| known.is_shared());
+            self.sweep_at = self.known.len() * 2;
+        }
+        self.known.insert(ByText(tracker.clone()));
+        tracker.clone()
+    }
+}
+
+impl Borrow<str> for ByText {
+    fn borrow(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl Ord for ByText {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.as_str().cmp(other.0.as_str())
+    }
+}
+
+impl PartialOrd for ByText {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ByText {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for ByText {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> TrackerUrl {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_same_text_is_kept_once_and_another_for_the_same_tracker_stays_as_it_is() {
+        let mut urls = UrlInterner::default();
+        let first = urls.shared(&url("http://t.test/a"));
+        assert!(urls.shared(&url("http://t.test/a")).is_clone_of(&first));
+        let other = urls.shared(&url("HTTP://t.test:80/a"));
+        assert_eq!((other.as_str(), &other), ("HTTP://t.test:80/a", &first));
+    }
+
+    #[test]
+    fn urls_that_no_torrent_lists_any_more_are_dropped() {
+        let mut urls = UrlInterner::default();
+        let kept: Vec<_> = (0..100).map(|n| urls.shared(&url(&format!("http://kept{n}.test/")))).collect();
+        for number in 0..10_000 {
+            urls.shared(&url(&format!("http://gone{number}.test/")));
+            assert!(urls.known.len() <= 2 * kept.len() + FEW);
+        }
+        assert!(urls.shared(&url("http://kept0.test/")).is_clone_of(&kept[0]));
+    }
+}
