@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::torrent::TrackerSet;
+use super::tracker_set::TrackerSet;
 use crate::alert::{Alert, Announced, StopResult};
 use crate::announce::{AnnounceRequest, AnnounceResponse};
 use crate::error::{AnnounceError, RoundError};

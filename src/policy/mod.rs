@@ -11,6 +11,7 @@ mod engine;
 mod hosts;
 mod io;
 mod torrent;
+mod tracker_set;
 mod url_interner;
 mod verdict;
 
@@ -22,7 +23,8 @@ pub use config::{Config, Order, Probing, Scheduling, Schemes};
 pub use engine::Engine;
 pub use hosts::{HealthBook, HostHealth, RttEstimate, Urgency};
 pub use io::{AttemptId, Input, Output, RoundNumber, TorrentId};
-pub use torrent::{Status, TrackerSet, TrackerState, TrackerStatus};
+pub use torrent::{Status, TrackerState, TrackerStatus};
+pub use tracker_set::TrackerSet;
 
 /// What the reference models in `tests` are compared with. Not part of the public interface.
 #[doc(hidden)]

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::book::TorrentBook;
 use super::round_kind::RoundKind;
-use super::tracker_set::move_to_front;
 use crate::alert::Deferral;
 use crate::policy::config::Order;
 use crate::policy::hosts::{Demand, HostHealth, HostRank, Hosts};
+use crate::policy::tracker_set::move_to_front;
 use crate::policy::verdict::TrackerNews;
 use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};

@@ -1,8 +1,8 @@
 //! Which event each tracker is sent: `started` until one accepts it, `completed` once, `stopped` to all that may list us.
 
-use super::registration::Registration;
-use super::tracker_set::TrackerSet;
 use crate::announce::{AnnounceResponse, Event};
+use crate::policy::tracker_set::Registration;
+use crate::policy::tracker_set::TrackerSet;
 use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;
 use std::time::Duration;

@@ -3,11 +3,11 @@
 use super::book::TorrentBook;
 use super::candidates::Candidates;
 use super::failback::{Failback, RECENT};
-use super::record::TrackerFailure;
 use super::round_kind::RoundKind;
 use super::shared::Shared;
 use crate::alert::Alert;
 use crate::error::AnnounceError;
+use crate::policy::tracker_set::TrackerFailure;
 use crate::policy::verdict::{HostNews, TrackerNews, Verdict};
 use crate::prober::Measurement;
 use crate::time::Timestamp;

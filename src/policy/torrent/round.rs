@@ -362,7 +362,7 @@ mod tests {
     use crate::policy::io::TorrentId;
     use crate::policy::torrent::book::TorrentBook;
     use crate::policy::torrent::round_kind::RoundKind;
-    use crate::policy::torrent::tracker_set::TrackerSet;
+    use crate::policy::tracker_set::TrackerSet;
 
     fn at(millis: u64) -> Timestamp {
         Timestamp::from_micros(millis * 1000)

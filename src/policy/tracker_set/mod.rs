@@ -1,4 +1,8 @@
-//! The trackers of one torrent: their tiers, the cursor, and the order of failover.
+//! The trackers of one torrent: their tiers, the cursor, and one record of what is known of each.
+
+mod hint;
+mod record;
+mod registration;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,9 +11,10 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
-use super::record::{TrackerFailure, TrackerRecord};
-use crate::policy::config::{Config, Order, Schemes};
-use crate::policy::url_interner::UrlInterner;
+pub(crate) use self::record::{TrackerFailure, TrackerRecord};
+pub(crate) use self::registration::Registration;
+use super::config::{Config, Order, Schemes};
+use super::url_interner::UrlInterner;
 use crate::tracker::TrackerUrl;
 
 /// The tiers of a torrent's trackers, and a cursor on the one to announce to.
@@ -430,7 +435,7 @@ impl TrackerSet {
 }
 
 /// Moves one tracker before all others, if it is among them.
-pub(super) fn move_to_front(order: &mut [&TrackerUrl], front: Option<&TrackerUrl>) {
+pub(crate) fn move_to_front(order: &mut [&TrackerUrl], front: Option<&TrackerUrl>) {
     if let Some(place) = front.and_then(|front| order.iter().position(|tracker| *tracker == front)) {
         order[..=place].rotate_right(1);
     }
