@@ -4,6 +4,7 @@ mod model;
 
 use super::*;
 use crate::error::{AnnounceError, Cause, Phase, Rejection, ReplyError, Retry};
+use crate::tracker::TrackerUrl;
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
