@@ -27,6 +27,7 @@ use self::outage::Outage;
 pub(crate) use self::outage::OutageNews;
 pub(crate) use self::probes::Probes;
 pub use self::rtt::RttEstimate;
+use self::slot::SlotId;
 pub(crate) use self::slot::{Ended, Failed, Outcome, Slot};
 use super::config::Config;
 use super::io::TorrentId;
@@ -47,6 +48,8 @@ pub(crate) struct Hosts {
     limiter: HostLimiter,
     /// When this process last ran again after it had stood still: attempts from before say nothing.
     resumed_at: Option<Timestamp>,
+    /// How many slots were given out.
+    slots: u64,
 }
 
 /// In which order hosts are asked: the least first.
@@ -66,6 +69,7 @@ impl Hosts {
             outage: Outage::default(),
             limiter: HostLimiter::default(),
             resumed_at: None,
+            slots: 0,
         }
     }
 
@@ -145,7 +149,7 @@ impl Hosts {
         now: Timestamp,
     ) -> Option<Slot> {
         let admitted = self.limiter.admit(host, torrent, priority, &self.config, now);
-        admitted.then(|| Slot::new(host.clone(), torrent, now))
+        admitted.then(|| self.slot(host.clone(), torrent, now))
     }
 
     /// Takes a torrent out of the queue of a host.
@@ -156,7 +160,7 @@ impl Hosts {
     /// The next torrent in a queue whose turn has come.
     pub(crate) fn next_admitted(&mut self, now: Timestamp) -> Option<(TorrentId, Slot)> {
         let (torrent, host) = self.limiter.next_admitted(&self.config, now)?;
-        Some((torrent, Slot::new(host, torrent, now)))
+        Some((torrent, self.slot(host, torrent, now)))
     }
 
     /// The next torrent that was sent out of a queue, because its host has fallen silent or is doubted.
@@ -172,7 +176,7 @@ impl Hosts {
     /// Notes that an attempt begins.
     pub(crate) fn tried(&mut self, slot: &Slot, failed_here: bool, now: Timestamp) {
         if let Some(health) = self.health.hosts.get_mut(&slot.host) {
-            health.breaker.tried(slot.torrent, failed_here, now);
+            health.breaker.tried(slot.id, slot.torrent, failed_here, now);
         }
     }
 
@@ -230,7 +234,7 @@ impl Hosts {
         };
         // A trial ends with its attempt, whatever that said: one that never ended would keep all others out.
         if let Some(health) = self.health.hosts.get_mut(&slot.host) {
-            health.breaker.gave_up(slot.torrent, slot.started_at, now);
+            health.breaker.ended(slot.id, now);
         }
         ended
     }
@@ -267,6 +271,11 @@ impl Hosts {
     /// Whether everything fails, so that our own network is to blame and no host.
     pub(crate) fn is_outage(&self) -> bool {
         self.outage.is_on()
+    }
+
+    fn slot(&mut self, host: TrackerHost, torrent: TorrentId, now: Timestamp) -> Slot {
+        self.slots += 1;
+        Slot::new(SlotId(self.slots), host, torrent, now)
     }
 
     fn end_silence(&mut self, slot: &mut Slot) {

@@ -9,10 +9,15 @@ use crate::prober::Measurement;
 use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
+/// Tells one attempt from another. A torrent may have two at one host, where it lists two trackers of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SlotId(pub(super) u64);
+
 /// Permission to use a host, and the duty to report: it can't be copied, so an attempt ends exactly once.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Slot {
+    pub(super) id: SlotId,
     pub(super) host: TrackerHost,
     pub(super) torrent: TorrentId,
     pub(super) started_at: Timestamp,
@@ -61,20 +66,14 @@ pub(crate) struct Ended {
 }
 
 impl Slot {
-    pub(super) fn new(host: TrackerHost, torrent: TorrentId, now: Timestamp) -> Self {
-        Self { host, torrent, started_at: now, silent: false, yielded: false }
+    pub(super) fn new(id: SlotId, host: TrackerHost, torrent: TorrentId, now: Timestamp) -> Self {
+        Self { id, host, torrent, started_at: now, silent: false, yielded: false }
     }
 
     /// A slot that no limit stands behind.
     #[cfg(test)]
     pub(crate) fn unlimited(host: &TrackerHost, now: Timestamp) -> Self {
-        Self {
-            host: host.clone(),
-            torrent: TorrentId::new(0),
-            started_at: now,
-            silent: false,
-            yielded: false,
-        }
+        Self::new(SlotId(0), host.clone(), TorrentId::new(0), now)
     }
 
     /// The host.

@@ -266,6 +266,26 @@ fn one_tries_a_lifeless_host_and_the_others_wait_for_what_comes_of_it() {
     assert!(may(&hosts, 2, "a", SEED, 70));
 }
 
+/// A torrent may list two trackers of one host. What ends without news beside its trial leaves the trial alone.
+#[test]
+fn a_trial_ends_with_its_own_attempt_and_with_no_other_of_its_torrent() {
+    for outcome in [|| Outcome::Unused, || Outcome::GaveUp, || Outcome::OpenedLate(Duration::ZERO)] {
+        for begins in [false, true] {
+            let mut hosts = hosts();
+            fails(&mut hosts, 1, "a", &refused(), (0, 0));
+            let trial = tries(&mut hosts, 2, "a", 60);
+            let other = slot(&mut hosts, 2, "a", 60);
+            if begins {
+                hosts.tried(&other, false, at(60));
+            }
+            hosts.finished(other, outcome(), at(61));
+            assert!(!may(&hosts, 3, "a", NEW, 61), "{:?}, {begins}", outcome());
+            hosts.finished(trial, Outcome::GaveUp, at(62));
+            assert!(may(&hosts, 3, "a", NEW, 62), "{:?}, {begins}", outcome());
+        }
+    }
+}
+
 /// A host that shows life again lets all in, whatever it says to the torrent that tried.
 #[test]
 fn a_sign_of_life_ends_the_back_off_of_a_lifeless_host() {
