@@ -130,9 +130,9 @@ impl Hosts {
         &self,
         host: &TrackerHost,
         urgency: Urgency,
-        now: Timestamp,
+        _now: Timestamp,
     ) -> (Duration, Duration) {
-        self.health.open_patience(host, urgency, &self.config, now)
+        self.health.open_patience(host, urgency, &self.config)
     }
 
     /// How long an answer may take before another tracker is tried beside it.
