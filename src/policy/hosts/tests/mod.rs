@@ -503,15 +503,15 @@ fn patience_is_learned() {
     assert_eq!(open(&hosts, Urgency::Urgent), millis(250));
     answers(&mut hosts, 1, "b", (320, 1), 0);
     assert_eq!(open(&hosts, Urgency::Urgent), millis(250), "another host is slow");
-    answers(&mut hosts, 1, "a", (50, 200), 0);
+    answers(&mut hosts, 1, "a", (50, 400), 0);
     assert_eq!(open(&hosts, Urgency::Urgent), millis(150));
     assert_eq!(open(&hosts, Urgency::Relaxed), millis(2200));
     assert_eq!(reply(&hosts, "a", Urgency::Urgent), millis(1500), "one is not enough");
     assert_eq!(reply(&hosts, "a", Urgency::Relaxed), millis(4000));
     for _ in 0..2 {
-        answers(&mut hosts, 1, "a", (50, 200), 0);
+        answers(&mut hosts, 1, "a", (50, 400), 0);
     }
-    assert_eq!(reply(&hosts, "a", Urgency::Urgent), Duration::from_micros(551_560));
+    assert_eq!(reply(&hosts, "a", Urgency::Urgent), millis(850));
     assert_eq!(reply(&hosts, "a", Urgency::Relaxed), millis(2200), "R118");
     assert_eq!(reply(&hosts, "x", Urgency::Urgent), millis(1500));
 }
