@@ -353,19 +353,11 @@ impl HostHealth {
         self.counted_at = now;
     }
 
-    /// (1 - p) / p, with p the chance that it answers: counts of a day with a prior, and an outage
-    /// that has just been seen weighing more than history.
+    /// (1 - p) / p, with p the chance that it answers: the counts of about a day, with a prior. A host that has just
+    /// failed is in back-off, which puts it behind all others.
     pub(super) fn odds_of_failure(&self, now: Timestamp) -> f64 {
         let kept = decayed(now.since(self.counted_at), COUNTS_MEMORY);
-        let (successes, failures) = (self.successes * kept, self.failures * kept);
-        let mut chance = (successes + 1.0) / (successes + failures + 1.0 + PRIOR_FAILURES);
-        if let (1.., Some(failed_at)) = (self.consecutive, self.failed_at) {
-            let doublings = self.consecutive.min(6) - 1;
-            let memory = Duration::from_secs(600 << doublings);
-            let outage = 1.0 - 0.25_f64.powi(i32::try_from(self.consecutive.min(30)).unwrap_or(30));
-            chance *= 1.0 - outage * decayed(now.since(failed_at), memory);
-        }
-        (1.0 - chance) / chance
+        (self.failures * kept + PRIOR_FAILURES) / (self.successes * kept + 1.0)
     }
 }
 

@@ -543,9 +543,13 @@ fn the_cost_weighs_latency_and_reliability() {
     let costs = |hosts: &Hosts, now| ["near", "far", "flaky"].map(|name| cost(hosts, name, now));
     let [near, far, flaky] = costs(&hosts, now);
     assert!(near < flaky && near < far && far < cost(&hosts, "unknown", now));
-    fails(&mut hosts, 1, "near", &silent(), (now, now));
-    assert!(cost(&hosts, "near", now) > far, "an outage that was just seen outweighs history");
-    assert!(cost(&hosts, "near", 3 * HOUR) < cost(&hosts, "far", now), "for a while");
+    fails(&mut hosts, 1, "near", &refused(), (now, now));
+    assert!(cost(&hosts, "near", now) < far, "one failure says little of it");
+    let rank = |name| hosts.rank(&host(name), at(now));
+    assert!(
+        rank("near") > rank("flaky") && rank("near") > rank("unknown"),
+        "its back-off puts it behind all others"
+    );
 }
 
 /// R85: a host at which many wait for their turn costs that wait.
