@@ -46,8 +46,6 @@ pub struct Config {
     pub open_patience: Duration,
     /// The longest patience with a host that was reached before.
     pub open_patience_ceiling: Duration,
-    /// The longest patience with a host that never was, in a network where all are slow.
-    pub unknown_patience_ceiling: Duration,
     /// The patience with openings of regular announces that nobody waits for.
     pub relaxed_open_patience: Duration,
     /// The shortest patience: each silent opening of a race makes the next wait 1.5 times shorter, down to this.
@@ -234,7 +232,6 @@ impl Config {
         let patiences = [
             &mut config.open_patience,
             &mut config.open_patience_ceiling,
-            &mut config.unknown_patience_ceiling,
             &mut config.relaxed_open_patience,
             &mut config.open_patience_floor,
             &mut config.reply_patience,
@@ -275,7 +272,6 @@ impl Config {
         }
         for (floor, ceiling) in [
             (config.open_patience_floor, &mut config.open_patience_ceiling),
-            (config.open_patience, &mut config.unknown_patience_ceiling),
             (config.reply_patience_floor, &mut config.reply_patience_ceiling),
             (config.open_limit, &mut config.last_open_limit),
             (config.reply_limit, &mut config.last_reply_limit),
@@ -352,7 +348,6 @@ impl Default for Config {
             race: true,
             open_patience: Duration::from_millis(250),
             open_patience_ceiling: Duration::from_secs(2),
-            unknown_patience_ceiling: Duration::from_secs(1),
             relaxed_open_patience: Duration::from_millis(2200),
             open_patience_floor: Duration::from_millis(100),
             openings_in_race: 10,

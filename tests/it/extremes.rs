@@ -81,7 +81,6 @@ const KNOBS: &[Knob] = &[
     ("breaker", |config, to| config.breaker = to % 2 == 0),
     ("open_patience", |config, to| config.open_patience = duration(to)),
     ("open_patience_ceiling", |config, to| config.open_patience_ceiling = duration(to)),
-    ("unknown_patience_ceiling", |config, to| config.unknown_patience_ceiling = duration(to)),
     ("relaxed_open_patience", |config, to| config.relaxed_open_patience = duration(to)),
     ("open_patience_floor", |config, to| config.open_patience_floor = duration(to)),
     ("openings_in_race", |config, to| config.openings_in_race = size(to)),
@@ -116,10 +115,8 @@ const KNOBS: &[Knob] = &[
 /// Knobs of which the first is to be at most the second.
 const ORDERED: &[(&str, &str)] = &[
     ("open_patience", "open_patience_ceiling"),
-    ("open_patience", "unknown_patience_ceiling"),
     ("open_patience_floor", "open_patience"),
     ("open_patience_floor", "open_patience_ceiling"),
-    ("open_patience_floor", "unknown_patience_ceiling"),
     ("open_patience_floor", "relaxed_open_patience"),
     ("reply_patience_floor", "reply_patience_ceiling"),
     ("reply_patience_floor", "reply_patience"),

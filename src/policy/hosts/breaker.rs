@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::line::{Line, Rank};
+use super::slot::SlotId;
 use crate::policy::config::Config;
 use crate::policy::io::TorrentId;
 use crate::time::Timestamp;
@@ -38,9 +39,9 @@ enum State {
     #[default]
     Closed,
     Open(BackOff),
-    /// One torrent tries, since then; the reason stands until something comes of it.
+    /// One attempt tries the host (the trial), since then; the reason stands until something comes of it.
     HalfOpen {
-        by: TorrentId,
+        trial: SlotId,
         since: Timestamp,
         before: BackOff,
     },
@@ -148,22 +149,20 @@ impl Breaker {
         }
     }
 
-    /// Notes that a torrent tries the host.
-    pub(super) fn tried(&mut self, torrent: TorrentId, failed_here: bool, now: Timestamp) {
+    /// Notes that an attempt of a torrent begins.
+    pub(super) fn tried(&mut self, slot: SlotId, torrent: TorrentId, failed_here: bool, now: Timestamp) {
         if let State::Open(before) = self.state
             && !(failed_here && before.reason == Reason::Doubted)
         {
-            self.state = State::HalfOpen { by: torrent, since: now, before };
+            self.state = State::HalfOpen { trial: slot, since: now, before };
             self.line.leave(torrent);
         }
     }
 
-    /// Notes that an attempt of a torrent which began at `started_at` ended without news about the host, such as one that
-    /// was given up. If it was the trial, the next may try.
-    pub(super) fn gave_up(&mut self, torrent: TorrentId, started_at: Timestamp, now: Timestamp) {
-        if let State::HalfOpen { by, since, before } = self.state
-            && by == torrent
-            && started_at >= since
+    /// Notes that an attempt ended. If it was the trial and brought no news about the host, the next torrent may try.
+    pub(super) fn ended(&mut self, slot: SlotId, now: Timestamp) {
+        if let State::HalfOpen { trial, before, .. } = self.state
+            && trial == slot
         {
             self.state = State::Open(BackOff::until(before.reason, now));
         }

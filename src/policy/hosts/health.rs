@@ -133,25 +133,6 @@ impl HealthBook {
         }
     }
 
-    /// The patience with a host that was never reached: twice what the others take, so that a slow network
-    /// isn't taken for dead trackers.
-    fn unknown_patience(&self, config: &Config, now: Timestamp) -> Duration {
-        let recent = |estimate: &RttEstimate| now.since(estimate.at()) < TRUST;
-        let mut connects: Vec<Duration> = self
-            .hosts
-            .values()
-            .filter_map(|health| health.connect)
-            .filter(recent)
-            .map(|c| c.srtt())
-            .collect();
-        if connects.is_empty() {
-            return config.open_patience;
-        }
-        let middle = connects.len() / 2;
-        let (_, median, _) = connects.select_nth_unstable(middle);
-        (*median * 2).clamp(config.open_patience, config.unknown_patience_ceiling.max(config.open_patience))
-    }
-
     /// How long an opening may be silent before the next begins beside it, and the least that may become of it
     /// in a race that hurries.
     pub(super) fn open_patience(
@@ -159,7 +140,6 @@ impl HealthBook {
         host: &TrackerHost,
         urgency: Urgency,
         config: &Config,
-        now: Timestamp,
     ) -> (Duration, Duration) {
         let connect = self.hosts.get(host).and_then(|health| health.connect);
         let (patience, least) = match connect {
@@ -168,7 +148,7 @@ impl HealthBook {
                     connect.patience().clamp(config.open_patience_floor, config.open_patience_ceiling);
                 (learned, connect.srtt().clamp(config.open_patience_floor, learned))
             }
-            None => (self.unknown_patience(config, now), config.open_patience_floor),
+            None => (config.open_patience, config.open_patience_floor),
         };
         match urgency {
             Urgency::Urgent => (patience, least),
@@ -373,19 +353,11 @@ impl HostHealth {
         self.counted_at = now;
     }
 
-    /// (1 - p) / p, with p the chance that it answers: counts of a day with a prior, and an outage
-    /// that has just been seen weighing more than history.
+    /// (1 - p) / p, with p the chance that it answers: the counts of about a day, with a prior. A host that has just
+    /// failed is in back-off, which puts it behind all others.
     pub(super) fn odds_of_failure(&self, now: Timestamp) -> f64 {
         let kept = decayed(now.since(self.counted_at), COUNTS_MEMORY);
-        let (successes, failures) = (self.successes * kept, self.failures * kept);
-        let mut chance = (successes + 1.0) / (successes + failures + 1.0 + PRIOR_FAILURES);
-        if let (1.., Some(failed_at)) = (self.consecutive, self.failed_at) {
-            let doublings = self.consecutive.min(6) - 1;
-            let memory = Duration::from_secs(600 << doublings);
-            let outage = 1.0 - 0.25_f64.powi(i32::try_from(self.consecutive.min(30)).unwrap_or(30));
-            chance *= 1.0 - outage * decayed(now.since(failed_at), memory);
-        }
-        (1.0 - chance) / chance
+        (self.failures * kept + PRIOR_FAILURES) / (self.successes * kept + 1.0)
     }
 }
 

@@ -5,11 +5,13 @@
 
 mod admission;
 mod breaker;
+mod failures;
 mod health;
 mod line;
 mod outage;
 mod probes;
 mod rtt;
+mod slot;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -22,14 +24,17 @@ pub(crate) use self::admission::Priority;
 pub(crate) use self::breaker::Demand;
 pub use self::health::{HealthBook, HostHealth, Urgency};
 use self::outage::Outage;
+pub(crate) use self::outage::OutageNews;
 pub(crate) use self::probes::Probes;
 pub use self::rtt::RttEstimate;
+use self::slot::SlotId;
+pub(crate) use self::slot::{Ended, Failed, Outcome, Slot};
 use super::config::Config;
 use super::io::TorrentId;
-use super::verdict::{HostNews, Verdict};
+use super::verdict::Verdict;
 use crate::prober::Measurement;
 use crate::time::Timestamp;
-use crate::tracker::{TrackerHost, TrackerUrl};
+use crate::tracker::TrackerHost;
 
 /// How often a torrent that could use a silent host looks whether it is dead.
 const VERDICT_LOOK: Duration = Duration::from_secs(1);
@@ -43,66 +48,8 @@ pub(crate) struct Hosts {
     limiter: HostLimiter,
     /// When this process last ran again after it had stood still: attempts from before say nothing.
     resumed_at: Option<Timestamp>,
-}
-
-/// Permission to use a host, and the duty to report: it can't be copied, so an attempt ends exactly once.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct Slot {
-    host: TrackerHost,
-    torrent: TorrentId,
-    started_at: Timestamp,
-    /// Its opening is silent past the patience with it.
-    silent: bool,
-    /// Nothing answers it, and another attempt has its place.
-    yielded: bool,
-}
-
-/// What came of an attempt.
-#[derive(Debug)]
-pub(crate) enum Outcome<'a> {
-    /// An announce was answered, and it took so long.
-    Answered(Measurement),
-    /// It was answered, and not measured.
-    Alive,
-    /// Its round had been won when the connection came to be, after so long.
-    OpenedLate(Duration),
-    /// It failed.
-    Failed(Failed<'a>),
-    /// It was given up by our side.
-    GaveUp,
-    /// It was let in, and never begun.
-    Unused,
-}
-
-/// A failed attempt.
-#[derive(Debug)]
-pub(crate) struct Failed<'a> {
-    pub(crate) verdict: Verdict,
-    /// The address that was asked.
-    pub(crate) tracker: &'a TrackerUrl,
-    /// Whether this torrent had failed there before, since it was last answered there.
-    pub(crate) before: bool,
-    /// From [0, 1).
-    pub(crate) random: f64,
-}
-
-/// What the end of an attempt means to its torrent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Ended {
-    /// Our network or machine is to blame, so nothing is held against host or tracker.
-    pub(crate) withheld: bool,
-    /// What it says about our own network.
-    pub(crate) outage: Option<OutageNews>,
-}
-
-/// A change of our own network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OutageNews {
-    /// Everything fails.
-    Began,
-    /// A host has answered again.
-    Ended,
+    /// How many slots were given out.
+    slots: u64,
 }
 
 /// In which order hosts are asked: the least first.
@@ -114,39 +61,6 @@ pub(crate) struct HostRank {
     cost: Duration,
 }
 
-impl Slot {
-    fn new(host: TrackerHost, torrent: TorrentId, now: Timestamp) -> Self {
-        Self { host, torrent, started_at: now, silent: false, yielded: false }
-    }
-
-    /// A slot that no limit stands behind.
-    #[cfg(test)]
-    pub(crate) fn unlimited(host: &TrackerHost, now: Timestamp) -> Self {
-        Self {
-            host: host.clone(),
-            torrent: TorrentId::new(0),
-            started_at: now,
-            silent: false,
-            yielded: false,
-        }
-    }
-
-    /// The host.
-    pub(crate) fn host(&self) -> &TrackerHost {
-        &self.host
-    }
-
-    /// Since when it is used.
-    pub(crate) fn started_at(&self) -> Timestamp {
-        self.started_at
-    }
-
-    /// Counts a time in which this process stood still as none.
-    pub(crate) fn extend(&mut self, gap: Duration) {
-        self.started_at = self.started_at + gap;
-    }
-}
-
 impl Hosts {
     pub(crate) fn new(config: Arc<Config>) -> Self {
         Self {
@@ -155,6 +69,7 @@ impl Hosts {
             outage: Outage::default(),
             limiter: HostLimiter::default(),
             resumed_at: None,
+            slots: 0,
         }
     }
 
@@ -215,9 +130,9 @@ impl Hosts {
         &self,
         host: &TrackerHost,
         urgency: Urgency,
-        now: Timestamp,
+        _now: Timestamp,
     ) -> (Duration, Duration) {
-        self.health.open_patience(host, urgency, &self.config, now)
+        self.health.open_patience(host, urgency, &self.config)
     }
 
     /// How long an answer may take before another tracker is tried beside it.
@@ -234,7 +149,7 @@ impl Hosts {
         now: Timestamp,
     ) -> Option<Slot> {
         let admitted = self.limiter.admit(host, torrent, priority, &self.config, now);
-        admitted.then(|| Slot::new(host.clone(), torrent, now))
+        admitted.then(|| self.slot(host.clone(), torrent, now))
     }
 
     /// Takes a torrent out of the queue of a host.
@@ -245,7 +160,7 @@ impl Hosts {
     /// The next torrent in a queue whose turn has come.
     pub(crate) fn next_admitted(&mut self, now: Timestamp) -> Option<(TorrentId, Slot)> {
         let (torrent, host) = self.limiter.next_admitted(&self.config, now)?;
-        Some((torrent, Slot::new(host, torrent, now)))
+        Some((torrent, self.slot(host, torrent, now)))
     }
 
     /// The next torrent that was sent out of a queue, because its host has fallen silent or is doubted.
@@ -261,7 +176,7 @@ impl Hosts {
     /// Notes that an attempt begins.
     pub(crate) fn tried(&mut self, slot: &Slot, failed_here: bool, now: Timestamp) {
         if let Some(health) = self.health.hosts.get_mut(&slot.host) {
-            health.breaker.tried(slot.torrent, failed_here, now);
+            health.breaker.tried(slot.id, slot.torrent, failed_here, now);
         }
     }
 
@@ -319,7 +234,7 @@ impl Hosts {
         };
         // A trial ends with its attempt, whatever that said: one that never ended would keep all others out.
         if let Some(health) = self.health.hosts.get_mut(&slot.host) {
-            health.breaker.gave_up(slot.torrent, slot.started_at, now);
+            health.breaker.ended(slot.id, now);
         }
         ended
     }
@@ -358,130 +273,9 @@ impl Hosts {
         self.outage.is_on()
     }
 
-    fn failed(&mut self, slot: &Slot, failed: &Failed<'_>, now: Timestamp) -> Ended {
-        let (host, started_at, random) = (&slot.host, slot.started_at, failed.random);
-        let news = failed.verdict.host;
-        let HostNews::Doubtful { shows_life, .. } = news else {
-            return self.host_failed(host, news, (started_at, random), now);
-        };
-        if let Some(ended) = self.withheld(host, news, (started_at, random), now) {
-            return ended;
-        }
-        let health = self.health.entry(host);
-        if health.is_old_news(started_at) {
-            return Ended::default();
-        }
-        if health.breaker.is_lifeless() && !shows_life {
-            // It was tried because it might live again, and nothing says that it does.
-            health.failed(false, &self.config, random, now);
-            return Ended::default();
-        }
-        self.doubt(slot, failed, now);
-        Ended::default()
-    }
-
-    /// A torrent got no tracker's answer. Where the host comes to be doubted by that, those that queue are sent off.
-    fn doubt(&mut self, slot: &Slot, failed: &Failed<'_>, now: Timestamp) {
-        let by = (slot.torrent, failed.tracker);
-        if self.health.entry(&slot.host).doubt(by, failed.before, &self.config, failed.random, now) {
-            self.limiter.evict(&slot.host, &self.config, now);
-        }
-    }
-
-    /// A failure that says the same about a host whichever torrent met it, or nothing.
-    fn host_failed(
-        &mut self,
-        host: &TrackerHost,
-        news: HostNews,
-        (started_at, random): (Timestamp, f64),
-        now: Timestamp,
-    ) -> Ended {
-        let definite = match news {
-            HostNews::Unreachable { .. } => true,
-            HostNews::Silent => false,
-            HostNews::Local => return self.withhold(host, (started_at, random), now),
-            HostNews::Alive => {
-                self.health.entry(host).succeeded(now);
-                return self.alive(now);
-            }
-            HostNews::Doubtful { .. } | HostNews::Nothing => return Ended::default(),
-        };
-        if let Some(ended) = self.withheld(host, news, (started_at, random), now) {
-            return ended;
-        }
-        let health = self.health.entry(host);
-        if !health.is_old_news(started_at) {
-            health.failed(definite, &self.config, random, now);
-        }
-        Ended::default()
-    }
-
-    /// Withholds the blame for a failure where our own network or machine may be the reason.
-    fn withheld(
-        &mut self,
-        host: &TrackerHost,
-        news: HostNews,
-        (started_at, random): (Timestamp, f64),
-        now: Timestamp,
-    ) -> Option<Ended> {
-        let is_answer = matches!(news, HostNews::Doubtful { .. });
-        let could_be_local = news.could_be_local();
-        if self.resumed_at.is_some_and(|resumed_at| started_at <= resumed_at) {
-            // It fell asleep with us.
-            return Some(Ended { withheld: true, outage: None });
-        }
-        let mut outage = None;
-        if could_be_local {
-            let known = self.health.len();
-            if let Some(suspects) = self.outage.suspect(host, known, started_at, now) {
-                outage = Some(OutageNews::Began);
-                for suspect in suspects.filter(|suspect| suspect != host) {
-                    let health = self.health.entry(&suspect);
-                    let is_lifeless = health.breaker.is_lifeless();
-                    health.pardon();
-                    if is_lifeless {
-                        self.withhold(&suspect, (now, random), now);
-                    }
-                }
-            }
-        }
-        // A server that fails does so whatever our network is like.
-        if !self.outage.is_on() || (is_answer && !could_be_local) {
-            return None;
-        }
-        // What a host answered to one torrent puts no other off, whoever may be to blame.
-        if !is_answer {
-            self.withhold(host, (started_at, random), now);
-        }
-        Some(Ended { withheld: true, outage })
-    }
-
-    /// Keeps a failure from being held against a host, which is tried again at the next look.
-    fn withhold(
-        &mut self,
-        host: &TrackerHost,
-        (started_at, random): (Timestamp, f64),
-        now: Timestamp,
-    ) -> Ended {
-        let breaker = self.config.breaker;
-        let health = self.health.entry(host);
-        if breaker && !health.is_old_news(started_at) {
-            health.breaker.withhold(now + outage::next_look(health.withheld, random));
-            health.withheld = health.withheld.saturating_add(1);
-        }
-        Ended { withheld: true, outage: None }
-    }
-
-    /// A host has shown life, so our network works.
-    fn alive(&mut self, now: Timestamp) -> Ended {
-        let ended = self.outage.alive(now);
-        if ended {
-            for health in self.health.hosts.values_mut() {
-                health.breaker.end_withholding();
-                health.withheld = 0;
-            }
-        }
-        Ended { withheld: false, outage: ended.then_some(OutageNews::Ended) }
+    fn slot(&mut self, host: TrackerHost, torrent: TorrentId, now: Timestamp) -> Slot {
+        self.slots += 1;
+        Slot::new(SlotId(self.slots), host, torrent, now)
     }
 
     fn end_silence(&mut self, slot: &mut Slot) {

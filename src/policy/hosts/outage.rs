@@ -19,6 +19,15 @@ const PROVEN: Duration = Duration::from_secs(5);
 /// How long after each look for life the next follows at one host; the last holds on.
 const LOOKS: [u64; 4] = [5, 10, 20, 30];
 
+/// A change of our own network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutageNews {
+    /// Everything fails.
+    Began,
+    /// A host has answered again.
+    Ended,
+}
+
 /// Watches for the moment when every host fails at once: a cable pulled, a captive portal that answers for
 /// everybody. Then failures are held against no host, until one of them answers. That is all it does: it keeps no
 /// torrent from any tracker, because three dead trackers of one torrent look just like it.

@@ -1,17 +1,19 @@
-//! A smoothed time with its rttvar, for samples that come seconds or half an hour apart.
+//! A smoothed round-trip time with its variation, by RFC 6298.
 
 use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// After this long an old sample weighs 1/e beside a new one.
-const MEMORY: Duration = Duration::from_secs(4 * 3600);
+/// The weight of a new sample in the smoothed time: RFC 6298's alpha.
+const SRTT_GAIN: f64 = 1.0 / 8.0;
 
-/// The second sample replaces a first that took so many times as long.
+/// The weight of a new deviation in the variation: RFC 6298's beta.
+const RTTVAR_GAIN: f64 = 1.0 / 4.0;
+
+/// The second sample replaces a first that took more than this many times as long.
 const LATE: u32 = 3;
 
-/// RFC 6298's smoothed round-trip time and variation, with a gain that follows the time since the last sample:
-/// 1/8 at the usual half hour between announces, nearly 1 after a day.
+/// RFC 6298's smoothed round-trip time and its variation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RttEstimate {
     srtt: Duration,
@@ -50,11 +52,8 @@ impl RttEstimate {
             return;
         }
         self.doubted = is_late;
-        let elapsed = now.since(self.at).as_secs_f64() / MEMORY.as_secs_f64();
-        let gain = (1.0 - (-elapsed).exp()).clamp(1.0 / 32.0, 1.0);
-        let deviation = sample.abs_diff(self.srtt);
-        self.rttvar = blend(self.rttvar, deviation, (2.0 * gain).clamp(1.0 / 16.0, 1.0));
-        self.srtt = blend(self.srtt, sample, gain);
+        self.rttvar = blend(self.rttvar, sample.abs_diff(self.srtt), RTTVAR_GAIN);
+        self.srtt = blend(self.srtt, sample, SRTT_GAIN);
         self.at = now;
         self.samples = self.samples.saturating_add(1);
     }
@@ -122,14 +121,13 @@ mod tests {
         assert_eq!(RttEstimate::first(millis(100), at(0)).patience(), millis(300));
     }
 
+    /// RFC 6298, 2.3, whatever the time between the samples.
     #[test]
-    fn the_gain_follows_the_time_between_samples() {
-        // After these many minutes, a sample of 200 ms beside a srtt of 100 ms.
-        for (minutes, low, high) in [(0, 103, 104), (30, 111, 112), (24 * 60, 199, 200)] {
-            let mut estimate = RttEstimate::first(millis(100), at(0));
-            estimate.add(millis(200), at(minutes));
-            let srtt = estimate.srtt().as_millis();
-            assert!((low..=high).contains(&srtt), "{minutes} min: {srtt}");
+    fn a_sample_weighs_an_eighth_and_its_deviation_a_quarter() {
+        for minutes in [0, 30, 24 * 60] {
+            let mut estimate = RttEstimate::first(millis(160), at(0));
+            estimate.add(millis(240), at(minutes));
+            assert_eq!((estimate.srtt(), estimate.rttvar()), (millis(170), millis(80)), "{minutes} min");
         }
     }
 

@@ -147,6 +147,7 @@ fn thousandths(count: f64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::super::health::PRIOR_FAILURES;
+    use super::super::slot::SlotId;
     use super::*;
     use crate::policy::config::Config;
     use crate::policy::hosts::Demand;
@@ -290,7 +291,7 @@ mod tests {
         assert!(!is_free(&book, at(5)));
         let mut book = recalled(book.remembered(CALENDAR, at(5)));
         assert!(book.host(&host("a")).unwrap().is_backed_off() && is_free(&book, at(0)));
-        book.entry(&host("a")).breaker.tried(TorrentId::new(1), false, at(0));
+        book.entry(&host("a")).breaker.tried(SlotId(1), TorrentId::new(1), false, at(0));
         assert!(!is_free(&book, at(0)), "one at a time");
         fail(&mut book, "a", at(1));
         let wait = earliest(&book, "a", at(1)).since(at(1));

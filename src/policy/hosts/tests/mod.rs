@@ -4,6 +4,7 @@ mod model;
 
 use super::*;
 use crate::error::{AnnounceError, Cause, Phase, Rejection, ReplyError, Retry};
+use crate::tracker::TrackerUrl;
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
@@ -265,6 +266,26 @@ fn one_tries_a_lifeless_host_and_the_others_wait_for_what_comes_of_it() {
     assert!(may(&hosts, 2, "a", SEED, 70));
 }
 
+/// A torrent may list two trackers of one host. What ends without news beside its trial leaves the trial alone.
+#[test]
+fn a_trial_ends_with_its_own_attempt_and_with_no_other_of_its_torrent() {
+    for outcome in [|| Outcome::Unused, || Outcome::GaveUp, || Outcome::OpenedLate(Duration::ZERO)] {
+        for begins in [false, true] {
+            let mut hosts = hosts();
+            fails(&mut hosts, 1, "a", &refused(), (0, 0));
+            let trial = tries(&mut hosts, 2, "a", 60);
+            let other = slot(&mut hosts, 2, "a", 60);
+            if begins {
+                hosts.tried(&other, false, at(60));
+            }
+            hosts.finished(other, outcome(), at(61));
+            assert!(!may(&hosts, 3, "a", NEW, 61), "{:?}, {begins}", outcome());
+            hosts.finished(trial, Outcome::GaveUp, at(62));
+            assert!(may(&hosts, 3, "a", NEW, 62), "{:?}, {begins}", outcome());
+        }
+    }
+}
+
 /// A host that shows life again lets all in, whatever it says to the torrent that tried.
 #[test]
 fn a_sign_of_life_ends_the_back_off_of_a_lifeless_host() {
@@ -481,16 +502,16 @@ fn patience_is_learned() {
     let reply = |hosts: &Hosts, name, urgency| hosts.reply_patience(&host(name), urgency);
     assert_eq!(open(&hosts, Urgency::Urgent), millis(250));
     answers(&mut hosts, 1, "b", (320, 1), 0);
-    assert_eq!(open(&hosts, Urgency::Urgent), millis(640), "the network is slow");
-    answers(&mut hosts, 1, "a", (50, 200), 0);
+    assert_eq!(open(&hosts, Urgency::Urgent), millis(250), "another host is slow");
+    answers(&mut hosts, 1, "a", (50, 400), 0);
     assert_eq!(open(&hosts, Urgency::Urgent), millis(150));
     assert_eq!(open(&hosts, Urgency::Relaxed), millis(2200));
     assert_eq!(reply(&hosts, "a", Urgency::Urgent), millis(1500), "one is not enough");
     assert_eq!(reply(&hosts, "a", Urgency::Relaxed), millis(4000));
     for _ in 0..2 {
-        answers(&mut hosts, 1, "a", (50, 200), 0);
+        answers(&mut hosts, 1, "a", (50, 400), 0);
     }
-    assert_eq!(reply(&hosts, "a", Urgency::Urgent), Duration::from_micros(551_560));
+    assert_eq!(reply(&hosts, "a", Urgency::Urgent), millis(850));
     assert_eq!(reply(&hosts, "a", Urgency::Relaxed), millis(2200), "R118");
     assert_eq!(reply(&hosts, "x", Urgency::Urgent), millis(1500));
 }
@@ -522,9 +543,13 @@ fn the_cost_weighs_latency_and_reliability() {
     let costs = |hosts: &Hosts, now| ["near", "far", "flaky"].map(|name| cost(hosts, name, now));
     let [near, far, flaky] = costs(&hosts, now);
     assert!(near < flaky && near < far && far < cost(&hosts, "unknown", now));
-    fails(&mut hosts, 1, "near", &silent(), (now, now));
-    assert!(cost(&hosts, "near", now) > far, "an outage that was just seen outweighs history");
-    assert!(cost(&hosts, "near", 3 * HOUR) < cost(&hosts, "far", now), "for a while");
+    fails(&mut hosts, 1, "near", &refused(), (now, now));
+    assert!(cost(&hosts, "near", now) < far, "one failure says little of it");
+    let rank = |name| hosts.rank(&host(name), at(now));
+    assert!(
+        rank("near") > rank("flaky") && rank("near") > rank("unknown"),
+        "its back-off puts it behind all others"
+    );
 }
 
 /// R85: a host at which many wait for their turn costs that wait.

@@ -16,8 +16,8 @@ const TRIAL_APART: Duration = Duration::from_millis(250);
 struct Rules {
     now: Timestamp,
     state: State,
-    /// One torrent tries the host, since then, and the others wait for what comes of it.
-    trial: Option<(usize, Timestamp)>,
+    /// One attempt tries the host, since then, and the other torrents wait for what comes of it.
+    trial: Option<(Attempt, Timestamp)>,
     torrents: [Member; TORRENTS],
     /// Those that asked and wait, in the order in which they came: each with its standing at that moment.
     line: Vec<(Standing, usize)>,
@@ -48,6 +48,14 @@ enum State {
     Unasked {
         look_at: Timestamp,
     },
+}
+
+/// An attempt of a torrent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    Main(usize),
+    /// One at another tracker of the same host, beside it.
+    Second(usize),
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -82,6 +90,11 @@ enum Step {
     /// With so much luck in drawing the wait, of 1000.
     Fails(usize, Kind, u16),
     GivesUp(usize),
+    /// The user insists on an attempt at another tracker of this host, too.
+    BeginsSecond(usize),
+    GivesUpSecond(usize),
+    /// It is let in, and doesn't begin.
+    BeginsNothing(usize),
     NetworkChanges,
     Passes(Duration),
 }
@@ -174,14 +187,17 @@ impl Rules {
         }
     }
 
-    fn begin(&mut self, torrent: usize) {
-        self.torrents[torrent].attempt = Some(self.now);
+    fn begin(&mut self, attempt: Attempt) {
+        let (Attempt::Main(torrent) | Attempt::Second(torrent)) = attempt;
+        if attempt == Attempt::Main(torrent) {
+            self.torrents[torrent].attempt = Some(self.now);
+        }
         let has_own_back_off =
             matches!(self.state, State::Doubted { .. }) && self.torrents[torrent].failed_here;
         if self.state == State::Works || self.trial.is_some() || has_own_back_off {
             return;
         }
-        self.trial = Some((torrent, self.now));
+        self.trial = Some((attempt, self.now));
         // Those before it had their turn, and didn't come.
         if let Some(place) = self.line.iter().position(|(_, other)| *other == torrent) {
             self.line.drain(..=place);
@@ -189,8 +205,8 @@ impl Rules {
     }
 
     /// The next may try, where this was the trial.
-    fn gave_up(&mut self, torrent: usize, began: Timestamp) {
-        if self.trial.is_some_and(|(by, since)| by == torrent && began >= since) {
+    fn gave_up(&mut self, attempt: Attempt) {
+        if self.trial.is_some_and(|(trial, _)| trial == attempt) {
             self.free_at_once();
         }
     }
@@ -318,11 +334,19 @@ struct Both {
     rules: Rules,
     hosts: Hosts,
     slots: [Option<Slot>; TORRENTS],
+    second: [Option<Slot>; TORRENTS],
 }
 
 impl Both {
     fn new() -> Self {
-        Self { rules: Rules::default(), hosts: hosts(), slots: Default::default() }
+        // Two attempts of each torrent at once, and one that doesn't begin.
+        let config = Config { connections_per_host: 2 * TORRENTS + 1, ..Config::default() };
+        Self {
+            rules: Rules::default(),
+            hosts: Hosts::new(Arc::new(config)),
+            slots: Default::default(),
+            second: Default::default(),
+        }
     }
 
     fn demand(&self, torrent: usize) -> Demand {
@@ -345,11 +369,25 @@ impl Both {
         if self.slots[torrent].is_some() {
             return;
         }
-        let now = self.rules.now;
-        let slot = self.hosts.admit(&host("a"), id(torrent as u64), Priority::Stopped, now).unwrap();
-        self.hosts.tried(&slot, self.rules.torrents[torrent].failed_here, now);
-        self.slots[torrent] = Some(slot);
-        self.rules.begin(torrent);
+        self.slots[torrent] = Some(self.begun(torrent));
+        self.rules.begin(Attempt::Main(torrent));
+    }
+
+    fn begins_second(&mut self, torrent: usize) {
+        if self.second[torrent].is_none() {
+            self.second[torrent] = Some(self.begun(torrent));
+            self.rules.begin(Attempt::Second(torrent));
+        }
+    }
+
+    fn begun(&mut self, torrent: usize) -> Slot {
+        let slot = self.admitted(torrent);
+        self.hosts.tried(&slot, self.rules.torrents[torrent].failed_here, self.rules.now);
+        slot
+    }
+
+    fn admitted(&mut self, torrent: usize) -> Slot {
+        self.hosts.admit(&host("a"), id(torrent as u64), Priority::Stopped, self.rules.now).unwrap()
     }
 
     fn ends(&mut self, torrent: usize) -> Option<(Slot, Timestamp)> {
@@ -406,9 +444,19 @@ impl Both {
             }
             Step::Fails(torrent, kind, luck) => self.fails(torrent, kind, luck),
             Step::GivesUp(torrent) => {
-                let Some((slot, began)) = self.ends(torrent) else { return };
+                let Some((slot, _)) = self.ends(torrent) else { return };
                 self.hosts.finished(slot, Outcome::GaveUp, now);
-                self.rules.gave_up(torrent, began);
+                self.rules.gave_up(Attempt::Main(torrent));
+            }
+            Step::BeginsSecond(torrent) => self.begins_second(torrent),
+            Step::GivesUpSecond(torrent) => {
+                let Some(slot) = self.second[torrent].take() else { return };
+                self.hosts.finished(slot, Outcome::GaveUp, now);
+                self.rules.gave_up(Attempt::Second(torrent));
+            }
+            Step::BeginsNothing(torrent) => {
+                let slot = self.admitted(torrent);
+                self.hosts.finished(slot, Outcome::Unused, now);
             }
             Step::NetworkChanges => {
                 self.hosts.network_changed(now);
@@ -442,6 +490,9 @@ fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
         3 => torrent().prop_map(Step::Answered),
         16 => (torrent(), kind, 0..1000_u16).prop_map(|(torrent, kind, luck)| Step::Fails(torrent, kind, luck)),
         2 => torrent().prop_map(Step::GivesUp),
+        2 => torrent().prop_map(Step::BeginsSecond),
+        2 => torrent().prop_map(Step::GivesUpSecond),
+        1 => torrent().prop_map(Step::BeginsNothing),
         1 => Just(Step::NetworkChanges),
         8 => time.prop_map(Step::Passes),
     ];
@@ -478,8 +529,9 @@ proptest! {
         others in prop::array::uniform4((prop::sample::select(&[Kind::Nonsense, Kind::Mute][..]), 1..5_u64, 0..1000_u16)),
     ) {
         let mut both = Both::new();
-        for step in &steps {
-            both.take(step);
+        // Every attempt ends, sooner or later.
+        for step in steps.into_iter().chain((0..TORRENTS).map(Step::GivesUpSecond)) {
+            both.take(&step);
         }
         let is_lifeless = matches!(both.rules.state, State::Lifeless { .. });
         let bound = if is_lifeless && !needs_peers(served) { 30 * MINUTE } else { Duration::from_secs(75) };

@@ -1,0 +1,136 @@
+//! What a failed attempt says about its host, and when that is held against the host.
+
+use super::Hosts;
+use super::outage::{self, OutageNews};
+use super::slot::{Ended, Failed, Slot};
+use crate::policy::verdict::HostNews;
+use crate::time::Timestamp;
+use crate::tracker::TrackerHost;
+
+impl Hosts {
+    pub(super) fn failed(&mut self, slot: &Slot, failed: &Failed<'_>, now: Timestamp) -> Ended {
+        let (host, started_at, random) = (&slot.host, slot.started_at, failed.random);
+        let news = failed.verdict.host;
+        let HostNews::Doubtful { shows_life, .. } = news else {
+            return self.host_failed(host, news, (started_at, random), now);
+        };
+        if let Some(ended) = self.withheld(host, news, (started_at, random), now) {
+            return ended;
+        }
+        let health = self.health.entry(host);
+        if health.is_old_news(started_at) {
+            return Ended::default();
+        }
+        if health.breaker.is_lifeless() && !shows_life {
+            // It was tried because it might live again, and nothing says that it does.
+            health.failed(false, &self.config, random, now);
+            return Ended::default();
+        }
+        self.doubt(slot, failed, now);
+        Ended::default()
+    }
+
+    /// A torrent got no tracker's answer. Where the host comes to be doubted by that, those that queue are sent off.
+    pub(super) fn doubt(&mut self, slot: &Slot, failed: &Failed<'_>, now: Timestamp) {
+        let by = (slot.torrent, failed.tracker);
+        if self.health.entry(&slot.host).doubt(by, failed.before, &self.config, failed.random, now) {
+            self.limiter.evict(&slot.host, &self.config, now);
+        }
+    }
+
+    /// A failure that says the same about a host whichever torrent met it, or nothing.
+    pub(super) fn host_failed(
+        &mut self,
+        host: &TrackerHost,
+        news: HostNews,
+        (started_at, random): (Timestamp, f64),
+        now: Timestamp,
+    ) -> Ended {
+        let definite = match news {
+            HostNews::Unreachable { .. } => true,
+            HostNews::Silent => false,
+            HostNews::Local => return self.withhold(host, (started_at, random), now),
+            HostNews::Alive => {
+                self.health.entry(host).succeeded(now);
+                return self.alive(now);
+            }
+            HostNews::Doubtful { .. } | HostNews::Nothing => return Ended::default(),
+        };
+        if let Some(ended) = self.withheld(host, news, (started_at, random), now) {
+            return ended;
+        }
+        let health = self.health.entry(host);
+        if !health.is_old_news(started_at) {
+            health.failed(definite, &self.config, random, now);
+        }
+        Ended::default()
+    }
+
+    /// Withholds the blame for a failure where our own network or machine may be the reason.
+    fn withheld(
+        &mut self,
+        host: &TrackerHost,
+        news: HostNews,
+        (started_at, random): (Timestamp, f64),
+        now: Timestamp,
+    ) -> Option<Ended> {
+        let is_answer = matches!(news, HostNews::Doubtful { .. });
+        let could_be_local = news.could_be_local();
+        if self.resumed_at.is_some_and(|resumed_at| started_at <= resumed_at) {
+            // It fell asleep with us.
+            return Some(Ended { withheld: true, outage: None });
+        }
+        let mut outage = None;
+        if could_be_local {
+            let known = self.health.len();
+            if let Some(suspects) = self.outage.suspect(host, known, started_at, now) {
+                outage = Some(OutageNews::Began);
+                for suspect in suspects.filter(|suspect| suspect != host) {
+                    let health = self.health.entry(&suspect);
+                    let is_lifeless = health.breaker.is_lifeless();
+                    health.pardon();
+                    if is_lifeless {
+                        self.withhold(&suspect, (now, random), now);
+                    }
+                }
+            }
+        }
+        // A server that fails does so whatever our network is like.
+        if !self.outage.is_on() || (is_answer && !could_be_local) {
+            return None;
+        }
+        // What a host answered to one torrent puts no other off, whoever may be to blame.
+        if !is_answer {
+            self.withhold(host, (started_at, random), now);
+        }
+        Some(Ended { withheld: true, outage })
+    }
+
+    /// Keeps a failure from being held against a host, which is tried again at the next look.
+    fn withhold(
+        &mut self,
+        host: &TrackerHost,
+        (started_at, random): (Timestamp, f64),
+        now: Timestamp,
+    ) -> Ended {
+        let breaker = self.config.breaker;
+        let health = self.health.entry(host);
+        if breaker && !health.is_old_news(started_at) {
+            health.breaker.withhold(now + outage::next_look(health.withheld, random));
+            health.withheld = health.withheld.saturating_add(1);
+        }
+        Ended { withheld: true, outage: None }
+    }
+
+    /// A host has shown life, so our network works.
+    pub(super) fn alive(&mut self, now: Timestamp) -> Ended {
+        let ended = self.outage.alive(now);
+        if ended {
+            for health in self.health.hosts.values_mut() {
+                health.breaker.end_withholding();
+                health.withheld = 0;
+            }
+        }
+        Ended { withheld: false, outage: ended.then_some(OutageNews::Ended) }
+    }
+}
