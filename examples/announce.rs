@@ -5,8 +5,11 @@
 //! cargo run --example announce --features cache -- some.torrent --latency-cache FILE
 //! ```
 
+#[path = "lines/mod.rs"]
+mod lines;
+
 use std::error::Error;
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -86,7 +89,8 @@ async fn stop(session: AnnounceHandle) {
 
 /// Prints an alert; false where nobody reads any more, which is no reason to leave without a word.
 fn show(alert: &Alert) -> bool {
-    writeln!(std::io::stdout(), "[{}] {alert}", alert.tag()).is_ok()
+    let print = |(tag, text)| writeln!(io::stdout(), "[{tag}] {text}");
+    lines::of(alert).into_iter().try_for_each(print).is_ok()
 }
 
 struct Arguments {

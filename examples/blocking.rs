@@ -8,6 +8,9 @@
 //! Announces once, with failover, and leaves again. Without an argument it brings two trackers of its own: the
 //! nearer one shows life and hangs up on whoever announces.
 
+#[path = "lines/mod.rs"]
+mod lines;
+
 use std::collections::HashMap;
 use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
@@ -123,7 +126,11 @@ impl Driver {
     fn act(&mut self, output: Output) {
         let reporter = self.reporter.clone();
         match output {
-            Output::Alert { alert, .. } => println!("[{}] {alert}", alert.tag()),
+            Output::Alert { alert, .. } => {
+                for (tag, text) in lines::of(&alert) {
+                    println!("[{tag}] {text}");
+                }
+            }
             Output::Probe { attempt, tracker } => {
                 thread::spawn(move || {
                     let result = probe(&tracker).map_err(Into::into);

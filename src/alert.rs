@@ -90,11 +90,6 @@ pub enum Alert {
     },
     /// An announce was answered.
     Announced(Arc<Announced>),
-    /// A regular announce was answered; follows its [`Announced`](Self::Announced).
-    PeriodicSent {
-        /// By whom.
-        tracker: TrackerUrl,
-    },
     /// A tracker answered after its round had been won by another: its peers are welcome, and it knows us.
     LateResponse {
         /// The tracker.
@@ -263,7 +258,6 @@ impl Alert {
             | Self::Warning { .. } => "TRACKER",
             Self::NetworkDown
             | Self::NetworkUp
-            | Self::PeriodicSent { .. }
             | Self::CacheFailed { .. }
             | Self::AnnouncerEnded { .. }
             | Self::Lagged { .. } => "INFO",
@@ -365,7 +359,6 @@ impl fmt::Display for Alert {
             }
             Self::Switching { from, to } => write!(f, "switching {from} -> {to}"),
             Self::Announced(announced) => announced.fmt(f),
-            Self::PeriodicSent { tracker } => write!(f, "periodic announce sent to {tracker}"),
             Self::LateResponse { tracker, response } => {
                 write!(f, "{tracker} answered late, {}", Count(response.peers.len(), "peer"))
             }

@@ -18,6 +18,7 @@ use tracker_failover::{
     PeerAddress, Torrent, TrackerSet, TrackerUrl, Transfer,
 };
 
+use crate::lines;
 use crate::scrape::Swarm;
 
 /// The torrent's trackers.
@@ -144,7 +145,7 @@ impl Trackers {
         let told = async {
             let (_, ()) = tokio::join!(self.handle.stop(), async {
                 while let Some(alert) = alerts.next().await {
-                    line(alert.tag(), &alert.to_string());
+                    lines::of(&alert).iter().for_each(|(tag, text)| line(tag, text));
                 }
             });
             self.announcer.shutdown(STOP_LIMIT).await;
@@ -154,7 +155,7 @@ impl Trackers {
     }
 
     fn take(&mut self, alert: &Alert) {
-        self.waiting.push_back(News::Line(alert.tag(), alert.to_string()));
+        self.waiting.extend(lines::of(alert).into_iter().map(|(tag, text)| News::Line(tag, text)));
         match alert {
             Alert::Announced(announced) => {
                 if self.private && announced.moved_from.is_some() {

@@ -88,9 +88,6 @@ impl Session {
         });
         context.alert(self.id, Alert::Announced(Arc::clone(&announced)));
         self.warn(&tracker, announced.response.warning.as_deref(), context);
-        if event.is_none() {
-            context.alert(self.id, Alert::PeriodicSent { tracker });
-        }
         self.round_ended(Ok(announced), context);
     }
 

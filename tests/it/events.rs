@@ -261,9 +261,9 @@ async fn a_repeated_warning_is_told_once() {
     let world = World::new([Behaviour::Sequence(texts.map(warning).to_vec())]);
     let mut session = world.announcer(by_list()).add(world.in_tiers(), torrent());
     let mut told = Vec::new();
-    // `started` isn't a periodic announce, and comes first.
-    for _ in 1..texts.len() {
-        let alerts = alerts_until(&mut session, |alert| matches!(alert, Alert::PeriodicSent { .. })).await;
+    // A warning follows its `Announced`, so the last one is seen with one announce more.
+    for _ in 0..=texts.len() {
+        let alerts = alerts_until(&mut session, is_announced).await;
         told.extend(alerts.into_iter().filter_map(|alert| match alert {
             Alert::Warning { text, .. } => Some(text),
             _ => None,

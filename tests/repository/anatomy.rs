@@ -11,6 +11,8 @@ use tracker_failover::{
     TrackerUrl,
 };
 
+use crate::lines;
+
 /// `a` vanishes after the first round and answers probes all the same, `b` answers probes and refuses everything else.
 struct World {
     engine: Engine,
@@ -128,10 +130,11 @@ impl World {
                 self.story.push('\n');
             }
         }
-        // The interval is jittered: its seconds are another subject.
-        let text = alert.to_string();
-        let text = text.split(", next announce").next().unwrap_or_default();
-        self.line(&format!("{:<10} {text}", format!("[{}]", alert.tag())));
+        for (tag, text) in lines::of(alert) {
+            // The interval is jittered: its seconds are another subject.
+            let text = text.split(", next announce").next().unwrap_or_default();
+            self.line(&format!("{:<10} {text}", format!("[{tag}]")));
+        }
     }
 
     fn comes(&mut self, after: Duration, input: Input) {
