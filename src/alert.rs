@@ -352,10 +352,10 @@ impl fmt::Display for Alert {
                 write!(f, "trying {tracker} (attempt {attempt}/{of})")
             }
             Self::NoResponse { tracker, waited } => {
-                write!(f, "✗ {tracker}: no answer for {} ms", waited.as_millis())
+                write!(f, "{tracker}: no answer for {} ms", waited.as_millis())
             }
             Self::Failed { tracker, error } | Self::Stopped { tracker, result: Err(error) } => {
-                write!(f, "✗ {tracker}: {error}")
+                write!(f, "{tracker}: {error}")
             }
             Self::Switching { from, to } => write!(f, "switching {from} -> {to}"),
             Self::Announced(announced) => announced.fmt(f),
@@ -364,23 +364,23 @@ impl fmt::Display for Alert {
             }
             Self::Warning { tracker, text } => write!(f, "{tracker} warns: {text}"),
             Self::RoundFailed { error, retry_in: Some(wait) } => {
-                write!(f, "✗ {error}; next try in {} s", wait.as_secs())
+                write!(f, "{error}; next attempt in {} s", wait.as_secs())
             }
-            Self::RoundFailed { error, retry_in: None } => write!(f, "✗ {error}"),
+            Self::RoundFailed { error, retry_in: None } => error.fmt(f),
             Self::Deferred { reason, retry_in } => {
                 let reason = match reason {
                     Deferral::BackingOff => "all trackers are backing off",
-                    Deferral::AskedToWait => "all trackers asked to be asked later",
-                    Deferral::NetworkDown => "our own network seems to be down",
+                    Deferral::AskedToWait => "all trackers asked us to wait",
+                    Deferral::NetworkDown => "the local network seems to be down",
                 };
                 write!(f, "{reason}; next attempt in {} s", retry_in.as_secs())
             }
-            Self::NetworkDown => f.write_str("every tracker fails, so our own network seems to be down"),
-            Self::NetworkUp => f.write_str("a tracker has answered, so our own network works again"),
+            Self::NetworkDown => f.write_str("all trackers fail, so the local network seems to be down"),
+            Self::NetworkUp => f.write_str("a tracker has answered, so the local network works again"),
             Self::Stopping { trackers } => {
-                write!(f, "event=stopped, telling {}", Count(*trackers, "tracker"))
+                write!(f, "event=stopped, announcing to {}", Count(*trackers, "tracker"))
             }
-            Self::Stopped { tracker, result: Ok(()) } => write!(f, "✓ {tracker} knows that we stopped"),
+            Self::Stopped { tracker, result: Ok(()) } => write!(f, "{tracker} acknowledged stopped"),
             Self::CacheFailed { reason } => write!(f, "latency cache not used: {reason}"),
             Self::AnnouncerEnded { reason } => reason.fmt(f),
             Self::Lagged { count, .. } => {
@@ -394,7 +394,7 @@ impl fmt::Display for Announced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "✓ succeeded after {}: {}, {}, next announce in {} s",
+            "succeeded after {}: {}, {}, next announce in {} s",
             Count(self.attempts, "attempt"),
             self.tracker,
             Count(self.response.peers.len(), "peer"),
@@ -440,8 +440,8 @@ mod tests {
             let missed = Alert::Lagged { count: count as u64, peers: Vec::new() };
             format!("{found}; {}; {missed}", Alert::Stopping { trackers: count })
         };
-        assert_eq!(alerts(1), "1 tracker found; event=stopped, telling 1 tracker; 1 alert missed");
-        assert_eq!(alerts(0), "0 trackers found; event=stopped, telling 0 trackers; 0 alerts missed");
+        assert_eq!(alerts(1), "1 tracker found; event=stopped, announcing to 1 tracker; 1 alert missed");
+        assert_eq!(alerts(0), "0 trackers found; event=stopped, announcing to 0 trackers; 0 alerts missed");
     }
 
     #[test]
