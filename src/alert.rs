@@ -194,6 +194,7 @@ pub struct Announced {
 
 /// A tracker that was told `stopped`.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct StopResult {
     /// The tracker.
     pub tracker: TrackerUrl,
@@ -207,11 +208,11 @@ pub struct StopResult {
 #[non_exhaustive]
 pub struct ShutdownReport {
     /// Trackers that acknowledged it.
-    pub told: Vec<TorrentStopped>,
+    pub acknowledged: Vec<TorrentStopped>,
     /// Trackers that failed or refused it. They forget us by themselves.
     pub failed: Vec<TorrentStopped>,
     /// Trackers for which time ran out: they weren't reached, or didn't answer. They forget us by themselves.
-    pub not_told: Vec<TorrentStopped>,
+    pub unanswered: Vec<TorrentStopped>,
     /// Whether this is all. It isn't where the announcer had ended before, or didn't come to write it.
     pub complete: bool,
     /// Why the announcer had ended before, where it had.
@@ -236,8 +237,8 @@ impl ShutdownReport {
     pub(crate) fn add(&mut self, info_hash: InfoHash, stopped: &[StopResult]) {
         for StopResult { tracker, result } in stopped {
             let list = match result {
-                Ok(()) => &mut self.told,
-                Err(AnnounceError::TimedOut(_)) => &mut self.not_told,
+                Ok(()) => &mut self.acknowledged,
+                Err(AnnounceError::TimedOut(_)) => &mut self.unanswered,
                 Err(_) => &mut self.failed,
             };
             list.push(TorrentStopped { info_hash, tracker: tracker.clone(), result: result.clone() });
@@ -296,8 +297,9 @@ impl Alert {
             }
             Self::Warning { text, .. } => text.capacity(),
             Self::RoundFailed { error, .. } => size_of::<RoundError>() + weight_of(error.attempts()),
-            Self::Failed { error, .. } | Self::Stopped { result: Err(error), .. } => error.weight(),
-            Self::ProbeFailed { error, .. } => error.weight(),
+            Self::Failed { error, .. }
+            | Self::ProbeFailed { error, .. }
+            | Self::Stopped { result: Err(error), .. } => error.weight(),
             Self::Lagged { peers, .. } => peers.capacity() * size_of::<Peer>(),
             _ => 0,
         };

@@ -23,6 +23,7 @@ pub struct InfoHashError;
 
 /// What a client tells a tracker beyond its counters (BEP 3). A regular announce has no event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Event {
     /// The first announce of a download.
     Started,
@@ -152,6 +153,7 @@ pub struct Peer {
 
 /// Where a peer takes connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum PeerAddress {
     /// An address and port.
     Ip(SocketAddr),

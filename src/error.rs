@@ -31,7 +31,7 @@ pub enum AnnounceError {
     Tls(#[source] Cause),
     /// Time ran out.
     #[error("timed out {0}")]
-    TimedOut(Phase),
+    TimedOut(TimeoutPhase),
     /// The connection broke before the answer was whole.
     #[error("the connection broke: {0}")]
     Broken(#[source] Cause),
@@ -75,7 +75,7 @@ pub enum AnnounceError {
 /// Where in an attempt time ran out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Phase {
+pub enum TimeoutPhase {
     /// While the name was looked up or the connection opened.
     Open,
     /// While the tracker's answer was awaited or read.
@@ -116,6 +116,7 @@ pub struct Rejection {
 
 /// When a tracker that said no may be asked again. Binds the tracker that said it and no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[non_exhaustive]
 pub enum Retry {
     /// It didn't say: the usual back-off.
     #[default]
@@ -201,6 +202,7 @@ pub enum AnnouncerEnded {
 
 /// One failed attempt of a round.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct FailedAttempt {
     /// Who was asked.
     pub tracker: TrackerUrl,
@@ -344,7 +346,7 @@ const LOCAL_CODES: &[i32] = &[10_024, 10_047, 10_050, 10_055];
 #[cfg(not(any(unix, windows)))]
 const LOCAL_CODES: &[i32] = &[];
 
-impl fmt::Display for Phase {
+impl fmt::Display for TimeoutPhase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Open => "while connecting",

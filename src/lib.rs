@@ -42,7 +42,7 @@
 //! |---|---|
 //! | announce a torrent for the whole of its life | `Announcer::add`, `AnnounceHandle` |
 //! | make one announce with failover | `Announcer::announce` |
-//! | know what happens | [`Alert`] as it does, [`Status`](policy::Status) as it stands |
+//! | know what happens | [`Alert`] as it does, [`Status`] as it stands |
 //! | change the order, the patience, the intervals | [`Config`], with its reasons in [`manual::defaults`] |
 //! | start where the last run ended | `AnnouncerBuilder::latency_cache`, [`policy::HealthBook::recall`] |
 //! | bring an HTTP client or a network | [`transport::from_fn`], [`Transport`], [`Prober`] |
@@ -63,43 +63,53 @@
 //! Announce addresses hold passkeys. [`TrackerUrl`] prints scheme, host and port; nothing else of an address is in
 //! any alert, error or debug output.
 
-pub mod address;
-pub mod alert;
-pub mod announce;
-pub mod error;
+mod address;
+mod alert;
+mod announce;
+mod channel;
+mod error;
 mod from_metainfo;
-pub mod host_snapshot;
+mod host_snapshot;
 pub mod manual;
 #[cfg(feature = "tokio")]
 pub mod net;
 pub mod policy;
-pub mod prober;
-pub mod scrape;
+mod prober;
+mod scrape;
 mod text;
 mod time;
-pub mod tracker;
+mod tracker;
 pub mod transport;
 pub mod wire;
 
 pub use address::{AddressKind, AddressPolicy, usable_peers};
-pub use alert::{Alert, Announced, ShutdownReport, StopResult, TorrentStopped};
+pub use alert::{Alert, Announced, Deferral, ShutdownReport, StopResult, TorrentStopped};
 pub use announce::{
     AnnounceRequest, AnnounceResponse, Event, InfoHash, InfoHashError, Peer, PeerAddress, PeerId, Torrent,
     Transfer,
 };
+pub use channel::{Channel, Transport};
 pub use error::{
-    AnnounceError, AnnouncerEnded, CacheError, Cause, FailedAttempt, Phase, RedirectError, Rejection,
-    ReplyError, Retry, RoundError,
+    AnnounceError, AnnouncerEnded, CacheError, Cause, FailedAttempt, RedirectError, Rejection, ReplyError,
+    Retry, RoundError, TimeoutPhase,
 };
 pub use host_snapshot::{HostSnapshot, RttSnapshot};
 #[cfg(feature = "tokio")]
-pub use net::{Alerts, AnnounceHandle, Announcer, AnnouncerBuilder};
-pub use policy::{Config, Order, Probing, TrackerSet};
+pub use net::{alerts::Alerts, announcer::Announcer, builder::AnnouncerBuilder, handle::AnnounceHandle};
+pub use policy::config::{Config, Order, Probing, Scheduling, Schemes};
+pub use policy::status::{Status, TrackerState, TrackerStatus};
+pub use policy::tracker_set::TrackerSet;
 pub use prober::{Measurement, Prober};
 pub use scrape::{ScrapeResponse, SwarmCounts};
 pub use tracker::{Scheme, TrackerHost, TrackerUrl, TrackerUrlError};
-pub use transport::{Channel, Transport};
-pub use wire::metainfo::{Metainfo, MetainfoError};
+pub use wire::metainfo::{FileEntry, Metainfo, MetainfoError, SkipReason, SkippedTracker};
+
+/// Parts of the policy for the reference models in `tests`. No part of the public interface.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::policy::ledger::Ledger;
+    pub use crate::policy::schedule::Schedule;
+}
 
 /// The README's examples, compiled.
 #[cfg(all(doctest, feature = "http"))]

@@ -15,7 +15,8 @@ pub mod architecture {
     #[cfg(doc)]
     use crate::{
         Config, Prober, TrackerSet, TrackerUrl, Transport,
-        policy::{Engine, HealthBook, Ledger, Schedule},
+        internals::{Ledger, Schedule},
+        policy::{Engine, HealthBook},
     };
 }
 

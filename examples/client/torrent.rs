@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use tracker_failover::FileEntry;
 use tracker_failover::wire::clean_text;
-use tracker_failover::wire::metainfo::FileEntry;
 use tracker_failover::{InfoHash, Metainfo, MetainfoError};
 
 use crate::files::names;

@@ -12,11 +12,11 @@ use tracker_failover::net::http::{HttpConfig, HttpProber, HttpTransport};
 use tracker_failover::net::resolver::{Resolver, SystemResolver};
 use tracker_failover::net::scheme_router::SchemeRouter;
 use tracker_failover::net::udp::{UdpConfig, UdpProber, UdpTransport};
-use tracker_failover::policy::{Status, TrackerState};
 use tracker_failover::{
     AddressPolicy, Alert, AnnounceHandle, Announcer, AnnouncerBuilder, Config, InfoHash, Metainfo, Order,
     PeerAddress, Torrent, TrackerSet, TrackerUrl, Transfer,
 };
+use tracker_failover::{Status, TrackerState};
 
 use crate::lines;
 use crate::scrape::Swarm;
@@ -145,7 +145,9 @@ impl Trackers {
         let told = async {
             let (_, ()) = tokio::join!(self.handle.stop(), async {
                 while let Some(alert) = alerts.next().await {
-                    lines::of(&alert).iter().for_each(|(tag, text)| line(tag, text));
+                    for (tag, text) in lines::of(&alert) {
+                        line(tag, &text);
+                    }
                 }
             });
             self.announcer.shutdown(STOP_LIMIT).await;
@@ -178,7 +180,7 @@ impl Trackers {
                     let (policy, news) = (self.resolving.clone(), self.beside.0.clone());
                     tokio::spawn(resolve(name.clone(), *port, policy, news));
                 }
-                PeerAddress::Name(..) => {}
+                _ => {}
             }
         }
         if !peers.is_empty() {

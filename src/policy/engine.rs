@@ -17,7 +17,7 @@ use super::status::Status;
 use super::tracker_set::TrackerSet;
 use super::verdict::Verdict;
 use crate::announce::{AnnounceRequest, InfoHash, Torrent, Transfer};
-use crate::error::{AnnounceError, Phase};
+use crate::error::{AnnounceError, TimeoutPhase};
 use crate::host_snapshot::HostSnapshot;
 use crate::prober::Measurement;
 use crate::time::Timestamp;
@@ -39,7 +39,8 @@ use crate::time::Timestamp;
 /// `examples/blocking.rs` drives it with threads and blocking sockets; the crate's `Announcer` with tokio.
 ///
 /// ```
-/// use tracker_failover::policy::{Config, Engine, Output, Timestamp, TrackerSet};
+/// use tracker_failover::policy::{Engine, Output, Timestamp};
+/// use tracker_failover::{Config, TrackerSet};
 /// use tracker_failover::{InfoHash, PeerId, Torrent};
 ///
 /// let mut engine = Engine::new(Config::default(), 7);
@@ -300,7 +301,7 @@ impl Engine {
             }
             if let Some(attempt) = self.probes.expired(now) {
                 self.outputs.push_back(Output::Close { attempt });
-                self.probed(attempt, &Err(AnnounceError::TimedOut(Phase::Probe).into()), now);
+                self.probed(attempt, &Err(AnnounceError::TimedOut(TimeoutPhase::Probe)), now);
                 continue;
             }
             if let Some((torrent, host)) = self.hosts.next_evicted() {
@@ -354,7 +355,7 @@ impl Engine {
 
     fn probed(&mut self, attempt: AttemptId, result: &Result<Measurement, AnnounceError>, now: Timestamp) {
         let Some((host, began, askers)) = self.probes.ended(attempt) else { return };
-        let news = result.as_ref().map(|measurement| *measurement).map_err(|error| Verdict::of(error));
+        let news = result.as_ref().map(|measurement| *measurement).map_err(Verdict::of);
         let random = self.random.random();
         let ended = self.hosts.probed(&host, news, began, random, now);
         for (number, (torrent, tracker)) in askers.into_iter().enumerate() {

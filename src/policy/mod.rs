@@ -10,32 +10,32 @@ mod attempts;
 mod by_tracker;
 mod candidates;
 mod checking;
-mod config;
+pub(crate) mod config;
 mod engine;
 mod explaining;
 mod hosts;
 mod io;
-mod ledger;
+pub(crate) mod ledger;
 mod outcomes;
 mod returning;
 mod round;
 mod running;
-mod schedule;
+pub(crate) mod schedule;
 mod session;
-mod status;
+pub(crate) mod status;
 mod stopping;
-mod tracker_set;
+pub(crate) mod tracker_set;
 mod verdict;
 
 #[cfg(test)]
 mod tests;
 
 pub use crate::time::Timestamp;
-pub use config::{Config, Order, Probing, Scheduling, Schemes};
+#[cfg(feature = "tokio")]
+pub(crate) use config::{Config, Probing, Schemes};
 pub use engine::Engine;
 pub use hosts::{HealthBook, HostHealth, RttEstimate, Urgency};
 pub use io::{AttemptId, Input, Output, RoundNumber, TorrentId};
-pub use ledger::Ledger;
-pub use schedule::Schedule;
-pub use status::{Status, TrackerState, TrackerStatus};
-pub use tracker_set::TrackerSet;
+#[cfg(feature = "tokio")]
+pub(crate) use status::Status;
+pub(crate) use tracker_set::TrackerSet;

@@ -14,7 +14,7 @@ use super::stopping::Phase;
 use super::verdict::{Registered, TrackerNews, Verdict};
 use crate::alert::{Alert, Announced};
 use crate::announce::{AnnounceResponse, Event};
-use crate::error::{AnnounceError, FailedAttempt, Phase as TimedPhase, Retry, RoundError};
+use crate::error::{AnnounceError, FailedAttempt, Retry, RoundError, TimeoutPhase as TimedPhase};
 use crate::prober::Measurement;
 use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;

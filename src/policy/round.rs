@@ -7,7 +7,7 @@ use super::config::Config;
 use super::hosts::Slot;
 use super::io::AttemptId;
 use crate::announce::{Event, Transfer};
-use crate::error::{AnnounceError, FailedAttempt, Phase};
+use crate::error::{AnnounceError, FailedAttempt, TimeoutPhase};
 use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
@@ -125,7 +125,7 @@ pub(crate) enum Step {
     /// This announce is not answered in time: call [`Round::hedge`], or [`Round::wait_on`].
     Stalled(AttemptId),
     /// This attempt's time is up: call [`Round::failed`].
-    Expired(AttemptId, Phase),
+    Expired(AttemptId, TimeoutPhase),
     /// Nothing before this moment, or before something happens.
     Wait(Option<Timestamp>),
     /// Every candidate failed.
@@ -428,16 +428,16 @@ impl Deadlines {
 }
 
 impl Attempt {
-    fn limit(&self, config: &Config, last: bool) -> Option<(Timestamp, Phase)> {
+    fn limit(&self, config: &Config, last: bool) -> Option<(Timestamp, TimeoutPhase)> {
         match self.stage {
             Stage::Opening => {
                 let limit = if last { config.last_open_limit } else { config.open_limit };
-                Some((self.started_at() + limit, Phase::Open))
+                Some((self.started_at() + limit, TimeoutPhase::Open))
             }
             Stage::Open { .. } => None,
             Stage::Announcing(told) => {
                 let limit = if last { config.last_reply_limit } else { config.reply_limit };
-                Some((told.at + limit, Phase::Reply))
+                Some((told.at + limit, TimeoutPhase::Reply))
             }
         }
     }

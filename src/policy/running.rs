@@ -13,7 +13,7 @@ use super::stopping::Phase;
 use super::verdict::Verdict;
 use crate::alert::Alert;
 use crate::announce::{AnnounceRequest, Event};
-use crate::error::{AnnounceError, Phase as TimedPhase};
+use crate::error::{AnnounceError, TimeoutPhase as TimedPhase};
 use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
 

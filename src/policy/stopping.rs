@@ -11,7 +11,7 @@ use super::session::{Context, Session};
 use super::verdict::{Registered, Verdict};
 use crate::alert::{Alert, StopResult};
 use crate::announce::{AnnounceResponse, Event};
-use crate::error::{AnnounceError, Phase as TimedPhase};
+use crate::error::{AnnounceError, TimeoutPhase as TimedPhase};
 use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Config, Engine, Input, Order, Output, Probing, Scheduling, Timestamp, TorrentId, TrackerSet};
+use super::config::{Config, Order, Probing, Scheduling};
+use super::{Engine, Input, Output, Timestamp, TorrentId, TrackerSet};
 use crate::alert::{Alert, Announced};
 use crate::announce::{InfoHash, PeerId, Torrent, Transfer};
 use crate::error::{AnnounceError, Rejection, Retry, RoundError};
@@ -83,7 +84,7 @@ impl Played {
                     let near = Duration::from_millis(if tracker == url("a") { 5 } else { 20 });
                     let measured = Measurement { connect: near, first_byte: near };
                     let failure = self.failing.get(&tracker).cloned();
-                    let result = failure.map_or(Ok(measured), |error| Err(error.into()));
+                    let result = failure.map_or(Ok(measured), Err);
                     self.engine.handle(Input::Probed(attempt, result), self.now);
                 }
                 Output::Open { attempt, tracker } => {
@@ -239,7 +240,7 @@ fn suspended_trackers_are_reported_in_their_turn() {
     assert_eq!(played.announce(), "a+", "who wasn't reached isn't reported");
 }
 
-/// One that refuses the torrent neither keeps it from needs_peers, nor is asked each time a dead one is looked for.
+/// One that refuses the torrent neither keeps it from `needs_peers`, nor is asked each time a dead one is looked for.
 #[test]
 fn dead_trackers_are_looked_for_beside_one_that_refuses_and_it_is_left_in_peace() {
     let config = Config { probing: Probing::Off, ..Config::default() };
@@ -292,7 +293,7 @@ fn a_failed_probe_is_a_cause_in_the_rounds_error() {
     let error = loop {
         match engine.poll(Timestamp::ZERO) {
             Output::Probe { attempt, .. } => {
-                engine.handle(Input::Probed(attempt, Err(refused().into())), Timestamp::ZERO);
+                engine.handle(Input::Probed(attempt, Err(refused())), Timestamp::ZERO);
             }
             Output::Open { attempt, .. } => {
                 engine.handle(Input::Failed(attempt, refused()), Timestamp::ZERO);

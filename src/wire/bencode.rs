@@ -38,6 +38,7 @@ pub struct Rules {
 /// Why bytes are not bencode: what was expected, and at which byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{expected} at byte {offset}")]
+#[non_exhaustive]
 pub struct BencodeError {
     /// What was expected, as a phrase.
     pub expected: &'static str,

@@ -6,7 +6,7 @@ pub mod bencode;
 pub mod cache;
 pub mod compact;
 pub mod http;
-pub mod metainfo;
+pub(crate) mod metainfo;
 mod text;
 pub mod udp;
 

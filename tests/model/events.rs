@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
-use tracker_failover::policy::{Ledger, Timestamp};
+use tracker_failover::internals::Ledger;
+use tracker_failover::policy::Timestamp;
 use tracker_failover::{Event, TrackerUrl};
 
 /// A named host on two ports, another name, and two ports of an address, which are no siblings.

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use tracker_failover::error::Cause;
-use tracker_failover::policy::{AttemptId, Config, Engine, Input, Output, Timestamp, TorrentId, TrackerSet};
+use tracker_failover::Cause;
+use tracker_failover::policy::{AttemptId, Engine, Input, Output, Timestamp, TorrentId};
 use tracker_failover::{
     Alert, AnnounceError, AnnounceRequest, AnnounceResponse, InfoHash, Measurement, PeerId, Torrent,
     TrackerUrl,
 };
+use tracker_failover::{Config, TrackerSet};
 
 use crate::lines;
 
@@ -96,7 +97,7 @@ impl World {
                 self.line(&format!("           closes {host}"));
             }
             Output::Alert { alert, .. } => self.hear(&alert),
-            _ => {}
+            Output::RoundEnded { .. } | Output::Ended { .. } | Output::Wait(_) => {}
         }
     }
 

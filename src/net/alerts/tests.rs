@@ -173,7 +173,7 @@ fn no_kind_of_alert_takes_more() {
         Alert::LateResponse { tracker: tracker(), response: Arc::new(response()) },
         Alert::Warning { tracker: tracker(), text: text.clone() },
         Alert::Failed { tracker: tracker(), error: error() },
-        Alert::ProbeFailed { tracker: tracker(), error: error().into() },
+        Alert::ProbeFailed { tracker: tracker(), error: error() },
         Alert::Stopped { tracker: tracker(), result: Err(error()) },
         Alert::RoundFailed { error: error_of_all(), retry_in: None },
         Alert::TrackersFound { trackers: vec![tracker(); 2000], unsupported: vec![tracker(); 2000] },

@@ -14,5 +14,3 @@ pub use query::{announce_target, scrape_batches, scrape_target, scrape_url};
 pub use reply::{failure_in, read_announce};
 pub use retry::retry_after;
 pub use scrape::read_scrape;
-
-pub use super::text::clean_text;

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::clean_text;
 use super::peers::read_peers;
 use crate::announce::AnnounceResponse;
 use crate::error::{AnnounceError, Rejection, ReplyError, Retry};
 use crate::wire::bencode::{BencodeError, Document, Fields, Rules, Value};
+use crate::wire::clean_text;
 use crate::wire::compact::PeerList;
 
 /// A dictionary with none of these is no reply of a tracker's, whatever else is in it.

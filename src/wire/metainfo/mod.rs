@@ -47,14 +47,14 @@ const KEYS_OF_INFO: [&str; 10] = [
 /// has to make them safe first.**
 ///
 /// ```
-/// use tracker_failover::wire::metainfo::Metainfo;
+/// use tracker_failover::Metainfo;
 ///
 /// let file = b"d8:announce22:http://t.test/announce4:infod6:lengthi5e4:name1:x12:piece lengthi16384e\
 ///     6:pieces20:aaaaaaaaaaaaaaaaaaaaee";
 /// let metainfo = Metainfo::parse(file)?;
 /// assert_eq!(metainfo.announce_tiers()[0][0].host(), "t.test");
 /// assert_eq!((metainfo.name(), metainfo.total_length()), ("x", 5));
-/// # Ok::<(), tracker_failover::wire::metainfo::MetainfoError>(())
+/// # Ok::<(), tracker_failover::MetainfoError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Metainfo {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::exchange::{Exchange, Heard};
 use super::{
-    Answer, ConnectionId, ExchangeId, Failure, Family, Output, Question, Reply, Times, TransactionId,
-    connect_request, transaction_of,
+    Answer, ConnectionId, EndpointOutput, ExchangeError, ExchangeId, Family, Question, Reply, Times,
+    TransactionId, connect_request, transaction_of,
 };
 
 /// How many packets that ask for a connection id may still be answered.
@@ -15,7 +15,7 @@ const MAX_CONNECTS: usize = 8;
 /// Everything that goes on with one address and port: any number of exchanges that share a connection id (R71).
 ///
 /// It holds no socket and no clock: whoever drives it calls [`poll`](Self::poll) until that says
-/// [`Output::Wait`], and then tells it what [arrived](Self::received). All times are counted from any one moment.
+/// [`EndpointOutput::Wait`], and then tells it what [arrived](Self::received). All times are counted from any one moment.
 ///
 /// 1. An exchange sends at the [`Times`] given, each packet with a number of its own. Late answers to its
 ///    earlier packets are as good.
@@ -30,13 +30,13 @@ const MAX_CONNECTS: usize = 8;
 ///
 /// ```
 /// use std::time::Duration;
-/// use tracker_failover::wire::udp::{Endpoint, Family, Output, Question, Times};
+/// use tracker_failover::wire::udp::{Endpoint, Family, EndpointOutput, Question, Times};
 ///
 /// let mut endpoint = Endpoint::new(Family::V4, Times::default());
 /// endpoint.begin(Question::Connect, Duration::ZERO);
 /// // The second argument is a random number.
-/// assert!(matches!(endpoint.poll(Duration::ZERO, 7), Output::Send(packet) if packet.len() == 16));
-/// assert_eq!(endpoint.poll(Duration::ZERO, 8), Output::Wait(Some(Duration::from_secs(1))));
+/// assert!(matches!(endpoint.poll(Duration::ZERO, 7), EndpointOutput::Send(packet) if packet.len() == 16));
+/// assert_eq!(endpoint.poll(Duration::ZERO, 8), EndpointOutput::Wait(Some(Duration::from_secs(1))));
 /// ```
 #[derive(Debug)]
 pub struct Endpoint {
@@ -47,7 +47,7 @@ pub struct Endpoint {
     /// The connection id may be stale: a connect is due beside the packet that was sent last.
     renewing: bool,
     exchanges: BTreeMap<ExchangeId, Exchange>,
-    ended: VecDeque<(ExchangeId, Result<Answer, Failure>)>,
+    ended: VecDeque<(ExchangeId, Result<Answer, ExchangeError>)>,
     next: u64,
 }
 
@@ -114,10 +114,10 @@ impl Endpoint {
 
     /// What it wants now. `entropy` becomes the number of the packet that is sent, if one is, and has to be
     /// random and another for each call.
-    pub fn poll(&mut self, now: Duration, entropy: u32) -> Output {
+    pub fn poll(&mut self, now: Duration, entropy: u32) -> EndpointOutput {
         self.settle(now);
         if let Some((id, result)) = self.ended.pop_front() {
-            return Output::Ended(id, result);
+            return EndpointOutput::Ended(id, result);
         }
         let transaction = self.unused(TransactionId(entropy));
         if std::mem::take(&mut self.renewing) && self.may_connect(now) {
@@ -137,14 +137,14 @@ impl Endpoint {
                     exchange.waiting = true;
                     self.renewing = true;
                 }
-                return Output::Send(packet);
+                return EndpointOutput::Send(packet);
             }
             exchange.waiting = true;
             if may_connect {
                 return self.connect(transaction, now);
             }
         }
-        Output::Wait(self.next_moment())
+        EndpointOutput::Wait(self.next_moment())
     }
 
     /// Whether a connect may go out, so soon after the last one.
@@ -153,12 +153,12 @@ impl Endpoint {
         self.connects.back().is_none_or(|last| now.saturating_sub(last.sent_at) >= gap)
     }
 
-    fn connect(&mut self, transaction: TransactionId, now: Duration) -> Output {
+    fn connect(&mut self, transaction: TransactionId, now: Duration) -> EndpointOutput {
         if self.connects.len() == MAX_CONNECTS {
             self.connects.pop_front();
         }
         self.connects.push_back(Connect { transaction, sent_at: now });
-        Output::Send(connect_request(transaction).to_vec())
+        EndpointOutput::Send(connect_request(transaction).to_vec())
     }
 
     /// Takes in a datagram from the tracker. Whatever isn't an answer to a packet of ours changes nothing.
@@ -169,7 +169,7 @@ impl Endpoint {
         {
             match Reply::read(datagram, self.family) {
                 Some(Reply::Connected(id)) => self.connected(id, now, now.saturating_sub(connect.sent_at)),
-                Some(Reply::Error(text)) => self.not_connected(&Failure::Rejected(text)),
+                Some(Reply::Error(text)) => self.not_connected(&ExchangeError::Rejected(text)),
                 _ => {}
             }
             return;
@@ -204,7 +204,7 @@ impl Endpoint {
             .map(|(id, _)| *id)
             .collect();
         for id in told {
-            self.end(id, Err(Failure::Unreachable));
+            self.end(id, Err(ExchangeError::Unreachable));
         }
         self.connects.clear();
         self.connection = None;
@@ -218,7 +218,7 @@ impl Endpoint {
             if connected && matches!(exchange.question, Question::Connect) {
                 over.push((*id, Ok(Answer::Connected { round_trip: None })));
             } else if exchange.ends_at(&self.times) <= now {
-                over.push((*id, Err(Failure::Silent)));
+                over.push((*id, Err(ExchangeError::Silent)));
             }
         }
         for (id, result) in over {
@@ -247,7 +247,7 @@ impl Endpoint {
     }
 
     /// The tracker refuses to connect: whoever waits for that has failed.
-    fn not_connected(&mut self, failure: &Failure) {
+    fn not_connected(&mut self, failure: &ExchangeError) {
         self.connects.clear();
         let waiting: Vec<_> =
             self.exchanges.iter().filter(|(_, exchange)| exchange.waiting).map(|(id, _)| *id).collect();
@@ -256,7 +256,7 @@ impl Endpoint {
         }
     }
 
-    fn end(&mut self, id: ExchangeId, result: Result<Answer, Failure>) {
+    fn end(&mut self, id: ExchangeId, result: Result<Answer, ExchangeError>) {
         if self.exchanges.remove(&id).is_some() {
             self.ended.push_back((id, result));
         }

@@ -34,6 +34,7 @@ pub enum Question {
 
 /// What a tracker answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Answer {
     /// There is a connection id.
     Connected {
@@ -48,7 +49,8 @@ pub enum Answer {
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
+#[non_exhaustive]
+pub enum ExchangeError {
     /// None came in time.
     Silent,
     /// The network says that nobody is there: see [`Endpoint::unreachable`](super::Endpoint::unreachable).
@@ -63,11 +65,11 @@ pub struct ExchangeId(pub(super) u64);
 
 /// What an [`Endpoint`](super::Endpoint) wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output {
+pub enum EndpointOutput {
     /// This packet is to be sent.
     Send(Vec<u8>),
     /// An exchange has ended, and is forgotten.
-    Ended(ExchangeId, Result<Answer, Failure>),
+    Ended(ExchangeId, Result<Answer, ExchangeError>),
     /// Nothing before this moment, or before something arrives.
     Wait(Option<Duration>),
 }
@@ -102,7 +104,7 @@ pub(super) enum Heard {
     /// The connection id is stale, and another may be asked for.
     Stale(ConnectionId),
     /// It is over, and was asked with this connection id. An error casts doubt on that as well.
-    Ended(Result<Answer, Failure>, ConnectionId),
+    Ended(Result<Answer, ExchangeError>, ConnectionId),
 }
 
 impl Times {
@@ -235,7 +237,7 @@ impl Exchange {
                 self.sent.retain(|other| other.connection != sent.connection);
                 Heard::Stale(sent.connection)
             }
-            (Reply::Error(text), _) => Heard::Ended(Err(Failure::Rejected(text)), sent.connection),
+            (Reply::Error(text), _) => Heard::Ended(Err(ExchangeError::Rejected(text)), sent.connection),
             _ => Heard::Nothing,
         }
     }

@@ -11,7 +11,7 @@ mod reply;
 mod request;
 
 pub use endpoint::Endpoint;
-pub use exchange::{Answer, ExchangeId, Failure, Output, Question, Times};
+pub use exchange::{Answer, EndpointOutput, ExchangeError, ExchangeId, Question, Times};
 pub use reply::{Reply, names_connection_id, scrape_response, transaction_of};
 pub use request::{MAX_SCRAPED, announce_request, connect_request, scrape_request};
 
