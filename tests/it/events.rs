@@ -320,7 +320,7 @@ async fn wanting_peers_waits_for_the_min_interval_and_force_does_not() {
     session.announce_now().await.unwrap_err();
     let error = session.announce_now().await.unwrap_err();
     assert_eq!(world.tracker(0).announces().len(), 4);
-    assert!(error.to_string().contains("not to be asked yet"), "{error}");
+    assert!(error.to_string().contains("the tracker asked us to wait"), "{error}");
 }
 
 /// The list is replaced at run time: what is known stays, removed trackers aren't asked any more.

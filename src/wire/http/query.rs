@@ -44,7 +44,7 @@ pub fn announce_target(tracker: &TrackerUrl, request: &AnnounceRequest) -> Strin
     let mut parameters: Vec<(&str, String)> = vec![
         ("info_hash", escaped(request.info_hash.as_bytes())),
         ("peer_id", escaped(request.peer_id.as_bytes())),
-        ("port", request.told_port().to_string()),
+        ("port", request.announced_port().to_string()),
         ("uploaded", bounded(request.transfer.uploaded)),
         ("downloaded", bounded(request.transfer.downloaded)),
         ("left", bounded(request.transfer.left.unwrap_or(UNKNOWN_LEFT))),

@@ -311,14 +311,14 @@ mod tests {
                 "http://b.test:0/k3y",
                 "http://b.test:0: not a tracker address: expected a port from 1 to 65535",
             ),
-            ("UDP://t.test/k3y", "udp://t.test: not a tracker address: a udp address needs a port"),
+            ("UDP://t.test/k3y", "udp://t.test: not a tracker address: expected a port in a udp address"),
             (
                 "http://u:k3y@t.test/a b",
-                "http://t.test: not a tracker address: a blank or control character inside",
+                "http://t.test: not a tracker address: it holds a blank or control character",
             ),
             (
                 "http://u:k3y/k3y@t.test/a b",
-                "http://: not a tracker address: a blank or control character inside",
+                "http://: not a tracker address: it holds a blank or control character",
             ),
             (
                 "http://2001:db8::1/k3y",
@@ -332,7 +332,7 @@ mod tests {
             ("k3yk3yk3yk3y://t.test/ ", "a text of 22 bytes: not a tracker address"),
             (
                 "http://t\u{1b}[31m.test/k3y",
-                "http://t: not a tracker address: a blank or control character inside",
+                "http://t: not a tracker address: it holds a blank or control character",
             ),
         ];
         for (address, expected) in rows {
@@ -350,7 +350,7 @@ mod tests {
         let long = format!("http://t.test/{}", "k3y".repeat(1000));
         assert_eq!(
             cleaned(&long, "").1,
-            ["http://t.test: not a tracker address: longer than 2048 bytes"],
+            ["http://t.test: not a tracker address: expected at most 2048 bytes"],
             "S-19"
         );
     }

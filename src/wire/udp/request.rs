@@ -55,7 +55,7 @@ pub fn announce_request(
     packet.extend_from_slice(&own_address(request, family));
     packet.extend_from_slice(&request.key.to_be_bytes());
     packet.extend_from_slice(&num_want(request).to_be_bytes());
-    packet.extend_from_slice(&request.told_port().to_be_bytes());
+    packet.extend_from_slice(&request.announced_port().to_be_bytes());
     for part in address.chunks(MAX_OPTION_LEN) {
         packet.push(URL_DATA);
         // Chunks of 255 have a length that fits into a byte.
