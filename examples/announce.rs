@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_second_start_goes_to_the_nearest_living_tracker_and_measures_nobody_again() {
+    async fn the_second_start_goes_to_the_nearest_living_tracker_without_probing() {
         let millis = Duration::from_millis;
         let dead = FakeTracker::start(Behaviour::Refused).await;
         let far = FakeTracker::start(Behaviour::ok_after(millis(50))).await;

@@ -203,7 +203,7 @@ fn any_other_error_ends_the_exchange_and_drops_the_connection_id() {
 }
 
 #[test]
-fn an_error_to_connecting_ends_whoever_waits_for_it() {
+fn an_error_to_a_connect_ends_the_exchanges_that_wait_for_it() {
     let mut conversation = Conversation::new(Times::default());
     conversation.begin(Question::Connect);
     conversation.begin(announce());
@@ -216,7 +216,7 @@ fn an_error_to_connecting_ends_whoever_waits_for_it() {
 
 /// TV-3.9 to 11, TV-3.13, TV-3.17, TV-3.19, R68, S-15.
 #[test]
-fn what_does_not_answer_a_packet_of_ours_changes_nothing() {
+fn datagrams_that_answer_no_packet_of_ours_are_ignored() {
     let mut conversation = Conversation::new(Times::default());
     conversation.begin(announce());
     let connect = conversation.sent[0].1[12..16].to_vec();
@@ -276,7 +276,7 @@ fn however_many_wait_a_silent_host_hears_a_packet_a_second() {
 }
 
 #[test]
-fn a_lost_connect_is_repeated_for_whoever_is_left() {
+fn a_lost_connect_is_repeated_for_the_remaining_exchanges() {
     let mut conversation = Conversation::new(Times::default());
     let first = conversation.begin(announce());
     conversation.until(milliseconds(500));
