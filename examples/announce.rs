@@ -5,8 +5,11 @@
 //! cargo run --example announce --features cache -- some.torrent --latency-cache FILE
 //! ```
 
+#[path = "lines/mod.rs"]
+mod lines;
+
 use std::error::Error;
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -86,7 +89,8 @@ async fn stop(session: AnnounceHandle) {
 
 /// Prints an alert; false where nobody reads any more, which is no reason to leave without a word.
 fn show(alert: &Alert) -> bool {
-    writeln!(std::io::stdout(), "[{}] {alert}", alert.tag()).is_ok()
+    let print = |(tag, text)| writeln!(io::stdout(), "[{tag}] {text}");
+    lines::of(alert).into_iter().try_for_each(print).is_ok()
 }
 
 struct Arguments {
@@ -168,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_second_start_goes_to_the_nearest_living_tracker_and_measures_nobody_again() {
+    async fn the_second_start_goes_to_the_nearest_living_tracker_without_probing() {
         let millis = Duration::from_millis;
         let dead = FakeTracker::start(Behaviour::Refused).await;
         let far = FakeTracker::start(Behaviour::ok_after(millis(50))).await;

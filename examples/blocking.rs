@@ -8,6 +8,9 @@
 //! Announces once, with failover, and leaves again. Without an argument it brings two trackers of its own: the
 //! nearer one shows life and hangs up on whoever announces.
 
+#[path = "lines/mod.rs"]
+mod lines;
+
 use std::collections::HashMap;
 use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
@@ -18,13 +21,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tracker_failover::error::{Cause, ReplyError, Retry};
-use tracker_failover::policy::{AttemptId, Config, Engine, Input, Output, Schemes, Timestamp};
+use tracker_failover::policy::{AttemptId, Engine, Input, Output, Timestamp};
 use tracker_failover::wire::http::{announce_target, failure_in, read_announce};
 use tracker_failover::{
     AnnounceError, AnnounceRequest, AnnounceResponse, Event, InfoHash, Measurement, Metainfo, PeerId,
     Torrent, TrackerSet, TrackerUrl,
 };
+use tracker_failover::{Cause, ReplyError, Retry};
+use tracker_failover::{Config, Schemes};
 
 /// No thread waits for longer than this, whatever the tracker does. The engine's own limits are shorter.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(30);
@@ -123,10 +127,14 @@ impl Driver {
     fn act(&mut self, output: Output) {
         let reporter = self.reporter.clone();
         match output {
-            Output::Alert { alert, .. } => println!("[{}] {alert}", alert.tag()),
+            Output::Alert { alert, .. } => {
+                for (tag, text) in lines::of(&alert) {
+                    println!("[{tag}] {text}");
+                }
+            }
             Output::Probe { attempt, tracker } => {
                 thread::spawn(move || {
-                    let result = probe(&tracker).map_err(Into::into);
+                    let result = probe(&tracker);
                     reporter.send(Report::Ended(attempt, Input::Probed(attempt, result)))
                 });
             }
@@ -163,7 +171,8 @@ impl Driver {
                     let _ = socket.shutdown(Shutdown::Both);
                 }
             }
-            _ => {}
+            // The loop has taken these.
+            Output::RoundEnded { .. } | Output::Ended { .. } | Output::Wait(_) => {}
         }
     }
 

@@ -17,6 +17,8 @@ mod download;
 mod exit;
 #[path = "client/files/mod.rs"]
 mod files;
+#[path = "lines/mod.rs"]
+mod lines;
 #[path = "client/list.rs"]
 mod list;
 #[path = "client/net/mod.rs"]

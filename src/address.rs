@@ -1,8 +1,8 @@
-//! Which addresses may be talked to, and which peers may be handed out.
+//! Which addresses may be dialled, and which peers may be passed on.
 //!
-//! Announce addresses come out of torrent files, redirects and peers out of trackers: strangers choose them, and
-//! we are the ones who connect. Everything here is judged on the address that is dialled, after resolution,
-//! because a name says nothing of where it leads.
+//! Announce addresses come from torrent files, redirects and peers from trackers: strangers choose the hosts to which we
+//! connect. All checks are made on the address that is dialled, after name resolution, because the target of a name can't
+//! be seen from the name.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -11,29 +11,29 @@ use url::Host;
 use crate::announce::{AnnounceResponse, PeerAddress};
 use crate::tracker::TrackerUrl;
 
-/// What kind of address it is, after the special-purpose registries of IANA (RFC 6890).
+/// The kind of an IP address, after the special-purpose registries of IANA (RFC 6890).
 ///
-/// An IPv6 address that carries an IPv4 address (mapped, compatible, NAT64, 6to4, Teredo) is what the carried
-/// address is: it leads to the same machine.
+/// An IPv6 address that embeds an IPv4 address (mapped, compatible, NAT64, 6to4, Teredo) has the kind of the embedded
+/// address, because it leads to the same machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum AddressKind {
-    /// Reachable from everywhere.
+    /// On the internet.
     Global,
     /// This machine: `127.0.0.0/8`, `::1`.
     Loopback,
-    /// `0.0.0.0/8` and `::`, which many systems read as this machine.
+    /// `0.0.0.0/8` and `::`, which many systems take for this machine.
     Unspecified,
     /// This link: `169.254.0.0/16` (where clouds keep their metadata), `fe80::/10`.
     LinkLocal,
-    /// This site: RFC 1918, the shared space of carriers (RFC 6598), `fc00::/7`, the old `fec0::/10`, and the
-    /// locally used NAT64 prefix (RFC 8215).
+    /// A private network: RFC 1918, the shared address space of carriers (RFC 6598), `fc00::/7`, the deprecated `fec0::/10`,
+    /// and the NAT64 prefix for local use (RFC 8215).
     Private,
-    /// Only for examples, benchmarks and protocols: never a host on the internet.
+    /// Reserved for documentation, benchmarks and protocols: never a host on the internet.
     Reserved,
     /// A group of hosts.
     Multicast,
-    /// Everybody on the link, or the never assigned `240.0.0.0/4`.
+    /// All hosts on the link, or the unassigned `240.0.0.0/4`.
     Broadcast,
 }
 
@@ -65,23 +65,23 @@ impl AddressKind {
     pub fn of(ip: IpAddr) -> Self {
         match ip {
             IpAddr::V4(ip) => of_v4(ip),
-            IpAddr::V6(ip) => carried_v4(ip).map_or_else(|| of_v6(ip), of_v4),
+            IpAddr::V6(ip) => embedded_v4(ip).map_or_else(|| of_v6(ip), of_v4),
         }
     }
 }
 
 impl AddressPolicy {
-    /// Everything that can be a host. The default for announce addresses, which the user brought: trackers of
-    /// local clusters live at private addresses.
+    /// All addresses of single hosts. The default for announce addresses, which the user chose: the trackers of local
+    /// clusters have private addresses.
     pub const ALLOW_ALL: Self = Self { reach: Reach::All, exceptions: Vec::new() };
 
     /// The internet and this machine.
     pub const ALLOW_LOOPBACK: Self = Self { reach: Reach::PublicAndLoopback, exceptions: Vec::new() };
 
-    /// The internet only. The default for peers, which strangers bring.
+    /// The internet only.
     pub const PUBLIC_ONLY: Self = Self { reach: Reach::Public, exceptions: Vec::new() };
 
-    /// The same policy, with these addresses allowed as well, provided that a host can be there.
+    /// Allows these addresses as well, if a single host can have them.
     #[must_use]
     pub fn except(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.exceptions.extend(addresses);
@@ -99,9 +99,9 @@ impl AddressPolicy {
     }
 }
 
-/// Whether a single host can be at this address: trackers anywhere else are never dialled, and peers never handed out,
-/// whatever a policy says. Systems read 0.0.0.0 as this machine, and block lists point names there: the passkey would
-/// go to whatever listens here.
+/// Whether a single host can have this address. Other trackers are never dialled, and other peers never passed on,
+/// whatever the policy. Systems take 0.0.0.0 for this machine, and block lists resolve names to it: the passkey would be
+/// sent to some server on this machine.
 pub(crate) fn is_host(address: SocketAddr) -> bool {
     let kind = AddressKind::of(address.ip());
     let no_host = matches!(kind, AddressKind::Unspecified | AddressKind::Multicast | AddressKind::Broadcast);
@@ -114,18 +114,18 @@ impl Default for AddressPolicy {
     }
 }
 
-/// Drops from an answer the peers that must not be handed out, and counts them in
-/// [`dropped_peers`](AnnounceResponse::dropped_peers). The `Announcer` does so for every transport.
+/// Removes the unusable peers from an answer, and counts them in
+/// [`dropped_peers`](AnnounceResponse::dropped_peers). The `Announcer` does this for every transport.
 ///
-/// Never handed out: port 0, unspecified, multicast and broadcast addresses, `240.0.0.0/4`, and the client itself
-/// where `own` says who that is. Of the others those that the policy allows. Without a policy these are the peers on the
-/// internet, and those at addresses of the tracker's own kind, since trackers inside a network serve that network: one
-/// on this machine may name peers on this machine, one at a private address such peers, and neither any other.
+/// Removed are peers with port 0, at unspecified, multicast and broadcast addresses, in `240.0.0.0/4`, the client itself
+/// if its address is given as `own`, and those that the policy forbids. Without a policy, peers on the internet stay, and
+/// those at addresses of the tracker's own kind, because a tracker inside a network serves that network: a tracker on this
+/// machine may name peers on this machine, one at a private address peers at private addresses.
 ///
 /// The tracker's kind is that of the address at which it was reached
-/// ([`tracker_address`](AnnounceResponse::tracker_address)), else of the address in its URL; a name that nobody has
-/// looked up is taken for a host on the internet. Names of peers pass, as they are judged when they are resolved, except
-/// those that need no resolver: `localhost`, and numbers that are read as an address (`0`, `0x7f.1`).
+/// ([`tracker_address`](AnnounceResponse::tracker_address)), else of the address in its URL; an unresolved host name counts
+/// as a host on the internet. Host names of peers stay, because they have to be checked when they are resolved, except
+/// those that need no resolver: `localhost`, and numbers that systems take for an address (`0`, `0x7f.1`).
 pub fn usable_peers(
     response: &mut AnnounceResponse,
     policy: Option<&AddressPolicy>,
@@ -153,7 +153,7 @@ pub fn usable_peers(
     response.dropped_peers = response.dropped_peers.saturating_add(before - response.peers.len());
 }
 
-/// The address of a name that every system reads as the same one, without asking a name server.
+/// The address of a host name that every system takes for the same address without a name server.
 fn known_address(name: &str) -> Option<IpAddr> {
     match Host::parse(name).ok()? {
         Host::Ipv4(ip) => Some(ip.into()),
@@ -195,13 +195,13 @@ fn of_v6(ip: Ipv6Addr) -> AddressKind {
         // Protocols and benchmarks (RFC 2928), documentation (RFC 3849, RFC 9637).
         [0x2001, 0..=0x01ff | 0x0db8, ..] | [0x3fff, 0..=0x0fff, ..] => AddressKind::Reserved,
         [0x2000..=0x3fff, ..] => AddressKind::Global,
-        // Nothing else has been given out as global unicast (RFC 4291, 2.4).
+        // No other range is assigned as global unicast (RFC 4291, 2.4).
         _ => AddressKind::Reserved,
     }
 }
 
-/// The IPv4 address to which an IPv6 address leads.
-fn carried_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+/// The IPv4 address that an IPv6 address embeds.
+fn embedded_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let joined = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match ip.segments() {
         // `::` and `::1` have kinds of their own.
@@ -212,7 +212,7 @@ fn carried_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
         // 6to4 (RFC 3056).
         | [0x2002, high, low, ..] => Some(joined(high, low)),
-        // Teredo, which turns its client's address over (RFC 4380).
+        // Teredo, which inverts the bits of its client's address (RFC 4380).
         [0x2001, 0, _, _, _, _, high, low] => Some(joined(!high, !low)),
         _ => None,
     }
@@ -265,7 +265,7 @@ mod tests {
         ("100::1", AddressKind::Reserved),
         ("4000::1", AddressKind::Reserved),
         ("5f00::1", AddressKind::Reserved),
-        // What an address carries decides.
+        // The embedded address decides.
         ("::ffff:127.0.0.1", AddressKind::Loopback),
         ("::ffff:8.8.8.8", AddressKind::Global),
         ("::127.0.0.1", AddressKind::Loopback),
@@ -281,7 +281,7 @@ mod tests {
 
     /// S-10.
     #[test]
-    fn every_address_has_its_kind() {
+    fn an_address_has_the_kind_of_its_range() {
         for (address, kind) in KINDS {
             assert_eq!(AddressKind::of(address.parse().unwrap()), *kind, "{address}");
         }
@@ -289,7 +289,7 @@ mod tests {
 
     /// POL-18.
     #[test]
-    fn each_policy_allows_what_it_says() {
+    fn each_policy_allows_its_kinds() {
         let policies = [AddressPolicy::ALLOW_ALL, AddressPolicy::ALLOW_LOOPBACK, AddressPolicy::PUBLIC_ONLY];
         for (address, kind) in KINDS {
             let address = SocketAddr::new(address.parse().unwrap(), 80);
@@ -306,9 +306,9 @@ mod tests {
         }
     }
 
-    /// R96: block lists point names to 0.0.0.0, which Linux and macOS dial as this machine.
+    /// R96: block lists resolve names to 0.0.0.0, which Linux and macOS dial as this machine.
     #[test]
-    fn what_is_no_host_is_never_dialled_whatever_the_policy() {
+    fn an_address_that_no_host_can_have_is_never_allowed() {
         for address in [
             "0.0.0.0:80",
             "0.1.2.3:80",
@@ -346,7 +346,7 @@ mod tests {
         assert!(!policy.allows("127.0.0.2:6969".parse().unwrap()));
     }
 
-    fn handed_out(
+    fn usable(
         peers: &[&str],
         tracker: &str,
         policy: Option<&AddressPolicy>,
@@ -384,7 +384,7 @@ mod tests {
         "peer.test:1",
         "peer.test:0",
         "LocalHost.:1",
-        // Names that every resolver reads as addresses.
+        // Names that every resolver takes for addresses.
         "0:1",
         "0x0.0:1",
         "4294967295:1",
@@ -411,10 +411,10 @@ mod tests {
             "9.9.9.9:80",
             "http://t.test/announce",
             "http://9.9.9.9/announce",
-            // Somebody's name, though it leads to this machine.
+            // A name, though it resolves to this machine.
             "http://loopback.test/announce",
         ] {
-            assert_eq!(handed_out(PEERS, tracker, None, None), and_global(&[]), "{tracker}");
+            assert_eq!(usable(PEERS, tracker, None, None), and_global(&[]), "{tracker}");
         }
         for tracker in [
             "127.0.0.1:80",
@@ -426,18 +426,18 @@ mod tests {
             "http://a.localhost/announce",
             "udp://2130706433:80",
         ] {
-            assert_eq!(handed_out(PEERS, tracker, None, None), and_global(LOOPBACK), "{tracker}");
+            assert_eq!(usable(PEERS, tracker, None, None), and_global(LOOPBACK), "{tracker}");
         }
         for tracker in ["10.0.0.1:80", "[fd00::2]:80", "100.64.0.1:1", "http://192.168.1.1/announce"] {
-            assert_eq!(handed_out(PEERS, tracker, None, None), and_global(PRIVATE), "{tracker}");
+            assert_eq!(usable(PEERS, tracker, None, None), and_global(PRIVATE), "{tracker}");
         }
         let link_local = and_global(&["169.254.169.254:1"]);
-        assert_eq!(handed_out(PEERS, "169.254.1.1:80", None, None), link_local);
+        assert_eq!(usable(PEERS, "169.254.1.1:80", None, None), link_local);
     }
 
-    /// R95: what the user sets is the last word, wherever the tracker is.
+    /// R95: the policy that the user sets decides, whatever the tracker's address.
     #[test]
-    fn a_policy_for_peers_is_final() {
+    fn a_policy_for_peers_overrides_the_kind_of_the_tracker() {
         let no_hosts =
             ["8.8.8.8:0", "0.0.0.0:1", "224.0.0.1:1", "255.255.255.255:1", "240.0.0.1:1", "peer.test:0"];
         let no_host =
@@ -445,21 +445,21 @@ mod tests {
         let hosts = PEERS.iter().filter(|peer| !no_host(peer));
         let all: Vec<String> = hosts.map(|peer| (*peer).to_owned()).collect();
         for tracker in ["9.9.9.9:80", "127.0.0.1:80", "10.0.0.1:80", "169.254.1.1:80", "http://localhost/a"] {
-            let public = handed_out(PEERS, tracker, Some(&AddressPolicy::PUBLIC_ONLY), None);
+            let public = usable(PEERS, tracker, Some(&AddressPolicy::PUBLIC_ONLY), None);
             assert_eq!(public, and_global(&[]), "{tracker}");
-            let loopback = handed_out(PEERS, tracker, Some(&AddressPolicy::ALLOW_LOOPBACK), None);
+            let loopback = usable(PEERS, tracker, Some(&AddressPolicy::ALLOW_LOOPBACK), None);
             assert_eq!(loopback, and_global(LOOPBACK), "{tracker}");
-            assert_eq!(handed_out(PEERS, tracker, Some(&AddressPolicy::ALLOW_ALL), None), all, "{tracker}");
+            assert_eq!(usable(PEERS, tracker, Some(&AddressPolicy::ALLOW_ALL), None), all, "{tracker}");
             let one = AddressPolicy::PUBLIC_ONLY.except(["127.0.0.1:1".parse().unwrap()]);
-            assert_eq!(handed_out(PEERS, tracker, Some(&one), None), and_global(LOOPBACK), "{tracker}");
+            assert_eq!(usable(PEERS, tracker, Some(&one), None), and_global(LOOPBACK), "{tracker}");
         }
     }
 
     ///
     #[test]
-    fn the_client_itself_is_no_peer() {
+    fn the_address_of_the_client_itself_is_dropped() {
         let peers = ["8.8.8.8:1", "8.8.8.8:2", "[::ffff:8.8.8.8]:1"];
-        let left = handed_out(&peers, "9.9.9.9:80", None, Some("8.8.8.8:1"));
+        let left = usable(&peers, "9.9.9.9:80", None, Some("8.8.8.8:1"));
         assert_eq!(left, ["8.8.8.8:2"]);
     }
 }

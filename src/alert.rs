@@ -1,4 +1,4 @@
-//! What the user hears: one alert for everything that happens, each with its line of text.
+//! What happens to a torrent's announces, as alerts with a line of text each.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,151 +13,147 @@ use crate::tracker::TrackerUrl;
 
 /// Something that happened to a torrent's announces.
 ///
-/// `Display` gives the line a user reads; [`tag`](Self::tag) the word it can be searched by. Trackers are shown
-/// without path and query.
+/// `Display` gives one line of plain text, and [`tag`](Self::tag) a word by which lines can be filtered. Trackers are
+/// shown without path and query.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Alert {
-    /// The trackers of the torrent, as it was added.
+    /// A torrent was added. The first alert of its session.
     TrackersFound {
-        /// Those that can be asked.
+        /// The trackers that can be announced to.
         trackers: Vec<TrackerUrl>,
-        /// Those whose scheme isn't spoken here: kept in the list, never tried.
+        /// The trackers with unsupported schemes: kept in the list, never tried.
         unsupported: Vec<TrackerUrl>,
     },
     /// A probe was answered.
     Probed {
-        /// The tracker.
+        /// The tracker that was probed.
         tracker: TrackerUrl,
-        /// How long it took.
+        /// How long connection and answer took.
         measurement: Measurement,
     },
-    /// A probe was not.
+    /// A probe failed.
     ProbeFailed {
-        /// The tracker.
+        /// The tracker that was probed.
         tracker: TrackerUrl,
-        /// Why not.
+        /// The cause.
         error: AnnounceError,
     },
-    /// The tracker the first announce goes to.
+    /// The tracker for the first announce was selected.
     Selected {
-        /// The tracker.
+        /// The selected tracker.
         tracker: TrackerUrl,
-        /// Its latency, where it was measured.
+        /// Its latency, if it was measured.
         latency: Option<Duration>,
     },
-    /// The order in which trackers are tried, when the last probe has ended.
+    /// The last probe has ended, so the order of failover is known.
     FailoverOrder {
-        /// The trackers with what was measured of them.
+        /// The trackers in the order in which they are tried, each with its latency if it was measured.
         trackers: Vec<(TrackerUrl, Option<Duration>)>,
     },
-    /// A round begins.
+    /// A round begins: one announce with all its attempts.
     Announcing {
-        /// The event that is due; a tracker that never heard of us hears `started` in its place.
+        /// The event that is due. A tracker at which we aren't registered receives `started` in its place.
         event: Option<Event>,
-        /// How much is missing.
+        /// How many bytes are missing; `None` if the size isn't known.
         left: Option<u64>,
     },
     /// An attempt begins.
     AttemptStarted {
-        /// The tracker.
+        /// The tracker that is tried.
         tracker: TrackerUrl,
         /// The number of the attempt in its round, from 1.
         attempt: usize,
-        /// How many there may be.
+        /// The number of trackers that the round can try.
         of: usize,
     },
-    /// A tracker shows no life; it may still, but the next one is tried beside it.
+    /// A tracker hasn't responded in time. It may still answer, but the next one is tried beside it.
     NoResponse {
-        /// The tracker.
+        /// The silent tracker.
         tracker: TrackerUrl,
-        /// For how long it has been silent.
+        /// How long it has been waited for.
         waited: Duration,
     },
     /// An attempt failed.
     Failed {
-        /// The tracker.
+        /// The tracker that was tried.
         tracker: TrackerUrl,
-        /// Why.
+        /// The cause.
         error: AnnounceError,
     },
-    /// The round moves on.
+    /// The round fails over to the next tracker.
     Switching {
-        /// From the tracker that failed or is silent.
+        /// The tracker that failed or is silent.
         from: TrackerUrl,
-        /// To the one that is tried next.
+        /// The tracker that is tried next.
         to: TrackerUrl,
     },
-    /// An announce was answered.
+    /// An announce was answered, which ends its round. A regular announce has no [`event`](Announced::event).
     Announced(Arc<Announced>),
-    /// A regular announce was answered; follows its [`Announced`](Self::Announced).
-    PeriodicSent {
-        /// By whom.
-        tracker: TrackerUrl,
-    },
-    /// A tracker answered after its round had been won by another: its peers are welcome, and it knows us.
+    /// A tracker answered after another had won the round. Its peers are usable, and we are registered there as well.
     LateResponse {
-        /// The tracker.
+        /// The tracker that answered late.
         tracker: TrackerUrl,
-        /// What it said.
+        /// Its answer.
         response: Arc<AnnounceResponse>,
     },
-    /// A tracker has something to say to the user. Said once, though it may come with each answer.
+    /// A tracker's answer holds a message for the user. One alert, though the same message may come with each answer.
     Warning {
-        /// The tracker.
+        /// The tracker that sent it.
         tracker: TrackerUrl,
-        /// Its words, control characters neutralised.
+        /// The message, with control and invisible characters replaced.
         text: String,
     },
-    /// Every tracker failed.
+    /// All trackers failed.
     RoundFailed {
-        /// Each with its cause.
+        /// Each attempt with its cause.
         error: Arc<RoundError>,
-        /// When the next round begins; `None` where no tracker may be asked again in this session.
+        /// How long until the next round begins; `None` if no tracker may be announced to again in this session.
         retry_in: Option<Duration>,
     },
-    /// An announce is due, and no tracker may be asked yet.
+    /// An announce is due, and no tracker may be announced to yet.
     Deferred {
-        /// Why not.
+        /// What the announce waits for.
         reason: Deferral,
-        /// When one of them may be.
+        /// How long until the first tracker may be announced to.
         retry_in: Duration,
     },
-    /// Everything fails, so our own network seems to be down. Until a tracker answers, failures are held against none;
-    /// trackers are announced to as before. It concerns all torrents; the one that found out has this alert.
+    /// Attempts at all trackers fail, so the local network seems to be down. Until a tracker answers, failures don't count
+    /// against trackers; announces go on as before. This concerns all torrents, and only the one that noticed it gets the
+    /// alert.
     NetworkDown,
     /// A tracker has answered after [`NetworkDown`](Self::NetworkDown).
     NetworkUp,
-    /// The session ends.
+    /// The session ends: `stopped` is announced.
     Stopping {
-        /// How many trackers are told.
+        /// How many trackers `stopped` is announced to.
         trackers: usize,
     },
-    /// A tracker was told that the session ends.
+    /// An announce of `stopped` has ended.
     Stopped {
-        /// The tracker.
+        /// The tracker it was announced to.
         tracker: TrackerUrl,
-        /// What came of it.
+        /// Whether the tracker acknowledged it, or the cause of the failure.
         result: Result<(), AnnounceError>,
     },
-    /// What is known of tracker hosts is not kept: the latency cache couldn't be used, or not be written. It is
-    /// one file for a whole `Announcer`, so the first session hears of it, once for each trouble.
+    /// The latency cache couldn't be read or written, so what is known about tracker hosts isn't kept. The cache is one
+    /// file for a whole `Announcer`: only its first session gets this alert, once for each failure.
     CacheFailed {
-        /// Why.
+        /// The cause.
         reason: CacheError,
     },
-    /// The announcer can do nothing more for any torrent, and `stopped` was sent to nobody: the last alert. Sessions
-    /// that end as they should don't have it.
+    /// The announcer has ended without announcing `stopped`, so no torrent is announced any more. The last alert of every
+    /// session then; a session that was stopped doesn't get it.
     AnnouncerEnded {
-        /// Why.
+        /// The cause.
         reason: AnnouncerEnded,
     },
-    /// The listener was too slow, and lost alerts.
+    /// The listener read too slowly, and alerts were dropped.
     Lagged {
-        /// How many.
+        /// How many alerts were dropped.
         count: u64,
-        /// The newest peers they brought, each once and without its id: of a listener that reads now and then as many as
-        /// one answer has.
+        /// The newest peers of the dropped alerts, each once and without its id: as many as one answer holds, if the
+        /// listener has read before.
         peers: Vec<Peer>,
     },
 }
@@ -166,83 +162,84 @@ pub enum Alert {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Deferral {
-    /// All trackers are backing off after failures that this or another torrent saw.
+    /// All trackers are backing off after failures of this torrent or of others.
     BackingOff,
-    /// The trackers asked to be asked later: `retry in`, `Retry-After`, `min interval`.
+    /// The trackers asked us to wait: `retry in`, `Retry-After`, `min interval`.
     AskedToWait,
-    /// Our own network seems to be down.
+    /// The local network seems to be down.
     NetworkDown,
 }
 
-/// An answered announce: by whom, and what it took.
+/// An answered announce, with the attempts it took.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Announced {
     /// The tracker that answered.
     pub tracker: TrackerUrl,
-    /// The event it was told.
+    /// The event that was sent to it; `None` for a regular announce.
     pub event: Option<Event>,
-    /// What it said.
+    /// Its answer.
     pub response: AnnounceResponse,
-    /// How many trackers were tried, this one included.
+    /// The number of trackers that were tried, this one included.
     pub attempts: usize,
-    /// Those that failed before, with their causes; trackers that couldn't be asked yet are among them.
+    /// The attempts that failed before, with their causes; trackers that may not be announced to yet are among them.
     pub failed: Vec<FailedAttempt>,
-    /// The tracker that answered the announce before, where it is another. A client with a private torrent has
-    /// to drop its peers then (BEP 27).
+    /// The tracker that answered the previous announce, if it is another one. A client has to drop the peers of a private
+    /// torrent then (BEP 27).
     pub moved_from: Option<TrackerUrl>,
-    /// The interval in force.
+    /// The interval between regular announces, after bounds and overrides.
     pub interval: Duration,
     /// How long until the next regular announce.
     pub next_announce: Duration,
 }
 
-/// A tracker that was told `stopped`.
+/// What became of [`stopped`](Event::Stopped) at one tracker.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct StopResult {
-    /// The tracker.
+    /// The tracker it was announced to.
     pub tracker: TrackerUrl,
-    /// What came of it.
+    /// Whether the tracker acknowledged it, or the cause of the failure.
     pub result: Result<(), AnnounceError>,
 }
 
-/// What came of [`stopped`](crate::Event::Stopped) when an `Announcer` was shut down: for each torrent every tracker that
-/// was to have it.
+/// What became of [`stopped`](Event::Stopped) when an `Announcer` was shut down: every tracker it was due at, for each
+/// torrent.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Trackers that acknowledged it.
-    pub told: Vec<TorrentStopped>,
-    /// Trackers that failed or refused it. They forget us by themselves.
+    /// The trackers that acknowledged it.
+    pub acknowledged: Vec<TorrentStopped>,
+    /// The trackers that failed or rejected it. They drop us when our registration expires.
     pub failed: Vec<TorrentStopped>,
-    /// Trackers for which time ran out: they weren't reached, or didn't answer. They forget us by themselves.
-    pub not_told: Vec<TorrentStopped>,
-    /// Whether this is all. It isn't where the announcer had ended before, or didn't come to write it.
+    /// The trackers that weren't reached or didn't answer in time. They drop us when our registration expires.
+    pub unanswered: Vec<TorrentStopped>,
+    /// Whether the lists are complete. They aren't if the announcer had ended before, or couldn't report in time.
     pub complete: bool,
-    /// Why the announcer had ended before, where it had.
+    /// Why the announcer had ended before, if it had.
     pub ended: Option<AnnouncerEnded>,
 }
 
-/// A torrent that has been stopped, at one of its trackers.
+/// What became of [`stopped`](Event::Stopped) for one torrent at one tracker.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TorrentStopped {
     /// The torrent.
     pub info_hash: InfoHash,
-    /// The tracker.
+    /// The tracker it was announced to.
     pub tracker: TrackerUrl,
-    /// What came of it.
+    /// Whether the tracker acknowledged it, or the cause of the failure.
     pub result: Result<(), AnnounceError>,
 }
 
 #[cfg(feature = "tokio")]
 impl ShutdownReport {
-    /// Adds what came of one session's end.
+    /// Adds the results of one session.
     pub(crate) fn add(&mut self, info_hash: InfoHash, stopped: &[StopResult]) {
         for StopResult { tracker, result } in stopped {
             let list = match result {
-                Ok(()) => &mut self.told,
-                Err(AnnounceError::TimedOut(_)) => &mut self.not_told,
+                Ok(()) => &mut self.acknowledged,
+                Err(AnnounceError::TimedOut(_)) => &mut self.unanswered,
                 Err(_) => &mut self.failed,
             };
             list.push(TorrentStopped { info_hash, tracker: tracker.clone(), result: result.clone() });
@@ -251,7 +248,7 @@ impl ShutdownReport {
 }
 
 impl Alert {
-    /// The word by which alerts of a kind can be searched for: `CONFIG`, `TRACKER`, `ANNOUNCE` or `INFO`.
+    /// A word by which lines can be filtered: `CONFIG`, `TRACKER`, `ANNOUNCE` or `INFO`.
     pub fn tag(&self) -> &'static str {
         match self {
             Self::TrackersFound { .. } => "CONFIG",
@@ -263,7 +260,6 @@ impl Alert {
             | Self::Warning { .. } => "TRACKER",
             Self::NetworkDown
             | Self::NetworkUp
-            | Self::PeriodicSent { .. }
             | Self::CacheFailed { .. }
             | Self::AnnouncerEnded { .. }
             | Self::Lagged { .. } => "INFO",
@@ -271,7 +267,7 @@ impl Alert {
         }
     }
 
-    /// The peers it brings: those of an answer, or of answers that were missed.
+    /// The peers of an answer, or of the answers among dropped alerts; empty for all other alerts.
     pub fn peers(&self) -> &[Peer] {
         match self {
             Self::Announced(announced) => &announced.response.peers,
@@ -281,8 +277,8 @@ impl Alert {
         }
     }
 
-    /// How many bytes it takes while it waits to be heard, roughly: addresses of trackers are shared, and so are the
-    /// errors of libraries.
+    /// Roughly the memory it takes in a queue, in bytes. Tracker addresses and the errors of libraries are shared, and
+    /// don't count.
     #[cfg(feature = "tokio")]
     pub(crate) fn weight(&self) -> usize {
         let below = match self {
@@ -302,8 +298,9 @@ impl Alert {
             }
             Self::Warning { text, .. } => text.capacity(),
             Self::RoundFailed { error, .. } => size_of::<RoundError>() + weight_of(error.attempts()),
-            Self::Failed { error, .. } | Self::Stopped { result: Err(error), .. } => error.weight(),
-            Self::ProbeFailed { error, .. } => error.weight(),
+            Self::Failed { error, .. }
+            | Self::ProbeFailed { error, .. }
+            | Self::Stopped { result: Err(error), .. } => error.weight(),
             Self::Lagged { peers, .. } => peers.capacity() * size_of::<Peer>(),
             _ => 0,
         };
@@ -358,36 +355,35 @@ impl fmt::Display for Alert {
                 write!(f, "trying {tracker} (attempt {attempt}/{of})")
             }
             Self::NoResponse { tracker, waited } => {
-                write!(f, "✗ {tracker}: no answer for {} ms", waited.as_millis())
+                write!(f, "{tracker}: no answer for {} ms", waited.as_millis())
             }
             Self::Failed { tracker, error } | Self::Stopped { tracker, result: Err(error) } => {
-                write!(f, "✗ {tracker}: {error}")
+                write!(f, "{tracker}: {error}")
             }
             Self::Switching { from, to } => write!(f, "switching {from} -> {to}"),
             Self::Announced(announced) => announced.fmt(f),
-            Self::PeriodicSent { tracker } => write!(f, "periodic announce sent to {tracker}"),
             Self::LateResponse { tracker, response } => {
                 write!(f, "{tracker} answered late, {}", Count(response.peers.len(), "peer"))
             }
             Self::Warning { tracker, text } => write!(f, "{tracker} warns: {text}"),
             Self::RoundFailed { error, retry_in: Some(wait) } => {
-                write!(f, "✗ {error}; next try in {} s", wait.as_secs())
+                write!(f, "{error}; next attempt in {} s", wait.as_secs())
             }
-            Self::RoundFailed { error, retry_in: None } => write!(f, "✗ {error}"),
+            Self::RoundFailed { error, retry_in: None } => error.fmt(f),
             Self::Deferred { reason, retry_in } => {
                 let reason = match reason {
                     Deferral::BackingOff => "all trackers are backing off",
-                    Deferral::AskedToWait => "all trackers asked to be asked later",
-                    Deferral::NetworkDown => "our own network seems to be down",
+                    Deferral::AskedToWait => "all trackers asked us to wait",
+                    Deferral::NetworkDown => "the local network seems to be down",
                 };
                 write!(f, "{reason}; next attempt in {} s", retry_in.as_secs())
             }
-            Self::NetworkDown => f.write_str("every tracker fails, so our own network seems to be down"),
-            Self::NetworkUp => f.write_str("a tracker has answered, so our own network works again"),
+            Self::NetworkDown => f.write_str("all trackers fail, so the local network seems to be down"),
+            Self::NetworkUp => f.write_str("a tracker has answered, so the local network works again"),
             Self::Stopping { trackers } => {
-                write!(f, "event=stopped, telling {}", Count(*trackers, "tracker"))
+                write!(f, "event=stopped, announcing to {}", Count(*trackers, "tracker"))
             }
-            Self::Stopped { tracker, result: Ok(()) } => write!(f, "✓ {tracker} knows that we stopped"),
+            Self::Stopped { tracker, result: Ok(()) } => write!(f, "{tracker} acknowledged stopped"),
             Self::CacheFailed { reason } => write!(f, "latency cache not used: {reason}"),
             Self::AnnouncerEnded { reason } => reason.fmt(f),
             Self::Lagged { count, .. } => {
@@ -401,7 +397,7 @@ impl fmt::Display for Announced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "✓ succeeded after {}: {}, {}, next announce in {} s",
+            "succeeded after {}: {}, {}, next announce in {} s",
             Count(self.attempts, "attempt"),
             self.tracker,
             Count(self.response.peers.len(), "peer"),
@@ -410,7 +406,7 @@ impl fmt::Display for Announced {
     }
 }
 
-/// So many of something.
+/// A number with its noun, in the plural unless it is 1.
 struct Count(usize, &'static str);
 
 impl fmt::Display for Count {
@@ -420,7 +416,7 @@ impl fmt::Display for Count {
     }
 }
 
-/// A latency as it is shown: whole milliseconds, tenths below ten.
+/// A latency for display, in milliseconds: whole ones, with tenths below ten.
 struct Latency(Option<Duration>);
 
 impl fmt::Display for Latency {
@@ -440,15 +436,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_is_no_plural() {
+    fn a_count_of_one_is_singular() {
         let alerts = |count| {
             let trackers = vec!["http://t.test/a".parse().unwrap(); count];
             let found = Alert::TrackersFound { trackers, unsupported: Vec::new() };
             let missed = Alert::Lagged { count: count as u64, peers: Vec::new() };
             format!("{found}; {}; {missed}", Alert::Stopping { trackers: count })
         };
-        assert_eq!(alerts(1), "1 tracker found; event=stopped, telling 1 tracker; 1 alert missed");
-        assert_eq!(alerts(0), "0 trackers found; event=stopped, telling 0 trackers; 0 alerts missed");
+        assert_eq!(alerts(1), "1 tracker found; event=stopped, announcing to 1 tracker; 1 alert missed");
+        assert_eq!(alerts(0), "0 trackers found; event=stopped, announcing to 0 trackers; 0 alerts missed");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is said to a tracker and what it says back: the values of BEP 3, whatever they travel in.
+//! Announces and their answers: the values of BEP 3, independent of the protocol that carries them.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use crate::text::fit;
 
-/// Twenty bytes that name a torrent to trackers and peers: the SHA-1 of its info dictionary (BEP 3), or the
-/// first twenty bytes of its SHA-256 (BEP 52).
+/// The info-hash by which trackers and peers identify a torrent: the SHA-1 of its info dictionary (BEP 3), or the
+/// first 20 bytes of its SHA-256 (BEP 52).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InfoHash([u8; 20]);
 
-/// Twenty bytes by which a client calls itself during a session (BEP 3, BEP 20).
+/// The id of a client during a session, 20 bytes (BEP 3, BEP 20).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId([u8; 20]);
 
@@ -21,30 +21,31 @@ pub struct PeerId([u8; 20]);
 #[error("not an info-hash: expected 40 hexadecimal digits")]
 pub struct InfoHashError;
 
-/// What a client tells a tracker beyond its counters (BEP 3). A regular announce has no event.
+/// The event of an announce (BEP 3). A regular announce has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Event {
     /// The first announce of a download.
     Started,
-    /// The download has just become complete. Never sent when it was complete from the start.
+    /// The download has just been completed. Not sent if it was complete from the start.
     Completed,
     /// The client leaves the swarm.
     Stopped,
 }
 
-/// The three counters of BEP 3, in bytes, summed over the session. They never go back: trackers that keep
-/// ratios credit nothing when they do.
+/// The three counters of BEP 3, in bytes, summed over the session. `uploaded` and `downloaded` must never decrease, because
+/// trackers that keep ratios credit nothing then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Transfer {
     /// Bytes sent to peers.
     pub uploaded: u64,
     /// Bytes received from peers.
     pub downloaded: u64,
-    /// Bytes still missing; `None` where the size isn't known (a magnet link before its metadata).
+    /// Bytes still missing; `None` if the size isn't known (a magnet link before its metadata).
     pub left: Option<u64>,
 }
 
-/// One announce: everything a tracker is told.
+/// One announce: all that is sent to a tracker.
 ///
 /// ```
 /// use tracker_failover::{AnnounceRequest, InfoHash, PeerId, Transfer};
@@ -61,26 +62,26 @@ pub struct AnnounceRequest {
     pub info_hash: InfoHash,
     /// The client.
     pub peer_id: PeerId,
-    /// The port on which the client takes connections from peers. One that takes none says 0, and trackers are
-    /// told 1, since they refuse announces with 0.
+    /// The port on which the client accepts connections from peers; 0 if it accepts none. For 0, 1 is announced, because
+    /// trackers refuse 0.
     pub port: u16,
-    /// The counters, as they are when the request is written.
+    /// The counters at the time of the announce.
     pub transfer: Transfer,
-    /// The event, `None` on a regular announce.
+    /// The event; `None` for a regular announce.
     pub event: Option<Event>,
-    /// How many peers are wanted; `None` asks for 50, and for none on [`Event::Stopped`] (libtorrent and
-    /// BiglyBT send 0 there, since some trackers answer with a full list).
+    /// How many peers are wanted. `None` asks for 50, and for none with [`Event::Stopped`]: some trackers answer it with a
+    /// full list (libtorrent and BiglyBT send 0 there as well).
     pub num_want: Option<u32>,
-    /// A secret by which a tracker recognises the client when its address changes (BEP 7, BEP 15): random,
-    /// the same for the whole session of a torrent.
+    /// A secret by which a tracker recognises the client after its address has changed (BEP 7, BEP 15): random, and the
+    /// same for the whole session of a torrent.
     pub key: u32,
-    /// The address to be announced instead of the one the tracker sees; most trackers ignore it.
+    /// The address to announce instead of the one the tracker sees. Most trackers ignore it.
     pub ip: Option<IpAddr>,
-    /// What the tracker gave as `tracker id`, echoed to that tracker only.
+    /// The `tracker id` of the last answer, sent back to that tracker only.
     pub tracker_id: Option<Vec<u8>>,
 }
 
-/// A torrent whose trackers are looked after for the whole of its life.
+/// A torrent to announce for the whole of its life.
 ///
 /// ```
 /// use tracker_failover::{InfoHash, PeerId, Torrent, Transfer};
@@ -97,10 +98,10 @@ pub struct Torrent {
     pub info_hash: InfoHash,
     /// The client.
     pub peer_id: PeerId,
-    /// The port on which the client takes connections from peers. One that takes none says 0, and trackers are
-    /// told 1, since they refuse announces with 0.
+    /// The port on which the client accepts connections from peers; 0 if it accepts none. For 0, 1 is announced, because
+    /// trackers refuse 0.
     pub port: u16,
-    /// The counters at the start. With nothing left it is a seed, and `completed` is never sent.
+    /// The counters at the start. With nothing left the client is a seed, and `completed` is never sent.
     pub transfer: Transfer,
     /// As in [`AnnounceRequest::num_want`].
     pub num_want: Option<u32>,
@@ -110,13 +111,13 @@ pub struct Torrent {
     pub ip: Option<IpAddr>,
 }
 
-/// A good answer to an announce. Every key of it is optional in the field, so every field is here.
+/// The answer to a successful announce. Trackers leave out any of its keys, so most fields are optional.
 #[derive(Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct AnnounceResponse {
-    /// Wait this long before the next regular announce, as the tracker sent it (BEP 3).
+    /// How long to wait until the next regular announce, as the tracker sent it (BEP 3).
     pub interval: Option<Duration>,
-    /// Never announce sooner than this, as the tracker sent it.
+    /// The shortest time until the next announce, as the tracker sent it.
     pub min_interval: Option<Duration>,
     /// The peers, in the tracker's order, each once.
     pub peers: Vec<Peer>,
@@ -124,52 +125,53 @@ pub struct AnnounceResponse {
     pub complete: Option<u64>,
     /// How many peers are still downloading.
     pub incomplete: Option<u64>,
-    /// How many downloads were ever completed.
+    /// How many downloads have been completed so far.
     pub downloaded: Option<u64>,
-    /// To be echoed to this tracker (and no other) as `trackerid`.
+    /// Sent back to this tracker, and no other, as `trackerid`.
     pub tracker_id: Option<Vec<u8>>,
-    /// A text for the user; the announce counts as a success. Control and invisible characters are
-    /// replaced.
+    /// A message for the user; the announce counts as a success. Control and invisible characters are replaced, at most
+    /// 1024 characters are kept.
     pub warning: Option<String>,
-    /// The client's address as the tracker sees it (BEP 24): a hint, nothing is decided by it alone.
+    /// The client's address as the tracker sees it (BEP 24). A hint: no decision is based on it alone.
     pub external_ip: Option<IpAddr>,
-    /// How many entries of the peer lists could not be used.
+    /// How many entries of the peer lists were dropped as unusable.
     pub dropped_peers: usize,
-    /// How many bytes followed the reply and were ignored.
+    /// How many bytes after the reply were ignored.
     pub trailing_bytes: usize,
-    /// The address at which the tracker was reached, where the transport knows it.
+    /// The address at which the tracker was reached, if the transport knows it.
     pub tracker_address: Option<SocketAddr>,
 }
 
-/// A peer named by a tracker.
+/// A peer in a tracker's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Peer {
-    /// Where it takes connections.
+    /// The address at which it accepts connections.
     pub address: PeerAddress,
-    /// Its id, where the tracker sent dictionaries rather than the compact form (BEP 23).
+    /// Its id; `None` if the tracker sent the compact form (BEP 23).
     pub id: Option<PeerId>,
 }
 
-/// Where a peer takes connections.
+/// An address at which a peer accepts connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum PeerAddress {
-    /// An address and port.
+    /// An IP address and port.
     Ip(SocketAddr),
-    /// A name and port, to be resolved by whoever connects (BEP 3 allows names).
+    /// A host name and port (BEP 3), which the client has to resolve before it connects.
     Name(String, u16),
 }
 
-/// No tracker means a longer time than this; larger numbers are mistakes, or attempts to overflow.
+/// The longest time taken from a tracker: longer ones are mistakes, or attempts to overflow.
 const MAX_SPAN: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// How many peers of one answer are used. Trackers send 50 to 200.
+/// How many peers of one answer are used, at most. Trackers send 50 to 200.
 const MAX_PEERS: usize = 10_000;
 
-/// How long a `tracker id` may be that is sent back with each announce.
+/// The longest `tracker id`, in bytes, that is sent back with each announce.
 const MAX_TRACKER_ID_LEN: usize = 1024;
 
 impl AnnounceResponse {
-    /// Cuts what a transport brought to what the policy works with, whatever the tracker said.
+    /// Applies the bounds that the policy relies on, whatever transport and tracker sent.
     pub(crate) fn bound(&mut self) {
         for span in [&mut self.interval, &mut self.min_interval].into_iter().flatten() {
             *span = (*span).min(MAX_SPAN);
@@ -183,7 +185,7 @@ impl AnnounceResponse {
 }
 
 impl InfoHash {
-    /// An info-hash of these bytes.
+    /// The info-hash with these bytes.
     pub const fn new(bytes: [u8; 20]) -> Self {
         Self(bytes)
     }
@@ -195,13 +197,13 @@ impl InfoHash {
 }
 
 impl PeerId {
-    /// A peer id of these bytes.
+    /// The peer id with these bytes.
     pub const fn new(bytes: [u8; 20]) -> Self {
         Self(bytes)
     }
 
-    /// A peer id in the common form of BEP 20: a prefix such as `-XX0001-`, then twelve bytes of the caller's
-    /// entropy, written as letters and digits because some trackers stumble over anything else.
+    /// A peer id in the common form of BEP 20: a prefix such as `-XX0001-`, then 12 bytes of the caller's entropy as letters,
+    /// digits, `-` and `_`, because some trackers fail on other bytes.
     pub fn with_prefix(prefix: [u8; 8], entropy: [u8; 12]) -> Self {
         const LETTERS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
         let mut bytes = [0; 20];
@@ -219,7 +221,7 @@ impl PeerId {
 }
 
 impl Event {
-    /// The event as it is written in a query: `started`, `completed`, `stopped`.
+    /// The event's value in a query: `started`, `completed` or `stopped`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Started => "started",
@@ -230,10 +232,10 @@ impl Event {
 }
 
 impl AnnounceRequest {
-    /// How many peers are asked for where the caller doesn't say.
+    /// How many peers are asked for if [`num_want`](Self::num_want) is `None`.
     pub const DEFAULT_NUM_WANT: u32 = 50;
 
-    /// A regular announce with counters at zero and the size unknown.
+    /// A regular announce with counters of zero and an unknown size.
     pub fn new(info_hash: InfoHash, peer_id: PeerId, port: u16) -> Self {
         Self {
             info_hash,
@@ -248,14 +250,15 @@ impl AnnounceRequest {
         }
     }
 
-    /// The port as trackers are told: several refuse 0 (Q-71), and 1 is what clients say that can't be reached.
-    pub(crate) fn told_port(&self) -> u16 {
+    /// The port to announce: 1 for 0, which several trackers refuse (Q-71). Other clients that can't be reached announce 1
+    /// as well.
+    pub(crate) fn announced_port(&self) -> u16 {
         self.port.max(1)
     }
 }
 
 impl Torrent {
-    /// A torrent with counters at zero and the size unknown.
+    /// A torrent with counters of zero and an unknown size.
     pub fn new(info_hash: InfoHash, peer_id: PeerId, port: u16) -> Self {
         Self { info_hash, peer_id, port, transfer: Transfer::default(), num_want: None, key: 0, ip: None }
     }
@@ -302,7 +305,7 @@ impl fmt::Display for Event {
     }
 }
 
-/// `key` and `tracker_id` are secrets between client and tracker and stay out of logs.
+/// Without `key` and `tracker_id`, which are secrets between client and tracker.
 impl fmt::Debug for AnnounceRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AnnounceRequest")
@@ -315,7 +318,7 @@ impl fmt::Debug for AnnounceRequest {
     }
 }
 
-/// `key` is a secret between client and tracker and stays out of logs.
+/// Without `key`, which is a secret between client and tracker.
 impl fmt::Debug for Torrent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Torrent")
@@ -326,7 +329,7 @@ impl fmt::Debug for Torrent {
     }
 }
 
-/// `tracker_id` is a secret between client and tracker and stays out of logs.
+/// Without `tracker_id`, which is a secret between client and tracker.
 impl fmt::Debug for AnnounceResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AnnounceResponse")
@@ -354,7 +357,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_info_hash_reads_what_it_prints() {
+    fn an_info_hash_parses_what_it_displays() {
         let text = "123456789abcdef123456789abcdef123456789a";
         assert_eq!(text.parse::<InfoHash>().unwrap().to_string(), text);
         for wrong in

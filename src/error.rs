@@ -1,7 +1,7 @@
-//! What can go wrong, sorted by what the policy does about it.
+//! The errors of announces, sorted by what the policy does about them.
 //!
-//! No message holds a path or a query of a tracker's address, because passkeys live there; errors of the
-//! libraries below are reachable through [`source`](std::error::Error::source) only.
+//! No message holds the path or query of a tracker's address, because they hold passkeys. The errors of libraries are
+//! reached through [`source`](std::error::Error::source) only.
 
 use std::error::Error;
 use std::fmt;
@@ -12,44 +12,44 @@ use std::time::Duration;
 use crate::text::fit;
 use crate::tracker::TrackerUrl;
 
-/// Why one attempt at one tracker brought no good answer.
+/// Why an attempt at a tracker failed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnnounceError {
-    /// The tracker's name has no address, or looking it up failed.
+    /// The tracker's host name has no address, or the look-up failed.
     #[error("its name could not be resolved")]
     Resolve(#[source] Cause),
-    /// No connection: refused, reset or unreachable. Definitive, the next tracker is tried at once.
+    /// No connection: refused, reset or unreachable. The next tracker is tried at once.
     #[error("could not connect: {0}")]
     Connect(#[source] Cause),
-    /// This machine couldn't: no route, no permission, no descriptors or memory left, or a bound of our own. Says
-    /// nothing about the tracker.
+    /// No connection for a reason on this machine: no route, no permission, no descriptors or memory left, or a bound of
+    /// this crate. Doesn't count against the tracker.
     #[error("this machine could not connect: {0}")]
     Local(#[source] Cause),
-    /// The TLS handshake or the certificate failed. Definitive, and never a reason to fall back to plain HTTP.
+    /// The TLS handshake failed, or the certificate isn't valid. Never a reason to fall back to plain HTTP.
     #[error("TLS failed: {0}")]
     Tls(#[source] Cause),
-    /// Time ran out.
+    /// A time limit was reached.
     #[error("timed out {0}")]
-    TimedOut(Phase),
-    /// The connection broke before the answer was whole.
+    TimedOut(TimeoutPhase),
+    /// The connection was closed or lost before the answer was complete.
     #[error("the connection broke: {0}")]
     Broken(#[source] Cause),
-    /// The answer has a status other than 2xx, and no failure reason of the tracker's in its body.
+    /// The HTTP status isn't 2xx, and the body holds no `failure reason`.
     #[error("HTTP status {status}")]
     Status {
         /// The status code.
         status: u16,
-        /// When to come back, where the tracker said so (`Retry-After`), or 410's "never".
+        /// When the tracker may be announced to again: `Retry-After`, or never after 410.
         retry: Retry,
     },
-    /// What came back is not a tracker's reply, such as an HTML page or broken bencode.
+    /// The answer isn't a tracker's reply: an HTML page, for example, or damaged bencode.
     #[error("not a tracker's reply: {0}")]
     NotAReply(#[source] ReplyError),
-    /// The tracker itself said no (BEP 3, `failure reason`).
+    /// The tracker refused the announce (BEP 3, `failure reason`).
     #[error("rejected: {0}")]
     Rejected(Rejection),
-    /// More redirects than allowed, or one to where none may lead.
+    /// Too many redirects, or one to a forbidden target.
     #[error("redirected {0}")]
     Redirect(RedirectError),
     /// The answer is larger than the limit.
@@ -58,29 +58,29 @@ pub enum AnnounceError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The tracker's address is one that the caller's address policy forbids.
+    /// The [`AddressPolicy`](crate::AddressPolicy) forbids the tracker's address.
     #[error("its address is not allowed here")]
     Blocked,
-    /// Nothing here speaks this address's scheme, or it has no address for what is asked.
+    /// No transport supports the scheme of the tracker's address, or the tracker has no scrape address.
     #[error("not supported")]
     Unsupported,
-    /// The tracker asked not to be asked yet, or not again in this session; it wasn't.
-    #[error("not to be asked yet")]
+    /// Nothing was sent, because the tracker asked us to wait, or not to come back in this session.
+    #[error("the tracker asked us to wait")]
     Suspended,
-    /// The attempt was given up by our side.
+    /// The attempt was cancelled by this side.
     #[error("cancelled")]
     Cancelled,
 }
 
-/// Where in an attempt time ran out.
+/// The part of an attempt in which a time limit was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Phase {
-    /// While the name was looked up or the connection opened.
+pub enum TimeoutPhase {
+    /// Looking the name up and opening the connection.
     Open,
-    /// While the tracker's answer was awaited or read.
+    /// Waiting for the answer and reading it.
     Reply,
-    /// While it was probed.
+    /// Measuring the tracker.
     Probe,
 }
 
@@ -88,45 +88,46 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedirectError {
-    /// More hops than the limit.
+    /// More redirects than this limit.
     #[error("more than {0} times")]
     TooMany(usize),
-    /// From https to http, which would hand the passkey to everybody on the way.
+    /// From https to http, which would show the passkey to everyone on the network path.
     #[error("from https to http")]
     Downgrade,
     /// From a public host to a loopback, link-local or private address.
     #[error("from a public host to a private address")]
     PrivateTarget,
-    /// No `Location`, or one that is no http or https address.
+    /// No `Location`, or one that isn't an http or https address.
     #[error("to no usable address")]
     NoTarget,
 }
 
-/// A tracker's refusal.
+/// A tracker's refusal (BEP 3, `failure reason`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rejection {
     /// The tracker's `failure reason`, control and invisible characters replaced, at most 1024 characters.
     pub reason: String,
-    /// When it may be asked again (BEP 31).
+    /// When the tracker may be announced to again (BEP 31, `retry in`).
     pub retry: Retry,
-    /// The interval sent beside the reason, which some trackers mean.
+    /// The interval sent with the reason: some trackers send it in place of `retry in`.
     pub interval: Option<Duration>,
 }
 
-/// When a tracker that said no may be asked again. Binds the tracker that said it and no other.
+/// When a tracker that refused may be announced to again. Binds the tracker that sent it, and no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[non_exhaustive]
 pub enum Retry {
-    /// It didn't say: the usual back-off.
+    /// The tracker didn't specify it: the usual back-off applies.
     #[default]
     Unsaid,
-    /// Not before this time has passed.
+    /// After this time, at the earliest.
     After(Duration),
-    /// Not again in this session (BEP 31 "never", HTTP 410).
+    /// Never again in this session (BEP 31 "never", HTTP 410).
     Never,
 }
 
-/// Why bytes are not a tracker's reply: what was expected, and at which byte.
+/// Why bytes aren't a tracker's reply: what was expected, and at which byte.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{expected} at byte {offset}")]
 pub struct ReplyError {
@@ -134,32 +135,32 @@ pub struct ReplyError {
     pub(crate) offset: usize,
 }
 
-/// Why a latency cache wasn't used. Costs a cold start, and never an announce.
+/// Why a latency cache wasn't used. It costs a cold start, and never an announce.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CacheError {
-    /// It is there, and can't be read.
+    /// The file exists and can't be read.
     #[error("it could not be read: {0}")]
     Unreadable(#[source] Cause),
-    /// A directory, a device, or something else that isn't to be replaced.
+    /// The path is a directory, a device, or something else that must not be replaced.
     #[error("it is not a file")]
     NotAFile,
-    /// No latency cache: somebody else's file.
+    /// The file isn't a latency cache.
     #[error("it is not a latency cache")]
     Foreign,
-    /// A latency cache of another version than this one reads.
+    /// The file has a version that this crate can't read.
     #[error("it is of version {0}, expected version 1")]
     Version(u64),
-    /// A latency cache that holds more than one ever does.
+    /// The file is larger than any latency cache.
     #[error("it is larger than {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
         limit: usize,
     },
-    /// A latency cache, and broken as a whole.
+    /// The file is damaged as a whole.
     #[error("it is damaged: expected {0}")]
     Damaged(&'static str),
-    /// A latency cache, and broken in one of its hosts.
+    /// The record of a host is damaged.
     #[error("it is damaged: expected {expected} in host number {number}")]
     DamagedHost {
         /// What was expected.
@@ -167,53 +168,54 @@ pub enum CacheError {
         /// The number of the host in the file, from 1.
         number: usize,
     },
-    /// It couldn't be written.
+    /// The file couldn't be written.
     #[error("it could not be written: {0}")]
     Unwritable(#[source] Cause),
 }
 
-/// Why one announce with failover brought no answer.
+/// Why an announce with failover failed.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum RoundError {
-    /// Every tracker failed: each attempt, in the order they ended.
+    /// All trackers failed: each attempt, in the order in which they ended.
     Failed(Vec<FailedAttempt>),
-    /// There was no tracker to ask.
+    /// There is no tracker to announce to.
     NoTrackers,
-    /// The announcer that was to make it has ended. Nothing was sent.
+    /// The announcer has ended. Nothing was sent.
     Ended(AnnouncerEnded),
 }
 
-/// Why an `Announcer` announces nothing any more.
+/// Why an `Announcer` has ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnnouncerEnded {
     /// It was shut down.
     #[error("the announcer has ended")]
     ShutDown,
-    /// The runtime in which it was started has ended.
+    /// The runtime it was started in has ended.
     #[error("the announcer has ended together with its runtime")]
     RuntimeEnded,
-    /// Its task panicked, which is a fault of this crate. This is what the panic said.
+    /// Its task panicked, which is a defect of this crate. Holds the message of the panic.
     #[error("the announcer has ended because its task panicked: {0}")]
     Panicked(String),
 }
 
 /// One failed attempt of a round.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct FailedAttempt {
-    /// Who was asked.
+    /// The tracker that was tried.
     pub tracker: TrackerUrl,
-    /// What came of it.
+    /// The cause of the failure.
     pub error: AnnounceError,
 }
 
-/// An error of a library below, kept for whoever asks for [`source`](Error::source).
+/// An error of a library, kept as the [`source`](Error::source) of ours.
 #[derive(Clone)]
 pub struct Cause(Arc<dyn Error + Send + Sync>);
 
 impl AnnounceError {
-    /// When the tracker may be asked again, where it said so.
+    /// When the tracker may be announced to again, if it specified that.
     pub fn retry(&self) -> Retry {
         match self {
             Self::Rejected(rejection) => rejection.retry,
@@ -222,7 +224,7 @@ impl AnnounceError {
         }
     }
 
-    /// How many bytes it takes beside its own size, without what is shared.
+    /// The memory it takes beyond its own size, in bytes, without what is shared.
     #[cfg(feature = "tokio")]
     pub(crate) fn weight(&self) -> usize {
         match self {
@@ -234,14 +236,15 @@ impl AnnounceError {
 }
 
 impl AnnounceError {
-    /// A connection that came to nothing: [`Local`](Self::Local) where this machine is the reason, anywhere in the
-    /// chain of [`source`](Error::source), else [`Connect`](Self::Connect).
+    /// An error of connecting: [`Local`](Self::Local) if an error in the chain of [`source`](Error::source) is about this
+    /// machine, else [`Connect`](Self::Connect).
     pub fn connecting(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let cause = Cause::new(error);
         if cause.is_local() { Self::Local(cause) } else { Self::Connect(cause) }
     }
 
-    /// As [`connecting`](Self::connecting), of a look-up: [`Local`](Self::Local), else [`Resolve`](Self::Resolve).
+    /// An error of a name look-up: [`Local`](Self::Local) as in [`connecting`](Self::connecting), else
+    /// [`Resolve`](Self::Resolve).
     pub fn resolving(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let cause = Cause::new(error);
         if cause.is_local() { Self::Local(cause) } else { Self::Resolve(cause) }
@@ -249,12 +252,12 @@ impl AnnounceError {
 }
 
 impl RoundError {
-    /// A round with these attempts, none of which brought an answer.
+    /// The error of a round with these attempts, all of which failed: [`NoTrackers`](Self::NoTrackers) if there are none.
     pub fn failed(attempts: Vec<FailedAttempt>) -> Self {
         if attempts.is_empty() { Self::NoTrackers } else { Self::Failed(attempts) }
     }
 
-    /// The attempts that were made, in the order they ended.
+    /// The attempts that were made, in the order in which they ended.
     pub fn attempts(&self) -> &[FailedAttempt] {
         match self {
             Self::Failed(attempts) => attempts,
@@ -264,32 +267,32 @@ impl RoundError {
 }
 
 impl Rejection {
-    /// A refusal with this reason, made fit for a terminal, and nothing said of when to come back.
+    /// A refusal with this reason, made fit for a terminal, without a time at which to come back.
     pub fn new(reason: impl Into<String>) -> Self {
         Self { reason: fit(&reason.into()), retry: Retry::Unsaid, interval: None }
     }
 }
 
 impl ReplyError {
-    /// An error that says what was expected, and at which byte of the reply.
+    /// An error with what was expected, and at which byte of the reply, counted from 0.
     pub fn new(expected: impl Into<String>, offset: usize) -> Self {
         Self { expected: expected.into(), offset }
     }
 }
 
 impl Cause {
-    /// Keeps an error. Its text is shown in ours, so it must hold no path or query of an address.
+    /// Wraps an error. Its text is shown in ours, so it must not hold the path or query of an address.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(Arc::from(error.into()))
     }
 
-    /// The error itself, to be told apart by its type.
+    /// The wrapped error, which can be downcast to its type.
     pub fn get_ref(&self) -> &(dyn Error + Send + Sync + 'static) {
         &*self.0
     }
 
-    /// Whether this machine is the reason: an [`io::Error`] in the chain says that it has no route, no permission, or
-    /// none of its own resources left.
+    /// Whether this machine is the cause: an [`io::Error`] in the chain reports a missing route, permission or resource of
+    /// this machine.
     pub(crate) fn is_local(&self) -> bool {
         let first: &(dyn Error + 'static) = &*self.0;
         std::iter::successors(Some(first), |error| below(*error))
@@ -299,11 +302,11 @@ impl Cause {
     }
 }
 
-/// How many errors of a chain are looked at: one that leads back to itself would never end.
+/// How many errors of a chain are examined: a chain that leads back to itself would never end.
 const MAX_CHAIN_LEN: usize = 32;
 
-/// The error below this one. An `io::Error` and a [`Cause`] give the source of what they wrap as theirs, and would
-/// hide the wrapped error itself.
+/// The error below this one. `io::Error` and [`Cause`] give the source of the error that they wrap as their own source,
+/// which would skip the wrapped error itself.
 fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     if let Some(Cause(wrapped)) = error.downcast_ref() {
         return Some(&**wrapped);
@@ -314,8 +317,8 @@ fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
     }
 }
 
-/// Whether the operating system speaks of itself. `EHOSTUNREACH` is among them: routers on the way send it too, but
-/// far more often it is our own neighbour table or a tunnel that is down, and a host that is gone stays silent as well.
+/// Whether the operating system reports a condition of this machine. `EHOSTUNREACH` is among them: routers on the path
+/// send it too, but far more often the cause is the local neighbour table or a tunnel that is down.
 fn is_local(error: &io::Error) -> bool {
     use io::ErrorKind;
     let by_kind = matches!(
@@ -331,20 +334,20 @@ fn is_local(error: &io::Error) -> bool {
     by_kind || error.raw_os_error().is_some_and(|code| LOCAL_CODES.contains(&code))
 }
 
-/// Error codes without an [`io::ErrorKind`] of their own: `ENFILE`, `EMFILE`, `EAFNOSUPPORT`, `ENOBUFS`.
+/// Error codes for which there is no [`io::ErrorKind`]: `ENFILE`, `EMFILE`, `EAFNOSUPPORT`, `ENOBUFS`.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const LOCAL_CODES: &[i32] = &[23, 24, 97, 105];
-/// Error codes without an [`io::ErrorKind`] of their own: `ENFILE`, `EMFILE`, `EAFNOSUPPORT`, `ENOBUFS`.
+/// Error codes for which there is no [`io::ErrorKind`]: `ENFILE`, `EMFILE`, `EAFNOSUPPORT`, `ENOBUFS`.
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
 const LOCAL_CODES: &[i32] = &[23, 24, 47, 55];
-/// Error codes without an [`io::ErrorKind`] of their own: `WSAEMFILE`, `WSAEAFNOSUPPORT`, `WSAENETDOWN`, `WSAENOBUFS`.
+/// Error codes for which there is no [`io::ErrorKind`]: `WSAEMFILE`, `WSAEAFNOSUPPORT`, `WSAENETDOWN`, `WSAENOBUFS`.
 #[cfg(windows)]
 const LOCAL_CODES: &[i32] = &[10_024, 10_047, 10_050, 10_055];
-/// Error codes without an [`io::ErrorKind`] of their own.
+/// Error codes for which there is no [`io::ErrorKind`].
 #[cfg(not(any(unix, windows)))]
 const LOCAL_CODES: &[i32] = &[];
 
-impl fmt::Display for Phase {
+impl fmt::Display for TimeoutPhase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Open => "while connecting",
@@ -381,7 +384,7 @@ impl fmt::Display for RoundError {
 
 impl Error for RoundError {}
 
-/// Fit for a terminal, because libraries quote what they got: the names in a stranger's certificate, for instance.
+/// Made fit for a terminal, because libraries quote what they received: the names in a certificate, for instance.
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&fit(&self.0.to_string()))
@@ -408,7 +411,7 @@ mod tests {
     #[error("outer")]
     struct Outer(#[source] io::Error);
 
-    /// R102: what this machine lacks isn't held against a tracker, however deep the chain.
+    /// R102: what this machine lacks doesn't count against a tracker, however deep the chain.
     #[test]
     fn errors_of_this_machine_are_found_through_the_chain() {
         let kinds = [
@@ -442,7 +445,7 @@ mod tests {
         }
     }
 
-    /// R97: a transport of one's own hands over what its tracker wrote.
+    /// R97: a transport outside this crate passes on what its tracker sent.
     #[test]
     fn the_reason_of_a_rejection_is_fit_for_a_terminal() {
         let rejection = Rejection::new(format!("no\u{e0041}\u{1b}\n{}", "x".repeat(5000)));
@@ -452,7 +455,7 @@ mod tests {
 
     /// S-20, S-21.
     #[test]
-    fn what_a_library_quotes_is_neutralised_and_cut() {
+    fn the_text_of_a_library_is_neutralised_and_cut() {
         let error =
             AnnounceError::Tls(Cause::new(format!("for \u{1b}[31m\u{202e}\u{200b}\n{}", "x".repeat(5000))));
         for shown in [error.to_string(), format!("{error:?}")] {

@@ -1,12 +1,11 @@
-//! From a torrent file to the trackers of its torrent: the one place where `wire` and `policy` meet.
+//! The conversion of a torrent file into a [`TrackerSet`]: the only place where `wire` and `policy` meet.
 
 use crate::policy::TrackerSet;
 use crate::wire::metainfo::Metainfo;
 
-/// The trackers of a torrent file, private where the torrent is.
+/// The trackers of a torrent file, private if the torrent is.
 ///
-/// Worth a conversion because the flag is easily forgotten, and a private torrent's trackers are asked in another
-/// way (BEP 27).
+/// The flag is easily forgotten, and the trackers of a private torrent are announced to in another way (BEP 27).
 ///
 /// ```
 /// use tracker_failover::{Metainfo, TrackerSet};

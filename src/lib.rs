@@ -1,5 +1,5 @@
-//! Finds the nearest living BitTorrent tracker, announces to it, and moves on in well under a second when it
-//! dies.
+//! Finds the nearest working BitTorrent tracker, announces to it, and fails over in well under a second when it
+//! stops working.
 //!
 #![cfg_attr(feature = "http", doc = "```no_run")]
 #![cfg_attr(not(feature = "http"), doc = "```ignore")]
@@ -20,10 +20,10 @@
 //! # }
 //! ```
 //!
-//! All trackers of a torrent are measured in parallel; the announce goes to the first that answers, and later ones
-//! stay there. Each of `started`, the regular announces, `completed` and `stopped` fails over: connections to the
-//! next trackers are raced, and the announce goes to the first that shows life, so a silent tracker costs
-//! about a quarter of a second where somebody waits, and no living one hears more than it has to.
+//! All trackers of a torrent are measured in parallel. The first announce goes to the first tracker that answers, and later
+//! announces stay there. `started`, regular announces, `completed` and `stopped` all fail over: connections to the next
+//! trackers are raced, and the announce goes to the first one that is established. So a silent tracker costs about a quarter
+//! of a second when the user waits for peers, and no working tracker gets more announces than it needs to.
 //!
 //! ```text
 //!  your client ── AnnounceHandle (one torrent) ◄── Alert, Status
@@ -32,7 +32,7 @@
 //!                    │ outputs: Probe Open Announce Close Alert Wait    ▲ inputs: Probed Opened Replied Failed
 //!    policy (pure)   ▼                                                  │
 //!    Engine: torrents (TrackerSet, round, Schedule, Ledger) and hosts (HealthBook)
-//!    wire (pure): torrent files · bencode as it is found · queries and replies · UDP packets · compact peers
+//!    wire (pure): torrent files · bencode · queries and replies · UDP packets · compact peers
 //!    net (IO): HttpTransport · UdpTransport · HttpProber · UdpProber · Resolver
 //! ```
 //!
@@ -40,68 +40,77 @@
 //!
 //! | To | see |
 //! |---|---|
-//! | announce a torrent for the whole of its life | `Announcer::add`, `AnnounceHandle` |
+//! | announce a torrent from start to stop | `Announcer::add`, `AnnounceHandle` |
 //! | make one announce with failover | `Announcer::announce` |
-//! | know what happens | [`Alert`] as it does, [`Status`](policy::Status) as it stands |
-//! | change the order, the patience, the intervals | [`Config`], with its reasons in [`manual::defaults`] |
-//! | start where the last run ended | `AnnouncerBuilder::latency_cache`, [`policy::HealthBook::recall`] |
-//! | bring an HTTP client or a network | [`transport::from_fn`], [`Transport`], [`Prober`] |
-//! | bring a runtime, or none | [`policy::Engine`] |
+//! | follow what happens | [`Alert`] for events, [`Status`] for the current state |
+//! | change order, patience or intervals | [`Config`], with a reason for each default in [`manual::defaults`] |
+//! | keep latencies from one run to the next | `AnnouncerBuilder::latency_cache`, [`policy::HealthBook::recall`] |
+//! | use another HTTP client or network | [`transport::from_fn`], [`Transport`], [`Prober`] |
+//! | use another runtime, or none | [`policy::Engine`] |
 //! | read torrent files, write queries, read replies | [`wire`] |
-//! | know how it works, and where it differs from the specifications | [`manual`] |
+//! | learn how it works, and where it differs from the specifications | [`manual`] |
 //!
 //! # Features
 //!
-//! They only add. `http` (default): HTTP trackers over hyper. `udp` (default): UDP trackers (BEP 15). `tls` (default):
-//! HTTPS trackers over rustls with the roots of Mozilla; `tls-native-roots`: the system's beside them. `gzip`
-//! (default): compressed answers. `cache`: a file that keeps what is known of tracker hosts from one run to the next.
-//! `tokio`: the `Announcer` for whoever brings the transport. With none of them there are the policy and the wire
-//! formats, without tokio and hyper.
+//! All features are additive. `http` (default): HTTP trackers over hyper. `udp` (default): UDP trackers (BEP 15). `tls`
+//! (default): HTTPS trackers over rustls with Mozilla's root certificates; `tls-native-roots`: those of the system as well.
+//! `gzip` (default): compressed answers. `cache`: a file that keeps what is known about tracker hosts from one run to the
+//! next. `tokio`: the `Announcer` alone, for clients with their own transport. Without features there are the policy and the
+//! wire formats, without tokio and hyper.
 //!
 //! # Secrets
 //!
-//! Announce addresses hold passkeys. [`TrackerUrl`] prints scheme, host and port; nothing else of an address is in
-//! any alert, error or debug output.
+//! Announce addresses hold passkeys. [`TrackerUrl`] displays scheme, host and port only, and no other part of an address
+//! appears in alerts, errors or debug output.
 
-pub mod address;
-pub mod alert;
-pub mod announce;
-pub mod error;
+mod address;
+mod alert;
+mod announce;
+mod channel;
+mod error;
 mod from_metainfo;
-pub mod host_snapshot;
+mod host_snapshot;
 pub mod manual;
 #[cfg(feature = "tokio")]
 pub mod net;
 pub mod policy;
-pub mod prober;
-pub mod scrape;
+mod prober;
+mod scrape;
 mod text;
 mod time;
-pub mod tracker;
+mod tracker;
 pub mod transport;
 pub mod wire;
 
 pub use address::{AddressKind, AddressPolicy, usable_peers};
-pub use alert::{Alert, Announced, ShutdownReport, StopResult, TorrentStopped};
+pub use alert::{Alert, Announced, Deferral, ShutdownReport, StopResult, TorrentStopped};
 pub use announce::{
     AnnounceRequest, AnnounceResponse, Event, InfoHash, InfoHashError, Peer, PeerAddress, PeerId, Torrent,
     Transfer,
 };
+pub use channel::{Channel, Transport};
 pub use error::{
-    AnnounceError, AnnouncerEnded, CacheError, Cause, FailedAttempt, Phase, RedirectError, Rejection,
-    ReplyError, Retry, RoundError,
+    AnnounceError, AnnouncerEnded, CacheError, Cause, FailedAttempt, RedirectError, Rejection, ReplyError,
+    Retry, RoundError, TimeoutPhase,
 };
 pub use host_snapshot::{HostSnapshot, RttSnapshot};
 #[cfg(feature = "tokio")]
-pub use net::{Alerts, AnnounceHandle, Announcer, AnnouncerBuilder};
-pub use policy::{Config, Order, Probing, TrackerSet};
+pub use net::{alerts::Alerts, announcer::Announcer, builder::AnnouncerBuilder, handle::AnnounceHandle};
+pub use policy::config::{Config, Order, Probing, Scheduling, Schemes};
+pub use policy::torrent::{Status, TrackerState, TrackerStatus};
+pub use policy::tracker_set::TrackerSet;
 pub use prober::{Measurement, Prober};
 pub use scrape::{ScrapeResponse, SwarmCounts};
 pub use tracker::{Scheme, TrackerHost, TrackerUrl, TrackerUrlError};
-pub use transport::{Channel, Transport};
-pub use wire::metainfo::{Metainfo, MetainfoError};
+pub use wire::metainfo::{FileEntry, Metainfo, MetainfoError, SkipReason, SkippedTracker};
 
-/// The README's examples, compiled.
+/// Parts of the policy for the reference models in `tests`. No part of the public interface.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::policy::torrent::Ledger;
+}
+
+/// Compiles the examples of the README.
 #[cfg(all(doctest, feature = "http"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

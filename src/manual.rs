@@ -1,9 +1,9 @@
-//! The manual: why things are as they are.
+//! The manual: how the crate works, and the reasons.
 //!
-//! [`architecture`] goes through the parts and through one failover, millisecond by millisecond; [`algorithm`] has the
-//! pieces of selection and failover, and what fails without each; [`defaults`] has a
-//! reason for every knob; [`deviations`] says where a specification isn't followed; [`regressions`] lists the defects
-//! of others that have a test here; [`requirements`] names the tests of each requirement.
+//! [`architecture`] describes the parts, and a failover millisecond by millisecond; [`algorithm`] lists the pieces of
+//! selection and failover, and what fails without each; [`defaults`] gives a reason for every setting; [`deviations`] lists
+//! where a specification isn't followed; [`regressions`] lists defects of other clients that have a test here;
+//! [`requirements`] names the tests of each requirement.
 
 pub mod algorithm {
     #![doc = include_str!("manual/algorithm.md")]
@@ -15,7 +15,8 @@ pub mod architecture {
     #[cfg(doc)]
     use crate::{
         Config, Prober, TrackerSet, TrackerUrl, Transport,
-        policy::{Engine, HealthBook, Ledger, Schedule},
+        internals::{Ledger, Schedule},
+        policy::{Engine, HealthBook},
     };
 }
 

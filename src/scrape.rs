@@ -1,23 +1,23 @@
-//! What a tracker says of a torrent's swarm without being announced to: the values of BEP 48.
+//! Scrapes, which ask a tracker for the size of swarms without an announce: the values of BEP 48.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::announce::InfoHash;
 
-/// A good answer to a scrape.
+/// The answer to a successful scrape.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ScrapeResponse {
-    /// What the tracker knows of each torrent it named. A torrent that was asked for and isn't here is unknown
-    /// to the tracker, which is something else than a swarm of nobody.
+    /// The swarm of each torrent in the answer. A requested torrent that is missing here is unknown to the tracker, which
+    /// isn't the same as an empty swarm.
     pub files: BTreeMap<InfoHash, SwarmCounts>,
-    /// Never scrape sooner than this (`flags`, `min_request_interval`), where the tracker said so.
-    /// `AnnounceHandle::scrape` doesn't; a [`Channel`](crate::Channel) leaves it to its caller.
+    /// The shortest time between two scrapes, if the tracker sent it (`flags`, `min_request_interval`).
+    /// `AnnounceHandle::scrape` keeps to it; users of a [`Channel`](crate::Channel) have to keep to it themselves.
     pub min_request_interval: Option<Duration>,
 }
 
-/// How many take part in a swarm. Trackers leave out what they don't count.
+/// The size of a swarm. A count is `None` if the tracker left it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 #[non_exhaustive]
 pub struct SwarmCounts {
@@ -25,6 +25,6 @@ pub struct SwarmCounts {
     pub complete: Option<u64>,
     /// How many peers are still downloading.
     pub incomplete: Option<u64>,
-    /// How many downloads were ever completed.
+    /// How many downloads have been completed so far.
     pub downloaded: Option<u64>,
 }

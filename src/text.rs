@@ -1,17 +1,17 @@
-//! Texts that strangers wrote, one character at a time: what may be shown as it is, and what stands in for the rest.
+//! Texts from the network made fit for a terminal: control and invisible characters are replaced.
 
-/// How much of a text is kept, in characters. Longer ones are an attack on the log, not a message.
+/// How many characters of a text are kept, at most. No message is longer; more would only fill logs.
 pub(crate) const MAX_TEXT_LEN: usize = 1024;
 
-/// What is shown instead of a character that isn't.
+/// The replacement for control and invisible characters.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
-/// Characters that show nothing, besides the control characters, in order.
+/// The invisible characters that aren't control characters, as ranges in ascending order.
 ///
-/// These are the `Default_Ignorable_Code_Point`s of Unicode, assigned or not (zero-width characters, the marks that turn
-/// the reading direction, variation selectors, fillers, tags), and what else has no ink: line and paragraph separators,
-/// annotations, format controls of single scripts, the empty braille cell, the null notehead. Two texts that differ in
-/// them look alike, and whole sentences can hide in them.
+/// These are the `Default_Ignorable_Code_Point`s of Unicode, assigned or not (zero-width characters, marks of the reading
+/// direction, variation selectors, fillers, tags), and other characters without a visible shape: line and paragraph
+/// separators, annotations, format controls of single scripts, the empty braille cell, the null notehead. Two texts that
+/// differ in them look alike, and whole sentences can be hidden in them.
 const INVISIBLE: &[(char, char)] = &[
     ('\u{ad}', '\u{ad}'),
     ('\u{34f}', '\u{34f}'),
@@ -35,12 +35,12 @@ const INVISIBLE: &[(char, char)] = &[
     ('\u{e0000}', '\u{e0fff}'),
 ];
 
-/// A text made fit for a terminal.
+/// Makes a text fit for a terminal: at most [`MAX_TEXT_LEN`] characters, each neutralised.
 pub(crate) fn fit(text: &str) -> String {
     text.chars().take(MAX_TEXT_LEN).map(neutralised).collect()
 }
 
-/// A character that is seen where it is shown, and can't steer the terminal it is shown in.
+/// A visible character in place of this one, if it is invisible or could control the terminal.
 fn neutralised(character: char) -> char {
     match character {
         '\t' | '\n' | '\r' => ' ',
@@ -58,7 +58,7 @@ fn is_invisible(character: char) -> bool {
 mod tests {
     use super::*;
 
-    /// R97: as a transport of one's own may hand it over.
+    /// R97: a transport outside this crate may pass on any text.
     #[test]
     fn the_warning_of_any_transport_is_fit_for_a_terminal() {
         let warning = format!("a\u{200b}\u{1b}\n{}", "x".repeat(5000));
@@ -69,14 +69,14 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_in_order() {
+    fn the_table_of_invisible_characters_is_in_order() {
         assert!(INVISIBLE.windows(2).all(|pair| pair[0].1 < pair[1].0));
         assert!(INVISIBLE.iter().all(|(first, last)| first <= last));
     }
 
-    /// R97: zero-width characters, tags, variation selectors and their like.
+    /// R97: zero-width characters, tags, variation selectors and others.
     #[test]
-    fn characters_that_show_nothing_are_replaced_and_others_are_not() {
+    fn invisible_characters_are_replaced_and_others_are_not() {
         let invisible = "\u{ad}\u{34f}\u{115f}\u{1160}\u{17b4}\u{17b5}\u{180b}\u{180e}\u{180f}\u{200b}\u{200c}\
             \u{200d}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202e}\u{2060}\u{2061}\u{2064}\u{2065}\u{2066}\
             \u{2069}\u{206a}\u{206f}\u{2800}\u{3164}\u{fe00}\u{fe0f}\u{feff}\u{ffa0}\u{fff0}\u{fff9}\u{fffb}\

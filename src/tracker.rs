@@ -1,4 +1,4 @@
-//! Where a tracker is: its announce address, which of the schemes it speaks, and the host behind it.
+//! The announce address of a tracker, its scheme and its host.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -8,20 +8,21 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// The longest announce address accepted, in bytes; anything longer is an attack, not an address.
+/// The longest announce address accepted, in bytes. Real ones are far shorter.
 const MAX_ADDRESS_LEN: usize = 2048;
 
-/// The longest address accepted in a redirect. What the parts of an address are found by holds no more.
+/// The longest address accepted in a redirect, in bytes: the parts of an address are found by `u16` positions.
 const MAX_REDIRECT_LEN: usize = u16::MAX as usize;
 
-/// The longest name that name servers know (RFC 1035). In punycode, a short text can become much longer than it was.
+/// The longest host name in the DNS, in bytes (RFC 1035). Checked after the conversion to punycode, which makes names longer.
 const MAX_NAME_LEN: usize = 253;
 
 /// The announce address of a tracker.
 ///
-/// Kept as it was written, because trackers compare paths and queries byte for byte; compared in its
-/// normalised form (scheme and host without case, default port dropped), so that one tracker written twice
-/// is recognised. `Display` and `Debug` print scheme, host and port only: paths and queries carry passkeys.
+/// The address is kept as it was written, because trackers compare paths and queries byte for byte. Two addresses are
+/// compared in their normalised form (scheme and host in lower case, without the default port), so that a tracker that is
+/// written in two ways is recognised. `Display` and `Debug` show scheme, host and port only, because paths and queries hold
+/// passkeys.
 ///
 /// Cloning is cheap.
 ///
@@ -36,18 +37,18 @@ const MAX_NAME_LEN: usize = 253;
 #[derive(Clone)]
 pub struct TrackerUrl(Arc<Parts>);
 
-/// The address as it was written, and where in it the parts are that are taken as they stand: clients hold
-/// ten thousands of these.
+/// The address as it was written, and the positions of the parts that are used as they are. Ranges instead of strings,
+/// because clients hold tens of thousands of addresses.
 struct Parts {
     text: Box<str>,
     host: TrackerHost,
-    /// The name of a scheme that isn't spoken here.
+    /// The name of the scheme for [`Scheme::Other`].
     foreign_scheme: Option<Box<str>>,
     userinfo: Option<Range<u16>>,
     target: Range<u16>,
 }
 
-/// What an announce address is spoken with.
+/// The scheme of an announce address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Scheme {
@@ -61,8 +62,8 @@ pub enum Scheme {
     Other,
 }
 
-/// The host of a tracker: what health and connections are kept by, because one dead machine fails all the
-/// announce addresses on it. Holds no path and no query, so it can be logged and stored.
+/// The host of a tracker: scheme, host and port. The key of health and connections, because a dead machine fails for all
+/// announce addresses on it. Holds neither path nor query, so it can be logged and stored.
 ///
 /// Cloning is cheap.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,38 +73,37 @@ pub struct TrackerHost {
     port: u16,
 }
 
-/// Why a text is not the announce address of a tracker.
+/// Why a text isn't the announce address of a tracker.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a tracker address: {0}")]
 pub struct TrackerUrlError(&'static str);
 
 impl TrackerUrl {
-    /// Reads an announce address, white space at both ends trimmed.
+    /// Parses an announce address. White space at both ends is trimmed.
     ///
     /// # Errors
-    /// When the text is longer than 2048 bytes, holds blanks or control characters, has no scheme or host, a host
-    /// of more than 253 bytes, a
-    /// port outside 1 to 65535, or is `udp` without a port. A scheme this crate doesn't speak is no error:
-    /// see [`Scheme::Other`].
+    /// If the text is longer than 2048 bytes, holds blanks or control characters, has no scheme or no host, a host of more
+    /// than 253 bytes or a port outside 1 to 65535, or is `udp` without a port. An unsupported scheme is no error: see
+    /// [`Scheme::Other`].
     pub fn parse(text: &str) -> Result<Self, TrackerUrlError> {
         if text.trim_matches(is_trimmed).len() > MAX_ADDRESS_LEN {
-            return Err(TrackerUrlError("longer than 2048 bytes"));
+            return Err(TrackerUrlError("expected at most 2048 bytes"));
         }
         Self::parse_redirect(text)
     }
 
-    /// Reads an address to which a tracker redirects: longer ones than a torrent may name, since it is the server's
-    /// own query that is in there, and the limit of a head bounds it.
+    /// Parses the target of a redirect. It may be longer than an address in a torrent, since it holds our query, and the
+    /// limit of an HTTP head bounds it.
     pub(crate) fn parse_redirect(text: &str) -> Result<Self, TrackerUrlError> {
         let text = text.trim_matches(is_trimmed);
         if text.is_empty() {
             return Err(TrackerUrlError("expected scheme://host, found nothing"));
         }
         if text.len() > MAX_REDIRECT_LEN {
-            return Err(TrackerUrlError("longer than 65535 bytes"));
+            return Err(TrackerUrlError("expected at most 65535 bytes"));
         }
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            return Err(TrackerUrlError("a blank or control character inside"));
+            return Err(TrackerUrlError("it holds a blank or control character"));
         }
         let (scheme_name, rest) =
             text.split_once("://").ok_or(TrackerUrlError("expected scheme://host, found no \"://\""))?;
@@ -116,8 +116,8 @@ impl TrackerUrl {
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
         if authority.contains('\\') {
-            // Browsers read it as a slash, others as part of the user name: two readings, two hosts.
-            return Err(TrackerUrlError("a backslash before the path, where the host should be"));
+            // Browsers take it for a slash, other parsers for a part of the user name, which gives another host.
+            return Err(TrackerUrlError("expected a host after \"://\", found a backslash"));
         }
         let (userinfo, address) = match authority.rsplit_once('@') {
             Some((userinfo, address)) => (Some(userinfo), address),
@@ -148,54 +148,53 @@ impl TrackerUrl {
         })))
     }
 
-    /// What it is spoken with.
+    /// The scheme of the address.
     pub fn scheme(&self) -> Scheme {
         self.0.host.scheme
     }
 
-    /// The host: a name in lower case (punycode where it isn't ASCII), an IPv4 address, or an IPv6 address in
-    /// brackets.
+    /// The host: a name in lower case (in punycode if it isn't ASCII), an IPv4 address, or an IPv6 address in brackets.
     pub fn host(&self) -> &str {
         &self.0.host.host
     }
 
-    /// Whether the host is a name, and not an address.
+    /// Whether the host is a name and not an IP address.
     pub fn is_named(&self) -> bool {
         !self.host().starts_with('[') && self.host().parse::<std::net::Ipv4Addr>().is_err()
     }
 
-    /// The port to connect to; the scheme's own where the address names none, 0 for [`Scheme::Other`].
+    /// The port to connect to: the default port of the scheme if the address has none, 0 for [`Scheme::Other`].
     pub fn port(&self) -> u16 {
         self.0.host.port
     }
 
-    /// The port as it belongs into a `Host` header: `None` where it is the scheme's own.
+    /// The port for a `Host` header: `None` if it is the default port of the scheme.
     pub fn explicit_port(&self) -> Option<u16> {
         let default = matches!((self.scheme(), self.port()), (Scheme::Http, 80) | (Scheme::Https, 443));
         if default || self.scheme() == Scheme::Other { None } else { Some(self.port()) }
     }
 
-    /// The host as the key under which health and connections are kept.
+    /// The tracker's host, the key of health and connections.
     pub fn tracker_host(&self) -> TrackerHost {
         self.0.host.clone()
     }
 
-    /// The same for whoever only looks something up.
+    /// The tracker's host by reference, for look-ups.
     pub(crate) fn host_key(&self) -> &TrackerHost {
         &self.0.host
     }
 
-    /// Whether there is another clone of this.
+    /// Whether another clone of this address exists.
     pub(crate) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
 
-    /// Whether this is a clone of the other, which is quicker to see than that they are equal.
+    /// Whether this is a clone of the other. Faster than a comparison.
     pub(crate) fn is_clone_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Path and query as they were written, empty where there are none. **A secret**: passkeys live here.
+    /// Path and query as they were written, empty if there are none. **A secret**: they hold passkeys.
     pub fn path_and_query(&self) -> &str {
         self.part(&self.0.target)
     }
@@ -227,19 +226,19 @@ impl TrackerUrl {
     }
 }
 
-/// What is left out at both ends of an address.
+/// Whether a character is trimmed at both ends of an address.
 fn is_trimmed(c: char) -> bool {
     c.is_ascii_whitespace() || c == '\u{b}'
 }
 
-/// So many bytes of an address, which isn't longer than [`MAX_REDIRECT_LEN`].
+/// The range of a part in an address, which isn't longer than [`MAX_REDIRECT_LEN`].
 fn span(start: usize, length: usize) -> Range<u16> {
     let place = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
     place(start)..place(start + length)
 }
 
 impl TrackerHost {
-    /// What it is spoken with.
+    /// The scheme of the tracker's address.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
@@ -249,14 +248,14 @@ impl TrackerHost {
         &self.host
     }
 
-    /// The port.
+    /// The port, as in [`TrackerUrl::port`].
     pub fn port(&self) -> u16 {
         self.port
     }
 }
 
 impl Scheme {
-    /// The scheme as it is written before `://`; `other` for what this crate doesn't speak.
+    /// The scheme as written before `://`; `other` for [`Scheme::Other`].
     pub fn name(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -267,12 +266,12 @@ impl Scheme {
     }
 }
 
-/// Splits `host[:port]` and brings the host into its one normalised form. `udp` isn't a special scheme to the
-/// `url` crate, which would leave its hosts as written; so every host goes through [`url::Host`] here.
+/// Splits `host[:port]` and normalises the host by [`url::Host`]. The `url` crate itself would leave the hosts of `udp`
+/// addresses as written, because that isn't one of its special schemes.
 fn host_and_port(address: &str, scheme: Scheme) -> Result<(String, Option<u16>), TrackerUrlError> {
     let (host, port) = if let Some(bracketed) = address.strip_prefix('[') {
         let (inside, after) =
-            bracketed.split_once(']').ok_or(TrackerUrlError("an IPv6 host without its closing bracket"))?;
+            bracketed.split_once(']').ok_or(TrackerUrlError("expected \"]\" after the IPv6 address"))?;
         let ip: Ipv6Addr =
             inside.parse().map_err(|_| TrackerUrlError("expected an IPv6 address in the brackets"))?;
         let port = match after.strip_prefix(':') {
@@ -284,19 +283,21 @@ fn host_and_port(address: &str, scheme: Scheme) -> Result<(String, Option<u16>),
     } else {
         let (host, port) = address.split_once(':').unwrap_or((address, ""));
         if port.contains(':') {
-            return Err(TrackerUrlError("an IPv6 host needs brackets"));
+            return Err(TrackerUrlError("expected an IPv6 address in brackets"));
         }
         if host.is_empty() {
             return Err(TrackerUrlError("expected a host after \"://\""));
         }
-        let host = url::Host::parse(host).map_err(|_| TrackerUrlError("not a host name"))?.to_string();
+        let host = url::Host::parse(host)
+            .map_err(|_| TrackerUrlError("expected a valid host name after \"://\""))?
+            .to_string();
         if host.strip_suffix('.').unwrap_or(&host).len() > MAX_NAME_LEN {
-            return Err(TrackerUrlError("a host name longer than 253 bytes"));
+            return Err(TrackerUrlError("expected a host name of at most 253 bytes"));
         }
         (host, port)
     };
     let port = match port {
-        "" if scheme == Scheme::Udp => return Err(TrackerUrlError("a udp address needs a port")),
+        "" if scheme == Scheme::Udp => return Err(TrackerUrlError("expected a port in a udp address")),
         "" => None,
         digits if digits.bytes().all(|b| b.is_ascii_digit()) => match digits.parse::<u16>() {
             Ok(0) | Err(_) => return Err(TrackerUrlError("expected a port from 1 to 65535")),
@@ -344,7 +345,7 @@ impl Hash for TrackerUrl {
 impl fmt::Display for TrackerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.scheme() == Scheme::Other {
-            // The rest of an address we can't read could be anything, a passkey included.
+            // The rest of an address with an unknown scheme may hold a passkey.
             let host: String =
                 self.host().chars().take_while(|c| c.is_ascii_alphanumeric() || ".-".contains(*c)).collect();
             return write!(f, "{}://{host}", self.scheme_name());
@@ -391,7 +392,7 @@ mod tests {
             "http://t.test/Announce",
             "http://t.test/announce/",
             "http://t.test/announce?",
-            // one machine, and a tracker for each scheme.
+            // one machine, with one tracker for each scheme.
             "https://t.test:80/announce",
             "udp://t.test:80/announce",
         ];
@@ -403,11 +404,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_says_what_was_expected() {
+    fn an_invalid_address_is_refused_with_what_was_expected() {
         let refused = [
             ("", "found nothing"),
-            ("udp://t.test/announce", "needs a port"),
-            ("http://2001:db8::1/a", "needs brackets"),
+            ("udp://t.test/announce", "a port in a udp address"),
+            ("http://2001:db8::1/a", "IPv6 address in brackets"),
             ("http://[::1%25eth0]/a", "IPv6 address in the brackets"),
             ("http://t.test:0/a", "1 to 65535"),
             ("http://t.test:65536/a", "1 to 65535"),
@@ -430,14 +431,12 @@ mod tests {
         let long = |part: &str, times| TrackerUrl::parse(&format!("http://{}t/a", part.repeat(times)));
         assert!(long("a.", 126).is_ok(), "253 bytes");
         for host in [long("a.", 127), long("\u{fc}.", 40)] {
-            assert!(
-                host.is_err_and(|error| error.to_string().ends_with("a host name longer than 253 bytes"))
-            );
+            assert!(host.is_err_and(|error| error.to_string().ends_with("a host name of at most 253 bytes")));
         }
     }
 
     #[test]
-    fn nothing_secret_is_printed() {
+    fn secrets_are_not_displayed() {
         for text in [
             "http://user:pa55@tracker.test:8080/abcdef/announce?passkey=abcdef",
             "wss://user:pa55@tracker.test/abcdef?passkey=abcdef",
@@ -453,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_scheme_is_kept_as_such() {
+    fn an_unsupported_scheme_is_kept() {
         let url = TrackerUrl::parse("WSS://w.test/announce").unwrap();
         assert_eq!((url.scheme(), url.to_string().as_str()), (Scheme::Other, "wss://w.test"));
     }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use tracker_failover::error::Cause;
-use tracker_failover::policy::{Config, Engine, Input, Output, Timestamp, TrackerSet};
+use tracker_failover::Cause;
+use tracker_failover::policy::{Engine, Input, Output, Timestamp};
 use tracker_failover::{AnnounceError, AnnounceResponse, InfoHash, Measurement, PeerId, Torrent, TrackerUrl};
+use tracker_failover::{Config, TrackerSet};
 
 /// The engine, its time, and how often it was called.
 pub(crate) struct Idle {

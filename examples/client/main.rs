@@ -8,6 +8,8 @@ mod create;
 mod download;
 mod exit;
 mod files;
+#[path = "../lines/mod.rs"]
+mod lines;
 mod list;
 mod net;
 mod scrape;

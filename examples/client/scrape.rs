@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_tracker_leaves_out_is_said_to_be_unknown() {
+    fn missing_counts_are_shown_as_unknown() {
         let swarm = |seeders, leechers| Swarm { seeders, leechers }.to_string();
         assert_eq!(swarm(Some(12), Some(3)), "12 seeders, 3 leechers");
         assert_eq!(swarm(Some(1), None), "1 seeder, an unknown number of leechers");

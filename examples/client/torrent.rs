@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use tracker_failover::FileEntry;
 use tracker_failover::wire::clean_text;
-use tracker_failover::wire::metainfo::FileEntry;
 use tracker_failover::{InfoHash, Metainfo, MetainfoError};
 
 use crate::files::names;
@@ -205,7 +205,7 @@ pub(crate) mod tests {
 
     /// F-01, F-03, F-04, F-05, row 24 of the downloader's scope: each refused by name.
     #[test]
-    fn what_can_not_be_downloaded_is_refused() {
+    fn a_torrent_that_can_not_be_downloaded_is_refused() {
         let v2 = "d4:infod9:file treed1:xd0:d6:lengthi5e11:pieces root32:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaeee\
                   12:meta versioni2e4:name1:x12:piece lengthi16384eee";
         let link = "d4:infod5:filesld4:attr1:l6:lengthi0e4:pathl1:aee\

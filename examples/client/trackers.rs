@@ -12,12 +12,13 @@ use tracker_failover::net::http::{HttpConfig, HttpProber, HttpTransport};
 use tracker_failover::net::resolver::{Resolver, SystemResolver};
 use tracker_failover::net::scheme_router::SchemeRouter;
 use tracker_failover::net::udp::{UdpConfig, UdpProber, UdpTransport};
-use tracker_failover::policy::{Status, TrackerState};
 use tracker_failover::{
     AddressPolicy, Alert, AnnounceHandle, Announcer, AnnouncerBuilder, Config, InfoHash, Metainfo, Order,
     PeerAddress, Torrent, TrackerSet, TrackerUrl, Transfer,
 };
+use tracker_failover::{Status, TrackerState};
 
+use crate::lines;
 use crate::scrape::Swarm;
 
 /// The torrent's trackers.
@@ -144,7 +145,9 @@ impl Trackers {
         let told = async {
             let (_, ()) = tokio::join!(self.handle.stop(), async {
                 while let Some(alert) = alerts.next().await {
-                    line(alert.tag(), &alert.to_string());
+                    for (tag, text) in lines::of(&alert) {
+                        line(tag, &text);
+                    }
                 }
             });
             self.announcer.shutdown(STOP_LIMIT).await;
@@ -154,7 +157,7 @@ impl Trackers {
     }
 
     fn take(&mut self, alert: &Alert) {
-        self.waiting.push_back(News::Line(alert.tag(), alert.to_string()));
+        self.waiting.extend(lines::of(alert).into_iter().map(|(tag, text)| News::Line(tag, text)));
         match alert {
             Alert::Announced(announced) => {
                 if self.private && announced.moved_from.is_some() {
@@ -177,7 +180,7 @@ impl Trackers {
                     let (policy, news) = (self.resolving.clone(), self.beside.0.clone());
                     tokio::spawn(resolve(name.clone(), *port, policy, news));
                 }
-                PeerAddress::Name(..) => {}
+                _ => {}
             }
         }
         if !peers.is_empty() {

@@ -94,6 +94,7 @@ fn check_peers(peers: &[Peer]) {
                 assert!(*port != 0 && !name.is_empty() && name.len() <= 254);
                 assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)), "{name}");
             }
+            other => panic!("no tracker names a peer in this way: {other}"),
         }
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tracker_failover::wire::compact::MAX_PEERS;
 use tracker_failover::wire::udp::{
-    Answer, Endpoint, ExchangeId, Failure, Family, Output, Question, Reply, Times, transaction_of,
+    Answer, Endpoint, EndpointOutput, ExchangeError, ExchangeId, Family, Question, Reply, Times,
+    transaction_of,
 };
 use tracker_failover::{AnnounceRequest, AnnounceResponse, InfoHash, PeerId};
 
@@ -137,12 +138,12 @@ impl Conversation {
         for _ in 0..4 * MAX_STEPS {
             self.entropy = self.entropy.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             match self.endpoint.poll(self.now, self.entropy) {
-                Output::Send(packet) => self.sent(&packet),
-                Output::Ended(id, result) => {
+                EndpointOutput::Send(packet) => self.sent(&packet),
+                EndpointOutput::Ended(id, result) => {
                     assert!(self.running.remove(&id), "{id:?} ended twice, or was given up");
                     check_result(result);
                 }
-                Output::Wait(until) => {
+                EndpointOutput::Wait(until) => {
                     assert!(until.is_none_or(|until| until > self.now), "it waits for what is over");
                     assert_eq!(until.is_none(), self.running.is_empty(), "nobody would come back to it");
                     return assert_eq!(self.endpoint.exchanges(), self.running.len());
@@ -176,12 +177,13 @@ impl Conversation {
     }
 }
 
-fn check_result(result: Result<Answer, Failure>) {
+fn check_result(result: Result<Answer, ExchangeError>) {
     match result {
         Ok(Answer::Announced(response)) => check_announced(&response),
         Ok(Answer::Scraped(response)) => assert!(response.files.len() <= 1),
-        Err(Failure::Rejected(text)) => check_text(&text),
-        Ok(Answer::Connected { .. }) | Err(Failure::Silent | Failure::Unreachable) => {}
+        Err(ExchangeError::Rejected(text)) => check_text(&text),
+        Ok(Answer::Connected { .. }) | Err(ExchangeError::Silent | ExchangeError::Unreachable) => {}
+        other => panic!("no result of the protocol: {other:?}"),
     }
 }
 

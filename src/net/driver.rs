@@ -367,7 +367,7 @@ impl Driver {
                 let probe = async move {
                     match prober {
                         Some(prober) => prober.probe(&tracker).await,
-                        None => Err(AnnounceError::Unsupported.into()),
+                        None => Err(AnnounceError::Unsupported),
                     }
                 };
                 self.spawn(attempt, Kind::Probe, async move { Done::Probed(probe.await) });
@@ -546,7 +546,7 @@ impl Driver {
                 }
                 let error = AnnounceError::Broken(Cause::new("the transport panicked"));
                 match kind {
-                    Kind::Probe => Input::Probed(attempt, Err(error.into())),
+                    Kind::Probe => Input::Probed(attempt, Err(error)),
                     Kind::Attempt => Input::Failed(attempt, error),
                 }
             }

@@ -14,7 +14,7 @@ use super::driver::{Driver, HandleKey};
 use super::guarded::contained;
 use crate::alert::{Alert, Announced, StopResult};
 use crate::announce::{InfoHash, Transfer};
-use crate::error::{AnnounceError, AnnouncerEnded, Cause, Phase, RoundError};
+use crate::error::{AnnounceError, AnnouncerEnded, Cause, RoundError, TimeoutPhase};
 use crate::policy::{Status, TorrentId, TrackerSet};
 use crate::scrape::ScrapeResponse;
 use crate::tracker::TrackerUrl;
@@ -194,7 +194,7 @@ impl AnnounceHandle {
                     Ok(response)
                 };
                 let limited = timeout(announcer.scrape_limit(), scrape).await;
-                limited.unwrap_or(Err(AnnounceError::TimedOut(Phase::Reply)))
+                limited.unwrap_or(Err(AnnounceError::TimedOut(TimeoutPhase::Reply)))
             };
             // On the announcer's runtime, whose connections it shares (R105). Dropping the set gives the scrape up.
             let mut scraping = JoinSet::new();

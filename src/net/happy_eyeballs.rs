@@ -109,7 +109,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::error::{Cause, Phase, Rejection};
+    use crate::error::{Cause, Rejection, TimeoutPhase};
 
     fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
@@ -174,7 +174,7 @@ mod tests {
         let refused = || AnnounceError::connecting(io::Error::from(io::ErrorKind::ConnectionRefused));
         let no_route = || AnnounceError::connecting(io::Error::from(io::ErrorKind::NetworkUnreachable));
         let rejected = || AnnounceError::Rejected(Rejection::new("no"));
-        let silent = || AnnounceError::TimedOut(Phase::Open);
+        let silent = || AnnounceError::TimedOut(TimeoutPhase::Open);
         let other_local = || AnnounceError::Local(Cause::new("no descriptors"));
         for (errors, expected) in [
             ([no_route(), refused()], refused()),

@@ -11,7 +11,7 @@ use crate::tracker::Scheme;
 /// The defaults are what the crate is for; their sources stand in the manual under *defaults*.
 ///
 /// ```
-/// use tracker_failover::policy::{Config, Order};
+/// use tracker_failover::{Config, Order};
 ///
 /// let mut config = Config::default();
 /// config.interval_override = Some(std::time::Duration::from_secs(5));

@@ -16,7 +16,7 @@ use super::tracker_set::TrackerSet;
 use super::url_interner::UrlInterner;
 use super::verdict::Verdict;
 use crate::announce::{AnnounceRequest, InfoHash, Torrent, Transfer};
-use crate::error::{AnnounceError, Phase};
+use crate::error::{AnnounceError, TimeoutPhase};
 use crate::host_snapshot::HostSnapshot;
 use crate::prober::Measurement;
 use crate::time::Timestamp;
@@ -38,7 +38,8 @@ use crate::time::Timestamp;
 /// `examples/blocking.rs` drives it with threads and blocking sockets; the crate's `Announcer` with tokio.
 ///
 /// ```
-/// use tracker_failover::policy::{Config, Engine, Output, Timestamp, TrackerSet};
+/// use tracker_failover::policy::{Engine, Output, Timestamp};
+/// use tracker_failover::{Config, TrackerSet};
 /// use tracker_failover::{InfoHash, PeerId, Torrent};
 ///
 /// let mut engine = Engine::new(Config::default(), 7);
@@ -306,7 +307,7 @@ impl Engine {
             }
             if let Some(attempt) = self.probes.expired(now) {
                 self.outputs.push_back(Output::Close { attempt });
-                self.probed(attempt, &Err(AnnounceError::TimedOut(Phase::Probe)), now);
+                self.probed(attempt, &Err(AnnounceError::TimedOut(TimeoutPhase::Probe)), now);
                 continue;
             }
             if let Some((torrent, host)) = self.hosts.next_evicted() {

@@ -23,7 +23,6 @@ pub type RoundNumber = u64;
 
 /// What the engine wants done.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum Output {
     /// Measure this tracker; answered by [`Input::Probed`].
     Probe {
@@ -83,7 +82,6 @@ pub enum Output {
 
 /// What happened to something the engine wanted done.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum Input {
     /// A probe ended.
     Probed(AttemptId, Result<Measurement, AnnounceError>),

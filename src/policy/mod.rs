@@ -6,12 +6,12 @@
 //! same run.
 
 mod attempts;
-mod config;
+pub(crate) mod config;
 mod engine;
 mod hosts;
 mod io;
-mod torrent;
-mod tracker_set;
+pub(crate) mod torrent;
+pub(crate) mod tracker_set;
 mod url_interner;
 mod verdict;
 
@@ -19,15 +19,11 @@ mod verdict;
 mod tests;
 
 pub use crate::time::Timestamp;
-pub use config::{Config, Order, Probing, Scheduling, Schemes};
+#[cfg(feature = "tokio")]
+pub(crate) use config::{Config, Probing, Schemes};
 pub use engine::Engine;
 pub use hosts::{HealthBook, HostHealth, RttEstimate, Urgency};
 pub use io::{AttemptId, Input, Output, RoundNumber, TorrentId};
-pub use torrent::{Status, TrackerState, TrackerStatus};
-pub use tracker_set::TrackerSet;
-
-/// What the reference models in `tests` are compared with. Not part of the public interface.
-#[doc(hidden)]
-pub mod internals {
-    pub use super::torrent::Ledger;
-}
+#[cfg(feature = "tokio")]
+pub(crate) use torrent::Status;
+pub(crate) use tracker_set::TrackerSet;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Config, Engine, Input, Order, Output, Probing, Scheduling, Timestamp, TorrentId, TrackerSet};
+use super::config::{Config, Order, Probing, Scheduling};
+use super::{Engine, Input, Output, Timestamp, TorrentId, TrackerSet};
 use crate::alert::{Alert, Announced};
 use crate::announce::{InfoHash, PeerId, Torrent, Transfer};
 use crate::error::{AnnounceError, Rejection, Retry, RoundError};

@@ -1,6 +1,6 @@
 //! What one error is evidence of: a row for each error, and the only place that judges them.
 
-use crate::error::{AnnounceError, Phase};
+use crate::error::{AnnounceError, TimeoutPhase};
 
 /// What a failed attempt says, and about what. An error is evidence about one thing: this machine, the tracker's host,
 /// or this torrent at this tracker.
@@ -80,8 +80,8 @@ impl Verdict {
             AnnounceError::Connect(_) | AnnounceError::Tls(_) => {
                 row(Unreachable { could_be_local: false }, OfTheHost, No)
             }
-            AnnounceError::TimedOut(Phase::Open | Phase::Probe) => row(Silent, OfTheHost, No),
-            AnnounceError::TimedOut(Phase::Reply) => row(mute, Refuses, Maybe),
+            AnnounceError::TimedOut(TimeoutPhase::Open | TimeoutPhase::Probe) => row(Silent, OfTheHost, No),
+            AnnounceError::TimedOut(TimeoutPhase::Reply) => row(mute, Refuses, Maybe),
             AnnounceError::Broken(_) => row(broken, Refuses, Maybe),
             AnnounceError::Status { status: 400..=499, .. } | AnnounceError::Rejected(_) => {
                 row(Alive, Refuses, No)
@@ -156,9 +156,9 @@ mod tests {
             (AnnounceError::Resolve(cause()), "host"),
             (AnnounceError::Connect(cause()), "host"),
             (AnnounceError::Tls(cause()), "host"),
-            (AnnounceError::TimedOut(Phase::Open), "host"),
-            (AnnounceError::TimedOut(Phase::Probe), "host"),
-            (AnnounceError::TimedOut(Phase::Reply), "torrent"),
+            (AnnounceError::TimedOut(TimeoutPhase::Open), "host"),
+            (AnnounceError::TimedOut(TimeoutPhase::Probe), "host"),
+            (AnnounceError::TimedOut(TimeoutPhase::Reply), "torrent"),
             (AnnounceError::Broken(cause()), "torrent"),
             (status(302), "torrent"),
             (status(404), "torrent"),

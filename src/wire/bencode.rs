@@ -1,12 +1,12 @@
-//! Bencode as it is found: what bendy refuses but clients accept is brought into the canonical form first.
+//! Bencode as trackers and clients really write it: what bendy refuses is brought into the canonical form first.
 //!
-//! bendy reads canonical bencode and nothing else, while trackers send keys in any order and torrent files
-//! hold a key twice. [`Document`] lets bendy try; where it refuses, one bounded scan writes the first value of
-//! the input anew with its keys sorted, and bendy reads that. The scan decides about structure only, every
-//! value is still decoded by bendy.
+//! bendy reads canonical bencode only, while trackers send keys in any order and torrent files hold keys twice.
+//! [`Document`] lets bendy try. If bendy refuses, one bounded scan rewrites the first value of the input with its keys
+//! sorted, and bendy reads that. The scan handles structure only: every value is still decoded by bendy.
 
 #[cfg(feature = "http")]
 mod extent;
+mod rules;
 mod scan;
 
 use std::borrow::Cow;
@@ -15,8 +15,9 @@ use bendy::decoding::{Decoder, DictDecoder, Object};
 
 #[cfg(feature = "http")]
 pub(crate) use self::extent::Extent;
+pub use self::rules::{BencodeError, Rules};
 
-/// The first value of some bencoded bytes in its canonical form: keys sorted, each once.
+/// The first value of an input in its canonical form: keys sorted, each once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document<'a> {
     bytes: Cow<'a, [u8]>,
@@ -24,44 +25,13 @@ pub struct Document<'a> {
     info: Option<&'a [u8]>,
 }
 
-/// How much is tolerated, and how much of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rules {
-    /// How many lists and dictionaries may be open at once. Also the bound on recursion, here and in bendy.
-    depth: usize,
-    /// How many keys and values the scan goes through before it gives up.
-    items: usize,
-    /// A file describes content that is hashed, so what has two readings in there is refused.
-    file: bool,
-}
-
-/// Why bytes are not bencode: what was expected, and at which byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{expected} at byte {offset}")]
-pub struct BencodeError {
-    /// What was expected, as a phrase.
-    pub expected: &'static str,
-    /// The byte at which it was expected, counted from 0.
-    pub offset: usize,
-}
-
-impl Rules {
-    /// For what trackers send: up to 32 levels, blanks and a byte order mark before the value and leading zeros in the
-    /// lengths of strings are tolerated, and of a key that comes twice the first one counts.
-    pub const REPLY: Self = Self { depth: 32, items: 250_000, file: false };
-
-    /// For torrent files: fewer than 100 levels, and a key that comes twice is refused where it would make the
-    /// content ambiguous, which is `info` and everything in it.
-    pub const FILE: Self = Self { depth: 99, items: 2_000_000, file: true };
-}
-
 impl<'a> Document<'a> {
-    /// Reads the first value of `input`. What follows it is left alone, see [`consumed`](Self::consumed).
+    /// Reads the first value of `input`. Bytes after it are ignored, see [`consumed`](Self::consumed).
     ///
-    /// Memory stays within a small multiple of the input, and the input is gone through twice at most.
+    /// Takes memory of a small multiple of the input, and reads the input at most twice.
     ///
     /// # Errors
-    /// When the input holds no well-formed value, or one that is deeper or has more items than `rules` allow.
+    /// If the input doesn't begin with a well-formed value, or the value is deeper or has more items than `rules` allow.
     pub fn read(input: &'a [u8], rules: Rules) -> Result<Self, BencodeError> {
         let blanks = if rules.file { 0 } else { input.iter().take_while(|b| is_blank(**b)).count() };
         let value = input.get(blanks..).unwrap_or_default();
@@ -73,41 +43,41 @@ impl<'a> Document<'a> {
         Ok(Self { bytes: Cow::Owned(scanned.bytes), consumed: scanned.end, info: scanned.info })
     }
 
-    /// The canonical encoding of the value. Accepted by bendy.
+    /// The canonical encoding of the value, which bendy accepts.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// How many bytes of the input the value took, blanks before it included.
+    /// How many bytes of the input the value takes, including blanks before it.
     pub fn consumed(&self) -> usize {
         self.consumed
     }
 
-    /// The value of the top-level key `info`, byte for byte as it stands in the input: what the info-hash is
-    /// taken over (BEP 3), whatever order its keys are in. `None` unless it is a list or a dictionary.
+    /// The value of the top-level key `info`, byte for byte as it stands in the input: the info-hash is computed over these
+    /// bytes (BEP 3), whatever the order of keys. `None` if it is neither a list nor a dictionary.
     pub fn info(&self) -> Option<&'a [u8]> {
         self.info
     }
 
-    /// Those entries of the dictionary whose keys are among `names`.
+    /// The entries of the dictionary whose keys are among `names`.
     pub(crate) fn fields(&self, names: &[&str]) -> Result<Fields<'_>, BencodeError> {
         Fields::of(&self.bytes, names).ok_or(BencodeError { expected: "expected a dictionary", offset: 0 })
     }
 }
 
-/// What is skipped before a reply: white space, and the bytes of a byte order mark, which editors put before scripts and
-/// servers send along. No value begins with one of these.
+/// Whether a byte is skipped before a reply: white space, and the bytes of a byte order mark, which editors put before
+/// scripts and servers send along. No value begins with one of these.
 pub(crate) fn is_blank(byte: u8) -> bool {
     byte.is_ascii_whitespace() || matches!(byte, 0xef | 0xbb | 0xbf)
 }
 
-/// bendy's decoder for a part of a [`Document`]. Never without a depth limit: bendy's own one isn't safe on a
-/// small stack.
+/// bendy's decoder for a part of a [`Document`]. Always with a depth limit, because bendy's default isn't safe on a small
+/// stack.
 pub(crate) fn decoder(part: &[u8]) -> Decoder<'_> {
     Decoder::new(part).with_max_depth(Rules::FILE.depth)
 }
 
-/// What bendy makes of it, where it is a list or a dictionary: the bytes of the value, and those of its `info`.
+/// Reads a list or dictionary by bendy alone: the bytes of the value, and those of its `info`. `None` if bendy refuses.
 fn strictly(input: &[u8], rules: Rules) -> Option<(&[u8], Option<&[u8]>)> {
     let mut decoder = Decoder::new(input).with_max_depth(rules.depth);
     match decoder.next_object().ok()?? {
@@ -129,14 +99,14 @@ fn strictly(input: &[u8], rules: Rules) -> Option<(&[u8], Option<&[u8]>)> {
     }
 }
 
-/// The wanted entries of one dictionary. Values that hold others are kept as their canonical bytes.
+/// The requested entries of one dictionary. Lists and dictionaries are kept as their canonical bytes.
 #[derive(Debug)]
 pub(crate) struct Fields<'a>(Vec<(&'a [u8], Value<'a>)>);
 
 /// One value of a dictionary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Value<'a> {
-    /// Kept as text, since integers have no limit in bencode.
+    /// As text, because integers have no limit in bencode.
     Integer(&'a str),
     Bytes(&'a [u8]),
     List(&'a [u8]),
@@ -144,7 +114,7 @@ pub(crate) enum Value<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Goes through a dictionary. Only the wanted keys are kept, so a hostile one costs no memory.
+    /// Reads a dictionary. Only the requested keys are kept, so a hostile dictionary takes no memory.
     pub(crate) fn read(
         mut dict: DictDecoder<'_, 'a>,
         names: &[&str],
@@ -158,7 +128,7 @@ impl<'a> Fields<'a> {
         Ok(Self(fields))
     }
 
-    /// The same from the bytes of a dictionary; `None` where they are none.
+    /// Reads a dictionary from its bytes; `None` if they aren't one.
     pub(crate) fn of(bytes: &'a [u8], names: &[&str]) -> Option<Self> {
         match decoder(bytes).next_object() {
             Ok(Some(Object::Dict(dict))) => Self::read(dict, names).ok(),
@@ -170,7 +140,7 @@ impl<'a> Fields<'a> {
         self.0.iter().find(|(key, _)| *key == name.as_bytes()).map(|(_, value)| *value)
     }
 
-    /// The string under this key; absent where it is of another type.
+    /// The string under this key; `None` if it is missing or of another type.
     pub(crate) fn bytes(&self, name: &str) -> Option<&'a [u8]> {
         match self.get(name)? {
             Value::Bytes(bytes) => Some(bytes),
@@ -194,20 +164,20 @@ impl<'a> Value<'a> {
         })
     }
 
-    /// A number from 0 to 2^64-1, written as an integer or, as some trackers do, as a string of digits.
-    /// Anything else is absent: one odd field mustn't cost the rest of the reply.
+    /// A number from 0 to 2^64-1, written as an integer or, by some trackers, as a string of digits. `None` for anything
+    /// else: one bad field mustn't cost the rest of the reply.
     pub(crate) fn number(self) -> Option<u64> {
         self.digits()?.parse().ok()
     }
 
-    /// The digits of a number that isn't negative, however long.
+    /// The digits of a number that isn't negative, of any length.
     pub(crate) fn digits(self) -> Option<&'a str> {
         let text = match self {
             Self::Integer(text) => text,
             Self::Bytes(bytes) => std::str::from_utf8(bytes).ok()?,
             Self::List(_) | Self::Dict(_) => return None,
         };
-        // Checked by hand, because parsing would accept a plus.
+        // Checked here, because parsing would accept a plus sign.
         (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then_some(text)
     }
 }

@@ -1,18 +1,18 @@
-//! The latency cache as bytes: one bencoded dictionary, read strictly.
+//! The format of the latency cache: one bencoded dictionary, which is read strictly.
 //!
 //! ```text
 //! app       "tracker-failover"
 //! format    1
-//! hosts     for each scheme://host:port a dictionary; what is zero or unknown is left out
-//!   answered, failed        when it last did, in seconds since 1970
-//!   connect, reply          [srtt in µs, rttvar in µs, when it was last measured, how many times]
+//! hosts     a dictionary for each scheme://host:port; zero and unknown values are left out
+//!   answered, failed        the time of the last answer and failure, in seconds since 1970
+//!   connect, reply          [srtt in µs, rttvar in µs, time of the last sample, number of samples]
 //!   failures, successes     in thousandths
-//!   openings, row           how often left alone in a row, how many failures in a row
-//!   open                    1 where it is being left alone
-//! written   when, in seconds since 1970
+//!   openings, row           the number of consecutive back-offs, and of consecutive failures
+//!   open                    1 if the host is backed off
+//! written   the time of writing, in seconds since 1970
 //! ```
 //!
-//! Keys that aren't known are skipped, so another one needs no other format.
+//! Unknown keys are skipped, so a further key needs no new format.
 
 use std::time::Duration;
 
@@ -24,16 +24,16 @@ use crate::error::CacheError;
 use crate::host_snapshot::{HostSnapshot, RttSnapshot};
 use crate::tracker::{Scheme, TrackerHost, TrackerUrl};
 
-/// The largest file that is read or written, in bytes: some 4000 hosts with usual names.
+/// The largest file that is read or written, in bytes: about 4000 hosts with names of usual length.
 pub const LIMIT: usize = 1 << 20;
 
-/// What every latency cache begins with.
+/// The first bytes of every latency cache.
 const MAGIC: &[u8] = b"d3:app16:tracker-failover";
 
-/// The version that is written, and the only one that is read.
+/// The version that is written. No other is read.
 const FORMAT: u64 = 1;
 
-/// The file, its hosts, one of them, a list in it.
+/// The levels of nesting: the file, its hosts, a host, and a list in it.
 const DEPTH: usize = 4;
 
 const NAMES: [&str; 9] =
@@ -41,13 +41,13 @@ const NAMES: [&str; 9] =
 
 type Result<T, E = CacheError> = std::result::Result<T, E>;
 
-/// Writes hosts down, those that come first as far as [`LIMIT`] allows. Of several entries for one host the first
-/// counts. What couldn't be read again is left out: a name too long to be an address with its port, a scheme that
-/// isn't spoken.
+/// Encodes hosts, as many of the first as fit into [`LIMIT`] bytes. Of several entries for one host the first
+/// counts. Hosts that couldn't be decoded again are left out: those with an unsupported scheme, or with a name that is too
+/// long for an address with a port. `written_at` is in seconds since 1970.
 pub fn encode(hosts: &[HostSnapshot], written_at: u64) -> Vec<u8> {
     let mut count = hosts.len();
     loop {
-        // Nothing in there can be refused: the keys are sorted, each once, and the depth is 4.
+        // The encoder has nothing to refuse: the keys are sorted, each once, and the depth is 4.
         let bytes = encoded(&hosts[..count], written_at).unwrap_or_default();
         if bytes.len() <= LIMIT {
             return bytes;
@@ -56,10 +56,10 @@ pub fn encode(hosts: &[HostSnapshot], written_at: u64) -> Vec<u8> {
     }
 }
 
-/// Reads hosts, in no particular order. Never more than fit into [`LIMIT`] bytes.
+/// Decodes hosts, in no particular order. Never more than fit into [`LIMIT`] bytes.
 ///
 /// # Errors
-/// When it is no latency cache, or one that is larger, of another version, or damaged.
+/// If the bytes aren't a latency cache, or one that is too large, of another version, or damaged.
 pub fn decode(bytes: &[u8]) -> Result<Vec<HostSnapshot>> {
     if !bytes.starts_with(MAGIC) {
         return Err(CacheError::Foreign);
@@ -78,7 +78,7 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<HostSnapshot>> {
 
 fn decode_file(mut file: DictDecoder<'_, '_>) -> Result<Vec<HostSnapshot>> {
     let (mut hosts, mut format) = (None, None);
-    // In the order of the keys, so another format is known before what it changes.
+    // In the order of the keys, so the format is known before the hosts.
     while let Some((key, value)) = file.next_pair().map_err(|_| broken())? {
         match (key, value) {
             (b"app", Object::Bytes(b"tracker-failover")) => {}
@@ -117,7 +117,9 @@ fn decode_host(host: TrackerHost, fields: &Fields<'_>) -> Result<HostSnapshot, &
         None => Ok(0),
     };
     let time = |name| match fields.get(name) {
-        Some(value) => smoothed(value).map(Some).ok_or("a mean, a spread, a moment and a count"),
+        Some(value) => {
+            smoothed(value).map(Some).ok_or("four integers: srtt, rttvar, time and number of samples")
+        }
         None => Ok(None),
     };
     Ok(HostSnapshot {
@@ -134,7 +136,7 @@ fn decode_host(host: TrackerHost, fields: &Fields<'_>) -> Result<HostSnapshot, &
     })
 }
 
-/// A host in the one form in which it is written, and with nothing of an address beside it.
+/// The host of a key, which has to be in the normalised form, without user name, path and query.
 fn host(key: &[u8]) -> Option<TrackerHost> {
     let text = std::str::from_utf8(key).ok()?;
     let host = TrackerUrl::parse(text).ok()?.tracker_host();
@@ -169,9 +171,9 @@ fn broken() -> CacheError {
 
 fn encoded(hosts: &[HostSnapshot], written_at: u64) -> Result<Vec<u8>, Error> {
     let mut entries: Vec<_> = hosts.iter().map(|host| (host.host.to_string(), host)).collect();
-    // A name as long as an address may be isn't one any more with its port: one of them mustn't spoil the file.
+    // A host name of the greatest length is too long for an address once its port is added: it mustn't spoil the file.
     entries.retain(|(key, known)| host(key.as_bytes()).as_ref() == Some(&known.host));
-    // Stable, so the first of two stays.
+    // Stable, so the first of two equal keys stays.
     entries.sort_by(|(one, _), (other, _)| one.cmp(other));
     entries.dedup_by(|(later, _), (first, _)| later == first);
     let mut encoder = Encoder::new().with_max_depth(DEPTH);
@@ -273,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn a_damaged_cache_is_refused_with_the_cause() {
         let rows: [(&[u8], &str); 19] = [
             (b"", "not a latency cache"),
             (b"not bencode", "not a latency cache"),
@@ -298,7 +300,7 @@ mod tests {
             (&file("16:http://a.test:80d3:rowi4294967296ee"), "a count below 2^32"),
             (
                 &file("16:http://a.test:80d5:replyli1ei2ei3eee"),
-                "a mean, a spread, a moment and a count in host number 1",
+                "four integers: srtt, rttvar, time and number of samples in host number 1",
             ),
         ];
         for (bytes, expected) in rows {
@@ -319,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_later_one_adds_is_skipped() {
+    fn unknown_keys_are_skipped() {
         let bytes = b"d3:app16:tracker-failover5:extrai1e6:formati1e5:hostsd16:http://a.test:80d3:newli1ee3:rowi3eeee";
         let read = decode(bytes).unwrap();
         assert_eq!(read, [HostSnapshot { consecutive_failures: 3, ..named("http://a.test:80") }]);
@@ -337,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_read_again_is_left_out() {
+    fn hosts_that_could_not_be_decoded_again_are_left_out() {
         let unspoken = "wss://a.test/".parse::<TrackerUrl>().unwrap();
         let unwritable = [HostSnapshot::new(unspoken.tracker_host())];
         assert_eq!(encode(&unwritable, 7), EMPTY.as_bytes());
@@ -372,7 +374,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(hosts in proptest::collection::vec(any_host(), 0..20), at in any::<u64>()) {
+        fn encoded_hosts_are_decoded(hosts in proptest::collection::vec(any_host(), 0..20), at in any::<u64>()) {
             let mut expected = hosts.clone();
             expected.sort_by_key(|host| host.host.to_string());
             expected.dedup_by(|later, first| later.host == first.host);

@@ -1,4 +1,4 @@
-//! Peers as trackers list them: the compact forms of BEP 23 and BEP 7, joined into one list.
+//! Lists of peers in the compact forms of BEP 23 and BEP 7.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -6,13 +6,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::announce::{Peer, PeerAddress};
 
-/// How many peers of one reply are kept. No client dials more, and a flood of them is an attack.
+/// How many peers of one reply are kept, at most. No client dials more of them.
 pub const MAX_PEERS: usize = 2000;
 
 /// The peers of one reply: each address once, in the tracker's order, at most [`MAX_PEERS`].
 ///
-/// What can't be used is counted rather than lost silently. Which record length applies is said by the caller,
-/// who knows the key's name or the socket's family; it is never guessed from how long the bytes are.
+/// Unusable entries are counted. The caller chooses the length of a record by the key's name or the socket's address family;
+/// it is never guessed from the number of bytes.
 ///
 /// ```
 /// use tracker_failover::wire::compact::PeerList;
@@ -55,11 +55,11 @@ impl PeerList {
         self.add_unusable(usize::from(!rest.is_empty()));
     }
 
-    /// Adds a peer. A port of 0 can't be used; an IPv4 address mapped into IPv6 becomes what it means, so that
-    /// the two forms of one peer are recognised as one.
+    /// Adds a peer. A port of 0 is unusable. An IPv4 address mapped into IPv6 is converted, so that the two forms of one
+    /// address are recognised as one peer.
     pub fn add(&mut self, mut peer: Peer) {
         if let PeerAddress::Ip(address) = &mut peer.address {
-            // Rebuilt, because flow label and scope would keep equal addresses apart.
+            // Rebuilt, because flow label and scope would make equal addresses differ.
             *address = SocketAddr::new(address.ip().to_canonical(), address.port());
         }
         let port = match &peer.address {
@@ -82,7 +82,7 @@ impl PeerList {
         }
     }
 
-    /// Counts entries that could not be used.
+    /// Counts unusable entries.
     pub fn add_unusable(&mut self, entries: usize) {
         self.dropped = self.dropped.saturating_add(entries);
     }
@@ -92,13 +92,12 @@ impl PeerList {
         &self.peers
     }
 
-    /// How many entries could not be used: no port, an incomplete record, beyond the limit. One that came twice
-    /// isn't counted.
+    /// How many entries were dropped as unusable: without a port, incomplete, or beyond the limit. Duplicates aren't counted.
     pub fn dropped(&self) -> usize {
         self.dropped
     }
 
-    /// The peers, and how many entries could not be used.
+    /// The peers, and how many entries were dropped.
     pub fn into_parts(self) -> (Vec<Peer>, usize) {
         (self.peers, self.dropped)
     }
@@ -170,7 +169,7 @@ mod tests {
 
     /// S-18.
     #[test]
-    fn a_flood_is_cut() {
+    fn a_list_is_cut_at_the_limit() {
         let mut list = PeerList::new();
         let record = |n: u16| [[10, 0], n.to_be_bytes(), [1, 1]].concat();
         let flood: Vec<u8> = (0..5000).flat_map(record).collect();

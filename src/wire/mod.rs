@@ -1,12 +1,13 @@
-//! The protocols as bytes: torrent files, announce queries and replies, UDP packets, compact peers, and the latency
-//! cache. Pure: no socket, no clock, no entropy, and no input from the network that panics or grows memory beyond its
-//! own size.
+//! The wire formats: torrent files, announce queries and replies, UDP packets, compact peers, and the latency cache.
+//!
+//! Pure: no socket, no clock, no entropy. No input from the network makes it panic or take more memory than a small multiple
+//! of the input.
 
 pub mod bencode;
 pub mod cache;
 pub mod compact;
 pub mod http;
-pub mod metainfo;
+pub(crate) mod metainfo;
 mod text;
 pub mod udp;
 

@@ -1,13 +1,13 @@
-//! Texts of trackers and torrents, made fit for a terminal.
+//! Texts from trackers and torrent files, made fit for a terminal.
 
 use crate::text::{MAX_TEXT_LEN, fit};
 
-/// Makes a text for people of bytes from the network: invalid UTF-8, control characters and characters that show
-/// nothing are replaced, at most 1024 characters are kept.
+/// Makes a displayable text of bytes from the network: invalid UTF-8, control characters and invisible characters are
+/// replaced, and at most 1024 characters are kept.
 ///
-/// A failure reason or a warning is also written into the reader's terminal: an escape sequence there can move the
-/// cursor, a right-to-left mark can make one host look like another, and tag characters can hide whole sentences.
-/// Line breaks and tabs become blanks, everything else of the kind becomes U+FFFD.
+/// Failure reasons and warnings are printed to terminals: an escape sequence in them could move the cursor, a right-to-left
+/// mark could make one host look like another, and tag characters could hide whole sentences. Line breaks and tabs become
+/// blanks, the other characters of this kind become U+FFFD.
 ///
 /// ```
 /// use tracker_failover::wire::clean_text;
@@ -15,7 +15,7 @@ use crate::text::{MAX_TEXT_LEN, fit};
 /// assert_eq!(clean_text(b"torrent\nnot \x1b[31mfound"), "torrent not \u{fffd}[31mfound");
 /// ```
 pub fn clean_text(bytes: &[u8]) -> String {
-    // A character has at most four bytes, so what lies behind these can't be shown anyway.
+    // A character has at most four bytes, so bytes beyond these would be cut anyway.
     let shown = bytes.get(..MAX_TEXT_LEN * 4).unwrap_or(bytes);
     fit(&String::from_utf8_lossy(shown))
 }
@@ -26,7 +26,7 @@ mod tests {
 
     /// S-20.
     #[test]
-    fn what_could_steer_a_terminal_is_neutralised() {
+    fn characters_that_control_a_terminal_are_neutralised() {
         let rows: [(&[u8], &str); 9] = [
             (b"plain", "plain"),
             (b"a\r\nb\tc", "a  b c"),

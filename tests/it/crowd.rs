@@ -4,9 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
-use tracker_failover::policy::{
-    AttemptId, Config, Engine, Input, Output, Probing, Timestamp, TorrentId, TrackerSet,
-};
+use tracker_failover::policy::{AttemptId, Engine, Input, Output, Timestamp, TorrentId};
+use tracker_failover::{Config, Probing, TrackerSet};
 use tracker_failover::{Event, InfoHash, PeerId, Torrent, TrackerUrl};
 
 const ROUND_TRIP: Duration = Duration::from_millis(50);

@@ -261,9 +261,9 @@ async fn a_repeated_warning_is_told_once() {
     let world = World::new([Behaviour::Sequence(texts.map(warning).to_vec())]);
     let mut session = world.announcer(by_list()).add(world.in_tiers(), torrent());
     let mut told = Vec::new();
-    // `started` isn't a periodic announce, and comes first.
-    for _ in 1..texts.len() {
-        let alerts = alerts_until(&mut session, |alert| matches!(alert, Alert::PeriodicSent { .. })).await;
+    // A warning follows its `Announced`, so the last one is seen with one announce more.
+    for _ in 0..=texts.len() {
+        let alerts = alerts_until(&mut session, is_announced).await;
         told.extend(alerts.into_iter().filter_map(|alert| match alert {
             Alert::Warning { text, .. } => Some(text),
             _ => None,
@@ -320,7 +320,7 @@ async fn wanting_peers_waits_for_the_min_interval_and_force_does_not() {
     session.announce_now().await.unwrap_err();
     let error = session.announce_now().await.unwrap_err();
     assert_eq!(world.tracker(0).announces().len(), 4);
-    assert!(error.to_string().contains("not to be asked yet"), "{error}");
+    assert!(error.to_string().contains("the tracker asked us to wait"), "{error}");
 }
 
 /// The list is replaced at run time: what is known stays, removed trackers aren't asked any more.

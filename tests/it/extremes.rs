@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use tracker_failover::policy::{AttemptId, Config, Engine, Input, Output, Timestamp, TorrentId, TrackerSet};
+use tracker_failover::policy::{AttemptId, Engine, Input, Output, Timestamp, TorrentId};
 use tracker_failover::{
     AnnounceError, AnnounceResponse, Cause, HostSnapshot, InfoHash, Measurement, PeerId, Rejection, Retry,
     RttSnapshot, Torrent, TrackerUrl, Transfer,
 };
+use tracker_failover::{Config, TrackerSet};
 
 /// So many steps at one moment, and within one second, are no spin: there are five torrents.
 const STEPS_AT_ONCE: usize = 600;

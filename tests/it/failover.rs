@@ -105,7 +105,7 @@ async fn an_only_tracker_that_stalls_is_given_up() {
         let alerts = alerts_until(&mut session, |alert| matches!(alert, Alert::RoundFailed { .. })).await;
         assert!(world.elapsed() <= Duration::from_secs(45), "{stall:?}: {:?}", world.elapsed());
         let text = alerts.last().unwrap().to_string();
-        assert!(text.contains("timed out") && text.contains("next try in"), "{text}");
+        assert!(text.contains("timed out") && text.contains("next attempt in"), "{text}");
     }
 }
 

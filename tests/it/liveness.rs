@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use simulation::crowd::world::{Condition, Script, World};
 use simulation::crowd::{Life, Listing, Newcomer};
-use tracker_failover::policy::{Config, Probing, Timestamp};
+use tracker_failover::policy::Timestamp;
+use tracker_failover::{Config, Probing};
 use tracker_failover::{Retry, Scheme};
 
 const HOUR: u64 = 3600;

@@ -4,14 +4,12 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-use tracker_failover::policy::{
-    AttemptId, Config, Engine, HostHealth, Input, Order, Output, Probing, Timestamp, TorrentId, TrackerSet,
-    TrackerState, TrackerStatus,
-};
+use tracker_failover::policy::{AttemptId, Engine, HostHealth, Input, Output, Timestamp, TorrentId};
 use tracker_failover::{
     Alert, AnnounceError, AnnounceResponse, Cause, Event, InfoHash, Measurement, Peer, PeerAddress, PeerId,
     Rejection, Torrent, TrackerUrl,
 };
+use tracker_failover::{Config, Order, Probing, TrackerSet, TrackerState, TrackerStatus};
 
 /// Trackers that do what the beginning of their name says: `mute` opens and never answers, `gone` refuses connections,
 /// `no` refuses the torrent, `cancels` is a transport that gives up, `slow` takes five seconds,

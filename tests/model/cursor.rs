@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 use tracker_failover::TrackerUrl;
-use tracker_failover::policy::{Order, TrackerSet};
+use tracker_failover::{Order, TrackerSet};
 
 /// Trackers by number; the last one speaks a scheme that nobody here does.
 const TRACKERS: u8 = 8;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
-use tracker_failover::policy::internals::Ledger;
-use tracker_failover::policy::{Timestamp, TrackerSet};
-use tracker_failover::{AnnounceResponse, Event, TrackerUrl};
+use tracker_failover::internals::Ledger;
+use tracker_failover::policy::Timestamp;
+use tracker_failover::{AnnounceResponse, Event, TrackerSet, TrackerUrl};
 
 /// A named host on two ports, another name, and two ports of an address, which are no siblings.
 const TRACKERS: [&str; 5] = [

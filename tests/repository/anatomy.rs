@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use tracker_failover::error::Cause;
-use tracker_failover::policy::{AttemptId, Config, Engine, Input, Output, Timestamp, TorrentId, TrackerSet};
+use tracker_failover::Cause;
+use tracker_failover::policy::{AttemptId, Engine, Input, Output, Timestamp, TorrentId};
 use tracker_failover::{
     Alert, AnnounceError, AnnounceRequest, AnnounceResponse, InfoHash, Measurement, PeerId, Torrent,
     TrackerUrl,
 };
+use tracker_failover::{Config, TrackerSet};
+
+use crate::lines;
 
 /// `a` vanishes after the first round and answers probes all the same, `b` answers probes and refuses everything else.
 struct World {
@@ -94,7 +97,7 @@ impl World {
                 self.line(&format!("           closes {host}"));
             }
             Output::Alert { alert, .. } => self.hear(&alert),
-            _ => {}
+            Output::RoundEnded { .. } | Output::Ended { .. } | Output::Wait(_) => {}
         }
     }
 
@@ -128,10 +131,11 @@ impl World {
                 self.story.push('\n');
             }
         }
-        // The interval is jittered: its seconds are another subject.
-        let text = alert.to_string();
-        let text = text.split(", next announce").next().unwrap_or_default();
-        self.line(&format!("{:<10} {text}", format!("[{}]", alert.tag())));
+        for (tag, text) in lines::of(alert) {
+            // The interval is jittered: its seconds are another subject.
+            let text = text.split(", next announce").next().unwrap_or_default();
+            self.line(&format!("{:<10} {text}", format!("[{tag}]")));
+        }
     }
 
     fn comes(&mut self, after: Duration, input: Input) {

@@ -1,6 +1,8 @@
 //! The repository's own rules: what its pages claim is so, and its parts know only whom they may.
 
 mod anatomy;
+#[path = "../../examples/lines/mod.rs"]
+mod lines;
 mod manual;
 mod requirements;
 mod sources;

@@ -184,7 +184,7 @@ mod tests {
 
     /// P-06: which blocks were bad shows when the piece is good at last.
     #[test]
-    fn the_blocks_that_were_bad_are_told() {
+    fn bad_blocks_are_reported() {
         let mut rig = Rig::new();
         rig.store(0, false, None);
         rig.store(2, false, None);
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_up_begins_anew() {
+    fn an_abandoned_piece_begins_anew() {
         let mut rig = Rig::new();
         rig.store(0, true, None);
         rig.store(1, false, None);

@@ -134,7 +134,7 @@ mod tests {
     use crate::torrent::tests::{content, multi, single};
 
     #[test]
-    fn what_is_there_is_found_by_its_hash() {
+    fn existing_pieces_are_found_by_their_hash() {
         let folder = tempfile::tempdir().unwrap();
         let data = content(100);
         let torrent = multi("d", &[("a", 20), ("b", 40), ("c", 40)], &data, 16);
@@ -164,7 +164,7 @@ mod tests {
 
     /// Runs that want other files each time: nothing is fetched twice, and nothing is made that isn't wanted.
     #[test]
-    fn what_another_choice_of_files_left_is_found() {
+    fn pieces_of_another_selection_are_found() {
         let folder = tempfile::tempdir().unwrap();
         let data = content(100);
         // Pieces 0 and 1 within a, 2 shared by a, b and c, 3 and 4 within c, 5 shared by c and d.

@@ -235,7 +235,7 @@ mod tests {
 
     /// R150.
     #[test]
-    fn what_a_departed_peer_wanted_is_not_read() {
+    fn blocks_for_a_departed_peer_are_not_read() {
         let folder = tempfile::tempdir().unwrap();
         let data = content(BLOCK as usize);
         fs::write(folder.path().join("x"), &data).unwrap();

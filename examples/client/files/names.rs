@@ -151,7 +151,7 @@ mod tests {
 
     /// F-01, F-02.
     #[test]
-    fn what_leads_elsewhere_is_refused() {
+    fn paths_out_of_the_folder_are_refused() {
         for bad in [
             "..", ".", "", " ", ".. ", "/etc", "a/b", "a\\b", "..\\x", "\\\\host", "a\0b", "C:", "../../x",
             "/",
@@ -164,7 +164,7 @@ mod tests {
 
     /// F-02, F-09.
     #[test]
-    fn what_file_systems_dislike_is_replaced() {
+    fn characters_that_file_systems_refuse_are_replaced() {
         let long = "ä".repeat(200) + ".tar.gz";
         let rows = [
             ("a\x1b[31mb", "a_[31mb"),
@@ -184,7 +184,7 @@ mod tests {
 
     /// F-06.
     #[test]
-    fn namesakes_are_told_apart() {
+    fn equal_names_are_made_different() {
         let files: [&[&str]; 5] = [&["A.txt"], &["a.txt"], &["A.txt"], &["D", "x"], &["d", "X"]];
         assert_eq!(of("d", &files).unwrap(), ["d/A.txt", "d/a (2).txt", "d/A (3).txt", "d/D/x", "d/d/X (2)"]);
         for clash in [[&["a"][..], &["A", "b"]], [&["A", "b"], &["a"]]] {

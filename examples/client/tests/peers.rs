@@ -121,7 +121,7 @@ fn the_exit_code_says_how_it_ended() {
 /// F-03, and a folder that is none: code 5, and nothing is written elsewhere.
 #[cfg(unix)]
 #[test]
-fn what_is_in_the_way_is_not_touched() {
+fn existing_files_in_the_way_are_not_touched() {
     let shared = Shared::new(100_000, &[]);
     fs::create_dir(shared.path("leech")).unwrap();
     std::os::unix::fs::symlink(shared.path("elsewhere"), shared.path("leech").join("x.bin")).unwrap();

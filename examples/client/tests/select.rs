@@ -89,7 +89,7 @@ fn some_files_come_first_and_the_others_later() {
 
 /// A client that has some files gives them, the pieces at their borders included.
 #[test]
-fn what_was_selected_is_given_to_others() {
+fn selected_files_are_seeded() {
     let shared = shared(&[]);
     let mut seed = shared.start("seed", &["--no-trackers"]);
     let peer = format!("127.0.0.1:{}", seed.port());

@@ -118,7 +118,7 @@ fn a_public_torrent_keeps_its_peers_when_the_tracker_changes() {
 /// can't be read is said to be so, and everybody is measured again.
 #[cfg(all(feature = "cache", unix))]
 #[test]
-fn what_was_learned_of_trackers_is_kept() {
+fn the_latency_cache_is_kept() {
     use fake_tracker::Asked;
     let runtime = runtime();
     let (far, near) = runtime.block_on(async {

@@ -86,7 +86,7 @@ mod tests {
 
     /// P-13, R10-01: bombs and nonsense are as if nothing had been said.
     #[test]
-    fn nonsense_is_read_as_nothing() {
+    fn malformed_handshakes_are_ignored() {
         let bombs = [
             vec![],
             b"le".to_vec(),

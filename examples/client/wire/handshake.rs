@@ -70,7 +70,7 @@ mod tests {
 
     /// P-02: the first wrong byte ends it.
     #[test]
-    fn what_is_no_handshake_for_us_is_refused_early() {
+    fn a_handshake_for_another_torrent_is_refused_early() {
         let good = write(HASH, PeerId::new([1; 20]));
         let rows: [(usize, u8, usize, Why); 4] = [
             (0, 18, 1, Why::Handshake),

@@ -9,8 +9,8 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::announce::{InfoHash, PeerId};
-use crate::net::{AnnounceHandle, Announcer, AnnouncerBuilder};
 use crate::tracker::{Scheme, TrackerUrl};
+use crate::{AnnounceHandle, Announcer, AnnouncerBuilder};
 
 /// A transport by itself: each tracker's host name says what it does.
 #[derive(Default)]
@@ -293,7 +293,7 @@ fn a_disk_that_hangs_holds_neither_shutdown_nor_exit() {
     for (at_load, torrents, finished) in [run(true, 0), run(true, 1), run(false, 0), run(false, 1)] {
         let report = finished.recv_timeout(Duration::from_secs(60)).expect("it ends");
         assert!(report.complete, "{at_load}: {report:?}");
-        assert_eq!(report.told.len(), torrents, "{at_load}: {report:?}");
+        assert_eq!(report.acknowledged.len(), torrents, "{at_load}: {report:?}");
     }
 }
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::error::{AnnounceError, Phase};
+use crate::error::{AnnounceError, TimeoutPhase};
 use crate::net::happy_eyeballs::{self, local_address};
 
 /// Opens a stream to one of the addresses of a host: a seam for proxies, other networks and simulations. TLS is
@@ -92,7 +92,7 @@ impl TcpConnector {
 
 fn failed(error: io::Error) -> AnnounceError {
     match error.kind() {
-        io::ErrorKind::TimedOut => AnnounceError::TimedOut(Phase::Open),
+        io::ErrorKind::TimedOut => AnnounceError::TimedOut(TimeoutPhase::Open),
         _ => AnnounceError::connecting(error),
     }
 }

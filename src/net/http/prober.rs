@@ -12,7 +12,7 @@ use super::connection::HttpConnection;
 use super::exchange::Shared;
 use super::request::{self, Asked};
 use super::{HttpTransport, supports};
-use crate::error::{AnnounceError, Phase};
+use crate::error::{AnnounceError, TimeoutPhase};
 use crate::net::clock::{self, timeout_at};
 use crate::prober::{Measurement, Prober};
 use crate::tracker::TrackerUrl;
@@ -92,11 +92,11 @@ impl HttpProber {
 impl Prober for HttpProber {
     async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError> {
         if !supports(tracker.scheme()) {
-            return Err(AnnounceError::Unsupported.into());
+            return Err(AnnounceError::Unsupported);
         }
         let deadline = clock::after(self.patience);
         let measured = timeout_at(deadline, self.measure(tracker, deadline)).await;
-        Ok(measured.unwrap_or(Err(AnnounceError::TimedOut(Phase::Probe)))?)
+        Ok(measured.unwrap_or(Err(AnnounceError::TimedOut(TimeoutPhase::Probe)))?)
     }
 }
 

@@ -10,9 +10,11 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::socket::DatagramSocket;
-use crate::error::{AnnounceError, Cause, Phase, Rejection};
+use crate::error::{AnnounceError, Cause, Rejection, TimeoutPhase};
 use crate::net::clock;
-use crate::wire::udp::{Answer, Endpoint, ExchangeId, Failure, Family, Output, Question, Times};
+use crate::wire::udp::{
+    Answer, Endpoint, EndpointOutput, ExchangeError, ExchangeId, Family, Question, Times,
+};
 
 /// How many announces and scrapes one tracker has to answer at once; trackers and routers drop bursts.
 pub(super) const MAX_OUTSTANDING: usize = 16;
@@ -40,7 +42,7 @@ struct State {
 }
 
 struct Waiting {
-    phase: Phase,
+    phase: TimeoutPhase,
     done: oneshot::Sender<Result<Answer, AnnounceError>>,
 }
 
@@ -78,7 +80,7 @@ impl SharedEndpoint {
     }
 
     /// Asks; `None` where this endpoint has been closed meanwhile, and another is needed.
-    pub(super) fn ask(self: &Arc<Self>, question: Question, phase: Phase) -> Option<Asking> {
+    pub(super) fn ask(self: &Arc<Self>, question: Question, phase: TimeoutPhase) -> Option<Asking> {
         let now = self.now();
         let mut state = self.lock();
         if state.closed {
@@ -155,10 +157,10 @@ impl SharedEndpoint {
         let mut state = self.lock();
         loop {
             match state.endpoint.poll(now, rand::random()) {
-                Output::Send(packet) => return Next::Send(packet),
-                Output::Ended(id, result) => state.ended(id, result),
-                Output::Wait(Some(moment)) => return Next::Wait(Some(moment)),
-                Output::Wait(None) => {
+                EndpointOutput::Send(packet) => return Next::Send(packet),
+                EndpointOutput::Ended(id, result) => state.ended(id, result),
+                EndpointOutput::Wait(Some(moment)) => return Next::Wait(Some(moment)),
+                EndpointOutput::Wait(None) => {
                     let end = state.used_at.saturating_add(idle);
                     state.closed |= state.doubtful || end <= now;
                     return Next::Wait((!state.closed).then_some(end));
@@ -225,19 +227,19 @@ impl SharedEndpoint {
 }
 
 impl State {
-    fn ended(&mut self, id: ExchangeId, result: Result<Answer, Failure>) {
+    fn ended(&mut self, id: ExchangeId, result: Result<Answer, ExchangeError>) {
         let Some(waiting) = self.waiting.remove(&id) else { return };
         let result = result.map_err(|failure| match failure {
-            Failure::Silent => {
+            ExchangeError::Silent => {
                 self.doubtful = true;
                 AnnounceError::TimedOut(waiting.phase)
             }
-            Failure::Unreachable => AnnounceError::connecting(
+            ExchangeError::Unreachable => AnnounceError::connecting(
                 self.cause
                     .clone()
                     .unwrap_or_else(|| Cause::new(io::Error::from(io::ErrorKind::NotConnected))),
             ),
-            Failure::Rejected(text) => AnnounceError::Rejected(Rejection::new(text)),
+            ExchangeError::Rejected(text) => AnnounceError::Rejected(Rejection::new(text)),
         });
         // Whoever asked may have gone.
         let _ = waiting.done.send(result);

@@ -33,7 +33,7 @@ use super::families::Families;
 use super::happy_eyeballs::NEXT_ADDRESS_AFTER;
 use super::resolver::Resolver;
 use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash};
-use crate::error::{AnnounceError, Phase, ReplyError};
+use crate::error::{AnnounceError, ReplyError, TimeoutPhase};
 use crate::scrape::ScrapeResponse;
 use crate::tracker::{Scheme, TrackerUrl};
 use crate::transport::{Channel, Transport};
@@ -138,7 +138,7 @@ impl UdpChannel {
     /// Asks at its address, or at another one if that has died since its connection id came (R111).
     async fn ask(&mut self, question: &Question) -> Result<Answer, AnnounceError> {
         let (shared, own) = (Arc::clone(&self.shared), self.address);
-        let mut asked = pin!(shared.ask(own, question, Phase::Reply));
+        let mut asked = pin!(shared.ask(own, question, TimeoutPhase::Reply));
         if self.others.is_empty() {
             return asked.await;
         }
@@ -165,7 +165,7 @@ impl UdpChannel {
                 None => asked.await,
             };
         };
-        let mut again = pin!(shared.ask(elsewhere, question, Phase::Reply));
+        let mut again = pin!(shared.ask(elsewhere, question, TimeoutPhase::Reply));
         loop {
             tokio::select! {
                 biased;

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::shared::Shared;
 use super::{UdpTransport, supports};
-use crate::error::{AnnounceError, Phase};
+use crate::error::{AnnounceError, TimeoutPhase};
 use crate::net::clock::timeout;
 use crate::prober::{Measurement, Prober};
 use crate::tracker::TrackerUrl;
@@ -56,10 +56,10 @@ impl UdpProber {
 impl Prober for UdpProber {
     async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError> {
         if !supports(tracker.scheme()) {
-            return Err(AnnounceError::Unsupported.into());
+            return Err(AnnounceError::Unsupported);
         }
         let measured = timeout(self.patience, self.measure(tracker)).await;
-        Ok(measured.unwrap_or(Err(AnnounceError::TimedOut(Phase::Probe)))?)
+        Ok(measured.unwrap_or(Err(AnnounceError::TimedOut(TimeoutPhase::Probe)))?)
     }
 }
 

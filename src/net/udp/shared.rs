@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 use super::config::UdpConfig;
 use super::endpoint::SharedEndpoint;
 use super::socket::DatagramConnector;
-use crate::error::{AnnounceError, Cause, Phase};
+use crate::error::{AnnounceError, Cause, TimeoutPhase};
 use crate::net::families::Families;
 use crate::net::happy_eyeballs;
 use crate::net::resolver::{Resolver, allowed_addresses};
@@ -62,7 +62,7 @@ impl Shared {
         addresses: &[SocketAddr],
         question: &Question,
     ) -> Result<(SocketAddr, Answer), AnnounceError> {
-        happy_eyeballs::first(addresses, |address| self.ask(address, question, Phase::Open)).await
+        happy_eyeballs::first(addresses, |address| self.ask(address, question, TimeoutPhase::Open)).await
     }
 
     /// Asks at one address.
@@ -70,7 +70,7 @@ impl Shared {
         &self,
         address: SocketAddr,
         question: &Question,
-        phase: Phase,
+        phase: TimeoutPhase,
     ) -> Result<Answer, AnnounceError> {
         loop {
             let endpoint = self.endpoint(address)?;

@@ -14,7 +14,7 @@ use super::round_kind::RoundKind;
 use super::shared::Shared;
 use crate::alert::{Alert, Announced};
 use crate::announce::{AnnounceResponse, Event};
-use crate::error::{AnnounceError, FailedAttempt, Phase, RoundError};
+use crate::error::{AnnounceError, FailedAttempt, RoundError, TimeoutPhase};
 use crate::policy::hosts::{Failed, Priority, Slot, Urgency};
 use crate::policy::io::{AttemptId, Output};
 use crate::policy::verdict::{TrackerNews, Verdict};
@@ -153,9 +153,6 @@ impl Announcing {
         });
         shared.alert(Alert::Announced(Arc::clone(&announced)));
         book.warn(&tracker, announced.response.warning.as_deref(), shared);
-        if sent.event.is_none() {
-            shared.alert(Alert::PeriodicSent { tracker });
-        }
         self.end(Ok(announced), stragglers, book, shared);
     }
 
@@ -363,7 +360,7 @@ impl Announcing {
         let Some(attempt) = self.round.attempt_mut(id) else { return };
         let tracker = attempt.tracker.clone();
         let failed = Failed {
-            verdict: Verdict::of(&AnnounceError::TimedOut(Phase::Reply)),
+            verdict: Verdict::of(&AnnounceError::TimedOut(TimeoutPhase::Reply)),
             tracker: &tracker,
             before: book.is_refused_by(&tracker),
             random,

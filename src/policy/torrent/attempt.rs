@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::announce::{Event, Transfer};
-use crate::error::Phase;
+use crate::error::TimeoutPhase;
 use crate::policy::config::Config;
 use crate::policy::hosts::Slot;
 use crate::policy::io::AttemptId;
@@ -88,16 +88,16 @@ impl Attempt {
     }
 
     /// When its time is up. The last attempt that is left gets longer.
-    pub(super) fn limit(&self, config: &Config, last: bool) -> Option<(Timestamp, Phase)> {
+    pub(super) fn limit(&self, config: &Config, last: bool) -> Option<(Timestamp, TimeoutPhase)> {
         match self.stage {
             Stage::Opening => {
                 let limit = if last { config.last_open_limit } else { config.open_limit };
-                Some((self.started_at() + limit, Phase::Open))
+                Some((self.started_at() + limit, TimeoutPhase::Open))
             }
             Stage::Open { .. } => None,
             Stage::Announcing(sent) => {
                 let limit = if last { config.last_reply_limit } else { config.reply_limit };
-                Some((sent.at + limit, Phase::Reply))
+                Some((sent.at + limit, TimeoutPhase::Reply))
             }
         }
     }

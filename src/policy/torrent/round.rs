@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::attempt::{Attempt, SentAnnounce, Stage};
 use super::candidates::{Candidate, Candidates};
 use crate::announce::{Event, Transfer};
-use crate::error::{AnnounceError, FailedAttempt, Phase};
+use crate::error::{AnnounceError, FailedAttempt, TimeoutPhase};
 use crate::policy::config::Config;
 use crate::policy::hosts::Slot;
 use crate::policy::io::AttemptId;
@@ -48,7 +48,7 @@ pub(crate) enum Step {
     /// This announce isn't answered in time: call [`Round::hedge`], or [`Round::wait_on`].
     Stalled(AttemptId),
     /// The time of this attempt is up: call [`Round::failed`].
-    Expired(AttemptId, Phase),
+    Expired(AttemptId, TimeoutPhase),
     /// Nothing before this moment, or before something happens.
     Wait(Option<Timestamp>),
     /// Every candidate failed.

@@ -8,7 +8,7 @@ use super::book::TorrentBook;
 use super::shared::Shared;
 use crate::alert::{Alert, StopResult};
 use crate::announce::{AnnounceResponse, Event};
-use crate::error::{AnnounceError, Phase};
+use crate::error::{AnnounceError, TimeoutPhase};
 use crate::policy::hosts::{Failed, Outcome, Priority, Slot};
 use crate::policy::io::AttemptId;
 use crate::policy::verdict::{Registered, Verdict};
@@ -241,7 +241,8 @@ impl Stopping {
         for pending in std::mem::take(&mut self.pending) {
             let is_sent =
                 pending.attempt.as_ref().is_some_and(|attempt| attempt.stage == StopStage::Announcing);
-            let error = AnnounceError::TimedOut(if is_sent { Phase::Reply } else { Phase::Open });
+            let error =
+                AnnounceError::TimedOut(if is_sent { TimeoutPhase::Reply } else { TimeoutPhase::Open });
             let tracker = pending.tracker.clone();
             pending.give_up(shared);
             book.ledger.stopped(&mut book.trackers, &tracker);

@@ -8,7 +8,7 @@ use super::book::TorrentBook;
 use super::shared::Shared;
 use crate::alert::Alert;
 use crate::announce::AnnounceResponse;
-use crate::error::{AnnounceError, Phase};
+use crate::error::{AnnounceError, TimeoutPhase};
 use crate::policy::hosts::Outcome;
 use crate::policy::io::AttemptId;
 use crate::time::Timestamp;
@@ -67,8 +67,8 @@ impl Stragglers {
     pub(super) fn expire(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) -> Option<Timestamp> {
         let (open_limit, reply_limit) = (book.config.open_limit, book.config.reply_limit);
         let limit = |attempt: &Attempt| match attempt.sent() {
-            Some(sent) => (sent.at + reply_limit, Phase::Reply),
-            None => (attempt.started_at() + open_limit, Phase::Open),
+            Some(sent) => (sent.at + reply_limit, TimeoutPhase::Reply),
+            None => (attempt.started_at() + open_limit, TimeoutPhase::Open),
         };
         let (expired, running): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.0).into_iter().partition(|attempt| limit(attempt).0 <= shared.now);

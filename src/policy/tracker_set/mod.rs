@@ -26,7 +26,7 @@ use crate::tracker::TrackerUrl;
 /// ```
 /// use std::time::Duration;
 /// use tracker_failover::TrackerUrl;
-/// use tracker_failover::policy::TrackerSet;
+/// use tracker_failover::TrackerSet;
 ///
 /// let (far, near) = ("http://far.test/announce".parse()?, "http://near.test/announce".parse()?);
 /// let mut trackers = TrackerSet::new([vec![far], vec![near]]);

@@ -1,17 +1,17 @@
-//! Where a dictionary ends whose bytes come in piece by piece.
+//! Finds the end of a dictionary whose bytes arrive in pieces.
 
-/// Follows the first value of a reply while it comes in, without reading it: [`Document`](super::Document) does that.
-/// Takes constant memory, and goes over each byte once.
+/// Follows the structure of a reply's first value while it arrives; [`Document`](super::Document) reads it afterwards.
+/// Takes constant memory, and looks at each byte once.
 #[derive(Debug, Default)]
 pub(crate) struct Extent {
     place: Place,
-    /// How many lists and dictionaries are open.
+    /// The number of open lists and dictionaries.
     depth: usize,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// Nothing but blanks has come.
+    /// Only blanks have arrived.
     #[default]
     Before,
     /// A value begins here, or the list or dictionary ends.
@@ -19,15 +19,15 @@ enum Place {
     Integer,
     /// In the length of a string.
     Length(usize),
-    /// In a string, with so many bytes to come.
+    /// In a string, with this many bytes missing.
     String(usize),
     Whole,
-    /// No dictionary, so it has no end.
+    /// The value isn't a dictionary, so its end isn't looked for.
     Never,
 }
 
 impl Extent {
-    /// Takes the next bytes.
+    /// Processes the next bytes.
     pub(crate) fn push(&mut self, mut bytes: &[u8]) {
         while let Some((byte, rest)) = bytes.split_first() {
             self.place = match (self.place, byte) {
@@ -61,7 +61,7 @@ impl Extent {
         }
     }
 
-    /// Whether the dictionary has closed.
+    /// Whether the dictionary is complete.
     pub(crate) fn is_whole(&self) -> bool {
         self.place == Place::Whole
     }
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use crate::wire::bencode::{Document, Rules};
 
-    /// After how many bytes it is whole; the same however the bytes are cut.
+    /// After how many bytes the dictionary is complete, which must not depend on how the bytes are cut.
     fn whole_after(input: &[u8]) -> Option<usize> {
         let mut extent = Extent::default();
         let found = (0..input.len()).find_map(|at| {
@@ -91,7 +91,7 @@ mod tests {
         found
     }
 
-    /// R116: of a reply whose end isn't signalled, this is the end.
+    /// R116: a reply whose end the server doesn't signal ends here.
     #[test]
     fn a_dictionary_is_whole_at_its_last_e_and_never_before() {
         for whole in [
@@ -127,9 +127,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is read as a dictionary ends where it is said to.
+        /// A dictionary ends where the reader of documents says.
         #[test]
-        fn it_ends_where_the_reader_says(pieces in prop::collection::vec(prop::sample::select(vec![
+        fn the_end_is_where_the_reader_finds_it(pieces in prop::collection::vec(prop::sample::select(vec![
             "d", "l", "e", "i0e", "i-1e", "0:", "1:a", "02:bc", "3:eee", "12:", " ", "\n", "x",
         ]), 0..24)) {
             let input = pieces.concat().into_bytes();

@@ -1,27 +1,27 @@
-//! The one pass that brings bencode into its canonical form.
+//! Brings bencode into its canonical form in one pass.
 
 use std::ops::Range;
 
-use super::{BencodeError, Rules};
+use super::rules::{BencodeError, Rules};
 
-/// What the pass found.
+/// The result of a scan.
 pub(super) struct Scanned<'a> {
-    /// The value, written anew.
+    /// The value in its canonical form.
     pub(super) bytes: Vec<u8>,
-    /// Where in the input the value ends.
+    /// The position in the input at which the value ends.
     pub(super) end: usize,
     /// The bytes of the top-level `info`, as they stand in the input.
     pub(super) info: Option<&'a [u8]>,
 }
 
-/// Writes the value that begins at `start` anew.
+/// Brings the value that begins at `start` into its canonical form.
 pub(super) fn canonical(input: &[u8], start: usize, rules: Rules) -> Result<Scanned<'_>, BencodeError> {
     let mut scan = Scan { input, at: start, items: 0, rules, out: Vec::new(), info: None };
     scan.value(0, Place::Top)?;
     Ok(Scanned { bytes: scan.out, end: scan.at, info: scan.info })
 }
 
-/// Where in a document the scan is, as far as it matters for keys that come twice.
+/// The part of a document, as far as it matters for duplicate keys.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Top,
@@ -29,7 +29,7 @@ enum Place {
     Elsewhere,
 }
 
-/// One pass over the input that writes the first value anew. Recursion is bounded by `rules.depth`.
+/// One pass over the input that writes its first value in canonical form. Recursion is bounded by `rules.depth`.
 struct Scan<'a> {
     input: &'a [u8],
     at: usize,
@@ -39,7 +39,7 @@ struct Scan<'a> {
     info: Option<&'a [u8]>,
 }
 
-/// An entry of a dictionary: its key in the input, and the whole of it in the output.
+/// An entry of a dictionary: the range of its key in the input, and of the whole entry in the output.
 struct Entry {
     key: Range<usize>,
     written: Range<usize>,
@@ -87,7 +87,7 @@ impl Scan<'_> {
                 _ => Place::Elsewhere,
             };
             self.value(depth + 1, inside)?;
-            // Of a key that comes twice the first one counts, whatever it holds.
+            // Of duplicate keys the first one counts, whatever it holds.
             if is_info
                 && !std::mem::replace(&mut seen_info, true)
                 && matches!(self.input.get(before), Some(b'd' | b'l'))
@@ -101,16 +101,16 @@ impl Scan<'_> {
         if sorted { Ok(()) } else { self.sort(start, entries, place) }
     }
 
-    /// Brings the entries that were written from `start` on into order.
+    /// Sorts the entries that were written from `start` on.
     fn sort(&mut self, start: usize, mut entries: Vec<Entry>, place: Place) -> Result<(), BencodeError> {
-        // Stable, so that of equal keys the first one of the input stays the first.
+        // Stable, so that of duplicate keys the first one of the input stays the first.
         entries.sort_by(|one, other| self.key(one).cmp(self.key(other)));
         let twice = entries.windows(2).find_map(|pair| match pair {
             [one, other] if self.key(one) == self.key(other) && self.once_only(place, other) => Some(other),
             _ => None,
         });
         if let Some(entry) = twice {
-            let expected = "expected each key once in what is hashed, found one again";
+            let expected = "expected each key once in the hashed part, found a duplicate";
             return Err(BencodeError { expected, offset: entry.key.start });
         }
         let input = self.input;
@@ -154,7 +154,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Writes a string anew and says where in the input its bytes are.
+    /// Copies a string to the output, and gives the range of its bytes in the input.
     fn string(&mut self) -> Result<Range<usize>, BencodeError> {
         self.count()?;
         let start = self.at;
@@ -176,7 +176,7 @@ impl Scan<'_> {
         let end = length.and_then(|length| self.at.checked_add(length));
         let Some(end) = end.filter(|end| *end <= self.input.len()) else {
             self.at = start;
-            return self.expected("expected a string no longer than what is left");
+            return self.expected("expected a string that ends within the input");
         };
         self.out.extend_from_slice(&self.input[start + zeros..end]);
         let bytes = self.at..end;
@@ -186,7 +186,7 @@ impl Scan<'_> {
 
     fn open(&mut self, kind: u8, depth: usize) -> Result<(), BencodeError> {
         if depth >= self.rules.depth {
-            return self.expected("expected less depth");
+            return self.expected("expected fewer levels of nesting");
         }
         self.count()?;
         self.copy_byte(kind);
@@ -195,7 +195,7 @@ impl Scan<'_> {
 
     fn count(&mut self) -> Result<(), BencodeError> {
         self.items += 1;
-        if self.items > self.rules.items { self.expected("expected fewer items") } else { Ok(()) }
+        if self.items > self.rules.items { self.expected("expected fewer keys and values") } else { Ok(()) }
     }
 
     fn copy_byte(&mut self, byte: u8) {

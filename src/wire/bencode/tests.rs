@@ -76,7 +76,7 @@ fn lists_within_lists_are_counted() {
             [nested(depth + 1), unsorted(depth + 1), "l".repeat(1_000_000), "d1:b0:1:a".repeat(300_000)]
         {
             let error = canonical(input.as_bytes(), rules).unwrap_err();
-            assert_eq!(error.expected, "expected less depth", "{depth}");
+            assert_eq!(error.expected, "expected fewer levels of nesting", "{depth}");
         }
     }
 }
@@ -85,7 +85,10 @@ fn lists_within_lists_are_counted() {
 #[test]
 fn items_are_bounded() {
     let many = format!("d1:bl{}e1:a0:e", "0:".repeat(300_000));
-    assert_eq!(canonical(many.as_bytes(), Rules::REPLY).unwrap_err().expected, "expected fewer items");
+    assert_eq!(
+        canonical(many.as_bytes(), Rules::REPLY).unwrap_err().expected,
+        "expected fewer keys and values"
+    );
     assert!(canonical(many.as_bytes(), Rules::FILE).is_ok());
 }
 
@@ -104,7 +107,7 @@ fn the_first_of_equal_keys_wins_at_any_depth() {
 
 /// TV-5.15.
 #[test]
-fn what_is_hashed_has_each_key_once() {
+fn duplicate_keys_are_refused_in_the_hashed_part() {
     let rows = [
         ("d4:infod1:ai1e1:ai2eee", false),
         ("d4:infod1:ali1ed1:x0:1:x0:eeee", false),
@@ -143,7 +146,7 @@ fn info_is_found_as_it_stands() {
 
 /// TV-5.21.
 #[test]
-fn what_follows_is_left_alone() {
+fn bytes_after_the_value_are_ignored() {
     for (input, consumed) in [("d1:ai1ee", 8), ("d1:ai1eexyz", 8), ("d1:b0:1:a0:exyz", 12), ("  i1ed", 5)] {
         assert_eq!(Document::read(input.as_bytes(), Rules::REPLY).unwrap().consumed(), consumed, "{input}");
     }

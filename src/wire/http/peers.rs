@@ -1,4 +1,4 @@
-//! Peers as a list of dictionaries (BEP 3), the older form that trackers send whatever they were asked for.
+//! Peers as a list of dictionaries (BEP 3), the older form, which some trackers send in spite of `compact=1`.
 
 use std::net::IpAddr;
 
@@ -8,8 +8,8 @@ use crate::announce::{Peer, PeerAddress, PeerId};
 use crate::wire::bencode::{Fields, Value, decoder};
 use crate::wire::compact::PeerList;
 
-/// Reads one of `peers` and `peers6`. Its type decides which form it has; one of another type holds no peers,
-/// as an empty dictionary does with some trackers.
+/// Reads `peers` or `peers6`. The type of the value decides the form. Values of other types hold no peers: some trackers
+/// send an empty dictionary.
 pub(super) fn read_peers(value: Value<'_>, add_compact: impl Fn(&mut PeerList, &[u8]), list: &mut PeerList) {
     match value {
         Value::Bytes(bytes) => add_compact(list, bytes),
@@ -18,7 +18,7 @@ pub(super) fn read_peers(value: Value<'_>, add_compact: impl Fn(&mut PeerList, &
     }
 }
 
-/// The bytes are a canonical list out of a document that was read already, so bendy has nothing to refuse.
+/// Reads a list of dictionaries. The bytes are a canonical list of a document that was read before, so bendy accepts them.
 fn read_list(bytes: &[u8], list: &mut PeerList) {
     let mut decoder = decoder(bytes);
     let Ok(Some(Object::List(mut entries))) = decoder.next_object() else { return };
@@ -43,15 +43,15 @@ fn read_peer(entry: Object<'_, '_>) -> Option<Peer> {
     Some(Peer { address, id })
 }
 
-/// An address as text. Brackets and a zone, which is another machine's business, are taken off.
+/// Parses an IP address. Brackets are removed, and so is a zone, which is only valid on the peer's machine.
 fn ip_address(text: &str) -> Option<IpAddr> {
     let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let text = text.split_once('%').map_or(text, |(address, _zone)| address);
     text.parse().ok()
 }
 
-/// Whether a text looks like a host name (RFC 1123, with the underscores that are in use). One whose last label
-/// is a number isn't: resolvers read `2130706433` and `0x7f000001` as addresses.
+/// Whether a text is a host name (RFC 1123, and underscores, which are in use). It isn't if its last label is a number:
+/// resolvers take `2130706433` and `0x7f000001` for addresses.
 fn is_host_name(text: &str) -> bool {
     let name = text.strip_suffix('.').unwrap_or(text);
     let label_is_good = |label: &str| {

@@ -1,7 +1,7 @@
-//! What is asked of an HTTP tracker: the path and query of announces (BEP 3) and scrapes (BEP 48).
+//! The request targets of HTTP trackers: path and query of announces (BEP 3) and scrapes (BEP 48).
 //!
-//! Built as text, because trackers compare bytes: a library that normalises addresses breaks info-hashes and
-//! passkeys alike.
+//! Built as text, because trackers compare bytes: a library that normalises addresses would break info-hashes and
+//! passkeys.
 
 use std::fmt::Write as _;
 
@@ -12,24 +12,23 @@ use percent_encoding::{
 use crate::announce::{AnnounceRequest, Event, InfoHash};
 use crate::tracker::{Scheme, TrackerUrl};
 
-/// Everything but the unreserved characters of RFC 3986. Some trackers don't take a bare `*` or `!`.
+/// All characters but the unreserved ones of RFC 3986. Some trackers don't accept a bare `*` or `!`.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// `left` where the size isn't known. Trackers take 0 for a seed and -1 for an error, and some refuse more.
+/// `left` if the size isn't known. Trackers take 0 for a seed and -1 for an error, and some refuse larger numbers.
 const UNKNOWN_LEFT: u64 = i64::MAX as u64;
 
-/// How long the query of a scrape may get: what trackers and the proxies before them are known to take.
+/// The longest query of a scrape, in bytes, that trackers and their proxies are known to accept.
 const MAX_SCRAPE_QUERY_LEN: usize = 2000;
 
-/// What one info-hash takes in a query at most: every byte escaped, its name and a joiner.
+/// The most that one info-hash takes in a query: the separator, the name, and every byte escaped.
 const MAX_INFO_HASH_LEN: usize = "&info_hash=".len() + 60;
 
 /// The request target (path and query) of an announce.
 ///
-/// The tracker's own query goes in front, byte for byte, because passkeys live there and some trackers insist
-/// on the place. Only where it already holds one of the parameters below does ours take its place, so that
-/// each comes once and tells the truth; `key` is the exception, since several trackers call their passkey so:
-/// theirs stays and ours is left out.
+/// The query of the announce address comes first, byte for byte, because it holds passkeys, and some trackers insist on
+/// that place. If it already has one of our parameters, ours replaces it, so that each comes once with the right value. The
+/// exception is `key`, the name of the passkey at several trackers: theirs stays and ours is left out.
 ///
 /// ```
 /// use tracker_failover::{AnnounceRequest, InfoHash, PeerId};
@@ -44,7 +43,7 @@ pub fn announce_target(tracker: &TrackerUrl, request: &AnnounceRequest) -> Strin
     let mut parameters: Vec<(&str, String)> = vec![
         ("info_hash", escaped(request.info_hash.as_bytes())),
         ("peer_id", escaped(request.peer_id.as_bytes())),
-        ("port", request.told_port().to_string()),
+        ("port", request.announced_port().to_string()),
         ("uploaded", bounded(request.transfer.uploaded)),
         ("downloaded", bounded(request.transfer.downloaded)),
         ("left", bounded(request.transfer.left.unwrap_or(UNKNOWN_LEFT))),
@@ -63,7 +62,7 @@ pub fn announce_target(tracker: &TrackerUrl, request: &AnnounceRequest) -> Strin
     if let Some(ip) = request.ip {
         parameters.push(("ip", escaped(ip.to_string().as_bytes())));
     }
-    // An event that was baked into the address would tell a new `started` at every announce.
+    // An event in the announce address would be sent with every announce.
     let ours = |name: &str| name == "event" || parameters.iter().any(|(our_name, _)| *our_name == name);
     let mut target = own_target(tracker, ours);
     for (name, value) in &parameters {
@@ -73,10 +72,10 @@ pub fn announce_target(tracker: &TrackerUrl, request: &AnnounceRequest) -> Strin
     target
 }
 
-/// The request target (path and query) of a scrape, `None` where the tracker has no scrape address, or where
-/// there is no torrent to ask for: a scrape without any asks for all that the tracker has.
+/// The request target (path and query) of a scrape. `None` if the tracker has no scrape address, or if `torrents` is empty:
+/// a scrape without info-hashes asks for all torrents of the tracker.
 ///
-/// Takes as many torrents as it is given: see [`scrape_batches`].
+/// All torrents go into one query: see [`scrape_batches`].
 pub fn scrape_target(tracker: &TrackerUrl, torrents: &[InfoHash]) -> Option<String> {
     if torrents.is_empty() || tracker.scheme() == Scheme::Udp {
         return None;
@@ -88,8 +87,8 @@ pub fn scrape_target(tracker: &TrackerUrl, torrents: &[InfoHash]) -> Option<Stri
     Some(target)
 }
 
-/// Cuts a list of torrents into the pieces that one scrape each may ask for: a query of at most 2000 bytes,
-/// which is what trackers and the proxies before them are known to take, and which holds 28 torrents.
+/// Cuts a list of torrents into the batches for single scrapes: a query of at most 2000 bytes, which trackers and their
+/// proxies are known to accept. It holds 28 torrents.
 pub fn scrape_batches<'t>(
     tracker: &TrackerUrl,
     torrents: &'t [InfoHash],
@@ -99,11 +98,11 @@ pub fn scrape_batches<'t>(
     torrents.chunks(room.max(1))
 }
 
-/// The address for scrapes that belongs to an announce address, `None` where there is none.
+/// The scrape address of a tracker; `None` if it has none.
 ///
-/// By the old convention: the text after the path's last slash has to begin with `announce`, which becomes
-/// `scrape`. BEP 48 would replace the word anywhere in the path, which hits passkeys and folders. Over UDP
-/// (BEP 15) the address is the same.
+/// By the old convention, the text after the last slash of the path has to begin with `announce`, which is replaced by
+/// `scrape`. BEP 48 would replace the word anywhere in the path, also in passkeys and folders. Over UDP (BEP 15) the
+/// address is the same.
 ///
 /// ```
 /// use tracker_failover::wire::http::scrape_url;
@@ -130,7 +129,7 @@ pub fn scrape_url(tracker: &TrackerUrl) -> Option<TrackerUrl> {
     }
 }
 
-/// Path and query as they stand in the address, without the parameters that are to be replaced.
+/// Path and query of the address as they were written, without the replaced parameters.
 fn own_target(tracker: &TrackerUrl, replaced: impl Fn(&str) -> bool) -> String {
     let (path, query) = split_target(tracker);
     let mut target = if path.starts_with('/') { String::new() } else { "/".to_owned() };
@@ -162,7 +161,7 @@ fn name_of(parameter: &str) -> String {
     percent_decode_str(name).decode_utf8_lossy().into_owned()
 }
 
-/// A request line is ASCII; anything else is sent as its UTF-8 bytes, escaped, as browsers do.
+/// A request line is ASCII: other characters are sent as their UTF-8 bytes, escaped, as browsers do.
 fn sendable(text: &str) -> impl Iterator<Item = &str> {
     utf8_percent_encode(text, CONTROLS)
 }
@@ -175,19 +174,19 @@ fn joiner(target: &str) -> &'static str {
     match target.find('?') {
         None => "?",
         Some(at) if at + 1 == target.len() || target.ends_with('&') => "",
-        // A further question mark at the end belongs to the last parameter.
+        // A second question mark belongs to the last parameter.
         Some(_) => "&",
     }
 }
 
-/// Trackers read signed numbers of 64 bits.
+/// Trackers read signed 64-bit numbers.
 fn bounded(bytes: u64) -> String {
     bytes.min(UNKNOWN_LEFT).to_string()
 }
 
 fn num_want(request: &AnnounceRequest) -> u32 {
     match request.event {
-        // Nobody who leaves wants peers, yet some trackers answer with a full list.
+        // A client that leaves needs no peers, but some trackers would send a full list.
         Some(Event::Stopped) => 0,
         _ => request.num_want.unwrap_or(AnnounceRequest::DEFAULT_NUM_WANT),
     }

@@ -1,16 +1,16 @@
-//! The body of an announce's answer (BEP 3, 7, 23, 24, 31), read as trackers really write it.
+//! Reads the body of an announce's answer (BEP 3, 7, 23, 24, 31) as trackers really write it.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::clean_text;
 use super::peers::read_peers;
 use crate::announce::AnnounceResponse;
 use crate::error::{AnnounceError, Rejection, ReplyError, Retry};
 use crate::wire::bencode::{BencodeError, Document, Fields, Rules, Value};
+use crate::wire::clean_text;
 use crate::wire::compact::PeerList;
 
-/// A dictionary with none of these is no reply of a tracker's, whatever else is in it.
+/// A dictionary with none of these keys isn't a tracker's reply.
 const KEYS_OF_A_REPLY: [&str; 8] = [
     "complete",
     "incomplete",
@@ -27,21 +27,21 @@ const OTHER_KEYS: [&str; 3] = ["downloaded", "external ip", "failure reason"];
 /// The keys of a refusal.
 pub(super) const KEYS_OF_A_FAILURE: [&str; 4] = ["failure reason", "interval", "min interval", "retry in"];
 
-/// BEP 31 gives minutes; more than a day is taken for a day.
+/// The longest `retry in`, in minutes: a day.
 const MAX_RETRY_IN: u64 = 1440;
 
-/// A tracker id goes back in every query, which has to fit into a request line.
+/// The longest tracker id, in bytes: it is sent back in every query, which has to fit into a request line.
 const MAX_TRACKER_ID_LEN: usize = 1024;
 
-/// Reads the body of a good status as the answer to an announce.
+/// Reads the body of a 2xx answer to an announce.
 ///
-/// Tolerant where trackers are known to be odd: keys in any order or twice, fields of a wrong type (absent),
-/// peers in any form or none, bytes after the reply. Intervals are handed on as the tracker sent them, except
-/// that those which are no time at all (missing, 0, negative, no number, beyond 64 bits) are absent.
+/// Accepts what trackers are known to send: keys in any order or twice, fields of a wrong type (which count as missing),
+/// peers in any form or none, bytes after the reply. Intervals are passed on as the tracker sent them; one that isn't a
+/// positive number of 64 bits counts as missing.
 ///
 /// # Errors
-/// [`AnnounceError::Rejected`] where the tracker gives a `failure reason`, even an empty one, whatever else is
-/// there; [`AnnounceError::NotAReply`] where the body is no well-formed dictionary or has none of a reply's keys.
+/// [`AnnounceError::Rejected`] if there is a `failure reason`, even an empty one, whatever else is there;
+/// [`AnnounceError::NotAReply`] if the body isn't a well-formed dictionary, or has none of the keys of a reply.
 pub fn read_announce(body: &[u8]) -> Result<AnnounceResponse, AnnounceError> {
     let document = read_document(body)?;
     let names: Vec<&str> =
@@ -51,7 +51,7 @@ pub fn read_announce(body: &[u8]) -> Result<AnnounceResponse, AnnounceError> {
         return Err(AnnounceError::Rejected(rejection));
     }
     if KEYS_OF_A_REPLY.iter().all(|key| fields.get(key).is_none()) {
-        let expected = "expected a reply's keys such as interval or peers";
+        let expected = "expected a key of a reply, such as interval or peers";
         return Err(AnnounceError::NotAReply(ReplyError::new(expected, 0)));
     }
     let mut list = PeerList::new();
@@ -81,18 +81,18 @@ pub fn read_announce(body: &[u8]) -> Result<AnnounceResponse, AnnounceError> {
     })
 }
 
-/// The tracker's refusal in the body of any other status, where there is one: trackers and the proxies before
-/// them put it below 4xx and 5xx too.
+/// The tracker's refusal in the body of an answer that isn't 2xx, if there is one: trackers and their proxies send it with
+/// 4xx and 5xx too.
 pub fn failure_in(body: &[u8]) -> Option<Rejection> {
     let document = Document::read(body, Rules::REPLY).ok()?;
     rejection(&document.fields(&KEYS_OF_A_FAILURE).ok()?)
 }
 
-/// The first value of a body, or what was expected instead and where.
+/// The first value of a body, or an error with what was expected and where.
 pub(super) fn read_document(body: &[u8]) -> Result<Document<'_>, AnnounceError> {
     Document::read(body, Rules::REPLY).map_err(|error| match body {
         [b'<', ..] => {
-            AnnounceError::NotAReply(ReplyError::new("expected a dictionary, found a page of markup", 0))
+            AnnounceError::NotAReply(ReplyError::new("expected a dictionary, found markup such as HTML", 0))
         }
         [0x1f, 0x8b, ..] => {
             AnnounceError::NotAReply(ReplyError::new("expected a dictionary, found compressed data", 0))
@@ -117,7 +117,7 @@ pub(super) fn rejection(fields: &Fields<'_>) -> Option<Rejection> {
     Some(Rejection { reason, retry, interval })
 }
 
-/// BEP 31: minutes, sent as a number or as text, or "never".
+/// BEP 31: minutes as a number or as text, or "never".
 fn retry_in(value: Value<'_>) -> Retry {
     if let Value::Bytes(text) = value
         && text.trim_ascii().eq_ignore_ascii_case(b"never")
@@ -134,7 +134,7 @@ fn seconds(fields: &Fields<'_>, name: &str) -> Option<Duration> {
     fields.number(name).filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 
-/// BEP 24: four or sixteen bytes; some trackers put an IPv4 address into the long form.
+/// BEP 24: 4 or 16 bytes; some trackers send an IPv4 address in the long form.
 fn external_ip(bytes: &[u8]) -> Option<IpAddr> {
     match *bytes {
         [a, b, c, d] => Some(IpAddr::from([a, b, c, d])),

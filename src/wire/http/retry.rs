@@ -1,12 +1,12 @@
-//! `Retry-After` (RFC 9110, section 10.2.3): when a server that is overloaded wants to be asked again.
+//! `Retry-After` (RFC 9110, section 10.2.3): when an overloaded server accepts requests again.
 
 use std::time::{Duration, SystemTime};
 
-/// A server that asks for more is taken to have asked for a day.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// The longest time taken from a server: a day.
+const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 
-/// How long to wait by the value of a `Retry-After` header, at most a day: seconds, or an HTTP date compared
-/// with `now`. `None` where it is neither, or where nothing is left to wait.
+/// The time to wait by the value of a `Retry-After` header, at most a day: seconds, or an HTTP date compared
+/// with `now`. `None` if it is neither, or if the time has passed.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -19,11 +19,11 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim_matches([' ', '\t']);
     let wait = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-        value.parse().map_or(LONGEST, Duration::from_secs)
+        value.parse().map_or(MAX_WAIT, Duration::from_secs)
     } else {
         httpdate::parse_http_date(value).ok()?.duration_since(now).ok()?
     };
-    Some(wait.min(LONGEST)).filter(|wait| !wait.is_zero())
+    Some(wait.min(MAX_WAIT)).filter(|wait| !wait.is_zero())
 }
 
 #[cfg(test)]

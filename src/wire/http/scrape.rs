@@ -1,4 +1,4 @@
-//! The body of a scrape's answer (BEP 48).
+//! Reads the body of a scrape's answer (BEP 48).
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::error::{AnnounceError, ReplyError};
 use crate::scrape::{ScrapeResponse, SwarmCounts};
 use crate::wire::bencode::{Fields, Value, decoder};
 
-/// Reads the body of a good status as the answer to a scrape.
+/// Reads the body of a 2xx answer to a scrape.
 ///
-/// An answer for fewer torrents than were asked for is good; a counter that is missing or no number is absent.
+/// The answer may hold fewer torrents than requested. A counter that isn't a number counts as missing.
 ///
 /// # Errors
-/// [`AnnounceError::Rejected`] where the tracker gives a `failure reason`; [`AnnounceError::NotAReply`] where
-/// the body is no well-formed dictionary or has no `files`.
+/// [`AnnounceError::Rejected`] if there is a `failure reason`; [`AnnounceError::NotAReply`] if the body isn't a well-formed
+/// dictionary, or has no `files`.
 pub fn read_scrape(body: &[u8]) -> Result<ScrapeResponse, AnnounceError> {
     let document = read_document(body)?;
     let names: Vec<&str> = ["files", "flags", "host"].iter().chain(&KEYS_OF_A_FAILURE).copied().collect();
@@ -25,7 +25,7 @@ pub fn read_scrape(body: &[u8]) -> Result<ScrapeResponse, AnnounceError> {
         return Err(AnnounceError::Rejected(rejection));
     }
     let mut response = ScrapeResponse::default();
-    // Some trackers call it `host`; an empty list is what PHP makes of an empty dictionary.
+    // Some trackers name it `host`, and PHP encodes an empty dictionary as an empty list.
     match fields.get("files").or(fields.get("host")) {
         Some(Value::Dict(files)) => read_files(files, &mut response),
         Some(Value::List(b"le")) => {}
@@ -40,7 +40,7 @@ pub fn read_scrape(body: &[u8]) -> Result<ScrapeResponse, AnnounceError> {
     Ok(response)
 }
 
-/// The bytes are a canonical dictionary out of a document that was read already.
+/// Reads the torrents. The bytes are a canonical dictionary of a document that was read before.
 fn read_files(files: &[u8], response: &mut ScrapeResponse) {
     let mut decoder = decoder(files);
     let Ok(Some(Object::Dict(mut files))) = decoder.next_object() else { return };
@@ -59,8 +59,8 @@ fn read_files(files: &[u8], response: &mut ScrapeResponse) {
     }
 }
 
-/// The torrent a key names. bittorrent-tracker 11 (npm) takes the hash for a text of twenty characters and writes
-/// it as UTF-8, where each byte from 0x80 up becomes two; no other key than these is of another length.
+/// The info-hash of a key. bittorrent-tracker 11 (npm) takes the hash for a text of 20 characters and writes it as UTF-8, in
+/// which each byte from 0x80 on becomes two.
 fn info_hash(key: &[u8]) -> Option<InfoHash> {
     if let Ok(hash) = key.try_into() {
         return Some(InfoHash::new(hash));
@@ -96,7 +96,7 @@ mod tests {
 
     ///
     #[test]
-    fn odd_answers_are_read() {
+    fn unusual_answers_are_read() {
         let name = "a".repeat(20);
         let some = SwarmCounts { complete: Some(1), ..SwarmCounts::default() };
         let rows = [
@@ -146,7 +146,7 @@ mod tests {
 
     /// R48-08.
     #[test]
-    fn failures_and_nonsense_are_errors() {
+    fn failures_and_malformed_answers_are_errors() {
         match read_scrape(b"d14:failure reason4:busy8:retry in5:nevere") {
             Err(AnnounceError::Rejected(rejection)) => {
                 assert_eq!((rejection.reason.as_str(), rejection.retry), ("busy", Retry::Never));

@@ -1,26 +1,26 @@
-//! Why a file is not a torrent this crate can work with.
+//! The errors of torrent files.
 
 use crate::wire::bencode::BencodeError;
 
-/// Why bytes are not a usable torrent file: what was expected, and where. Holds nothing of the file's texts.
+/// Why bytes aren't a usable torrent file: what was expected, and where. Holds no text of the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetainfoError {
     /// The file isn't well-formed bencode.
     #[error("not a torrent file: {0}")]
     Encoding(#[from] BencodeError),
-    /// Something in it is missing, of a wrong type or range, or contradicts the rest.
+    /// A field is missing, of a wrong type, out of range, or contradicts others.
     #[error("not a valid torrent: {field}: expected {expected}")]
     Field {
-        /// Where, as the keys and list places that lead there: `info.files.3.path`.
+        /// The path to the field, of keys and list indices: `info.files.3.path`.
         field: String,
-        /// What was expected there.
+        /// What was expected in it.
         expected: &'static str,
     },
-    /// The file is of a version that came after this crate; it may be a good torrent (BEP 52).
+    /// The file has a version that this crate doesn't know. It may be a valid torrent (BEP 52).
     #[error("meta version {version} of torrents is not supported, expected 1 or 2")]
     UnsupportedVersion {
-        /// The version, or 2^64-1 for any above.
+        /// The version; 2^64-1 for larger numbers.
         version: u64,
     },
     /// The file is larger than any real torrent.

@@ -1,22 +1,22 @@
-//! The files of a torrent: one, a list (BEP 3), or a tree (BEP 52), with the attributes of BEP 47.
+//! The files of a torrent: a single one, a list (BEP 3), or a tree (BEP 52), with the attributes of BEP 47.
 
 use bendy::decoding::{DictDecoder, ListDecoder, Object};
 
 use super::MetainfoError;
 use crate::wire::bencode::{Value, decoder};
 
-/// How many files a torrent may have; beyond that it is a way to fill a disk with names.
+/// How many files a torrent may have. More would only fill a disk with names.
 const MAX_FILES: usize = 100_000;
 
-/// How many parts, and how many bytes in all, a path may have: what common systems can store at all.
+/// How many parts and bytes a path may have: no common system can store longer ones.
 const MAX_PARTS: usize = 100;
 const MAX_PATH_LEN: usize = 4096;
 
-/// How many bytes the paths of all files may take. In a tree a folder's name counts for each file below it, so
-/// that a small torrent could otherwise ask for a lot of memory.
+/// How many bytes the paths of all files may take. In a tree, the name of a folder counts for each file in it: without this
+/// limit a small torrent could take a lot of memory.
 const MAX_PATHS_LEN: usize = 64 << 20;
 
-/// Lengths and their sums stay within what files can have.
+/// The longest file, and the longest content, in bytes: the range of file lengths.
 const MAX_CONTENT_LEN: u64 = i64::MAX as u64;
 
 /// One file of a torrent.
@@ -27,7 +27,7 @@ pub struct FileEntry {
     attributes: Attributes,
 }
 
-/// What `attr` says (BEP 47).
+/// The attributes of a file, from `attr` (BEP 47).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 struct Attributes {
     padding: bool,
@@ -36,24 +36,23 @@ struct Attributes {
 }
 
 impl FileEntry {
-    /// The parts of its path: below the folder that the torrent is named after, or the name alone where the
-    /// torrent is one file. At least one part, and **none is safe**: see
-    /// [`Metainfo`](super::Metainfo).
+    /// The parts of the path: in the folder that the torrent names, or the name alone if the torrent is a single file. At
+    /// least one part, and **not safe as file names**: see [`Metainfo`](super::Metainfo).
     pub fn path(&self) -> &[String] {
         &self.path
     }
 
-    /// Its length in bytes.
+    /// The length in bytes.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// Whether it is padding: its bytes are zeros that count as content and belong into no file (BEP 47).
+    /// Whether it is padding (BEP 47): zeros that count as content and aren't stored in a file.
     pub fn is_padding(&self) -> bool {
         self.attributes.padding
     }
 
-    /// Whether it stands for a symbolic link (BEP 47), whose target isn't handed on: a link can lead anywhere.
+    /// Whether it is a symbolic link (BEP 47). The target isn't passed on, because it can lead anywhere.
     pub fn is_symlink(&self) -> bool {
         self.attributes.symlink
     }
@@ -64,7 +63,7 @@ impl FileEntry {
     }
 }
 
-/// The files read so far, with the sums that are bounded.
+/// The files read so far, with the sums that have limits.
 #[derive(Debug, Default)]
 pub(super) struct FileList {
     files: Vec<FileEntry>,
@@ -104,7 +103,7 @@ impl FileList {
         list.not_empty("info.files")
     }
 
-    /// The files of BEP 52's tree, given as its canonical bytes.
+    /// The files of a tree (BEP 52), from its canonical bytes.
     pub(super) fn of_tree(bytes: &[u8]) -> Result<Self, MetainfoError> {
         let mut list = Self::default();
         let mut decoder = decoder(bytes);
@@ -127,7 +126,7 @@ impl FileList {
         self.total_length
     }
 
-    /// Whether a hybrid's two descriptions agree (BEP 52): the same paths and lengths, padding aside.
+    /// Whether both descriptions of a hybrid torrent agree (BEP 52): the same paths and lengths, without padding.
     pub(super) fn describes_the_same_as(&self, other: &Self) -> bool {
         fn described(list: &FileList) -> Vec<(&[String], u64)> {
             let files = list.files.iter().filter(|file| !file.is_padding());
@@ -138,7 +137,7 @@ impl FileList {
         described(self) == described(other)
     }
 
-    /// Goes through one folder of a tree. Recursion is bounded by the depth to which the document was read.
+    /// Adds a folder of a tree. Recursion is bounded by the depth limit of the document.
     fn add_folder(
         &mut self,
         mut folder: DictDecoder<'_, '_>,
@@ -216,12 +215,12 @@ fn read_listed(place: &str, mut entry: DictDecoder<'_, '_>) -> Result<FileEntry,
             (b"attr", Object::Bytes(letters)) => attributes = Attributes::read(letters),
             (b"length", Object::Integer(text)) => length = content_length(text),
             (b"path", Object::List(parts)) => path = read_path(parts, |part| Some(lossy(part))),
-            // Made by clients that wrote `path` in some older encoding, whose names lossy reading mixes up.
+            // Written by clients whose `path` is in an older encoding, which lossy decoding would garble.
             (b"path.utf-8", Object::List(parts)) => unicode_path = read_path(parts, utf8),
             _ => {}
         }
     }
-    // A link has no content, so some writers leave its length out.
+    // A link has no content, and some clients leave its length out.
     let length = length.or(attributes.symlink.then_some(0));
     let length = length.ok_or_else(|| MetainfoError::field(format!("{place}.length"), LENGTH))?;
     let path = path.ok_or_else(|| MetainfoError::field(format!("{place}.path"), "a list of strings"))?;
@@ -249,7 +248,7 @@ fn read_of_tree(mut entry: DictDecoder<'_, '_>, path: &[String]) -> Result<FileE
     Ok(FileEntry { path: path.to_vec(), length, attributes })
 }
 
-/// The parts of a path, `None` where one is no string or can't be read. Reading stops one beyond the limit.
+/// The parts of a path, at most one more than allowed. `None` if one isn't a string, or can't be decoded.
 fn read_path(mut parts: ListDecoder<'_, '_>, read: impl Fn(&[u8]) -> Option<String>) -> Option<Vec<String>> {
     let mut path = Vec::new();
     while let Some(part) = parts.next_object().ok()? {
@@ -274,7 +273,7 @@ fn content_length(text: &str) -> Option<u64> {
     text.parse().ok().filter(|length| *length <= MAX_CONTENT_LEN)
 }
 
-/// For what can't happen: the bytes are canonical, bendy has accepted them before.
+/// The error for a case that can't happen: bendy has accepted these bytes before.
 fn unreadable(_: bendy::decoding::Error) -> MetainfoError {
     MetainfoError::field("info", "well-formed bencode")
 }

@@ -1,4 +1,4 @@
-//! Torrent files (BEP 3, 12, 27, 47, 52): what they say of trackers, of the content, and how it is hashed.
+//! Torrent files (BEP 3, 12, 27, 47, 52): trackers, files, and hashes.
 
 mod error;
 mod files;
@@ -18,14 +18,14 @@ use crate::tracker::TrackerUrl;
 use crate::wire::bencode::{Document, Fields, Rules, Value};
 use files::FileList;
 
-/// The largest torrent file that is read. Real ones stay below 10 MiB.
-const LARGEST_FILE: usize = 32 << 20;
+/// The largest torrent file that is read, in bytes. Real ones are smaller than 10 MiB.
+const MAX_FILE_LEN: usize = 32 << 20;
 
-/// The largest piece; nobody makes larger ones, and each has to be held in memory to be hashed.
-const LARGEST_PIECE: u64 = 1 << 30;
+/// The longest piece, in bytes. Real ones are shorter, and clients hold a whole piece in memory to hash it.
+const MAX_PIECE_LEN: u64 = 1 << 30;
 
-/// The smallest piece of BEP 52.
-const SMALLEST_V2_PIECE: u64 = 16 << 10;
+/// The shortest piece of BEP 52, in bytes.
+const MIN_V2_PIECE_LEN: u64 = 16 << 10;
 
 const KEYS_OF_INFO: [&str; 10] = [
     "attr",
@@ -40,21 +40,21 @@ const KEYS_OF_INFO: [&str; 10] = [
     "private",
 ];
 
-/// What a torrent file says, checked: where its trackers are, what its content is and how it is hashed.
+/// A parsed and checked torrent file: its trackers, its files and their hashes.
 ///
-/// Names are handed on as they stand in the file, invalid UTF-8 replaced and nothing else: they may be `..`,
-/// hold separators, control characters or the names of devices. **Whoever makes files or prints lines of them
-/// has to make them safe first.**
+/// Names are passed on as they stand in the file, with nothing but invalid UTF-8 replaced: they may be `..`, and may hold
+/// separators, control characters or names of devices. **They have to be made safe before files are created from them or they
+/// are printed.**
 ///
 /// ```
-/// use tracker_failover::wire::metainfo::Metainfo;
+/// use tracker_failover::Metainfo;
 ///
 /// let file = b"d8:announce22:http://t.test/announce4:infod6:lengthi5e4:name1:x12:piece lengthi16384e\
 ///     6:pieces20:aaaaaaaaaaaaaaaaaaaaee";
 /// let metainfo = Metainfo::parse(file)?;
 /// assert_eq!(metainfo.announce_tiers()[0][0].host(), "t.test");
 /// assert_eq!((metainfo.name(), metainfo.total_length()), ("x", 5));
-/// # Ok::<(), tracker_failover::wire::metainfo::MetainfoError>(())
+/// # Ok::<(), tracker_failover::MetainfoError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Metainfo {
@@ -74,17 +74,17 @@ pub struct Metainfo {
 }
 
 impl Metainfo {
-    /// Reads a torrent file.
+    /// Parses a torrent file.
     ///
-    /// A file without trackers is good (BEP 5); so is one whose trackers are nonsense, which are reported by
-    /// [`skipped_trackers`](Self::skipped_trackers) instead.
+    /// A file without trackers is valid (BEP 5), and so is one with invalid trackers, which
+    /// [`skipped_trackers`](Self::skipped_trackers) lists.
     ///
     /// # Errors
-    /// [`MetainfoError::UnsupportedVersion`] where the file names a meta version above 2. Anything else is a
-    /// file that is no torrent, or one that contradicts itself: the error says what was expected and where.
+    /// [`MetainfoError::UnsupportedVersion`] if the meta version is above 2. Other errors say what was expected where, in a file
+    /// that isn't a torrent or contradicts itself.
     pub fn parse(file: &[u8]) -> Result<Self, MetainfoError> {
-        if file.len() > LARGEST_FILE {
-            return Err(MetainfoError::TooLarge { limit: LARGEST_FILE });
+        if file.len() > MAX_FILE_LEN {
+            return Err(MetainfoError::TooLarge { limit: MAX_FILE_LEN });
         }
         let document = Document::read(file, Rules::FILE)?;
         let top = document.fields(&["announce", "announce-list", "info"])?;
@@ -127,19 +127,19 @@ impl Metainfo {
         })
     }
 
-    /// The trackers by tier (BEP 12): those of `announce-list`, or `announce` alone where the list names none
-    /// that this crate speaks. Each tracker once, where it came first; no tier is empty. Addresses with a scheme
-    /// that isn't spoken are among them as [`Scheme::Other`](crate::tracker::Scheme::Other).
+    /// The trackers by tier (BEP 12): those of `announce-list`, with `announce` in front if the list names none with a
+    /// supported scheme. Each tracker stands once, at its first place; no tier is empty. Addresses with unsupported schemes
+    /// are among them as [`Scheme::Other`](crate::Scheme::Other).
     pub fn announce_tiers(&self) -> &[Vec<TrackerUrl>] {
         &self.tiers
     }
 
-    /// What stands where a tracker should be and isn't among the tiers: no address, or beyond the limits.
+    /// The entries that were left out of the tiers: invalid addresses, and trackers beyond the limits.
     pub fn skipped_trackers(&self) -> &[SkippedTracker] {
         &self.skipped
     }
 
-    /// The hash by which the torrent is announced: v1's where it has one, else v2's cut to twenty bytes.
+    /// The info-hash to announce: that of v1 if there is one, else that of v2 cut to 20 bytes.
     pub fn info_hash(&self) -> InfoHash {
         self.info_hash
     }
@@ -154,11 +154,11 @@ impl Metainfo {
         self.v2
     }
 
-    /// The hashes of the swarms that the torrent has: v1's, then v2's cut to twenty bytes as trackers know it.
+    /// The info-hashes of all swarms of the torrent: that of v1, then that of v2 cut to 20 bytes.
     ///
-    /// A hybrid has two, and joins both swarms where it is announced for each (BEP 52): add one torrent per hash,
-    /// with the same trackers, peer id and key. Each has its own events, intervals and tracker ids; the peers of
-    /// both are peers of the one download, and its counters go to both.
+    /// A hybrid torrent has both. To join both swarms (BEP 52), add one torrent for each hash, with the same trackers, peer id
+    /// and key. Each has its own events, intervals and tracker ids; the peers of both belong to the same download, and its
+    /// counters are announced to both.
     ///
     /// ```
     /// use tracker_failover::{Metainfo, PeerId, Torrent, TrackerSet};
@@ -178,23 +178,23 @@ impl Metainfo {
         self.v1.into_iter().chain(self.v2.as_ref().map(truncated)).collect()
     }
 
-    /// The suggested name of the file, or of the folder that the files go into. Not safe as a file name.
+    /// The suggested name of the file, or of the folder for the files. Not safe as a file name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether only the torrent's own trackers may be told of it (BEP 27). Anything but an absent key or a 0
-    /// counts, since a leak can't be taken back.
+    /// Whether the torrent may be announced to its own trackers only (BEP 27). Any value of the key but 0 counts, because a
+    /// leak can't be undone.
     pub fn is_private(&self) -> bool {
         self.private
     }
 
-    /// The length of a piece in bytes, 1 to 2^30; the last piece is shorter where it doesn't fit.
+    /// The length of a piece in bytes, from 1 to 2^30. The last piece may be shorter.
     pub fn piece_length(&self) -> u64 {
         self.piece_length
     }
 
-    /// The SHA-1 of each piece, as many as the total length needs; empty for a torrent of v2 alone.
+    /// The SHA-1 of each piece; empty for a torrent of v2 alone.
     pub fn pieces(&self) -> &[[u8; 20]] {
         &self.pieces
     }
@@ -204,7 +204,7 @@ impl Metainfo {
         &self.files
     }
 
-    /// Whether the content is one file called [`name`](Self::name), rather than a folder of that name.
+    /// Whether the torrent is one file with this [`name`](Self::name), and not a folder.
     pub fn is_single_file(&self) -> bool {
         self.single_file
     }
@@ -214,7 +214,7 @@ impl Metainfo {
         self.total_length
     }
 
-    /// How many bytes follow the torrent in the file and were ignored.
+    /// How many bytes after the torrent were ignored.
     pub fn trailing_bytes(&self) -> usize {
         self.trailing_bytes
     }
@@ -233,13 +233,13 @@ impl fmt::Debug for Metainfo {
     }
 }
 
-/// The files, and whether they are one file rather than a folder.
+/// The files, and whether they are a single file and not a folder.
 struct Content {
     list: FileList,
     single_file: bool,
 }
 
-/// BEP 52 wants this looked at first: a later version may change everything else.
+/// The meta version. BEP 52 requires it to be checked first, because a later version may change everything else.
 fn meta_version(info: &Fields<'_>) -> Result<u64, MetainfoError> {
     match info.get("meta version") {
         None => Ok(1),
@@ -266,10 +266,10 @@ fn piece_length(info: &Fields<'_>, has_v2: bool) -> Result<u64, MetainfoError> {
         Some(Value::Integer(text)) => text.parse().ok(),
         _ => None,
     };
-    let Some(length) = length.filter(|length| (1..=LARGEST_PIECE).contains(length)) else {
+    let Some(length) = length.filter(|length| (1..=MAX_PIECE_LEN).contains(length)) else {
         return Err(MetainfoError::field("info.piece length", "an integer from 1 to 2^30"));
     };
-    if has_v2 && (!length.is_power_of_two() || length < SMALLEST_V2_PIECE) {
+    if has_v2 && (!length.is_power_of_two() || length < MIN_V2_PIECE_LEN) {
         return Err(MetainfoError::field("info.piece length", "a power of two of at least 16 KiB"));
     }
     Ok(length)
@@ -308,7 +308,7 @@ fn pieces(info: &Fields<'_>, piece_length: u64, total: u64) -> Result<Vec<[u8; 2
     Ok(pieces.to_vec())
 }
 
-/// Trackers, DHT and handshakes know a v2 torrent by the first twenty bytes of its hash (BEP 52).
+/// Trackers, DHT and handshakes identify a v2 torrent by the first 20 bytes of its hash (BEP 52).
 fn truncated(hash: &[u8; 32]) -> InfoHash {
     let mut bytes = [0; 20];
     bytes.copy_from_slice(&hash[..20]);

@@ -144,7 +144,7 @@ fn a_tree_cant_be_a_weapon() {
     good(tree(&deep(95)));
     for bad in [deep(96), "d1:a".repeat(1_000_000)] {
         let error = parse(tree(&bad)).unwrap_err().to_string();
-        assert!(error.contains("expected less depth"), "{error}");
+        assert!(error.contains("expected fewer levels of nesting"), "{error}");
     }
     // Folder names count for every file below them.
     let folder = format!("d{}d", text(&"n".repeat(4000)));
@@ -158,7 +158,7 @@ fn a_tree_cant_be_a_weapon() {
 
 /// R52-03.
 #[test]
-fn meta_versions_are_told_apart() {
+fn meta_versions_are_checked() {
     for version in ["i3e", "i99e", "i99999999999999999999e"] {
         // Looked at before anything else is judged.
         for info in [
@@ -358,7 +358,7 @@ fn names_are_handed_on_with_invalid_utf8_replaced() {
 }
 
 #[test]
-fn what_is_no_torrent_says_so() {
+fn an_invalid_torrent_is_refused_with_what_was_expected() {
     let rows: [(&[u8], &str); 9] = [
         (b"", "not a torrent file: expected a dictionary at byte 0"),
         (b"<html>", "not a torrent file: expected a dictionary at byte 0"),
@@ -370,14 +370,14 @@ fn what_is_no_torrent_says_so() {
         (b"d4:infodee", "not a valid torrent: info.name: expected a string"),
         (
             b"d4:infode4:infodee",
-            "not a torrent file: expected each key once in what is hashed, found one again at byte 11",
+            "not a torrent file: expected each key once in the hashed part, found a duplicate at byte 11",
         ),
     ];
     for (bytes, expected) in rows {
         assert_eq!(Metainfo::parse(bytes).unwrap_err().to_string(), expected);
     }
-    let error = Metainfo::parse(&vec![b'd'; LARGEST_FILE + 1]).unwrap_err();
-    assert_eq!(error, MetainfoError::TooLarge { limit: LARGEST_FILE }, "F-13");
+    let error = Metainfo::parse(&vec![b'd'; MAX_FILE_LEN + 1]).unwrap_err();
+    assert_eq!(error, MetainfoError::TooLarge { limit: MAX_FILE_LEN }, "F-13");
     let cut = file(single("", ""));
     for length in 0..cut.len() {
         assert!(Metainfo::parse(&cut[..length]).is_err());

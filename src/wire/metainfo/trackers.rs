@@ -1,4 +1,4 @@
-//! The trackers of a torrent file: `announce-list` (BEP 12) and `announce` (BEP 3), cleaned.
+//! The trackers of a torrent file: `announce-list` (BEP 12) and `announce` (BEP 3), without invalid entries and duplicates.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -8,40 +8,40 @@ use bendy::decoding::Object;
 use crate::tracker::{Scheme, TrackerUrl, TrackerUrlError};
 use crate::wire::bencode::{Value, decoder};
 
-/// Lists beyond that are pasted together from the internet, or aimed at somebody.
+/// The limits of trackers and tiers. Longer lists are collected from the internet, or aimed at a victim.
 const MAX_TRACKERS: usize = 200;
 const MAX_TIERS: usize = 50;
 
-/// How many skipped ones are told apart; the rest is only counted.
+/// How many skipped entries are listed; further ones are counted only.
 const MAX_SKIPPED: usize = 200;
 
-/// Something that stands where a tracker should be and was left out.
+/// An entry of the trackers that was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SkippedTracker {
-    /// Scheme and host, as far as they can be told without showing a passkey. Safe to print.
+    /// Scheme and host, as far as they can be shown without a passkey. Safe to print.
     pub shown: String,
     /// Why it was left out.
     pub reason: SkipReason,
 }
 
-/// Why something was left out of the trackers.
+/// Why an entry of the trackers was left out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SkipReason {
-    /// It is no address of a tracker.
+    /// It isn't the address of a tracker.
     #[error(transparent)]
     NotAnAddress(#[from] TrackerUrlError),
     /// It isn't UTF-8.
     #[error("not a tracker address: not UTF-8")]
     NotUtf8,
-    /// The torrent has more trackers than are taken from one file.
+    /// The torrent has more trackers than are read.
     #[error("beyond the first 200 trackers")]
     TooManyTrackers,
-    /// The torrent has more tiers than are taken from one file.
+    /// The torrent has more tiers than are read.
     #[error("beyond the first 50 tiers")]
     TooManyTiers,
-    /// Only so many skipped ones are told apart.
+    /// Stands for all further skipped entries, which aren't listed.
     #[error("skipped like the ones before")]
     More,
 }
@@ -52,8 +52,7 @@ impl fmt::Display for SkippedTracker {
     }
 }
 
-/// The tiers and what was skipped. Where the list leaves nothing that is spoken here, `announce` goes in front of
-/// what it does hold.
+/// The tiers and the skipped entries. If the list holds no tracker with a supported scheme, `announce` goes in front of it.
 pub(super) fn read(
     announce: Option<Value<'_>>,
     list: Option<Value<'_>>,
@@ -79,8 +78,8 @@ struct Cleaned {
 }
 
 impl Cleaned {
-    /// Adds what stands under `announce-list`: a list of tiers by the BEP, but a flat list of addresses and a
-    /// single one are met as well. Other types are passed over, they hold no address that could be lost.
+    /// Adds the value of `announce-list`: a list of tiers (BEP 12), but flat lists of addresses and single addresses occur as
+    /// well. Values of other types hold no address, and are skipped.
     fn add_list(&mut self, list: Option<Value<'_>>) {
         match list {
             Some(Value::Bytes(text)) => self.add_tier([text]),
@@ -131,7 +130,7 @@ impl Cleaned {
         }
     }
 
-    /// The limit that the next address would break.
+    /// The limit that the next address would exceed.
     fn limit(&self) -> Option<SkipReason> {
         if self.tiers.len() >= MAX_TIERS {
             return Some(SkipReason::TooManyTiers);
@@ -165,8 +164,8 @@ fn read_address(bytes: &[u8]) -> Result<TrackerUrl, SkipReason> {
     Ok(TrackerUrl::parse(text)?)
 }
 
-/// What may be shown of a text that isn't an address: as much of scheme and host as is certain to be that.
-/// Anything else could be a passkey, a password or a terminal escape.
+/// The displayable part of an invalid address: as much of scheme and host as is certain. The rest could be a passkey, a
+/// password or a terminal escape.
 fn scheme_and_host(text: &str) -> String {
     const MAX_SHOWN_LEN: usize = 100;
     let plain = |text: &str, allowed: &str| -> String {
@@ -305,24 +304,24 @@ mod tests {
 
     /// POL-12, S-22.
     #[test]
-    fn what_is_no_address_is_reported_without_secrets() {
+    fn an_invalid_address_is_reported_without_secrets() {
         let rows = [
             (
                 "http://b.test:0/k3y",
                 "http://b.test:0: not a tracker address: expected a port from 1 to 65535",
             ),
-            ("UDP://t.test/k3y", "udp://t.test: not a tracker address: a udp address needs a port"),
+            ("UDP://t.test/k3y", "udp://t.test: not a tracker address: expected a port in a udp address"),
             (
                 "http://u:k3y@t.test/a b",
-                "http://t.test: not a tracker address: a blank or control character inside",
+                "http://t.test: not a tracker address: it holds a blank or control character",
             ),
             (
                 "http://u:k3y/k3y@t.test/a b",
-                "http://: not a tracker address: a blank or control character inside",
+                "http://: not a tracker address: it holds a blank or control character",
             ),
             (
                 "http://2001:db8::1/k3y",
-                "http://2001:db8::1: not a tracker address: an IPv6 host needs brackets",
+                "http://2001:db8::1: not a tracker address: expected an IPv6 address in brackets",
             ),
             ("http:///k3y", "http://: not a tracker address: expected a host after \"://\""),
             (
@@ -332,7 +331,7 @@ mod tests {
             ("k3yk3yk3yk3y://t.test/ ", "a text of 22 bytes: not a tracker address"),
             (
                 "http://t\u{1b}[31m.test/k3y",
-                "http://t: not a tracker address: a blank or control character inside",
+                "http://t: not a tracker address: it holds a blank or control character",
             ),
         ];
         for (address, expected) in rows {
@@ -350,7 +349,7 @@ mod tests {
         let long = format!("http://t.test/{}", "k3y".repeat(1000));
         assert_eq!(
             cleaned(&long, "").1,
-            ["http://t.test: not a tracker address: longer than 2048 bytes"],
+            ["http://t.test: not a tracker address: expected at most 2048 bytes"],
             "S-19"
         );
     }

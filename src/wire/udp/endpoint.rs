@@ -3,40 +3,39 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::exchange::{Exchange, Heard};
+use super::exchange::{Exchange, Received};
 use super::{
-    Answer, ConnectionId, ExchangeId, Failure, Family, Output, Question, Reply, Times, TransactionId,
-    connect_request, transaction_of,
+    Answer, ConnectionId, EndpointOutput, ExchangeError, ExchangeId, Family, Question, Reply, Times,
+    TransactionId, connect_request, transaction_of,
 };
 
-/// How many packets that ask for a connection id may still be answered.
+/// How many unanswered connect packets are remembered, at most.
 const MAX_CONNECTS: usize = 8;
 
-/// Everything that goes on with one address and port: any number of exchanges that share a connection id (R71).
+/// The conversation with one address and port: any number of exchanges that share a connection id (R71).
 ///
-/// It holds no socket and no clock: whoever drives it calls [`poll`](Self::poll) until that says
-/// [`Output::Wait`], and then tells it what [arrived](Self::received). All times are counted from any one moment.
+/// It holds neither socket nor clock. Its driver calls [`poll`](Self::poll) until that returns [`EndpointOutput::Wait`], and
+/// passes datagrams to [`received`](Self::received). All times are counted from one moment of the driver's choice.
 ///
-/// 1. An exchange sends at the [`Times`] given, each packet with a number of its own. Late answers to its
-///    earlier packets are as good.
-/// 2. A packet that is due while there is no good connection id asks for one instead. All exchanges that need
-///    it share that packet, and none is sent sooner after another than the first repetition.
-/// 3. Where it comes, whoever waited asks at once; the times of the exchange go on and don't start again
-///    (BEP 15).
-/// 4. An error that names the connection id has a new one fetched, once for each exchange (Q-52). Any other
-///    ends the exchange. After an error, or silence, the connection id isn't used again.
-/// 5. Where a connection id from before the exchange brings no answer, the second repetition asks for a new one as
-///    well: a tracker that was restarted, or sees us at another address, says nothing to an id it doesn't know.
+/// 1. An exchange sends at the given [`Times`], each packet with another number. Late answers to its earlier packets are
+///    accepted.
+/// 2. If a packet is due and there is no valid connection id, a connect is sent in its place. All exchanges that need the id
+///    share that connect, and the time between two connects is at least that before the first repetition.
+/// 3. When the id arrives, the waiting exchanges send at once. Their times continue, and don't start again (BEP 15).
+/// 4. After an error that names the connection id, a new one is fetched, once for each exchange (Q-52). Any other error ends
+///    the exchange. After an error or silence, the connection id isn't used again.
+/// 5. If a connection id from before the exchange brings no answer, the second repetition fetches a new one as well: a tracker
+///    that was restarted, or sees us at another address, doesn't answer an unknown id.
 ///
 /// ```
 /// use std::time::Duration;
-/// use tracker_failover::wire::udp::{Endpoint, Family, Output, Question, Times};
+/// use tracker_failover::wire::udp::{Endpoint, Family, EndpointOutput, Question, Times};
 ///
 /// let mut endpoint = Endpoint::new(Family::V4, Times::default());
 /// endpoint.begin(Question::Connect, Duration::ZERO);
 /// // The second argument is a random number.
-/// assert!(matches!(endpoint.poll(Duration::ZERO, 7), Output::Send(packet) if packet.len() == 16));
-/// assert_eq!(endpoint.poll(Duration::ZERO, 8), Output::Wait(Some(Duration::from_secs(1))));
+/// assert!(matches!(endpoint.poll(Duration::ZERO, 7), EndpointOutput::Send(packet) if packet.len() == 16));
+/// assert_eq!(endpoint.poll(Duration::ZERO, 8), EndpointOutput::Wait(Some(Duration::from_secs(1))));
 /// ```
 #[derive(Debug)]
 pub struct Endpoint {
@@ -44,10 +43,10 @@ pub struct Endpoint {
     times: Times,
     connection: Option<Connection>,
     connects: VecDeque<Connect>,
-    /// The connection id may be stale: a connect is due beside the packet that was sent last.
+    /// Whether the connection id may be stale, so that a connect is due beside the last packet.
     renewing: bool,
     exchanges: BTreeMap<ExchangeId, Exchange>,
-    ended: VecDeque<(ExchangeId, Result<Answer, Failure>)>,
+    ended: VecDeque<(ExchangeId, Result<Answer, ExchangeError>)>,
     next: u64,
 }
 
@@ -55,11 +54,11 @@ pub struct Endpoint {
 struct Connection {
     id: ConnectionId,
     received_at: Duration,
-    /// Something that was asked with it has been answered.
+    /// Whether a packet with this id has been answered.
     proven: bool,
 }
 
-/// A packet that asks for a connection id and wasn't answered yet.
+/// A connect packet that hasn't been answered yet.
 #[derive(Debug, Clone, Copy)]
 struct Connect {
     transaction: TransactionId,
@@ -67,14 +66,14 @@ struct Connect {
 }
 
 impl Connection {
-    /// Whether it wasn't fetched for this exchange, but is from earlier ones.
+    /// Whether it was fetched before this exchange, and not for it.
     fn is_older_than(&self, exchange: &Exchange, gap: Duration) -> bool {
         self.proven || self.received_at.saturating_add(gap) <= exchange.began
     }
 }
 
 impl Endpoint {
-    /// An endpoint that nobody has talked to.
+    /// An endpoint without a connection id.
     pub fn new(family: Family, times: Times) -> Self {
         Self {
             family,
@@ -96,28 +95,28 @@ impl Endpoint {
         id
     }
 
-    /// Gives an exchange up; what is answered to it from now on is ignored.
+    /// Cancels an exchange. Answers to it are ignored from now on.
     pub fn cancel(&mut self, id: ExchangeId) {
         self.exchanges.remove(&id);
         self.ended.retain(|(ended, _)| *ended != id);
     }
 
-    /// How many exchanges are under way.
+    /// The number of exchanges in progress.
     pub fn exchanges(&self) -> usize {
         self.exchanges.len() + self.ended.len()
     }
 
-    /// Whether there is a connection id that may be used now.
+    /// Whether there is a valid connection id.
     pub fn is_connected(&self, now: Duration) -> bool {
         self.good_connection(now).is_some()
     }
 
-    /// What it wants now. `entropy` becomes the number of the packet that is sent, if one is, and has to be
-    /// random and another for each call.
-    pub fn poll(&mut self, now: Duration, entropy: u32) -> Output {
+    /// What the driver has to do next. `entropy` becomes the number of the packet to send, if there is one: it has to be
+    /// random, and different for each call.
+    pub fn poll(&mut self, now: Duration, entropy: u32) -> EndpointOutput {
         self.settle(now);
         if let Some((id, result)) = self.ended.pop_front() {
-            return Output::Ended(id, result);
+            return EndpointOutput::Ended(id, result);
         }
         let transaction = self.unused(TransactionId(entropy));
         if std::mem::take(&mut self.renewing) && self.may_connect(now) {
@@ -137,31 +136,31 @@ impl Endpoint {
                     exchange.waiting = true;
                     self.renewing = true;
                 }
-                return Output::Send(packet);
+                return EndpointOutput::Send(packet);
             }
             exchange.waiting = true;
             if may_connect {
                 return self.connect(transaction, now);
             }
         }
-        Output::Wait(self.next_moment())
+        EndpointOutput::Wait(self.next_moment())
     }
 
-    /// Whether a connect may go out, so soon after the last one.
+    /// Whether enough time has passed since the last connect.
     fn may_connect(&self, now: Duration) -> bool {
         let gap = self.times.shortest_gap();
         self.connects.back().is_none_or(|last| now.saturating_sub(last.sent_at) >= gap)
     }
 
-    fn connect(&mut self, transaction: TransactionId, now: Duration) -> Output {
+    fn connect(&mut self, transaction: TransactionId, now: Duration) -> EndpointOutput {
         if self.connects.len() == MAX_CONNECTS {
             self.connects.pop_front();
         }
         self.connects.push_back(Connect { transaction, sent_at: now });
-        Output::Send(connect_request(transaction).to_vec())
+        EndpointOutput::Send(connect_request(transaction).to_vec())
     }
 
-    /// Takes in a datagram from the tracker. Whatever isn't an answer to a packet of ours changes nothing.
+    /// Handles a datagram from the tracker. It is ignored unless it answers one of our packets.
     pub fn received(&mut self, datagram: &[u8], now: Duration) {
         let Some(transaction) = transaction_of(datagram) else { return };
         if let Some(connect) =
@@ -169,7 +168,7 @@ impl Endpoint {
         {
             match Reply::read(datagram, self.family) {
                 Some(Reply::Connected(id)) => self.connected(id, now, now.saturating_sub(connect.sent_at)),
-                Some(Reply::Error(text)) => self.not_connected(&Failure::Rejected(text)),
+                Some(Reply::Error(text)) => self.not_connected(&ExchangeError::Rejected(text)),
                 _ => {}
             }
             return;
@@ -180,10 +179,10 @@ impl Endpoint {
             return;
         };
         let Some(reply) = Reply::read(datagram, self.family) else { return };
-        match exchange.heard(transaction, reply) {
-            Heard::Nothing => {}
-            Heard::Stale(connection) => self.distrust(connection),
-            Heard::Ended(result, used) => {
+        match exchange.received(transaction, reply) {
+            Received::Nothing => {}
+            Received::Stale(connection) => self.distrust(connection),
+            Received::Ended(result, used) => {
                 if result.is_err() {
                     self.distrust(used);
                 } else if let Some(connection) = &mut self.connection {
@@ -194,23 +193,23 @@ impl Endpoint {
         }
     }
 
-    /// The network says that nobody is there (an ICMP message): all that was asked has failed. What wasn't sent
-    /// yet goes on.
+    /// The network reported that the port is unreachable (by ICMP): all exchanges that have sent a packet fail. The others
+    /// continue.
     pub fn unreachable(&mut self) {
-        let told: Vec<_> = self
+        let failed: Vec<_> = self
             .exchanges
             .iter()
             .filter(|(_, exchange)| exchange.is_under_way())
             .map(|(id, _)| *id)
             .collect();
-        for id in told {
-            self.end(id, Err(Failure::Unreachable));
+        for id in failed {
+            self.end(id, Err(ExchangeError::Unreachable));
         }
         self.connects.clear();
         self.connection = None;
     }
 
-    /// Ends what has its answer already, or will get none.
+    /// Ends the exchanges that need no answer any more, and those whose time is over.
     fn settle(&mut self, now: Duration) {
         let connected = self.is_connected(now);
         let mut over = Vec::new();
@@ -218,7 +217,7 @@ impl Endpoint {
             if connected && matches!(exchange.question, Question::Connect) {
                 over.push((*id, Ok(Answer::Connected { round_trip: None })));
             } else if exchange.ends_at(&self.times) <= now {
-                over.push((*id, Err(Failure::Silent)));
+                over.push((*id, Err(ExchangeError::Silent)));
             }
         }
         for (id, result) in over {
@@ -246,8 +245,8 @@ impl Endpoint {
         }
     }
 
-    /// The tracker refuses to connect: whoever waits for that has failed.
-    fn not_connected(&mut self, failure: &Failure) {
+    /// The tracker refused to connect: the exchanges that wait for a connection id fail.
+    fn not_connected(&mut self, failure: &ExchangeError) {
         self.connects.clear();
         let waiting: Vec<_> =
             self.exchanges.iter().filter(|(_, exchange)| exchange.waiting).map(|(id, _)| *id).collect();
@@ -256,13 +255,13 @@ impl Endpoint {
         }
     }
 
-    fn end(&mut self, id: ExchangeId, result: Result<Answer, Failure>) {
+    fn end(&mut self, id: ExchangeId, result: Result<Answer, ExchangeError>) {
         if self.exchanges.remove(&id).is_some() {
             self.ended.push_back((id, result));
         }
     }
 
-    /// Forgets a connection id, unless another has come meanwhile.
+    /// Drops a connection id, unless it has been replaced meanwhile.
     fn distrust(&mut self, id: ConnectionId) {
         if self.connection.is_some_and(|connection| connection.id == id) {
             self.connection = None;
@@ -276,7 +275,7 @@ impl Endpoint {
         self.connection.filter(young)
     }
 
-    /// The number, or the next that isn't in use.
+    /// This number, or the next one that isn't in use.
     fn unused(&self, mut transaction: TransactionId) -> TransactionId {
         let listed = |transaction| {
             self.connects.iter().any(|connect| connect.transaction == transaction)

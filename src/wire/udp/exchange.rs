@@ -1,4 +1,4 @@
-//! One question to a UDP tracker: what is asked, when its packets go out, and which answers are its own.
+//! An exchange with a UDP tracker: one question, its packets, and its answer.
 
 use std::time::Duration;
 
@@ -7,37 +7,38 @@ use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash};
 use crate::scrape::ScrapeResponse;
 use crate::tracker::TrackerUrl;
 
-/// When packets go out, and how long an answer is waited for.
+/// When packets are sent, and how long to wait for an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Times {
-    /// 0, 1 and 3 s. When the packets of an exchange are sent, counted from its beginning. BEP 15 waits 15 s
-    /// before the first repetition; one lost datagram would then cost more than any other tracker does (R70).
+    /// When the packets of an exchange are sent, counted from its beginning. 0, 1 and 3 s by default: BEP 15 waits 15 s
+    /// before the first repetition, so that one lost datagram would cost more than a failover (R70).
     pub sends: Vec<Duration>,
-    /// 10 s. When an exchange without an answer has failed.
+    /// How long an exchange waits for its answer. 10 s by default.
     pub limit: Duration,
-    /// 60 s. How long after its receipt a connection id is used (BEP 15: one minute).
+    /// How long a connection id is used after it was received. 60 s by default (BEP 15: one minute).
     pub connection_lifetime: Duration,
 }
 
-/// What a tracker is asked.
+/// A question to a tracker.
 #[derive(Debug, Clone)]
 pub enum Question {
-    /// For a connection id, unless there is a good one.
+    /// A connection id, unless there is a valid one.
     Connect,
-    /// For a connection id in any case, to see how long the answer takes.
+    /// A connection id in any case, to measure how long the answer takes.
     Probe,
-    /// To take part in a swarm.
+    /// An announce.
     Announce(TrackerUrl, Box<AnnounceRequest>),
-    /// How large the swarms of these torrents are; [`MAX_SCRAPED`](super::MAX_SCRAPED) at most.
+    /// A scrape of these torrents, at most [`MAX_SCRAPED`](super::MAX_SCRAPED).
     Scrape(Vec<InfoHash>),
 }
 
-/// What a tracker answered.
+/// A tracker's answer to a [`Question`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Answer {
-    /// There is a connection id.
+    /// A connection id is there.
     Connected {
-        /// From the packet that was answered to its answer; `None` where none was needed.
+        /// The time from the connect packet to its answer; `None` if the connection id was there before.
         round_trip: Option<Duration>,
     },
     /// The answer to an announce.
@@ -46,75 +47,76 @@ pub enum Answer {
     Scraped(ScrapeResponse),
 }
 
-/// Why there is no answer.
+/// Why an exchange brought no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
-    /// None came in time.
+#[non_exhaustive]
+pub enum ExchangeError {
+    /// No answer arrived in time.
     Silent,
-    /// The network says that nobody is there: see [`Endpoint::unreachable`](super::Endpoint::unreachable).
+    /// The network reported that the port is unreachable: see [`Endpoint::unreachable`](super::Endpoint::unreachable).
     Unreachable,
-    /// The tracker said no.
+    /// The tracker answered with an error, whose text this is.
     Rejected(String),
 }
 
-/// Names an exchange of an [`Endpoint`](super::Endpoint).
+/// The id of an exchange of an [`Endpoint`](super::Endpoint).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExchangeId(pub(super) u64);
 
-/// What an [`Endpoint`](super::Endpoint) wants.
+/// What an [`Endpoint`](super::Endpoint) needs from its driver. Exhaustive, so that no driver misses a new request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output {
-    /// This packet is to be sent.
+pub enum EndpointOutput {
+    /// Send this packet.
     Send(Vec<u8>),
-    /// An exchange has ended, and is forgotten.
-    Ended(ExchangeId, Result<Answer, Failure>),
-    /// Nothing before this moment, or before something arrives.
+    /// An exchange has ended, and its id is no longer valid.
+    Ended(ExchangeId, Result<Answer, ExchangeError>),
+    /// Nothing to do until this time, or (`None`) until the next datagram or exchange.
     Wait(Option<Duration>),
 }
 
-/// One question under way.
+/// One exchange in progress.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) question: Question,
     pub(super) began: Duration,
-    /// How many of the times have passed.
+    /// How many of the times in [`Times::sends`] have passed.
     passed: usize,
-    /// It waits for a connection id.
+    /// Whether it waits for a connection id.
     pub(super) waiting: bool,
-    /// A packet is due whatever the times say: the connection id has come, or has turned out to be stale.
+    /// Whether a packet is due regardless of the times: a connection id has arrived, or the old one was stale.
     owed: bool,
-    /// A stale connection id was renewed once; that is enough.
+    /// Whether a stale connection id was renewed already, which happens once.
     renewed: bool,
     sent: Vec<Sent>,
 }
 
-/// A packet whose answer is still good.
+/// A sent packet whose answer is still accepted.
 #[derive(Debug, Clone, Copy)]
 struct Sent {
     transaction: TransactionId,
     connection: ConnectionId,
 }
 
-/// What a packet from the tracker means for an exchange.
-pub(super) enum Heard {
+/// What a received packet means for an exchange.
+pub(super) enum Received {
     /// Nothing: it answers another kind of question.
     Nothing,
     /// The connection id is stale, and another may be asked for.
     Stale(ConnectionId),
-    /// It is over, and was asked with this connection id. An error casts doubt on that as well.
-    Ended(Result<Answer, Failure>, ConnectionId),
+    /// The exchange has ended; this is the connection id of the answered packet. After an error that isn't used again.
+    Ended(Result<Answer, ExchangeError>, ConnectionId),
 }
 
 impl Times {
     fn send(&self, index: usize) -> Option<Duration> {
         match self.sends.get(index) {
-            // Without any there would be no question.
+            // Without any, no packet would be sent.
             None if index == 0 => Some(Duration::ZERO),
             time => time.copied(),
         }
     }
 
-    /// What all exchanges together keep between two packets that ask for a connection id.
+    /// The shortest time between two connect packets of all exchanges together.
     pub(super) fn shortest_gap(&self) -> Duration {
         match (self.send(0), self.send(1)) {
             (Some(first), Some(second)) => second.saturating_sub(first),
@@ -146,7 +148,7 @@ impl Exchange {
         }
     }
 
-    /// When it has failed.
+    /// When it fails without an answer.
     pub(super) fn ends_at(&self, times: &Times) -> Duration {
         self.began.saturating_add(times.limit)
     }
@@ -159,7 +161,8 @@ impl Exchange {
         times.send(self.passed).map(|time| self.began.saturating_add(time))
     }
 
-    /// Takes what is due as done. Times that passed unseen (the machine slept) are one packet, not a burst.
+    /// Marks the due packets as sent. After several times have passed at once (the machine slept), one packet is sent, not a
+    /// burst.
     pub(super) fn take_due(&mut self, times: &Times, now: Duration) {
         self.owed = false;
         while self.due_at(times).is_some_and(|due| due <= now) {
@@ -167,22 +170,22 @@ impl Exchange {
         }
     }
 
-    /// Whether it needs an answer to a connect before anything else.
+    /// Whether its question is the connecting itself.
     pub(super) fn only_connects(&self) -> bool {
         matches!(self.question, Question::Connect | Question::Probe)
     }
 
-    /// There is a connection id: whoever waited for it goes on at once.
+    /// A connection id has arrived: an exchange that waits for it continues at once.
     pub(super) fn connected(&mut self) {
         self.owed |= std::mem::take(&mut self.waiting);
     }
 
-    /// Whether a packet of this number was sent.
+    /// Whether it has sent a packet with this number.
     pub(super) fn lists(&self, transaction: TransactionId) -> bool {
         self.sent.iter().any(|sent| sent.transaction == transaction)
     }
 
-    /// Whether anything of it was ever sent, or waits for what others sent.
+    /// Whether it has sent a packet, or waits for the answer to a connect.
     pub(super) fn is_under_way(&self) -> bool {
         self.waiting || !self.sent.is_empty()
     }
@@ -192,13 +195,13 @@ impl Exchange {
         self.sent.last().map(|sent| sent.connection)
     }
 
-    /// Whether a packet and its first repetition, both by the connection id of the last packet, got no answer.
+    /// Whether a packet and its first repetition, both with the connection id of the last packet, got no answer.
     pub(super) fn repeats_in_vain(&self) -> bool {
         let last = self.last_connection();
         self.sent.iter().filter(|sent| Some(sent.connection) == last).count() > 2
     }
 
-    /// The packet that asks its question; `None` where that is the connecting itself.
+    /// The packet of its question; `None` if that is the connecting itself.
     pub(super) fn packet(
         &mut self,
         connection: ConnectionId,
@@ -216,27 +219,27 @@ impl Exchange {
         Some(packet)
     }
 
-    /// Takes in a packet that bears one of its numbers.
-    pub(super) fn heard(&mut self, transaction: TransactionId, reply: Reply) -> Heard {
+    /// Handles a packet with one of its numbers.
+    pub(super) fn received(&mut self, transaction: TransactionId, reply: Reply) -> Received {
         let Some(sent) = self.sent.iter().find(|sent| sent.transaction == transaction).copied() else {
-            return Heard::Nothing;
+            return Received::Nothing;
         };
         match (reply, &self.question) {
             (Reply::Announced(response), Question::Announce(..)) => {
-                Heard::Ended(Ok(Answer::Announced(response)), sent.connection)
+                Received::Ended(Ok(Answer::Announced(response)), sent.connection)
             }
             (Reply::Scraped(records), Question::Scrape(torrents)) => {
-                Heard::Ended(Ok(Answer::Scraped(scrape_response(torrents, &records))), sent.connection)
+                Received::Ended(Ok(Answer::Scraped(scrape_response(torrents, &records))), sent.connection)
             }
             (Reply::Error(text), _) if !self.renewed && super::names_connection_id(&text) => {
                 self.renewed = true;
                 self.owed = true;
-                // Its other packets with this id get the same error, and each would count as one more.
+                // Its other packets with this id get the same error, which must not count as a second one.
                 self.sent.retain(|other| other.connection != sent.connection);
-                Heard::Stale(sent.connection)
+                Received::Stale(sent.connection)
             }
-            (Reply::Error(text), _) => Heard::Ended(Err(Failure::Rejected(text)), sent.connection),
-            _ => Heard::Nothing,
+            (Reply::Error(text), _) => Received::Ended(Err(ExchangeError::Rejected(text)), sent.connection),
+            _ => Received::Nothing,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a UDP tracker sends back (BEP 15), read so that nothing in it can hurt.
+//! Reads the packets of UDP trackers (BEP 15).
 
 use std::time::Duration;
 
@@ -8,32 +8,31 @@ use crate::scrape::{ScrapeResponse, SwarmCounts};
 use crate::wire::clean_text;
 use crate::wire::compact::PeerList;
 
-/// A packet of a tracker.
+/// A packet from a tracker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// A connection id.
     Connected(ConnectionId),
     /// The answer to an announce.
     Announced(Box<AnnounceResponse>),
-    /// The answer to a scrape: a record for each torrent in the order in which they were asked about, or fewer.
+    /// The answer to a scrape: a record for each torrent in the order of the request, or fewer.
     Scraped(Vec<SwarmCounts>),
-    /// The tracker said no, with this text, made fit for a terminal.
+    /// An error with this text, made fit for a terminal.
     Error(String),
 }
 
-/// The number of the question that a packet claims to answer: enough to throw away what wasn't asked for
-/// before anything else of it is looked at.
+/// The number of the packet that a datagram claims to answer, so that unrelated datagrams can be dropped before the rest is
+/// read. `None` if the datagram is too short.
 pub fn transaction_of(datagram: &[u8]) -> Option<TransactionId> {
     let (_action, rest) = number(datagram)?;
     number(rest).map(|(transaction, _)| TransactionId(transaction))
 }
 
 impl Reply {
-    /// Reads a packet; `None` where it is none: too short for what it claims to be, or no known action. Longer
-    /// ones are good, since BEP 15 forbids to count on a size.
+    /// Reads a packet. `None` if it is too short for its action, or the action is unknown. Longer packets are accepted, because
+    /// BEP 15 forbids relying on a size.
     ///
-    /// An incomplete last peer counts as dropped; at most [`MAX_PEERS`](crate::wire::compact::MAX_PEERS) are
-    /// kept.
+    /// An incomplete last peer counts as dropped. At most [`MAX_PEERS`](crate::wire::compact::MAX_PEERS) are kept.
     pub fn read(datagram: &[u8], family: Family) -> Option<Self> {
         let (action, rest) = number(datagram)?;
         let (_transaction, rest) = number(rest)?;
@@ -53,9 +52,8 @@ impl Reply {
     }
 }
 
-/// Whether an error says that the connection id isn't good (any more). Trackers have many words for it, some
-/// after the field of BEP 15, some after what a server makes it of. Where it is another error all the same, that costs
-/// a connect and an announce more.
+/// Whether an error is about an invalid or expired connection id. Trackers have many texts for it: some name the field
+/// of BEP 15, others what their server makes the id of. A wrong guess costs one more connect and announce.
 pub fn names_connection_id(error: &str) -> bool {
     let error = error.to_lowercase();
     let letters: String = error.chars().filter(char::is_ascii_alphanumeric).collect();
@@ -72,7 +70,7 @@ pub fn names_connection_id(error: &str) -> bool {
         || (has("connection") && of_no_use())
 }
 
-/// Joins the records of a scrape with the torrents they are about. Where there are fewer, the rest is unknown.
+/// Joins the records of a scrape with the requested torrents. Torrents without a record are unknown to the tracker.
 pub fn scrape_response(torrents: &[InfoHash], records: &[SwarmCounts]) -> ScrapeResponse {
     let files = torrents.iter().copied().zip(records.iter().copied()).collect();
     ScrapeResponse { files, min_request_interval: None }
@@ -89,7 +87,7 @@ fn read_announce(bytes: &[u8], family: Family) -> Option<AnnounceResponse> {
     }
     let (peers, dropped_peers) = list.into_parts();
     Some(AnnounceResponse {
-        // 0 is no interval, as over HTTP.
+        // 0 counts as a missing interval, as over HTTP.
         interval: (interval > 0).then(|| Duration::from_secs(interval.into())),
         peers,
         complete: Some(seeders.into()),
@@ -115,7 +113,7 @@ fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {
     Some((u32::from_be_bytes(*number), rest))
 }
 
-/// Some trackers send the end of a C string along.
+/// Some trackers send the NUL of a C string as well.
 fn without_nul(text: &[u8]) -> &[u8] {
     let end = text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     text.get(..end).unwrap_or(text)

@@ -1,4 +1,4 @@
-//! What is sent to a UDP tracker (BEP 15, BEP 41).
+//! Writes the packets to UDP trackers (BEP 15, BEP 41).
 
 use std::net::IpAddr;
 
@@ -6,20 +6,20 @@ use super::{ANNOUNCE, CONNECT, ConnectionId, Family, SCRAPE, TransactionId};
 use crate::announce::{AnnounceRequest, Event, InfoHash};
 use crate::tracker::TrackerUrl;
 
-/// How many torrents one scrape may name: more don't fit into a packet that no router cuts up (BEP 15).
+/// How many torrents one scrape can name: more don't fit into an unfragmented packet (BEP 15).
 pub const MAX_SCRAPED: usize = 74;
 
-/// What stands in place of a connection id while there is none (BEP 15).
+/// The magic number of the protocol, sent in place of a connection id by a connect (BEP 15).
 const PROTOCOL: u64 = 0x0417_2710_1980;
 
-/// BEP 15: as many as the tracker likes to send.
+/// -1 on the wire: as many peers as the tracker wants to send (BEP 15).
 const DEFAULT_NUM_WANT: u32 = u32::MAX;
 
 /// Options of BEP 41.
 const URL_DATA: u8 = 2;
 const MAX_OPTION_LEN: usize = 255;
 
-/// Asks for a connection id.
+/// A connect, which requests a connection id.
 pub fn connect_request(transaction: TransactionId) -> [u8; 16] {
     let mut packet = [0; 16];
     let (protocol, rest) = packet.split_at_mut(8);
@@ -30,10 +30,10 @@ pub fn connect_request(transaction: TransactionId) -> [u8; 16] {
     packet
 }
 
-/// Announces: 98 bytes, and after them path and query of the announce address, in as many options as they need
-/// (BEP 41). Passkeys travel that way.
+/// An announce: 98 bytes, followed by path and query of the announce address in as many options as they need (BEP 41),
+/// because they hold passkeys.
 ///
-/// The client's own [`ip`](AnnounceRequest::ip) is told over IPv4 only, since the field has four bytes.
+/// [`AnnounceRequest::ip`] is sent over IPv4 only, because the field has four bytes.
 pub fn announce_request(
     connection: ConnectionId,
     transaction: TransactionId,
@@ -46,7 +46,7 @@ pub fn announce_request(
     head(&mut packet, connection, ANNOUNCE, transaction);
     packet.extend_from_slice(request.info_hash.as_bytes());
     packet.extend_from_slice(request.peer_id.as_bytes());
-    // Trackers read signed numbers; a size that isn't known is the largest (POL-19).
+    // Trackers read signed numbers. An unknown size is sent as the largest one (POL-19).
     for counter in [request.transfer.downloaded, request.transfer.left.unwrap_or(u64::MAX)] {
         packet.extend_from_slice(&counter.min(i64::MAX as u64).to_be_bytes());
     }
@@ -55,7 +55,7 @@ pub fn announce_request(
     packet.extend_from_slice(&own_address(request, family));
     packet.extend_from_slice(&request.key.to_be_bytes());
     packet.extend_from_slice(&num_want(request).to_be_bytes());
-    packet.extend_from_slice(&request.told_port().to_be_bytes());
+    packet.extend_from_slice(&request.announced_port().to_be_bytes());
     for part in address.chunks(MAX_OPTION_LEN) {
         packet.push(URL_DATA);
         // Chunks of 255 have a length that fits into a byte.
@@ -65,7 +65,7 @@ pub fn announce_request(
     packet
 }
 
-/// Asks about torrents, [`MAX_SCRAPED`] of them at most; further ones are left out.
+/// A scrape of at most [`MAX_SCRAPED`] torrents; further ones are left out.
 pub fn scrape_request(
     connection: ConnectionId,
     transaction: TransactionId,
@@ -85,7 +85,7 @@ fn head(packet: &mut Vec<u8>, connection: ConnectionId, action: u32, transaction
     packet.extend_from_slice(&transaction.0.to_be_bytes());
 }
 
-/// BEP 15's order, which isn't that of a download's life (R25). Others are errors to trackers.
+/// The numbers of BEP 15, which aren't in the order of a download (R25). Trackers refuse other numbers.
 fn event_code(event: Option<Event>) -> u32 {
     match event {
         None => 0,

@@ -30,7 +30,7 @@ fn a_seed_gives_everything() {
 }
 
 #[test]
-fn nobody_is_asked_before_it_lets_us() {
+fn a_peer_is_not_asked_before_it_unchokes() {
     let mut rig = Rig::new(100_000, 16_384);
     let peer = rig.connect();
     rig.say(peer, Message::Bitfield(&[0xfe])).unwrap();
@@ -141,7 +141,7 @@ fn the_last_blocks_are_asked_for_twice() {
 
 /// BEP 3: what trackers hear adds up at any time, whatever failed its hash.
 #[test]
-fn what_was_downloaded_and_what_is_left_add_up() {
+fn downloaded_and_left_add_up() {
     let mut rig = Rig::with(100_000, 32_768, &[3], 1);
     let here = 100_000 - 3 * 32_768;
     let check = |rig: &Rig, pieces: u64| {

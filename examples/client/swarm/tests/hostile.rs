@@ -59,7 +59,7 @@ fn an_unrequested_block_closes() {
 
 /// P-05, with offsets that wrap.
 #[test]
-fn what_is_out_of_range_closes() {
+fn messages_out_of_range_close_the_connection() {
     let block = |piece, begin, length| Block { piece, begin, length };
     let rows = [
         Message::Have(3),
@@ -277,7 +277,7 @@ fn of_two_connections_both_sides_keep_the_same() {
 
 /// The last peer goes while the disk is at work on what it gave: that isn't the end yet.
 #[test]
-fn what_is_being_checked_is_waited_for() {
+fn pieces_under_check_are_waited_for() {
     let mut rig = Rig::new(16_384, 16_384);
     let address = SocketAddr::from(([192, 0, 2, 1], 6881));
     rig.session.add_peers([address], rig.now);

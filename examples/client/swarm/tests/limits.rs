@@ -46,7 +46,7 @@ fn all_peers_together_are_asked_for_no_more_than_the_limit() {
 
 /// One that answers nothing takes no share for ever, and a limit below a block lets a block pass now and then.
 #[test]
-fn what_does_not_come_is_given_back() {
+fn budget_for_blocks_that_do_not_arrive_is_returned() {
     let mut rig = rig(false);
     rig.session.down_limit = Some(Limit::new(4 * KIB));
     let silent = rig.seed();
@@ -112,7 +112,7 @@ fn only_blocks_are_held_back() {
 
 /// R150: peers that ask and hang up use nothing up of what others may have.
 #[test]
-fn what_was_read_for_a_peer_that_left_is_given_back() {
+fn budget_for_a_departed_peer_is_returned() {
     let mut rig = rig(true);
     rig.session.up_limit = Some(Limit::new(100 * KIB));
     let taker = rig.connect();

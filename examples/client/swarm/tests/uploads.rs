@@ -23,7 +23,7 @@ fn who_is_interested_gets_a_free_slot_at_once() {
 
 /// What went out counts as it goes, not when a whole buffer has: a tracker may hear of it before.
 #[test]
-fn what_was_uploaded_counts_as_it_goes() {
+fn uploads_are_counted_block_by_block() {
     let mut rig = Rig::with(1 << 20, 1 << 20, &[0], 1);
     let peer = taker(&mut rig);
     rig.hear(peer);
@@ -54,7 +54,7 @@ fn a_choked_peer_gets_nothing() {
 }
 
 #[test]
-fn what_is_not_here_yet_is_not_given() {
+fn missing_pieces_are_not_uploaded() {
     let mut rig = Rig::with(40_000, 16_384, &[0], 1);
     let peer = taker(&mut rig);
     rig.hear(peer);
@@ -129,7 +129,7 @@ fn who_got_pieces_may_say_so_with_a_bitfield() {
 }
 
 #[test]
-fn what_a_late_bitfield_adds_is_wanted() {
+fn pieces_of_a_late_bitfield_are_wanted() {
     let mut rig = Rig::new(40_000, 16_384);
     let peer = rig.connect();
     rig.say(peer, Message::Have(0)).unwrap();

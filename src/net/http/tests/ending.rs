@@ -1,7 +1,7 @@
 //! When an answer is whole: at its end as HTTP has it, or when its dictionary closes, whatever comes first.
 
 use super::*;
-use crate::error::Phase;
+use crate::error::TimeoutPhase;
 use crate::net::http::HttpProber;
 use crate::prober::Prober;
 
@@ -22,7 +22,7 @@ async fn after(parts: &[&[u8]]) -> (Result<AnnounceResponse, AnnounceError>, Dur
     let outcome = tokio::time::timeout(Duration::from_secs(10), announce(&transport, URL)).await;
     let took = before.elapsed();
     assert_eq!(internet.asked().len(), 1);
-    (outcome.unwrap_or(Err(AnnounceError::TimedOut(Phase::Reply))), took)
+    (outcome.unwrap_or(Err(AnnounceError::TimedOut(TimeoutPhase::Reply))), took)
 }
 
 /// R116: servers that forget the length, the last chunk, or to close.

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::*;
+use crate::Order;
 use crate::alert::Alert;
 use crate::announce::{PeerId, Torrent, Transfer};
 use crate::net::udp::UdpProber;
-use crate::policy::{Config, Order, Probing, TrackerSet};
+use crate::policy::{Config, Probing, TrackerSet};
 use crate::{AnnounceHandle, AnnouncerBuilder};
 
 /// A way to be dead, what it costs without probing when two such trackers are in front, and what each hears

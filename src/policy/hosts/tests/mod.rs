@@ -3,7 +3,7 @@
 mod model;
 
 use super::*;
-use crate::error::{AnnounceError, Cause, Phase, Rejection, ReplyError, Retry};
+use crate::error::{AnnounceError, Cause, Rejection, ReplyError, Retry, TimeoutPhase};
 use crate::tracker::TrackerUrl;
 
 const HOUR: u64 = 3600;
@@ -46,11 +46,11 @@ fn no_name() -> AnnounceError {
 }
 
 fn silent() -> AnnounceError {
-    AnnounceError::TimedOut(Phase::Open)
+    AnnounceError::TimedOut(TimeoutPhase::Open)
 }
 
 fn mute() -> AnnounceError {
-    AnnounceError::TimedOut(Phase::Reply)
+    AnnounceError::TimedOut(TimeoutPhase::Reply)
 }
 
 fn page() -> AnnounceError {

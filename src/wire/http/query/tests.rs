@@ -71,7 +71,7 @@ fn parameters_come_once_in_order() {
 
 /// POL-19, Q-46.
 #[test]
-fn nothing_is_sent_without_a_value() {
+fn no_parameter_is_sent_without_a_value() {
     let mut request = request();
     request.tracker_id = Some(Vec::new());
     let target = announce_target(&url("http://t.test/a"), &request);

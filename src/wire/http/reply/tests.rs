@@ -217,18 +217,18 @@ fn retry_in_is_in_minutes() {
 
 /// POL-08.
 #[test]
-fn what_is_no_reply_says_so() {
+fn a_malformed_reply_is_refused_with_what_was_expected() {
     let rows = [
         ("", "expected a dictionary at byte 0"),
         ("i1e", "expected a dictionary at byte 0"),
         ("le", "expected a dictionary at byte 0"),
         ("4:spam", "expected a dictionary at byte 0"),
         ("hello", "expected a dictionary at byte 0"),
-        ("\u{feff}de", "a reply's keys such as interval or peers at byte 0"),
-        ("<html></html>", "markup at byte 0"),
-        ("de", "a reply's keys such as interval or peers at byte 0"),
-        ("d10:downloadedi1ee", "a reply's keys such as interval or peers at byte 0"),
-        ("d8:retry in1:5e", "a reply's keys such as interval or peers at byte 0"),
+        ("\u{feff}de", "a key of a reply, such as interval or peers at byte 0"),
+        ("<html></html>", "markup such as HTML at byte 0"),
+        ("de", "a key of a reply, such as interval or peers at byte 0"),
+        ("d10:downloadedi1ee", "a key of a reply, such as interval or peers at byte 0"),
+        ("d8:retry in1:5e", "a key of a reply, such as interval or peers at byte 0"),
         ("d", "the end of the dictionary at byte 1"),
         ("d8:intervali1800e", "the end of the dictionary at byte 17"),
         ("d8:intervali-0e5:peers0:e", "without leading zero at byte 13"),
@@ -237,9 +237,9 @@ fn what_is_no_reply_says_so() {
         ("di1ei2ee", "a key or the end of the dictionary at byte 1"),
         ("d8:interval", "expected a value at byte 11"),
         ("d8:intervale", "expected a value at byte 11"),
-        ("d8:intervali1800e5:peers7:abc", "no longer than what is left at byte 24"),
-        ("d5:peers999999999:e", "no longer than what is left at byte 8"),
-        ("d5:peers99999999999999999999999999:e", "no longer than what is left at byte 8"),
+        ("d8:intervali1800e5:peers7:abc", "that ends within the input at byte 24"),
+        ("d5:peers999999999:e", "that ends within the input at byte 8"),
+        ("d5:peers99999999999999999999999999:e", "that ends within the input at byte 8"),
         ("d5:peers-1:e", "expected a value at byte 8"),
     ];
     for (body, expected) in rows {
@@ -275,7 +275,7 @@ fn order_repeats_and_what_follows_dont_matter() {
 fn depth_is_bounded() {
     let nested = |depth: usize| format!("d1:x{}{}5:peers0:e", "l".repeat(depth - 1), "e".repeat(depth - 1));
     good(nested(32));
-    assert!(not_a_reply(nested(33)).contains("depth"));
+    assert!(not_a_reply(nested(33)).contains("levels of nesting"));
     for kind in ["l", "d0:", "d1:a"] {
         not_a_reply(kind.repeat(1_000_000));
         not_a_reply(format!("d5:peers{}", kind.repeat(300_000)));
@@ -284,7 +284,7 @@ fn depth_is_bounded() {
 
 /// TV-5.8.
 #[test]
-fn one_odd_number_costs_itself_only() {
+fn one_bad_number_costs_no_other_field() {
     let reply = good("d8:completei99999999999999999999e10:incompletei-1e8:intervali1800e5:peers6:iiiippe");
     assert_eq!((reply.complete, reply.incomplete, reply.interval), (None, None, secs(1800)));
     assert_eq!(peers(&reply).len(), 1);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Answer, Endpoint, Failure, Family, Output, Question, Times};
+use super::super::{Answer, Endpoint, EndpointOutput, ExchangeError, Family, Question, Times};
 use super::{Conversation, announce, bytes, info_hash, milliseconds};
 
 const NO_PEERS: [u8; 12] = [0, 0, 7, 8, 0, 0, 0, 3, 0, 0, 0, 7];
@@ -30,7 +30,7 @@ fn silence_costs_three_packets_and_ten_seconds() {
     assert_eq!(conversation.shown(), ["connect 0", "connect 1", "connect 3"]);
     assert!(conversation.ended.is_empty());
     conversation.until(seconds(10));
-    assert_eq!(*conversation.end(), Err(Failure::Silent));
+    assert_eq!(*conversation.end(), Err(ExchangeError::Silent));
     assert_eq!(conversation.endpoint.exchanges(), 0);
     let numbers: std::collections::BTreeSet<_> =
         conversation.sent.iter().map(|(_, packet)| &packet[12..]).collect();
@@ -47,7 +47,7 @@ fn the_times_of_bep_15_where_they_are_asked_for() {
     assert_eq!(conversation.shown(), expected);
     assert!(conversation.ended.is_empty());
     conversation.until(seconds(7665));
-    assert_eq!(*conversation.end(), Err(Failure::Silent));
+    assert_eq!(*conversation.end(), Err(ExchangeError::Silent));
 }
 
 /// TV-3.21.
@@ -126,7 +126,7 @@ fn an_error_about_the_connection_id_has_it_renewed_once() {
     assert_eq!(conversation.sent[3].1[..8], 6_u64.to_be_bytes());
     conversation.answer(0, 3, STALE);
     let text = "Connection ID missmatch.".to_owned();
-    assert_eq!(*conversation.end(), Err(Failure::Rejected(text)), "once, then it is the answer");
+    assert_eq!(*conversation.end(), Err(ExchangeError::Rejected(text)), "once, then it is the answer");
     assert!(!conversation.endpoint.is_connected(conversation.now));
 }
 
@@ -197,26 +197,26 @@ fn any_other_error_ends_the_exchange_and_drops_the_connection_id() {
     conversation.begin(announce());
     conversation.connect(5);
     conversation.answer(0, 3, b"no such torrent");
-    assert_eq!(*conversation.end(), Err(Failure::Rejected("no such torrent".into())));
+    assert_eq!(*conversation.end(), Err(ExchangeError::Rejected("no such torrent".into())));
     conversation.begin(announce());
     assert_eq!(conversation.shown(), ["connect 0", "announce 0", "connect 0"]);
 }
 
 #[test]
-fn an_error_to_connecting_ends_whoever_waits_for_it() {
+fn an_error_to_a_connect_ends_the_exchanges_that_wait_for_it() {
     let mut conversation = Conversation::new(Times::default());
     conversation.begin(Question::Connect);
     conversation.begin(announce());
     assert_eq!(conversation.shown(), ["connect 0"]);
     conversation.answer(0, 3, b"go away");
     assert_eq!(conversation.ended.len(), 2);
-    let refused = Err(Failure::Rejected("go away".into()));
+    let refused = Err(ExchangeError::Rejected("go away".into()));
     assert!(conversation.ended.iter().all(|(_, result)| *result == refused));
 }
 
 /// TV-3.9 to 11, TV-3.13, TV-3.17, TV-3.19, R68, S-15.
 #[test]
-fn what_does_not_answer_a_packet_of_ours_changes_nothing() {
+fn datagrams_that_answer_no_packet_of_ours_are_ignored() {
     let mut conversation = Conversation::new(Times::default());
     conversation.begin(announce());
     let connect = conversation.sent[0].1[12..16].to_vec();
@@ -276,7 +276,7 @@ fn however_many_wait_a_silent_host_hears_a_packet_a_second() {
 }
 
 #[test]
-fn a_lost_connect_is_repeated_for_whoever_is_left() {
+fn a_lost_connect_is_repeated_for_the_remaining_exchanges() {
     let mut conversation = Conversation::new(Times::default());
     let first = conversation.begin(announce());
     conversation.until(milliseconds(500));
@@ -310,7 +310,7 @@ fn an_unreachable_host_fails_at_once_what_was_sent() {
     conversation.endpoint.begin(Question::Scrape(vec![info_hash()]), now);
     conversation.endpoint.unreachable();
     conversation.act();
-    assert_eq!(*conversation.end(), Err(Failure::Unreachable));
+    assert_eq!(*conversation.end(), Err(ExchangeError::Unreachable));
     assert_eq!(conversation.shown(), ["connect 0", "connect 0"], "the other one tries for itself");
 }
 
@@ -336,7 +336,7 @@ fn silence_drops_the_connection_id() {
     conversation.begin(announce());
     conversation.connect(5);
     conversation.until(seconds(10));
-    assert_eq!(*conversation.end(), Err(Failure::Silent));
+    assert_eq!(*conversation.end(), Err(ExchangeError::Silent));
     assert_eq!(conversation.shown()[1..], ["announce 0", "announce 1", "announce 3"]);
     assert!(!conversation.endpoint.is_connected(conversation.now));
 }
@@ -392,7 +392,7 @@ fn numbers_in_use_are_not_used_again() {
     endpoint.begin(Question::Connect, Duration::ZERO);
     let mut numbers = std::collections::BTreeSet::new();
     for at in [0, 1, 3].map(seconds) {
-        let Output::Send(packet) = endpoint.poll(at, u32::MAX) else { panic!("at {at:?}") };
+        let EndpointOutput::Send(packet) = endpoint.poll(at, u32::MAX) else { panic!("at {at:?}") };
         numbers.insert(packet[12..].to_vec());
     }
     assert_eq!(numbers.len(), 3, "though the caller's entropy is none");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use super::super::{Answer, Endpoint, Family, Output, Question, Times};
+use super::super::{Answer, Endpoint, EndpointOutput, Family, Question, Times};
 use super::{announce, milliseconds};
 
 /// A tracker behind a network of about 80 ms there and back.
@@ -56,13 +56,13 @@ fn one(loss: f64, seed: u64) -> Option<Duration> {
     loop {
         let entropy = network.random.random();
         match endpoint.poll(now, entropy) {
-            Output::Send(packet) => {
+            EndpointOutput::Send(packet) => {
                 sent += 1;
                 network.send(&packet, now);
             }
-            Output::Ended(_, Ok(Answer::Connected { .. })) => _ = endpoint.begin(announce(), now),
-            Output::Ended(_, ended) => result = Some(ended.ok().map(|_| now)),
-            Output::Wait(until) => {
+            EndpointOutput::Ended(_, Ok(Answer::Connected { .. })) => _ = endpoint.begin(announce(), now),
+            EndpointOutput::Ended(_, ended) => result = Some(ended.ok().map(|_| now)),
+            EndpointOutput::Wait(until) => {
                 let arrival = network.arriving.first_key_value().map(|((at, _), _)| *at);
                 let Some(next) = until.into_iter().chain(arrival).min() else { break };
                 now = next;

@@ -7,7 +7,7 @@ mod packets;
 
 use std::time::Duration;
 
-use super::{Answer, Endpoint, ExchangeId, Failure, Family, Output, Question, Times};
+use super::{Answer, Endpoint, EndpointOutput, ExchangeError, ExchangeId, Family, Question, Times};
 use crate::announce::{AnnounceRequest, InfoHash, PeerId};
 use crate::tracker::TrackerUrl;
 
@@ -51,7 +51,7 @@ struct Conversation {
     now: Duration,
     entropy: u32,
     sent: Vec<(Duration, Vec<u8>)>,
-    ended: Vec<(ExchangeId, Result<Answer, Failure>)>,
+    ended: Vec<(ExchangeId, Result<Answer, ExchangeError>)>,
 }
 
 impl Conversation {
@@ -71,9 +71,9 @@ impl Conversation {
         loop {
             self.entropy += 1;
             match self.endpoint.poll(self.now, self.entropy) {
-                Output::Send(packet) => self.sent.push((self.now, packet)),
-                Output::Ended(id, result) => self.ended.push((id, result)),
-                Output::Wait(until) => {
+                EndpointOutput::Send(packet) => self.sent.push((self.now, packet)),
+                EndpointOutput::Ended(id, result) => self.ended.push((id, result)),
+                EndpointOutput::Wait(until) => {
                     assert!(until.is_none_or(|until| until > self.now), "it wants to be asked in the past");
                     return until;
                 }
@@ -118,7 +118,7 @@ impl Conversation {
     }
 
     /// The only exchange's end.
-    fn end(&self) -> &Result<Answer, Failure> {
+    fn end(&self) -> &Result<Answer, ExchangeError> {
         assert_eq!(self.ended.len(), 1, "{:?}", self.ended);
         &self.ended[0].1
     }

@@ -99,7 +99,7 @@ fn a_client_that_takes_no_connections_says_port_one() {
 
 /// R15-11.
 #[test]
-fn the_own_address_is_told_over_ipv4_only() {
+fn the_own_address_is_sent_over_ipv4_only() {
     let rows = [
         (Some("203.0.113.9"), Family::V4, [203, 0, 113, 9]),
         (Some("::ffff:203.0.113.9"), Family::V4, [203, 0, 113, 9]),

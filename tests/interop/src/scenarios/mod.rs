@@ -17,7 +17,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracker_failover::policy::Config;
+use tracker_failover::Config;
 use tracker_failover::{Alert, Announced, Announcer, TrackerSet, TrackerUrl};
 
 use crate::report::Report;
@@ -164,6 +164,7 @@ fn ports(announced: &Announced) -> Vec<u16> {
     let port = |peer: &tracker_failover::Peer| match &peer.address {
         tracker_failover::PeerAddress::Ip(address) => address.port(),
         tracker_failover::PeerAddress::Name(_, port) => *port,
+        other => panic!("a peer without a port: {other}"),
     };
     let mut ports: Vec<u16> = announced.response.peers.iter().map(port).collect();
     ports.sort_unstable();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tracker_failover::policy::Config;
+use tracker_failover::Config;
 use tracker_failover::{
     AnnounceError, AnnounceResponse, Announced, FailedAttempt, Peer, PeerAddress, RedirectError, Retry,
     RoundError, ScrapeResponse, TrackerUrl,
@@ -114,7 +114,7 @@ fn peer(peer: &Peer) -> Value {
     let id = peer.id.map(|id| hex::encode(id.as_bytes()));
     match &peer.address {
         PeerAddress::Ip(address) => json!({ "addr": address.to_string(), "id_hex": id }),
-        PeerAddress::Name(..) => json!({ "host": peer.address.to_string(), "id_hex": id }),
+        _ => json!({ "host": peer.address.to_string(), "id_hex": id }),
     }
 }
 
@@ -146,8 +146,8 @@ fn reason(error: &AnnounceError) -> String {
 
 fn retry(error: &AnnounceError, config: &Config) -> Value {
     match config.retry_after(error) {
-        Retry::Unsaid => Value::Null,
         Retry::After(wait) => json!({ "after_s": wait.as_secs() }),
         Retry::Never => "never".into(),
+        _ => Value::Null,
     }
 }

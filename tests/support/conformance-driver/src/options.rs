@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
+use tracker_failover::Scheduling;
 use tracker_failover::net::http::{HttpConfig, HttpTransport, TlsConfig};
 use tracker_failover::net::resolver::{Resolver, StaticResolver, SystemResolver};
 use tracker_failover::net::scheme_router::SchemeRouter;
 use tracker_failover::net::udp::{UdpConfig, UdpTransport};
-use tracker_failover::policy::Scheduling;
 use tracker_failover::{AddressPolicy, Announcer, AnnouncerBuilder, Config, Order, Probing};
 
 use crate::answer::Failure;

@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tracker_failover::tracker::Scheme;
+use tracker_failover::wire::clean_text;
 use tracker_failover::wire::http::{read_announce, read_scrape, scrape_url as derive_scrape_url};
-use tracker_failover::wire::{clean_text, metainfo::SkippedTracker};
 use tracker_failover::{
-    Config, InfoHash, InfoHashError, Metainfo, MetainfoError, TrackerUrl, TrackerUrlError,
+    Config, InfoHash, InfoHashError, Metainfo, MetainfoError, Scheme, SkippedTracker, TrackerUrl,
+    TrackerUrlError,
 };
 
 use crate::answer::{self, Failure};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tracker_failover::policy::Config;
-use tracker_failover::tracker::Scheme;
+use tracker_failover::Config;
+use tracker_failover::Scheme;
 use tracker_failover::{
     Alerts, AnnounceHandle, Announced, Announcer, InfoHash, Order, PeerId, Torrent, TrackerSet, TrackerUrl,
     Transfer,

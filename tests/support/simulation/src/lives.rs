@@ -9,13 +9,12 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::seq::IndexedMutRandom;
 use rand::{RngExt, SeedableRng};
-use tracker_failover::policy::{
-    AttemptId, Config, Engine, Input, Order, Output, Timestamp, TorrentId, TrackerSet,
-};
+use tracker_failover::policy::{AttemptId, Engine, Input, Output, Timestamp, TorrentId};
 use tracker_failover::{
-    AnnounceError, AnnounceRequest, AnnounceResponse, Cause, Event, InfoHash, Measurement, PeerId, Phase,
-    Rejection, Retry, Torrent, TrackerUrl, Transfer,
+    AnnounceError, AnnounceRequest, AnnounceResponse, Cause, Event, InfoHash, Measurement, PeerId, Rejection,
+    Retry, TimeoutPhase, Torrent, TrackerUrl, Transfer,
 };
+use tracker_failover::{Config, Order, TrackerSet};
 
 /// What came of a life in which no rule was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,7 +237,7 @@ impl World {
                 }
             }
             Output::Wait(wake) => self.wait(wake),
-            _ => {}
+            Output::Alert { .. } => {}
         }
     }
 
@@ -271,6 +270,7 @@ impl World {
                 seen.told_stopped += 1;
             }
             None => assert!(seen.accepted || introduced, "{tracker} is to hear `started` first"),
+            Some(event) => panic!("an event without a rule: {event}"),
         }
         assert!(!completes || self.completed_accepted == 0, "completed once");
         seen.uploaded = request.transfer.uploaded;
@@ -320,7 +320,7 @@ impl World {
                 let connect = Duration::from_millis(self.random.random_range(1..300));
                 Input::Probed(attempt, Ok(Measurement { connect, first_byte: connect }))
             }
-            Answer::Measured(false) => Input::Probed(attempt, Err(refused().into())),
+            Answer::Measured(false) => Input::Probed(attempt, Err(refused())),
             Answer::Opened(true) => Input::Opened(attempt),
             Answer::Opened(false) => {
                 self.open.remove(&attempt);
@@ -361,14 +361,14 @@ impl World {
                 match retry {
                     Retry::Never => seen.never = true,
                     Retry::After(wait) => seen.not_before = now + wait,
-                    Retry::Unsaid => {}
+                    _ => {}
                 }
                 let mut rejection = Rejection::new("no");
                 rejection.retry = retry;
                 Input::Failed(attempt, AnnounceError::Rejected(rejection))
             }
             Mood::Refuses => Input::Failed(attempt, AnnounceError::Broken(Cause::new("reset"))),
-            _ => Input::Failed(attempt, AnnounceError::TimedOut(Phase::Reply)),
+            _ => Input::Failed(attempt, AnnounceError::TimedOut(TimeoutPhase::Reply)),
         })
     }
 

@@ -3,8 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 
-use tracker_failover::policy::{AttemptId, Engine, Input, Output, Timestamp, TorrentId, TrackerSet};
-use tracker_failover::{Alert, AnnounceError, AnnounceRequest, Measurement, Phase, Scheme, TrackerUrl};
+use tracker_failover::TrackerSet;
+use tracker_failover::policy::{AttemptId, Engine, Input, Output, Timestamp, TorrentId};
+use tracker_failover::{
+    Alert, AnnounceError, AnnounceRequest, Measurement, Scheme, TimeoutPhase, TrackerUrl,
+};
 
 use super::values::{open_error, response, torrent};
 use crate::life::{Accepted, Deed, History, Plan, Stopped, What};
@@ -78,7 +81,7 @@ enum Happening {
     Probed(Result<Measurement, AnnounceError>, Option<Connection>),
     Opened(Connection),
     OpenFailed(OpenError),
-    TimedOut(Phase),
+    TimedOut(TimeoutPhase),
     Replied(Reply, Option<Connection>),
 }
 
@@ -160,7 +163,6 @@ impl Driver {
                         stopped.at = self.now;
                     }
                 }
-                _ => {}
             }
         }
     }
@@ -229,7 +231,7 @@ impl Driver {
         tracker: usize,
     ) -> Option<(Millis, Result<Measurement, AnnounceError>, Option<Connection>)> {
         let limit = self.now + PROBE_PATIENCE;
-        let timed_out = AnnounceError::TimedOut(Phase::Probe);
+        let timed_out = AnnounceError::TimedOut(TimeoutPhase::Probe);
         let udp = self.network.world.trackers[tracker].scheme == Scheme::Udp;
         let failed = |at, error| Some((at, Err(open_error(error)), None));
         let found = match self.network.resolve(tracker, self.now) {
@@ -275,12 +277,12 @@ impl Driver {
                 self.will(attempt, opened, Happening::Opened(Connection { opened, reused: false }));
             }
             Some((at, Err(error))) => self.will(attempt, at, Happening::OpenFailed(error)),
-            None => self.gives_up(attempt, tracker, Phase::Open),
+            None => self.gives_up(attempt, tracker, TimeoutPhase::Open),
         }
     }
 
     /// Over UDP the transport has a limit of its own.
-    fn gives_up(&mut self, attempt: AttemptId, tracker: usize, phase: Phase) {
+    fn gives_up(&mut self, attempt: AttemptId, tracker: usize, phase: TimeoutPhase) {
         if self.network.world.trackers[tracker].scheme == Scheme::Udp {
             self.will(attempt, self.now + UDP_LIMIT, Happening::TimedOut(phase));
         }
@@ -311,7 +313,7 @@ impl Driver {
             let kept = (reply != Reply::Broken).then_some(Connection { opened, reused: true });
             self.will(attempt, at, Happening::Replied(reply, kept));
         } else {
-            self.gives_up(attempt, tracker, Phase::Reply);
+            self.gives_up(attempt, tracker, TimeoutPhase::Reply);
         }
     }
 

@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use tracker_failover::policy::{Timestamp, TrackerSet};
+use tracker_failover::TrackerSet;
+use tracker_failover::policy::Timestamp;
 use tracker_failover::{InfoHash, PeerId, Torrent, Transfer};
 
 use super::facts::{Listed, Member};

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tracker_failover::policy::{Config, Order, Probing, Timestamp};
+use tracker_failover::policy::Timestamp;
+use tracker_failover::{Config, Order, Probing};
 use tracker_failover::{Retry, Scheme};
 
 use super::commands::{Listing, Newcomer};

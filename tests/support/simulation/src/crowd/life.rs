@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracker_failover::AnnounceRequest;
-use tracker_failover::policy::{AttemptId, Config, Engine, Order, Output, Timestamp, TorrentId};
+use tracker_failover::policy::{AttemptId, Engine, Output, Timestamp, TorrentId};
+use tracker_failover::{Config, Order};
 
 use super::facts::{HostFacts, Member, waits};
 use super::network::Happening;

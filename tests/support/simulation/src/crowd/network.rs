@@ -56,7 +56,7 @@ impl Life {
                     self.judge_end(torrent, &stopped);
                 }
             }
-            _ => {}
+            Output::Wait(_) => {}
         }
     }
 
@@ -137,7 +137,7 @@ impl Life {
                 if result.is_err() {
                     self.failed(&attempt, Failing::NoLife);
                 }
-                Input::Probed(id, result.map_err(Into::into))
+                Input::Probed(id, result)
             }
             Happening::Replied(result) => {
                 self.replied(&attempt, &result);

@@ -105,6 +105,7 @@ impl Life {
                 check(forced || now >= listed.no_regular_before, &early)?;
                 check(listed.accepted || is_introduced, "is to hear `started` first")
             }
+            Some(event) => check(false, &format!("an event without a rule: {event}")),
         }
     }
 
@@ -167,7 +168,7 @@ impl Life {
                 let until = now + wait.min(HINT_CEILING);
                 (listed.suspended_until, listed.not_before) = (until, until);
             }
-            Retry::Unsaid => {}
+            _ => {}
         }
     }
 
