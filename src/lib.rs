@@ -44,7 +44,7 @@
 //! | make one announce with failover | `Announcer::announce` |
 //! | know what happens | [`Alert`] as it does, [`Status`](policy::Status) as it stands |
 //! | change the order, the patience, the intervals | [`Config`], with its reasons in [`manual::defaults`] |
-//! | start where the last run ended | `AnnouncerBuilder::latency_cache`, [`policy::HealthBook::recall`] |
+//! | start where the last run ended | `AnnouncerBuilder::latency_cache`, [`policy::HealthBook::restore`] |
 //! | bring an HTTP client or a network | [`transport::from_fn`], [`Transport`], [`Prober`] |
 //! | bring a runtime, or none | [`policy::Engine`] |
 //! | read torrent files, write queries, read replies | [`wire`] |

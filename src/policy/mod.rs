@@ -21,7 +21,7 @@ mod tests;
 pub use crate::time::Timestamp;
 pub use config::{Config, Order, Probing, Scheduling, Schemes};
 pub use engine::Engine;
-pub use hosts::{HealthBook, HostHealth, RttEstimate, Urgency};
+pub use hosts::{HealthBook, HostHealth};
 pub use io::{AttemptId, Input, Output, RoundNumber, TorrentId};
 pub use torrent::{Status, TrackerState, TrackerStatus};
 pub use tracker_set::TrackerSet;

@@ -7,8 +7,8 @@
 //!   answered, failed        when it last did, in seconds since 1970
 //!   connect, reply          [srtt in µs, rttvar in µs, when it was last measured, how many times]
 //!   failures, successes     in thousandths
-//!   openings, row           how often left alone in a row, how many failures in a row
-//!   open                    1 where it is being left alone
+//!   openings, row           how many back-offs in a row, how many failures in a row
+//!   open                    1 if it is backed off
 //! written   when, in seconds since 1970
 //! ```
 //!
@@ -128,7 +128,7 @@ fn decode_host(host: TrackerHost, fields: &Fields<'_>) -> Result<HostSnapshot, &
         successes: count("successes")?,
         failures: count("failures")?,
         consecutive_failures: count("row")?,
-        openings: count("openings")?,
+        trips: count("openings")?,
         is_backed_off: count("open")? > 0,
         ..HostSnapshot::new(host)
     })
@@ -198,7 +198,7 @@ fn encode_host(mut entry: SortedDictEncoder<'_>, host: &HostSnapshot) -> Result<
     moment(&mut entry, b"failed", host.failed_at)?;
     count(&mut entry, b"failures", host.failures)?;
     count(&mut entry, b"open", host.is_backed_off.into())?;
-    count(&mut entry, b"openings", host.openings)?;
+    count(&mut entry, b"openings", host.trips)?;
     time(&mut entry, b"reply", host.reply)?;
     count(&mut entry, b"row", host.consecutive_failures)?;
     count(&mut entry, b"successes", host.successes)
@@ -257,7 +257,7 @@ mod tests {
             successes: 2500,
             failures: 1000,
             consecutive_failures: 1,
-            openings: 2,
+            trips: 2,
             is_backed_off: true,
             ..named("http://a.test:80")
         };
@@ -363,7 +363,7 @@ mod tests {
                 successes: counts.0,
                 failures: counts.1,
                 consecutive_failures: counts.2,
-                openings: counts.3,
+                trips: counts.3,
                 is_backed_off: counts.4,
                 ..named(&format!("{scheme}://{name}:{port}"))
             },

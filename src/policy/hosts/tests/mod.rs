@@ -1,4 +1,4 @@
-//! Hosts as torrents meet them: what one finds out, and who may try next.
+//! Hosts as torrents use them: what one learns, and which torrent may try next.
 
 mod model;
 
@@ -61,7 +61,7 @@ fn broken() -> AnnounceError {
     AnnounceError::Status { status: 502, retry: Retry::Unsaid }
 }
 
-/// What a torrent that has never been answered anywhere brings.
+/// The demand of a torrent that was never answered anywhere.
 const NEW: Demand = Demand { needs_peers: true, failed_here: false, answered_at: None };
 const SEED: Demand = Demand { needs_peers: false, ..NEW };
 const FAILED: Demand = Demand { failed_here: true, ..SEED };
@@ -70,7 +70,7 @@ fn answered(secs: u64) -> Demand {
     Demand { answered_at: Some(at(secs)), ..SEED }
 }
 
-/// The torrent's attempt at a host began at one moment and failed at another, each in seconds.
+/// An attempt of a torrent at a host that began at one moment and failed at another, in seconds.
 fn fails(
     hosts: &mut Hosts,
     torrent: u64,
@@ -149,14 +149,14 @@ fn a_definite_failure_counts_at_once_and_silence_of_a_trusted_host_twice() {
     fails(&mut hosts, 1, "silent", &silent(), (10, 11));
     assert_eq!(["refuses", "silent"].map(|name| may(&hosts, 2, name, NEW, 12)), [false, true]);
     fails(&mut hosts, 2, "silent", &silent(), (10, 12));
-    assert!(may(&hosts, 2, "silent", NEW, 12), "attempts beside each other count once");
+    assert!(may(&hosts, 2, "silent", NEW, 12), "attempts that overlap count once");
     answers(&mut hosts, 1, "works", (5, 5), 12);
     fails(&mut hosts, 1, "silent", &silent(), (12, 13));
     assert!(!may(&hosts, 2, "silent", NEW, 13));
 }
 
 #[test]
-fn a_failure_of_an_attempt_before_the_last_answer_says_nothing() {
+fn a_failure_of_an_attempt_from_before_the_last_answer_does_not_count() {
     for error in [refused(), broken()] {
         let mut hosts = hosts();
         fails(&mut hosts, 7, "a", &broken(), (8, 8));
@@ -184,7 +184,7 @@ fn a_lifeless_host_is_tried_later_each_time_and_sooner_by_those_that_need_peers(
 
 /// R81: one torrent that a host doesn't serve is evidence about that torrent.
 #[test]
-fn one_torrent_alone_puts_no_other_off_and_two_do_until_an_answer() {
+fn one_torrent_without_an_answer_backs_no_host_off_and_two_do_until_an_answer() {
     for error in [page(), broken(), mute(), AnnounceError::Broken(Cause::new("reset"))] {
         let mut hosts = hosts();
         for round in 0..20 {
@@ -202,14 +202,14 @@ fn one_torrent_alone_puts_no_other_off_and_two_do_until_an_answer() {
 }
 
 #[test]
-fn refusals_say_that_the_host_works() {
+fn a_refusal_of_a_torrent_shows_that_the_host_works() {
     let mut hosts = hosts();
     fails(&mut hosts, 1, "a", &refused(), (0, 0));
     fails(&mut hosts, 2, "a", &AnnounceError::Rejected(Rejection::new("unregistered")), (1, 1));
     assert!(may(&hosts, 3, "a", NEW, 1));
 }
 
-/// R81: the first trial belongs to the torrent answered there last, then it goes round.
+/// R81: the torrent that was answered there last has the first trial, then it goes round.
 #[test]
 fn torrents_that_have_not_failed_at_a_doubted_host_try_one_by_one() {
     let mut hosts = hosts();
@@ -244,11 +244,11 @@ fn torrents_that_have_not_failed_at_a_doubted_host_try_one_by_one() {
         hosts.finished(slot, Outcome::Failed(failed), now);
     }
     assert_eq!(order, [3, 2, 1]);
-    assert!(may(&hosts, 9, "a", FAILED, 0), "those that failed have a back-off of their own");
+    assert!(may(&hosts, 9, "a", FAILED, 0), "torrents that failed there have their own back-off");
 }
 
 #[test]
-fn one_tries_a_lifeless_host_and_the_others_wait_for_what_comes_of_it() {
+fn one_torrent_tries_a_lifeless_host_and_the_others_wait_for_the_outcome() {
     let mut hosts = hosts();
     fails(&mut hosts, 1, "a", &refused(), (0, 0));
     let trial = tries(&mut hosts, 2, "a", 30);
@@ -286,7 +286,7 @@ fn a_trial_ends_with_its_own_attempt_and_with_no_other_of_its_torrent() {
     }
 }
 
-/// A host that shows life again lets all in, whatever it says to the torrent that tried.
+/// A host that shows life again lets all torrents in, whatever it answered to the one that tried.
 #[test]
 fn a_sign_of_life_ends_the_back_off_of_a_lifeless_host() {
     for (opening, error, lives) in [
@@ -306,7 +306,7 @@ fn a_sign_of_life_ends_the_back_off_of_a_lifeless_host() {
 }
 
 #[test]
-fn the_past_is_forgotten_when_it_has_worked_for_a_minute() {
+fn the_back_off_starts_anew_when_the_host_has_worked_for_a_minute() {
     let mut hosts = hosts();
     for round in 0..5 {
         let slot = tries(&mut hosts, 1, "a", round * 2000);
@@ -328,9 +328,9 @@ fn the_past_is_forgotten_when_it_has_worked_for_a_minute() {
     assert_eq!(longest(&mut hosts, 21_000), 60);
 }
 
-/// R80: three dead hosts of one torrent look like a dead network. That withholds blame, and puts nobody off.
+/// R80: three dead hosts of one torrent look like a dead network. That withholds blame, and delays no torrent.
 #[test]
-fn an_outage_puts_no_torrent_off_whose_host_has_not_failed() {
+fn an_outage_delays_no_torrent_whose_host_has_not_failed() {
     for error in [no_name(), silent()] {
         let mut hosts = hosts();
         answers(&mut hosts, 1, "well", (5, 5), 0);
@@ -345,7 +345,7 @@ fn an_outage_puts_no_torrent_off_whose_host_has_not_failed() {
         let looks = ["x", "y", "z"].map(|name| wait(&hosts, 1, name, SEED, 101));
         assert!(looks.iter().all(|look| *look <= 5), "{error}: {looks:?}");
         let trial = tries(&mut hosts, 1, "x", 110);
-        assert!(!may(&hosts, 2, "x", NEW, 110), "{error}: each host gets one try a look");
+        assert!(!may(&hosts, 2, "x", NEW, 110), "{error}: one attempt a look at each host");
         assert!(fails_with(&mut hosts, trial, "x", &error, false, 111).withheld);
         assert!(wait(&hosts, 1, "x", SEED, 111) <= 10, "{error}");
         let slot = slot(&mut hosts, 1, "well", 112);
@@ -355,9 +355,10 @@ fn an_outage_puts_no_torrent_off_whose_host_has_not_failed() {
     }
 }
 
-/// A captive portal answers for all hosts with a page. What a host answered to one torrent puts no other off.
+/// A captive portal answers in place of all hosts with a page. An answer to one torrent backs the host off for no
+/// other.
 #[test]
-fn pages_of_three_hosts_are_an_outage_that_puts_nobody_off() {
+fn pages_of_three_hosts_are_an_outage_that_delays_no_torrent() {
     let mut hosts = hosts();
     let mut news = Vec::new();
     for (number, name) in (10..).zip(["x", "y", "z"]) {
@@ -370,7 +371,7 @@ fn pages_of_three_hosts_are_an_outage_that_puts_nobody_off() {
     }
 }
 
-/// R102: what this machine lacks is held against no host, which is tried again soon and not without pause.
+/// R102: no host is blamed for what this machine lacks. It is tried again soon, but not without pause.
 #[test]
 fn errors_of_this_machine_back_no_host_off() {
     let mut hosts = hosts();
@@ -395,9 +396,10 @@ fn errors_of_this_machine_back_no_host_off() {
     assert_eq!(hosts.health().host(&host("a")).unwrap().failed_at(), None);
 }
 
-/// R81: one torrent alone doubts no host, and its trial ends with it, also at a host that this machine couldn't ask before.
+/// R81: one torrent alone makes no host doubted, and its trial ends with it, also if this machine failed at the host
+/// before.
 #[test]
-fn a_torrent_with_trouble_of_its_own_leaves_a_host_that_was_not_asked_to_the_others() {
+fn one_torrent_without_an_answer_keeps_no_other_from_a_host_that_was_not_blamed() {
     for failed_before in [false, true] {
         for error in [mute(), page(), broken()] {
             let mut hosts = hosts();
@@ -412,9 +414,9 @@ fn a_torrent_with_trouble_of_its_own_leaves_a_host_that_was_not_asked_to_the_oth
     }
 }
 
-/// Nothing but its answer shows that a lifeless host lives: an announce on a kept connection stalls at a dead one too.
+/// Only an answer shows that a lifeless host lives: on a kept connection an announce stalls at a dead one as well.
 #[test]
-fn a_torrent_that_stalls_at_a_lifeless_host_doubts_it_no_sooner() {
+fn a_stall_at_a_lifeless_host_is_no_evidence_before_the_attempt_ends() {
     let mut hosts = hosts();
     fails(&mut hosts, 1, "a", &refused(), (0, 0));
     let mut trial = tries(&mut hosts, 2, "a", 60);
@@ -426,9 +428,9 @@ fn a_torrent_that_stalls_at_a_lifeless_host_doubts_it_no_sooner() {
     assert!(may(&hosts, 3, "a", NEW, 62));
 }
 
-/// R100: what fails and began before this process stood still fell asleep with it.
+/// R100: an attempt from before a gap in which this process didn't run may have timed out only because of the gap.
 #[test]
-fn attempts_from_before_a_standstill_are_held_against_no_host() {
+fn no_host_is_blamed_for_attempts_from_before_a_gap() {
     for error in [refused(), silent(), mute(), broken()] {
         let mut hosts = hosts();
         let mut slots: Vec<Slot> = (1..=2).map(|torrent| slot(&mut hosts, torrent, "a", 90)).collect();
@@ -448,7 +450,7 @@ fn attempts_from_before_a_standstill_are_held_against_no_host() {
 }
 
 #[test]
-fn a_host_whose_opening_is_silent_is_left_to_the_torrent_that_waits_already() {
+fn other_torrents_avoid_a_host_while_an_opening_is_silent() {
     let mut hosts = hosts();
     let mut waiting = slot(&mut hosts, 1, "a", 0);
     hosts.silent(&mut waiting, at(1));
@@ -462,7 +464,7 @@ fn a_host_whose_opening_is_silent_is_left_to_the_torrent_that_waits_already() {
     assert!(may(&hosts, 2, "a", NEW, 5));
 }
 
-/// Two torrents that stall are evidence as soon as they stall, and those that queue behind them are sent elsewhere.
+/// Stalls of two torrents are evidence at once, and the torrents that queue behind them are taken out of the queue.
 #[test]
 fn a_host_where_two_torrents_stall_is_doubted_before_they_fail() {
     let mut hosts = hosts();
@@ -478,11 +480,11 @@ fn a_host_where_two_torrents_stall_is_doubted_before_they_fail() {
     for slot in slots {
         hosts.finished(slot, Outcome::Answered(sample(5, 5)), at(4));
     }
-    assert!(!hosts.is_backed_off(&host("a")), "they were slow");
+    assert!(!hosts.is_backed_off(&host("a")), "they were only slow");
 }
 
 #[test]
-fn stalled_announces_at_a_working_host_are_tried_elsewhere_once_in_ten_seconds() {
+fn announces_that_stall_at_a_working_host_are_hedged_once_in_ten_seconds() {
     let mut hosts = hosts();
     let tracker = url("a");
     let failed = Failed { verdict: Verdict::of(&mute()), tracker: &tracker, before: false, random: 0.0 };
@@ -495,8 +497,9 @@ fn stalled_announces_at_a_working_host_are_tried_elsewhere_once_in_ten_seconds()
     assert_eq!([0, 9, 10].map(&mut may_hedge), [true, false, true]);
 }
 
+/// R118: a relaxed announce waits for a stall no longer than for a silent opening.
 #[test]
-fn patience_is_learned() {
+fn patience_follows_what_was_measured() {
     let mut hosts = hosts();
     let open = |hosts: &Hosts, urgency| hosts.open_patience(&host("a"), urgency, at(0)).0;
     let reply = |hosts: &Hosts, name, urgency| hosts.reply_patience(&host(name), urgency);
@@ -506,19 +509,19 @@ fn patience_is_learned() {
     answers(&mut hosts, 1, "a", (50, 400), 0);
     assert_eq!(open(&hosts, Urgency::Urgent), millis(150));
     assert_eq!(open(&hosts, Urgency::Relaxed), millis(2200));
-    assert_eq!(reply(&hosts, "a", Urgency::Urgent), millis(1500), "one is not enough");
+    assert_eq!(reply(&hosts, "a", Urgency::Urgent), millis(1500), "one sample is not enough");
     assert_eq!(reply(&hosts, "a", Urgency::Relaxed), millis(4000));
     for _ in 0..2 {
         answers(&mut hosts, 1, "a", (50, 400), 0);
     }
     assert_eq!(reply(&hosts, "a", Urgency::Urgent), millis(850));
-    assert_eq!(reply(&hosts, "a", Urgency::Relaxed), millis(2200), "R118");
+    assert_eq!(reply(&hosts, "a", Urgency::Relaxed), millis(2200));
     assert_eq!(reply(&hosts, "x", Urgency::Urgent), millis(1500));
 }
 
-/// G2: what tells is that it answers, not how often it was asked.
+/// G2: a host that answers is a good one, however few times it was tried.
 #[test]
-fn a_nearer_host_that_was_probed_once_goes_before_one_that_was_asked_often() {
+fn a_nearer_host_that_was_probed_once_goes_before_one_with_many_answers() {
     let mut hosts = hosts();
     for number in 0..20 {
         answers(&mut hosts, 1, "used", (60, 60), number);
@@ -552,7 +555,7 @@ fn the_cost_weighs_latency_and_reliability() {
     );
 }
 
-/// R85: a host at which many wait for their turn costs that wait.
+/// R85: the cost of a host at which many torrents queue includes the wait.
 #[test]
 fn the_wait_for_a_busy_host_is_part_of_its_cost() {
     let mut hosts = hosts();
@@ -566,7 +569,7 @@ fn the_wait_for_a_busy_host_is_part_of_its_cost() {
 }
 
 #[test]
-fn what_a_host_was_days_ago_says_little() {
+fn failures_of_days_ago_count_little() {
     let mut hosts = hosts();
     for minute in 0..20 {
         fails(&mut hosts, 1, "was-flaky", &refused(), (minute * 60, minute * 60));
@@ -591,9 +594,9 @@ fn in_another_network_the_first_sample_replaces_what_was_measured() {
     assert!(latency > Some(millis(390)), "{latency:?}");
 }
 
-/// R91: a prober may say anything.
+/// R91: a prober may report any time.
 #[test]
-fn a_measurement_is_bounded() {
+fn measurements_are_bounded() {
     let mut hosts = hosts();
     for took in [Duration::MAX, Duration::ZERO, Duration::MAX] {
         let measurement = Measurement { connect: took, first_byte: took };
@@ -606,7 +609,7 @@ fn a_measurement_is_bounded() {
 }
 
 #[test]
-fn the_book_is_bounded() {
+fn the_number_of_hosts_is_bounded() {
     let mut book = HealthBook::default();
     for n in 0..health::MAX_HOSTS + 10 {
         book.entry(&host(&format!("h{n}"))).succeeded(Timestamp::from_micros(n as u64));
