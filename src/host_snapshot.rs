@@ -1,18 +1,18 @@
-//! What is remembered of a tracker host from one run to the next: the values that go into a latency cache.
+//! The health of a tracker host as it is kept from one run to the next: the values in a latency cache.
 
 use std::time::Duration;
 
 use crate::tracker::TrackerHost;
 
-/// What is remembered of one tracker host.
+/// What one run leaves to the next about a tracker host.
 ///
 /// Moments are those of the calendar, in seconds since 1970, because the engine's own time ends with the process.
-/// Of an announce address only scheme, host and port are in here: nothing that is secret, and nothing that
-/// says which torrents there were.
+/// Of an announce address it holds scheme, host and port only: no passkey, and nothing that shows which torrents there
+/// were.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HostSnapshot {
-    /// Which host.
+    /// The host.
     pub host: TrackerHost,
     /// How long it takes to connect.
     pub connect: Option<RttSnapshot>,
@@ -20,30 +20,30 @@ pub struct HostSnapshot {
     pub reply: Option<RttSnapshot>,
     /// When it last answered.
     pub answered_at: Option<u64>,
-    /// When it last failed to.
+    /// When an attempt at it last failed.
     pub failed_at: Option<u64>,
-    /// Successes in thousandths, faded to what they weighed at the later of the two moments.
+    /// Successes in thousandths, as they weighed at the later of the two moments: a success weighs 1/e after a day.
     pub successes: u32,
     /// Failures, likewise.
     pub failures: u32,
     /// How many of its last attempts failed.
     pub consecutive_failures: u32,
-    /// How many times in a row it has come to be left alone, for longer each time.
-    pub openings: u32,
-    /// Whether it is being left alone.
+    /// How many times in a row it was backed off: the back-off doubles each time.
+    pub trips: u32,
+    /// Whether it is backed off after failures.
     pub is_backed_off: bool,
 }
 
-/// A smoothed time as it is remembered.
+/// A smoothed round-trip time (RFC 6298) in a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RttSnapshot {
     /// The smoothed time, to the microsecond.
     pub srtt: Duration,
-    /// Its rttvar, to the microsecond.
+    /// Its variation, to the microsecond.
     pub rttvar: Duration,
-    /// When the last sample came.
+    /// When the last sample was taken, in seconds since 1970.
     pub at: u64,
-    /// How many there were.
+    /// How many samples were taken.
     pub samples: u32,
 }
 
@@ -59,12 +59,12 @@ impl HostSnapshot {
             successes: 0,
             failures: 0,
             consecutive_failures: 0,
-            openings: 0,
+            trips: 0,
             is_backed_off: false,
         }
     }
 
-    /// When the host was last heard of, for good or ill; `None` where nothing is known.
+    /// When it last answered, failed or was measured; `None` if nothing is known.
     pub fn heard_at(&self) -> Option<u64> {
         let sampled = [self.connect, self.reply].map(|time| time.map(|time| time.at));
         sampled.into_iter().chain([self.answered_at, self.failed_at]).flatten().max()

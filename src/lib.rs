@@ -44,7 +44,7 @@
 //! | make one announce with failover | `Announcer::announce` |
 //! | follow what happens | [`Alert`] for events, [`Status`] for the current state |
 //! | change order, patience or intervals | [`Config`], with a reason for each default in [`manual::defaults`] |
-//! | keep latencies from one run to the next | `AnnouncerBuilder::latency_cache`, [`policy::HealthBook::recall`] |
+//! | keep latencies from one run to the next | `AnnouncerBuilder::latency_cache`, [`policy::HealthBook::restore`] |
 //! | use another HTTP client or network | [`transport::from_fn`], [`Transport`], [`Prober`] |
 //! | use another runtime, or none | [`policy::Engine`] |
 //! | read torrent files, write queries, read replies | [`wire`] |

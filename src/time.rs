@@ -1,12 +1,12 @@
-//! The policy's own time, so that a test or a simulation can make any moment.
+//! Moments of the engine's time. They are plain numbers, so that a test or a simulation can make any of them.
 
 use std::fmt;
 use std::ops::Add;
 use std::time::Duration;
 
-/// A moment, in microseconds since the engine was made. Only the shell knows what clock stands behind it: it
-/// has to be monotonic and may stop while the machine sleeps. It may start later than at zero, and has to where
-/// [something earlier is recalled](crate::policy::HealthBook::recall).
+/// A moment, in microseconds since the engine was made. The caller supplies the clock. It has to be monotonic, and may
+/// stop while the machine sleeps. It may start later than at zero, and has to if a
+/// [snapshot of an earlier run is restored](crate::policy::HealthBook::restore).
 ///
 /// ```
 /// use std::time::Duration;
@@ -23,7 +23,7 @@ impl Timestamp {
     /// The moment the engine was made.
     pub const ZERO: Self = Self(0);
 
-    /// The end of time, where arithmetic saturates: it never comes.
+    /// The last moment, at which arithmetic saturates. It never comes.
     pub(crate) const NEVER: Self = Self(u64::MAX);
 
     /// The moment this many microseconds after [`ZERO`](Self::ZERO).
@@ -31,7 +31,7 @@ impl Timestamp {
         Self(micros)
     }
 
-    /// The moment this long after [`ZERO`](Self::ZERO); as late as can be where it is longer than 584,000 years.
+    /// The moment this long after [`ZERO`](Self::ZERO); the last moment if it is longer than 584,000 years.
     pub fn from_start(elapsed: Duration) -> Self {
         Self(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX))
     }
@@ -41,19 +41,19 @@ impl Timestamp {
         self.0
     }
 
-    /// The moment this long before; [`ZERO`](Self::ZERO) at the least.
+    /// The moment this long before, not before [`ZERO`](Self::ZERO).
     #[must_use]
     pub fn before(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(Self::from_start(duration).0))
     }
 
-    /// How long after `earlier` this is; zero where it is before.
+    /// How long after `earlier` this is; zero if it is before that.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// Saturates instead of overflowing: a tracker may name any interval it likes.
+/// Saturates instead of overflowing: a tracker may send any interval.
 impl Add<Duration> for Timestamp {
     type Output = Self;
 

@@ -107,7 +107,7 @@ impl Cache {
         match done.0 {
             None => {}
             Some(Deed::Loaded(Loaded { hosts, trouble, replaceable })) => {
-                engine.recall(hosts, clock::seconds(), clock.now());
+                engine.restore(hosts, clock::seconds(), clock.now());
                 self.writable = replaceable;
                 self.trouble(trouble);
             }
@@ -167,7 +167,7 @@ impl Cache {
         self.due = None;
         self.saving = engine.health().changes();
         let (path, save, calendar) = (self.path.clone(), self.save, clock::seconds());
-        let hosts = engine.health().remembered(calendar, clock.now());
+        let hosts = engine.health().snapshot(calendar, clock.now());
         self.job = Some(Job::begin(move || Deed::Saved(save(&path, hosts, calendar))));
     }
 

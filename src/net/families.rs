@@ -1,4 +1,8 @@
-//! Which address of a host worked last, so that dead ones before it cost their 250 ms once.
+//! The address at which each host was reached last, which is tried first the next time (RFC 8305, section 4: history).
+//!
+//! A name server orders addresses by itself, and the system mostly puts IPv6 first. Where that family is dead without
+//! an error, each new connection would wait 250 ms for it: nearly each announce, because few connections outlast an
+//! interval.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -6,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::tracker::TrackerHost;
 
-/// How many hosts are remembered; beyond it the memory starts anew.
+/// The most hosts of which an address is kept. A further one clears them all, which costs each 250 ms once.
 const MAX_HOSTS: usize = 4096;
 
 /// The address at which each host was reached last.
@@ -14,10 +18,11 @@ const MAX_HOSTS: usize = 4096;
 pub(super) struct Families(Mutex<BTreeMap<TrackerHost, SocketAddr>>);
 
 impl Families {
-    /// Puts the address that worked last in front, and behind it those of its family; the order of the others stays.
+    /// Moves the address that worked last to the front, and those of its family behind it. Otherwise the order stays. A
+    /// name with many addresses may come without that one the next time: then its family goes first.
     pub(super) fn prefer(&self, host: &TrackerHost, addresses: &mut [SocketAddr]) {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(host).copied();
-        if let Some(worked) = known {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(host).copied();
+        if let Some(worked) = last {
             addresses.sort_by_key(|address| (*address != worked, is_v4(*address) != is_v4(worked)));
         }
     }
@@ -32,6 +37,7 @@ impl Families {
     }
 }
 
+/// IPv4 as such or mapped into IPv6.
 fn is_v4(address: SocketAddr) -> bool {
     address.ip().to_canonical().is_ipv4()
 }
@@ -49,7 +55,7 @@ mod tests {
         texts.map(|text| text.parse().unwrap())
     }
 
-    /// R111: the dead one that a name server puts in front isn't waited for each time.
+    /// R111: a dead address that a name server puts first isn't waited for each time.
     #[test]
     fn the_address_that_worked_last_goes_first_and_its_family_next() {
         let families = Families::default();
@@ -72,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_is_bounded() {
+    fn the_number_of_hosts_is_bounded() {
         let families = Families::default();
         for number in 0..=MAX_HOSTS {
             families.worked(host(number), "192.0.2.1:80".parse().unwrap());

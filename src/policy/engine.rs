@@ -263,10 +263,10 @@ impl Engine {
         self.hosts.health()
     }
 
-    /// Takes over what an earlier run knew of tracker hosts, see [`HealthBook::recall`]. Torrents that are added
+    /// Takes over what an earlier run knew of tracker hosts, see [`HealthBook::restore`]. Torrents that are added
     /// after this profit.
-    pub fn recall(&mut self, hosts: impl IntoIterator<Item = HostSnapshot>, calendar: u64, now: Timestamp) {
-        self.hosts.health_mut().recall(hosts, calendar, now);
+    pub fn restore(&mut self, hosts: impl IntoIterator<Item = HostSnapshot>, calendar: u64, now: Timestamp) {
+        self.hosts.health_mut().restore(hosts, calendar, now);
     }
 
     /// Tells the engine what happened.

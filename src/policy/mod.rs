@@ -22,7 +22,7 @@ pub use crate::time::Timestamp;
 #[cfg(feature = "tokio")]
 pub(crate) use config::{Config, Probing, Schemes};
 pub use engine::Engine;
-pub use hosts::{HealthBook, HostHealth, RttEstimate, Urgency};
+pub use hosts::{HealthBook, HostHealth};
 pub use io::{AttemptId, Input, Output, RoundNumber, TorrentId};
 #[cfg(feature = "tokio")]
 pub(crate) use torrent::Status;

@@ -1,72 +1,74 @@
-//! What one error is evidence of: a row for each error, and the only place that judges them.
+//! What each error is evidence of: one table with a row for each error. No other code judges errors.
 
 use crate::error::{AnnounceError, TimeoutPhase};
 
-/// What a failed attempt says, and about what. An error is evidence about one thing: this machine, the tracker's host,
-/// or this torrent at this tracker.
+/// What an error is evidence of: this machine, the tracker's host, or this torrent at this tracker. One thing each:
+/// when a torrent's own trouble counted against the host, one old passkey backed the host off for all torrents (R81).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// What it says about the host, which all torrents share.
+    /// What it says about the host, which is shared by all torrents.
     pub(crate) host: HostNews,
     /// What it says about this torrent at this tracker.
     pub(crate) tracker: TrackerNews,
-    /// Whether the tracker may have taken this torrent in all the same.
+    /// Whether the torrent may be registered at the tracker in spite of it.
     pub(crate) registered: Registered,
 }
 
 /// What an error says about a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HostNews {
-    /// It can't be reached, definitely: no such name, refused, TLS.
+    /// It can't be reached, definitely: the name doesn't exist, the connection was refused, TLS failed.
     Unreachable {
         /// Whether a dead network on our side would look the same.
         could_be_local: bool,
     },
-    /// It gave no sign of life. One lost packet too many, a dead network on our side, or a dead host.
+    /// It gave no sign of life: the host is dead, our own network is, or packets were lost.
     Silent,
-    /// It brought no tracker's answer. That may be the trouble of this address or torrent alone.
+    /// It gave no tracker's answer. The reason may be this address or torrent alone.
     Doubtful {
-        /// Whether it answered something, so that it lives.
+        /// Whether it sent anything, so that it lives.
         shows_life: bool,
         /// Whether a captive portal on our side would look the same.
         could_be_local: bool,
     },
-    /// It answered as a tracker does.
+    /// It answered as a tracker does, such as with a refusal.
     Alive,
-    /// Nothing: this machine couldn't ask it.
+    /// Nothing: the reason is this machine, such as no free descriptor.
     Local,
-    /// Nothing: it wasn't asked, or not to the end.
+    /// Nothing: there was no announce, or it was cancelled.
     Nothing,
 }
 
 /// What an error says about a torrent at a tracker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TrackerNews {
-    /// No more than what it says about the host, whose back-off is enough.
+    /// Nothing beyond what it says about the host. The back-off of the host is enough.
     OfTheHost,
-    /// The tracker doesn't serve this torrent: it comes last in failover, and has a back-off of the torrent's own.
+    /// The tracker doesn't serve this torrent. It comes last in the torrent's failover, and the torrent backs off from
+    /// it.
     Refuses,
-    /// Nothing. The torrent's own back-off keeps it from asking without pause.
+    /// Nothing. The torrent still waits before it tries again.
     Nothing,
 }
 
-/// Whether a tracker may know a torrent by an announce that failed.
+/// Whether a torrent may be registered by an announce that failed. If so the tracker is sent `stopped` at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Registered {
-    /// It answered, or was never sent anything.
+    /// The tracker answered with an error, or wasn't sent anything.
     No,
-    /// It was sent an announce, and what became of that is unknown.
+    /// The announce may have been sent, and no answer came.
     Maybe,
 }
 
 impl Verdict {
+    /// The verdict on an error.
     pub(crate) fn of(error: &AnnounceError) -> Self {
         use HostNews::{Alive, Doubtful, Local, Nothing, Silent, Unreachable};
         use Registered::{Maybe, No};
         use TrackerNews::{OfTheHost, Refuses};
 
         let row = |host, tracker, registered| Self { host, tracker, registered };
-        // A captive portal answers for everybody, with a page of its own.
+        // A captive portal answers in place of every host, with its own page.
         let page = Doubtful { shows_life: true, could_be_local: true };
         let broken = Doubtful { shows_life: true, could_be_local: false };
         let mute = Doubtful { shows_life: false, could_be_local: false };
@@ -96,7 +98,7 @@ impl Verdict {
 }
 
 impl TrackerNews {
-    /// The same where our own network is to blame: not held against the tracker.
+    /// The same with the blame withheld, because our own network is the reason.
     pub(crate) fn withheld(self) -> Self {
         match self {
             Self::Refuses | Self::Nothing => Self::Nothing,
@@ -127,7 +129,7 @@ mod tests {
         Cause::new("broken")
     }
 
-    /// The four kinds of evidence: about this machine, the host, this torrent there, nothing.
+    /// The four kinds: evidence about this machine, the host, this torrent at the tracker, or nothing.
     #[test]
     fn every_error_is_evidence_of_one_thing() {
         let local = || Cause::new(io::Error::from(io::ErrorKind::NetworkUnreachable));
@@ -144,7 +146,7 @@ mod tests {
                 ..
             } => "torrent",
             Verdict { host: HostNews::Nothing, tracker: TrackerNews::Nothing, .. } => "nothing",
-            Verdict { host: HostNews::Nothing, tracker: TrackerNews::Refuses, .. } => "not to be asked",
+            Verdict { host: HostNews::Nothing, tracker: TrackerNews::Refuses, .. } => "no tracker to try",
             other => panic!("{error}: {other:?}"),
         };
         let status = |status| AnnounceError::Status { status, retry: Retry::Unsaid };
@@ -168,8 +170,8 @@ mod tests {
             (AnnounceError::Redirect(RedirectError::NoTarget), "torrent"),
             (AnnounceError::TooLarge { limit: 1 }, "torrent"),
             (AnnounceError::Rejected(Rejection::new("no")), "torrent"),
-            (AnnounceError::Blocked, "not to be asked"),
-            (AnnounceError::Unsupported, "not to be asked"),
+            (AnnounceError::Blocked, "no tracker to try"),
+            (AnnounceError::Unsupported, "no tracker to try"),
             (AnnounceError::Suspended, "nothing"),
             (AnnounceError::Cancelled, "nothing"),
         ];

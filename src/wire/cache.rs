@@ -130,7 +130,7 @@ fn decode_host(host: TrackerHost, fields: &Fields<'_>) -> Result<HostSnapshot, &
         successes: count("successes")?,
         failures: count("failures")?,
         consecutive_failures: count("row")?,
-        openings: count("openings")?,
+        trips: count("openings")?,
         is_backed_off: count("open")? > 0,
         ..HostSnapshot::new(host)
     })
@@ -200,7 +200,7 @@ fn encode_host(mut entry: SortedDictEncoder<'_>, host: &HostSnapshot) -> Result<
     moment(&mut entry, b"failed", host.failed_at)?;
     count(&mut entry, b"failures", host.failures)?;
     count(&mut entry, b"open", host.is_backed_off.into())?;
-    count(&mut entry, b"openings", host.openings)?;
+    count(&mut entry, b"openings", host.trips)?;
     time(&mut entry, b"reply", host.reply)?;
     count(&mut entry, b"row", host.consecutive_failures)?;
     count(&mut entry, b"successes", host.successes)
@@ -259,7 +259,7 @@ mod tests {
             successes: 2500,
             failures: 1000,
             consecutive_failures: 1,
-            openings: 2,
+            trips: 2,
             is_backed_off: true,
             ..named("http://a.test:80")
         };
@@ -365,7 +365,7 @@ mod tests {
                 successes: counts.0,
                 failures: counts.1,
                 consecutive_failures: counts.2,
-                openings: counts.3,
+                trips: counts.3,
                 is_backed_off: counts.4,
                 ..named(&format!("{scheme}://{name}:{port}"))
             },

@@ -326,9 +326,9 @@ impl Short {
                 (host.connect, host.reply) = (Some(time), Some(time));
                 (host.answered_at, host.failed_at) = (Some(*number), Some(*number));
                 (host.successes, host.failures) = (short, short);
-                (host.consecutive_failures, host.openings, host.is_backed_off) = (short, short, true);
-                self.engine.recall([host], 1, now);
-                drop(self.engine.health().remembered(*number, now));
+                (host.consecutive_failures, host.trips, host.is_backed_off) = (short, short, true);
+                self.engine.restore([host], 1, now);
+                drop(self.engine.health().snapshot(*number, now));
             }
         }
         drop(self.engine.status(torrent, self.now));

@@ -2,103 +2,116 @@
 
 use std::time::Duration;
 
-use super::line::{Line, Rank};
 use super::slot::SlotId;
+use super::trial_queue::{TrialQueue, TrialRank};
 use crate::policy::config::Config;
 use crate::policy::io::TorrentId;
 use crate::time::Timestamp;
 
-/// How long a host has to have worked before its past failures are forgotten.
+/// How long a host must have worked before its trips are forgotten. With less, a host that flaps would start at the
+/// shortest back-off each time.
 const SETTLED: Duration = Duration::from_secs(60);
 
-/// How far apart torrents that never failed at a doubted host try it, one by one. A tenth of the pace of a host that
-/// works, and fast enough that fifty torrents with a bad passkey delay a good one by less than a minute.
+/// The least and the greatest time between the trials of a doubted host by torrents that haven't failed there. A tenth
+/// of the pace of a host that works, and fast enough that fifty torrents with a bad passkey delay a good one by less
+/// than a minute.
 const NEXT_TRIAL: (Duration, Duration) = (Duration::from_millis(250), Duration::from_millis(500));
 
-/// How much later the next in line may try than the one before. Just enough for timers to keep the order.
+/// How much later the next in the queue may try than the one before: enough for their timers to keep the order.
 const STEP: Duration = Duration::from_millis(10);
 
-/// Keeps torrents away from a failing host for a while that grows with each failure. Then one of them tries it (the
-/// trial); its success lets all back in.
+/// A circuit breaker. It keeps torrents from a failing host for a time that grows with each failure. Then one attempt
+/// tries it (the trial), and its success lets all torrents back in.
 ///
-/// The trial goes round, because a shared permission that always goes to the same torrent starves the others: first to
-/// the torrent that was answered here last, and whoever tried without success goes to the end of the line.
+/// The trial goes round: first to the torrent that was answered here last, and a torrent that tried without success
+/// goes to the end of the queue. A trial that always went to the same torrent would starve the others if the host
+/// doesn't serve that one (R80, R81).
 #[derive(Debug, Clone, Default)]
 pub(super) struct Breaker {
+    /// Whether torrents may try the host.
     state: State,
-    /// How many times it has opened in a row.
-    openings: u32,
-    /// When it last closed: two successes a minute apart forget the past.
+    /// How many times in a row the host gave no sign of life: the back-off doubles with each.
+    trips: u32,
+    /// When the host last began to work: a success a minute later resets the trips.
     closed_at: Option<Timestamp>,
-    /// The torrents that wait, while it isn't closed.
-    line: Line,
+    /// The torrents that wait for a trial; empty while the breaker is closed.
+    queue: TrialQueue,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum State {
+    /// The host counts as working.
     #[default]
     Closed,
+    /// The host is backed off.
     Open(BackOff),
-    /// One attempt tries the host (the trial), since then; the reason stands until something comes of it.
+    /// One attempt tries the host.
     HalfOpen {
+        /// The attempt.
         trial: SlotId,
+        /// When it began.
         since: Timestamp,
+        /// The back-off before it, which stands until the attempt brings news.
         before: BackOff,
     },
 }
 
-/// From when on a host may be tried.
+/// The moments from which on a host may be tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct BackOff {
+    /// Why the host is backed off.
     reason: Reason,
+    /// When it may be tried.
     until: Timestamp,
-    /// For torrents that need peers.
-    needy_until: Timestamp,
+    /// When it may be tried by torrents that need peers; not later.
+    needs_peers_until: Timestamp,
 }
 
 /// Why a host is backed off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reason {
-    /// No sign of life: no name, refused, silent, TLS. The same for all torrents, so one trial speaks for all. Torrents
-    /// that need peers try sooner: it costs the host a connection and tells it nothing.
+    /// No sign of life: no name, refused, silent, TLS. That is the same for all torrents, so one trial is evidence for
+    /// all. Torrents that need peers try sooner: it costs the host one connection.
     NoLife,
-    /// It lives, and two different torrents or addresses got no tracker's answer. That may be their own trouble, for which
-    /// each has a back-off of its own. Torrents that haven't failed here go in one by one, so that not all of them find
-    /// out.
+    /// It lives, and two different torrents or addresses got no tracker's answer. The reason may lie in those torrents,
+    /// and each has its own back-off for that. Torrents that haven't failed here try one by one, so that they don't all
+    /// fail if the reason is the host.
     Doubted,
-    /// It failed while our own network or machine was to blame. Not held against it; it isn't tried without pause.
+    /// An attempt failed because of our own network or machine. The host isn't blamed, and isn't tried without pause
+    /// either.
     Withheld,
 }
 
-/// What a torrent brings to a host that is backed off.
+/// What decides when a torrent may try a host in back-off.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Demand {
-    /// It wants peers, and no other tracker can name any.
+    /// Whether the torrent wants peers, and no other tracker can supply any.
     pub(crate) needs_peers: bool,
-    /// It failed here since it was last answered here.
+    /// Whether it has failed at this host since it was last answered there.
     pub(crate) failed_here: bool,
-    /// When it was last answered here.
+    /// When it was last answered there, if ever.
     pub(crate) answered_at: Option<Timestamp>,
 }
 
 impl Demand {
-    fn rank(self) -> Rank {
-        if self.failed_here { Rank::Failed } else { Rank::unfailed(self.answered_at) }
+    /// Its rank in the queue for the trial.
+    fn rank(self) -> TrialRank {
+        if self.failed_here { TrialRank::Failed } else { TrialRank::unfailed(self.answered_at) }
     }
 }
 
 impl Breaker {
-    /// As an earlier run left it. A host that was backed off may be tried at once, by one torrent: what kept us
-    /// away may be over.
-    pub(super) fn recalled(openings: u32, is_backed_off: bool, now: Timestamp) -> Self {
+    /// The state after an earlier run. A host that was backed off may be tried at once, by one torrent: the outage may
+    /// be over.
+    pub(super) fn restored(trips: u32, is_backed_off: bool, now: Timestamp) -> Self {
         let state =
             if is_backed_off { State::Open(BackOff::until(Reason::NoLife, now)) } else { State::Closed };
-        Self { state, openings, ..Self::default() }
+        Self { state, trips, ..Self::default() }
     }
 
-    /// How many times it has opened in a row.
-    pub(super) fn openings(&self) -> u32 {
-        self.openings
+    /// How many times in a row the host gave no sign of life.
+    pub(super) fn trips(&self) -> u32 {
+        self.trips
     }
 
     /// Whether the host counts as working.
@@ -106,16 +119,17 @@ impl Breaker {
         self.state == State::Closed
     }
 
-    /// Whether the host gave no sign of life, as far as is known.
+    /// Whether the host is backed off because it gave no sign of life.
     pub(super) fn is_lifeless(&self) -> bool {
         self.back_off().is_some_and(|back_off| back_off.reason == Reason::NoLife)
     }
 
-    /// Whether the host lives and is doubted.
+    /// Whether the host is backed off because two torrents or addresses got no tracker's answer.
     pub(super) fn is_doubted(&self) -> bool {
         self.back_off().is_some_and(|back_off| back_off.reason == Reason::Doubted)
     }
 
+    /// The back-off that stands, also during a trial.
     fn back_off(&self) -> Option<BackOff> {
         match self.state {
             State::Closed => None,
@@ -123,8 +137,9 @@ impl Breaker {
         }
     }
 
-    /// When a torrent may try the host; a moment that has passed where it may now. While another tries, it may look
-    /// again after `patience` or as long as that has taken, whichever is longer.
+    /// When a torrent may try the host; a moment in the past if it may now. During a trial it is to ask again after
+    /// `patience`, or after as long as the trial has taken already: doubling that time bounds how often thousands of
+    /// torrents ask during a long trial.
     pub(super) fn earliest(
         &self,
         torrent: TorrentId,
@@ -137,15 +152,15 @@ impl Breaker {
             State::Open(back_off) | State::HalfOpen { before: back_off, .. } if back_off.passes(demand) => {
                 Timestamp::ZERO
             }
-            State::Open(back_off) => back_off.from(demand) + STEP * self.line.place(torrent, demand.rank()),
+            State::Open(back_off) => back_off.from(demand) + STEP * self.queue.place(torrent, demand.rank()),
             State::HalfOpen { since, .. } => now + patience.max(now.since(since)).max(STEP),
         }
     }
 
-    /// Notes that a torrent waits for the host, so that its place in line is kept.
+    /// Notes that a torrent waits for the host, so that it keeps its place in the queue.
     pub(super) fn wait(&mut self, torrent: TorrentId, demand: Demand) {
         if !self.is_closed() {
-            self.line.join(torrent, demand.rank());
+            self.queue.join(torrent, demand.rank());
         }
     }
 
@@ -155,7 +170,7 @@ impl Breaker {
             && !(failed_here && before.reason == Reason::Doubted)
         {
             self.state = State::HalfOpen { trial: slot, since: now, before };
-            self.line.leave(torrent);
+            self.queue.leave(torrent);
         }
     }
 
@@ -168,74 +183,75 @@ impl Breaker {
         }
     }
 
-    /// Notes an answer: the host works.
+    /// Notes a tracker's answer: the host works.
     pub(super) fn succeeded(&mut self, now: Timestamp) {
         let settled = self.closed_at.is_some_and(|closed_at| now.since(closed_at) >= SETTLED);
         if self.is_closed() && settled {
-            self.openings = 0;
+            self.trips = 0;
         } else if !self.is_closed() || self.closed_at.is_none() {
             self.closed_at = Some(now);
         }
         self.close();
     }
 
-    /// Lets all in: a host without a sign of life has given one, or nothing is held against it any more. The past isn't
-    /// forgotten by that.
+    /// Lets all torrents in: the host has given a sign of life, or isn't blamed any more. The trips still count until
+    /// it has worked for a minute.
     pub(super) fn close(&mut self) {
         self.state = State::Closed;
-        self.line = Line::default();
+        self.queue = TrialQueue::default();
     }
 
     /// Notes that the host gave no sign of life. `random` is from [0, 1).
     pub(super) fn open(&mut self, config: &Config, random: f64, now: Timestamp) {
-        self.openings = self.openings.saturating_add(1);
+        self.trips = self.trips.saturating_add(1);
         self.closed_at = None;
         let floor = config.retry_floor;
-        let doublings = (self.openings - 1).min(16);
+        let doublings = (self.trips - 1).min(16);
         let longest = config.retry_first.saturating_mul(1 << doublings).min(config.retry_ceiling);
         let until = now + floor + longest.saturating_sub(floor).mul_f64(random);
-        let needy_until = until.min(now + config.needs_peers_wait(random));
-        self.state = State::Open(BackOff { reason: Reason::NoLife, until, needy_until });
+        let needs_peers_until = until.min(now + config.needs_peers_wait(random));
+        self.state = State::Open(BackOff { reason: Reason::NoLife, until, needs_peers_until });
     }
 
-    /// Notes that a torrent which hadn't failed here before got no tracker's answer. `random` is from [0, 1).
+    /// Notes that a torrent that hadn't failed here before got no tracker's answer. `random` is from [0, 1).
     pub(super) fn doubt(&mut self, random: f64, now: Timestamp) {
         let (soonest, latest) = NEXT_TRIAL;
         let next = match self.back_off() {
             Some(before) if before.reason == Reason::Doubted => {
                 now + soonest + latest.saturating_sub(soonest).mul_f64(random)
             }
-            // What two torrents met may be their own trouble: the first of the others finds out at once.
+            // The reason may lie in the two torrents, so the first of the others finds out at once.
             _ => now,
         };
         self.closed_at = None;
         self.state = State::Open(BackOff::until(Reason::Doubted, next));
     }
 
-    /// Notes a failure that isn't held against the host: it is tried again at `look_at`.
+    /// Notes a failure for which the host isn't blamed: it may be tried again at `look_at`. A reason from before
+    /// stands.
     pub(super) fn withhold(&mut self, look_at: Timestamp) {
         let reason = self.back_off().map_or(Reason::Withheld, |back_off| back_off.reason);
         self.state = State::Open(BackOff::until(reason, look_at));
     }
 
-    /// Takes back the last failure. A host that had failed before that is still backed off.
+    /// Takes back the last failure, which our own network caused. A host that had failed before that stays backed off.
     pub(super) fn pardon(&mut self) {
         if self.is_lifeless() {
-            self.openings = self.openings.saturating_sub(1);
+            self.trips = self.trips.saturating_sub(1);
         }
-        if self.openings == 0 || self.is_doubted() {
+        if self.trips == 0 || self.is_doubted() {
             self.close();
         }
     }
 
-    /// Ends what was withheld: our own network works again.
+    /// Lets all torrents in if our own network was the only reason: it works again.
     pub(super) fn end_withholding(&mut self) {
         if self.back_off().is_some_and(|back_off| back_off.reason == Reason::Withheld) {
             self.close();
         }
     }
 
-    /// Lets the next torrent try at once: the network has changed, and with it the reason.
+    /// Lets the next torrent try at once: the network has changed, and the reason may have gone with the old one.
     pub(super) fn forgive(&mut self, now: Timestamp) {
         if let Some(back_off) = self.back_off() {
             self.state = State::Open(BackOff::until(back_off.reason, now));
@@ -244,17 +260,18 @@ impl Breaker {
 }
 
 impl BackOff {
-    /// The same for all torrents.
+    /// A back-off that ends at the same moment for all torrents.
     fn until(reason: Reason, until: Timestamp) -> Self {
-        Self { reason, until, needy_until: until }
+        Self { reason, until, needs_peers_until: until }
     }
 
-    /// Whether this torrent has met the reason already, and has its own back-off for it.
+    /// Whether it doesn't apply to a torrent, because that has failed here itself and has its own back-off for it.
     fn passes(self, demand: Demand) -> bool {
         self.reason == Reason::Doubted && demand.failed_here
     }
 
+    /// When this torrent may try.
     fn from(self, demand: Demand) -> Timestamp {
-        if demand.needs_peers { self.needy_until } else { self.until }
+        if demand.needs_peers { self.needs_peers_until } else { self.until }
     }
 }

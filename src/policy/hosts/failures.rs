@@ -1,4 +1,4 @@
-//! What a failed attempt says about its host, and when that is held against the host.
+//! Failures: whether the host of a failed attempt is blamed for it, the torrent, or our own network.
 
 use super::Hosts;
 use super::outage::{self, OutageNews};
@@ -8,6 +8,7 @@ use crate::time::Timestamp;
 use crate::tracker::TrackerHost;
 
 impl Hosts {
+    /// Takes a failure of an attempt.
     pub(super) fn failed(&mut self, slot: &Slot, failed: &Failed<'_>, now: Timestamp) -> Ended {
         let (host, started_at, random) = (&slot.host, slot.started_at, failed.random);
         let news = failed.verdict.host;
@@ -22,7 +23,7 @@ impl Hosts {
             return Ended::default();
         }
         if health.breaker.is_lifeless() && !shows_life {
-            // It was tried because it might live again, and nothing says that it does.
+            // The trial of a host without a sign of life brought none again.
             health.failed(false, &self.config, random, now);
             return Ended::default();
         }
@@ -30,7 +31,8 @@ impl Hosts {
         Ended::default()
     }
 
-    /// A torrent got no tracker's answer. Where the host comes to be doubted by that, those that queue are sent off.
+    /// Notes that a torrent got no tracker's answer. If the host is doubted because of it, the torrents in its queue
+    /// are taken out, since another tracker may serve them.
     pub(super) fn doubt(&mut self, slot: &Slot, failed: &Failed<'_>, now: Timestamp) {
         let by = (slot.torrent, failed.tracker);
         if self.health.entry(&slot.host).doubt(by, failed.before, &self.config, failed.random, now) {
@@ -38,7 +40,7 @@ impl Hosts {
         }
     }
 
-    /// A failure that says the same about a host whichever torrent met it, or nothing.
+    /// Takes a failure that is evidence about the host or our own machine, or none, and the same for every torrent.
     pub(super) fn host_failed(
         &mut self,
         host: &TrackerHost,
@@ -66,7 +68,7 @@ impl Hosts {
         Ended::default()
     }
 
-    /// Withholds the blame for a failure where our own network or machine may be the reason.
+    /// Withholds the blame for a failure that our own network may have caused; `None` if the host is to be blamed.
     fn withheld(
         &mut self,
         host: &TrackerHost,
@@ -77,7 +79,7 @@ impl Hosts {
         let is_answer = matches!(news, HostNews::Doubtful { .. });
         let could_be_local = news.could_be_local();
         if self.resumed_at.is_some_and(|resumed_at| started_at <= resumed_at) {
-            // It fell asleep with us.
+            // The process didn't run, so the time limits of this attempt passed unheard.
             return Some(Ended { withheld: true, outage: None });
         }
         let mut outage = None;
@@ -95,18 +97,18 @@ impl Hosts {
                 }
             }
         }
-        // A server that fails does so whatever our network is like.
+        // An answer of the server itself, such as a 502, needs a network that works.
         if !self.outage.is_on() || (is_answer && !could_be_local) {
             return None;
         }
-        // What a host answered to one torrent puts no other off, whoever may be to blame.
+        // An answer to one torrent backs the host off for no other, whatever the reason of it was.
         if !is_answer {
             self.withhold(host, (started_at, random), now);
         }
         Some(Ended { withheld: true, outage })
     }
 
-    /// Keeps a failure from being held against a host, which is tried again at the next look.
+    /// Withholds the blame from a host, which may be tried again within seconds.
     fn withhold(
         &mut self,
         host: &TrackerHost,
@@ -122,7 +124,7 @@ impl Hosts {
         Ended { withheld: true, outage: None }
     }
 
-    /// A host has shown life, so our network works.
+    /// Notes that a host has shown life, so that our network works.
     pub(super) fn alive(&mut self, now: Timestamp) -> Ended {
         let ended = self.outage.alive(now);
         if ended {

@@ -1,20 +1,21 @@
 //! Tracker hosts, shared by all torrents: one torrent finds a dead one, and the others skip it.
 //!
-//! This is the one door to what is known of hosts. A torrent asks when and in which order it may try them, takes a
-//! [`Slot`] for each attempt, and gives it back with what came of it.
+//! [`Hosts`] is the only access to them. A torrent asks when it may try a host and in which order, takes a [`Slot`] for
+//! each attempt, and returns it with the outcome.
 
 mod admission;
 mod breaker;
 mod failures;
 mod health;
-mod line;
 mod outage;
+mod patience;
 mod probes;
 mod rtt;
 mod slot;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod trial_queue;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,11 +23,11 @@ use std::time::Duration;
 use self::admission::HostLimiter;
 pub(crate) use self::admission::Priority;
 pub(crate) use self::breaker::Demand;
-pub use self::health::{HealthBook, HostHealth, Urgency};
-use self::outage::Outage;
+pub use self::health::{HealthBook, HostHealth};
+use self::outage::OutageDetector;
 pub(crate) use self::outage::OutageNews;
+pub(crate) use self::patience::Urgency;
 pub(crate) use self::probes::Probes;
-pub use self::rtt::RttEstimate;
 use self::slot::SlotId;
 pub(crate) use self::slot::{Ended, Failed, Outcome, Slot};
 use super::config::Config;
@@ -36,28 +37,36 @@ use crate::prober::Measurement;
 use crate::time::Timestamp;
 use crate::tracker::TrackerHost;
 
-/// How often a torrent that could use a silent host looks whether it is dead.
+/// How often a torrent asks again for a host at which another torrent's opening is silent.
 const VERDICT_LOOK: Duration = Duration::from_secs(1);
 
 /// All tracker hosts: their health, their limits, and whether our own network is down.
 #[derive(Debug)]
 pub(crate) struct Hosts {
+    /// The settings of the engine.
     config: Arc<Config>,
+    /// Latency, reliability and back-off of each host.
     health: HealthBook,
-    outage: Outage,
+    /// Whether our own network is down.
+    outage: OutageDetector,
+    /// How many attempts each host gets at once, and how fast.
     limiter: HostLimiter,
-    /// When this process last ran again after it had stood still: attempts from before say nothing.
+    /// When this process last ran again after a gap such as the machine's sleep: failures of attempts from before are
+    /// no evidence.
     resumed_at: Option<Timestamp>,
-    /// How many slots were given out.
+    /// How many slots were given out so far: the number of the last one.
     slots: u64,
 }
 
-/// In which order hosts are asked: the least first.
+/// The order in which hosts are tried: the least first. The fields are compared in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct HostRank {
+    /// Hosts in back-off come last.
     is_backed_off: bool,
-    /// The first to answer a probe is the nearest, however long it took: the others may be silent.
+    /// Measured hosts come first. Hosts that haven't answered their probes yet may be silent, and that costs more than
+    /// the longest way.
     is_unmeasured: bool,
+    /// The expected time until an answer.
     cost: Duration,
 }
 
@@ -66,24 +75,24 @@ impl Hosts {
         Self {
             config,
             health: HealthBook::default(),
-            outage: Outage::default(),
+            outage: OutageDetector::default(),
             limiter: HostLimiter::default(),
             resumed_at: None,
             slots: 0,
         }
     }
 
-    /// What is known of hosts.
+    /// The health of all hosts.
     pub(crate) fn health(&self) -> &HealthBook {
         &self.health
     }
 
-    /// The same, to take over what an earlier run knew.
+    /// The same, to restore a snapshot.
     pub(crate) fn health_mut(&mut self) -> &mut HealthBook {
         &mut self.health
     }
 
-    /// When a torrent may try a host: in the past where it may now.
+    /// When a torrent may try a host; a moment in the past if it may now.
     pub(crate) fn earliest(
         &self,
         host: &TrackerHost,
@@ -93,13 +102,14 @@ impl Hosts {
     ) -> Timestamp {
         let Some(health) = self.health.host(host) else { return Timestamp::ZERO };
         if health.is_silent() && self.config.breaker {
-            // Another torrent is finding out whether it is dead.
+            // Another torrent's attempt will show whether it is dead. Without this each of 300 torrents would wait for
+            // it.
             return now + VERDICT_LOOK;
         }
         health.breaker.earliest(torrent, demand, self.config.open_patience, now)
     }
 
-    /// Notes that a torrent waits for a host that is backed off, so that its place in line is kept.
+    /// Notes that a torrent waits for a host that is backed off, so that it keeps its place in the queue for the trial.
     pub(crate) fn wait(&mut self, host: &TrackerHost, torrent: TorrentId, demand: Demand) {
         if let Some(health) = self.health.hosts.get_mut(host) {
             health.breaker.wait(torrent, demand);
@@ -111,8 +121,8 @@ impl Hosts {
         self.health.host(host).is_some_and(HostHealth::is_backed_off)
     }
 
-    /// Where a host stands in the order of failover. The wait for its pace is part of its cost, so that a start of
-    /// thousands spreads over all hosts.
+    /// The place of a host in the order of failover. The wait for its pace is part of its cost, so that a start of
+    /// thousands of torrents spreads over all hosts (R85).
     pub(crate) fn rank(&self, host: &TrackerHost, now: Timestamp) -> HostRank {
         let known = self.health.host(host);
         let cost = known
@@ -124,8 +134,8 @@ impl Hosts {
         }
     }
 
-    /// How long an opening may be silent before the next begins beside it, and the least that may become of it in a
-    /// race that hurries.
+    /// How long an opening may be silent before the next begins beside it, and the shortest time to which a race with
+    /// many silent openings may reduce that.
     pub(crate) fn open_patience(
         &self,
         host: &TrackerHost,
@@ -140,7 +150,7 @@ impl Hosts {
         self.health.reply_patience(host, urgency, &self.config)
     }
 
-    /// Lets an attempt at a host in, or has its torrent queue for it.
+    /// Admits an attempt at a host, or puts its torrent into the queue for it.
     pub(crate) fn admit(
         &mut self,
         host: &TrackerHost,
@@ -157,13 +167,13 @@ impl Hosts {
         self.limiter.leave(host, torrent, &self.config, now);
     }
 
-    /// The next torrent in a queue whose turn has come.
+    /// The next torrent in a queue whose turn has come, with its slot.
     pub(crate) fn next_admitted(&mut self, now: Timestamp) -> Option<(TorrentId, Slot)> {
         let (torrent, host) = self.limiter.next_admitted(&self.config, now)?;
         Some((torrent, self.slot(host, torrent, now)))
     }
 
-    /// The next torrent that was sent out of a queue, because its host has fallen silent or is doubted.
+    /// The next torrent that was taken out of a queue because its host has fallen silent or is doubted.
     pub(crate) fn next_evicted(&mut self) -> Option<(TorrentId, TrackerHost)> {
         self.limiter.next_evicted()
     }
@@ -180,7 +190,8 @@ impl Hosts {
         }
     }
 
-    /// Notes that an opening is silent for too long. Until it is settled the other torrents had better ask elsewhere.
+    /// Notes that an opening has been silent for longer than the patience. Until it ends, other torrents try other
+    /// hosts, and those in the queue are taken out of it.
     pub(crate) fn silent(&mut self, slot: &mut Slot, now: Timestamp) {
         if !std::mem::replace(&mut slot.silent, true) {
             self.health.entry(&slot.host).fell_silent(now);
@@ -188,7 +199,7 @@ impl Hosts {
         }
     }
 
-    /// Notes that a connection came to be.
+    /// Notes that the connection of an attempt was established.
     pub(crate) fn opened(&mut self, slot: &mut Slot, now: Timestamp) {
         self.end_silence(slot);
         if let Some(health) = self.health.hosts.get_mut(&slot.host) {
@@ -196,23 +207,25 @@ impl Hosts {
         }
     }
 
-    /// Notes that an announce isn't answered in time, and tells whether another tracker may be tried beside it. It is
-    /// evidence about this torrent there, as its failure will be, only sooner.
+    /// Notes that an announce isn't answered in time. Gives whether it may be hedged: sent to another tracker beside
+    /// it. A stall is the same evidence as the time-out that may follow, only earlier: at a mute host the queue would
+    /// otherwise stand for the whole time limit.
     pub(crate) fn stalled(&mut self, slot: &mut Slot, failed: &Failed<'_>, now: Timestamp) -> bool {
         let health = self.health.entry(&slot.host);
-        // Whether a lifeless host lives its answer has to show.
+        // Only an answer shows that a host without a sign of life lives: on a kept connection an announce stalls as
+        // well.
         if !health.is_old_news(slot.started_at) && !health.breaker.is_lifeless() {
             self.doubt(slot, failed, now);
         }
         let health = self.health.entry(&slot.host);
         if health.breaker.is_doubted() && !slot.yielded {
-            // A few torrents that a host is mute to would hold its places from all that it serves.
+            // Otherwise a few torrents without answers would hold all places from those that the host serves.
             slot.yielded = self.limiter.yield_place(&slot.host, &self.config, now);
         }
         health.may_hedge(now)
     }
 
-    /// The end of an attempt.
+    /// Takes the outcome of an attempt. Every slot that was given out ends here.
     pub(crate) fn finished(&mut self, mut slot: Slot, outcome: Outcome<'_>, now: Timestamp) -> Ended {
         self.end_silence(&mut slot);
         self.limiter.release(&slot.host, slot.yielded, &self.config, now);
@@ -232,14 +245,15 @@ impl Hosts {
             Outcome::GaveUp | Outcome::Unused => Ended::default(),
             Outcome::Failed(failed) => self.failed(&slot, &failed, now),
         };
-        // A trial ends with its attempt, whatever that said: one that never ended would keep all others out.
+        // A trial ends with its attempt whatever the outcome: one that never ended would keep all other torrents out.
         if let Some(health) = self.health.hosts.get_mut(&slot.host) {
             health.breaker.ended(slot.id, now);
         }
         ended
     }
 
-    /// The end of a probe, which no torrent makes. A host that answers it and no announce isn't doubted for it.
+    /// Takes the result of a probe. Its failure is evidence about the host only, since no torrent makes it: it never
+    /// makes the host doubted.
     pub(crate) fn probed(
         &mut self,
         host: &TrackerHost,
@@ -257,27 +271,29 @@ impl Hosts {
         }
     }
 
-    /// The network has changed: hosts that were unreachable may be reached, and what was measured holds no longer.
+    /// Notes that the network has changed: hosts that were unreachable may be reached, and latencies are other ones.
     pub(crate) fn network_changed(&mut self, now: Timestamp) {
         self.outage.forget();
         self.health.network_changed(now);
     }
 
-    /// This process has run again from now on, after it had stood still.
+    /// Notes that this process runs again after a gap such as the machine's sleep.
     pub(crate) fn resumed(&mut self, now: Timestamp) {
         self.resumed_at = Some(now);
     }
 
-    /// Whether everything fails, so that our own network is to blame and no host.
+    /// Whether everything fails, so that our own network is blamed and no host.
     pub(crate) fn is_outage(&self) -> bool {
         self.outage.is_on()
     }
 
+    /// Makes a slot with the next number.
     fn slot(&mut self, host: TrackerHost, torrent: TorrentId, now: Timestamp) -> Slot {
         self.slots += 1;
         Slot::new(SlotId(self.slots), host, torrent, now)
     }
 
+    /// Ends the silence of an opening, if it was silent.
     fn end_silence(&mut self, slot: &mut Slot) {
         if std::mem::take(&mut slot.silent)
             && let Some(health) = self.health.hosts.get_mut(&slot.host)

@@ -1,4 +1,4 @@
-//! Our own network being down, told from trackers being down: everything fails, and nothing has succeeded since.
+//! Outages of our own network, as opposed to those of trackers: everything fails, and no host has answered since.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,60 +6,63 @@ use std::time::Duration;
 use crate::time::Timestamp;
 use crate::tracker::TrackerHost;
 
-/// So many hosts have to fail within [`WINDOW`]; two where only two are known.
+/// How many hosts have to fail within [`WINDOW`]. Two, if only two are known.
 const HOSTS: usize = 3;
 
-/// Failures further apart are the trackers' own.
+/// The time in which they have to fail. Failures further apart have reasons of the trackers.
 const WINDOW: Duration = Duration::from_secs(30);
 
-/// A host whose silence began so soon after a sign of life isn't silent because of us: networks seldom die in just
-/// that moment, and lists of trackers are full of dead ones.
+/// How long a sign of life proves that our network works. Lists hold many dead trackers, and at a start three of them
+/// that are tried within these seconds of an answer would pass for a dead network.
 const PROVEN: Duration = Duration::from_secs(5);
 
-/// How long after each look for life the next follows at one host; the last holds on.
+/// The seconds after which a host that wasn't blamed is tried again, for each failure in a row; the last one repeats.
+/// Short, because the outage ends with the first answer; growing, because it may last for days.
 const LOOKS: [u64; 4] = [5, 10, 20, 30];
 
-/// A change of our own network.
+/// A change of the state of our own network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OutageNews {
-    /// Everything fails.
+    /// Everything fails from now on.
     Began,
-    /// A host has answered again.
+    /// A host has answered.
     Ended,
 }
 
-/// Watches for the moment when every host fails at once: a cable pulled, a captive portal that answers for
-/// everybody. Then failures are held against no host, until one of them answers. That is all it does: it keeps no
-/// torrent from any tracker, because three dead trackers of one torrent look just like it.
+/// Detects that every host fails at once: a cable was pulled, or a captive portal answers for all hosts. Then no host
+/// is blamed for failures until one answers. It does nothing else: it keeps no torrent from any tracker, because three
+/// dead trackers of one torrent look the same. When it did, they silenced all torrents of the process (R80).
 #[derive(Debug, Clone, Default)]
-pub(super) struct Outage {
-    /// The hosts that failed since the last success, and when.
+pub(super) struct OutageDetector {
+    /// The hosts that failed since the last answer of any host, and when.
     suspects: BTreeMap<TrackerHost, Timestamp>,
     /// When any host last showed life.
     alive_at: Option<Timestamp>,
+    /// Whether an outage was detected and no host has answered since.
     is_on: bool,
 }
 
-impl Outage {
-    /// Whether everything seems to be down.
+impl OutageDetector {
+    /// Whether our own network is down.
     pub(super) fn is_on(&self) -> bool {
         self.is_on
     }
 
-    /// Notes a sign of life, and tells whether it ends an outage.
+    /// Notes a sign of life. Gives whether it ends an outage.
     pub(super) fn alive(&mut self, now: Timestamp) -> bool {
         self.alive_at = Some(now);
         self.suspects.clear();
         std::mem::take(&mut self.is_on)
     }
 
-    /// Starts anew: the network has changed.
+    /// Starts anew, because the network has changed.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
     }
 
-    /// Notes a failure that a dead network would bring as well, of an attempt that began at `started_at`. Where it shows
-    /// that ours is dead, gives the hosts that have failed. `known` is how many hosts there are in all.
+    /// Notes a failure that a dead network of ours could have caused, of an attempt that began at `started_at`. If it
+    /// completes the evidence, gives the hosts that have failed, which were blamed for it so far. `known` is the number
+    /// of hosts in all.
     pub(super) fn suspect(
         &mut self,
         host: &TrackerHost,
@@ -81,8 +84,8 @@ impl Outage {
     }
 }
 
-/// How long after a failure that isn't held against a host it is tried again. `withheld` is how many there were before,
-/// `random` from [0, 1).
+/// How long after a failure a host that wasn't blamed for it is tried again. `withheld` is the number of such failures
+/// in a row before, `random` is from [0, 1).
 pub(super) fn next_look(withheld: u32, random: f64) -> Duration {
     let step = LOOKS[LOOKS.len().min(withheld as usize + 1) - 1];
     Duration::from_secs(step).mul_f64(0.75 + 0.25 * random)
@@ -101,13 +104,13 @@ mod tests {
         Timestamp::from_start(Duration::from_secs(secs))
     }
 
-    fn suspect(outage: &mut Outage, number: u64, known: usize, secs: u64) -> Option<usize> {
+    fn suspect(outage: &mut OutageDetector, number: u64, known: usize, secs: u64) -> Option<usize> {
         outage.suspect(&host(number), known, at(secs), at(secs)).map(Iterator::count)
     }
 
     #[test]
-    fn three_hosts_within_half_a_minute_are_an_outage_of_ours() {
-        let mut outage = Outage::default();
+    fn failures_of_three_hosts_within_half_a_minute_are_an_outage() {
+        let mut outage = OutageDetector::default();
         assert_eq!(suspect(&mut outage, 1, 9, 0), None);
         assert_eq!(suspect(&mut outage, 1, 9, 1), None, "the same host counts once");
         assert_eq!(suspect(&mut outage, 2, 9, 20), None);
@@ -119,15 +122,15 @@ mod tests {
     }
 
     #[test]
-    fn two_are_enough_where_there_are_two_and_one_never_is() {
-        let mut outage = Outage::default();
+    fn two_hosts_are_enough_if_only_two_are_known_and_one_never_is() {
+        let mut outage = OutageDetector::default();
         assert_eq!(suspect(&mut outage, 1, 1, 0), None);
         assert_eq!(suspect(&mut outage, 2, 2, 1), Some(2));
     }
 
     #[test]
-    fn a_success_between_them_clears_the_network() {
-        let mut outage = Outage::default();
+    fn an_answer_between_failures_proves_that_the_network_works() {
+        let mut outage = OutageDetector::default();
         suspect(&mut outage, 1, 9, 0);
         suspect(&mut outage, 2, 9, 1);
         outage.alive(at(2));
@@ -135,9 +138,9 @@ mod tests {
     }
 
     #[test]
-    fn hosts_that_were_silent_while_another_answered_are_dead_themselves() {
+    fn a_silence_that_began_within_five_seconds_of_an_answer_is_no_outage() {
         for (began, is_ours) in [(0, false), (4, false), (5, true)] {
-            let mut outage = Outage::default();
+            let mut outage = OutageDetector::default();
             outage.alive(at(0));
             let outages = (1..=3).filter_map(|number| {
                 outage.suspect(&host(number), 4, at(began), at(began + 10)).map(Iterator::count)

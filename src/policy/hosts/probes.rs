@@ -1,4 +1,4 @@
-//! Which hosts are being measured, for whom, and how many at once.
+//! Probes of hosts: which are under way, which wait, and which torrents asked for them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -7,25 +7,33 @@ use crate::policy::io::{AttemptId, TorrentId};
 use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
-/// The probes under way and those that wait for a place. A host is measured once, for all who ask for it.
+/// The probes under way and those that wait for a place. A host is probed once for all torrents that ask for it.
 #[derive(Debug, Default)]
 pub(crate) struct Probes {
+    /// A tracker of each host that waits for a place, first come first.
     waiting: VecDeque<TrackerUrl>,
+    /// The probes under way.
     in_flight: BTreeMap<AttemptId, InFlight>,
+    /// For each host that waits or is under way, the torrents that asked.
     asked_by: BTreeMap<TrackerHost, Askers>,
 }
 
+/// Torrents that asked for a host, each with its tracker there.
 type Askers = Vec<(TorrentId, TrackerUrl)>;
 
+/// A probe under way.
 #[derive(Debug)]
 struct InFlight {
+    /// The host.
     host: TrackerHost,
+    /// When it began.
     began: Timestamp,
+    /// When its time limit ends.
     until: Timestamp,
 }
 
 impl Probes {
-    /// Asks for a tracker's host to be measured.
+    /// Asks for a probe of a tracker's host.
     pub(crate) fn ask(&mut self, torrent: TorrentId, tracker: &TrackerUrl) {
         let askers = self.asked_by.entry(tracker.tracker_host()).or_default();
         if askers.is_empty() {
@@ -34,7 +42,7 @@ impl Probes {
         askers.push((torrent, tracker.clone()));
     }
 
-    /// The next tracker to be probed, if there is a place.
+    /// The next tracker to probe, if fewer than `places` probes are under way.
     pub(crate) fn next(&mut self, places: usize) -> Option<TrackerUrl> {
         if self.in_flight.len() >= places.max(1) { None } else { self.waiting.pop_front() }
     }
@@ -44,24 +52,24 @@ impl Probes {
         self.in_flight.insert(id, InFlight { host: tracker.tracker_host(), began: now, until: now + limit });
     }
 
-    /// Ends a probe: its host, when it began, and who asked for it with which of their trackers.
+    /// Ends a probe. Gives its host, when it began, and the torrents that asked for it.
     pub(crate) fn ended(&mut self, id: AttemptId) -> Option<(TrackerHost, Timestamp, Askers)> {
         let InFlight { host, began, .. } = self.in_flight.remove(&id)?;
         let askers = self.asked_by.remove(&host).unwrap_or_default();
         Some((host, began, askers))
     }
 
-    /// A probe whose time is up.
+    /// A probe whose time limit has passed.
     pub(crate) fn expired(&self, now: Timestamp) -> Option<AttemptId> {
         self.in_flight.iter().find(|(_, probe)| probe.until <= now).map(|(id, _)| *id)
     }
 
-    /// When the next probe's time is up.
+    /// When the next time limit passes.
     pub(crate) fn wake(&self) -> Option<Timestamp> {
         self.in_flight.values().map(|probe| probe.until).min()
     }
 
-    /// Counts a time in which this process stood still as none.
+    /// Extends all time limits by a gap in which this process didn't run.
     pub(crate) fn extend(&mut self, gap: Duration) {
         for probe in self.in_flight.values_mut() {
             probe.began = probe.began + gap;
@@ -69,7 +77,8 @@ impl Probes {
         }
     }
 
-    /// Forgets what a torrent asked for; probes under way go on, for whoever asks next.
+    /// Withdraws what a torrent asked for. Probes under way go on, because another torrent may ask for their hosts
+    /// next.
     pub(crate) fn forget(&mut self, torrent: TorrentId) {
         let in_flight: Vec<_> = self.in_flight.values().map(|probe| probe.host.clone()).collect();
         self.asked_by.retain(|host, askers| {

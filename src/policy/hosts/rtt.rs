@@ -15,89 +15,96 @@ const LATE: u32 = 3;
 
 /// RFC 6298's smoothed round-trip time and its variation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RttEstimate {
+pub(super) struct RttEstimate {
+    /// The smoothed round-trip time.
     srtt: Duration,
+    /// The smoothed deviation of samples from it.
     rttvar: Duration,
+    /// When the last sample was taken.
     at: Timestamp,
+    /// How many samples were taken in this network.
     samples: u32,
-    /// The last sample was too far off to be believed alone.
-    doubted: bool,
+    /// Whether the last sample was late and waits for a second one to confirm it.
+    is_doubted: bool,
 }
 
 impl RttEstimate {
-    /// The first sample: the rttvar is half of it, as in RFC 6298.
-    pub fn first(sample: Duration, now: Timestamp) -> Self {
-        Self { srtt: sample, rttvar: sample / 2, at: now, samples: 1, doubted: false }
+    /// The first sample, with half of it as the variation (RFC 6298, 2.2).
+    pub(super) fn first(sample: Duration, now: Timestamp) -> Self {
+        Self { srtt: sample, rttvar: sample / 2, at: now, samples: 1, is_doubted: false }
     }
 
-    /// What an earlier run knew.
-    pub(super) fn recalled(srtt: Duration, rttvar: Duration, at: Timestamp, samples: u32) -> Self {
-        Self { srtt, rttvar, at, samples, doubted: false }
+    /// The state after an earlier run.
+    pub(super) fn restored(srtt: Duration, rttvar: Duration, at: Timestamp, samples: u32) -> Self {
+        Self { srtt, rttvar, at, samples, is_doubted: false }
     }
 
-    /// Takes another sample in, unless it is the first that took longer than the patience: a lost packet that was
-    /// sent again, or an answer that had to wait, says nothing of the way (Karn's rule). A second one is believed,
-    /// and of the first two samples the shorter.
-    pub fn add(&mut self, sample: Duration, now: Timestamp) {
+    /// Adds a sample, unless it is later than the patience and the one before wasn't: a packet that was lost and sent
+    /// again says nothing about the path (Karn's rule, without asking the transport what it sent again). Without this,
+    /// one lost packet more than doubled the time of an urgent failover. Of the first two samples the shorter is
+    /// believed.
+    pub(super) fn add(&mut self, sample: Duration, now: Timestamp) {
         if self.samples == 0 {
             return *self = Self::first(sample, now);
         }
         let is_late = sample > self.patience();
-        if is_late && !self.doubted {
-            self.doubted = true;
+        if is_late && !self.is_doubted {
+            self.is_doubted = true;
             return;
         }
         if self.samples == 1 && sample * LATE < self.srtt {
             *self = Self::first(sample, now);
             return;
         }
-        self.doubted = is_late;
+        self.is_doubted = is_late;
         self.rttvar = blend(self.rttvar, sample.abs_diff(self.srtt), RTTVAR_GAIN);
         self.srtt = blend(self.srtt, sample, SRTT_GAIN);
         self.at = now;
         self.samples = self.samples.saturating_add(1);
     }
 
-    /// Takes another sample into what may be none yet.
-    pub fn update(estimate: &mut Option<Self>, sample: Duration, now: Timestamp) {
+    /// Adds a sample to an estimate that may have none yet.
+    pub(super) fn update(estimate: &mut Option<Self>, sample: Duration, now: Timestamp) {
         match estimate {
             Some(estimate) => estimate.add(sample, now),
             None => *estimate = Some(Self::first(sample, now)),
         }
     }
 
-    /// Lets the next sample replace this one: it was taken in another network.
-    pub(crate) fn doubt(&mut self) {
+    /// Lets the next sample replace this estimate, which was made in another network.
+    pub(super) fn doubt(&mut self) {
         self.rttvar = self.srtt / 2;
         self.samples = 0;
     }
 
     /// The smoothed time.
-    pub fn srtt(&self) -> Duration {
+    pub(super) fn srtt(&self) -> Duration {
         self.srtt
     }
 
-    /// How far samples are from it, on average.
-    pub fn rttvar(&self) -> Duration {
+    /// The smoothed deviation of samples from it.
+    pub(super) fn rttvar(&self) -> Duration {
         self.rttvar
     }
 
-    /// How long to wait before silence is suspicious: the srtt and four times its rttvar (RFC 6298).
-    pub fn patience(&self) -> Duration {
+    /// How long to wait before silence counts as one: the smoothed time and four times its variation, as the
+    /// retransmission timeout in RFC 6298.
+    pub(super) fn patience(&self) -> Duration {
         self.srtt + self.rttvar * 4
     }
 
-    /// How many samples were taken in this network. One says nothing of the rttvar.
-    pub fn samples(&self) -> u32 {
+    /// How many samples were taken in this network. The variation after one is a guess.
+    pub(super) fn samples(&self) -> u32 {
         self.samples
     }
 
-    /// When the last sample came.
-    pub fn at(&self) -> Timestamp {
+    /// When the last sample was taken.
+    pub(super) fn at(&self) -> Timestamp {
         self.at
     }
 }
 
+/// The weighted mean of two times, in whole microseconds.
 fn blend(old: Duration, new: Duration, gain: f64) -> Duration {
     let micros =
         |duration: Duration| Duration::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
@@ -121,7 +128,7 @@ mod tests {
         assert_eq!(RttEstimate::first(millis(100), at(0)).patience(), millis(300));
     }
 
-    /// RFC 6298, 2.3, whatever the time between the samples.
+    /// RFC 6298, 2.3. The time between the samples doesn't matter.
     #[test]
     fn a_sample_weighs_an_eighth_and_its_deviation_a_quarter() {
         for minutes in [0, 30, 24 * 60] {
@@ -132,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resent_packet_is_no_sample_and_two_of_them_are() {
+    fn one_late_sample_is_ignored_and_two_in_a_row_count() {
         let mut estimate = RttEstimate::first(millis(100), at(0));
         for round in 1..8 {
             estimate.add(millis(110), at(round * 30));

@@ -9,59 +9,65 @@ use crate::prober::Measurement;
 use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
-/// Tells one attempt from another. A torrent may have two at one host, where it lists two trackers of it.
+/// The number of a slot. A torrent may have two slots at one host, because it may list two trackers there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SlotId(pub(super) u64);
 
-/// Permission to use a host, and the duty to report: it can't be copied, so an attempt ends exactly once.
+/// Permission for one attempt at a host, and the duty to report its outcome. It can't be copied, and reporting consumes
+/// it, so each attempt ends once: the place of one that didn't end would be lost.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Slot {
+    /// Its number, by which the breaker knows the trial.
     pub(super) id: SlotId,
+    /// The host.
     pub(super) host: TrackerHost,
+    /// The torrent that makes the attempt.
     pub(super) torrent: TorrentId,
+    /// When it was given out. Extended by gaps in which this process didn't run.
     pub(super) started_at: Timestamp,
-    /// Its opening is silent past the patience with it.
+    /// Whether its opening is silent for longer than the patience. Counted in the health of the host until it ends.
     pub(super) silent: bool,
-    /// Nothing answers it, and another attempt has its place.
+    /// Whether it got no answer in time and its place at the host was given to another.
     pub(super) yielded: bool,
 }
 
-/// What came of an attempt.
+/// How an attempt ended.
 #[derive(Debug)]
 pub(crate) enum Outcome<'a> {
-    /// An announce was answered, and it took so long.
+    /// The announce was answered, with the times that it took.
     Answered(Measurement),
-    /// It was answered, and not measured.
+    /// It was answered, and its times are no sample.
     Alive,
-    /// Its round had been won when the connection came to be, after so long.
+    /// The connection came, after this long, when the round was already won by another tracker.
     OpenedLate(Duration),
     /// It failed.
     Failed(Failed<'a>),
-    /// It was given up by our side.
+    /// It was cancelled by us, after it began.
     GaveUp,
-    /// It was let in, and never begun.
+    /// It was admitted and never began.
     Unused,
 }
 
 /// A failed attempt.
 #[derive(Debug)]
 pub(crate) struct Failed<'a> {
+    /// What its error is evidence of.
     pub(crate) verdict: Verdict,
-    /// The address that was asked.
+    /// The tracker that was announced to.
     pub(crate) tracker: &'a TrackerUrl,
-    /// Whether this torrent had failed there before, since it was last answered there.
+    /// Whether the torrent had failed at this tracker before, since it was last answered there.
     pub(crate) before: bool,
-    /// From [0, 1).
+    /// A random number from [0, 1), which spreads the back-offs.
     pub(crate) random: f64,
 }
 
-/// What the end of an attempt means to its torrent.
+/// What the end of an attempt means for its torrent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Ended {
-    /// Our network or machine is to blame, so nothing is held against host or tracker.
+    /// Whether the blame is withheld: our own network or machine is the reason, so neither host nor tracker is blamed.
     pub(crate) withheld: bool,
-    /// What it says about our own network.
+    /// Whether an outage of our own network began or ended with it.
     pub(crate) outage: Option<OutageNews>,
 }
 
@@ -70,7 +76,7 @@ impl Slot {
         Self { id, host, torrent, started_at: now, silent: false, yielded: false }
     }
 
-    /// A slot that no limit stands behind.
+    /// A slot that no limiter gave out.
     #[cfg(test)]
     pub(crate) fn unlimited(host: &TrackerHost, now: Timestamp) -> Self {
         Self::new(SlotId(0), host.clone(), TorrentId::new(0), now)
@@ -81,12 +87,12 @@ impl Slot {
         &self.host
     }
 
-    /// Since when it is used.
+    /// When it was given out.
     pub(crate) fn started_at(&self) -> Timestamp {
         self.started_at
     }
 
-    /// Counts a time in which this process stood still as none.
+    /// Extends it by a gap in which this process didn't run.
     pub(crate) fn extend(&mut self, gap: Duration) {
         self.started_at = self.started_at + gap;
     }

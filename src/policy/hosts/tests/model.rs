@@ -1,85 +1,21 @@
-//! When a failing host may be tried again, and by which torrent: a model written from the rules, and random steps that
-//! both take.
+//! When a failing host may be tried again, and by which torrent: a model written from the rules, and random steps
+//! played against both.
+
+mod rules;
 
 use proptest::prelude::*;
 use proptest::test_runner::Config as Runs;
 
+use self::rules::*;
 use super::*;
-
-/// So many torrents list the host. The first half want peers, and no other tracker can name any.
-const TORRENTS: usize = 4;
-const MINUTE: Duration = Duration::from_secs(60);
-const TRIAL_APART: Duration = Duration::from_millis(250);
-
-/// One host and the torrents that list it, as the rules see them.
-#[derive(Debug, Clone, Default)]
-struct Rules {
-    now: Timestamp,
-    state: State,
-    /// One attempt tries the host, since then, and the other torrents wait for what comes of it.
-    trial: Option<(Attempt, Timestamp)>,
-    torrents: [Member; TORRENTS],
-    /// Those that asked and wait, in the order in which they came: each with its standing at that moment.
-    line: Vec<(Standing, usize)>,
-    /// How many times in a row it gave no sign of life.
-    lifeless: u32,
-    works_since: Option<Timestamp>,
-    answered: Option<Timestamp>,
-    failed: Option<Timestamp>,
-    failures_in_a_row: u32,
-    /// The torrent that met trouble of its own since the last success.
-    troubled: Option<usize>,
-    /// How often in a row this machine was to blame.
-    withheld: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum State {
-    #[default]
-    Works,
-    Lifeless {
-        until: Timestamp,
-        needy_until: Timestamp,
-    },
-    Doubted {
-        next: Timestamp,
-    },
-    /// This machine couldn't ask.
-    Unasked {
-        look_at: Timestamp,
-    },
-}
-
-/// An attempt of a torrent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Attempt {
-    Main(usize),
-    /// One at another tracker of the same host, beside it.
-    Second(usize),
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Member {
-    failed_here: bool,
-    answered: Option<Timestamp>,
-    /// When the attempt under way began.
-    attempt: Option<Timestamp>,
-}
-
-/// Those that haven't failed go first, of them the one that was answered last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Standing {
-    failed_here: bool,
-    answered: std::cmp::Reverse<Option<Timestamp>>,
-}
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// The torrent asks, and stands in line where it may not try.
+    /// The torrent asks, and queues if it may not try.
     Asks(usize),
-    /// It asks, and tries where it may.
+    /// It asks, and tries if it may.
     Tries(usize),
-    /// Its user insists, whatever is known of the host.
+    /// Its user asks for an announce, whatever is known of the host.
     Insists(usize),
     /// It waits for its turn, and tries.
     Comes(usize),
@@ -87,246 +23,16 @@ enum Step {
     /// Its announce isn't answered in time.
     Stalls(usize, u16),
     Answered(usize),
-    /// With so much luck in drawing the wait, of 1000.
+    /// With the random number for the wait, in thousandths.
     Fails(usize, Kind, u16),
     GivesUp(usize),
-    /// The user insists on an attempt at another tracker of this host, too.
+    /// It begins a second attempt, at another tracker of this host.
     BeginsSecond(usize),
     GivesUpSecond(usize),
-    /// It is let in, and doesn't begin.
+    /// An attempt is admitted and never begins.
     BeginsNothing(usize),
     NetworkChanges,
     Passes(Duration),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Refused,
-    Silent,
-    /// A 502 or a page.
-    Nonsense,
-    Mute,
-    /// A tracker's own refusal.
-    Rejected,
-    Local,
-}
-
-impl Kind {
-    fn error(self) -> AnnounceError {
-        match self {
-            Self::Refused => refused(),
-            Self::Silent => silent(),
-            Self::Nonsense => broken(),
-            Self::Mute => mute(),
-            Self::Rejected => AnnounceError::Rejected(Rejection::new("unregistered torrent")),
-            Self::Local => AnnounceError::Local(Cause::new("no descriptor")),
-        }
-    }
-
-    /// Whether it is the torrent's own trouble there.
-    fn is_own(self) -> bool {
-        matches!(self, Self::Nonsense | Self::Mute | Self::Rejected)
-    }
-}
-
-fn fraction(luck: u16) -> f64 {
-    f64::from(luck) / 1000.0
-}
-
-fn needs_peers(torrent: usize) -> bool {
-    torrent < TORRENTS / 2
-}
-
-impl Member {
-    fn standing(&self) -> Standing {
-        let answered = if self.failed_here { None } else { self.answered };
-        Standing { failed_here: self.failed_here, answered: std::cmp::Reverse(answered) }
-    }
-}
-
-impl Rules {
-    /// When a torrent may try, in the past where it may now.
-    fn earliest(&self, torrent: usize) -> Timestamp {
-        let from = match self.state {
-            State::Works => return Timestamp::ZERO,
-            State::Doubted { .. } if self.torrents[torrent].failed_here => return Timestamp::ZERO,
-            State::Lifeless { needy_until, .. } if needs_peers(torrent) => needy_until,
-            State::Lifeless { until: from, .. }
-            | State::Doubted { next: from }
-            | State::Unasked { look_at: from } => from,
-        };
-        match self.trial {
-            // Ever later while that trial lasts.
-            Some((_, since)) => self.now + self.now.since(since).max(millis(250)),
-            None => from + millis(10) * self.place(torrent),
-        }
-    }
-
-    fn may_try(&self, torrent: usize) -> bool {
-        self.earliest(torrent) <= self.now
-    }
-
-    fn place(&self, torrent: usize) -> u32 {
-        let place = match self.line.iter().position(|(_, other)| *other == torrent) {
-            Some(place) => place,
-            None => self.behind(self.torrents[torrent].standing()),
-        };
-        u32::try_from(place).unwrap()
-    }
-
-    /// How many stand no worse.
-    fn behind(&self, standing: Standing) -> usize {
-        self.line.iter().filter(|(other, _)| *other <= standing).count()
-    }
-
-    fn stand_in_line(&mut self, torrent: usize) {
-        let standing = self.torrents[torrent].standing();
-        if self.state != State::Works && !self.line.contains(&(standing, torrent)) {
-            self.line.retain(|(_, other)| *other != torrent);
-            self.line.insert(self.behind(standing), (standing, torrent));
-        }
-    }
-
-    fn begin(&mut self, attempt: Attempt) {
-        let (Attempt::Main(torrent) | Attempt::Second(torrent)) = attempt;
-        if attempt == Attempt::Main(torrent) {
-            self.torrents[torrent].attempt = Some(self.now);
-        }
-        let has_own_back_off =
-            matches!(self.state, State::Doubted { .. }) && self.torrents[torrent].failed_here;
-        if self.state == State::Works || self.trial.is_some() || has_own_back_off {
-            return;
-        }
-        self.trial = Some((attempt, self.now));
-        // Those before it had their turn, and didn't come.
-        if let Some(place) = self.line.iter().position(|(_, other)| *other == torrent) {
-            self.line.drain(..=place);
-        }
-    }
-
-    /// The next may try, where this was the trial.
-    fn gave_up(&mut self, attempt: Attempt) {
-        if self.trial.is_some_and(|(trial, _)| trial == attempt) {
-            self.free_at_once();
-        }
-    }
-
-    fn free_at_once(&mut self) {
-        let now = self.now;
-        self.state = match self.state {
-            State::Works => State::Works,
-            State::Lifeless { .. } => State::Lifeless { until: now, needy_until: now },
-            State::Doubted { .. } => State::Doubted { next: now },
-            State::Unasked { .. } => State::Unasked { look_at: now },
-        };
-        self.trial = None;
-    }
-
-    fn all_in(&mut self) {
-        (self.state, self.trial) = (State::Works, None);
-        self.line.clear();
-    }
-
-    fn opened(&mut self, began: Timestamp) {
-        let is_new_connection = self.now.since(began) >= millis(5);
-        if matches!(self.state, State::Lifeless { .. }) && is_new_connection {
-            self.all_in();
-        }
-    }
-
-    fn answers(&mut self) {
-        let now = self.now;
-        let did_work = self.state == State::Works;
-        match self.works_since {
-            Some(since) if did_work && now.since(since) >= MINUTE => self.lifeless = 0,
-            Some(_) if did_work => {}
-            _ => self.works_since = Some(now),
-        }
-        (self.answered, self.failures_in_a_row, self.troubled, self.withheld) = (Some(now), 0, None, 0);
-        self.all_in();
-    }
-
-    /// What began before the last news of the host is no news.
-    fn is_old_news(&self, began: Timestamp) -> bool {
-        self.answered.max(self.failed).is_some_and(|news| news > began)
-    }
-
-    /// Trouble of its own, sooner. Whether a lifeless host lives its answer has to show.
-    fn stalls(&mut self, torrent: usize, began: Timestamp, luck: f64) {
-        if !self.is_old_news(began) && !matches!(self.state, State::Lifeless { .. }) {
-            self.is_troubled(torrent, self.torrents[torrent].failed_here, luck);
-        }
-    }
-
-    fn fails(&mut self, torrent: usize, began: Timestamp, kind: Kind, luck: f64) {
-        let is_old_news = self.is_old_news(began);
-        let had_failed = self.torrents[torrent].failed_here;
-        self.torrents[torrent].failed_here |= kind.is_own();
-        match kind {
-            Kind::Rejected => self.answers(),
-            _ if is_old_news => {}
-            Kind::Local => self.is_unasked(luck),
-            Kind::Refused => self.gives_no_life(true, luck),
-            Kind::Silent => self.gives_no_life(false, luck),
-            Kind::Mute if matches!(self.state, State::Lifeless { .. }) => self.gives_no_life(false, luck),
-            Kind::Nonsense | Kind::Mute => self.is_troubled(torrent, had_failed, luck),
-        }
-    }
-
-    fn is_unasked(&mut self, luck: f64) {
-        let step = [5, 10, 20, 30][self.withheld.min(3)];
-        let look_at = self.now + Duration::from_secs(step).mul_f64(0.75 + 0.25 * luck);
-        self.withheld += 1;
-        self.trial = None;
-        self.state = match self.state {
-            State::Works | State::Unasked { .. } => State::Unasked { look_at },
-            State::Lifeless { .. } => State::Lifeless { until: look_at, needy_until: look_at },
-            State::Doubted { .. } => State::Doubted { next: look_at },
-        };
-    }
-
-    fn gives_no_life(&mut self, is_definite: bool, luck: f64) {
-        let now = self.now;
-        let is_trusted = self.answered.is_some_and(|answered| now.since(answered) < MINUTE * 60 * 24);
-        self.counts();
-        let is_known = self.state != State::Works || self.failures_in_a_row >= 2;
-        if !is_definite && is_trusted && !is_known {
-            return;
-        }
-        self.lifeless += 1;
-        self.works_since = None;
-        let longest = (MINUTE * 2_u32.pow(self.lifeless.min(10) - 1)).min(30 * MINUTE);
-        let until = now + MINUTE / 2 + longest.saturating_sub(MINUTE / 2).mul_f64(luck);
-        let needy_until = until.min(now + (MINUTE / 2 + Duration::from_secs(45).mul_f64(luck)));
-        (self.state, self.trial) = (State::Lifeless { until, needy_until }, None);
-    }
-
-    /// What it met may be its own trouble, so it takes two to doubt the host. It has been asked at any rate.
-    fn is_troubled(&mut self, torrent: usize, had_failed: bool, luck: f64) {
-        let now = self.now;
-        if let State::Doubted { .. } = self.state {
-            if had_failed {
-                return;
-            }
-            self.counts();
-            self.state = State::Doubted { next: now + TRIAL_APART + TRIAL_APART.mul_f64(luck) };
-        } else {
-            self.all_in();
-            match self.troubled {
-                Some(other) if other != torrent => {
-                    self.counts();
-                    self.state = State::Doubted { next: now };
-                }
-                _ => return self.troubled = Some(torrent),
-            }
-        }
-        (self.trial, self.works_since) = (None, None);
-    }
-
-    fn counts(&mut self) {
-        self.failures_in_a_row += 1;
-        self.failed = Some(self.now);
-    }
 }
 
 /// The rules and the real thing, side by side.
@@ -361,7 +67,7 @@ impl Both {
     fn asks(&mut self, torrent: usize) {
         if !self.rules.may_try(torrent) {
             self.hosts.wait(&host("a"), id(torrent as u64), self.demand(torrent));
-            self.rules.stand_in_line(torrent);
+            self.rules.queues(torrent);
         }
     }
 
@@ -506,9 +212,9 @@ fn runs() -> Runs {
 proptest! {
     #![proptest_config(runs())]
 
-    /// Who may try when, after each step.
+    /// When each torrent may try, after each step.
     #[test]
-    fn a_failing_host_is_tried_by_those_and_then_as_the_rules_say(steps in steps(60)) {
+    fn a_failing_host_is_tried_when_and_by_the_torrents_that_the_rules_say(steps in steps(60)) {
         let mut both = Both::new();
         for (number, step) in steps.iter().enumerate() {
             both.take(step);
@@ -520,8 +226,8 @@ proptest! {
         }
     }
 
-    /// R80: whatever has happened, a torrent which the host serves again is let in, although the host fails
-    /// all others as long as they like and they come first whenever they may.
+    /// R80: whatever has happened, a torrent that the host serves again is let in within a bound, although the attempts
+    /// of all others fail and the others go first whenever they may.
     #[test]
     fn a_torrent_that_a_host_serves_is_let_in_within_the_bound(
         steps in steps(40),
@@ -540,16 +246,16 @@ proptest! {
     }
 }
 
-/// How much longer it takes where each of the other torrents tries once before: as long as an attempt lasts, and
-/// as long again until the next looks.
+/// How much longer it takes if each of the other torrents tries once before: as long as an attempt lasts, and as long
+/// again until the next torrent asks.
 const GOES_ROUND: Duration = Duration::from_secs(10 * (TORRENTS as u64 - 1));
 
-/// How long it takes until a torrent is let in, an hour at most. The attempts of the others open,
-/// last for some seconds, and fail.
+/// How long it takes until a torrent is let in, at most an hour. The attempts of the others connect, last for some
+/// seconds, and fail.
 fn until_let_in(both: &mut Both, served: usize, others: &[(Kind, u64, u16); TORRENTS]) -> Duration {
     let start = both.rules.now;
     let end = start + 60 * MINUTE;
-    // The one that is served isn't first in anything.
+    // The torrent that is served comes last at each moment.
     let order: Vec<usize> = (0..TORRENTS).filter(|torrent| *torrent != served).chain([served]).collect();
     let mut wake = [start; TORRENTS];
     while let Some(torrent) = order.iter().copied().min_by_key(|torrent| wake[*torrent])
@@ -565,7 +271,7 @@ fn until_let_in(both: &mut Both, served: usize, others: &[(Kind, u64, u16); TORR
             }
             both.opens(torrent);
             both.fails(torrent, kind, luck);
-            // The least back-off of its own.
+            // The shortest back-off of the torrent itself.
             wake[torrent] = now + MINUTE / 2;
         } else if both.earliest(torrent) <= now {
             if torrent == served {

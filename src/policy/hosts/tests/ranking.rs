@@ -1,0 +1,138 @@
+//! Latency, patience and the order of failover.
+
+use super::*;
+
+#[test]
+fn a_latency_is_fresh_until_it_is_old_or_the_host_fails() {
+    let (mut hosts, lifetime) = (hosts(), Duration::from_secs(10));
+    answers(&mut hosts, 1, "a", (5, 7), 1);
+    let fresh = |hosts: &Hosts, now| hosts.health().fresh_latency(&host("a"), lifetime, at(now));
+    assert_eq!((fresh(&hosts, 11), fresh(&hosts, 12)), (Some(millis(12)), None));
+    fails(&mut hosts, 1, "a", &silent(), (2, 2));
+    assert_eq!(fresh(&hosts, 3), None);
+    answers(&mut hosts, 1, "a", (0, 7), 4);
+    assert_eq!(fresh(&hosts, 5), Some(millis(12)), "the connection was reused");
+    hosts.network_changed(at(5));
+    assert_eq!(fresh(&hosts, 5), None, "in another network");
+}
+
+/// R118: a relaxed announce waits for a stall no longer than for a silent opening.
+#[test]
+fn patience_follows_what_was_measured() {
+    let mut hosts = hosts();
+    let open = |hosts: &Hosts, urgency| hosts.open_patience(&host("a"), urgency, at(0)).0;
+    let reply = |hosts: &Hosts, name, urgency| hosts.reply_patience(&host(name), urgency);
+    assert_eq!(open(&hosts, Urgency::Urgent), millis(250));
+    answers(&mut hosts, 1, "b", (320, 1), 0);
+    assert_eq!(open(&hosts, Urgency::Urgent), millis(250), "another host is slow");
+    answers(&mut hosts, 1, "a", (50, 400), 0);
+    assert_eq!(open(&hosts, Urgency::Urgent), millis(150));
+    assert_eq!(open(&hosts, Urgency::Relaxed), millis(2200));
+    assert_eq!(reply(&hosts, "a", Urgency::Urgent), millis(1500), "one sample is not enough");
+    assert_eq!(reply(&hosts, "a", Urgency::Relaxed), millis(4000));
+    for _ in 0..2 {
+        answers(&mut hosts, 1, "a", (50, 400), 0);
+    }
+    assert_eq!(reply(&hosts, "a", Urgency::Urgent), millis(850));
+    assert_eq!(reply(&hosts, "a", Urgency::Relaxed), millis(2200));
+    assert_eq!(reply(&hosts, "x", Urgency::Urgent), millis(1500));
+}
+
+/// G2: a host that answers is a good one, however few times it was tried.
+#[test]
+fn a_nearer_host_that_was_probed_once_goes_before_one_with_many_answers() {
+    let mut hosts = hosts();
+    for number in 0..20 {
+        answers(&mut hosts, 1, "used", (60, 60), number);
+    }
+    answers(&mut hosts, 1, "near", (40, 40), 20);
+    assert!(cost(&hosts, "near", 20) < cost(&hosts, "used", 20));
+}
+
+#[test]
+fn the_cost_weighs_latency_and_reliability() {
+    let mut hosts = hosts();
+    for minute in 0..20 {
+        for (name, latency) in [("near", 10), ("far", 100), ("flaky", 5)] {
+            answers(&mut hosts, 1, name, (latency, latency), minute * 60);
+        }
+        if minute % 2 == 0 {
+            fails(&mut hosts, 1, "flaky", &refused(), (minute * 60 + 1, minute * 60 + 1));
+            answers(&mut hosts, 1, "flaky", (5, 5), minute * 60 + 2);
+        }
+    }
+    let now = 20 * 60;
+    let costs = |hosts: &Hosts, now| ["near", "far", "flaky"].map(|name| cost(hosts, name, now));
+    let [near, far, flaky] = costs(&hosts, now);
+    assert!(near < flaky && near < far && far < cost(&hosts, "unknown", now));
+    fails(&mut hosts, 1, "near", &refused(), (now, now));
+    assert!(cost(&hosts, "near", now) < far, "one failure says little of it");
+    let rank = |name| hosts.rank(&host(name), at(now));
+    assert!(
+        rank("near") > rank("flaky") && rank("near") > rank("unknown"),
+        "its back-off puts it behind all others"
+    );
+}
+
+/// R85: the cost of a host at which many torrents queue includes the wait.
+#[test]
+fn the_wait_for_a_busy_host_is_part_of_its_cost() {
+    let mut hosts = hosts();
+    answers(&mut hosts, 1, "near", (5, 5), 0);
+    answers(&mut hosts, 1, "far", (20, 20), 0);
+    assert!(hosts.rank(&host("near"), at(10)) < hosts.rank(&host("far"), at(10)));
+    for torrent in 0..25 {
+        let _ = hosts.admit(&host("near"), id(torrent), Priority::WantsPeers, at(10));
+    }
+    assert!(hosts.rank(&host("near"), at(10)) > hosts.rank(&host("far"), at(10)));
+}
+
+#[test]
+fn failures_of_days_ago_count_little() {
+    let mut hosts = hosts();
+    for minute in 0..20 {
+        fails(&mut hosts, 1, "was-flaky", &refused(), (minute * 60, minute * 60));
+        answers(&mut hosts, 1, "was-flaky", (10, 10), minute * 60 + 1);
+    }
+    for name in ["was-flaky", "new"] {
+        answers(&mut hosts, 1, name, (10, 10), 5 * DAY);
+    }
+    let [was_flaky, new] = ["was-flaky", "new"].map(|name| cost(&hosts, name, 5 * DAY));
+    assert!(was_flaky < new + millis(20), "{was_flaky:?}, {new:?}");
+}
+
+#[test]
+fn in_another_network_the_first_sample_replaces_what_was_measured() {
+    let mut hosts = hosts();
+    for second in 0..5 {
+        answers(&mut hosts, 1, "a", (10, 10), 5 * HOUR - 5 + second);
+    }
+    hosts.network_changed(at(5 * HOUR));
+    answers(&mut hosts, 1, "a", (200, 200), 5 * HOUR + 1);
+    let latency = hosts.health().host(&host("a")).and_then(HostHealth::latency);
+    assert!(latency > Some(millis(390)), "{latency:?}");
+}
+
+/// R91: a prober may report any time.
+#[test]
+fn measurements_are_bounded() {
+    let mut hosts = hosts();
+    for took in [Duration::MAX, Duration::ZERO, Duration::MAX] {
+        let measurement = Measurement { connect: took, first_byte: took };
+        hosts.probed(&host("a"), Ok(measurement), at(0), 0.0, at(1));
+        assert!(
+            hosts.health().host(&host("a")).and_then(HostHealth::latency) <= Some(Duration::from_secs(120))
+        );
+        assert!(hosts.rank(&host("a"), at(1)) < hosts.rank(&host("unknown"), at(1)));
+    }
+}
+
+#[test]
+fn the_number_of_hosts_is_bounded() {
+    let mut book = HealthBook::default();
+    for n in 0..health::MAX_HOSTS + 10 {
+        book.entry(&host(&format!("h{n}"))).succeeded(Timestamp::from_micros(n as u64));
+    }
+    assert_eq!(book.len(), health::MAX_HOSTS);
+    assert!(book.host(&host("h0")).is_none() && book.host(&host("h20")).is_some());
+}
