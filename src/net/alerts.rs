@@ -41,12 +41,12 @@ struct Bounds {
 /// newest peers of those ([`Alert::Lagged`]).
 pub struct Alerts {
     queue: Arc<Queue>,
-    audience: Arc<Subscribers>,
+    subscribers: Arc<Subscribers>,
 }
 
 /// The session's end: whoever listens hears what it says, and of its end when it is dropped.
 pub(super) struct AlertSender {
-    audience: Arc<Subscribers>,
+    subscribers: Arc<Subscribers>,
 }
 
 /// Who listens to one session.
@@ -65,12 +65,12 @@ struct Listeners {
 /// What waits for one listener.
 #[derive(Default)]
 struct Queue {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Backlog>,
     changed: Notify,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct Backlog {
     alerts: VecDeque<Alert>,
     /// What the alerts take.
     bytes: usize,
@@ -93,24 +93,24 @@ struct Missed {
 
 /// A session's end and its first listener, for whom so many alerts wait at most.
 pub(super) fn alerts(limit: usize) -> (AlertSender, Alerts) {
-    let audience = Arc::new(Subscribers { limit: limit.max(1), listeners: Mutex::default() });
-    let first = Alerts::joining(&audience);
-    (AlertSender { audience }, first)
+    let subscribers = Arc::new(Subscribers { limit: limit.max(1), listeners: Mutex::default() });
+    let first = Alerts::joining(&subscribers);
+    (AlertSender { subscribers }, first)
 }
 
 impl Alerts {
     /// A further listener, which hears what is said from now on.
     pub(super) fn subscribe(&self) -> Self {
-        Self::joining(&self.audience)
+        Self::joining(&self.subscribers)
     }
 
-    fn joining(audience: &Arc<Subscribers>) -> Self {
+    fn joining(subscribers: &Arc<Subscribers>) -> Self {
         let queue = Arc::new(Queue::default());
-        let mut listeners = lock(&audience.listeners);
+        let mut listeners = lock(&subscribers.listeners);
         lock(&queue.waiting).ended = listeners.ended;
         listeners.queues.push(Arc::downgrade(&queue));
         drop(listeners);
-        Self { queue, audience: Arc::clone(audience) }
+        Self { queue, subscribers: Arc::clone(subscribers) }
     }
 
     /// The next alert; `None` when the session has ended. [`Alert::Lagged`] where the listener was too slow.
@@ -129,7 +129,7 @@ impl Alerts {
     }
 }
 
-impl Waiting {
+impl Backlog {
     /// What there is to hear: `None` is the end.
     fn read(&mut self) -> Poll<Option<Alert>> {
         self.has_read = true;
@@ -225,12 +225,12 @@ impl Missed {
 
 impl AlertSender {
     /// Tells everybody who listens.
-    pub(super) fn say(&self, alert: &Alert) {
-        self.change(|waiting| waiting.push(alert, self.audience.limit));
+    pub(super) fn send(&self, alert: &Alert) {
+        self.change(|waiting| waiting.push(alert, self.subscribers.limit));
     }
 
-    fn change(&self, change: impl Fn(&mut Waiting)) {
-        lock(&self.audience.listeners).queues.retain(|queue| {
+    fn change(&self, change: impl Fn(&mut Backlog)) {
+        lock(&self.subscribers.listeners).queues.retain(|queue| {
             let Some(queue) = queue.upgrade() else { return false };
             change(&mut lock(&queue.waiting));
             // There is one who waits, if any.
@@ -242,7 +242,7 @@ impl AlertSender {
 
 impl Drop for AlertSender {
     fn drop(&mut self) {
-        lock(&self.audience.listeners).ended = true;
+        lock(&self.subscribers.listeners).ended = true;
         self.change(|waiting| waiting.ended = true);
     }
 }

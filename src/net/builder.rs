@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::announcer::Announcer;
 use super::cache::Cache;
 use super::clock::Clock;
-use super::driver::Parts;
+use super::driver::AnnouncerParts;
 #[cfg(feature = "http")]
 use super::http::{HttpConfig, HttpConfigError};
 #[cfg(any(feature = "http", feature = "udp"))]
@@ -192,7 +192,7 @@ impl AnnouncerBuilder {
         if prober.is_none() {
             config.probing = Probing::Off;
         }
-        Announcer::start(Parts {
+        Announcer::start(AnnouncerParts {
             clock: Clock::start(),
             config,
             seed,

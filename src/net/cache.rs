@@ -54,16 +54,16 @@ pub(super) struct Cache {
 /// the latter only.)
 #[derive(Debug)]
 struct Job {
-    done: JoinHandle<Done>,
-    give_up: mpsc::Sender<Option<Deed>>,
+    done: JoinHandle<JobOutput>,
+    give_up: mpsc::Sender<Option<JobResult>>,
 }
 
 /// What was done to the file; `None` where the runtime ended before it was.
 #[derive(Debug)]
-pub(super) struct Done(Option<Deed>);
+pub(super) struct JobOutput(Option<JobResult>);
 
 #[derive(Debug)]
-enum Deed {
+enum JobResult {
     Loaded(Loaded),
     Saved(Result<(), CacheError>),
 }
@@ -84,38 +84,38 @@ impl Cache {
         }
     }
 
-    /// Begins to read the file; [`done`](Self::done) gives the engine what is in it.
+    /// Begins to read the file; [`finished`](Self::finished) gives the engine what is in it.
     pub(super) fn load(&mut self) {
         let (path, load) = (self.path.clone(), self.load);
-        self.job = Some(Job::begin(move || Deed::Loaded(load(&path))));
+        self.job = Some(Job::begin(move || JobResult::Loaded(load(&path))));
     }
 
     /// What was done to the file, when it is.
     ///
     /// # Cancel safety
     /// Nothing is lost.
-    pub(super) async fn job(&mut self) -> Done {
+    pub(super) async fn job(&mut self) -> JobOutput {
         match &mut self.job {
-            Some(job) => (&mut job.done).await.unwrap_or(Done(None)),
+            Some(job) => (&mut job.done).await.unwrap_or(JobOutput(None)),
             None => std::future::pending().await,
         }
     }
 
     /// Takes note of what was done.
-    pub(super) fn done(&mut self, done: Done, engine: &mut Engine, clock: &Clock) {
+    pub(super) fn finished(&mut self, output: JobOutput, engine: &mut Engine, clock: &Clock) {
         self.job = None;
-        match done.0 {
+        match output.0 {
             None => {}
-            Some(Deed::Loaded(Loaded { hosts, trouble, replaceable })) => {
+            Some(JobResult::Loaded(Loaded { hosts, trouble, replaceable })) => {
                 engine.recall(hosts, clock::seconds(), clock.now());
                 self.writable = replaceable;
                 self.trouble(trouble);
             }
-            Some(Deed::Saved(Ok(()))) => {
+            Some(JobResult::Saved(Ok(()))) => {
                 self.saved = self.saving;
                 self.trouble(None);
             }
-            Some(Deed::Saved(Err(error))) => self.trouble(Some(error)),
+            Some(JobResult::Saved(Err(error))) => self.trouble(Some(error)),
         }
     }
 
@@ -141,13 +141,13 @@ impl Cache {
     pub(super) async fn finish(&mut self, engine: &mut Engine, clock: &Clock, limit: Duration) {
         let finish = async {
             while self.job.is_some() {
-                let done = self.job().await;
-                self.done(done, engine, clock);
+                let output = self.job().await;
+                self.finished(output, engine, clock);
             }
             if self.is_behind(engine) {
                 self.save(engine, clock);
-                let done = self.job().await;
-                self.done(done, engine, clock);
+                let output = self.job().await;
+                self.finished(output, engine, clock);
             }
         };
         // A disk that hangs keeps its thread, and nobody else.
@@ -168,7 +168,7 @@ impl Cache {
         self.saving = engine.health().changes();
         let (path, save, calendar) = (self.path.clone(), self.save, clock::seconds());
         let hosts = engine.health().remembered(calendar, clock.now());
-        self.job = Some(Job::begin(move || Deed::Saved(save(&path, hosts, calendar))));
+        self.job = Some(Job::begin(move || JobResult::Saved(save(&path, hosts, calendar))));
     }
 
     fn trouble(&mut self, error: Option<CacheError>) {
@@ -180,7 +180,7 @@ impl Cache {
 }
 
 impl Job {
-    fn begin(work: impl FnOnce() -> Deed + Send + 'static) -> Self {
+    fn begin(work: impl FnOnce() -> JobResult + Send + 'static) -> Self {
         let (give_up, result) = mpsc::channel();
         let done = give_up.clone();
         // Where there is no thread to be had, nothing is done, and it is tried again later.
@@ -190,7 +190,7 @@ impl Job {
             // Whoever waits is there until this is dropped.
             let _ = give_up.send(None);
         }
-        Self { done: spawn_blocking(move || Done(result.recv().ok().flatten())), give_up }
+        Self { done: spawn_blocking(move || JobOutput(result.recv().ok().flatten())), give_up }
     }
 }
 

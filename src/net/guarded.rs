@@ -15,7 +15,7 @@ pub(super) struct Guarded<T>(Option<T>);
 pub(super) type Panic = Box<dyn Any + Send>;
 
 /// How much of a panic's text is kept, in characters.
-const MAX_TEXT_LEN: usize = 200;
+const MAX_PANIC_TEXT_LEN: usize = 200;
 
 impl<T> Guarded<T> {
     pub(super) fn new(value: T) -> Self {
@@ -70,5 +70,5 @@ pub(super) async fn caught<F: Future>(future: F) -> Result<F::Output, Panic> {
 pub(super) fn text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    fit(&text.unwrap_or("no text").chars().take(MAX_TEXT_LEN).collect::<String>())
+    fit(&text.unwrap_or("no text").chars().take(MAX_PANIC_TEXT_LEN).collect::<String>())
 }

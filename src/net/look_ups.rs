@@ -43,20 +43,20 @@ type LookUp = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 /// The look-ups of a resolver.
 pub(super) struct LookUps {
     look_up: Box<LookUp>,
-    state: Mutex<State>,
+    state: Mutex<LookUpTable>,
 }
 
 #[derive(Default)]
-struct State {
+struct LookUpTable {
     /// By name: those that run, and those that wait for a place.
-    names: BTreeMap<String, Name>,
+    names: BTreeMap<String, PendingName>,
     /// Names that were found.
     found: BTreeSet<String>,
     /// The number of the next one that waits.
     next: u64,
 }
 
-struct Name {
+struct PendingName {
     progress: watch::Sender<Progress>,
     /// Its number in the queue, as long as it waits for a place.
     queued: Option<u64>,
@@ -70,13 +70,13 @@ enum Progress {
 }
 
 /// Somebody who waits for a name. Dropping it may make room for another one.
-struct Waiting<'a> {
+struct NameWaiter<'a> {
     look_ups: &'a Arc<LookUps>,
     progress: Option<watch::Receiver<Progress>>,
 }
 
 /// Tells those who wait what came of a look-up, also if its thread panicked.
-struct Finish {
+struct Completion {
     look_ups: Arc<LookUps>,
     name: String,
     result: Result<Vec<IpAddr>, AnnounceError>,
@@ -108,7 +108,7 @@ impl LookUps {
     }
 
     /// Joins the look-up of a name, or queues it.
-    fn join(self: &Arc<Self>, name: &str) -> Waiting<'_> {
+    fn join(self: &Arc<Self>, name: &str) -> NameWaiter<'_> {
         let mut state = self.lock();
         let progress = if let Some(name) = state.names.get(name) {
             name.progress.subscribe()
@@ -116,22 +116,22 @@ impl LookUps {
             let (progress, receiver) = watch::channel(Progress::Queued);
             let queued = Some(state.next);
             state.next += 1;
-            state.names.insert(name.to_owned(), Name { progress, queued });
+            state.names.insert(name.to_owned(), PendingName { progress, queued });
             receiver
         };
         self.fill_places(&mut state);
-        Waiting { look_ups: self, progress: Some(progress) }
+        NameWaiter { look_ups: self, progress: Some(progress) }
     }
 
     /// Begins what there is a place for, and forgets what waits for one though nobody waits for it.
-    fn fill_places(self: &Arc<Self>, state: &mut State) {
+    fn fill_places(self: &Arc<Self>, state: &mut LookUpTable) {
         state.names.retain(|_, name| name.queued.is_none() || name.progress.receiver_count() > 0);
         while let Some(name) = state.next_to_begin() {
             let (look_ups, host) = (Arc::clone(self), name.clone());
             let thread = thread::Builder::new().name("look-up".into()).stack_size(STACK_SIZE);
             // Nothing that takes the lock may be captured: it would be dropped here if there is no thread.
             let spawned =
-                thread.spawn(move || Finish { look_ups, name: host, result: Err(no_place()) }.run());
+                thread.spawn(move || Completion { look_ups, name: host, result: Err(no_place()) }.run());
             let Some(entry) = state.names.get_mut(&name) else { return };
             match spawned {
                 Ok(_) => {
@@ -147,12 +147,12 @@ impl LookUps {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LookUpTable> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl LookUpTable {
     /// The name that gets the next place, if there is one for it.
     fn next_to_begin(&self) -> Option<String> {
         let running = || self.names.iter().filter(|(_, name)| name.queued.is_none());
@@ -177,13 +177,13 @@ impl State {
     }
 }
 
-impl Finish {
+impl Completion {
     fn run(mut self) {
         self.result = (self.look_ups.look_up)(&self.name).map_err(AnnounceError::resolving);
     }
 }
 
-impl Drop for Finish {
+impl Drop for Completion {
     fn drop(&mut self) {
         let result = std::mem::replace(&mut self.result, Err(no_place()));
         let mut state = self.look_ups.lock();
@@ -197,7 +197,7 @@ impl Drop for Finish {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for NameWaiter<'_> {
     fn drop(&mut self) {
         let mut state = self.look_ups.lock();
         self.progress = None;
@@ -266,7 +266,7 @@ mod tests {
         (look_ups, begun, Opened(gate))
     }
 
-    fn hanging(look_ups: &Arc<LookUps>, count: usize) -> Vec<Waiting<'_>> {
+    fn hanging(look_ups: &Arc<LookUps>, count: usize) -> Vec<NameWaiter<'_>> {
         (0..count).map(|number| look_ups.join(&format!("{HANGS}{number}"))).collect()
     }
 

@@ -16,7 +16,7 @@ mod happy_eyeballs;
 mod look_ups;
 pub mod resolver;
 pub mod scheme_router;
-mod scraped;
+mod scraper;
 
 #[cfg(feature = "http")]
 pub mod http;

@@ -26,9 +26,9 @@ async fn all(listener: &mut Alerts) -> Vec<String> {
 #[tokio::test]
 async fn each_listener_hears_all_from_when_it_came_to_the_end() {
     let (speaker, mut first) = alerts(10);
-    speaker.say(&alert(1));
+    speaker.send(&alert(1));
     let mut second = first.subscribe();
-    speaker.say(&alert(2));
+    speaker.send(&alert(2));
     drop(speaker);
     let mut late = second.subscribe();
     assert_eq!(
@@ -41,7 +41,7 @@ async fn each_listener_hears_all_from_when_it_came_to_the_end() {
 #[tokio::test]
 async fn a_slow_listener_misses_the_oldest_and_is_told_how_many() {
     let (speaker, mut listener) = alerts(3);
-    (1..=5).for_each(|count| speaker.say(&alert(count)));
+    (1..=5).for_each(|count| speaker.send(&alert(count)));
     drop(speaker);
     assert_eq!(all(&mut listener).await, ["missed 2", "3", "4", "5"]);
 }
@@ -53,8 +53,8 @@ async fn a_waiting_listener_is_woken_and_one_that_is_gone_is_forgotten() {
     let waits =
         tokio::spawn(async move { (listener.next().await.is_some(), listener.next().await.is_none()) });
     tokio::task::yield_now().await;
-    speaker.say(&alert(1));
-    assert_eq!(lock(&speaker.audience.listeners).queues.len(), 1);
+    speaker.send(&alert(1));
+    assert_eq!(lock(&speaker.subscribers.listeners).queues.len(), 1);
     tokio::task::yield_now().await;
     drop(speaker);
     assert_eq!(waits.await.unwrap(), (true, true));
@@ -130,15 +130,15 @@ fn alerts_that_nobody_reads_take_a_few_kilobytes() {
     for reads_at_first in [false, true] {
         let (speaker, mut listener) = alerts(256);
         if reads_at_first {
-            speaker.say(&answer(0, 1));
+            speaker.send(&answer(0, 1));
             listener.drain();
         }
         let mut most = 0;
         for number in 0..100 {
             for line in lines() {
-                speaker.say(&line);
+                speaker.send(&line);
             }
-            speaker.say(&answer(number * 150, 200));
+            speaker.send(&answer(number * 150, 200));
             most = most.max(listener.bytes());
         }
         println!("read before: {reads_at_first}: {} B, at most {most} B", listener.bytes());
@@ -183,7 +183,7 @@ fn no_kind_of_alert_takes_more() {
     for alert in kinds {
         let (speaker, listener) = alerts(256);
         for _ in 0..300 {
-            speaker.say(&alert);
+            speaker.send(&alert);
         }
         assert!(listener.bytes() <= 4 << 10, "{}: {alert:?}", listener.bytes());
     }
@@ -196,7 +196,7 @@ fn a_listener_that_lags_hears_of_all_peers() {
     assert!(listener.drain().is_empty());
     let said: Vec<Alert> = (0..10).map(|number| answer(number * 190, 200)).collect();
     for alert in &said {
-        speaker.say(alert);
+        speaker.send(alert);
     }
     let heard = listener.drain();
     assert!(heard.len() < said.len() && listener.bytes() < 1 << 10);
@@ -207,7 +207,7 @@ fn a_listener_that_lags_hears_of_all_peers() {
     let (speaker, mut listener) = alerts(4);
     let said: Vec<Alert> = (0..10).map(|number| answer(number * 5, 10)).collect();
     for alert in &said {
-        speaker.say(alert);
+        speaker.send(alert);
     }
     let heard = listener.drain();
     assert_eq!((heard.len(), peers_of(&heard)), (1 + 4, peers_of(&said)));
@@ -218,8 +218,8 @@ fn a_listener_that_lags_hears_of_all_peers() {
 #[test]
 fn a_listener_that_wakes_up_hears_every_line_again() {
     let (speaker, mut listener) = alerts(256);
-    (0..100).for_each(|number| speaker.say(&answer(number, 200)));
+    (0..100).for_each(|number| speaker.send(&answer(number, 200)));
     listener.drain();
-    (0..100).for_each(|count| speaker.say(&alert(count)));
+    (0..100).for_each(|count| speaker.send(&alert(count)));
     assert_eq!(listener.drain().len(), 100);
 }

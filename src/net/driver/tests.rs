@@ -8,9 +8,13 @@ use async_trait::async_trait;
 use tokio::time::timeout;
 
 use super::*;
-use crate::announce::{InfoHash, PeerId};
+use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, PeerId, Torrent};
+use crate::error::{AnnounceError, Cause, RoundError};
 use crate::net::{AnnounceHandle, Announcer, AnnouncerBuilder};
+use crate::policy::TrackerSet;
+use crate::prober::Measurement;
 use crate::tracker::{Scheme, TrackerUrl};
+use crate::transport::Channel;
 
 /// A transport by itself: each tracker's host name says what it does.
 #[derive(Default)]
@@ -213,7 +217,7 @@ async fn a_panic_in_the_loop_is_told_to_everybody() {
     let round = waiting.announce_now();
     let panics = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        session.announcer().send(session.key(), |_, _| panic!("overflow\u{1b}[31m"));
+        session.run_in_loop(|| panic!("overflow\u{1b}[31m"));
         announcer.add(trackers(&["ok.test"]), torrent())
     };
     let (round, mut queued) = tokio::join!(round, panics);
@@ -267,7 +271,7 @@ fn a_disk_that_hangs_holds_neither_shutdown_nor_exit() {
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
             let report = runtime.block_on(async {
-                let parts = Parts {
+                let parts = AnnouncerParts {
                     config: Config::default(),
                     clock: Clock::start(),
                     seed: 1,
@@ -343,7 +347,7 @@ impl Laptop {
         };
         let meter = Arc::clone(&slept);
         let clock = Clock::with(Box::new(move || Duration::from_secs(meter.load(Ordering::SeqCst))));
-        let announcer = Announcer::start(Parts {
+        let announcer = Announcer::start(AnnouncerParts {
             config: Config::default(),
             clock,
             seed: 1,

@@ -9,9 +9,11 @@ use hyper::header::{
     TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 
+use super::error::HttpConfigError;
 #[cfg(feature = "tls")]
 use super::tls::TlsConfig;
 use crate::address::AddressPolicy;
+use crate::tracker::Scheme;
 use crate::wire::compact::MAX_PEERS;
 
 /// Trackers refuse longer ones (Q-48, POL-25).
@@ -72,18 +74,6 @@ pub struct HttpConfig {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// Why a setting is not taken: what was expected.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a setting for HTTP trackers: {0}")]
-pub struct HttpConfigError(&'static str);
-
-impl HttpConfigError {
-    #[cfg(feature = "tls")]
-    pub(super) const fn new(expected: &'static str) -> Self {
-        Self(expected)
-    }
-}
-
 impl HttpConfig {
     /// The defaults.
     pub fn new() -> Self {
@@ -114,7 +104,7 @@ impl HttpConfig {
     /// When it isn't 1 to 64 printable ASCII characters.
     pub fn user_agent(mut self, name: &str) -> Result<Self, HttpConfigError> {
         if name.is_empty() || name.len() > MAX_USER_AGENT_LEN {
-            return Err(HttpConfigError("expected a user agent of 1 to 64 characters"));
+            return Err(HttpConfigError::new("expected a user agent of 1 to 64 characters"));
         }
         self.user_agent = printable(name)?;
         Ok(self)
@@ -127,13 +117,18 @@ impl HttpConfig {
     /// When the name isn't one, the value isn't printable ASCII, or the transport writes that header itself.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, HttpConfigError> {
         let name = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| HttpConfigError("expected a header name of letters, digits and dashes"))?;
+            .map_err(|_| HttpConfigError::new("expected a header name of letters, digits and dashes"))?;
         if OWN_HEADERS.contains(&name) {
-            return Err(HttpConfigError("the transport writes this header itself"));
+            return Err(HttpConfigError::new("the transport writes this header itself"));
         }
         let value = printable(value)?;
         self.headers.push((name, value));
         Ok(self)
+    }
+
+    /// Whether this build speaks with trackers of a scheme.
+    pub(super) fn supports(scheme: Scheme) -> bool {
+        scheme == Scheme::Http || (cfg!(feature = "tls") && scheme == Scheme::Https)
     }
 
     pub(super) fn agent(&self) -> &HeaderValue {
@@ -146,7 +141,7 @@ impl HttpConfig {
 }
 
 fn printable(value: &str) -> Result<HeaderValue, HttpConfigError> {
-    let wrong = HttpConfigError("expected printable ASCII characters");
+    let wrong = HttpConfigError::new("expected printable ASCII characters");
     if !value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return Err(wrong);
     }

@@ -9,18 +9,19 @@
 //! Proxies are not looked for in the environment; a [`Connector`] is the place for one. Remember that UDP
 //! trackers don't go through it.
 
-mod answer;
 mod body;
+mod client;
 mod config;
 mod connect;
 mod connection;
-mod exchange;
+mod error;
 #[cfg(feature = "gzip")]
 mod inflate;
 mod pool;
 mod prober;
 mod redirect;
 mod request;
+mod response;
 mod scrape;
 mod status_line;
 #[cfg(feature = "tls")]
@@ -37,8 +38,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use self::config::{HttpConfig, HttpConfigError};
+pub use self::config::HttpConfig;
 pub use self::connect::{Connected, Connector, Stream, TcpConnector};
+pub use self::error::HttpConfigError;
 pub use self::prober::HttpProber;
 #[cfg(feature = "tls")]
 pub use self::tls::TlsConfig;
@@ -47,8 +49,8 @@ pub use self::tls::TlsConfig;
 #[doc(no_inline)]
 pub use tokio_rustls::rustls;
 
+use self::client::HttpClient;
 use self::connection::HttpConnection;
-use self::exchange::Shared;
 use self::pool::Pool;
 use super::families::Families;
 use super::resolver::Resolver;
@@ -84,10 +86,10 @@ use crate::wire;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct HttpTransport(Arc<Shared>);
+pub struct HttpTransport(Arc<HttpClient>);
 
 struct HttpChannel {
-    shared: Arc<Shared>,
+    client: Arc<HttpClient>,
     tracker: TrackerUrl,
     connection: Option<HttpConnection>,
 }
@@ -108,7 +110,7 @@ impl HttpTransport {
         resolver: Arc<dyn Resolver>,
         connector: Arc<dyn Connector>,
     ) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(HttpClient {
             config,
             resolver,
             connector,
@@ -118,26 +120,22 @@ impl HttpTransport {
     }
 }
 
-fn supports(scheme: Scheme) -> bool {
-    scheme == Scheme::Http || (cfg!(feature = "tls") && scheme == Scheme::Https)
-}
-
 #[async_trait]
 impl Transport for HttpTransport {
     async fn open(&self, tracker: &TrackerUrl) -> Result<Box<dyn Channel>, AnnounceError> {
-        if !supports(tracker.scheme()) {
+        if !HttpConfig::supports(tracker.scheme()) {
             return Err(AnnounceError::Unsupported);
         }
         let connection = self.0.open(tracker, None).await?;
         Ok(Box::new(HttpChannel {
-            shared: Arc::clone(&self.0),
+            client: Arc::clone(&self.0),
             tracker: tracker.clone(),
             connection: Some(connection),
         }))
     }
 
     fn supports(&self, scheme: Scheme) -> bool {
-        supports(scheme)
+        HttpConfig::supports(scheme)
     }
 }
 
@@ -145,8 +143,8 @@ impl Transport for HttpTransport {
 impl Channel for HttpChannel {
     async fn announce(&mut self, request: &AnnounceRequest) -> Result<AnnounceResponse, AnnounceError> {
         let target = wire::http::announce_target(&self.tracker, request);
-        let answer = self.shared.ask(&self.tracker, &target, self.connection.take()).await?;
-        let config = &self.shared.config;
+        let answer = self.client.ask(&self.tracker, &target, self.connection.take()).await?;
+        let config = &self.client.config;
         let mut response = answer.into_announce(request.event)?;
         let beyond = response.peers.len().saturating_sub(config.max_peers);
         response.peers.truncate(config.max_peers);
@@ -159,7 +157,7 @@ impl Channel for HttpChannel {
     }
 
     async fn scrape(&mut self, torrents: &[InfoHash]) -> Result<ScrapeResponse, AnnounceError> {
-        self.shared.scrape(&self.tracker, torrents, self.connection.take()).await
+        self.client.scrape(&self.tracker, torrents, self.connection.take()).await
     }
 }
 

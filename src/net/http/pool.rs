@@ -16,7 +16,7 @@ use crate::tracker::TrackerHost;
 const MAX_PER_HOST: usize = 2;
 
 /// Files are scarce, and most clients have no more trackers than this anyway.
-const MOST: usize = 128;
+const MAX_CONNECTIONS: usize = 128;
 
 /// Idle connections, the oldest first. Dropping it closes them.
 #[derive(Default)]
@@ -24,12 +24,12 @@ pub(super) struct Pool(Arc<Mutex<Idle>>);
 
 #[derive(Default)]
 struct Idle {
-    connections: VecDeque<Entry>,
+    connections: VecDeque<IdleConnection>,
     /// The task that drops what nobody took in time, and where it runs. It runs only while there is something to drop.
     sweeper: Option<(JoinHandle<()>, runtime::Id)>,
 }
 
-struct Entry {
+struct IdleConnection {
     host: TrackerHost,
     connection: HttpConnection,
     /// The runtime that drives it: it is of no use to another, which may go on while that one stands still (R105).
@@ -60,11 +60,11 @@ impl Pool {
         let oldest = if of_host >= MAX_PER_HOST {
             idle.connections.iter().position(|entry| entry.host == host)
         } else {
-            (idle.connections.len() >= MOST).then_some(0)
+            (idle.connections.len() >= MAX_CONNECTIONS).then_some(0)
         };
         oldest.and_then(|index| idle.connections.remove(index));
         let runtime = Handle::current().id();
-        idle.connections.push_back(Entry { host, connection, runtime, expires: clock::after(keep) });
+        idle.connections.push_back(IdleConnection { host, connection, runtime, expires: clock::after(keep) });
         let sweeps_here = |(task, at): &(JoinHandle<()>, _)| *at == runtime && !task.is_finished();
         if !idle.sweeper.as_ref().is_some_and(sweeps_here) {
             let sweeper = (tokio::spawn(sweep(Arc::downgrade(&self.0))), runtime);

@@ -8,10 +8,11 @@ use async_trait::async_trait;
 use hyper::Method;
 use tokio::time::Instant;
 
+use super::HttpTransport;
+use super::client::HttpClient;
+use super::config::HttpConfig;
 use super::connection::HttpConnection;
-use super::exchange::Shared;
-use super::request::{self, Asked};
-use super::{HttpTransport, supports};
+use super::request::{self, TrackerRequest};
 use crate::error::{AnnounceError, Phase};
 use crate::net::clock::{self, timeout_at};
 use crate::prober::{Measurement, Prober};
@@ -19,7 +20,7 @@ use crate::tracker::TrackerUrl;
 
 /// Measures HTTP trackers by `HEAD`, and by `GET` where that brought no HTTP answer.
 ///
-/// Asked for is the announce address as it is, with its own query, since that is where a tracker with passkeys
+/// Requested is the announce address as it is, with its own query, since that is where a tracker with passkeys
 /// lives, but with nothing of an announce: no torrent, no client. Any status is a sign of life, an error or a
 /// redirect as well; only an announce can tell whether a tracker is behind it.
 ///
@@ -29,7 +30,7 @@ use crate::tracker::TrackerUrl;
 /// connection stands, so that `GET` has a chance with a tracker that ignores the former.
 #[derive(Clone)]
 pub struct HttpProber {
-    shared: Arc<Shared>,
+    client: Arc<HttpClient>,
     patience: Duration,
 }
 
@@ -39,7 +40,7 @@ impl HttpProber {
 
     /// A prober that leaves its connections to the transport.
     pub fn new(transport: &HttpTransport) -> Self {
-        Self { shared: Arc::clone(&transport.0), patience: Self::PATIENCE }
+        Self { client: Arc::clone(&transport.0), patience: Self::PATIENCE }
     }
 
     /// The same prober, with another limit.
@@ -50,12 +51,12 @@ impl HttpProber {
     }
 
     async fn measure(&self, tracker: &TrackerUrl, deadline: Instant) -> Result<Measurement, AnnounceError> {
-        let target = request::own_target(tracker);
-        let asked = Asked::new(tracker.clone(), &target, tracker)?;
-        let addresses = self.shared.addresses(tracker, None).await?;
+        let target = request::target_of(tracker);
+        let asked = TrackerRequest::new(tracker.clone(), &target, tracker)?;
+        let addresses = self.client.addresses(tracker, None).await?;
 
         let started = clock::now();
-        let connection = self.shared.connect(tracker, &addresses).await?;
+        let connection = self.client.connect(tracker, &addresses).await?;
         let connected = clock::now();
         let half = connected + deadline.saturating_duration_since(connected) / 2;
         let head = timeout_at(half, self.first_byte(&asked, Method::HEAD, connection)).await;
@@ -64,7 +65,7 @@ impl HttpProber {
         }
         // Whatever came, nothing can follow it on that connection.
         let started = clock::now();
-        let connection = self.shared.connect(tracker, &addresses).await?;
+        let connection = self.client.connect(tracker, &addresses).await?;
         let connect = clock::now() - started;
         let first_byte = self.first_byte(&asked, Method::GET, connection).await?;
         Ok(Measurement { connect, first_byte })
@@ -73,17 +74,17 @@ impl HttpProber {
     /// From sending a request to the first byte of its answer, once that has turned out to be one.
     async fn first_byte(
         &self,
-        asked: &Asked,
+        asked: &TrackerRequest,
         method: Method,
         mut connection: HttpConnection,
     ) -> Result<Duration, AnnounceError> {
         let sent = clock::now();
-        let answer = connection.send(asked.write(method, &self.shared.config)).await;
+        let answer = connection.send(asked.write(method, &self.client.config)).await;
         let answer = answer.map_err(super::connection::SendError::into_error)?;
         let first = connection.first_byte().unwrap_or_else(clock::now);
         // A body isn't waited for. Where it isn't there already, `hyper` closes the connection.
         drop(answer);
-        self.shared.pool.put(asked.url.tracker_host(), connection, self.shared.config.keep_idle);
+        self.client.pool.put(asked.url.tracker_host(), connection, self.client.config.keep_idle);
         Ok(first.saturating_duration_since(sent))
     }
 }
@@ -91,12 +92,12 @@ impl HttpProber {
 #[async_trait]
 impl Prober for HttpProber {
     async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError> {
-        if !supports(tracker.scheme()) {
-            return Err(AnnounceError::Unsupported.into());
+        if !HttpConfig::supports(tracker.scheme()) {
+            return Err(AnnounceError::Unsupported);
         }
         let deadline = clock::after(self.patience);
         let measured = timeout_at(deadline, self.measure(tracker, deadline)).await;
-        Ok(measured.unwrap_or(Err(AnnounceError::TimedOut(Phase::Probe)))?)
+        measured.unwrap_or(Err(AnnounceError::TimedOut(Phase::Probe)))
     }
 }
 

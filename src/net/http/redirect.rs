@@ -4,11 +4,12 @@ use hyper::header::HeaderValue;
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use url::Url;
 
+use super::config::HttpConfig;
 use crate::error::RedirectError;
 use crate::tracker::{Scheme, TrackerUrl};
 
 /// What a `Location` may hold though no address does, besides what isn't ASCII.
-const ESCAPED: &AsciiSet = &CONTROLS.add(b' ');
+const ESCAPED_IN_LOCATION: &AsciiSet = &CONTROLS.add(b' ');
 
 /// Whether a status says that the answer is elsewhere. 300, 304 and 305 name no place to ask the same again.
 pub(super) fn is_redirect(status: u16) -> bool {
@@ -22,18 +23,19 @@ pub(super) fn same_origin(one: &TrackerUrl, other: &TrackerUrl) -> bool {
 
 /// The address in a `Location`, read as browsers do.
 pub(super) fn next(from: &TrackerUrl, location: Option<&HeaderValue>) -> Result<TrackerUrl, RedirectError> {
-    let location = location.and_then(|value| escaped(value.as_bytes())).filter(|text| !text.is_empty());
+    let location =
+        location.and_then(|value| escaped_location(value.as_bytes())).filter(|text| !text.is_empty());
     let to = location.and_then(|location| resolved(from, &location)).ok_or(RedirectError::NoTarget)?;
     match (from.scheme(), to.scheme()) {
         (Scheme::Https, Scheme::Http) => Err(RedirectError::Downgrade),
-        (_, scheme) if super::supports(scheme) => Ok(to),
+        (_, scheme) if HttpConfig::supports(scheme) => Ok(to),
         _ => Err(RedirectError::NoTarget),
     }
 }
 
 /// A `Location` as text: blanks and bytes that aren't ASCII, of whatever encoding, are escaped, except in the host, which
 /// is UTF-8 or nothing. Tabs are left out. Everything else stays as it stands.
-fn escaped(location: &[u8]) -> Option<String> {
+fn escaped_location(location: &[u8]) -> Option<String> {
     let bytes: Vec<u8> = location.trim_ascii().iter().copied().filter(|byte| *byte != b'\t').collect();
     let after = |start: usize| {
         let rest = bytes.get(start..).unwrap_or_default();
@@ -42,7 +44,7 @@ fn escaped(location: &[u8]) -> Option<String> {
     let (scheme, rest) = bytes.split_at(after(0));
     let names_host = rest.starts_with(b"//") && scheme.last().is_none_or(|last| *last == b':');
     let (host, target) = bytes.split_at(if names_host { after(scheme.len() + 2) } else { 0 });
-    Some(format!("{}{}", std::str::from_utf8(host).ok()?, percent_encode(target, ESCAPED)))
+    Some(format!("{}{}", std::str::from_utf8(host).ok()?, percent_encode(target, ESCAPED_IN_LOCATION)))
 }
 
 /// RFC 3986, 5.2. The two forms that occur in the field are put together as text: `Url` would rewrite them, and

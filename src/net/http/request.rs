@@ -25,7 +25,7 @@ const NOT_IN_PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'#').add(b'<').add(b'>')
 const NOT_IN_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>');
 
 /// A request to one address, to be written as often as it takes.
-pub(super) struct Asked {
+pub(super) struct TrackerRequest {
     /// The host it goes to.
     pub(super) url: TrackerUrl,
     target: Uri,
@@ -35,7 +35,7 @@ pub(super) struct Asked {
     credentials: Option<HeaderValue>,
 }
 
-impl Asked {
+impl TrackerRequest {
     /// A request for `target` (path and query) at the host of `url`, where `tracker` is announced to. That is the
     /// tracker itself, or what it redirects to: the tracker's credentials and headers are for its own origin.
     pub(super) fn new(url: TrackerUrl, target: &str, tracker: &TrackerUrl) -> Result<Self, AnnounceError> {
@@ -73,7 +73,7 @@ impl Asked {
 }
 
 /// The own path and query of an announce address, as a target.
-pub(super) fn own_target(url: &TrackerUrl) -> String {
+pub(super) fn target_of(url: &TrackerUrl) -> String {
     let own = url.path_and_query();
     if own.starts_with('/') { own.to_owned() } else { format!("/{own}") }
 }

@@ -1,14 +1,14 @@
 //! Scrapes of any number of torrents, cut into requests that trackers take (BEP 48).
 
+use super::client::HttpClient;
 use super::connection::HttpConnection;
-use super::exchange::Shared;
 use crate::announce::InfoHash;
 use crate::error::AnnounceError;
 use crate::scrape::ScrapeResponse;
 use crate::tracker::TrackerUrl;
 use crate::wire;
 
-impl Shared {
+impl HttpClient {
     /// Asks for all of these torrents, one request after the other, and joins the answers. A request that is too
     /// long for a tracker is asked again in halves (R48-03).
     pub(super) async fn scrape(

@@ -11,12 +11,12 @@ const VERSION: &[u8] = b"HTTP/1.";
 /// How far the answer has come, as far as it matters here.
 #[derive(Debug, Default)]
 pub(super) struct StatusLine {
-    place: Place,
+    place: Position,
     is_1_0: bool,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Position {
     /// So many bytes of a status line have come. Line ends before it don't count.
     Line(usize),
     /// In the head of an interim answer (1xx), after which another status line follows.
@@ -25,7 +25,7 @@ enum Place {
     Past,
 }
 
-impl Default for Place {
+impl Default for Position {
     fn default() -> Self {
         Self::Line(0)
     }
@@ -36,18 +36,18 @@ impl StatusLine {
     pub(super) fn rewrite(&mut self, bytes: &mut [u8]) {
         for byte in bytes {
             self.place = match self.place {
-                Place::Past => return,
-                Place::Line(0) if matches!(byte, b'\r' | b'\n') => Place::Line(0),
-                Place::Line(at) => self.in_line(at, byte),
-                Place::Interim { line_is_empty: true } if *byte == b'\n' => Place::Line(0),
-                Place::Interim { line_is_empty } => {
-                    Place::Interim { line_is_empty: *byte == b'\n' || (line_is_empty && *byte == b'\r') }
+                Position::Past => return,
+                Position::Line(0) if matches!(byte, b'\r' | b'\n') => Position::Line(0),
+                Position::Line(at) => self.in_line(at, byte),
+                Position::Interim { line_is_empty: true } if *byte == b'\n' => Position::Line(0),
+                Position::Interim { line_is_empty } => {
+                    Position::Interim { line_is_empty: *byte == b'\n' || (line_is_empty && *byte == b'\r') }
                 }
             };
         }
     }
 
-    fn in_line(&mut self, at: usize, byte: &mut u8) -> Place {
+    fn in_line(&mut self, at: usize, byte: &mut u8) -> Position {
         let fits = match at.checked_sub(VERSION.len()) {
             None => VERSION.get(at) == Some(byte),
             Some(0) => {
@@ -59,15 +59,15 @@ impl StatusLine {
             }
             Some(1) => *byte == b' ',
             // The first digit of the status.
-            Some(_) if *byte == b'1' => return Place::Interim { line_is_empty: false },
+            Some(_) if *byte == b'1' => return Position::Interim { line_is_empty: false },
             Some(_) => false,
         };
-        if fits { Place::Line(at + 1) } else { Place::Past }
+        if fits { Position::Line(at + 1) } else { Position::Past }
     }
 
     /// Whether anything but line ends has come.
     pub(super) fn has_begun(&self) -> bool {
-        !matches!(self.place, Place::Line(0))
+        !matches!(self.place, Position::Line(0))
     }
 
     /// Whether the answer is of HTTP/1.0.

@@ -10,8 +10,8 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, version};
 
-use super::config::HttpConfigError;
 use super::connect::{Connected, Stream};
+use super::error::HttpConfigError;
 use super::verifier::Verifier;
 use crate::error::{AnnounceError, Cause};
 

@@ -22,15 +22,15 @@ const MAX_AT_ONCE: usize = 4 * MAX_OUTSTANDING;
 
 /// An [`Endpoint`] with its socket, shared by all who ask it.
 pub(super) struct SharedEndpoint {
-    state: Mutex<State>,
+    state: Mutex<EndpointState>,
     changed: Notify,
     start: Instant,
     pub(super) outstanding: Semaphore,
 }
 
-struct State {
+struct EndpointState {
     endpoint: Endpoint,
-    waiting: BTreeMap<ExchangeId, Waiting>,
+    waiting: BTreeMap<ExchangeId, PendingExchange>,
     /// What the network said last.
     cause: Option<Cause>,
     /// Since anything came from there, nothing more than silence and refusals: a new socket is a new chance.
@@ -39,7 +39,7 @@ struct State {
     used_at: Duration,
 }
 
-struct Waiting {
+struct PendingExchange {
     phase: Phase,
     done: oneshot::Sender<Result<Answer, AnnounceError>>,
 }
@@ -50,18 +50,18 @@ enum Next {
 }
 
 /// A question under way. Dropping it gives the question up.
-pub(super) struct Asking {
+pub(super) struct PendingAnswer {
     endpoint: Arc<SharedEndpoint>,
     id: ExchangeId,
     done: oneshot::Receiver<Result<Answer, AnnounceError>>,
 }
 
 /// Closes the endpoint when its task ends, however it does: nobody may wait for a task that is gone.
-struct Closing(Arc<SharedEndpoint>);
+struct CloseOnDrop(Arc<SharedEndpoint>);
 
 impl SharedEndpoint {
     pub(super) fn new(address: SocketAddr, times: Times) -> Self {
-        let state = State {
+        let state = EndpointState {
             endpoint: Endpoint::new(Family::of(address), times),
             waiting: BTreeMap::new(),
             cause: None,
@@ -78,7 +78,7 @@ impl SharedEndpoint {
     }
 
     /// Asks; `None` where this endpoint has been closed meanwhile, and another is needed.
-    pub(super) fn ask(self: &Arc<Self>, question: Question, phase: Phase) -> Option<Asking> {
+    pub(super) fn ask(self: &Arc<Self>, question: Question, phase: Phase) -> Option<PendingAnswer> {
         let now = self.now();
         let mut state = self.lock();
         if state.closed {
@@ -86,11 +86,11 @@ impl SharedEndpoint {
         }
         let (sender, done) = oneshot::channel();
         let id = state.endpoint.begin(question, now);
-        state.waiting.insert(id, Waiting { phase, done: sender });
+        state.waiting.insert(id, PendingExchange { phase, done: sender });
         state.used_at = now;
         drop(state);
         self.changed.notify_one();
-        Some(Asking { endpoint: Arc::clone(self), id, done })
+        Some(PendingAnswer { endpoint: Arc::clone(self), id, done })
     }
 
     /// Whether an announce can be sent without connecting first.
@@ -119,7 +119,7 @@ impl SharedEndpoint {
 
     /// Does what the state machine says, until nobody has asked anything for so long.
     pub(super) async fn run(self: Arc<Self>, socket: Box<dyn DatagramSocket>, idle: Duration) {
-        let closing = Closing(Arc::clone(&self));
+        let closing = CloseOnDrop(Arc::clone(&self));
         while let Some(wake) = self.act(&*socket, idle).await {
             let wake = self.start + wake;
             let has_received = tokio::select! {
@@ -219,12 +219,12 @@ impl SharedEndpoint {
         clock::now().saturating_duration_since(self.start)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, EndpointState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl EndpointState {
     fn ended(&mut self, id: ExchangeId, result: Result<Answer, Failure>) {
         let Some(waiting) = self.waiting.remove(&id) else { return };
         let result = result.map_err(|failure| match failure {
@@ -244,14 +244,14 @@ impl State {
     }
 }
 
-impl Asking {
+impl PendingAnswer {
     pub(super) async fn answer(mut self) -> Result<Answer, AnnounceError> {
         // The task only ends with its runtime or its transport while somebody waits.
         (&mut self.done).await.unwrap_or(Err(AnnounceError::Cancelled))
     }
 }
 
-impl Drop for Asking {
+impl Drop for PendingAnswer {
     fn drop(&mut self) {
         let now = self.endpoint.now();
         let mut state = self.endpoint.lock();
@@ -262,7 +262,7 @@ impl Drop for Asking {
     }
 }
 
-impl Drop for Closing {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.closed = true;

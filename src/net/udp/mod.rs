@@ -5,10 +5,10 @@
 //! used for a minute is closed, and so is one from which nothing came but silence or refusals. The peers of an answer are
 //! as the tracker named them: the `Announcer` judges them, and [`usable_peers`](crate::usable_peers) does for others.
 
+mod client;
 mod config;
 mod endpoint;
 mod prober;
-mod shared;
 mod socket;
 
 #[cfg(test)]
@@ -27,7 +27,7 @@ pub use self::config::UdpConfig;
 pub use self::prober::UdpProber;
 pub use self::socket::{DatagramConnector, DatagramSocket, UdpConnector};
 
-use self::shared::Shared;
+use self::client::UdpClient;
 use super::clock;
 use super::families::Families;
 use super::happy_eyeballs::NEXT_ADDRESS_AFTER;
@@ -66,10 +66,10 @@ use crate::wire::udp::{Answer, MAX_SCRAPED, Question};
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct UdpTransport(Arc<Shared>);
+pub struct UdpTransport(Arc<UdpClient>);
 
 struct UdpChannel {
-    shared: Arc<Shared>,
+    client: Arc<UdpClient>,
     tracker: TrackerUrl,
     address: SocketAddr,
     lookup_time: Duration,
@@ -93,7 +93,7 @@ impl UdpTransport {
         resolver: Arc<dyn Resolver>,
         connector: Arc<dyn DatagramConnector>,
     ) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(UdpClient {
             config,
             resolver,
             connector,
@@ -125,8 +125,8 @@ impl Transport for UdpTransport {
             others.clear();
             address
         };
-        let (shared, tracker) = (Arc::clone(&self.0), tracker.clone());
-        Ok(Box::new(UdpChannel { shared, tracker, address, lookup_time, others }))
+        let (client, tracker) = (Arc::clone(&self.0), tracker.clone());
+        Ok(Box::new(UdpChannel { client, tracker, address, lookup_time, others }))
     }
 
     fn supports(&self, scheme: Scheme) -> bool {
@@ -137,8 +137,8 @@ impl Transport for UdpTransport {
 impl UdpChannel {
     /// Asks at its address, or at another one if that has died since its connection id came (R111).
     async fn ask(&mut self, question: &Question) -> Result<Answer, AnnounceError> {
-        let (shared, own) = (Arc::clone(&self.shared), self.address);
-        let mut asked = pin!(shared.ask(own, question, Phase::Reply));
+        let (client, own) = (Arc::clone(&self.client), self.address);
+        let mut asked = pin!(client.ask(own, question, Phase::Reply));
         if self.others.is_empty() {
             return asked.await;
         }
@@ -146,7 +146,7 @@ impl UdpChannel {
         // A connect tells the tracker nothing, so all may be asked for that, this address first.
         let mut sign_of_life = pin!(async {
             sleep(NEXT_ADDRESS_AFTER).await;
-            shared.ask_first(&all, &Question::Probe).await
+            client.ask_first(&all, &Question::Probe).await
         });
         let mut failed = None;
         let elsewhere = loop {
@@ -165,7 +165,7 @@ impl UdpChannel {
                 None => asked.await,
             };
         };
-        let mut again = pin!(shared.ask(elsewhere, question, Phase::Reply));
+        let mut again = pin!(client.ask(elsewhere, question, Phase::Reply));
         loop {
             tokio::select! {
                 biased;
@@ -178,7 +178,7 @@ impl UdpChannel {
                         return asked.await;
                     }
                     self.address = elsewhere;
-                    shared.families.worked(self.tracker.tracker_host(), elsewhere);
+                    client.families.worked(self.tracker.tracker_host(), elsewhere);
                     return answer;
                 }
             }
@@ -195,7 +195,7 @@ impl Channel for UdpChannel {
         };
         let mut response = *response;
         response.tracker_address = Some(self.address);
-        let config = &self.shared.config;
+        let config = &self.client.config;
         let surplus = response.peers.len().saturating_sub(config.max_peers);
         response.peers.truncate(config.max_peers);
         response.dropped_peers = response.dropped_peers.saturating_add(surplus);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::shared::Shared;
+use super::client::UdpClient;
 use super::{UdpTransport, supports};
 use crate::error::{AnnounceError, Phase};
 use crate::net::clock::timeout;
@@ -21,7 +21,7 @@ use crate::wire::udp::{Answer, Question};
 /// are the same. Everything together, name look-up included, takes at most [`PATIENCE`](Self::PATIENCE).
 #[derive(Clone)]
 pub struct UdpProber {
-    shared: Arc<Shared>,
+    client: Arc<UdpClient>,
     patience: Duration,
 }
 
@@ -31,7 +31,7 @@ impl UdpProber {
 
     /// A prober that leaves its connection ids to the transport.
     pub fn new(transport: &UdpTransport) -> Self {
-        Self { shared: Arc::clone(&transport.0), patience: Self::PATIENCE }
+        Self { client: Arc::clone(&transport.0), patience: Self::PATIENCE }
     }
 
     /// The same prober, with another limit.
@@ -42,9 +42,9 @@ impl UdpProber {
     }
 
     async fn measure(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError> {
-        let addresses = self.shared.addresses(tracker).await?;
-        let (address, answer) = self.shared.ask_first(&addresses, &Question::Probe).await?;
-        self.shared.families.worked(tracker.tracker_host(), address);
+        let addresses = self.client.addresses(tracker).await?;
+        let (address, answer) = self.client.ask_first(&addresses, &Question::Probe).await?;
+        self.client.families.worked(tracker.tracker_host(), address);
         let Answer::Connected { round_trip: Some(round_trip) } = answer else {
             return Err(AnnounceError::Cancelled);
         };
@@ -56,10 +56,10 @@ impl UdpProber {
 impl Prober for UdpProber {
     async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError> {
         if !supports(tracker.scheme()) {
-            return Err(AnnounceError::Unsupported.into());
+            return Err(AnnounceError::Unsupported);
         }
         let measured = timeout(self.patience, self.measure(tracker)).await;
-        Ok(measured.unwrap_or(Err(AnnounceError::TimedOut(Phase::Probe)))?)
+        measured.unwrap_or(Err(AnnounceError::TimedOut(Phase::Probe)))
     }
 }
 

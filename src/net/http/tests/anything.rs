@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::net::http::HttpProber;
 use crate::net::http::redirect;
-use crate::net::http::request::Asked;
+use crate::net::http::request::TrackerRequest;
 use crate::prober::Prober;
 
 fn answers() -> impl Strategy<Value = Vec<u8>> {
@@ -68,7 +68,7 @@ proptest! {
     #[test]
     fn any_address_is_asked_for_or_refused(text in "http://([a-z:@%0-9\\[\\]]{0,9})t.test[ -~äß?#/]{0,20}", target in "\\PC{0,20}") {
         if let Ok(url) = text.parse::<TrackerUrl>()
-            && let Ok(asked) = Asked::new(url.clone(), &target, &url)
+            && let Ok(asked) = TrackerRequest::new(url.clone(), &target, &url)
         {
             let request = asked.write(hyper::Method::GET, &HttpConfig::new());
             let target = request.uri().to_string();
@@ -82,7 +82,7 @@ proptest! {
         if let Ok(value) = hyper::header::HeaderValue::from_bytes(&location)
             && let Ok(to) = redirect::next(&from, Some(&value))
         {
-            prop_assert!(super::super::supports(to.scheme()));
+            prop_assert!(HttpConfig::supports(to.scheme()));
         }
     }
 }

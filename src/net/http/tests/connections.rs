@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::net::http::connection::{HttpConnection, SendError};
-use crate::net::http::request::Asked;
+use crate::net::http::request::TrackerRequest;
 use crate::tracker::TrackerUrl;
 
 const AT: &str = "8.1.1.1:80";
@@ -135,7 +135,7 @@ async fn bytes_that_are_no_answer_on_a_kept_connection_cost_a_new_one() {
 #[tokio::test]
 async fn a_request_that_is_cancelled_for_stray_bytes_is_stale() {
     let url: TrackerUrl = URL.parse().unwrap();
-    let asked = Asked::new(url.clone(), "/a", &url).unwrap();
+    let asked = TrackerRequest::new(url.clone(), "/a", &url).unwrap();
     let config = HttpConfig::new();
     let request = || asked.write(hyper::Method::HEAD, &config);
     for stray in [b"<html>".as_slice(), b"HTTP/1.1 200 OK\r\n\r\n"] {

@@ -20,25 +20,25 @@ use crate::wire::udp::{Answer, Question};
 /// How many sockets exist at once. Those that nobody uses make room first.
 const MAX_ENDPOINTS: usize = 512;
 
-pub(super) struct Shared {
+pub(super) struct UdpClient {
     pub(super) config: UdpConfig,
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) connector: Arc<dyn DatagramConnector>,
-    pub(super) endpoints: Mutex<HashMap<Place, Entry>>,
+    pub(super) endpoints: Mutex<HashMap<EndpointKey, RunningEndpoint>>,
     pub(super) families: Families,
 }
 
 /// Where an endpoint leads, and which runtime drives it: it is of no use to another, which may outlive that one or go on
 /// while it stands still (R105).
-type Place = (SocketAddr, runtime::Id);
+type EndpointKey = (SocketAddr, runtime::Id);
 
 /// An endpoint and its task, which ends with it.
-pub(super) struct Entry {
+pub(super) struct RunningEndpoint {
     endpoint: Arc<SharedEndpoint>,
     task: AbortHandle,
 }
 
-impl Shared {
+impl UdpClient {
     /// Where a tracker may be talked to, the preferred address first.
     pub(super) async fn addresses(&self, tracker: &TrackerUrl) -> Result<Vec<SocketAddr>, AnnounceError> {
         let (host, port) = (tracker.host(), tracker.port());
@@ -108,7 +108,7 @@ impl Shared {
                 .iter()
                 .filter_map(|(place, entry)| entry.endpoint.idle_since().map(|since| (since, *place)))
                 .min_by_key(|(since, (address, _))| (*since, *address));
-            let idle = |place: &Place| endpoints.get(place).is_some_and(|e| e.endpoint.close_if_idle());
+            let idle = |place: &EndpointKey| endpoints.get(place).is_some_and(|e| e.endpoint.close_if_idle());
             let evicted = longest_idle
                 .map(|(_, place)| place)
                 .filter(idle)
@@ -120,12 +120,12 @@ impl Shared {
         // A socket lives as long as a connection id: some trackers bind it to the port it was asked from.
         let idle = self.config.times.connection_lifetime;
         let task = tokio::spawn(Arc::clone(&endpoint).run(socket, idle)).abort_handle();
-        endpoints.insert(place, Entry { endpoint: Arc::clone(&endpoint), task });
+        endpoints.insert(place, RunningEndpoint { endpoint: Arc::clone(&endpoint), task });
         Ok(endpoint)
     }
 }
 
-impl Drop for Entry {
+impl Drop for RunningEndpoint {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -13,7 +13,7 @@ use super::connect::Connector;
 use super::connection::{HttpConnection, SendError};
 use super::pool::Pool;
 use super::redirect;
-use super::request::{self, Asked};
+use super::request::{self, TrackerRequest};
 use crate::address::AddressKind;
 use crate::error::{AnnounceError, RedirectError};
 use crate::net::clock;
@@ -24,7 +24,7 @@ use crate::tracker::Scheme;
 use crate::tracker::TrackerUrl;
 
 /// What all channels of a transport share.
-pub(super) struct Shared {
+pub(super) struct HttpClient {
     pub(super) config: HttpConfig,
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) connector: Arc<dyn Connector>,
@@ -33,7 +33,7 @@ pub(super) struct Shared {
 }
 
 /// What a tracker said, before anybody looks at what it means.
-pub(super) struct Answer {
+pub(super) struct HttpResponse {
     pub(super) status: u16,
     pub(super) retry_after: Option<String>,
     /// When the server says it is.
@@ -43,7 +43,7 @@ pub(super) struct Answer {
     pub(super) remote: SocketAddr,
 }
 
-impl Shared {
+impl HttpClient {
     /// A connection to a tracker: a kept one, or else a new one.
     pub(super) async fn open(
         &self,
@@ -116,12 +116,12 @@ impl Shared {
         tracker: &TrackerUrl,
         target: &str,
         connection: Option<HttpConnection>,
-    ) -> Result<Answer, AnnounceError> {
+    ) -> Result<HttpResponse, AnnounceError> {
         let mut connection = match connection {
             Some(connection) => connection,
             None => self.open(tracker, None).await?,
         };
-        let mut asked = Asked::new(tracker.clone(), target, tracker)?;
+        let mut asked = TrackerRequest::new(tracker.clone(), target, tracker)?;
         let mut redirected_by = None;
         let mut hops_left = self.config.max_redirects;
         loop {
@@ -140,8 +140,8 @@ impl Shared {
             self.pool.put(asked.url.tracker_host(), used, self.config.keep_idle);
             connection = self.open(&next, redirected_by).await?;
             // Location as it stands: nothing of the announce is added, so the tracker id stays behind as well.
-            let target = request::own_target(&next);
-            asked = Asked::new(next, &target, tracker)?;
+            let target = request::target_of(&next);
+            asked = TrackerRequest::new(next, &target, tracker)?;
         }
     }
 
@@ -150,7 +150,7 @@ impl Shared {
     /// longer than the server waits (408). Otherwise a request is never sent twice.
     async fn send(
         &self,
-        asked: &Asked,
+        asked: &TrackerRequest,
         mut connection: HttpConnection,
         redirected_by: Option<SocketAddr>,
     ) -> Result<(Response<Incoming>, HttpConnection), AnnounceError> {
@@ -169,7 +169,12 @@ impl Shared {
     }
 
     /// Reads the rest of an answer and keeps the connection for the next one.
-    async fn finish(&self, asked: &Asked, response: Response<Incoming>, used: HttpConnection) -> Answer {
+    async fn finish(
+        &self,
+        asked: &TrackerRequest,
+        response: Response<Incoming>,
+        used: HttpConnection,
+    ) -> HttpResponse {
         let (head, incoming) = response.into_parts();
         let body = body::read(incoming, self.config.max_body).await;
         let remote = used.remote;
@@ -180,6 +185,6 @@ impl Shared {
             head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
         };
         let (retry_after, date) = (header(RETRY_AFTER), header(DATE));
-        Answer { status: head.status.as_u16(), retry_after, date, body, remote }
+        HttpResponse { status: head.status.as_u16(), retry_after, date, body, remote }
     }
 }

@@ -1,13 +1,13 @@
 //! What an answer means: status first, then the body (R72, POL-03, POL-07, POL-08).
 
-use super::exchange::Answer;
+use super::client::HttpResponse;
 use crate::announce::{AnnounceResponse, Event};
 use crate::error::{AnnounceError, Rejection, Retry};
 use crate::net::clock;
 use crate::scrape::ScrapeResponse;
 use crate::wire;
 
-impl Answer {
+impl HttpResponse {
     /// The answer to an announce.
     pub(super) fn into_announce(self, event: Option<Event>) -> Result<AnnounceResponse, AnnounceError> {
         let remote = self.remote;
