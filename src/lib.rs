@@ -93,7 +93,7 @@ pub use error::{
 };
 pub use host_snapshot::{HostSnapshot, RttSnapshot};
 #[cfg(feature = "tokio")]
-pub use net::{Alerts, AnnounceHandle, Announcer, AnnouncerBuilder};
+pub use net::{alerts::Alerts, announcer::Announcer, builder::AnnouncerBuilder, handle::AnnounceHandle};
 pub use policy::{Config, Order, Probing, TrackerSet};
 pub use prober::{Measurement, Prober};
 pub use scrape::{ScrapeResponse, SwarmCounts};

@@ -15,7 +15,7 @@ use crate::policy::{Status, TrackerSet};
 use crate::scrape::ScrapeResponse;
 use crate::tracker::TrackerUrl;
 
-/// The announces of one torrent, from [`Announcer::add`](super::Announcer::add) until [`stop`](Self::stop).
+/// The announces of one torrent, from [`Announcer::add`](crate::Announcer::add) until [`stop`](Self::stop).
 ///
 /// `started` goes to the first tracker that answers, regular announces follow at its interval, and each goes to another
 /// tracker when one fails. Dropping the handle ends the torrent as [`stop`](Self::stop) does, without waiting.

@@ -1,8 +1,8 @@
-//! The shell: sockets, names and time. Everything here acts; nothing here decides.
+//! The shell: sockets, names and time. Everything here acts; what is to be done is decided in `policy`.
 
-mod alerts;
-mod announcer;
-mod builder;
+pub(crate) mod alerts;
+pub(crate) mod announcer;
+pub(crate) mod builder;
 #[cfg_attr(not(feature = "cache"), path = "no_cache.rs")]
 mod cache;
 mod clock;
@@ -10,7 +10,7 @@ mod driver;
 #[cfg(any(feature = "http", feature = "udp"))]
 mod families;
 mod guarded;
-mod handle;
+pub(crate) mod handle;
 #[cfg(any(feature = "http", feature = "udp"))]
 mod happy_eyeballs;
 mod look_ups;
@@ -22,8 +22,3 @@ mod scraper;
 pub mod http;
 #[cfg(feature = "udp")]
 pub mod udp;
-
-pub use alerts::Alerts;
-pub use announcer::Announcer;
-pub use builder::AnnouncerBuilder;
-pub use handle::AnnounceHandle;

@@ -71,7 +71,7 @@ impl SchemeRouter {
     /// one's own: of the trackers whose scheme that speaks nothing is left to these.
     ///
     /// ```no_run
-    /// use tracker_failover::net::AnnouncerBuilder;
+    /// use tracker_failover::AnnouncerBuilder;
     /// use tracker_failover::net::scheme_router::SchemeRouter;
     /// # fn make(own: impl tracker_failover::Transport + 'static) {
     /// let all = SchemeRouter::all();

@@ -10,11 +10,12 @@ use tokio::time::timeout;
 use super::*;
 use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, PeerId, Torrent};
 use crate::error::{AnnounceError, Cause, RoundError};
-use crate::net::{AnnounceHandle, Announcer, AnnouncerBuilder};
+
 use crate::policy::TrackerSet;
 use crate::prober::Measurement;
 use crate::tracker::{Scheme, TrackerUrl};
 use crate::transport::Channel;
+use crate::{AnnounceHandle, Announcer, AnnouncerBuilder};
 
 /// A transport by itself: each tracker's host name says what it does.
 #[derive(Default)]
