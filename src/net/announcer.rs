@@ -59,7 +59,7 @@ impl Announcer {
     }
 
     /// Makes one announce, with failover: to the first tracker of `trackers` that answers. Unmeasured trackers
-    /// are measured first where [`Config::probing`](crate::Config::probing) says so, and the first to answer is announced
+    /// are measured first, unless [`Config::probing`](crate::Config::probing) is off, and the first to answer is announced
     /// to.
     ///
     /// `trackers` keeps what was learned: its cursor is on the tracker that answered, so the next announce

@@ -44,7 +44,7 @@ use crate::transport::Transport;
 /// let announcer = Announcer::builder()
 ///     .http(http)
 ///     .user_agent("example-client/1.0")?
-///     .tracker_addresses(AddressPolicy::PUBLIC_ONLY) // no tracker in our own network
+///     .tracker_addresses(AddressPolicy::PUBLIC_ONLY) // no tracker in a private network
 ///     .peer_addresses(AddressPolicy::ALLOW_ALL) // but peers there
 ///     .local_address("192.0.2.7".parse()?)
 ///     .spawn();
@@ -136,7 +136,7 @@ impl AnnouncerBuilder {
         self
     }
 
-    /// Measures no trackers, whatever [`Config::probing`] says.
+    /// Measures no trackers, whatever [`Config::probing`] is.
     #[must_use]
     pub fn without_prober(mut self) -> Self {
         self.prober = ProberChoice::None;

@@ -1,8 +1,8 @@
-//! Look-ups of names by a call that can't be cancelled: each on a thread of its own, and not too many at once.
+//! Name look-ups by a call that can't be cancelled: each on its own thread, and a bounded number at once.
 //!
-//! No runtime waits for these threads when it ends, and neither does the process (R104). A name that is being looked up
-//! is joined by all who ask for it. Who finds no free place waits for one: names that were found before go first, and
-//! have some places to themselves, so that names that hang don't keep those of living trackers out (R103).
+//! Neither a runtime nor the process waits for these threads at its end (R104). All requests for one name share one
+//! look-up. Where no place is free, a look-up waits for one. Names that were found before go first, and
+//! some places are reserved for them, so that names that hang don't block those of living trackers (R103).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -16,28 +16,29 @@ use tokio::time::timeout;
 
 use crate::error::{AnnounceError, Cause};
 
-/// How many look-ups may run at once that are waited for.
+/// How many look-ups that are waited for may run at once.
 const MAX_AWAITED: usize = 64;
 
-/// How many of these places names may take that were never found before.
+/// How many of these places are open to names that were never found before.
 const MAX_UNPROVEN: usize = 48;
 
-/// How many threads there are at most. Look-ups that hang go on after those who asked have left.
+/// How many threads there are, at most. A look-up that hangs keeps its thread after its callers have left.
 const MAX_THREADS: usize = 256;
 
-/// How many of these threads names may take that were never found before.
+/// How many of these threads are open to names that were never found before.
 const MAX_UNPROVEN_THREADS: usize = 240;
 
-/// How long a place is waited for: much less than openings and probes may take, so that the tracker isn't blamed for it.
+/// How long a look-up waits for a place. Much less than openings and probes may take, so that the wait ends in an error of
+/// this machine and not in a timeout of the tracker's.
 const WAIT_FOR_PLACE: Duration = Duration::from_secs(1);
 
-/// How many names are remembered as found; beyond it the memory starts anew.
+/// How many names are remembered as found. Beyond that, all are forgotten.
 const MAX_FOUND: usize = 4096;
 
-/// Room for what name services of the system need.
+/// The stack of a thread, in bytes: modules of the system's name service need some.
 const STACK_SIZE: usize = 512 << 10;
 
-/// Looks a name up, however long that takes.
+/// The blocking call that looks a name up.
 type LookUp = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
 /// The look-ups of a resolver.
@@ -48,17 +49,17 @@ pub(super) struct LookUps {
 
 #[derive(Default)]
 struct LookUpTable {
-    /// By name: those that run, and those that wait for a place.
+    /// The look-ups that run, and those that wait for a place.
     names: BTreeMap<String, PendingName>,
-    /// Names that were found.
+    /// Names that were found before.
     found: BTreeSet<String>,
-    /// The number of the next one that waits.
+    /// The queue number of the next look-up.
     next: u64,
 }
 
 struct PendingName {
     progress: watch::Sender<Progress>,
-    /// Its number in the queue, as long as it waits for a place.
+    /// Its number in the queue; `None` once it runs.
     queued: Option<u64>,
 }
 
@@ -69,13 +70,13 @@ enum Progress {
     Done(Result<Vec<IpAddr>, AnnounceError>),
 }
 
-/// Somebody who waits for a name. Dropping it may make room for another one.
+/// A caller that waits for a name. Dropping it may free a place.
 struct NameWaiter<'a> {
     look_ups: &'a Arc<LookUps>,
     progress: Option<watch::Receiver<Progress>>,
 }
 
-/// Tells those who wait what came of a look-up, also if its thread panicked.
+/// The work of a look-up's thread. Dropping it hands the result to all callers, also after a panic.
 struct Completion {
     look_ups: Arc<LookUps>,
     name: String,
@@ -123,13 +124,14 @@ impl LookUps {
         NameWaiter { look_ups: self, progress: Some(progress) }
     }
 
-    /// Begins what there is a place for, and forgets what waits for one though nobody waits for it.
+    /// Starts the look-ups that there are places for, and forgets queued ones whose callers have left.
     fn fill_places(self: &Arc<Self>, state: &mut LookUpTable) {
         state.names.retain(|_, name| name.queued.is_none() || name.progress.receiver_count() > 0);
         while let Some(name) = state.next_to_begin() {
             let (look_ups, host) = (Arc::clone(self), name.clone());
             let thread = thread::Builder::new().name("look-up".into()).stack_size(STACK_SIZE);
-            // Nothing that takes the lock may be captured: it would be dropped here if there is no thread.
+            // The closure may capture nothing that takes the lock when dropped: without a thread it is dropped right here,
+            // under the lock.
             let spawned =
                 thread.spawn(move || Completion { look_ups, name: host, result: Err(no_place()) }.run());
             let Some(entry) = state.names.get_mut(&name) else { return };
@@ -153,7 +155,7 @@ impl LookUps {
 }
 
 impl LookUpTable {
-    /// The name that gets the next place, if there is one for it.
+    /// The name that gets the next place, if there is a place for it.
     fn next_to_begin(&self) -> Option<String> {
         let running = || self.names.iter().filter(|(_, name)| name.queued.is_none());
         let awaited = || running().filter(|(_, name)| name.progress.receiver_count() > 0);
@@ -216,10 +218,10 @@ mod tests {
 
     use super::*;
 
-    /// Names with this in front hang until the gate is opened.
+    /// Names with this prefix hang until the gate is opened.
     const HANGS: &str = "hangs";
 
-    /// Holds look-ups, and lets them go when it is dropped.
+    /// Holds look-ups until it is opened.
     #[derive(Clone, Default)]
     struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
@@ -236,9 +238,10 @@ mod tests {
         }
     }
 
-    struct Opened(Gate);
+    /// Opens the gate when it is dropped.
+    struct OpensGate(Gate);
 
-    impl Drop for Opened {
+    impl Drop for OpensGate {
         fn drop(&mut self) {
             self.0.open();
         }
@@ -248,8 +251,8 @@ mod tests {
         [192, 0, 2, 1].into()
     }
 
-    /// Look-ups, how many were begun, and the gate of those that hang.
-    fn look_ups() -> (Arc<LookUps>, Arc<AtomicUsize>, Opened) {
+    /// Look-ups, how many were started, and the gate of those that hang.
+    fn look_ups() -> (Arc<LookUps>, Arc<AtomicUsize>, OpensGate) {
         let (gate, begun) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
         let (held, counted) = (gate.clone(), Arc::clone(&begun));
         let look_ups = LookUps::new(move |name| {
@@ -263,7 +266,7 @@ mod tests {
             }
             Ok(vec![address()])
         });
-        (look_ups, begun, Opened(gate))
+        (look_ups, begun, OpensGate(gate))
     }
 
     fn hanging(look_ups: &Arc<LookUps>, count: usize) -> Vec<NameWaiter<'_>> {
@@ -274,7 +277,7 @@ mod tests {
         look_ups.lock().names.values().filter(|name| name.queued.is_none()).count()
     }
 
-    /// R103: as many as there are places, and more, of which none is ever answered.
+    /// R103: more names than there are places, and none of them is ever answered.
     #[tokio::test]
     async fn names_that_hang_leave_places_to_names_that_were_found() {
         let (look_ups, _, _opened) = look_ups();
@@ -285,21 +288,21 @@ mod tests {
         drop(waiting);
     }
 
-    /// R103: a look-up that nobody waits for holds no place, and in the queue it is dropped.
+    /// R103: it gives its place up, or leaves the queue.
     #[tokio::test]
-    async fn a_look_up_that_is_not_waited_for_holds_no_place() {
+    async fn a_look_up_without_callers_holds_no_place() {
         let (look_ups, begun, _opened) = look_ups();
         let mut waiting = hanging(&look_ups, 200);
         while let Some(last) = waiting.pop() {
             drop(last);
         }
-        assert_eq!(look_ups.lock().names.len(), MAX_UNPROVEN, "the others were never begun");
+        assert_eq!(look_ups.lock().names.len(), MAX_UNPROVEN, "the others were never started");
         assert_eq!(look_ups.find("unknown").await.unwrap(), [address()]);
         assert_eq!(begun.load(Ordering::SeqCst), MAX_UNPROVEN + 1);
     }
 
     #[tokio::test]
-    async fn a_place_that_becomes_free_is_taken() {
+    async fn a_place_that_becomes_free_goes_to_a_waiting_name() {
         let (look_ups, _, _opened) = look_ups();
         let mut waiting = hanging(&look_ups, MAX_UNPROVEN);
         let (unknown, ()) = tokio::join!(look_ups.find("unknown"), async {
@@ -309,9 +312,9 @@ mod tests {
         assert_eq!(unknown.unwrap(), [address()]);
     }
 
-    /// R103: names found before overtake those that came earlier.
+    /// R103: it overtakes names that came earlier.
     #[tokio::test]
-    async fn a_name_that_was_found_goes_first() {
+    async fn a_name_that_was_found_before_goes_first() {
         let (look_ups, _, _opened) = look_ups();
         look_ups.find("known").await.unwrap();
         for number in 0..MAX_AWAITED {
@@ -326,9 +329,9 @@ mod tests {
         drop((first, second, waiting));
     }
 
-    /// R103: waiting for a place that doesn't come is no fault of the tracker's.
+    /// R103: the tracker isn't at fault.
     #[tokio::test(start_paused = true)]
-    async fn no_place_in_time_is_a_local_error() {
+    async fn a_look_up_without_a_place_in_time_is_a_local_error() {
         let (look_ups, _, _opened) = look_ups();
         let waiting = hanging(&look_ups, MAX_UNPROVEN);
         let error = look_ups.find("unknown").await.unwrap_err();
@@ -338,7 +341,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn threads_are_bounded_whoever_leaves() {
+    async fn threads_are_bounded_though_callers_leave() {
         let (look_ups, _, _opened) = look_ups();
         look_ups.find("known").await.unwrap();
         for number in 0..2 * MAX_THREADS {
@@ -362,13 +365,16 @@ mod tests {
         let (one, other) = tokio::join!(look_ups.find("hangs"), look_ups.find("hangs"));
         assert_eq!((one.unwrap(), other.unwrap()), (vec![address()], vec![address()]));
         drop(all);
-        assert!((1..=2).contains(&begun.load(Ordering::SeqCst)), "a second one where the first was over");
+        assert!(
+            (1..=2).contains(&begun.load(Ordering::SeqCst)),
+            "the second call may come after the end of the first"
+        );
         assert!(look_ups.lock().names.is_empty(), "nothing is kept");
     }
 
-    /// R102: what the system says of itself isn't said of the name.
+    /// R102: an error of this machine is none of the name's.
     #[tokio::test]
-    async fn a_look_up_fails_for_the_name_or_for_this_machine() {
+    async fn errors_of_the_name_and_of_this_machine_are_told_apart() {
         let (look_ups, _, _opened) = look_ups();
         assert!(matches!(look_ups.find("missing").await, Err(AnnounceError::Resolve(_))));
         assert!(matches!(look_ups.find("no-descriptors").await, Err(AnnounceError::Local(_))));
@@ -376,7 +382,7 @@ mod tests {
         assert_eq!(look_ups.find("known").await.unwrap(), [address()]);
     }
 
-    /// R104: neither a runtime nor what waits in it is held by a look-up.
+    /// R104: a look-up holds up neither a runtime nor a task in it.
     #[test]
     fn a_runtime_ends_while_a_look_up_hangs() {
         let (look_ups, _, _opened) = look_ups();

@@ -1,4 +1,4 @@
-//! In place of the latency cache, where the feature `cache` is off: there is never one.
+//! In place of the latency cache where the feature `cache` is off: a type without values.
 
 use std::future::Pending;
 use std::time::Duration;

@@ -29,7 +29,7 @@ pub(in crate::net) struct OneShotResult {
 /// What came of an announce with failover.
 pub(in crate::net) type RoundResult = Result<Arc<Announced>, Arc<RoundError>>;
 
-/// What the users of a torrent wait for. Any of them may have left: results that nobody receives are dropped.
+/// What the users of a torrent wait for. Any of them may have left, so a result that can't be sent is dropped.
 #[derive(Default)]
 struct Listener {
     /// The torrent's name in the report of a shutdown; `None` for a single announce.
@@ -111,7 +111,7 @@ impl Torrents {
         }
     }
 
-    /// Those to whom alerts go, a sender for each torrent.
+    /// The senders of alerts, one for each torrent with a handle.
     pub(super) fn alert_senders(&self) -> impl Iterator<Item = &AlertSender> {
         self.listeners.values().filter_map(|listener| listener.alerts.as_ref())
     }

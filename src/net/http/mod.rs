@@ -1,13 +1,12 @@
 //! HTTP trackers over `hyper`: [`HttpTransport`] announces and scrapes, [`HttpProber`] measures.
 //!
-//! One call is one attempt. The transport has no limits of time, because whoever calls it has: dropping its
-//! futures ends what they do, down to the socket. Only connections that wait for their next request end by
-//! themselves, the end of a reply that is whole is waited for a moment, and the prober keeps its own three seconds.
-//! Everything else is bounded here: sizes, counts, redirects, addresses. The peers of an answer are as the tracker named
-//! them: the `Announcer` judges them, and [`usable_peers`](crate::usable_peers) does for others.
+//! One call is one attempt. The transport has no time limits, because its callers have: dropping a
+//! future ends what it does, down to the socket. There are three exceptions: idle connections expire, the end of a complete
+//! reply is waited for 50 ms, and a probe takes at most three seconds. Sizes, counts, redirects and addresses are bounded
+//! here. The peers of an answer are those that the tracker named: the `Announcer` filters them, and so does
+//! [`usable_peers`](crate::usable_peers) for other callers.
 //!
-//! Proxies are not looked for in the environment; a [`Connector`] is the place for one. Remember that UDP
-//! trackers don't go through it.
+//! Proxy settings of the environment are ignored; implement [`Connector`] for a proxy. UDP trackers don't go through it.
 
 mod body;
 mod client;
@@ -61,12 +60,12 @@ use crate::tracker::{Scheme, TrackerUrl};
 use crate::transport::{Channel, Transport};
 use crate::wire;
 
-/// Speaks HTTP with trackers, the way they expect it of a BitTorrent client.
+/// Speaks HTTP with trackers, with the requests that they expect of a BitTorrent client.
 ///
-/// A finished connection is kept for a minute, so that a probe, the announce after it and what the announce is
-/// followed by share one. Where such a connection was closed meanwhile, or brings something else than an answer, the
-/// request goes out once more over a new one; nothing else is ever sent twice. Dropping the transport, its probers and its channels closes
-/// everything.
+/// An idle connection is kept for a minute, so that a probe, its announce and the requests after that share one. Where a
+/// kept connection turns out to be closed, or to carry something else than an answer, the
+/// request is sent once more over a new one; no other request is ever sent twice. Dropping the transport, its probers and
+/// its channels closes all connections.
 ///
 /// Cloning is cheap, and the clones share their connections.
 ///
@@ -104,7 +103,7 @@ impl HttpTransport {
         Self::with_connector(config, resolver, Arc::new(connector))
     }
 
-    /// A transport over whatever the connector opens.
+    /// A transport over the connections of `connector`.
     pub fn with_connector(
         config: HttpConfig,
         resolver: Arc<dyn Resolver>,

@@ -1,4 +1,4 @@
-//! One tracker address: its socket, the task that does what the state machine says, and who waits for what.
+//! One tracker address: its socket, the task that runs the state machine on it, and the callers that wait for answers.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,13 +14,14 @@ use crate::error::{AnnounceError, Cause, Phase, Rejection};
 use crate::net::clock;
 use crate::wire::udp::{Answer, Endpoint, ExchangeId, Failure, Family, Output, Question, Times};
 
-/// How many announces and scrapes one tracker has to answer at once; trackers and routers drop bursts.
+/// How many announces and scrapes to one address are unanswered at once, at most: trackers and routers drop bursts.
 pub(super) const MAX_OUTSTANDING: usize = 16;
 
-/// How many datagrams are taken in before anything else is done: each announce and scrape has one answer.
+/// How many datagrams are read before anything else is done. Each announce and scrape has one answer, so four rounds of
+/// answers fit.
 const MAX_AT_ONCE: usize = 4 * MAX_OUTSTANDING;
 
-/// An [`Endpoint`] with its socket, shared by all who ask it.
+/// An [`Endpoint`] that all callers share.
 pub(super) struct SharedEndpoint {
     state: Mutex<EndpointState>,
     changed: Notify,
@@ -31,11 +32,13 @@ pub(super) struct SharedEndpoint {
 struct EndpointState {
     endpoint: Endpoint,
     waiting: BTreeMap<ExchangeId, PendingExchange>,
-    /// What the network said last.
+    /// The last error of the network.
     cause: Option<Cause>,
-    /// Since anything came from there, nothing more than silence and refusals: a new socket is a new chance.
+    /// Whether there was silence or a refusal since the last packet came. A doubtful endpoint is closed when it is idle:
+    /// a new socket has another port, and may get through.
     doubtful: bool,
     closed: bool,
+    /// When it was last used, counted from `start`.
     used_at: Duration,
 }
 
@@ -49,14 +52,14 @@ enum Next {
     Wait(Option<Duration>),
 }
 
-/// A question under way. Dropping it gives the question up.
+/// An answer that is awaited. Dropping it gives the question up.
 pub(super) struct PendingAnswer {
     endpoint: Arc<SharedEndpoint>,
     id: ExchangeId,
     done: oneshot::Receiver<Result<Answer, AnnounceError>>,
 }
 
-/// Closes the endpoint when its task ends, however it does: nobody may wait for a task that is gone.
+/// Closes the endpoint when its task ends, in whatever way, so that no caller waits for a task that is gone.
 struct CloseOnDrop(Arc<SharedEndpoint>);
 
 impl SharedEndpoint {
@@ -77,7 +80,7 @@ impl SharedEndpoint {
         }
     }
 
-    /// Asks; `None` where this endpoint has been closed meanwhile, and another is needed.
+    /// Asks a question; `None` where this endpoint has been closed, and the caller needs another one.
     pub(super) fn ask(self: &Arc<Self>, question: Question, phase: Phase) -> Option<PendingAnswer> {
         let now = self.now();
         let mut state = self.lock();
@@ -93,7 +96,7 @@ impl SharedEndpoint {
         Some(PendingAnswer { endpoint: Arc::clone(self), id, done })
     }
 
-    /// Whether an announce can be sent without connecting first.
+    /// Whether it has a valid connection id.
     pub(super) fn is_connected(&self) -> bool {
         let now = self.now();
         let state = self.lock();
@@ -104,20 +107,20 @@ impl SharedEndpoint {
         self.lock().closed
     }
 
-    /// When it was last asked something; `None` while it is being asked.
+    /// When it was last used; `None` while it is in use.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let state = self.lock();
         (state.endpoint.exchanges() == 0).then(|| self.start + state.used_at)
     }
 
-    /// Takes no further questions, unless one is under way.
+    /// Closes it, unless a question is under way. Gives whether it is closed.
     pub(super) fn close_if_idle(&self) -> bool {
         let mut state = self.lock();
         state.closed |= state.endpoint.exchanges() == 0;
         state.closed
     }
 
-    /// Does what the state machine says, until nobody has asked anything for so long.
+    /// Runs the state machine on the socket, until the endpoint has been idle for so long, or is doubtful.
     pub(super) async fn run(self: Arc<Self>, socket: Box<dyn DatagramSocket>, idle: Duration) {
         let closing = CloseOnDrop(Arc::clone(&self));
         while let Some(wake) = self.act(&*socket, idle).await {
@@ -131,7 +134,7 @@ impl SharedEndpoint {
                 () = self.changed.notified() => false,
                 () = sleep_until(wake) => false,
             };
-            // What came while this process stood still isn't seen at once.
+            // After a standstill of the process, it takes a moment until sockets report what arrived (R100).
             let stood_still = !has_received && clock::stood_still(wake);
             let patience = if stood_still { clock::QUIET } else { Duration::ZERO };
             self.take_what_has_arrived(&*socket, patience).await;
@@ -139,7 +142,7 @@ impl SharedEndpoint {
         drop(closing);
     }
 
-    /// Does everything that is due, and says when to come back; never again when it has closed.
+    /// Sends what is due. Gives the moment at which more is; `None` when the endpoint is closed.
     async fn act(&self, socket: &dyn DatagramSocket, idle: Duration) -> Option<Duration> {
         loop {
             match self.next(idle) {
@@ -149,7 +152,7 @@ impl SharedEndpoint {
         }
     }
 
-    /// The next packet, or when to come back.
+    /// The next packet, or the moment to look again.
     fn next(&self, idle: Duration) -> Next {
         let now = self.now();
         let mut state = self.lock();
@@ -239,14 +242,14 @@ impl EndpointState {
             ),
             Failure::Rejected(text) => AnnounceError::Rejected(Rejection::new(text)),
         });
-        // Whoever asked may have gone.
+        // The caller may have left.
         let _ = waiting.done.send(result);
     }
 }
 
 impl PendingAnswer {
     pub(super) async fn answer(mut self) -> Result<Answer, AnnounceError> {
-        // The task only ends with its runtime or its transport while somebody waits.
+        // While an answer is awaited, the task only ends together with its runtime or its transport.
         (&mut self.done).await.unwrap_or(Err(AnnounceError::Cancelled))
     }
 }

@@ -1,4 +1,4 @@
-//! Any bytes at all, put together from what HTTP is made of: nothing panics, hangs or leaks (S-32).
+//! Random bytes, composed of pieces of HTTP: nothing panics, hangs, or shows a secret (S-32).
 
 use proptest::prelude::*;
 
@@ -70,7 +70,7 @@ proptest! {
         if let Ok(url) = text.parse::<TrackerUrl>()
             && let Ok(asked) = TrackerRequest::new(url.clone(), &target, &url)
         {
-            let request = asked.write(hyper::Method::GET, &HttpConfig::new());
+            let request = asked.to_http(hyper::Method::GET, &HttpConfig::new());
             let target = request.uri().to_string();
             prop_assert!(target.starts_with('/') && !target.contains(|c: char| c.is_control() || c == ' '));
         }

@@ -44,7 +44,7 @@ async fn a_silent_family_costs_250_ms_once_and_one_announce() {
 
 /// R75.
 #[tokio::test(start_paused = true)]
-async fn a_family_without_a_way_or_a_listener_costs_nothing() {
+async fn an_unreachable_family_costs_no_time() {
     let internet = Internet::without_v6();
     both(&internet, UdpBehaviour::Ok, UdpBehaviour::Ok);
     let (response, took) = timed(announce(&internet.transport(UdpConfig::new()), URL)).await;
@@ -73,7 +73,7 @@ async fn both_dead_is_one_failed_attempt_that_names_the_better_cause() {
 
 /// R102: what this machine lacks is an error of its own, unless another address says something of the tracker.
 #[tokio::test(start_paused = true)]
-async fn what_this_machine_lacks_is_a_local_error() {
+async fn a_missing_resource_of_this_machine_is_a_local_error() {
     let internet = Internet::without_v6();
     internet.name("t.test", V6.parse().unwrap());
     let error = open_error(&internet.transport(UdpConfig::new()), URL).await;
@@ -96,7 +96,7 @@ async fn what_this_machine_lacks_is_a_local_error() {
 
 /// R102: as the system says it when a packet is sent or its answer awaited.
 #[tokio::test(start_paused = true)]
-async fn what_the_system_says_of_itself_is_a_local_error() {
+async fn an_error_of_this_machine_is_a_local_error() {
     use std::io::ErrorKind::{HostUnreachable, NetworkDown, NetworkUnreachable, PermissionDenied};
     for kind in [HostUnreachable, NetworkDown, NetworkUnreachable, PermissionDenied] {
         let internet = Internet::new();
@@ -155,7 +155,7 @@ async fn a_slow_or_refusing_address_is_announced_to_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_tracker_itself_said_is_the_better_cause() {
+async fn a_rejection_by_the_tracker_is_the_better_cause() {
     let internet = Internet::new();
     both(&internet, UdpBehaviour::RefusesConnects("go away".into()), UdpBehaviour::Silent);
     let error = open_error(&internet.transport(UdpConfig::new()), URL).await;
@@ -198,7 +198,7 @@ async fn forbidden_addresses_are_never_sent_to() {
 
 /// R96: nothing is sent to where no host can be, whatever the policy.
 #[tokio::test(start_paused = true)]
-async fn nothing_is_sent_to_where_no_host_can_be() {
+async fn no_packet_goes_to_an_unspecified_address() {
     let internet = Internet::new();
     internet.host("sink.test", "0.0.0.0:6969", UdpBehaviour::Ok);
     let transport = internet.transport(UdpConfig::new());
@@ -226,7 +226,7 @@ async fn sockets_are_bounded() {
 
 /// R103: the policy is told how much of an opening was spent on the name.
 #[tokio::test(start_paused = true)]
-async fn the_look_up_is_told_from_the_opening() {
+async fn the_look_up_time_is_separate_from_the_opening() {
     let internet = Internet::new();
     internet.host("t.test", V4, UdpBehaviour::Ok);
     let (resolver, connector) = (Arc::new(SlowResolver), Arc::new(internet));

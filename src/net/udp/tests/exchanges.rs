@@ -134,7 +134,7 @@ async fn a_tracker_that_was_restarted_gets_a_fresh_connect() {
 
 ///
 #[tokio::test(start_paused = true)]
-async fn a_tracker_that_takes_no_connection_id_is_asked_twice_and_no_more() {
+async fn a_tracker_that_accepts_no_connection_id_is_asked_twice() {
     let internet = Internet::new();
     let tracker = internet.host("t.test", AT, UdpBehaviour::AlwaysStale);
     let error = announce(&internet.transport(UdpConfig::new()), URL).await.unwrap_err();
@@ -163,7 +163,7 @@ async fn silence_ends_either_phase() {
 
 /// C30.
 #[tokio::test(start_paused = true)]
-async fn the_times_are_an_option() {
+async fn the_times_of_packets_are_a_setting() {
     let internet = Internet::new();
     let tracker = internet.host("t.test", AT, UdpBehaviour::Silent);
     let mut config = UdpConfig::new();
@@ -185,7 +185,7 @@ async fn lost_datagrams_are_repeated_after_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_tracker_is_heard_whichever_packet_it_answers() {
+async fn a_slow_answer_counts_whichever_packet_it_is_for() {
     let internet = Internet::new();
     let tracker = internet.host("t.test", AT, UdpBehaviour::Ok);
     tracker.set_delay(Duration::from_secs(8));
@@ -195,7 +195,7 @@ async fn a_slow_tracker_is_heard_whichever_packet_it_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_port_nobody_listens_on_fails_in_one_round_trip() {
+async fn a_closed_port_fails_in_one_round_trip() {
     let internet = Internet::new();
     internet.name("t.test", AT.parse().unwrap());
     let transport = internet.transport(UdpConfig::new());

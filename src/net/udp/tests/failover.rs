@@ -82,7 +82,7 @@ fn two_dead(internet: &Internet, dead: &Dead) -> (Vec<Arc<FakeUdpTracker>>, Arc<
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_dead_trackers_cost_their_patience_and_the_live_one_hears_one_announce() {
+async fn two_dead_trackers_cost_their_patience_and_the_living_one_gets_one_announce() {
     for dead in kinds() {
         for order in [Order::Nearest, Order::Bep12] {
             let internet = Internet::new();
@@ -122,7 +122,7 @@ async fn two_dead_trackers_cost_their_patience_and_the_live_one_hears_one_announ
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_probing_the_first_to_answer_hears_started_at_that_moment() {
+async fn the_first_to_answer_a_probe_gets_started_at_that_moment() {
     for dead in kinds() {
         let internet = Internet::new();
         let (in_front, live) = two_dead(&internet, &dead);
@@ -189,7 +189,7 @@ async fn when_all_are_dead_each_is_named_with_its_cause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lost_datagrams_are_outrun_by_another_tracker_scenario_19() {
+async fn another_tracker_outruns_lost_datagrams() {
     for (loss, at_most) in [(0.05, 1200), (0.2, 1700)] {
         let mut durations = Vec::new();
         for seed in 0..200 {

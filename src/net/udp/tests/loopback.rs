@@ -43,7 +43,7 @@ async fn announces_go_over_ipv6() {
 }
 
 #[tokio::test]
-async fn a_port_nobody_listens_on_is_refused_by_the_kernel() {
+async fn a_closed_port_is_reported_by_the_kernel() {
     let tracker = FakeUdpTracker::start(UdpBehaviour::Ok);
     let transport = transport();
     announce(&transport, &tracker.announce_url()).await.unwrap();
@@ -59,7 +59,7 @@ async fn a_port_nobody_listens_on_is_refused_by_the_kernel() {
 }
 
 #[tokio::test]
-async fn a_refusal_while_nobody_waits_harms_nobody() {
+async fn a_refusal_without_a_caller_has_no_effect() {
     let tracker = FakeUdpTracker::start(UdpBehaviour::Silent);
     let transport = hasty();
     open_error(&transport, &tracker.announce_url()).await;
@@ -73,7 +73,7 @@ async fn a_refusal_while_nobody_waits_harms_nobody() {
 
 /// R68.
 #[tokio::test]
-async fn answers_from_another_port_never_arrive() {
+async fn answers_from_another_port_are_dropped() {
     let tracker = FakeUdpTracker::start(UdpBehaviour::FromAnotherPort);
     let error = open_error(&hasty(), &tracker.announce_url()).await;
     assert!(matches!(error, AnnounceError::TimedOut(_)), "{error}");

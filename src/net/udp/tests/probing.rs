@@ -28,7 +28,7 @@ async fn a_probe_is_a_connect_whose_id_the_announce_uses() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_packet_makes_no_tracker_look_far() {
+async fn a_lost_packet_does_not_lengthen_the_measured_round_trip() {
     let internet = Internet::new();
     internet.host("t.test", AT, UdpBehaviour::LosesFirst(1));
     let prober = UdpProber::new(&internet.transport(UdpConfig::new()));
