@@ -2,6 +2,7 @@
 
 mod attempts;
 mod command;
+mod event;
 mod shutdown;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use self::attempts::{Attempts, Finished, TaskEnd};
 use self::command::EndReason;
 pub(super) use self::command::{Command, DriverLink, TorrentKey};
+use self::event::DriverEvent;
 use self::shutdown::Shutdown;
 pub(super) use self::torrents::Torrents;
 use super::cache::{self, Cache};
@@ -63,16 +65,6 @@ struct Driver {
     end: EndReason,
     /// Whether the loop has ended because its work was done, and not by a panic or with its runtime.
     has_finished: bool,
-}
-
-/// What the loop has waited for.
-enum Event {
-    Command(Command),
-    /// All links are gone.
-    Unlinked,
-    Task(TaskEnd),
-    Cache(cache::JobOutput),
-    Wake,
 }
 
 /// Starts the loop.
@@ -128,7 +120,7 @@ impl Driver {
     }
 
     /// Waits for the next event, at most until then.
-    async fn next(&mut self, until: Option<Instant>) -> Event {
+    async fn next(&mut self, until: Option<Instant>) -> DriverEvent {
         self.torrents.clock.waits(until);
         let wake = async {
             match until {
@@ -141,31 +133,31 @@ impl Driver {
             biased;
             command = self.commands.recv(), if self.is_linked => {
                 self.is_linked = command.is_some();
-                command.map_or(Event::Unlinked, Event::Command)
+                command.map_or(DriverEvent::Unlinked, DriverEvent::Command)
             }
-            Some(end) = self.attempts.next() => Event::Task(end),
-            output = cache_job(&mut self.cache) => Event::Cache(output),
-            () = wake => Event::Wake,
+            Some(end) = self.attempts.next() => DriverEvent::Task(end),
+            output = cache_job(&mut self.cache) => DriverEvent::Cache(output),
+            () = wake => DriverEvent::Wake,
         }
     }
 
-    fn handle(&mut self, event: Event) {
+    fn handle(&mut self, event: DriverEvent) {
         match event {
-            Event::Command(command) => self.carry_out(command),
-            Event::Unlinked => self.torrents.stop_all(None),
-            Event::Task(end) => self.task_ended(end),
-            Event::Cache(output) => {
+            DriverEvent::Command(command) => self.carry_out(command),
+            DriverEvent::Unlinked => self.torrents.stop_all(None),
+            DriverEvent::Task(end) => self.task_ended(end),
+            DriverEvent::Cache(output) => {
                 if let Some(cache) = &mut self.cache {
                     cache.finished(output, &mut self.torrents.engine, &self.torrents.clock);
                 }
             }
-            Event::Wake => {}
+            DriverEvent::Wake => {}
         }
     }
 
     /// Handles what arrived while nothing ran, successes before failures, before any limit is judged (R100): the time in
     /// which this process stood still is no silence of a tracker's.
-    async fn catch_up(&mut self, event: Event, mut standstill: Standstill) {
+    async fn catch_up(&mut self, event: DriverEvent, mut standstill: Standstill) {
         let mut events = vec![event];
         loop {
             if standstill.is_long {
@@ -174,7 +166,7 @@ impl Driver {
             let end = clock::after(CATCH_UP);
             while self.attempts.have_tasks() && clock::now() < end {
                 match self.next(Some(clock::after(clock::QUIET))).await {
-                    Event::Wake => break,
+                    DriverEvent::Wake => break,
                     event => events.push(event),
                 }
             }
@@ -183,7 +175,7 @@ impl Driver {
                 None => break,
             }
         }
-        events.sort_by_key(Event::rank);
+        events.sort_by_key(DriverEvent::rank);
         for event in events {
             self.handle(event);
         }
@@ -315,17 +307,6 @@ impl Driver {
             self.torrents.engine.discount(attempt, lookup_time, now);
         }
         self.torrents.engine.handle(input, now);
-    }
-}
-
-impl Event {
-    /// Which of several is handled first: a success is news of the time before a limit passed.
-    fn rank(&self) -> u8 {
-        match self {
-            Self::Task(end) if end.is_success() => 0,
-            Self::Task(_) | Self::Cache(_) => 1,
-            Self::Command(_) | Self::Unlinked | Self::Wake => 2,
-        }
     }
 }
 

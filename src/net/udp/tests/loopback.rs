@@ -1,4 +1,4 @@
-//! The same over real sockets: what only the kernel does.
+//! Real sockets on loopback, for what only the kernel does.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ async fn a_closed_port_is_reported_by_the_kernel() {
     let transport = transport();
     announce(&transport, &tracker.announce_url()).await.unwrap();
     tracker.kill().await;
-    // The connection id is still good, so it is the announce that is refused.
+    // The connection id is still valid, so it is the announce that is refused.
     for phase in ["announce", "open"] {
         let error = announce(&transport, &tracker.announce_url()).await.unwrap_err();
         assert!(matches!(error, AnnounceError::Connect(_)), "{phase}: {error}");
@@ -108,7 +108,7 @@ async fn many_torrents_at_many_trackers_on_several_threads() {
     }
 }
 
-/// R105: what another runtime began there stands still with it, or has ended.
+/// R105: the endpoints of another runtime may stand still or have ended with it.
 #[test]
 fn a_runtime_that_stands_still_holds_up_no_other() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
