@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use self::attempts::{Attempts, Finished, TaskEnd};
+use self::attempts::{AttemptTasks, Finished, TaskEnd};
 use self::command::EndReason;
 pub(super) use self::command::{Command, DriverLink, TorrentKey};
 use self::event::DriverEvent;
@@ -56,7 +56,7 @@ pub(super) struct AnnouncerParts {
 /// The loop's own state.
 struct Driver {
     torrents: Torrents,
-    attempts: Attempts,
+    attempts: AttemptTasks,
     cache: Option<Cache>,
     shutdown: Option<Shutdown>,
     commands: mpsc::UnboundedReceiver<Command>,
@@ -76,7 +76,7 @@ pub(super) fn start(parts: AnnouncerParts) -> DriverLink {
     let end = EndReason::default();
     let driver = Driver {
         torrents: Torrents::new(parts.config, parts.seed, parts.clock),
-        attempts: Attempts::new(parts.transport, parts.prober, parts.peers),
+        attempts: AttemptTasks::new(parts.transport, parts.prober, parts.peers),
         cache: parts.cache,
         shutdown: None,
         commands,

@@ -91,8 +91,7 @@ fn udp_answers_that_came_while_nothing_ran_count() {
     let elsewhere = elsewhere();
     let tracker = elsewhere.block_on(async { FakeUdpTracker::start(UdpBehaviour::Ok) });
     tracker.set_delay(DELAY);
-    let mut times = Times::default();
-    times.limit = LIMIT;
+    let times = Times { limit: LIMIT, ..Times::default() };
     let transport =
         UdpTransport::new(UdpConfig::new().times(times), std::sync::Arc::new(StaticResolver::new()));
     let url = tracker.announce_url().parse().unwrap();

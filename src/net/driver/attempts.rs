@@ -18,7 +18,7 @@ use crate::transport::{Channel, Transport};
 use crate::wire::compact::MAX_PEERS;
 
 /// The attempts of an announcer, and what carries them out.
-pub(super) struct Attempts {
+pub(super) struct AttemptTasks {
     transport: Arc<dyn Transport>,
     prober: Option<Arc<dyn Prober>>,
     /// Which peers are handed out; `None`: those on the internet, and those at their tracker's kind of address.
@@ -61,7 +61,7 @@ struct OpenChannel {
     lookup_time: Duration,
 }
 
-impl Attempts {
+impl AttemptTasks {
     pub(super) fn new(
         transport: Arc<dyn Transport>,
         prober: Option<Arc<dyn Prober>>,

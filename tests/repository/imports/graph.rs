@@ -195,7 +195,7 @@ impl Module {
         }
         let mut name = path.last().cloned().unwrap_or_default();
         if tokens.get(*at).and_then(Token::word) == Some("as") {
-            name = tokens.get(*at + 1).and_then(Token::word).unwrap_or_default().to_owned();
+            name = tokens.get(*at + 1).and_then(Token::word).map_or_else(String::new, str::to_owned);
             *at += 2;
         }
         self.bindings.insert(name, Binding { path, line, is_re_export });
