@@ -1,4 +1,4 @@
-//! How far away a tracker is: the [`Prober`] that a client can bring itself.
+//! The distance to trackers: the [`Prober`], which a client can implement itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,28 +11,31 @@ use crate::tracker::TrackerUrl;
 /// Measures trackers without announcing anything to them.
 ///
 /// # Cancel safety
-/// Dropping the future gives the probe up and closes what it opened.
+/// Dropping a future of [`probe`](Self::probe) has to give the probe up, and close what it opened.
 #[async_trait]
 pub trait Prober: Send + Sync {
     /// Measures one tracker once.
     ///
     /// # Errors
-    /// When the tracker showed no life.
+    /// When the tracker didn't answer, or can't be measured.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the probe up.
     async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError>;
 }
 
-/// How long a tracker took to show life. The name look-up is in neither figure: it says nothing about the
-/// tracker, and the next announce finds it cached.
+/// How long a tracker took to answer. The name look-up is in neither figure: it depends on the name server, and the next
+/// announce finds its result cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Measurement {
-    /// Until the connection stood: one round trip for TCP.
+    /// From dialling to an open connection: one round trip for TCP.
     pub connect: Duration,
-    /// From the request to the first byte of an answer: one round trip and the tracker's work.
+    /// From the request to the first byte of its answer: one round trip, and the tracker's work.
     pub first_byte: Duration,
 }
 
 impl Measurement {
-    /// The figure by which trackers are ordered: what an announce on a fresh connection takes.
+    /// What an announce over a new connection takes, which is what trackers are ordered by.
     ///
     /// ```
     /// use std::time::Duration;

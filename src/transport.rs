@@ -1,5 +1,5 @@
 //! Transports that are made of a closure. The trait itself is at the root of the crate.
 
+pub use crate::channel::from_fn;
 #[cfg(feature = "tokio")]
 pub(crate) use crate::channel::{Channel, Transport};
-pub use crate::channel::{FromFn, from_fn};

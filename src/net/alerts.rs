@@ -1,7 +1,7 @@
-//! From a session to those who listen to it: queues that are bounded by number and by bytes.
+//! The alerts of a torrent, and a queue for each listener, bounded by number and by bytes.
 //!
-//! A listener that lags loses lines, and no peers: those of the lines it lost are kept, each once, as far as they are
-//! new. tokio's `broadcast` takes the room for a whole queue at once, 30 KB for each torrent.
+//! A listener that lags loses alerts, but few peers: the newest peers of lost alerts are kept, each once. This isn't
+//! tokio's `broadcast`, which allocates a whole queue at once: 30 KB for each torrent.
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
@@ -14,44 +14,45 @@ use tokio::sync::Notify;
 use crate::alert::Alert;
 use crate::announce::{Peer, PeerAddress};
 
-/// How much waits for a listener that reads: a few answers of 200 peers, or the whole start of a torrent with fifty
-/// trackers.
-const READING: Bounds = Bounds { lines: usize::MAX, bytes: 32 << 10, peers: 12 << 10 };
+/// The queue of a listener that reads: room for a few answers of 200 peers, or for the whole start of a torrent with
+/// fifty trackers.
+const READING: Bounds = Bounds { alerts: usize::MAX, bytes: 32 << 10, peers: 12 << 10 };
 
-/// How much waits for one that hasn't read anything yet, and may never.
-const NOT_YET_READING: Bounds = Bounds { lines: usize::MAX, bytes: 8 << 10, peers: 12 << 10 };
+/// The queue of a listener that hasn't read anything yet, and may never.
+const NOT_YET_READING: Bounds = Bounds { alerts: usize::MAX, bytes: 8 << 10, peers: 12 << 10 };
 
-/// How much is kept for one that has let its queue overflow, until it reads again. Seedboxes hold ten thousand handles
-/// whose alerts nobody reads.
-const ASLEEP: Bounds = Bounds { lines: 4, bytes: 1 << 10, peers: 1200 };
+/// The queue of a listener that has let it overflow, until it reads again. Seedboxes hold ten thousand handles without
+/// reading their alerts.
+const OVERFLOWED: Bounds = Bounds { alerts: 4, bytes: 1 << 10, peers: 1200 };
 
-/// How much waits for a listener.
+/// The bounds of a queue.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
-    lines: usize,
-    /// Of the lines.
+    /// How many alerts it holds.
+    alerts: usize,
+    /// How much memory they take, in bytes.
     bytes: usize,
-    /// Bytes of the peers of lines that were lost: 200 IPv4 addresses are 1200 bytes.
+    /// How much memory the peers of lost alerts take, in bytes: 200 IPv4 addresses take 1200.
     peers: usize,
 }
 
 /// A listener to the alerts of one torrent.
 ///
-/// The queue is bounded: a listener that sleeps never delays an announce, and hears how many alerts it missed, with the
-/// newest peers of those ([`Alert::Lagged`]).
+/// Its queue is bounded, so that a listener that doesn't read neither delays an announce nor takes memory without limit.
+/// It gets the number of alerts that it lost, with the newest peers of those ([`Alert::Lagged`]).
 pub struct Alerts {
     queue: Arc<Queue>,
-    audience: Arc<Subscribers>,
+    subscribers: Arc<Subscribers>,
 }
 
-/// The session's end: whoever listens hears what it says, and of its end when it is dropped.
+/// The sending end of a torrent's alerts. Dropping it ends the alerts of all listeners.
 pub(super) struct AlertSender {
-    audience: Arc<Subscribers>,
+    subscribers: Arc<Subscribers>,
 }
 
-/// Who listens to one session.
+/// The listeners of one torrent.
 struct Subscribers {
-    /// How many alerts wait for one listener at most.
+    /// How many alerts wait for one listener, at most.
     limit: usize,
     listeners: Mutex<Listeners>,
 }
@@ -59,67 +60,69 @@ struct Subscribers {
 #[derive(Default)]
 struct Listeners {
     queues: Vec<Weak<Queue>>,
+    /// Whether the sender is gone.
     ended: bool,
 }
 
-/// What waits for one listener.
+/// The queue of one listener.
 #[derive(Default)]
 struct Queue {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Backlog>,
     changed: Notify,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct Backlog {
     alerts: VecDeque<Alert>,
-    /// What the alerts take.
+    /// The memory that the alerts take.
     bytes: usize,
-    missed: Missed,
-    /// Whether anything was ever asked for.
+    lost: LostAlerts,
+    /// Whether the listener has ever asked for an alert.
     has_read: bool,
-    /// Whether the queue has overflowed since something was asked for.
-    is_asleep: bool,
+    /// Whether the queue has overflowed since the listener last asked.
+    has_overflowed: bool,
+    /// Whether the sender is gone.
     ended: bool,
 }
 
-/// What is left of alerts that were lost.
+/// What is kept of alerts that were lost.
 #[derive(Default)]
-struct Missed {
+struct LostAlerts {
     count: u64,
-    /// Most peers by far have such addresses, in 6 bytes in place of 32.
+    /// Apart from the others, because nearly all peers are of IPv4, and take 6 bytes here in place of 32.
     v4: Box<[SocketAddrV4]>,
     others: Box<[PeerAddress]>,
 }
 
-/// A session's end and its first listener, for whom so many alerts wait at most.
+/// The sender of a torrent's alerts and its first listener. At most `limit` alerts wait for each listener.
 pub(super) fn alerts(limit: usize) -> (AlertSender, Alerts) {
-    let audience = Arc::new(Subscribers { limit: limit.max(1), listeners: Mutex::default() });
-    let first = Alerts::joining(&audience);
-    (AlertSender { audience }, first)
+    let subscribers = Arc::new(Subscribers { limit: limit.max(1), listeners: Mutex::default() });
+    let first = Alerts::joining(&subscribers);
+    (AlertSender { subscribers }, first)
 }
 
 impl Alerts {
-    /// A further listener, which hears what is said from now on.
+    /// A further listener, which gets all alerts from now on.
     pub(super) fn subscribe(&self) -> Self {
-        Self::joining(&self.audience)
+        Self::joining(&self.subscribers)
     }
 
-    fn joining(audience: &Arc<Subscribers>) -> Self {
+    fn joining(subscribers: &Arc<Subscribers>) -> Self {
         let queue = Arc::new(Queue::default());
-        let mut listeners = lock(&audience.listeners);
+        let mut listeners = lock(&subscribers.listeners);
         lock(&queue.waiting).ended = listeners.ended;
         listeners.queues.push(Arc::downgrade(&queue));
         drop(listeners);
-        Self { queue, audience: Arc::clone(audience) }
+        Self { queue, subscribers: Arc::clone(subscribers) }
     }
 
-    /// The next alert; `None` when the session has ended. [`Alert::Lagged`] where the listener was too slow.
+    /// The next alert; `None` when the torrent has ended. [`Alert::Lagged`] comes first where the queue has overflowed.
     ///
     /// # Cancel safety
     /// No alert is lost.
     pub async fn next(&mut self) -> Option<Alert> {
         loop {
-            // Keeps a word that is said between the look and the wait.
+            // Taken before the look, so that an alert that comes between the look and the wait isn't slept through.
             let changed = self.queue.changed.notified();
             if let Poll::Ready(next) = lock(&self.queue.waiting).read() {
                 return next;
@@ -129,13 +132,13 @@ impl Alerts {
     }
 }
 
-impl Waiting {
-    /// What there is to hear: `None` is the end.
+impl Backlog {
+    /// The next alert, or `None` at the end.
     fn read(&mut self) -> Poll<Option<Alert>> {
         self.has_read = true;
-        self.is_asleep = false;
-        if self.missed.count > 0 {
-            return Poll::Ready(Some(std::mem::take(&mut self.missed).into_alert()));
+        self.has_overflowed = false;
+        if self.lost.count > 0 {
+            return Poll::Ready(Some(std::mem::take(&mut self.lost).into_alert()));
         }
         let next = self.alerts.pop_front();
         self.bytes = self.bytes.saturating_sub(next.as_ref().map_or(0, Alert::weight));
@@ -146,8 +149,8 @@ impl Waiting {
     }
 
     fn bounds(&self) -> Bounds {
-        if self.is_asleep {
-            ASLEEP
+        if self.has_overflowed {
+            OVERFLOWED
         } else if self.has_read {
             READING
         } else {
@@ -155,25 +158,25 @@ impl Waiting {
         }
     }
 
-    /// Takes a line in. What has no room any more is lost, but for its peers; the oldest first.
-    fn push(&mut self, alert: &Alert, most_lines: usize) {
+    /// Adds an alert. Where there is no room for it, the oldest ones are lost, but for their peers.
+    fn push(&mut self, alert: &Alert, limit: usize) {
         let weight = alert.weight();
         let fits = |of: &Self| of.bytes.saturating_add(weight) <= of.bounds().bytes;
-        let falls_asleep = !self.is_asleep && !fits(self) && !self.alerts.is_empty();
-        self.is_asleep |= falls_asleep;
+        let overflows = !self.has_overflowed && !fits(self) && !self.alerts.is_empty();
+        self.has_overflowed |= overflows;
         let bounds = self.bounds();
-        let most_lines = bounds.lines.min(most_lines);
-        while (!fits(self) || self.alerts.len() >= most_lines)
+        let max_alerts = bounds.alerts.min(limit);
+        while (!fits(self) || self.alerts.len() >= max_alerts)
             && let Some(oldest) = self.alerts.pop_front()
         {
             self.bytes = self.bytes.saturating_sub(oldest.weight());
-            self.missed.add(&oldest, bounds.peers);
+            self.lost.add(&oldest, bounds.peers);
         }
-        if falls_asleep {
-            self.alerts.shrink_to(bounds.lines);
+        if overflows {
+            self.alerts.shrink_to(bounds.alerts);
         }
-        if self.is_asleep && !fits(self) {
-            self.missed.add(alert, bounds.peers);
+        if self.has_overflowed && !fits(self) {
+            self.lost.add(alert, bounds.peers);
         } else {
             self.alerts.push_back(alert.clone());
             self.bytes = self.bytes.saturating_add(weight);
@@ -181,9 +184,9 @@ impl Waiting {
     }
 }
 
-impl Missed {
-    /// Loses an alert. Its peers are newer than all before it.
-    fn add(&mut self, alert: &Alert, most_bytes: usize) {
+impl LostAlerts {
+    /// Adds a lost alert. Its peers are newer than those of all alerts that were lost before, which make room for them.
+    fn add(&mut self, alert: &Alert, max_bytes: usize) {
         self.count = self.count.saturating_add(1);
         if alert.peers().is_empty() {
             return;
@@ -201,7 +204,7 @@ impl Missed {
                 PeerAddress::Ip(_) => size_of::<PeerAddress>(),
                 PeerAddress::Name(name, _) => size_of::<PeerAddress>() + name.len(),
             };
-            if bytes > most_bytes {
+            if bytes > max_bytes {
                 break;
             }
             match peer {
@@ -224,16 +227,16 @@ impl Missed {
 }
 
 impl AlertSender {
-    /// Tells everybody who listens.
-    pub(super) fn say(&self, alert: &Alert) {
-        self.change(|waiting| waiting.push(alert, self.audience.limit));
+    /// Sends an alert to all listeners.
+    pub(super) fn send(&self, alert: &Alert) {
+        self.change(|waiting| waiting.push(alert, self.subscribers.limit));
     }
 
-    fn change(&self, change: impl Fn(&mut Waiting)) {
-        lock(&self.audience.listeners).queues.retain(|queue| {
+    fn change(&self, change: impl Fn(&mut Backlog)) {
+        lock(&self.subscribers.listeners).queues.retain(|queue| {
             let Some(queue) = queue.upgrade() else { return false };
             change(&mut lock(&queue.waiting));
-            // There is one who waits, if any.
+            // A queue has one listener.
             queue.changed.notify_one();
             true
         });
@@ -242,12 +245,12 @@ impl AlertSender {
 
 impl Drop for AlertSender {
     fn drop(&mut self) {
-        lock(&self.audience.listeners).ended = true;
+        lock(&self.subscribers.listeners).ended = true;
         self.change(|waiting| waiting.ended = true);
     }
 }
 
-/// Nothing in here panics while it holds a lock.
+/// A poisoned lock is taken all the same: nothing in this file panics while it holds one.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,27 +1,29 @@
-//! The announcer of a process, as its users see it.
+//! The announcer of a process: the face of the loop that all torrents share.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::alerts;
-use super::driver::{self, Command, Driver, Ended, HandleKey, Parts};
+use super::driver::{self, AnnouncerParts, Command, DriverLink, TorrentKey};
 use super::handle::AnnounceHandle;
-use super::scraped::Scraped;
-use crate::alert::{Alert, Announced, ShutdownReport};
+use super::scraper::Scraper;
+use crate::alert::{Announced, ShutdownReport};
 use crate::announce::{AnnounceRequest, Torrent};
 use crate::error::{AnnouncerEnded, RoundError};
-use crate::policy::{TorrentId, TrackerSet};
-use crate::transport::Transport;
+use crate::policy::TrackerSet;
+
+/// How long [`Announcer::shutdown`] waits for the report, even if the deadline is now.
+const MIN_SHUTDOWN: Duration = Duration::from_millis(20);
 
 /// Announces torrents to their trackers, with failover: one for all torrents of a process.
 ///
-/// One torrent finds a dead tracker host, and the others profit. Cloning is cheap and gives the same announcer.
-/// Its task ends when all clones and all [`AnnounceHandle`]s are gone and everybody who knew us was told.
+/// All torrents share what is known of tracker hosts, so a dead one is found once. Cloning is cheap and gives the same
+/// announcer. Its task ends when all clones and all [`AnnounceHandle`]s are gone and `stopped` has been sent to every
+/// tracker at which a torrent is registered.
 ///
 /// ```no_run
 /// use tracker_failover::{Announcer, InfoHash, PeerId, Torrent, TrackerSet};
@@ -38,132 +40,93 @@ use crate::transport::Transport;
 /// ```
 #[derive(Clone)]
 pub struct Announcer {
-    commands: mpsc::UnboundedSender<Command>,
-    ended: Ended,
-    transport: Arc<dyn Transport>,
-    scraped: Arc<Scraped>,
-    scrape_limit: Duration,
+    driver: DriverLink,
+    scraper: Arc<Scraper>,
+    /// How many alerts wait for one listener, at most.
     alert_queue: usize,
-    runtime: Handle,
 }
-
-/// How long the report of a shutdown is waited for, even if it has to be over at once.
-const SHORTEST_SHUTDOWN: Duration = Duration::from_millis(20);
 
 impl Announcer {
     /// Starts the task of an announcer.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub(super) fn start(parts: Parts) -> Self {
-        let transport = Arc::clone(&parts.transport);
+    pub(super) fn start(parts: AnnouncerParts) -> Self {
         let scrape_limit = parts.config.open_limit.saturating_add(parts.config.reply_limit);
+        let scraper = Arc::new(Scraper::new(Arc::clone(&parts.transport), scrape_limit));
         let alert_queue = parts.config.alert_queue.max(1);
-        let (commands, ended) = driver::start(parts);
-        let runtime = Handle::current();
-        Self { commands, ended, transport, scraped: Arc::default(), scrape_limit, alert_queue, runtime }
+        Self { driver: driver::start(parts), scraper, alert_queue }
     }
 
     /// Makes one announce, with failover: to the first tracker of `trackers` that answers. Unmeasured trackers
-    /// are measured first where [`Config::probing`](crate::Config::probing) says so, and the first to answer is the one.
+    /// are measured first, unless [`Config::probing`](crate::Config::probing) is off, and the first to answer is announced
+    /// to.
     ///
-    /// `trackers` keeps what was learned: the cursor stands on the tracker that answered, so the next announce
-    /// goes there. Which event is due is the caller's business; [`add`](Self::add) takes care of that too.
+    /// `trackers` keeps what was learned: its cursor is on the tracker that answered, so the next announce
+    /// goes there. Which event is due is up to the caller; [`add`](Self::add) keeps track of that too.
     ///
     /// # Errors
-    /// When every tracker failed: each with its cause; or when the announcer has ended.
+    /// When every tracker failed, with the cause of each; or when the announcer has ended.
     ///
     /// # Cancel safety
-    /// Dropping the future gives the announce up as soon as it has settled; `trackers` stays as it was.
+    /// Dropping the future discards the result. The announce itself goes on to its end, and `trackers` stays as it was.
     pub async fn announce(
         &self,
         trackers: &mut TrackerSet,
         request: AnnounceRequest,
     ) -> Result<Arc<Announced>, Arc<RoundError>> {
-        let (done, ended) = oneshot::channel();
-        let command =
-            Command::Once { trackers: Box::new(trackers.clone()), request: Box::new(request), done };
-        // Where there is no loop, the sender of the outcome is dropped.
-        self.give(command);
-        let once = ended.await.map_err(|_| Arc::new(RoundError::Ended(self.reason())))?;
-        *trackers = once.trackers;
-        once.result
+        let (sender, result) = oneshot::channel();
+        let (of, request) = (Box::new(trackers.clone()), Box::new(request));
+        self.driver.send(Command::AnnounceOnce { trackers: of, request, result: sender });
+        // Where the loop has ended, the sender is dropped with the command.
+        let result = result.await.map_err(|_| Arc::new(RoundError::Ended(self.driver.end_reason())))?;
+        *trackers = result.trackers;
+        result.round
     }
 
-    /// Takes over the announces of a torrent for the whole of its life. A `key` of 0 is replaced by a random
-    /// one.
+    /// Takes over the announces of a torrent, from `started` to `stopped`. A `key` of 0 is replaced by a random one.
     pub fn add(&self, trackers: TrackerSet, mut torrent: Torrent) -> AnnounceHandle {
         if torrent.key == 0 {
             torrent.key = rand::random();
         }
         let (alerts, receiver) = alerts::alerts(self.alert_queue);
-        let key = HandleKey::default();
+        let key = TorrentKey::default();
         let info_hash = torrent.info_hash;
         let (trackers, torrent) = (Box::new(trackers), Box::new(torrent));
-        self.give(Command::Add { trackers, torrent, alerts, key: key.clone() });
-        AnnounceHandle::new(self.clone(), key, receiver, info_hash)
+        self.driver.send(Command::Add { trackers, torrent, alerts, key: key.clone() });
+        AnnounceHandle::new(self.driver.clone(), Arc::clone(&self.scraper), key, receiver, info_hash)
     }
 
-    /// The network has changed: another interface, another address, a tunnel. Hosts that couldn't be reached may be
-    /// tried again, and sessions in trouble announce at once. To be called by whoever can tell.
+    /// Reports that the network has changed: another interface, another address, a tunnel. Hosts that couldn't be reached
+    /// may be tried again, and torrents whose trackers all failed announce at once. The announcer doesn't watch interfaces
+    /// itself.
     pub fn network_changed(&self) {
-        self.give(Command::NetworkChanged);
+        self.driver.send(Command::NetworkChanged);
     }
 
-    /// Why this announcer announces nothing any more; `None` while it does.
+    /// Why this announcer has ended; `None` while it runs.
     pub fn ended(&self) -> Option<AnnouncerEnded> {
-        self.ended.get()
+        self.driver.ended()
     }
 
-    /// Ends all sessions, and this announcer: `stopped` goes in parallel to every tracker that knows us, until the
-    /// deadline. All clones say afterwards that the announcer has ended. Gives who was told, who refused, and for whom
-    /// there was no time.
+    /// Ends all torrents, and this announcer with all its clones: sends `stopped` in parallel to every tracker at which a
+    /// torrent is registered, until the deadline. Gives which trackers acknowledged it, which refused it, and for which the
+    /// time was too short.
     ///
-    /// Whatever hangs (trackers, look-ups, the disk of the latency cache), it returns by the deadline.
+    /// It returns by the deadline, even if trackers, look-ups, or the disk of the latency cache hang.
     ///
     /// # Cancel safety
-    /// The sessions end all the same.
+    /// Dropping the future discards the report. The shutdown goes on.
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
-        let (waiter, report) = oneshot::channel();
-        self.give(Command::Shutdown(deadline, waiter));
-        match timeout(deadline.max(SHORTEST_SHUTDOWN), report).await {
+        let (sender, report) = oneshot::channel();
+        self.driver.send(Command::Shutdown { limit: deadline, report: sender });
+        match timeout(deadline.max(MIN_SHUTDOWN), report).await {
             Ok(Ok(report)) => report,
-            Ok(Err(_)) => ShutdownReport { ended: Some(self.reason()), ..ShutdownReport::default() },
+            Ok(Err(_)) => {
+                ShutdownReport { ended: Some(self.driver.end_reason()), ..ShutdownReport::default() }
+            }
             Err(_) => ShutdownReport::default(),
         }
-    }
-
-    pub(super) fn send(&self, key: &HandleKey, then: impl FnOnce(&mut Driver, TorrentId) + Send + 'static) {
-        self.give(Command::To(key.clone(), Box::new(then)));
-    }
-
-    /// Why what was asked of the loop won't be answered: it has ended, or does so.
-    pub(super) fn reason(&self) -> AnnouncerEnded {
-        self.ended.get().unwrap_or(AnnouncerEnded::ShutDown)
-    }
-
-    /// Gives the loop something to do, or says that there is none any more.
-    fn give(&self, command: Command) {
-        if let Err(mpsc::error::SendError(command)) = self.commands.send(command) {
-            command.refuse(&Alert::AnnouncerEnded { reason: self.reason() });
-        }
-    }
-
-    pub(super) fn transport(&self) -> &dyn Transport {
-        &*self.transport
-    }
-
-    pub(super) fn scraped(&self) -> &Scraped {
-        &self.scraped
-    }
-
-    pub(super) fn scrape_limit(&self) -> Duration {
-        self.scrape_limit
-    }
-
-    /// Where all that shares the transport runs.
-    pub(super) fn runtime(&self) -> &Handle {
-        &self.runtime
     }
 }
 

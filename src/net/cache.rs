@@ -1,4 +1,4 @@
-//! The latency cache that survives restarts: when its file is read and written, beside the announcer's loop.
+//! The latency cache: when its file is read and written, beside the announcer's loop.
 
 mod file;
 
@@ -17,53 +17,54 @@ use crate::host_snapshot::HostSnapshot;
 use crate::policy::{Engine, Timestamp};
 use file::Loaded;
 
-/// How long what was learned waits for more before it is written.
+/// How long a change waits for further ones before the file is written.
 const SAVE_GAP: Duration = Duration::from_secs(60);
 
-/// How long the first announce waits for the file. It is read in a millisecond, but for a disk that is asleep or a
-/// server that is away; what comes later is taken as well.
+/// How long the first announce waits for the file. Reading takes a millisecond, unless a disk has to spin up or a file
+/// server is away. A file that comes later is used from then on.
 pub(super) const LOAD_LIMIT: Duration = Duration::from_secs(1);
 
-/// How long the end waits for the file, unless it has to be sooner.
+/// How long the end of an announcer waits for the last save, unless its deadline is sooner.
 pub(super) const LAST_SAVE_LIMIT: Duration = Duration::from_secs(3);
 
-/// The file of an announcer, with one thing at a time done to it.
+/// The file of an announcer. At most one job runs on it at a time.
 #[derive(Debug)]
 pub(super) struct Cache {
     path: PathBuf,
     load: fn(&Path) -> Loaded,
     save: fn(&Path, Vec<HostSnapshot>, u64) -> Result<(), CacheError>,
     job: Option<Job>,
-    /// Whether the file has been looked at, and may be replaced.
+    /// Whether the file has been read, and may be replaced.
     writable: bool,
-    /// As many changes of the book are in the file.
+    /// How many changes of the health book are in the file.
     saved: u64,
-    /// As many are in what is being written.
+    /// How many are in what is being written.
     saving: u64,
+    /// When the file is to be written next.
     due: Option<Timestamp>,
-    /// A trouble the user hasn't heard of.
+    /// A failure that hasn't been reported.
     notice: Option<CacheError>,
-    /// Whether the last thing failed, which is told once.
-    troubled: bool,
+    /// Whether the last job failed. Of several failures in a row only the first is reported.
+    has_failed: bool,
 }
 
-/// Something that is being done to the file.
+/// Reading or writing the file, under way.
 ///
-/// A runtime that ends waits for its threads, and a disk may hang for ever. So the work is done on a thread of its own,
-/// and one of the runtime's waits for that no longer than this exists. (A clock that is paused in tests stands still for
-/// the latter only.)
+/// A runtime that ends waits for its blocking threads, and a disk may hang for ever. So the work runs on a thread
+/// outside the runtime, and a blocking thread of the runtime waits for it until this is dropped. (That thread is also what
+/// keeps a paused clock in tests from running ahead.)
 #[derive(Debug)]
 struct Job {
-    done: JoinHandle<Done>,
-    give_up: mpsc::Sender<Option<Deed>>,
+    done: JoinHandle<JobOutput>,
+    give_up: mpsc::Sender<Option<JobResult>>,
 }
 
-/// What was done to the file; `None` where the runtime ended before it was.
+/// The end of a job; `None` where it was given up.
 #[derive(Debug)]
-pub(super) struct Done(Option<Deed>);
+pub(super) struct JobOutput(Option<JobResult>);
 
 #[derive(Debug)]
-enum Deed {
+enum JobResult {
     Loaded(Loaded),
     Saved(Result<(), CacheError>),
 }
@@ -80,46 +81,46 @@ impl Cache {
             saving: 0,
             due: None,
             notice: None,
-            troubled: false,
+            has_failed: false,
         }
     }
 
-    /// Begins to read the file; [`done`](Self::done) gives the engine what is in it.
+    /// Begins to read the file; [`finished`](Self::finished) gives the engine what is in it.
     pub(super) fn load(&mut self) {
         let (path, load) = (self.path.clone(), self.load);
-        self.job = Some(Job::begin(move || Deed::Loaded(load(&path))));
+        self.job = Some(Job::begin(move || JobResult::Loaded(load(&path))));
     }
 
-    /// What was done to the file, when it is.
+    /// Waits for the job; for ever where there is none.
     ///
     /// # Cancel safety
-    /// Nothing is lost.
-    pub(super) async fn job(&mut self) -> Done {
+    /// No output is lost.
+    pub(super) async fn job(&mut self) -> JobOutput {
         match &mut self.job {
-            Some(job) => (&mut job.done).await.unwrap_or(Done(None)),
+            Some(job) => (&mut job.done).await.unwrap_or(JobOutput(None)),
             None => std::future::pending().await,
         }
     }
 
-    /// Takes note of what was done.
-    pub(super) fn done(&mut self, done: Done, engine: &mut Engine, clock: &Clock) {
+    /// Takes the output of a job: gives the engine what was read, and keeps a failure for a report.
+    pub(super) fn finished(&mut self, output: JobOutput, engine: &mut Engine, clock: &Clock) {
         self.job = None;
-        match done.0 {
+        match output.0 {
             None => {}
-            Some(Deed::Loaded(Loaded { hosts, trouble, replaceable })) => {
+            Some(JobResult::Loaded(Loaded { hosts, failure, is_replaceable })) => {
                 engine.restore(hosts, clock::seconds(), clock.now());
-                self.writable = replaceable;
-                self.trouble(trouble);
+                self.writable = is_replaceable;
+                self.note_failure(failure);
             }
-            Some(Deed::Saved(Ok(()))) => {
+            Some(JobResult::Saved(Ok(()))) => {
                 self.saved = self.saving;
-                self.trouble(None);
+                self.note_failure(None);
             }
-            Some(Deed::Saved(Err(error))) => self.trouble(Some(error)),
+            Some(JobResult::Saved(Err(error))) => self.note_failure(Some(error)),
         }
     }
 
-    /// Writes the file when it is time, and says when to look again.
+    /// Writes the file when it is time. Gives the moment to look again.
     pub(super) fn tend(&mut self, engine: &Engine, clock: &Clock) -> Option<Instant> {
         if self.job.is_some() || !self.is_behind(engine) {
             return None;
@@ -132,29 +133,29 @@ impl Cache {
         None
     }
 
-    /// Has the file written without waiting for more.
+    /// Has the file written without waiting for further changes.
     pub(super) fn hurry(&mut self, clock: &Clock) {
         self.due = Some(clock.now());
     }
 
-    /// Writes what isn't written yet, because the process may end.
+    /// Writes the changes that aren't in the file, because the process may end.
     pub(super) async fn finish(&mut self, engine: &mut Engine, clock: &Clock, limit: Duration) {
         let finish = async {
             while self.job.is_some() {
-                let done = self.job().await;
-                self.done(done, engine, clock);
+                let output = self.job().await;
+                self.finished(output, engine, clock);
             }
             if self.is_behind(engine) {
                 self.save(engine, clock);
-                let done = self.job().await;
-                self.done(done, engine, clock);
+                let output = self.job().await;
+                self.finished(output, engine, clock);
             }
         };
-        // A disk that hangs keeps its thread, and nobody else.
+        // A disk that hangs holds its own thread only.
         let _ = timeout(limit, finish).await;
     }
 
-    /// What the user should hear.
+    /// The failure that hasn't been reported, if any.
     pub(super) fn notice(&mut self) -> Option<Alert> {
         self.notice.take().map(|reason| Alert::CacheFailed { reason })
     }
@@ -168,11 +169,11 @@ impl Cache {
         self.saving = engine.health().changes();
         let (path, save, calendar) = (self.path.clone(), self.save, clock::seconds());
         let hosts = engine.health().snapshot(calendar, clock.now());
-        self.job = Some(Job::begin(move || Deed::Saved(save(&path, hosts, calendar))));
+        self.job = Some(Job::begin(move || JobResult::Saved(save(&path, hosts, calendar))));
     }
 
-    fn trouble(&mut self, error: Option<CacheError>) {
-        let before = std::mem::replace(&mut self.troubled, error.is_some());
+    fn note_failure(&mut self, error: Option<CacheError>) {
+        let before = std::mem::replace(&mut self.has_failed, error.is_some());
         if !before {
             self.notice = error;
         }
@@ -180,30 +181,30 @@ impl Cache {
 }
 
 impl Job {
-    fn begin(work: impl FnOnce() -> Deed + Send + 'static) -> Self {
+    fn begin(work: impl FnOnce() -> JobResult + Send + 'static) -> Self {
         let (give_up, result) = mpsc::channel();
         let done = give_up.clone();
-        // Where there is no thread to be had, nothing is done, and it is tried again later.
+        // Where no thread can be started nothing is done, and the next save tries again.
         let spawned =
             thread::Builder::new().name("tracker-cache".into()).spawn(move || done.send(Some(work())));
         if spawned.is_err() {
-            // Whoever waits is there until this is dropped.
+            // The receiver lives in the blocking task below.
             let _ = give_up.send(None);
         }
-        Self { done: spawn_blocking(move || Done(result.recv().ok().flatten())), give_up }
+        Self { done: spawn_blocking(move || JobOutput(result.recv().ok().flatten())), give_up }
     }
 }
 
 impl Drop for Job {
     fn drop(&mut self) {
-        // It may be done, and nobody be waiting.
+        // The job may be done, and its receiver gone.
         let _ = self.give_up.send(None);
     }
 }
 
 #[cfg(test)]
 impl Cache {
-    /// A cache whose disk hangs for ever, from the first reading or from the first writing.
+    /// A cache whose disk hangs for ever, at the first read or at the first write.
     pub(super) fn hanging(at_load: bool) -> Self {
         let mut cache = Self::new("/nowhere/at/all".into());
         cache.save = |_, _, _| loop {
@@ -214,7 +215,7 @@ impl Cache {
                 thread::park();
             }
         } else {
-            |_| Loaded { hosts: Vec::new(), trouble: None, replaceable: true }
+            |_| Loaded { hosts: Vec::new(), failure: None, is_replaceable: true }
         };
         cache
     }

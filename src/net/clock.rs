@@ -1,4 +1,4 @@
-//! The one place that reads the clocks.
+//! Time: the one file that reads the clocks.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -10,87 +10,88 @@ use tokio::time::error::Elapsed;
 
 use crate::policy::{HealthBook, Timestamp};
 
-/// The engine's clock: tokio's, so that tests can pause it, and the time for which the machine slept on top, during which
-/// that stands still. It starts late enough for the engine to tell of moments in earlier runs.
+/// The engine's clock: tokio's, which tests can pause, plus the time for which the machine slept, which tokio's doesn't
+/// count. It begins late enough to express moments of earlier runs.
 ///
-/// It also notices when the loop stood still: the machine slept, or the process was stopped or frozen, or something
-/// blocked its runtime. The calendar has no part in this, since it is set ahead and back.
+/// It also notices when nothing ran: the machine slept, or the process was stopped or frozen, or something
+/// blocked its runtime. None of this uses the calendar, which may be set ahead and back.
 pub(super) struct Clock {
     start: Instant,
-    asleep: Asleep,
-    /// How much of it is in the engine's time.
+    sleep_meter: SleepMeter,
+    /// How much sleep is in the engine's time.
     slept: Duration,
-    /// Since when, and until when, the loop has waited.
+    /// The wait of the loop: since when, and until when.
     waiting: Option<(Instant, Instant)>,
 }
 
-/// For how long the machine has slept since some moment.
-pub(super) type Asleep = Box<dyn Fn() -> Duration + Send + Sync>;
+/// For how long the machine has slept since some fixed moment.
+pub(super) type SleepMeter = Box<dyn Fn() -> Duration + Send + Sync>;
 
-/// A time in which nothing ran.
+/// A period in which nothing ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Standstill {
-    /// How long it was at most, counted from when the loop last looked.
+    /// How long it was, at most: counted from the loop's last look at the clock.
     pub(super) gap: Duration,
-    /// Whether it was more than a busy machine has.
+    /// Whether it was longer than delays of a busy machine are.
     pub(super) is_long: bool,
 }
 
-/// How late the loop may wake before it lets what has arrived be read first: as long as an unknown tracker is waited for.
-const NOTICED: Duration = Duration::from_millis(250);
+/// How late a wait may end before what has arrived is read first. As long as the patience with an unknown tracker, so
+/// that a shorter standstill fails none.
+const MIN_STANDSTILL: Duration = Duration::from_millis(250);
 
-/// From here on a standstill is none of a machine that is merely busy, so announces that are due are spread. A limit is
-/// ten seconds at least, and a shorter standstill uses no more than half of it.
-const LONG: Duration = Duration::from_secs(5);
+/// From this length on, announces that have become due are spread. No merely busy machine stands still for so long, and
+/// a shorter standstill takes at most half of a limit, which is 10 s or more.
+const LONG_STANDSTILL: Duration = Duration::from_secs(5);
 
 impl Clock {
-    /// What the engine is told when the clock starts.
+    /// The engine's time when the clock starts.
     const BEGIN: Timestamp = Timestamp::from_micros(HealthBook::MEMORY.as_secs() * 1_000_000);
 
     /// A clock that starts now.
     pub(super) fn start() -> Self {
-        Self::with(asleep())
+        Self::with(sleep_meter())
     }
 
-    /// A clock that starts now, and hears of sleep from this.
-    pub(super) fn with(asleep: Asleep) -> Self {
-        let slept = asleep();
-        Self { start: now(), asleep, slept, waiting: None }
+    /// A clock that starts now, with another meter of the machine's sleep.
+    pub(super) fn with(sleep_meter: SleepMeter) -> Self {
+        let slept = sleep_meter();
+        Self { start: now(), sleep_meter, slept, waiting: None }
     }
 
-    /// The present moment. Sleep is in it once [`woke`](Self::woke) has noticed it.
+    /// The present moment in the engine's time. It includes sleep that [`woke`](Self::woke) has noticed.
     pub(super) fn now(&self) -> Timestamp {
         Self::BEGIN + (now() - self.start) + self.slept
     }
 
-    /// When a moment of the engine's is.
+    /// A moment of the engine's time on tokio's clock.
     pub(super) fn instant(&self, moment: Timestamp) -> Instant {
         self.start + moment.since(Self::BEGIN).saturating_sub(self.slept).min(FAR)
     }
 
-    /// The loop waits until then, if not for ever.
+    /// Notes that the loop waits until then; `None` where only an event ends the wait.
     pub(super) fn waits(&mut self, until: Option<Instant>) {
         let now = now();
         self.waiting = until.map(|until| (now, until.max(now)));
     }
 
-    /// The loop has something to do. Says so where nothing ran for longer than it should.
+    /// Notes that the wait is over. Gives the standstill, if nothing ran for longer than it should.
     pub(super) fn woke(&mut self) -> Option<Standstill> {
-        let total = (self.asleep)();
+        let total = (self.sleep_meter)();
         let slept = total.saturating_sub(self.slept);
         self.slept += slept;
         let now = now();
         let (since, until) = self.waiting.take().unwrap_or((now, now));
         let longest = slept.max(now.saturating_duration_since(until));
         let gap = slept.saturating_add(now.saturating_duration_since(since));
-        (longest >= NOTICED).then_some(Standstill { gap, is_long: longest >= LONG })
+        (longest >= MIN_STANDSTILL).then_some(Standstill { gap, is_long: longest >= LONG_STANDSTILL })
     }
 }
 
-/// How the machine's sleep is measured: one clock counts it and the other doesn't.
+/// Measures sleep as the difference of two clocks, of which one counts it and the other doesn't.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 #[expect(clippy::disallowed_methods, reason = "the shell reads the clocks here only")]
-fn asleep() -> Asleep {
+fn sleep_meter() -> SleepMeter {
     use rustix::time::{ClockId, clock_gettime};
     use std::time::Instant;
 
@@ -104,7 +105,7 @@ fn asleep() -> Asleep {
         let seconds = Duration::from_secs(time.tv_sec.try_into().unwrap_or_default());
         seconds + Duration::from_nanos(time.tv_nsec.try_into().unwrap_or_default())
     };
-    // Where something comes between the two readings, sleep is taken for shorter and never for longer.
+    // A delay between the two readings makes sleep look shorter, and never longer.
     let awake_at_first = Instant::now();
     let all_at_first = counting_sleep();
     Box::new(move || {
@@ -113,15 +114,15 @@ fn asleep() -> Asleep {
     })
 }
 
-/// Other systems either count sleep in the clock by which we wait (Windows), so that the loop wakes late, or have no
-/// clock for it.
+/// Measures nothing: other systems count sleep in the clock by which we wait (Windows), so that the loop wakes late, or
+/// have no clock for it.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
-fn asleep() -> Asleep {
+fn sleep_meter() -> SleepMeter {
     Box::new(|| Duration::ZERO)
 }
 
-/// As tokio's `timeout_at`, which prefers an answer to the limit; but where we stood still beyond the limit, what has
-/// arrived meanwhile is read first, by whichever task that takes.
+/// As tokio's `timeout_at`, which prefers an answer to the limit. But where nothing ran when the limit passed, the tasks
+/// that read what has arrived get their turn first (R100).
 pub(super) async fn timeout_at<F: Future>(limit: Instant, future: F) -> Result<F::Output, Elapsed> {
     let mut future = pin!(future);
     let mut limit = limit;
@@ -134,10 +135,10 @@ pub(super) async fn timeout_at<F: Future>(limit: Instant, future: F) -> Result<F
     }
 }
 
-/// Whether nothing ran from this moment until now, for longer than a busy machine takes to wake somebody. Timers fire before
-/// it is known what lies in the sockets then.
+/// Whether a timer that was to fire at this moment fires so late that nothing can have run. After a standstill timers fire
+/// before sockets are read.
 pub(super) fn stood_still(since: Instant) -> bool {
-    now().saturating_duration_since(since) >= NOTICED
+    now().saturating_duration_since(since) >= MIN_STANDSTILL
 }
 
 /// As [`timeout_at`], counted from now.
@@ -145,32 +146,32 @@ pub(super) async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::
     timeout_at(after(limit), future).await
 }
 
-/// After a standstill, everything that had arrived has been read when nothing came for so long.
+/// After a standstill: when nothing has come for so long, everything that had arrived has been read.
 pub(super) const QUIET: Duration = Duration::from_millis(100);
 
-/// As far as the clock reaches: callers and trackers bring durations of any size.
+/// The longest wait, about 30 years: callers and trackers name durations of any size.
 const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
 
-/// The monotonic clock by which probes are measured and idle connections age.
+/// The present moment on tokio's monotonic clock, which measures probes and the age of idle connections.
 #[expect(clippy::disallowed_methods, reason = "the shell reads the clock here only")]
 pub(super) fn now() -> Instant {
     Instant::now()
 }
 
-/// The moment after this time.
+/// The moment that is so far from now.
 pub(super) fn after(duration: Duration) -> Instant {
     now() + duration.min(FAR)
 }
 
-/// The calendar: for a `Retry-After` that names a date, and for what is kept from one run to the next. It may be set at any
-/// moment, so no time is measured by it.
+/// The calendar: for a `Retry-After` that names a date, and for what is kept from one run to the next. No duration is
+/// measured by it, because it may be set at any moment.
 #[cfg(any(feature = "http", feature = "cache"))]
 #[expect(clippy::disallowed_methods, reason = "the shell reads the calendar here only")]
 pub(super) fn calendar() -> SystemTime {
     SystemTime::now()
 }
 
-/// The calendar in seconds since 1970, for what is remembered from one run to the next.
+/// The calendar in seconds since 1970, for what is kept from one run to the next.
 #[cfg(feature = "cache")]
 pub(super) fn seconds() -> u64 {
     calendar().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
@@ -195,9 +196,9 @@ mod tests {
         tokio::time::advance(time).await;
     }
 
-    /// R101: what was slept before the start doesn't count, and what is slept is in the engine's time once it is noticed.
+    /// R101: sleep before the start doesn't count, and later sleep is in the engine's time once it is noticed.
     #[tokio::test(start_paused = true)]
-    async fn sleep_is_time_that_passes() {
+    async fn sleep_counts_as_time() {
         let (mut clock, slept) = clock();
         let start = clock.now();
         let due = start + 3600 * SECOND;
@@ -219,7 +220,7 @@ mod tests {
 
     /// R100: a loop that wakes much later than it asked for stood still.
     #[tokio::test(start_paused = true)]
-    async fn waking_late_is_a_standstill() {
+    async fn a_wait_that_ends_late_is_a_standstill() {
         let (mut clock, _) = clock();
         for (asked, woke, found) in [
             (Some(10), 10_000, None),
@@ -237,21 +238,21 @@ mod tests {
             let found = found.map(|(gap, is_long)| Standstill { gap: Duration::from_millis(gap), is_long });
             assert_eq!(clock.woke(), found, "{asked:?}, {woke}");
         }
-        // What is overdue when the loop begins to wait is no sign of anything.
+        // A wait for a moment in the past doesn't end late.
         let past = now();
         pass(60 * SECOND).await;
         clock.waits(Some(past));
         assert_eq!(clock.woke(), None);
     }
 
-    /// R100: a limit that passes at the moment at which we go on isn't judged before others had their turn.
+    /// R100: a limit that passes during a standstill isn't judged before what arrived is read.
     #[tokio::test(start_paused = true)]
-    async fn a_limit_waits_for_what_came_while_nothing_ran() {
+    async fn a_limit_that_passed_while_nothing_ran_waits_for_what_arrived() {
         for (stood_still, is_heard) in [(Duration::ZERO, false), (42 * SECOND, true)] {
             let (sender, answer) = tokio::sync::oneshot::channel();
             let limited = tokio::spawn(timeout(10 * SECOND, answer));
             tokio::task::yield_now().await;
-            // It came in time, and takes a few turns of other tasks to be read.
+            // The answer came in time, and other tasks need a few turns to read it.
             let reads = tokio::spawn(async move {
                 tokio::time::sleep(9 * SECOND + SECOND / 2).await;
                 for _ in 0..10 {
@@ -269,12 +270,12 @@ mod tests {
         }
     }
 
-    /// The clocks of this system: the machine doesn't sleep while this runs, whatever the calendar says.
+    /// The clocks of this system: the machine doesn't sleep while this runs.
     #[test]
     fn a_machine_that_is_awake_has_not_slept() {
-        let asleep = asleep();
+        let slept = sleep_meter();
         for _ in 0..1000 {
-            assert!(asleep() < SECOND);
+            assert!(slept() < SECOND);
         }
     }
 }

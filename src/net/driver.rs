@@ -1,108 +1,50 @@
-//! The loop of an announcer: one task that does what the engine says.
+//! The loop of an announcer: one task that carries out what the engine wants done.
 
+mod attempts;
+mod command;
+mod event;
+mod shutdown;
 #[cfg(test)]
 mod tests;
+mod torrents;
 
-use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-use super::alerts::AlertSender;
+use self::attempts::{AttemptTasks, Finished, TaskEnd};
+use self::command::EndReason;
+pub(super) use self::command::{Command, DriverLink, TorrentKey};
+use self::event::DriverEvent;
+use self::shutdown::Shutdown;
+pub(super) use self::torrents::Torrents;
 use super::cache::{self, Cache};
 use super::clock::{self, Clock, Standstill};
-use super::guarded::{self, Guarded};
-use crate::address::{AddressPolicy, usable_peers};
-use crate::alert::{Alert, Announced, ShutdownReport, StopResult};
-use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, Torrent};
-use crate::error::{AnnounceError, AnnouncerEnded, Cause, RoundError};
-use crate::policy::{AttemptId, Config, Engine, Input, Output, RoundNumber, TorrentId, TrackerSet};
-use crate::prober::{Measurement, Prober};
-use crate::tracker::TrackerUrl;
-use crate::transport::{Channel, Transport};
-use crate::wire::compact::MAX_PEERS;
+use super::guarded;
+use crate::address::AddressPolicy;
+use crate::alert::{Alert, ShutdownReport};
+use crate::error::AnnouncerEnded;
+use crate::policy::{Config, Output};
+use crate::prober::Prober;
+use crate::transport::Transport;
 
-/// How often the loop looks whether the machine slept.
+/// How often the loop looks whether the machine slept, while nothing is in flight.
 const LOOK_IDLE: Duration = Duration::from_secs(30);
 
-/// The same while something is under way, whose limits are extended by as much.
+/// The same while something is in flight, whose limits are extended by the time that nothing ran.
 const LOOK_BUSY: Duration = Duration::from_secs(1);
 
-/// How long what has arrived during a standstill is read at most, before anything else is done.
+/// How long what arrived during a standstill is read, at most, before limits are judged again.
 const CATCH_UP: Duration = Duration::from_secs(1);
 
-/// How much of the time for a shutdown isn't spent on waiting for trackers, at most.
-const SHUTDOWN_MARGIN: Duration = Duration::from_millis(250);
-
-/// What a handle or the announcer asks of the loop.
-pub(super) enum Command {
-    Add {
-        trackers: Box<TrackerSet>,
-        torrent: Box<Torrent>,
-        alerts: AlertSender,
-        key: HandleKey,
-    },
-    Once {
-        trackers: Box<TrackerSet>,
-        request: Box<AnnounceRequest>,
-        done: oneshot::Sender<Once>,
-    },
-    To(HandleKey, Action),
-    NetworkChanged,
-    /// Within this time.
-    Shutdown(Duration, oneshot::Sender<ShutdownReport>),
-}
-
-/// What became of one announce, and of the trackers.
-pub(super) struct Once {
-    pub(super) result: Result<Arc<Announced>, Arc<RoundError>>,
-    pub(super) trackers: TrackerSet,
-}
-
-/// Names a handle's torrent before the engine has.
-#[derive(Debug, Clone, Default)]
-pub(super) struct HandleKey(Arc<OnceLock<TorrentId>>);
-
-/// Something to be done to a torrent inside the loop.
-type Action = Box<dyn FnOnce(&mut Driver, TorrentId) + Send>;
-
-type RoundWaiter = oneshot::Sender<Result<Arc<Announced>, Arc<RoundError>>>;
-
-/// The loop's own state: the engine, and what is under way for it.
-pub(super) struct Driver {
-    pub(super) engine: Engine,
-    pub(super) clock: Clock,
-    transport: Arc<dyn Transport>,
-    prober: Option<Arc<dyn Prober>>,
-    cache: Option<Cache>,
-    peers: Arc<Option<AddressPolicy>>,
-    tasks: JoinSet<Done>,
-    running: BTreeMap<AttemptId, AbortHandle>,
-    attempts_of_tasks: HashMap<Id, (AttemptId, Kind)>,
-    channels: BTreeMap<AttemptId, OpenChannel>,
-    listeners: BTreeMap<TorrentId, Listener>,
-    shutdown: Option<Shutdown>,
-    commands: mpsc::UnboundedReceiver<Command>,
-    /// Whether anybody can still ask for something.
-    open: bool,
-    ended: Ended,
-    /// Whether the loop has ended by itself.
-    has_finished: bool,
-}
-
-/// Why an announcer has ended, once it has: for everybody who asks something of it later.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Ended(Arc<OnceLock<AnnouncerEnded>>);
-
 /// What an announcer is made of.
-pub(super) struct Parts {
+pub(super) struct AnnouncerParts {
     pub(super) config: Config,
     pub(super) clock: Clock,
+    /// Of every shuffle and jitter.
     pub(super) seed: u64,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) prober: Option<Arc<dyn Prober>>,
@@ -111,124 +53,75 @@ pub(super) struct Parts {
     pub(super) peers: Option<AddressPolicy>,
 }
 
-/// An announcer that is being shut down.
-struct Shutdown {
-    /// When it has to be over.
-    end: Instant,
-    report: ShutdownReport,
-    waiters: Vec<oneshot::Sender<ShutdownReport>>,
+/// The loop's own state.
+struct Driver {
+    torrents: Torrents,
+    attempts: AttemptTasks,
+    cache: Option<Cache>,
+    shutdown: Option<Shutdown>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    /// Whether there is a [`DriverLink`] by which commands may still come.
+    is_linked: bool,
+    end: EndReason,
+    /// Whether the loop has ended because its work was done, and not by a panic or with its runtime.
+    has_finished: bool,
 }
 
-/// What the loop has to deal with.
-enum Event {
-    Asked(Command),
-    /// Nobody can ask for anything any more.
-    Closed,
-    Done(Result<(Id, Done), JoinError>),
-    Cached(cache::Done),
-    Nothing,
-}
-
-/// Who waits for what of a torrent.
-#[derive(Default)]
-struct Listener {
-    info_hash: Option<InfoHash>,
-    alerts: Option<AlertSender>,
-    rounds: Vec<(RoundNumber, RoundWaiter)>,
-    once: Option<oneshot::Sender<Once>>,
-    once_result: Option<Result<Arc<Announced>, Arc<RoundError>>>,
-    ended: Vec<oneshot::Sender<Vec<StopResult>>>,
-}
-
-/// A channel, and the tracker to which it leads.
-struct OpenChannel {
-    tracker: TrackerUrl,
-    channel: Guarded<Box<dyn Channel>>,
-    /// How long its name took to be looked up.
-    lookup_time: Duration,
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Probe,
-    Attempt,
-}
-
-enum Done {
-    Probed(Result<Measurement, AnnounceError>),
-    Opened(Result<OpenChannel, AnnounceError>),
-    Announced(Result<AnnounceResponse, AnnounceError>),
-}
-
-impl Ended {
-    pub(super) fn get(&self) -> Option<AnnouncerEnded> {
-        self.0.get().cloned()
-    }
-}
-
-/// Starts the loop. What is sent to it is done in order.
+/// Starts the loop.
 ///
 /// # Panics
 /// Outside a tokio runtime.
-pub(super) fn start(parts: Parts) -> (mpsc::UnboundedSender<Command>, Ended) {
+pub(super) fn start(parts: AnnouncerParts) -> DriverLink {
     let (sender, commands) = mpsc::unbounded_channel();
-    let ended = Ended::default();
+    let end = EndReason::default();
     let driver = Driver {
-        engine: Engine::new(parts.config, parts.seed),
-        clock: parts.clock,
-        transport: parts.transport,
-        prober: parts.prober,
+        torrents: Torrents::new(parts.config, parts.seed, parts.clock),
+        attempts: AttemptTasks::new(parts.transport, parts.prober, parts.peers),
         cache: parts.cache,
-        peers: Arc::new(parts.peers),
-        tasks: JoinSet::new(),
-        running: BTreeMap::new(),
-        attempts_of_tasks: HashMap::new(),
-        channels: BTreeMap::new(),
-        listeners: BTreeMap::new(),
         shutdown: None,
         commands,
-        open: true,
-        ended: ended.clone(),
+        is_linked: true,
+        end: end.clone(),
         has_finished: false,
     };
     tokio::spawn(driver.supervise());
-    (sender, ended)
+    DriverLink::new(sender, end)
 }
 
 impl Driver {
-    /// Runs the loop. No input is to end it; where one does all the same, the panic is kept for everybody who asks.
+    /// Runs the loop. No input may end it; if one does, the panic becomes the reason that every later call reports (R93).
     async fn supervise(mut self) {
         if let Err(panic) = guarded::caught(self.run()).await {
-            let _ = self.ended.0.set(AnnouncerEnded::Panicked(guarded::text(&*panic)));
+            self.end.settle(AnnouncerEnded::Panicked(guarded::text(&*panic)));
             guarded::discard(panic);
         }
     }
 
     async fn run(&mut self) {
         for command in self.load_cache().await {
-            self.command(command);
+            self.carry_out(command);
         }
         loop {
             let wake = [self.act(), self.tend_cache(), self.tend_shutdown()];
             let wake = wake.into_iter().flatten().min();
-            if self.engine.torrents().next().is_none() && (!self.open || self.shutdown.is_some()) {
+            if self.torrents.is_empty() && (!self.is_linked || self.shutdown.is_some()) {
                 self.finish().await;
                 return;
             }
-            // While something is under way it has to be known how long nothing ran; else that the machine slept.
-            let look = if self.running.is_empty() { LOOK_IDLE } else { LOOK_BUSY };
+            // While something is in flight, the loop has to know how long nothing ran; else only whether the machine slept.
+            let look = if self.attempts.are_awaited() { LOOK_BUSY } else { LOOK_IDLE };
             let until = wake.map(|wake| wake.min(clock::after(look)));
             let event = self.next(until).await;
-            match self.clock.woke() {
+            match self.torrents.clock.woke() {
                 None => self.handle(event),
                 Some(standstill) => self.catch_up(event, standstill).await,
             }
         }
     }
 
-    /// What happens next, if anything until then.
-    async fn next(&mut self, until: Option<Instant>) -> Event {
-        self.clock.waits(until);
+    /// Waits for the next event, at most until then.
+    async fn next(&mut self, until: Option<Instant>) -> DriverEvent {
+        self.torrents.clock.waits(until);
         let wake = async {
             match until {
                 Some(until) => sleep_until(until).await,
@@ -238,123 +131,120 @@ impl Driver {
         // Biased, so that the same inputs give the same run.
         tokio::select! {
             biased;
-            command = self.commands.recv(), if self.open => {
-                self.open = command.is_some();
-                command.map_or(Event::Closed, Event::Asked)
+            command = self.commands.recv(), if self.is_linked => {
+                self.is_linked = command.is_some();
+                command.map_or(DriverEvent::Unlinked, DriverEvent::Command)
             }
-            Some(done) = self.tasks.join_next_with_id() => Event::Done(done),
-            done = cache_job(&mut self.cache) => Event::Cached(done),
-            () = wake => Event::Nothing,
+            Some(end) = self.attempts.next() => DriverEvent::Task(end),
+            output = cache_job(&mut self.cache) => DriverEvent::Cache(output),
+            () = wake => DriverEvent::Wake,
         }
     }
 
-    fn handle(&mut self, event: Event) {
+    fn handle(&mut self, event: DriverEvent) {
         match event {
-            Event::Asked(command) => self.command(command),
-            Event::Closed => self.stop_all(None),
-            Event::Done(done) => self.done(done),
-            Event::Cached(done) => {
+            DriverEvent::Command(command) => self.carry_out(command),
+            DriverEvent::Unlinked => self.torrents.stop_all(None),
+            DriverEvent::Task(end) => self.task_ended(end),
+            DriverEvent::Cache(output) => {
                 if let Some(cache) = &mut self.cache {
-                    cache.done(done, &mut self.engine, &self.clock);
+                    cache.finished(output, &mut self.torrents.engine, &self.torrents.clock);
                 }
             }
-            Event::Nothing => {}
+            DriverEvent::Wake => {}
         }
     }
 
-    /// Nothing ran for a while (R100). That is nobody's silence: what has arrived meanwhile is read before any limit is
-    /// judged, good news before bad.
-    async fn catch_up(&mut self, event: Event, mut standstill: Standstill) {
+    /// Handles what arrived while nothing ran, successes before failures, before any limit is judged (R100): the time in
+    /// which this process stood still is no silence of a tracker's.
+    async fn catch_up(&mut self, event: DriverEvent, mut standstill: Standstill) {
         let mut events = vec![event];
         loop {
             if standstill.is_long {
-                self.engine.resumed(standstill.gap, self.clock.now());
+                self.torrents.engine.resumed(standstill.gap, self.torrents.clock.now());
             }
             let end = clock::after(CATCH_UP);
-            while !self.tasks.is_empty() && clock::now() < end {
+            while self.attempts.have_tasks() && clock::now() < end {
                 match self.next(Some(clock::after(clock::QUIET))).await {
-                    Event::Nothing => break,
+                    DriverEvent::Wake => break,
                     event => events.push(event),
                 }
             }
-            match self.clock.woke() {
+            match self.torrents.clock.woke() {
                 Some(again) => standstill = again,
                 None => break,
             }
         }
-        events.sort_by_key(Event::rank);
+        events.sort_by_key(DriverEvent::rank);
         for event in events {
             self.handle(event);
         }
     }
 
-    /// Has the cache read before anything is announced, unless that takes too long. Gives what was asked of us meanwhile.
+    /// Has the cache read before anything is announced, unless that takes too long. Gives the commands that came meanwhile.
     async fn load_cache(&mut self) -> Vec<Command> {
-        let mut asked = Vec::new();
-        let Some(cache) = &mut self.cache else { return asked };
+        let mut commands = Vec::new();
+        let Some(cache) = &mut self.cache else { return commands };
         cache.load();
         let mut limit = pin!(sleep_until(clock::after(cache::LOAD_LIMIT)));
         loop {
             tokio::select! {
                 biased;
-                done = cache.job() => {
-                    cache.done(done, &mut self.engine, &self.clock);
-                    return asked;
+                output = cache.job() => {
+                    cache.finished(output, &mut self.torrents.engine, &self.torrents.clock);
+                    return commands;
                 }
                 command = self.commands.recv() => match command {
-                    Some(command) => asked.push(command),
-                    None => return asked,
+                    Some(command) => commands.push(command),
+                    None => return commands,
                 },
-                () = &mut limit => return asked,
+                () = &mut limit => return commands,
             }
-            if let Some(Command::Shutdown(..)) = asked.last() {
-                return asked;
+            if let Some(Command::Shutdown { .. }) = commands.last() {
+                return commands;
             }
         }
     }
 
-    /// The last things before the loop ends.
+    /// Writes the cache and sends the report of the shutdown: the last things before the loop ends.
     async fn finish(&mut self) {
         if let Some(cache) = &mut self.cache {
             let left = self.shutdown.as_ref().map(|shutdown| shutdown.end - clock::now());
             let limit = left.map_or(cache::LAST_SAVE_LIMIT, |left| left.min(cache::LAST_SAVE_LIMIT));
-            cache.finish(&mut self.engine, &self.clock, limit).await;
+            cache.finish(&mut self.torrents.engine, &self.torrents.clock, limit).await;
         }
         self.has_finished = true;
-        let Some(Shutdown { mut report, waiters, .. }) = self.shutdown.take() else { return };
-        report.complete = true;
-        for waiter in waiters {
-            // Whoever asked may have gone.
-            let _ = waiter.send(report.clone());
+        if let Some(shutdown) = self.shutdown.take() {
+            shutdown.finish();
         }
     }
 
-    /// Ends the sessions that are still there when the time for a shutdown has passed, and says when that is.
+    /// Ends the torrents that are left when the time for a shutdown has passed. Gives the moment at which that is.
     fn tend_shutdown(&mut self) -> Option<Instant> {
         let end = self.shutdown.as_ref()?.end;
         if end <= clock::now() {
-            self.stop_all(Some(Duration::ZERO));
+            self.torrents.stop_all(Some(Duration::ZERO));
             return self.act();
         }
         Some(end)
     }
 
-    /// Has the cache written when it is time, tells a session of its troubles, and says when to look again.
+    /// Has the cache written when it is time, and sends its trouble to one torrent. Gives the moment to look again.
     fn tend_cache(&mut self) -> Option<Instant> {
         let cache = self.cache.as_mut()?;
-        if let Some(alerts) = self.listeners.values().find_map(|listener| listener.alerts.as_ref())
+        if let Some(alerts) = self.torrents.alert_senders().next()
             && let Some(alert) = cache.notice()
         {
-            alerts.say(&alert);
+            alerts.send(&alert);
         }
-        cache.tend(&self.engine, &self.clock)
+        cache.tend(&self.torrents.engine, &self.torrents.clock)
     }
 
-    /// Does what the engine wants, until it wants to wait.
+    /// Performs what the engine wants done, until it wants to wait. Gives the end of that wait.
     fn act(&mut self) -> Option<Instant> {
         loop {
-            match self.engine.poll(self.clock.now()) {
-                Output::Wait(wake) => return wake.map(|wake| self.clock.instant(wake)),
+            match self.torrents.poll() {
+                Output::Wait(wake) => return wake.map(|wake| self.torrents.clock.instant(wake)),
                 output => self.perform(output),
             }
         }
@@ -362,243 +252,76 @@ impl Driver {
 
     fn perform(&mut self, output: Output) {
         match output {
-            Output::Probe { attempt, tracker } => {
-                let prober = self.prober.clone();
-                let probe = async move {
-                    match prober {
-                        Some(prober) => prober.probe(&tracker).await,
-                        None => Err(AnnounceError::Unsupported),
-                    }
-                };
-                self.spawn(attempt, Kind::Probe, async move { Done::Probed(probe.await) });
+            Output::Probe { attempt, tracker } => self.attempts.probe(attempt, tracker),
+            Output::Open { attempt, tracker } => self.attempts.open(attempt, tracker),
+            Output::Announce { attempt, request } => self.attempts.announce(attempt, request),
+            Output::Close { attempt } => self.attempts.close(attempt),
+            Output::Alert { torrent, alert } => self.torrents.alert(torrent, &alert),
+            Output::RoundEnded { torrent, round, result } => {
+                self.torrents.round_ended(torrent, round, &result);
             }
-            Output::Open { attempt, tracker } => {
-                let transport = Arc::clone(&self.transport);
-                let open = async move {
-                    let opened = transport.open(&tracker).await;
-                    opened.map(|channel| OpenChannel {
-                        lookup_time: channel.lookup_time(),
-                        channel: Guarded::new(channel),
-                        tracker,
-                    })
-                };
-                self.spawn(attempt, Kind::Attempt, async move { Done::Opened(open.await) });
-            }
-            Output::Announce { attempt, request } => {
-                if let Some(channel) = self.channels.remove(&attempt) {
-                    let announce = channel.announce(request, Arc::clone(&self.peers));
-                    self.spawn(attempt, Kind::Attempt, async move { Done::Announced(announce.await) });
-                }
-            }
-            Output::Close { attempt } => {
-                self.channels.remove(&attempt);
-                if let Some(task) = self.running.remove(&attempt) {
-                    task.abort();
-                }
-            }
-            Output::Alert { torrent, alert } => {
-                if let Some(alerts) =
-                    self.listeners.get(&torrent).and_then(|listener| listener.alerts.as_ref())
-                {
-                    alerts.say(&alert);
-                }
-            }
-            Output::RoundEnded { torrent, round, result } => self.round_ended(torrent, round, &result),
             Output::Ended { torrent, trackers, stopped } => {
-                let Some(listener) = self.listeners.remove(&torrent) else { return };
-                if let (Some(shutdown), Some(info_hash)) = (&mut self.shutdown, listener.info_hash) {
+                let info_hash = self.torrents.ended(torrent, *trackers, &stopped);
+                if let (Some(shutdown), Some(info_hash)) = (&mut self.shutdown, info_hash) {
                     shutdown.report.add(info_hash, &stopped);
-                }
-                if let (Some(once), Some(result)) = (listener.once, listener.once_result) {
-                    let _ = once.send(Once { result, trackers: *trackers });
-                }
-                for ended in listener.ended {
-                    // Whoever asked may have gone.
-                    let _ = ended.send(stopped.clone());
                 }
             }
             Output::Wait(_) => {}
         }
     }
 
-    fn round_ended(
-        &mut self,
-        torrent: TorrentId,
-        round: RoundNumber,
-        result: &Result<Arc<Announced>, Arc<RoundError>>,
-    ) {
-        let Some(listener) = self.listeners.get_mut(&torrent) else { return };
-        if listener.once.is_some() {
-            listener.once_result = Some(result.clone());
-        }
-        for (wanted, waiter) in std::mem::take(&mut listener.rounds) {
-            if wanted <= round {
-                // Whoever asked may have gone.
-                let _ = waiter.send(result.clone());
-            } else {
-                listener.rounds.push((wanted, waiter));
-            }
-        }
-    }
-
-    fn command(&mut self, command: Command) {
-        let now = self.clock.now();
+    fn carry_out(&mut self, command: Command) {
         match command {
-            Command::Add { .. } | Command::Once { .. } if self.shutdown.is_some() => {
+            Command::Add { .. } | Command::AnnounceOnce { .. } if self.shutdown.is_some() => {
                 command.refuse(&Alert::AnnouncerEnded { reason: AnnouncerEnded::ShutDown });
             }
             Command::Add { trackers, torrent, alerts, key } => {
-                let info_hash = Some(torrent.info_hash);
-                let id = self.engine.add(*trackers, *torrent, now);
-                self.listeners
-                    .insert(id, Listener { info_hash, alerts: Some(alerts), ..Listener::default() });
-                let _ = key.0.set(id);
+                key.set(self.torrents.add(*trackers, *torrent, alerts));
             }
-            Command::Once { trackers, request, done } => {
-                let id = self.engine.announce_once(*trackers, *request, now);
-                self.listeners.insert(id, Listener { once: Some(done), ..Listener::default() });
+            Command::AnnounceOnce { trackers, request, result } => {
+                self.torrents.announce_once(*trackers, *request, result);
             }
-            Command::To(key, then) => {
-                if let Some(id) = key.0.get().copied() {
-                    then(self, id);
+            Command::ForTorrent(key, action) => {
+                if let Some(torrent) = key.get() {
+                    action(&mut self.torrents, torrent);
                 }
             }
-            Command::NetworkChanged => self.engine.network_changed(now),
-            Command::Shutdown(limit, waiter) => self.shut_down(limit, waiter),
+            Command::NetworkChanged => self.torrents.engine.network_changed(self.torrents.clock.now()),
+            Command::Shutdown { limit, report } => self.shut_down(limit, report),
         }
     }
 
-    /// Ends all sessions, and itself when that is done. Of several limits the strictest counts.
+    /// Ends all torrents, and the loop when that is done. Of several limits the strictest counts.
     fn shut_down(&mut self, limit: Duration, waiter: oneshot::Sender<ShutdownReport>) {
-        // What is left is for the file, and for the report to be back in time.
-        let margin = (limit / 10).min(SHUTDOWN_MARGIN);
-        let end = clock::after(limit.saturating_sub(margin / 2));
-        let shutdown = self.shutdown.get_or_insert_with(|| Shutdown {
-            end,
-            report: ShutdownReport::default(),
-            waiters: Vec::new(),
-        });
-        shutdown.end = shutdown.end.min(end);
-        shutdown.waiters.push(waiter);
+        let limit = self.shutdown.get_or_insert_with(Shutdown::new).limit(limit, waiter);
         if let Some(cache) = &mut self.cache {
-            cache.hurry(&self.clock);
+            cache.hurry(&self.torrents.clock);
         }
-        self.stop_all(Some(limit.saturating_sub(margin)));
+        self.torrents.stop_all(Some(limit));
     }
 
-    fn stop_all(&mut self, limit: Option<Duration>) {
-        let now = self.clock.now();
-        let torrents: Vec<_> = self.engine.torrents().collect();
-        for torrent in torrents {
-            match limit {
-                Some(limit) => self.engine.stop_within(torrent, limit, now),
-                None => self.engine.stop(torrent, now),
-            }
+    fn task_ended(&mut self, end: TaskEnd) {
+        let Some(Finished { attempt, input, lookup_time }) = self.attempts.finished(end) else { return };
+        let now = self.torrents.clock.now();
+        if let Some(lookup_time) = lookup_time {
+            self.torrents.engine.discount(attempt, lookup_time, now);
         }
-    }
-
-    /// Asks for a round now, and for its outcome.
-    pub(super) fn announce_now(&mut self, torrent: TorrentId, waiter: RoundWaiter) {
-        let round = self.engine.reannounce(torrent, self.clock.now());
-        if let (Some(round), Some(listener)) = (round, self.listeners.get_mut(&torrent)) {
-            listener.rounds.push((round, waiter));
-        }
-    }
-
-    /// Ends a session, and tells who was told.
-    pub(super) fn stop(&mut self, torrent: TorrentId, ended: Option<oneshot::Sender<Vec<StopResult>>>) {
-        if let Some(listener) = self.listeners.get_mut(&torrent) {
-            listener.ended.extend(ended);
-        }
-        self.engine.stop(torrent, self.clock.now());
-    }
-
-    fn spawn(&mut self, attempt: AttemptId, kind: Kind, task: impl Future<Output = Done> + Send + 'static) {
-        let handle = self.tasks.spawn(task);
-        self.attempts_of_tasks.insert(handle.id(), (attempt, kind));
-        self.running.insert(attempt, handle);
-    }
-
-    fn done(&mut self, done: Result<(Id, Done), JoinError>) {
-        let id = match &done {
-            Ok((id, _)) => *id,
-            Err(error) => error.id(),
-        };
-        let Some((attempt, kind)) = self.attempts_of_tasks.remove(&id) else { return };
-        if self.running.get(&attempt).is_some_and(|running| running.id() == id) {
-            self.running.remove(&attempt);
-        } else {
-            return; // Given up meanwhile.
-        }
-        let input = match done {
-            Ok((_, Done::Probed(result))) => Input::Probed(attempt, result),
-            Ok((_, Done::Opened(Ok(channel)))) => {
-                self.engine.discount(attempt, channel.lookup_time, self.clock.now());
-                self.channels.insert(attempt, channel);
-                Input::Opened(attempt)
-            }
-            Ok((_, Done::Announced(Ok(response)))) => Input::Replied(attempt, Box::new(response)),
-            Ok((_, Done::Opened(Err(error)) | Done::Announced(Err(error)))) => Input::Failed(attempt, error),
-            Err(ended) => {
-                // A panic in somebody's transport is an error of that attempt only.
-                if let Ok(panic) = ended.try_into_panic() {
-                    guarded::discard(panic);
-                }
-                let error = AnnounceError::Broken(Cause::new("the transport panicked"));
-                match kind {
-                    Kind::Probe => Input::Probed(attempt, Err(error)),
-                    Kind::Attempt => Input::Failed(attempt, error),
-                }
-            }
-        };
-        self.engine.handle(input, self.clock.now());
+        self.torrents.engine.handle(input, now);
     }
 }
 
-impl Event {
-    /// Which of several goes first: an answer is news of the time before a limit passed.
-    fn rank(&self) -> u8 {
-        match self {
-            Self::Done(Ok((_, Done::Probed(Ok(_)) | Done::Opened(Ok(_)) | Done::Announced(Ok(_))))) => 0,
-            Self::Done(_) | Self::Cached(_) => 1,
-            Self::Asked(_) | Self::Closed | Self::Nothing => 2,
-        }
-    }
-}
-
-impl OpenChannel {
-    /// Announces, and keeps of the peers those that may be handed out. This is the one place where they are judged,
-    /// whatever the transport.
-    async fn announce(
-        mut self,
-        request: Box<AnnounceRequest>,
-        peers: Arc<Option<AddressPolicy>>,
-    ) -> Result<AnnounceResponse, AnnounceError> {
-        let Some(channel) = self.channel.get_mut() else { return Err(AnnounceError::Cancelled) };
-        let mut response = channel.announce(&request).await?;
-        let own = request.ip.or(response.external_ip).map(|ip| SocketAddr::new(ip, request.port));
-        usable_peers(&mut response, (*peers).as_ref(), &self.tracker, own);
-        let beyond = response.peers.len().saturating_sub(MAX_PEERS);
-        response.peers.truncate(MAX_PEERS);
-        response.peers.shrink_to_fit();
-        response.dropped_peers = response.dropped_peers.saturating_add(beyond);
-        Ok(response)
-    }
-}
-
-/// However the loop ends, everybody who listens or waits is told: the runtime drops it where it stands.
+/// A runtime that ends drops the loop wherever it stands. However the loop ends, all listeners get a last alert, and no
+/// caller waits for ever.
 impl Drop for Driver {
     fn drop(&mut self) {
-        let ending =
-            || if self.has_finished { AnnouncerEnded::ShutDown } else { AnnouncerEnded::RuntimeEnded };
-        let reason = self.ended.0.get_or_init(ending).clone();
-        let last = Alert::AnnouncerEnded { reason };
+        let reason = if self.has_finished { AnnouncerEnded::ShutDown } else { AnnouncerEnded::RuntimeEnded };
+        let last = Alert::AnnouncerEnded { reason: self.end.settle(reason) };
         if !self.has_finished {
-            for alerts in self.listeners.values().filter_map(|listener| listener.alerts.as_ref()) {
-                alerts.say(&last);
+            for alerts in self.torrents.alert_senders() {
+                alerts.send(&last);
             }
         }
-        // Nothing can be sent any more, and what was sent and not done is all there is.
+        // After this no command comes; those that are in the queue are all there are.
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
             command.refuse(&last);
@@ -606,17 +329,8 @@ impl Drop for Driver {
     }
 }
 
-impl Command {
-    /// Says that it isn't done. Those who wait for an outcome find theirs gone, and ask [`Ended`].
-    pub(super) fn refuse(self, last: &Alert) {
-        if let Self::Add { alerts, .. } = self {
-            alerts.say(last);
-        }
-    }
-}
-
-/// What was done to the file of the cache, when something is.
-async fn cache_job(cache: &mut Option<Cache>) -> cache::Done {
+/// What became of the job of the cache, when it is done.
+async fn cache_job(cache: &mut Option<Cache>) -> cache::JobOutput {
     match cache {
         Some(cache) => cache.job().await,
         None => std::future::pending().await,

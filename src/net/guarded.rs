@@ -1,4 +1,4 @@
-//! Code of others that runs inside the loop: a panic in it stays in here.
+//! Guards around code of the client that runs inside the loop, so that its panics don't end the loop (R93).
 
 use std::any::Any;
 use std::fmt;
@@ -8,21 +8,21 @@ use std::task::Poll;
 
 use crate::text::fit;
 
-/// A value of somebody else's code, which may panic while it is dropped.
+/// A value of a client's type, whose `drop` may panic.
 pub(super) struct Guarded<T>(Option<T>);
 
-/// What a panic left behind.
+/// The payload of a panic.
 pub(super) type Panic = Box<dyn Any + Send>;
 
-/// How much of a panic's text is kept, in characters.
-const MAX_TEXT_LEN: usize = 200;
+/// How many characters of a panic's message are kept.
+const MAX_PANIC_TEXT_LEN: usize = 200;
 
 impl<T> Guarded<T> {
     pub(super) fn new(value: T) -> Self {
         Self(Some(value))
     }
 
-    /// The value; it is there until this is dropped.
+    /// The value; there is always one until this is dropped.
     pub(super) fn get_mut(&mut self) -> Option<&mut T> {
         self.0.as_mut()
     }
@@ -41,19 +41,19 @@ impl<T> fmt::Debug for Guarded<T> {
     }
 }
 
-/// Calls somebody else's code; `None` where it panicked.
+/// Calls a client's code; `None` where it panicked.
 pub(super) fn contained<R>(call: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(call)).map_err(discard).ok()
 }
 
-/// Drops what a panic left behind, which may panic as well.
+/// Drops the payload of a panic, which may panic as well.
 pub(super) fn discard(panic: Panic) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(move || drop(panic))) {
         std::mem::forget(again);
     }
 }
 
-/// What a future comes to, or its panic. Nothing that it used is to be used again after that.
+/// The output of a future, or its panic. After a panic, what it borrowed may be in any state.
 pub(super) async fn caught<F: Future>(future: F) -> Result<F::Output, Panic> {
     let mut future = pin!(future);
     std::future::poll_fn(move |context| {
@@ -66,9 +66,9 @@ pub(super) async fn caught<F: Future>(future: F) -> Result<F::Output, Panic> {
     .await
 }
 
-/// What a panic says, fit for a terminal.
+/// The message of a panic, without control characters.
 pub(super) fn text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    fit(&text.unwrap_or("no text").chars().take(MAX_TEXT_LEN).collect::<String>())
+    fit(&text.unwrap_or("no text").chars().take(MAX_PANIC_TEXT_LEN).collect::<String>())
 }

@@ -1,5 +1,5 @@
-//! The addresses of one host, tried one after the other and beside each other (RFC 8305): one attempt, whatever their
-//! number.
+//! Happy eyeballs (RFC 8305): the addresses of one host are tried one after the other and then in parallel. Together
+//! they are one attempt.
 
 use std::future::{Future, pending, poll_fn};
 use std::io;
@@ -12,14 +12,17 @@ use tokio::time::sleep;
 
 use crate::error::AnnounceError;
 
-/// How long an address has before the next one is tried beside it (RFC 8305, 5).
+/// How long an address may be silent before the next one is tried beside it (RFC 8305, 5).
 pub(super) const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 
 /// Tries all addresses until one succeeds: the next one as soon as one has failed, and every 250 ms. The families take
-/// turns, beginning with that of the first address. Dropping the future gives up all that it began.
+/// turns, beginning with that of the first address.
 ///
 /// # Errors
-/// When all failed: the error that says most of the tracker.
+/// When all failed: the error that is the best evidence about the tracker.
+///
+/// # Cancel safety
+/// Dropping the future gives up all attempts that it began.
 pub(super) async fn first<T, F>(
     addresses: &[SocketAddr],
     attempt: impl Fn(SocketAddr) -> F,
@@ -52,7 +55,7 @@ where
     }
 }
 
-/// Waits for any of these, the first one being preferred, and says which it was.
+/// Waits for any of these attempts. Gives its place and output; of several the first one's.
 async fn any<F: Future>(running: &mut [(SocketAddr, Pin<Box<F>>)]) -> (usize, F::Output) {
     poll_fn(|context| {
         for (place, (_, attempt)) in running.iter_mut().enumerate() {
@@ -65,7 +68,7 @@ async fn any<F: Future>(running: &mut [(SocketAddr, Pin<Box<F>>)]) -> (usize, F:
     .await
 }
 
-/// The same addresses, the families in turns, beginning with that of the first (RFC 8305, 4).
+/// The addresses with the families in turns, beginning with that of the first one (RFC 8305, 4).
 fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let first_is_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
     let family = |first: bool| addresses.iter().filter(move |a| (a.is_ipv4() == first_is_v4) == first);
@@ -77,8 +80,8 @@ fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     order
 }
 
-/// The error that says more of the tracker. What it said itself is more than its silence, that is more than what the
-/// network says of one address, and what this machine lacks for one of them says nothing.
+/// The error that is better evidence about the tracker. A rejection by the tracker itself comes first, then silence, then
+/// what the network reports about one address. That this machine can't reach one of the addresses is no evidence.
 fn weightier(one: Option<AnnounceError>, other: AnnounceError) -> AnnounceError {
     let weight = |error: &AnnounceError| match error {
         AnnounceError::Rejected(_) => 3,
@@ -92,13 +95,13 @@ fn weightier(one: Option<AnnounceError>, other: AnnounceError) -> AnnounceError 
     }
 }
 
-/// The local address for a socket that is to reach `remote`: the one that was asked for, or any.
+/// The local address for a socket that is to reach `remote`: the configured one, or the unspecified one of its family.
 ///
 /// # Errors
-/// When the one that was asked for is of the other family.
-pub(super) fn local_address(wanted: Option<IpAddr>, remote: SocketAddr) -> io::Result<IpAddr> {
+/// When the configured address is of the other family.
+pub(super) fn local_address(configured: Option<IpAddr>, remote: SocketAddr) -> io::Result<IpAddr> {
     let any = if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let local: IpAddr = wanted.unwrap_or(any);
+    let local: IpAddr = configured.unwrap_or(any);
     if local.is_ipv4() == remote.is_ipv4() { Ok(local) } else { Err(io::ErrorKind::AddrNotAvailable.into()) }
 }
 
@@ -129,7 +132,7 @@ mod tests {
         assert_eq!(interleaved(&[]), []);
     }
 
-    /// R111: silent addresses in front, of either family and of both.
+    /// R111: silent addresses in front, of one family or of both.
     #[tokio::test(start_paused = true)]
     async fn each_silent_address_in_front_costs_250_ms() {
         for dead in [
@@ -156,7 +159,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failure_brings_the_next_address_at_once() {
+    async fn after_a_failure_the_next_address_is_tried_at_once() {
         let given = addresses(&["1.1.1.1:1", "1.1.1.2:1", "1.1.1.3:1"]);
         let begun = now();
         let opened = first(&given, |address| async move {
@@ -168,7 +171,7 @@ mod tests {
         assert_eq!((opened.await.unwrap().0, now()), (given[2], begun));
     }
 
-    /// R102: an address that this machine can't reach isn't what became of the tracker, unless it can reach none.
+    /// R102: an address that this machine can't reach is only the result where it can reach none.
     #[tokio::test(start_paused = true)]
     async fn an_error_of_the_tracker_outweighs_one_of_this_machine() {
         let refused = || AnnounceError::connecting(io::Error::from(io::ErrorKind::ConnectionRefused));

@@ -1,8 +1,8 @@
-//! Look-ups of names by a call that can't be cancelled: each on a thread of its own, and not too many at once.
+//! Name look-ups by a call that can't be cancelled: each on its own thread, and a bounded number at once.
 //!
-//! No runtime waits for these threads when it ends, and neither does the process (R104). A name that is being looked up
-//! is joined by all who ask for it. Who finds no free place waits for one: names that were found before go first, and
-//! have some places to themselves, so that names that hang don't keep those of living trackers out (R103).
+//! Neither a runtime nor the process waits for these threads at its end (R104). All requests for one name share one
+//! look-up. Where no place is free, a look-up waits for one. Names that were found before go first, and
+//! some places are reserved for them, so that names that hang don't block those of living trackers (R103).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -16,49 +16,50 @@ use tokio::time::timeout;
 
 use crate::error::{AnnounceError, Cause};
 
-/// How many look-ups may run at once that are waited for.
+/// How many look-ups that are waited for may run at once.
 const MAX_AWAITED: usize = 64;
 
-/// How many of these places names may take that were never found before.
+/// How many of these places are open to names that were never found before.
 const MAX_UNPROVEN: usize = 48;
 
-/// How many threads there are at most. Look-ups that hang go on after those who asked have left.
+/// How many threads there are, at most. A look-up that hangs keeps its thread after its callers have left.
 const MAX_THREADS: usize = 256;
 
-/// How many of these threads names may take that were never found before.
+/// How many of these threads are open to names that were never found before.
 const MAX_UNPROVEN_THREADS: usize = 240;
 
-/// How long a place is waited for: much less than openings and probes may take, so that the tracker isn't blamed for it.
+/// How long a look-up waits for a place. Much less than openings and probes may take, so that the wait ends in an error of
+/// this machine and not in a timeout of the tracker's.
 const WAIT_FOR_PLACE: Duration = Duration::from_secs(1);
 
-/// How many names are remembered as found; beyond it the memory starts anew.
+/// How many names are remembered as found. Beyond that, all are forgotten.
 const MAX_FOUND: usize = 4096;
 
-/// Room for what name services of the system need.
+/// The stack of a thread, in bytes: modules of the system's name service need some.
 const STACK_SIZE: usize = 512 << 10;
 
-/// Looks a name up, however long that takes.
+/// The blocking call that looks a name up.
 type LookUp = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
 /// The look-ups of a resolver.
 pub(super) struct LookUps {
     look_up: Box<LookUp>,
-    state: Mutex<State>,
+    state: Mutex<LookUpTable>,
 }
 
 #[derive(Default)]
-struct State {
-    /// By name: those that run, and those that wait for a place.
-    names: BTreeMap<String, Name>,
-    /// Names that were found.
+struct LookUpTable {
+    /// The look-ups that run, and those that wait for a place.
+    names: BTreeMap<String, PendingName>,
+    /// Names that were found before.
     found: BTreeSet<String>,
-    /// The number of the next one that waits.
+    /// The queue number of the next look-up.
     next: u64,
 }
 
-struct Name {
+struct PendingName {
     progress: watch::Sender<Progress>,
-    /// Its number in the queue, as long as it waits for a place.
+    /// Its number in the queue; `None` once it runs.
     queued: Option<u64>,
 }
 
@@ -69,14 +70,14 @@ enum Progress {
     Done(Result<Vec<IpAddr>, AnnounceError>),
 }
 
-/// Somebody who waits for a name. Dropping it may make room for another one.
-struct Waiting<'a> {
+/// A caller that waits for a name. Dropping it may free a place.
+struct NameWaiter<'a> {
     look_ups: &'a Arc<LookUps>,
     progress: Option<watch::Receiver<Progress>>,
 }
 
-/// Tells those who wait what came of a look-up, also if its thread panicked.
-struct Finish {
+/// The work of a look-up's thread. Dropping it hands the result to all callers, also after a panic.
+struct Completion {
     look_ups: Arc<LookUps>,
     name: String,
     result: Result<Vec<IpAddr>, AnnounceError>,
@@ -108,7 +109,7 @@ impl LookUps {
     }
 
     /// Joins the look-up of a name, or queues it.
-    fn join(self: &Arc<Self>, name: &str) -> Waiting<'_> {
+    fn join(self: &Arc<Self>, name: &str) -> NameWaiter<'_> {
         let mut state = self.lock();
         let progress = if let Some(name) = state.names.get(name) {
             name.progress.subscribe()
@@ -116,22 +117,23 @@ impl LookUps {
             let (progress, receiver) = watch::channel(Progress::Queued);
             let queued = Some(state.next);
             state.next += 1;
-            state.names.insert(name.to_owned(), Name { progress, queued });
+            state.names.insert(name.to_owned(), PendingName { progress, queued });
             receiver
         };
         self.fill_places(&mut state);
-        Waiting { look_ups: self, progress: Some(progress) }
+        NameWaiter { look_ups: self, progress: Some(progress) }
     }
 
-    /// Begins what there is a place for, and forgets what waits for one though nobody waits for it.
-    fn fill_places(self: &Arc<Self>, state: &mut State) {
+    /// Starts the look-ups that there are places for, and forgets queued ones whose callers have left.
+    fn fill_places(self: &Arc<Self>, state: &mut LookUpTable) {
         state.names.retain(|_, name| name.queued.is_none() || name.progress.receiver_count() > 0);
         while let Some(name) = state.next_to_begin() {
             let (look_ups, host) = (Arc::clone(self), name.clone());
             let thread = thread::Builder::new().name("look-up".into()).stack_size(STACK_SIZE);
-            // Nothing that takes the lock may be captured: it would be dropped here if there is no thread.
+            // The closure may capture nothing that takes the lock when dropped: without a thread it is dropped right here,
+            // under the lock.
             let spawned =
-                thread.spawn(move || Finish { look_ups, name: host, result: Err(no_place()) }.run());
+                thread.spawn(move || Completion { look_ups, name: host, result: Err(no_place()) }.run());
             let Some(entry) = state.names.get_mut(&name) else { return };
             match spawned {
                 Ok(_) => {
@@ -147,13 +149,13 @@ impl LookUps {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LookUpTable> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    /// The name that gets the next place, if there is one for it.
+impl LookUpTable {
+    /// The name that gets the next place, if there is a place for it.
     fn next_to_begin(&self) -> Option<String> {
         let running = || self.names.iter().filter(|(_, name)| name.queued.is_none());
         let awaited = || running().filter(|(_, name)| name.progress.receiver_count() > 0);
@@ -177,13 +179,13 @@ impl State {
     }
 }
 
-impl Finish {
+impl Completion {
     fn run(mut self) {
         self.result = (self.look_ups.look_up)(&self.name).map_err(AnnounceError::resolving);
     }
 }
 
-impl Drop for Finish {
+impl Drop for Completion {
     fn drop(&mut self) {
         let result = std::mem::replace(&mut self.result, Err(no_place()));
         let mut state = self.look_ups.lock();
@@ -197,7 +199,7 @@ impl Drop for Finish {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for NameWaiter<'_> {
     fn drop(&mut self) {
         let mut state = self.look_ups.lock();
         self.progress = None;
@@ -210,189 +212,4 @@ fn no_place() -> AnnounceError {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Condvar;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-
-    /// Names with this in front hang until the gate is opened.
-    const HANGS: &str = "hangs";
-
-    /// Holds look-ups, and lets them go when it is dropped.
-    #[derive(Clone, Default)]
-    struct Gate(Arc<(Mutex<bool>, Condvar)>);
-
-    impl Gate {
-        fn wait(&self) {
-            let (open, changed) = &*self.0;
-            drop(changed.wait_while(open.lock().unwrap(), |open| !*open));
-        }
-
-        fn open(&self) {
-            let (open, changed) = &*self.0;
-            *open.lock().unwrap() = true;
-            changed.notify_all();
-        }
-    }
-
-    struct Opened(Gate);
-
-    impl Drop for Opened {
-        fn drop(&mut self) {
-            self.0.open();
-        }
-    }
-
-    fn address() -> IpAddr {
-        [192, 0, 2, 1].into()
-    }
-
-    /// Look-ups, how many were begun, and the gate of those that hang.
-    fn look_ups() -> (Arc<LookUps>, Arc<AtomicUsize>, Opened) {
-        let (gate, begun) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
-        let (held, counted) = (gate.clone(), Arc::clone(&begun));
-        let look_ups = LookUps::new(move |name| {
-            counted.fetch_add(1, Ordering::SeqCst);
-            match name {
-                _ if name.starts_with(HANGS) => held.wait(),
-                "panics" => panic!("a look-up that panics"),
-                "missing" => return Err(io::Error::other("no such name")),
-                "no-descriptors" => return Err(io::ErrorKind::PermissionDenied.into()),
-                _ => {}
-            }
-            Ok(vec![address()])
-        });
-        (look_ups, begun, Opened(gate))
-    }
-
-    fn hanging(look_ups: &Arc<LookUps>, count: usize) -> Vec<Waiting<'_>> {
-        (0..count).map(|number| look_ups.join(&format!("{HANGS}{number}"))).collect()
-    }
-
-    fn running(look_ups: &LookUps) -> usize {
-        look_ups.lock().names.values().filter(|name| name.queued.is_none()).count()
-    }
-
-    /// R103: as many as there are places, and more, of which none is ever answered.
-    #[tokio::test]
-    async fn names_that_hang_leave_places_to_names_that_were_found() {
-        let (look_ups, _, _opened) = look_ups();
-        assert_eq!(look_ups.find("known").await.unwrap(), [address()]);
-        let waiting = hanging(&look_ups, 200);
-        assert_eq!(running(&look_ups), MAX_UNPROVEN);
-        assert_eq!(look_ups.find("known").await.unwrap(), [address()]);
-        drop(waiting);
-    }
-
-    /// R103: a look-up that nobody waits for holds no place, and in the queue it is dropped.
-    #[tokio::test]
-    async fn a_look_up_that_is_not_waited_for_holds_no_place() {
-        let (look_ups, begun, _opened) = look_ups();
-        let mut waiting = hanging(&look_ups, 200);
-        while let Some(last) = waiting.pop() {
-            drop(last);
-        }
-        assert_eq!(look_ups.lock().names.len(), MAX_UNPROVEN, "the others were never begun");
-        assert_eq!(look_ups.find("unknown").await.unwrap(), [address()]);
-        assert_eq!(begun.load(Ordering::SeqCst), MAX_UNPROVEN + 1);
-    }
-
-    #[tokio::test]
-    async fn a_place_that_becomes_free_is_taken() {
-        let (look_ups, _, _opened) = look_ups();
-        let mut waiting = hanging(&look_ups, MAX_UNPROVEN);
-        let (unknown, ()) = tokio::join!(look_ups.find("unknown"), async {
-            assert_eq!(running(&look_ups), MAX_UNPROVEN);
-            waiting.pop();
-        });
-        assert_eq!(unknown.unwrap(), [address()]);
-    }
-
-    /// R103: names found before overtake those that came earlier.
-    #[tokio::test]
-    async fn a_name_that_was_found_goes_first() {
-        let (look_ups, _, _opened) = look_ups();
-        look_ups.find("known").await.unwrap();
-        for number in 0..MAX_AWAITED {
-            look_ups.lock().note(&format!("{HANGS}{number}"));
-        }
-        let waiting = hanging(&look_ups, MAX_AWAITED);
-        let (first, second) = (look_ups.join("unknown"), look_ups.join("known"));
-        assert_eq!(running(&look_ups), MAX_AWAITED);
-        assert!(look_ups.lock().next_to_begin().is_none());
-        look_ups.lock().names.remove("hangs0");
-        assert_eq!(look_ups.lock().next_to_begin().as_deref(), Some("known"));
-        drop((first, second, waiting));
-    }
-
-    /// R103: waiting for a place that doesn't come is no fault of the tracker's.
-    #[tokio::test(start_paused = true)]
-    async fn no_place_in_time_is_a_local_error() {
-        let (look_ups, _, _opened) = look_ups();
-        let waiting = hanging(&look_ups, MAX_UNPROVEN);
-        let error = look_ups.find("unknown").await.unwrap_err();
-        assert!(matches!(error, AnnounceError::Local(_)), "{error}");
-        assert!(!look_ups.lock().names.contains_key("unknown"));
-        drop(waiting);
-    }
-
-    #[tokio::test]
-    async fn threads_are_bounded_whoever_leaves() {
-        let (look_ups, _, _opened) = look_ups();
-        look_ups.find("known").await.unwrap();
-        for number in 0..2 * MAX_THREADS {
-            drop(look_ups.join(&format!("{HANGS}{number}")));
-        }
-        assert_eq!(running(&look_ups), MAX_UNPROVEN_THREADS);
-        assert_eq!(look_ups.find("known").await.unwrap(), [address()]);
-        for number in 0..2 * MAX_THREADS {
-            look_ups.lock().note(&format!("{HANGS}known{number}"));
-            drop(look_ups.join(&format!("{HANGS}known{number}")));
-        }
-        assert_eq!(running(&look_ups), MAX_THREADS);
-    }
-
-    /// R47.
-    #[tokio::test]
-    async fn one_name_is_looked_up_once_at_a_time() {
-        let (look_ups, begun, opened) = look_ups();
-        let all = (0..50).map(|_| look_ups.join("hangs")).collect::<Vec<_>>();
-        drop(opened);
-        let (one, other) = tokio::join!(look_ups.find("hangs"), look_ups.find("hangs"));
-        assert_eq!((one.unwrap(), other.unwrap()), (vec![address()], vec![address()]));
-        drop(all);
-        assert!((1..=2).contains(&begun.load(Ordering::SeqCst)), "a second one where the first was over");
-        assert!(look_ups.lock().names.is_empty(), "nothing is kept");
-    }
-
-    /// R102: what the system says of itself isn't said of the name.
-    #[tokio::test]
-    async fn a_look_up_fails_for_the_name_or_for_this_machine() {
-        let (look_ups, _, _opened) = look_ups();
-        assert!(matches!(look_ups.find("missing").await, Err(AnnounceError::Resolve(_))));
-        assert!(matches!(look_ups.find("no-descriptors").await, Err(AnnounceError::Local(_))));
-        assert!(matches!(look_ups.find("panics").await, Err(AnnounceError::Local(_))));
-        assert_eq!(look_ups.find("known").await.unwrap(), [address()]);
-    }
-
-    /// R104: neither a runtime nor what waits in it is held by a look-up.
-    #[test]
-    fn a_runtime_ends_while_a_look_up_hangs() {
-        let (look_ups, _, _opened) = look_ups();
-        let (ended, end) = std::sync::mpsc::channel();
-        thread::spawn(move || {
-            for mut runtime in
-                [tokio::runtime::Builder::new_current_thread(), tokio::runtime::Builder::new_multi_thread()]
-            {
-                let runtime = runtime.enable_time().build().unwrap();
-                let given_up =
-                    runtime.block_on(async { timeout(Duration::ZERO, look_ups.find("hangs")).await });
-                assert!(given_up.is_err() && running(&look_ups) == 1);
-                drop(runtime);
-            }
-            ended.send(()).unwrap();
-        });
-        end.recv_timeout(Duration::from_secs(30)).expect("the runtime ends, though the look-up doesn't");
-    }
-}
+mod tests;

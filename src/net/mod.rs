@@ -1,4 +1,4 @@
-//! The shell: sockets, names and time. Everything here acts; nothing here decides.
+//! The shell: sockets, names and time. Everything here acts; what is to be done is decided in `policy`.
 
 pub(crate) mod alerts;
 pub(crate) mod announcer;
@@ -16,7 +16,7 @@ mod happy_eyeballs;
 mod look_ups;
 pub mod resolver;
 pub mod scheme_router;
-mod scraped;
+mod scraper;
 
 #[cfg(feature = "http")]
 pub mod http;

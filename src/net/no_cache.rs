@@ -1,4 +1,4 @@
-//! In place of the latency cache, where the feature `cache` is off: there is never one.
+//! In place of the latency cache where the feature `cache` is off: a type without values.
 
 use std::future::Pending;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub(super) const LAST_SAVE_LIMIT: Duration = Duration::ZERO;
 /// A cache that can't be made.
 pub(super) enum Cache {}
 
-pub(super) enum Done {}
+pub(super) enum JobOutput {}
 
 impl Cache {
     pub(super) fn load(&mut self) {
@@ -27,11 +27,11 @@ impl Cache {
         match *self {}
     }
 
-    pub(super) fn job(&mut self) -> Pending<Done> {
+    pub(super) fn job(&mut self) -> Pending<JobOutput> {
         match *self {}
     }
 
-    pub(super) fn done(&mut self, _: Done, _: &mut Engine, _: &Clock) {
+    pub(super) fn finished(&mut self, _: JobOutput, _: &mut Engine, _: &Clock) {
         match *self {}
     }
 

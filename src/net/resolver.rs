@@ -1,4 +1,4 @@
-//! From names to addresses: the [`Resolver`] that a client can bring itself, and the system's.
+//! Name resolution: the [`Resolver`], which a client can implement itself, and the system's.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,35 +15,39 @@ use crate::error::{AnnounceError, Cause};
 /// At most this many addresses of each family are tried, whatever a name server returns (S-25).
 const MAX_ADDRESSES: usize = 4;
 
-/// Looks up the addresses of a host. Its own limits of time are the caller's business.
+/// Looks up the addresses of a host. It needs no time limit: callers drop the future when theirs has passed.
 ///
 /// # Cancel safety
-/// Dropping the future gives the look-up up.
+/// Dropping the future has to give the look-up up.
 #[async_trait]
 pub trait Resolver: Send + Sync {
-    /// The addresses of a name, the preferred first, each with `port`. Never asked about addresses.
+    /// The addresses of a name, the preferred one first, each with `port`. It is never called for an IP address.
     ///
     /// # Errors
-    /// [`AnnounceError::Resolve`] when the look-up failed, [`AnnounceError::Local`] where that is this machine's fault;
-    /// [`AnnounceError::resolving`] tells them apart. No address at all may be an error or an empty list.
+    /// [`AnnounceError::Resolve`] when the look-up failed, [`AnnounceError::Local`] where this machine is the cause;
+    /// [`AnnounceError::resolving`] tells them apart. A name without addresses may be an error or an empty list.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the look-up up.
     async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, AnnounceError>;
 }
 
-/// The system's resolver, that is `getaddrinfo`: hosts file, name servers, order of addresses (RFC 6724).
+/// The system's resolver, `getaddrinfo`: hosts file, name servers, order of addresses (RFC 6724).
 ///
-/// A call of the system can't be cancelled and holds a thread while it runs. So one name is looked up once at a
-/// time however many ask (a client with thousands of torrents on one tracker would flood its name server
-/// otherwise), a look-up goes on when those who asked have left, and at most 64 that are waited for run at once, 48
-/// of names that were never found before. Without a place for a second a look-up is an [`AnnounceError::Local`]. The
-/// threads belong to no runtime, so nothing waits for them at the end.
+/// The system's call can't be cancelled, and holds a thread while it runs. So requests for one name share one look-up
+/// (else a client with thousands of torrents on one tracker would flood its name server), and it goes on when the callers
+/// have left. At most 64 look-ups with callers run at once, 48 of them for names that were never found before. One that
+/// waits more than a second for its turn fails with [`AnnounceError::Local`]. The threads belong to no runtime, so
+/// neither a runtime nor the process waits for them at its end.
 ///
-/// Names of Tor and I2P (`.onion`, `.i2p`) are not looked up: whoever can reach them brings a resolver or a transport.
+/// Names of Tor and I2P (`.onion`, `.i2p`) are not looked up. A client that can reach them has its own resolver or
+/// transport.
 ///
 /// Cloning is cheap, and the clones share their look-ups.
 #[derive(Clone)]
 pub struct SystemResolver(Arc<LookUps>);
 
-/// A resolver that knows what it was told, for tests and to override a name server.
+/// A resolver with a fixed table of names, for tests and in place of a name server.
 #[derive(Debug, Clone, Default)]
 pub struct StaticResolver(BTreeMap<String, Vec<IpAddr>>);
 
@@ -57,18 +61,18 @@ impl SystemResolver {
 fn look_up(host: &str) -> io::Result<Vec<IpAddr>> {
     match (host, 0).to_socket_addrs() {
         Ok(addresses) => Ok(addresses.map(|address| address.ip()).collect()),
-        // Without descriptors left, `getaddrinfo` of glibc says that there is no such name.
+        // Without descriptors left, `getaddrinfo` of glibc reports that there is no such name.
         Err(error) => Err(no_socket().unwrap_or(error)),
     }
 }
 
-/// Why no socket can be had, if so.
+/// Why no socket can be opened, if none can.
 fn no_socket() -> Option<io::Error> {
     let bind = |any: IpAddr| UdpSocket::bind((any, 0)).err();
     bind(Ipv4Addr::UNSPECIFIED.into()).and_then(|_| bind(Ipv6Addr::UNSPECIFIED.into()))
 }
 
-/// Whether a name belongs to Tor or I2P. Name servers don't know it, and asking them would tell them (RFC 7686).
+/// Whether a name belongs to Tor or I2P. Name servers don't know such names, and asking them would reveal them (RFC 7686).
 fn is_of_another_network(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     [".onion", ".i2p"].iter().any(|ending| host.ends_with(ending))
@@ -91,7 +95,7 @@ impl StaticResolver {
         Self::default()
     }
 
-    /// The same resolver, with this name at these addresses.
+    /// Adds a name with its addresses.
     #[must_use]
     pub fn with(mut self, host: &str, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         self.0.entry(host.to_ascii_lowercase()).or_default().extend(addresses);
@@ -114,14 +118,19 @@ impl<R: Resolver + ?Sized> Resolver for Arc<R> {
     }
 }
 
-/// The addresses at which a host may be dialled: looked up unless the host is one itself, those that the policy
-/// forbids left out, the rest cut to four of each family. For transports of one's own, so that none forgets a
-/// step: a look-up per attempt, all addresses judged, and what is dialled is what was judged (POL-18, S-25).
+/// The addresses at which a host may be dialled: looked up unless the host is an address itself, without those that the
+/// policy forbids, and at most four of each family.
+///
+/// A custom transport should call this for each attempt, so that it omits no step: every address is checked, and the
+/// addresses that are dialled are those that were checked (POL-18, S-25).
 ///
 /// `host` is as in [`TrackerUrl::host`](crate::TrackerUrl::host).
 ///
 /// # Errors
 /// [`AnnounceError::Resolve`] when there is no address, [`AnnounceError::Blocked`] when none is allowed.
+///
+/// # Cancel safety
+/// Dropping the future gives the look-up up.
 pub async fn allowed_addresses(
     resolver: &dyn Resolver,
     policy: &AddressPolicy,
@@ -170,17 +179,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn addresses_never_reach_a_resolver() {
-        let nobody = StaticResolver::new();
+    async fn an_address_is_not_looked_up() {
+        let empty = StaticResolver::new();
         for (host, address) in [("127.0.0.1", "127.0.0.1:80"), ("[::1]", "[::1]:80")] {
-            let found = allowed_addresses(&nobody, &AddressPolicy::ALLOW_ALL, host, 80).await.unwrap();
+            let found = allowed_addresses(&empty, &AddressPolicy::ALLOW_ALL, host, 80).await.unwrap();
             assert_eq!(found, [address.parse().unwrap()], "{host}");
         }
     }
 
     /// POL-18, S-25.
     #[tokio::test]
-    async fn all_addresses_are_judged_and_a_handful_is_left() {
+    async fn all_addresses_are_checked_and_four_of_each_family_kept() {
         let many = (1..=20).map(|n| IpAddr::from([8, 8, 8, n])).chain([IpAddr::from([10, 0, 0, 1])]);
         let v6 = (1..=20).map(|n| IpAddr::from([0x2606, 0, 0, 0, 0, 0, 0, n]));
         let resolver = StaticResolver::new().with("T.test", many.chain(v6));
@@ -207,9 +216,9 @@ mod tests {
         }
     }
 
-    /// R96: by literal or by name, and a living address beside it is still dialled.
+    /// R96: as a literal or by name. A usable address of the same name is still dialled.
     #[tokio::test]
-    async fn what_is_no_host_is_blocked_by_every_policy() {
+    async fn unspecified_and_broadcast_addresses_are_blocked_by_every_policy() {
         let sink: [IpAddr; 3] = ["0.0.0.0", "::", "::ffff:0.0.0.0"].map(|ip| ip.parse().unwrap());
         let resolver = StaticResolver::new()
             .with("sink.test", sink)
@@ -237,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_system_knows_localhost() {
+    async fn the_system_resolves_localhost() {
         let found = SystemResolver::new().resolve("localhost", 7).await.unwrap();
         assert!(
             found.iter().all(|a| a.ip().is_loopback() && a.port() == 7) && !found.is_empty(),

@@ -1,4 +1,4 @@
-//! Several transports as one, each for the schemes it speaks.
+//! Several transports as one, each for the schemes that it speaks.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use crate::prober::{Measurement, Prober};
 use crate::tracker::{Scheme, TrackerUrl};
 use crate::transport::{Channel, Transport};
 
-/// Transports and probers by scheme: of each tracker the first that speaks its scheme takes care.
+/// Transports and probers by scheme: each tracker goes to the first transport that speaks its scheme.
 ///
-/// Both a [`Transport`] and a [`Prober`], and cheap to clone, so that one value serves as either.
+/// It is both a [`Transport`] and a [`Prober`], and cheap to clone, so that a client passes the same value as both.
 ///
 /// ```
 /// use tracker_failover::net::scheme_router::SchemeRouter;
 /// use tracker_failover::{AnnounceResponse, Scheme, Transport, transport};
 ///
-/// let own = transport::from_fn(|_tracker, _request| async { Ok(AnnounceResponse::default()) });
-/// let transports = SchemeRouter::new().with(own);
+/// let custom = transport::from_fn(|_tracker, _request| async { Ok(AnnounceResponse::default()) });
+/// let transports = SchemeRouter::new().with(custom);
 /// assert!(transports.supports(Scheme::Https) && !transports.supports(Scheme::Udp));
 /// ```
 #[derive(Clone, Default)]
@@ -37,7 +37,7 @@ struct Part {
     prober: Option<Arc<dyn Prober>>,
 }
 
-/// How the transports of this build are made.
+/// The settings of the transports of this build.
 #[cfg(any(feature = "http", feature = "udp"))]
 pub(super) struct Settings {
     #[cfg(feature = "http")]
@@ -48,34 +48,34 @@ pub(super) struct Settings {
 }
 
 impl SchemeRouter {
-    /// Speaks no scheme.
+    /// A router without transports, which speaks no scheme.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a transport for the schemes that none before it speaks. Its trackers are not measured.
+    /// Adds a transport for the schemes that no transport before it speaks. Its trackers are not measured.
     #[must_use]
     pub fn with(mut self, transport: impl Transport + 'static) -> Self {
         self.0.push(Part { transport: Arc::new(transport), prober: None });
         self
     }
 
-    /// Adds a transport, and what measures its trackers.
+    /// Adds a transport as [`with`](Self::with) does, and a prober that measures its trackers.
     #[must_use]
     pub fn with_prober(mut self, transport: impl Transport + 'static, prober: impl Prober + 'static) -> Self {
         self.0.push(Part { transport: Arc::new(transport), prober: Some(Arc::new(prober)) });
         self
     }
 
-    /// All that this build has, each with its defaults and the system's resolver. Is itself a part, to put behind
-    /// one's own: of the trackers whose scheme that speaks nothing is left to these.
+    /// All transports of this build, with their defaults and the system's resolver. They can be put behind a custom
+    /// transport, and get the trackers whose schemes that one doesn't speak.
     ///
     /// ```no_run
     /// use tracker_failover::AnnouncerBuilder;
     /// use tracker_failover::net::scheme_router::SchemeRouter;
-    /// # fn make(own: impl tracker_failover::Transport + 'static) {
+    /// # fn make(custom: impl tracker_failover::Transport + 'static) {
     /// let all = SchemeRouter::all();
-    /// let joined = SchemeRouter::new().with(own).with_prober(all.clone(), all);
+    /// let joined = SchemeRouter::new().with(custom).with_prober(all.clone(), all);
     /// let announcer = AnnouncerBuilder::new(joined.clone()).prober(joined).spawn();
     /// # }
     /// ```
@@ -91,7 +91,7 @@ impl SchemeRouter {
 
 #[cfg(any(feature = "http", feature = "udp"))]
 impl Settings {
-    /// The transports, each with what measures its trackers.
+    /// The transports, each with its prober.
     pub(super) fn transports(self) -> SchemeRouter {
         let parts = SchemeRouter::new();
         #[cfg(feature = "http")]
@@ -158,7 +158,7 @@ mod tests {
     use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, PeerId};
     use crate::transport::from_fn;
 
-    /// Speaks one scheme, and is as far away as it says.
+    /// A transport for one scheme whose answers show a number of seconds.
     #[derive(Clone)]
     struct Only(Scheme, u64);
 
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_tracker_goes_to_the_part_that_speaks_its_scheme() {
+    async fn each_tracker_goes_to_the_transport_that_speaks_its_scheme() {
         let (http, udp) = (Only(Scheme::Http, 1), Only(Scheme::Udp, 2));
         let parts = SchemeRouter::new().with_prober(http.clone(), http).with(udp).with(Only(Scheme::Udp, 3));
         let request = AnnounceRequest::new(InfoHash::new([1; 20]), PeerId::new([1; 20]), 1);

@@ -7,6 +7,7 @@ use tokio::runtime::{Builder, Runtime};
 use tracker_failover::net::http::{HttpConfig, HttpTransport};
 use tracker_failover::net::resolver::StaticResolver;
 use tracker_failover::net::udp::{UdpConfig, UdpTransport};
+use tracker_failover::wire::udp::Times;
 use tracker_failover::{Alert, AnnounceHandle, AnnouncerBuilder, Config, InfoHash, TrackerSet, TrackerUrl};
 
 use super::world::{alerts_until, is_announced, torrent};
@@ -90,9 +91,9 @@ fn udp_answers_that_came_while_nothing_ran_count() {
     let elsewhere = elsewhere();
     let tracker = elsewhere.block_on(async { FakeUdpTracker::start(UdpBehaviour::Ok) });
     tracker.set_delay(DELAY);
-    let mut udp = UdpConfig::new();
-    udp.times.limit = LIMIT;
-    let transport = UdpTransport::new(udp, std::sync::Arc::new(StaticResolver::new()));
+    let times = Times { limit: LIMIT, ..Times::default() };
+    let transport =
+        UdpTransport::new(UdpConfig::new().times(times), std::sync::Arc::new(StaticResolver::new()));
     let url = tracker.announce_url().parse().unwrap();
     let heard = || tracker.heard_of(UdpAsked::Announce).len();
     let alerts = stand_still(AnnouncerBuilder::new(transport), &url, heard);

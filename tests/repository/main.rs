@@ -1,6 +1,7 @@
 //! The repository's own rules: what its pages claim is so, and its parts know only whom they may.
 
 mod anatomy;
+mod imports;
 #[path = "../../examples/lines/mod.rs"]
 mod lines;
 mod manual;

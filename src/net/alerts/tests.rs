@@ -1,4 +1,4 @@
-//! What a listener hears that is too slow, and what it costs.
+//! What a listener gets that is too slow, and how much memory it takes.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ async fn all(listener: &mut Alerts) -> Vec<String> {
     while let Some(alert) = listener.next().await {
         heard.push(match alert {
             Alert::Stopping { trackers } => trackers.to_string(),
-            Alert::Lagged { count, .. } => format!("missed {count}"),
+            Alert::Lagged { count, .. } => format!("lost {count}"),
             other => panic!("{other:?}"),
         });
     }
@@ -24,12 +24,12 @@ async fn all(listener: &mut Alerts) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn each_listener_hears_all_from_when_it_came_to_the_end() {
-    let (speaker, mut first) = alerts(10);
-    speaker.say(&alert(1));
+async fn a_listener_gets_all_alerts_from_its_subscription_to_the_end() {
+    let (sender, mut first) = alerts(10);
+    sender.send(&alert(1));
     let mut second = first.subscribe();
-    speaker.say(&alert(2));
-    drop(speaker);
+    sender.send(&alert(2));
+    drop(sender);
     let mut late = second.subscribe();
     assert_eq!(
         (all(&mut first).await, all(&mut second).await),
@@ -39,24 +39,24 @@ async fn each_listener_hears_all_from_when_it_came_to_the_end() {
 }
 
 #[tokio::test]
-async fn a_slow_listener_misses_the_oldest_and_is_told_how_many() {
-    let (speaker, mut listener) = alerts(3);
-    (1..=5).for_each(|count| speaker.say(&alert(count)));
-    drop(speaker);
-    assert_eq!(all(&mut listener).await, ["missed 2", "3", "4", "5"]);
+async fn a_slow_listener_loses_the_oldest_alerts_and_gets_their_number() {
+    let (sender, mut listener) = alerts(3);
+    (1..=5).for_each(|count| sender.send(&alert(count)));
+    drop(sender);
+    assert_eq!(all(&mut listener).await, ["lost 2", "3", "4", "5"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_waiting_listener_is_woken_and_one_that_is_gone_is_forgotten() {
-    let (speaker, mut listener) = alerts(3);
+async fn a_waiting_listener_is_woken_and_a_dropped_one_forgotten() {
+    let (sender, mut listener) = alerts(3);
     drop(listener.subscribe());
     let waits =
         tokio::spawn(async move { (listener.next().await.is_some(), listener.next().await.is_none()) });
     tokio::task::yield_now().await;
-    speaker.say(&alert(1));
-    assert_eq!(lock(&speaker.audience.listeners).queues.len(), 1);
+    sender.send(&alert(1));
+    assert_eq!(lock(&sender.subscribers.listeners).queues.len(), 1);
     tokio::task::yield_now().await;
-    drop(speaker);
+    drop(sender);
     assert_eq!(waits.await.unwrap(), (true, true));
 }
 
@@ -81,7 +81,7 @@ fn answer(first: u32, count: u32) -> Alert {
     }))
 }
 
-/// The lines that go with an answer.
+/// The alerts that come before an answer.
 fn lines() -> [Alert; 2] {
     let tracker = || "http://t.test/announce".parse().unwrap();
     [
@@ -91,11 +91,11 @@ fn lines() -> [Alert; 2] {
 }
 
 impl Alerts {
-    /// What it keeps in memory, counted by what was allocated.
+    /// The memory that is allocated for it, in bytes.
     fn bytes(&self) -> usize {
         let waiting = lock(&self.queue.waiting);
         let below = waiting.alerts.iter().map(|alert| alert.weight() - size_of::<Alert>()).sum::<usize>();
-        let names = waiting.missed.others.iter().map(|peer| match peer {
+        let names = waiting.lost.others.iter().map(|peer| match peer {
             PeerAddress::Name(name, _) => name.capacity(),
             PeerAddress::Ip(_) => 0,
         });
@@ -103,12 +103,12 @@ impl Alerts {
             + size_of::<Queue>()
             + waiting.alerts.capacity() * size_of::<Alert>()
             + below
-            + size_of_val(&*waiting.missed.v4)
-            + size_of_val(&*waiting.missed.others)
+            + size_of_val(&*waiting.lost.v4)
+            + size_of_val(&*waiting.lost.others)
             + names.sum::<usize>()
     }
 
-    /// Everything that waits.
+    /// Reads everything that is in the queue.
     fn drain(&mut self) -> Vec<Alert> {
         let mut waiting = lock(&self.queue.waiting);
         std::iter::from_fn(|| match waiting.read() {
@@ -123,21 +123,21 @@ fn peers_of(alerts: &[Alert]) -> HashSet<PeerAddress> {
     alerts.iter().flat_map(Alert::peers).map(|peer| peer.address.clone()).collect()
 }
 
-/// R98: a hundred answers of 200 peers that nobody reads took 400 KB and more.
+/// R98: a hundred unread answers of 200 peers took 400 KB and more.
 #[test]
-fn alerts_that_nobody_reads_take_a_few_kilobytes() {
+fn unread_alerts_take_a_few_kilobytes() {
     for reads_at_first in [false, true] {
-        let (speaker, mut listener) = alerts(256);
+        let (sender, mut listener) = alerts(256);
         if reads_at_first {
-            speaker.say(&answer(0, 1));
+            sender.send(&answer(0, 1));
             listener.drain();
         }
         let mut most = 0;
         for number in 0..100 {
             for line in lines() {
-                speaker.say(&line);
+                sender.send(&line);
             }
-            speaker.say(&answer(number * 150, 200));
+            sender.send(&answer(number * 150, 200));
             most = most.max(listener.bytes());
         }
         println!("read before: {reads_at_first}: {} B, at most {most} B", listener.bytes());
@@ -150,9 +150,9 @@ fn alerts_that_nobody_reads_take_a_few_kilobytes() {
     }
 }
 
-/// R98: whatever strangers put into answers and errors is counted.
+/// R98: everything in answers and errors that comes from the network is counted.
 #[test]
-fn no_kind_of_alert_takes_more() {
+fn every_kind_of_alert_is_counted_with_all_that_it_holds() {
     let tracker = || "http://t.test/announce".parse().unwrap();
     let text = "x".repeat(1024);
     let name = |number: u32| Peer { address: PeerAddress::Name(format!("{text}{number}"), 1), id: None };
@@ -180,45 +180,45 @@ fn no_kind_of_alert_takes_more() {
         Alert::FailoverOrder { trackers: vec![(tracker(), None); 2000] },
     ];
     for alert in kinds {
-        let (speaker, listener) = alerts(256);
+        let (sender, listener) = alerts(256);
         for _ in 0..300 {
-            speaker.say(&alert);
+            sender.send(&alert);
         }
         assert!(listener.bytes() <= 4 << 10, "{}: {alert:?}", listener.bytes());
     }
 }
 
-/// R98: a listener that lags loses lines, and no peers.
+/// R98: a listener that lags loses alerts, and keeps the newest peers.
 #[test]
-fn a_listener_that_lags_hears_of_all_peers() {
-    let (speaker, mut listener) = alerts(256);
+fn a_listener_that_lags_gets_the_newest_peers() {
+    let (sender, mut listener) = alerts(256);
     assert!(listener.drain().is_empty());
-    let said: Vec<Alert> = (0..10).map(|number| answer(number * 190, 200)).collect();
-    for alert in &said {
-        speaker.say(alert);
+    let sent: Vec<Alert> = (0..10).map(|number| answer(number * 190, 200)).collect();
+    for alert in &sent {
+        sender.send(alert);
     }
     let heard = listener.drain();
-    assert!(heard.len() < said.len() && listener.bytes() < 1 << 10);
-    let (all, newest) = (peers_of(&said), peers_of(&said[9..]));
+    assert!(heard.len() < sent.len() && listener.bytes() < 1 << 10);
+    let (all, newest) = (peers_of(&sent), peers_of(&sent[9..]));
     let heard = peers_of(&heard);
     assert!(heard.is_subset(&all) && newest.is_subset(&heard), "{} of {}", heard.len(), all.len());
-    // Lines that are lost by their number alone leave their peers behind as well.
-    let (speaker, mut listener) = alerts(4);
-    let said: Vec<Alert> = (0..10).map(|number| answer(number * 5, 10)).collect();
-    for alert in &said {
-        speaker.say(alert);
+    // Alerts that are lost because of their number alone leave their peers as well.
+    let (sender, mut listener) = alerts(4);
+    let sent: Vec<Alert> = (0..10).map(|number| answer(number * 5, 10)).collect();
+    for alert in &sent {
+        sender.send(alert);
     }
     let heard = listener.drain();
-    assert_eq!((heard.len(), peers_of(&heard)), (1 + 4, peers_of(&said)));
-    drop(speaker);
+    assert_eq!((heard.len(), peers_of(&heard)), (1 + 4, peers_of(&sent)));
+    drop(sender);
 }
 
-/// R98: one that reads again has a queue again.
+/// R98: one that reads again has a whole queue again.
 #[test]
-fn a_listener_that_wakes_up_hears_every_line_again() {
-    let (speaker, mut listener) = alerts(256);
-    (0..100).for_each(|number| speaker.say(&answer(number, 200)));
+fn a_listener_that_reads_again_gets_every_alert_again() {
+    let (sender, mut listener) = alerts(256);
+    (0..100).for_each(|number| sender.send(&answer(number, 200)));
     listener.drain();
-    (0..100).for_each(|count| speaker.say(&alert(count)));
+    (0..100).for_each(|count| sender.send(&alert(count)));
     assert_eq!(listener.drain().len(), 100);
 }

@@ -1,4 +1,4 @@
-//! The file of the latency cache: read within bounds, replaced as a whole, kept aside where it is a bad one.
+//! The file of the latency cache: read up to a limit, replaced as a whole, and renamed where it is damaged.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -12,33 +12,33 @@ use crate::host_snapshot::HostSnapshot;
 use crate::policy::HealthBook;
 use crate::wire::cache::{LIMIT, decode, encode};
 
-/// What came of reading the file.
+/// The result of reading the file.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    /// What is in it; nothing where it isn't there, or a bad one.
+    /// The hosts in it; none where it doesn't exist, or is damaged.
     pub(super) hosts: Vec<HostSnapshot>,
-    /// What the user should know.
-    pub(super) trouble: Option<CacheError>,
+    /// Why it can't be read, or its folder not be written to.
+    pub(super) failure: Option<CacheError>,
     /// Whether it may be replaced.
-    pub(super) replaceable: bool,
+    pub(super) is_replaceable: bool,
 }
 
-/// Reads the file. A bad one is kept aside, where that can be done.
+/// Reads the file. A damaged one is renamed, if that is possible.
 pub(super) fn load(path: &Path) -> Loaded {
     match read(path) {
-        // Whether it can be written is found out while somebody listens, and not at the end.
-        Ok(hosts) => Loaded { hosts, trouble: beside(path).err().map(unwritable), replaceable: true },
+        // Whether it can be written is tried now, while there are listeners, and not at the end.
+        Ok(hosts) => Loaded { hosts, failure: beside(path).err().map(unwritable), is_replaceable: true },
         Err(error) => {
-            let replaceable = set_aside(path, &error);
-            Loaded { hosts: Vec::new(), trouble: Some(error), replaceable }
+            let is_replaceable = set_aside(path, &error);
+            Loaded { hosts: Vec::new(), failure: Some(error), is_replaceable }
         }
     }
 }
 
-/// Replaces the file by `hosts`, and by those that another process has put there or knows better.
+/// Replaces the file by `hosts` merged with those that another process has written: of each host the newer entry is kept.
 ///
-/// Two processes never leave a broken file behind. Where both write in the same moment, what the first one learned in
-/// the last minute is missing until it writes again.
+/// The file is whole at any moment, however many processes write. Where two write at the same moment, changes of the first
+/// one's last minute are missing until it writes again.
 pub(super) fn save(path: &Path, hosts: Vec<HostSnapshot>, calendar: u64) -> Result<(), CacheError> {
     let theirs = match read(path) {
         Ok(theirs) => theirs,
@@ -53,7 +53,7 @@ fn unwritable(error: io::Error) -> CacheError {
     CacheError::Unwritable(Cause::new(error))
 }
 
-/// What is in the file; nothing where there is none, or an empty one.
+/// The hosts in the file; none where it doesn't exist, or is empty.
 fn read(path: &Path) -> Result<Vec<HostSnapshot>, CacheError> {
     let unreadable = |error: io::Error| CacheError::Unreadable(Cause::new(error));
     match fs::metadata(path) {
@@ -69,8 +69,8 @@ fn read(path: &Path) -> Result<Vec<HostSnapshot>, CacheError> {
     if bytes.is_empty() { Ok(Vec::new()) } else { decode(&bytes) }
 }
 
-/// Keeps a bad file as `….bad`, if there is none from before, and says whether its place may be written to: one
-/// bad cache after another may, somebody else's file never.
+/// Renames a damaged file to `….bad`, unless there is one already. Gives whether its place may be written to: a second
+/// damaged cache may be replaced, a file that isn't a cache never.
 fn set_aside(path: &Path, error: &CacheError) -> bool {
     if matches!(error, CacheError::Unreadable(_) | CacheError::NotAFile) {
         return false;
@@ -92,20 +92,20 @@ fn aside(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Writes beside the file and puts that into its place, so that there is a whole one at any moment, through a loss
-/// of power as well.
+/// Writes a new file beside the old one and renames it, so that there is a whole one at any moment, also after a loss
+/// of power.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = beside(path)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
-    // The file is in its place; where a folder can't be synchronised it takes a moment longer to be there for good.
+    // The file is in its place. Where a folder can't be synchronised, it takes a moment longer until that is on the disk.
     #[cfg(unix)]
     let _ = File::open(folder(path)).and_then(|folder| folder.sync_all());
     Ok(())
 }
 
-/// A new file beside it, which is gone when it is dropped.
+/// A new file beside it, which is removed when it is dropped.
 fn beside(path: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().prefix(".latency-cache").tempfile_in(folder(path))
 }
@@ -142,17 +142,17 @@ mod tests {
     }
 
     fn reason(loaded: &Loaded) -> String {
-        loaded.trouble.as_ref().map(ToString::to_string).unwrap_or_default()
+        loaded.failure.as_ref().map(ToString::to_string).unwrap_or_default()
     }
 
     #[test]
-    fn what_is_saved_is_loaded_and_nothing_is_left_beside_it() {
+    fn saved_hosts_are_loaded_and_no_other_file_is_left() {
         let (folder, path) = empty();
         let hosts = vec![known("a", CALENDAR), known("b", CALENDAR - 1)];
         save(&path, hosts.clone(), CALENDAR).unwrap();
         save(&path, hosts.clone(), CALENDAR).unwrap();
         let loaded = load(&path);
-        assert_eq!((&loaded.hosts, loaded.replaceable, reason(&loaded)), (&hosts, true, String::new()));
+        assert_eq!((&loaded.hosts, loaded.is_replaceable, reason(&loaded)), (&hosts, true, String::new()));
         assert_eq!(files(&folder), ["hosts"]);
     }
 
@@ -161,13 +161,16 @@ mod tests {
         let (_folder, path) = empty();
         for _ in 0..2 {
             let loaded = load(&path);
-            assert_eq!((loaded.hosts.len(), loaded.replaceable, reason(&loaded)), (0, true, String::new()));
+            assert_eq!(
+                (loaded.hosts.len(), loaded.is_replaceable, reason(&loaded)),
+                (0, true, String::new())
+            );
             fs::write(&path, b"").unwrap();
         }
     }
 
     #[test]
-    fn a_bad_file_is_kept_aside_once() {
+    fn a_damaged_file_is_renamed_once() {
         let good = encode(&[known("a", CALENDAR)], CALENDAR);
         let mut large = good.clone();
         large.resize(LIMIT + 100_000, b' ');
@@ -179,23 +182,23 @@ mod tests {
             (other_version, "version 2, expected version 1", true),
             (b"dear diary".to_vec(), "not a latency cache", false),
         ];
-        for (bytes, expected, replaceable_again) in rows {
+        for (bytes, expected, is_replaceable_again) in rows {
             let (folder, path) = empty();
             fs::write(&path, &bytes).unwrap();
             let loaded = load(&path);
             assert!(reason(&loaded).contains(expected) && loaded.hosts.is_empty(), "{}", reason(&loaded));
-            assert!(loaded.replaceable, "{expected}");
+            assert!(loaded.is_replaceable, "{expected}");
             assert_eq!(files(&folder), ["hosts.bad"], "{expected}");
             assert_eq!(fs::read(aside(&path)).unwrap(), bytes, "{expected}");
 
             fs::write(&path, &bytes).unwrap();
             fs::write(aside(&path), b"the first").unwrap();
-            assert_eq!(load(&path).replaceable, replaceable_again, "{expected}");
+            assert_eq!(load(&path).is_replaceable, is_replaceable_again, "{expected}");
             let saved = save(&path, vec![known("b", CALENDAR)], CALENDAR);
-            assert_eq!(saved.is_ok(), replaceable_again, "{expected}: {saved:?}");
+            assert_eq!(saved.is_ok(), is_replaceable_again, "{expected}: {saved:?}");
             assert_eq!(fs::read(aside(&path)).unwrap(), b"the first", "{expected}");
-            if !replaceable_again {
-                assert_eq!(fs::read(&path).unwrap(), bytes, "somebody else's file is never overwritten");
+            if !is_replaceable_again {
+                assert_eq!(fs::read(&path).unwrap(), bytes, "a file that isn't a cache is never overwritten");
             }
         }
     }
@@ -205,7 +208,7 @@ mod tests {
         let (folder, path) = empty();
         fs::create_dir(&path).unwrap();
         let loaded = load(&path);
-        assert_eq!((reason(&loaded).as_str(), loaded.replaceable), ("it is not a file", false));
+        assert_eq!((reason(&loaded).as_str(), loaded.is_replaceable), ("it is not a file", false));
         assert!(matches!(save(&path, Vec::new(), CALENDAR), Err(CacheError::NotAFile)));
         assert_eq!(files(&folder), ["hosts"]);
     }
@@ -214,13 +217,13 @@ mod tests {
     fn a_folder_that_is_not_there_is_an_error_of_writing() {
         let (_folder, path) = empty();
         let path = path.join("deeper");
-        assert!(matches!(load(&path).trouble, Some(CacheError::Unwritable(_))), "found out early");
+        assert!(matches!(load(&path).failure, Some(CacheError::Unwritable(_))), "found out early");
         assert!(matches!(save(&path, Vec::new(), CALENDAR), Err(CacheError::Unwritable(_))));
     }
 
     /// Another process has written since this one read.
     #[test]
-    fn of_each_host_the_newer_word_is_kept() {
+    fn of_each_host_the_newer_entry_is_kept() {
         let (_folder, path) = empty();
         save(&path, vec![known("a", CALENDAR - 9), known("b", CALENDAR - 2)], CALENDAR).unwrap();
         save(&path, vec![known("b", CALENDAR - 5), known("c", CALENDAR - 7), known("a", CALENDAR)], CALENDAR)
@@ -237,13 +240,13 @@ mod tests {
         save(&path, hosts, CALENDAR).unwrap();
         assert!(fs::metadata(&path).unwrap().len() <= LIMIT as u64);
         let loaded = load(&path);
-        assert_eq!((loaded.hosts.len(), loaded.trouble.is_some()), (4096, false));
+        assert_eq!((loaded.hosts.len(), loaded.failure.is_some()), (4096, false));
         assert!(loaded.hosts.contains(&known(&name(0), CALENDAR)));
     }
 
-    /// Whatever moment another process looks, it finds a whole file.
+    /// At any moment another process finds a whole file.
     #[test]
-    fn two_that_write_at_once_leave_a_whole_file() {
+    fn two_processes_that_write_at_once_leave_a_whole_file() {
         let (folder, path) = empty();
         save(&path, Vec::new(), CALENDAR).unwrap();
         std::thread::scope(|scope| {
@@ -252,7 +255,7 @@ mod tests {
                 scope.spawn(move || {
                     for number in 0..10 {
                         save(path, vec![known(&format!("h{writer}-{number}"), CALENDAR)], CALENDAR).unwrap();
-                        assert!(load(path).trouble.is_none());
+                        assert!(load(path).failure.is_none());
                     }
                 });
             }

@@ -1,4 +1,4 @@
-//! The loop's end, and what others' code can't do to it.
+//! The end of the loop, panics in code of the client, and standstills.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,11 +8,16 @@ use async_trait::async_trait;
 use tokio::time::timeout;
 
 use super::*;
-use crate::announce::{InfoHash, PeerId};
+use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, PeerId, Torrent};
+use crate::error::{AnnounceError, Cause, RoundError};
+
+use crate::policy::TrackerSet;
+use crate::prober::Measurement;
 use crate::tracker::{Scheme, TrackerUrl};
+use crate::transport::Channel;
 use crate::{AnnounceHandle, Announcer, AnnouncerBuilder};
 
-/// A transport by itself: each tracker's host name says what it does.
+/// A transport that misbehaves: the host name of a tracker decides how.
 #[derive(Default)]
 struct Odd {
     /// How many channels were dropped.
@@ -31,7 +36,7 @@ impl Transport for Odd {
         match tracker.host() {
             "open.test" => panic!("on purpose"),
             "payload.test" => std::panic::panic_any(PanicsWhenDropped),
-            // Open when its round has been won by another: the loop closes it.
+            // Opens when another tracker has won the round, so the loop closes the channel.
             "slow-drop.test" => tokio::time::sleep(Duration::from_secs(1)).await,
             "error.test" => return Err(AnnounceError::Connect(Cause::new(PanicsWhenShown))),
             _ => {}
@@ -105,8 +110,8 @@ async fn until_announced(session: &mut AnnounceHandle) {
     while !matches!(session.next_alert().await, Some(Alert::Announced(_))) {}
 }
 
-/// Everything that is said after this, to its end.
-async fn last_words(session: &mut AnnounceHandle) -> Vec<Alert> {
+/// All alerts from now to the end.
+async fn remaining_alerts(session: &mut AnnounceHandle) -> Vec<Alert> {
     let mut heard = Vec::new();
     while let Some(alert) = session.next_alert().await {
         heard.push(alert);
@@ -114,9 +119,9 @@ async fn last_words(session: &mut AnnounceHandle) -> Vec<Alert> {
     heard
 }
 
-/// Everybody says that the announcer has ended, and why.
-async fn everybody_says(announcer: &Announcer, mut session: AnnounceHandle, text: &str) {
-    let heard = last_words(&mut session).await;
+/// Every call and every listener reports that the announcer has ended, and why.
+async fn everything_reports(announcer: &Announcer, mut session: AnnounceHandle, text: &str) {
+    let heard = remaining_alerts(&mut session).await;
     assert_eq!(heard.last().map(ToString::to_string).as_deref(), Some(text));
     assert_eq!(heard.iter().filter(|alert| matches!(alert, Alert::AnnouncerEnded { .. })).count(), 1);
     let mut set = trackers(&["ok.test"]);
@@ -130,13 +135,13 @@ async fn everybody_says(announcer: &Announcer, mut session: AnnounceHandle, text
     assert_eq!(session.stop().await.unwrap_err().to_string(), text);
     assert_eq!(announcer.ended().unwrap().to_string(), text);
     let mut late = announcer.add(trackers(&["ok.test"]), torrent());
-    let heard = last_words(&mut late).await;
+    let heard = remaining_alerts(&mut late).await;
     assert_eq!(heard.iter().map(ToString::to_string).collect::<Vec<_>>(), [text], "added too late");
 }
 
-/// R93: what others' code does inside the loop doesn't end it.
+/// R93: it doesn't end the loop.
 #[tokio::test(start_paused = true)]
-async fn a_panic_in_the_code_of_others_is_an_error_of_one_attempt() {
+async fn a_panic_in_code_of_the_client_is_an_error_of_one_attempt() {
     let hosts = [
         "open.test",
         "payload.test",
@@ -151,10 +156,10 @@ async fn a_panic_in_the_code_of_others_is_an_error_of_one_attempt() {
         let odd = Odd::default();
         let dropped = Arc::clone(&odd.dropped);
         let builder = AnnouncerBuilder::new(odd).seed(1);
-        // Unmeasured trackers are asked in the order of the list.
+        // Unmeasured trackers are announced to in the order of the list.
         let builder = if host == "probe.test" { builder.prober(Odd::default()) } else { builder };
         let announcer = builder.spawn();
-        // In front of a living one, alone, and given up when its tracker is removed or the session ends.
+        // Before a living tracker, alone, and given up when the tracker is removed or the torrent ends.
         let session = announcer.add(trackers(&[host, "ok.test"]), torrent());
         tokio::time::sleep(Duration::from_secs(2)).await;
         let mut alone = announcer.add(trackers(&[host]), torrent());
@@ -168,8 +173,8 @@ async fn a_panic_in_the_code_of_others_is_an_error_of_one_attempt() {
         drop(session);
         alone.reannounce();
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let told = alone.next_alert().await;
-        assert!(told.is_some() && announcer.ended().is_none(), "{host}");
+        let alert = alone.next_alert().await;
+        assert!(alert.is_some() && announcer.ended().is_none(), "{host}");
         alone.stop().await.unwrap();
         if host.contains("drop") {
             assert!(*dropped.lock().unwrap() > 1, "{host}: its drop was reached");
@@ -177,15 +182,15 @@ async fn a_panic_in_the_code_of_others_is_an_error_of_one_attempt() {
     }
 }
 
-/// R93: an answer that has come counts, whatever its channel does after it.
+/// R93.
 #[tokio::test(start_paused = true)]
-async fn a_channel_that_panics_when_dropped_has_answered_all_the_same() {
+async fn an_answer_counts_though_its_channel_panics_when_dropped() {
     let announcer = AnnouncerBuilder::new(Odd::default()).spawn();
     let answer = announcer.announce(&mut trackers(&["drop.test"]), request()).await.unwrap();
     assert_eq!(answer.tracker.host(), "drop.test");
 }
 
-/// R93: a closure that panics leaves the trackers as they were.
+/// R93.
 #[tokio::test(start_paused = true)]
 async fn a_panic_while_trackers_are_changed_changes_nothing() {
     let announcer = AnnouncerBuilder::new(Odd::default()).spawn();
@@ -201,25 +206,25 @@ async fn a_panic_while_trackers_are_changed_changes_nothing() {
     session.announce_now().await.unwrap();
 }
 
-/// R93: where the loop panics all the same, everybody is told, those too who come later.
+/// R93: calls that come later included.
 #[tokio::test(start_paused = true)]
-async fn a_panic_in_the_loop_is_told_to_everybody() {
+async fn a_panic_in_the_loop_is_reported_by_every_call_and_listener() {
     let announcer = AnnouncerBuilder::new(Odd::default()).spawn();
     let mut session = announcer.add(trackers(&["ok.test"]), torrent());
     until_announced(&mut session).await;
-    // Waits inside the loop when it happens, and in its queue.
+    // Callers that wait inside the loop when it happens, and in its queue.
     let mut waiting = announcer.add(trackers(&["mute-drop.test"]), torrent());
     let mut further = session.subscribe();
     let round = waiting.announce_now();
     let panics = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        session.announcer().send(session.key(), |_, _| panic!("overflow\u{1b}[31m"));
+        session.run_in_loop(|| panic!("overflow\u{1b}[31m"));
         announcer.add(trackers(&["ok.test"]), torrent())
     };
     let (round, mut queued) = tokio::join!(round, panics);
     let text = "the announcer has ended because its task panicked: overflow\u{fffd}[31m";
     assert_eq!(round.unwrap_err().to_string(), text);
-    for heard in [last_words(&mut waiting).await, last_words(&mut queued).await] {
+    for heard in [remaining_alerts(&mut waiting).await, remaining_alerts(&mut queued).await] {
         assert_eq!(heard.last().map(ToString::to_string).as_deref(), Some(text));
     }
     let mut last = None;
@@ -227,12 +232,12 @@ async fn a_panic_in_the_loop_is_told_to_everybody() {
         last = Some(alert.to_string());
     }
     assert_eq!(last.as_deref(), Some(text));
-    everybody_says(&announcer, session, text).await;
+    everything_reports(&announcer, session, text).await;
 }
 
-/// R93: the runtime takes the loop with it, and those who outlive it are told.
+/// R93: handles may outlive the loop's runtime.
 #[test]
-fn the_end_of_the_runtime_is_told_to_everybody() {
+fn the_end_of_the_runtime_is_reported_by_every_call_and_listener() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (first, second) = (runtime(), runtime());
     let (announcer, session) = first.block_on(async {
@@ -254,20 +259,20 @@ fn the_end_of_the_runtime_is_told_to_everybody() {
     second.block_on(async {
         let limit = Duration::from_secs(10);
         assert_eq!(timeout(limit, waits).await.unwrap().unwrap(), text);
-        timeout(limit, everybody_says(&announcer, session, text)).await.unwrap();
+        timeout(limit, everything_reports(&announcer, session, text)).await.unwrap();
     });
 }
 
-/// R89: nothing that hangs holds a shutdown beyond its deadline, neither trackers nor a disk.
+/// R89.
 #[cfg(feature = "cache")]
 #[test]
-fn a_disk_that_hangs_holds_neither_shutdown_nor_exit() {
+fn a_disk_that_hangs_delays_neither_shutdown_nor_exit() {
     let run = |at_load, torrents| {
         let (done, finished) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
             let report = runtime.block_on(async {
-                let parts = Parts {
+                let parts = AnnouncerParts {
                     config: Config::default(),
                     clock: Clock::start(),
                     seed: 1,
@@ -297,7 +302,7 @@ fn a_disk_that_hangs_holds_neither_shutdown_nor_exit() {
     }
 }
 
-/// Trackers that answer so, after that time.
+/// Trackers with this answer after this time, and a count of announces.
 struct Counted {
     took: Duration,
     response: AnnounceResponse,
@@ -325,10 +330,10 @@ impl Channel for Counted {
     }
 }
 
-/// An announcer in a machine that can be put to sleep.
+/// An announcer on a machine that can be put to sleep.
 struct Laptop {
     announcer: Announcer,
-    /// For how long it has slept, in seconds.
+    /// How long it has slept, in seconds.
     slept: Arc<AtomicU64>,
     asked: Arc<Mutex<usize>>,
 }
@@ -343,7 +348,7 @@ impl Laptop {
         };
         let meter = Arc::clone(&slept);
         let clock = Clock::with(Box::new(move || Duration::from_secs(meter.load(Ordering::SeqCst))));
-        let announcer = Announcer::start(Parts {
+        let announcer = Announcer::start(AnnouncerParts {
             config: Config::default(),
             clock,
             seed: 1,
@@ -364,9 +369,9 @@ impl Laptop {
     }
 }
 
-/// R101: sleep counts as time, so what is due after it goes out, and what trackers asked for isn't shortened.
+/// R101: announces that became due are sent after it, and intervals of trackers are kept.
 #[tokio::test(start_paused = true)]
-async fn time_goes_on_while_the_machine_sleeps() {
+async fn sleep_of_the_machine_counts_as_time() {
     const HOUR: u64 = 3600;
     let laptop = Laptop::new(Duration::from_millis(10), 2 * HOUR, HOUR);
     let mut session = laptop.announcer.add(trackers(&["t.test"]), torrent());
@@ -379,12 +384,12 @@ async fn time_goes_on_while_the_machine_sleeps() {
     assert_eq!(laptop.announces(), 1, "min interval is kept: it is 50 minutes");
     laptop.sleeps(8 * HOUR);
     tokio::time::sleep(Duration::from_secs(120)).await;
-    assert_eq!(laptop.announces(), 2, "it went out soon after");
+    assert_eq!(laptop.announces(), 2, "it was sent soon after");
     tokio::time::sleep(Duration::from_secs(HOUR)).await;
     assert_eq!(laptop.announces(), 2, "and once");
 }
 
-/// R101: an announce in flight while the machine sleeps is nobody's silence.
+/// R101.
 #[tokio::test(start_paused = true)]
 async fn an_announce_in_flight_during_sleep_is_waited_for() {
     let laptop = Laptop::new(Duration::from_secs(9), 1800, 60);
@@ -399,8 +404,7 @@ async fn an_announce_in_flight_during_sleep_is_waited_for() {
     assert_eq!(laptop.announces(), 1);
 }
 
-/// R100: so is one in flight while this process stands still (42 s, as in the report), and its tracker isn't slower by
-/// that.
+/// R100: 42 s, as in the report. The tracker isn't slower by that.
 #[tokio::test(start_paused = true)]
 async fn an_announce_in_flight_while_nothing_runs_is_waited_for() {
     let laptop = Laptop::new(Duration::from_secs(9), 1800, 60);
@@ -414,5 +418,5 @@ async fn an_announce_in_flight_while_nothing_runs_is_waited_for() {
     }
     assert!(!heard.iter().any(|alert| matches!(alert, Alert::Failed { .. })), "{heard:?}");
     assert_eq!(session.trackers().await.unwrap().len(), 2);
-    assert_eq!(laptop.announces(), 1, "nobody else is asked: {heard:?}");
+    assert_eq!(laptop.announces(), 1, "no other tracker is announced to: {heard:?}");
 }

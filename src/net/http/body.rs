@@ -1,4 +1,4 @@
-//! The body of an answer: bounded and unpacked while it comes in, and done when the dictionary in it closes.
+//! The body of an answer: bounded, and decompressed while it arrives. It is complete when the dictionary in it closes.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use crate::error::{AnnounceError, Cause, ReplyError};
 use crate::net::clock;
 use crate::wire::bencode::{Extent, is_blank};
 
-/// How long the end of a body is waited for when the dictionary in it is whole: the last chunk often comes in a packet of
-/// its own, and with it the connection can be used again. Servers that signal no end would be waited for to the limit.
+/// How long the end of a body is waited for when the dictionary in it is complete. The last chunk often comes in a separate
+/// packet, and with it the connection can be used again. Servers that signal no end would be waited for to the limit.
 const END_PATIENCE: Duration = Duration::from_millis(50);
 
-/// How many blanks may stand before what is compressed.
+/// How many blanks may come before compressed data.
 const MAX_BLANKS: usize = 1024;
 
-/// What came of a body.
+/// A body that has been read.
 pub(super) struct Body {
-    /// What there is of it, unpacked; nothing where it was too large or isn't sound.
+    /// Its bytes, decompressed; none where it was too large or is damaged.
     pub(super) bytes: Vec<u8>,
-    /// Why it isn't whole, if it isn't.
+    /// Why it isn't complete, if it isn't.
     pub(super) flaw: Option<AnnounceError>,
-    /// Whether its end has come, so that the connection can be used again.
+    /// Whether its end has arrived, so that the connection can be used again.
     pub(super) ended: bool,
 }
 
@@ -57,20 +57,20 @@ pub(super) async fn read(mut incoming: Incoming, limit: usize) -> Body {
     reply.finish(broken, false)
 }
 
-/// A body that is unpacked while it comes in: what its first bytes say counts, whatever its head says (R65, Q-08), and
-/// one layer is taken off (S-02).
+/// A body that is decompressed while it arrives. Its first bytes decide about the compression, whatever the head says (R65,
+/// One layer is removed (S-02).
 struct Unpacking {
     limit: usize,
-    /// All that came.
+    /// All bytes that have arrived.
     packed: Vec<u8>,
-    /// How much of that has been gone through.
+    /// How many of these have been processed.
     read: usize,
     form: Form,
     extent: Extent,
 }
 
 enum Form {
-    /// Too little has come to tell.
+    /// Too little has arrived to decide.
     Unknown,
     Plain,
     #[cfg(feature = "gzip")]
@@ -83,7 +83,7 @@ impl Unpacking {
         Self { limit, packed: Vec::new(), read: 0, form: Form::Unknown, extent: Extent::default() }
     }
 
-    /// Takes the next bytes. An error means that no more are needed.
+    /// Adds the next bytes. An error means that no more are needed.
     fn push(&mut self, bytes: &[u8]) -> Result<(), ()> {
         if bytes.len() > self.limit - self.packed.len() {
             if self.is_whole() {
@@ -126,7 +126,7 @@ impl Unpacking {
         }
     }
 
-    /// What is said to begin here by its first bytes. Blanks may stand before it, as some scripts print them.
+    /// The form that the first bytes indicate. Blanks may come before them, because some scripts print some.
     #[cfg(feature = "gzip")]
     fn recognised(&mut self) -> Form {
         let blanks = self.packed.iter().take_while(|byte| is_blank(**byte)).count();
@@ -137,7 +137,7 @@ impl Unpacking {
                 Form::Packed(Box::new(Inflate::gzip(self.limit)))
             }
             [b'd', b'0'..=b'9' | b'e', ..] => Form::Plain,
-            // Nothing distinguishes bare deflate from what is no reply at all, so it is tried.
+            // Bare deflate has no magic number, so whatever else comes is tried as that.
             _ => match self.packed[..] {
                 [one, other, ..] if blanks < MAX_BLANKS => {
                     Form::Packed(Box::new(Inflate::deflate([one, other], self.limit)))
@@ -160,7 +160,7 @@ impl Unpacking {
         }
     }
 
-    /// Gzip that can't be unpacked is refused; anything else was no compressed reply, and is taken as it is.
+    /// Handles data that can't be decompressed: gzip is refused, anything else wasn't compressed and is used as it is.
     #[cfg(feature = "gzip")]
     fn not_packed(&mut self, error: &std::io::Error) {
         let is_gzip = matches!(&self.form, Form::Packed(inflate) if inflate.is_gzip());
@@ -202,163 +202,4 @@ fn unsound() -> AnnounceError {
 }
 
 #[cfg(all(test, feature = "gzip"))]
-mod tests {
-    use std::io::Write;
-
-    use flate2::Compression;
-    use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
-
-    use super::*;
-
-    const REPLY: &[u8] = b"d8:intervali1800e5:peers6:\x08\x08\x04\x04\x1a\xe1e";
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    fn zlib(bytes: &[u8], level: u32) -> Vec<u8> {
-        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(level));
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    fn deflate(bytes: &[u8], level: u32) -> Vec<u8> {
-        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::new(level));
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    /// Unpacks these pieces and says whether that was the whole of a dictionary.
-    fn pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limit: usize) -> (Body, bool) {
-        let mut reply = Unpacking::new(limit);
-        for piece in pieces {
-            if reply.push(piece).is_err() {
-                break;
-            }
-        }
-        let whole = reply.is_whole();
-        (reply.finish(None, true), whole)
-    }
-
-    /// Unpacks it, in one piece and byte by byte, to the same.
-    fn unpacked(packed: &[u8], limit: usize) -> Result<Vec<u8>, AnnounceError> {
-        let (at_once, _) = pieces([packed], limit);
-        let (bytewise, _) = pieces(packed.chunks(1), limit);
-        assert_eq!(at_once.bytes, bytewise.bytes, "{}", packed.escape_ascii());
-        assert_eq!(at_once.flaw.is_some(), bytewise.flaw.is_some(), "{}", packed.escape_ascii());
-        at_once.flaw.map_or(Ok(at_once.bytes), Err)
-    }
-
-    /// R65, S-02.
-    #[test]
-    fn gzip_is_told_by_its_magic_and_unpacked_once() {
-        assert_eq!(unpacked(REPLY, 100).unwrap(), REPLY);
-        assert_eq!(unpacked(&gzip(REPLY), 100).unwrap(), REPLY);
-        assert_eq!(unpacked(&gzip(&gzip(REPLY)), 100).unwrap(), gzip(REPLY));
-        for trailing in [b"\r\n".as_slice(), b"\0\0\0", b"\x1f", b"\x1f\x8c"] {
-            assert_eq!(unpacked(&[gzip(REPLY), trailing.to_vec()].concat(), 100).unwrap(), REPLY);
-        }
-    }
-
-    /// R116: RFC 1952, 2.2.
-    #[test]
-    fn all_members_of_gzip_are_one_body() {
-        for cut in 0..=REPLY.len() {
-            let (front, back) = REPLY.split_at(cut);
-            let packed = [gzip(front), gzip(b""), gzip(back), b"\r\n".to_vec()].concat();
-            assert_eq!(unpacked(&packed, 100).unwrap(), REPLY, "{cut}");
-        }
-        let many = |members: usize| [gzip(b"").repeat(members - 1), gzip(REPLY)].concat();
-        assert_eq!(unpacked(&many(100), 10_000).unwrap(), REPLY);
-        assert!(unpacked(&many(101), 10_000).is_err(), "each costs memory");
-    }
-
-    /// R116: asked for was gzip, if anything. Servers send either form under the name deflate, or under none.
-    #[test]
-    fn deflate_is_unpacked_in_both_forms() {
-        for level in 0..=9 {
-            assert_eq!(unpacked(&zlib(REPLY, level), 100).unwrap(), REPLY, "zlib {level}");
-            assert_eq!(unpacked(&deflate(REPLY, level), 100).unwrap(), REPLY, "deflate {level}");
-            let long = [b"d5:peers6000:".as_slice(), &[7; 6000], b"e"].concat();
-            assert_eq!(unpacked(&zlib(&long, level), 10_000).unwrap(), long, "zlib {level}");
-            assert_eq!(unpacked(&deflate(&long, level), 10_000).unwrap(), long, "deflate {level}");
-        }
-        let trailing = [zlib(REPLY, 9), b"\r\n".to_vec()].concat();
-        assert_eq!(unpacked(&trailing, 100).unwrap(), REPLY);
-        // No dictionary, no reply: what came is what there is.
-        let page = zlib(b"<html>", 9);
-        assert_eq!(unpacked(&page, 100).unwrap(), page);
-    }
-
-    #[test]
-    fn what_is_not_compressed_stays_as_it_is() {
-        for body in [
-            "",
-            "d",
-            "x",
-            "sorry",
-            "<html>hello</html>",
-            "\r\n",
-            "x\u{9c}",
-            "Not Found",
-            "404 page not found",
-        ] {
-            assert_eq!(unpacked(body.as_bytes(), 100).unwrap(), body.as_bytes(), "{body}");
-        }
-    }
-
-    /// R116: some scripts print a line end or a byte order mark before they begin.
-    #[test]
-    fn blanks_may_stand_before_it() {
-        for blanks in ["\n", "\r\n\r\n", "\u{feff}", "\u{feff}\n"] {
-            let plain = [blanks.as_bytes(), REPLY].concat();
-            assert_eq!(unpacked(&plain, 100).unwrap(), plain);
-            assert_eq!(unpacked(&[blanks.as_bytes(), &gzip(REPLY)].concat(), 100).unwrap(), REPLY);
-        }
-        let (body, whole) = pieces([b"\n".repeat(5000).as_slice(), REPLY], 10_000);
-        assert!(whole && body.bytes.len() == 5000 + REPLY.len());
-    }
-
-    /// S-02.
-    #[test]
-    fn a_bomb_stops_at_the_limit_and_broken_gzip_is_an_error() {
-        let zeros = vec![0; 5_000_000];
-        for bomb in [gzip(&zeros), zlib(&zeros, 9), deflate(&zeros, 9)] {
-            let (body, _) = pieces([bomb.as_slice()], 60_000);
-            assert!(matches!(body.flaw, Some(AnnounceError::TooLarge { limit: 60_000 })));
-            assert!(body.bytes.is_empty());
-        }
-        assert_eq!(unpacked(&gzip(&[7; 1000]), 1000).unwrap().len(), 1000);
-        assert!(unpacked(&gzip(&[7; 1001]), 1000).is_err());
-        let whole = gzip(b"no dictionary, so the end of it is the end of gzip");
-        for end in 2..whole.len() {
-            assert!(unpacked(&whole[..end], 100).is_err(), "{end}");
-        }
-        for text in [REPLY, b"no dictionary"] {
-            let mut wrong = gzip(text);
-            let checksum = wrong.len() - 6;
-            wrong[checksum] ^= 1;
-            assert!(unpacked(&wrong, 100).is_err());
-            wrong.extend_from_slice(b"\r\n");
-            assert!(unpacked(&wrong, 100).is_err());
-        }
-    }
-
-    /// R116: cut anywhere, it is whole when the dictionary in it has come, and not a byte earlier.
-    #[test]
-    fn what_is_packed_is_whole_when_its_dictionary_closes() {
-        let mut flushed = DeflateEncoder::new(Vec::new(), Compression::best());
-        flushed.write_all(REPLY).unwrap();
-        flushed.flush().unwrap();
-        let flushed = flushed.get_ref().clone();
-        for packed in [gzip(REPLY), zlib(REPLY, 9), deflate(REPLY, 9), flushed] {
-            let ends: Vec<bool> = (0..=packed.len()).map(|end| pieces([&packed[..end]], 100).1).collect();
-            assert!(ends.is_sorted() && ends.ends_with(&[true]), "{ends:?}");
-            for (end, whole) in ends.into_iter().enumerate().filter(|(_, whole)| *whole) {
-                assert_eq!(unpacked(&packed[..end], 100).unwrap(), REPLY, "{end} {whole}");
-            }
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! From addresses to an open stream: the [`Connector`] that a client or a simulation can bring itself.
+//! Connections: the [`Connector`], which a client or a simulation can implement itself, and the system's TCP.
 
 use std::fmt;
 use std::io;
@@ -11,38 +11,40 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::error::{AnnounceError, TimeoutPhase};
 use crate::net::happy_eyeballs::{self, local_address};
 
-/// Opens a stream to one of the addresses of a host: a seam for proxies, other networks and simulations. TLS is
-/// put on top by the transport.
+/// Opens a stream to one of the addresses of a host. Implement it for a proxy, another network, or a simulation. The
+/// transport puts TLS on top of it.
 ///
 /// # Cancel safety
-/// Dropping the future gives up every connection it was opening.
+/// Dropping the future has to give up every connection that it was opening.
 #[async_trait]
 pub trait Connector: Send + Sync {
-    /// Connects to whichever of the addresses answers, the first being preferred. The addresses have been
-    /// judged by the address policy; a connector that goes elsewhere goes past it. `host` is for proxies that
-    /// resolve names themselves; it has been looked up all the same, by the transport's
-    /// [`Resolver`](crate::net::resolver::Resolver), so where nobody but the proxy may hear of it that has to be one that
-    /// asks nobody.
+    /// Connects to one of the addresses, the first being preferred. They have been checked against the address policy; a
+    /// connector that connects to another address bypasses it. `host` is for proxies that resolve names themselves. The
+    /// transport has already looked it up with its [`Resolver`](crate::net::resolver::Resolver): if only the proxy may see
+    /// names, give the transport a resolver that asks no name server.
     ///
     /// # Errors
-    /// [`AnnounceError::Connect`] when no address could be connected to, [`AnnounceError::Local`] where that is this
-    /// machine's fault; [`AnnounceError::connecting`] tells them apart.
+    /// [`AnnounceError::Connect`] when no address could be connected to, [`AnnounceError::Local`] where this machine is the
+    /// cause; [`AnnounceError::connecting`] tells them apart.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up all connections that it was opening.
     async fn connect(&self, host: &str, addresses: &[SocketAddr]) -> Result<Connected, AnnounceError>;
 }
 
-/// An open stream and where it leads.
+/// An open stream, and the address to which it leads.
 pub struct Connected {
     pub(super) stream: Box<dyn Stream>,
     pub(super) remote: SocketAddr,
 }
 
-/// What HTTP is spoken over: bytes both ways. Everything that reads and writes is one.
+/// A stream of bytes in both directions, over which HTTP is spoken. Everything that reads and writes is one.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// Connects over TCP, to the next address beside the last one every 250 ms, the families in turns (RFC 8305). The limit
-/// of the opening as a whole is the caller's.
+/// Connects over TCP: every 250 ms it tries another address, the families in turns, until one connection stands (RFC 8305).
+/// It has no time limit: callers drop the future when theirs has passed.
 #[derive(Debug, Clone, Default)]
 pub struct TcpConnector {
     local_address: Option<IpAddr>,
@@ -56,12 +58,12 @@ impl Connected {
 }
 
 impl TcpConnector {
-    /// A connector that leaves the choice of the local address to the system.
+    /// A connector whose local address the system chooses.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A connector that connects from this address, and so to its family only.
+    /// A connector that connects from this address, and so to addresses of its family only.
     pub fn from_address(local: IpAddr) -> Self {
         Self { local_address: Some(local) }
     }
@@ -78,7 +80,7 @@ impl Connector for TcpConnector {
 
 impl TcpConnector {
     async fn dial(&self, remote: SocketAddr) -> io::Result<TcpStream> {
-        // A mapped address is that of an IPv4 host, and is spoken with over IPv4.
+        // An IPv4-mapped address belongs to an IPv4 host, and is reached over IPv4.
         let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
         let socket = if remote.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         if self.local_address.is_some() {

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection: a request goes out, the head of an answer comes back, and both are watched.
+//! One HTTP/1.1 connection: sends a request, reads the head of its answer, and notes what arrives and when.
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,36 +28,35 @@ use crate::net::clock;
 /// How many interim answers (1xx) may come before the real one (S-06).
 const MAX_INTERIM: usize = 5;
 
-/// Room for all headers is set aside for every answer, so nobody gets more than this.
+/// The most headers of an answer: `hyper` allocates room for all of them for every answer.
 const MAX_HEADERS: usize = 1000;
 
-/// An open connection, on which one request at a time can be made. Dropping it closes it at once, whatever it is
-/// doing.
+/// An open connection, for one request at a time. Dropping it closes it at once, whatever it is doing.
 pub(super) struct HttpConnection {
     sender: http1::SendRequest<Empty<Bytes>>,
     watch: Arc<Watch>,
     max_head: usize,
-    /// Where it leads.
+    /// The address to which it leads.
     pub(super) remote: SocketAddr,
-    /// Whether an answer has come over it before, so that the other side may have closed it since.
+    /// Whether it has carried an answer before, so that the server may have closed it since.
     pub(super) reused: bool,
-    /// Whether the other side closes it after the answer that came last.
+    /// Whether the server closes it after the last answer.
     ends: bool,
-    /// How long looking its name up took, where it was opened for what it is used for now.
+    /// How long the name look-up took, where the connection was opened for its present use.
     pub(super) lookup_time: Duration,
     driver: JoinHandle<()>,
 }
 
-/// Why no answer came.
+/// Why there is no answer.
 pub(super) enum SendError {
-    /// Nothing came, or what can't be the beginning of an answer. On a connection that was kept, the other side had
-    /// closed it, or what came belonged to the request before.
+    /// Nothing came, or bytes that can't be the beginning of an answer. On a kept connection this means that the server had
+    /// closed it, or that the bytes belong to the request before.
     Stale(AnnounceError),
     /// Anything else.
     Other(AnnounceError),
 }
 
-/// What came in since the last request went out.
+/// What has arrived since the last request was sent.
 #[derive(Default)]
 struct Watch(Mutex<Seen>);
 
@@ -68,19 +67,19 @@ struct Seen {
     status_line: StatusLine,
 }
 
-/// A stream that notes what is read from it, and has HTTP/1.0 read as HTTP/1.1.
+/// A stream that notes what is read from it, and rewrites HTTP/1.0 to HTTP/1.1.
 struct Watched {
     stream: Box<dyn Stream>,
     watch: Arc<Watch>,
 }
 
 impl HttpConnection {
-    /// Begins to speak HTTP over an open stream. Nothing is sent yet.
+    /// Prepares HTTP over an open stream. Sends nothing.
     pub(super) async fn open(connected: Connected, config: &HttpConfig) -> Result<Self, AnnounceError> {
         let watch = Arc::new(Watch::default());
         let stream = Watched { stream: connected.stream, watch: Arc::clone(&watch) };
         let (sender, connection) = http1::Builder::new()
-            // Trackers are written by hand, and so are their heads.
+            // Many trackers write their heads by hand, and not by the standard.
             .ignore_invalid_headers_in_responses(true)
             .allow_obsolete_multiline_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true)
@@ -90,7 +89,7 @@ impl HttpConnection {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| AnnounceError::Broken(Cause::new(error)))?;
-        // What ends a connection is told to whoever waits for its answer; nobody else needs to know.
+        // The error that ends a connection is also that of the request in progress, so it can be dropped here.
         let driver = tokio::spawn(async move { drop(connection.await) });
         let (max_head, remote) = (config.max_head, connected.remote);
         let lookup_time = Duration::ZERO;
@@ -127,7 +126,7 @@ impl HttpConnection {
         Ok(answer)
     }
 
-    /// When the first byte of the answer came.
+    /// When the first byte of the answer arrived.
     pub(super) fn first_byte(&self) -> Option<Instant> {
         self.watch.lock().first
     }
@@ -146,20 +145,21 @@ impl HttpConnection {
                 AnnounceError::NotAReply(ReplyError::new("expected an HTTP answer", 0))
             });
         }
-        // Bytes that came before the request went out have it cancelled.
+        // `hyper` cancels a request where bytes arrived before it was sent.
         let stale = error.is_canceled() || !seen.status_line.has_begun();
         let error = AnnounceError::Broken(Cause::new(error));
         if stale { SendError::Stale(error) } else { SendError::Other(error) }
     }
 }
 
-/// Whether a server of HTTP/1.0 leaves the connection open. Never after chunks, whose end it doesn't know (RFC 9112, 6.1).
+/// Whether a server of HTTP/1.0 leaves the connection open. Never after chunks: such a server doesn't define their end (RFC
+/// 9112, 6.1).
 fn stays_open(headers: &HeaderMap) -> bool {
-    let says = |token: &str| {
+    let has = |token: &str| {
         let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|said| said.trim().eq_ignore_ascii_case(token))
+        values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(token))
     };
-    says("keep-alive") && !says("close") && !headers.contains_key(TRANSFER_ENCODING)
+    has("keep-alive") && !has("close") && !headers.contains_key(TRANSFER_ENCODING)
 }
 
 impl Drop for HttpConnection {

@@ -1,4 +1,4 @@
-//! Compressed answers, unpacked while they come in: gzip of any number of members, zlib, and bare deflate.
+//! Decompression of answers while they arrive: gzip with any number of members, zlib, and bare deflate.
 
 use std::io::{self, Write};
 
@@ -6,10 +6,10 @@ use flate2::write::{DeflateDecoder, GzDecoder, ZlibDecoder};
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// Each member has a decoder made for it, and the smallest has 20 bytes.
+/// How many members of gzip are read. Each costs the memory of a decoder, and may have only 20 bytes.
 const MAX_MEMBERS: usize = 100;
 
-/// A body that is unpacked as its bytes come in.
+/// A body that is decompressed as its bytes arrive.
 pub(super) struct Inflate {
     format: Format,
     members: usize,
@@ -22,7 +22,7 @@ enum Format {
     Deflate(DeflateDecoder<Bounded>),
 }
 
-/// Room for so many bytes and no more.
+/// An output of limited size.
 struct Bounded {
     bytes: Vec<u8>,
     limit: usize,
@@ -34,8 +34,8 @@ impl Inflate {
         Self::new(Format::Gzip(GzDecoder::new(Bounded { bytes: Vec::new(), limit })))
     }
 
-    /// A decoder for what HTTP calls deflate: zlib where it begins like that, and the bare format, which servers send
-    /// as well, where it doesn't.
+    /// A decoder for what HTTP calls deflate: zlib by the standard, but some servers send the bare format, which begins
+    /// otherwise.
     pub(super) fn deflate(first: [u8; 2], limit: usize) -> Self {
         let output = Bounded { bytes: Vec::new(), limit };
         let is_zlib = first[0] & 0x8f == 8 && u16::from_be_bytes(first).is_multiple_of(31);
@@ -50,8 +50,8 @@ impl Inflate {
         Self { format, members: 1, ended: false }
     }
 
-    /// Unpacks the next bytes, and says how many of them were taken. Those that aren't come again with what follows
-    /// them, or they follow the end.
+    /// Decompresses the next bytes. Gives how many were consumed: the caller passes the others again with those that
+    /// follow, unless they come after the end.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut taken = 0;
         while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
@@ -69,7 +69,7 @@ impl Inflate {
         Ok(taken)
     }
 
-    /// What has been unpacked.
+    /// The decompressed bytes.
     pub(super) fn output(&self) -> &[u8] {
         match &self.format {
             Format::Gzip(decoder) => &decoder.get_ref().bytes,
@@ -78,21 +78,21 @@ impl Inflate {
         }
     }
 
-    /// Whether it is gzip, which is told for certain by its first bytes.
+    /// Whether it is gzip, which is certain by its magic number.
     pub(super) fn is_gzip(&self) -> bool {
         matches!(self.format, Format::Gzip(_))
     }
 
-    /// Whether its end has come, and fits to the rest.
+    /// Whether its end has arrived, with a right checksum.
     pub(super) fn has_ended(&mut self) -> bool {
-        // The end is seen when something is written behind it.
+        // The decoder notices its end only when something is written after it.
         self.ended || self.end().is_ok()
     }
 
-    /// Whether nothing speaks against what has been unpacked: the checksum may be missing, but not be wrong.
+    /// Whether the decompressed bytes aren't known to be damaged: the checksum may be missing, but not be wrong.
     pub(super) fn is_sound(&mut self) -> bool {
         match &mut self.format {
-            // Nothing more is taken where the checksum has come.
+            // Where the checksum has arrived, the decoder consumes nothing more.
             Format::Gzip(decoder) if !self.ended => {
                 !matches!(decoder.write(&[0]), Ok(0)) || decoder.try_finish().is_ok()
             }
@@ -108,7 +108,7 @@ impl Inflate {
         Ok(())
     }
 
-    /// Begins another member of gzip, where there is one (RFC 1952, 2.2).
+    /// Begins the next member of gzip, if there is one (RFC 1952, 2.2).
     fn next_member(&mut self, rest: &[u8]) -> io::Result<bool> {
         let Format::Gzip(decoder) = &mut self.format else { return Ok(false) };
         if !rest.starts_with(&GZIP) {

@@ -1,26 +1,26 @@
 //! HTTP trackers over `hyper`: [`HttpTransport`] announces and scrapes, [`HttpProber`] measures.
 //!
-//! One call is one attempt. The transport has no limits of time, because whoever calls it has: dropping its
-//! futures ends what they do, down to the socket. Only connections that wait for their next request end by
-//! themselves, the end of a reply that is whole is waited for a moment, and the prober keeps its own three seconds.
-//! Everything else is bounded here: sizes, counts, redirects, addresses. The peers of an answer are as the tracker named
-//! them: the `Announcer` judges them, and [`usable_peers`](crate::usable_peers) does for others.
+//! One call is one attempt. The transport has no time limits, because its callers have: dropping a
+//! future ends what it does, down to the socket. There are three exceptions: idle connections expire, the end of a complete
+//! reply is waited for 50 ms, and a probe takes at most three seconds. Sizes, counts, redirects and addresses are bounded
+//! here. The peers of an answer are those that the tracker named: the `Announcer` filters them, and so does
+//! [`usable_peers`](crate::usable_peers) for other callers.
 //!
-//! Proxies are not looked for in the environment; a [`Connector`] is the place for one. Remember that UDP
-//! trackers don't go through it.
+//! Proxy settings of the environment are ignored; implement [`Connector`] for a proxy. UDP trackers don't go through it.
 
-mod answer;
 mod body;
+mod client;
 mod config;
 mod connect;
 mod connection;
-mod exchange;
+mod error;
 #[cfg(feature = "gzip")]
 mod inflate;
 mod pool;
 mod prober;
 mod redirect;
 mod request;
+mod response;
 mod scrape;
 mod status_line;
 #[cfg(feature = "tls")]
@@ -37,8 +37,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use self::config::{HttpConfig, HttpConfigError};
+pub use self::config::HttpConfig;
 pub use self::connect::{Connected, Connector, Stream, TcpConnector};
+pub use self::error::HttpConfigError;
 pub use self::prober::HttpProber;
 #[cfg(feature = "tls")]
 pub use self::tls::TlsConfig;
@@ -47,8 +48,8 @@ pub use self::tls::TlsConfig;
 #[doc(no_inline)]
 pub use tokio_rustls::rustls;
 
+use self::client::HttpClient;
 use self::connection::HttpConnection;
-use self::exchange::Shared;
 use self::pool::Pool;
 use super::families::Families;
 use super::resolver::Resolver;
@@ -59,12 +60,12 @@ use crate::tracker::{Scheme, TrackerUrl};
 use crate::transport::{Channel, Transport};
 use crate::wire;
 
-/// Speaks HTTP with trackers, the way they expect it of a BitTorrent client.
+/// Speaks HTTP with trackers, with the requests that they expect of a BitTorrent client.
 ///
-/// A finished connection is kept for a minute, so that a probe, the announce after it and what the announce is
-/// followed by share one. Where such a connection was closed meanwhile, or brings something else than an answer, the
-/// request goes out once more over a new one; nothing else is ever sent twice. Dropping the transport, its probers and its channels closes
-/// everything.
+/// An idle connection is kept for a minute, so that a probe, its announce and the requests after that share one. Where a
+/// kept connection turns out to be closed, or to carry something else than an answer, the
+/// request is sent once more over a new one; no other request is ever sent twice. Dropping the transport, its probers and
+/// its channels closes all connections.
 ///
 /// Cloning is cheap, and the clones share their connections.
 ///
@@ -84,10 +85,10 @@ use crate::wire;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct HttpTransport(Arc<Shared>);
+pub struct HttpTransport(Arc<HttpClient>);
 
 struct HttpChannel {
-    shared: Arc<Shared>,
+    client: Arc<HttpClient>,
     tracker: TrackerUrl,
     connection: Option<HttpConnection>,
 }
@@ -102,13 +103,13 @@ impl HttpTransport {
         Self::with_connector(config, resolver, Arc::new(connector))
     }
 
-    /// A transport over whatever the connector opens.
+    /// A transport over the connections of `connector`.
     pub fn with_connector(
         config: HttpConfig,
         resolver: Arc<dyn Resolver>,
         connector: Arc<dyn Connector>,
     ) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(HttpClient {
             config,
             resolver,
             connector,
@@ -118,26 +119,22 @@ impl HttpTransport {
     }
 }
 
-fn supports(scheme: Scheme) -> bool {
-    scheme == Scheme::Http || (cfg!(feature = "tls") && scheme == Scheme::Https)
-}
-
 #[async_trait]
 impl Transport for HttpTransport {
     async fn open(&self, tracker: &TrackerUrl) -> Result<Box<dyn Channel>, AnnounceError> {
-        if !supports(tracker.scheme()) {
+        if !HttpConfig::supports(tracker.scheme()) {
             return Err(AnnounceError::Unsupported);
         }
         let connection = self.0.open(tracker, None).await?;
         Ok(Box::new(HttpChannel {
-            shared: Arc::clone(&self.0),
+            client: Arc::clone(&self.0),
             tracker: tracker.clone(),
             connection: Some(connection),
         }))
     }
 
     fn supports(&self, scheme: Scheme) -> bool {
-        supports(scheme)
+        HttpConfig::supports(scheme)
     }
 }
 
@@ -145,8 +142,8 @@ impl Transport for HttpTransport {
 impl Channel for HttpChannel {
     async fn announce(&mut self, request: &AnnounceRequest) -> Result<AnnounceResponse, AnnounceError> {
         let target = wire::http::announce_target(&self.tracker, request);
-        let answer = self.shared.ask(&self.tracker, &target, self.connection.take()).await?;
-        let config = &self.shared.config;
+        let answer = self.client.ask(&self.tracker, &target, self.connection.take()).await?;
+        let config = &self.client.config;
         let mut response = answer.into_announce(request.event)?;
         let beyond = response.peers.len().saturating_sub(config.max_peers);
         response.peers.truncate(config.max_peers);
@@ -159,7 +156,7 @@ impl Channel for HttpChannel {
     }
 
     async fn scrape(&mut self, torrents: &[InfoHash]) -> Result<ScrapeResponse, AnnounceError> {
-        self.shared.scrape(&self.tracker, torrents, self.connection.take()).await
+        self.client.scrape(&self.tracker, torrents, self.connection.take()).await
     }
 }
 

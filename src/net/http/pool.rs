@@ -1,4 +1,4 @@
-//! Connections that finished a request and wait for the next one: few, and not for long.
+//! The pool of idle connections: kept for the next request, in a bounded number and for a limited time.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -12,11 +12,11 @@ use super::connection::HttpConnection;
 use crate::net::clock;
 use crate::tracker::TrackerHost;
 
-/// One for an announce and one for what comes beside it, such as a scrape; S-28 allows no more at a time.
+/// How many idle connections a host may have: one for an announce and one for a request beside it, such as a scrape (S-28).
 const MAX_PER_HOST: usize = 2;
 
-/// Files are scarce, and most clients have no more trackers than this anyway.
-const MOST: usize = 128;
+/// How many idle connections there are in all. Each takes a file descriptor.
+const MAX_CONNECTIONS: usize = 128;
 
 /// Idle connections, the oldest first. Dropping it closes them.
 #[derive(Default)]
@@ -24,21 +24,21 @@ pub(super) struct Pool(Arc<Mutex<Idle>>);
 
 #[derive(Default)]
 struct Idle {
-    connections: VecDeque<Entry>,
-    /// The task that drops what nobody took in time, and where it runs. It runs only while there is something to drop.
+    connections: VecDeque<IdleConnection>,
+    /// The task that drops expired connections, and its runtime. It only runs while there are idle connections.
     sweeper: Option<(JoinHandle<()>, runtime::Id)>,
 }
 
-struct Entry {
+struct IdleConnection {
     host: TrackerHost,
     connection: HttpConnection,
-    /// The runtime that drives it: it is of no use to another, which may go on while that one stands still (R105).
+    /// The runtime that drives it. Another runtime can't use it, because this one may end or stand still (R105).
     runtime: runtime::Id,
     expires: Instant,
 }
 
 impl Pool {
-    /// Takes the connection to this host that was used last on this runtime, if one is still open.
+    /// Takes the connection to this host that was used last on the present runtime, if one is still open.
     pub(super) fn take(&self, host: &TrackerHost) -> Option<HttpConnection> {
         let mut idle = lock(&self.0);
         idle.drop_dead();
@@ -48,7 +48,7 @@ impl Pool {
         Some(idle.connections.remove(index)?.connection)
     }
 
-    /// Keeps a connection that has finished its request, pushing out the oldest where there are too many.
+    /// Keeps a connection that has finished its request. Where there are too many, the oldest is closed.
     pub(super) fn put(&self, host: TrackerHost, mut connection: HttpConnection, keep: Duration) {
         if keep.is_zero() || connection.is_closed() {
             return;
@@ -60,11 +60,11 @@ impl Pool {
         let oldest = if of_host >= MAX_PER_HOST {
             idle.connections.iter().position(|entry| entry.host == host)
         } else {
-            (idle.connections.len() >= MOST).then_some(0)
+            (idle.connections.len() >= MAX_CONNECTIONS).then_some(0)
         };
         oldest.and_then(|index| idle.connections.remove(index));
         let runtime = Handle::current().id();
-        idle.connections.push_back(Entry { host, connection, runtime, expires: clock::after(keep) });
+        idle.connections.push_back(IdleConnection { host, connection, runtime, expires: clock::after(keep) });
         let sweeps_here = |(task, at): &(JoinHandle<()>, _)| *at == runtime && !task.is_finished();
         if !idle.sweeper.as_ref().is_some_and(sweeps_here) {
             let sweeper = (tokio::spawn(sweep(Arc::downgrade(&self.0))), runtime);
@@ -90,7 +90,7 @@ impl Drop for Idle {
     }
 }
 
-/// Sleeps until the oldest connection expires, drops it, and again until none is left.
+/// Drops connections as they expire, until none is left.
 async fn sweep(pool: Weak<Mutex<Idle>>) {
     loop {
         let next = {

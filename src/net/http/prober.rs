@@ -1,4 +1,4 @@
-//! How far away an HTTP tracker is, without telling it anything.
+//! The distance to HTTP trackers, measured without announcing anything.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,10 +8,11 @@ use async_trait::async_trait;
 use hyper::Method;
 use tokio::time::Instant;
 
+use super::HttpTransport;
+use super::client::HttpClient;
+use super::config::HttpConfig;
 use super::connection::HttpConnection;
-use super::exchange::Shared;
-use super::request::{self, Asked};
-use super::{HttpTransport, supports};
+use super::request::{self, TrackerRequest};
 use crate::error::{AnnounceError, TimeoutPhase};
 use crate::net::clock::{self, timeout_at};
 use crate::prober::{Measurement, Prober};
@@ -19,30 +20,30 @@ use crate::tracker::TrackerUrl;
 
 /// Measures HTTP trackers by `HEAD`, and by `GET` where that brought no HTTP answer.
 ///
-/// Asked for is the announce address as it is, with its own query, since that is where a tracker with passkeys
-/// lives, but with nothing of an announce: no torrent, no client. Any status is a sign of life, an error or a
-/// redirect as well; only an announce can tell whether a tracker is behind it.
+/// It requests the announce address with its own query, because a tracker with passkeys may answer nothing else, but
+/// without the parameters of an announce: no torrent, no client. Any status counts as a sign of life, errors and
+/// redirects too; only an announce shows whether there is a tracker.
 ///
-/// A probe opens a connection of its own, so that what it measures is what a first announce takes. Where the
-/// tracker keeps it open it is kept for that announce, which then costs one round trip. Everything together,
-/// name look-up included, takes at most [`PATIENCE`](Self::PATIENCE); `HEAD` gets half of what is left when the
-/// connection stands, so that `GET` has a chance with a tracker that ignores the former.
+/// A probe always opens a new connection, so that it measures what a first announce takes. If the
+/// tracker keeps the connection open, that announce uses it, and costs one round trip. The whole probe,
+/// name look-up included, takes at most [`PATIENCE`](Self::PATIENCE). `HEAD` gets half of the time that is left when the
+/// connection stands, so that there is time for `GET` with a tracker that ignores `HEAD`.
 #[derive(Clone)]
 pub struct HttpProber {
-    shared: Arc<Shared>,
+    client: Arc<HttpClient>,
     patience: Duration,
 }
 
 impl HttpProber {
-    /// How long a probe may take: 3 s, beyond which a tracker isn't near whatever it says.
+    /// How long a probe may take: 3 s. A tracker that takes longer isn't near.
     pub const PATIENCE: Duration = Duration::from_secs(3);
 
-    /// A prober that leaves its connections to the transport.
+    /// A prober that shares the connections of a transport.
     pub fn new(transport: &HttpTransport) -> Self {
-        Self { shared: Arc::clone(&transport.0), patience: Self::PATIENCE }
+        Self { client: Arc::clone(&transport.0), patience: Self::PATIENCE }
     }
 
-    /// The same prober, with another limit.
+    /// Sets how long a probe may take. [`PATIENCE`](Self::PATIENCE) by default.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -50,40 +51,40 @@ impl HttpProber {
     }
 
     async fn measure(&self, tracker: &TrackerUrl, deadline: Instant) -> Result<Measurement, AnnounceError> {
-        let target = request::own_target(tracker);
-        let asked = Asked::new(tracker.clone(), &target, tracker)?;
-        let addresses = self.shared.addresses(tracker, None).await?;
+        let target = request::target_of(tracker);
+        let request = TrackerRequest::new(tracker.clone(), &target, tracker)?;
+        let addresses = self.client.addresses(tracker, None).await?;
 
         let started = clock::now();
-        let connection = self.shared.connect(tracker, &addresses).await?;
+        let connection = self.client.connect(tracker, &addresses).await?;
         let connected = clock::now();
         let half = connected + deadline.saturating_duration_since(connected) / 2;
-        let head = timeout_at(half, self.first_byte(&asked, Method::HEAD, connection)).await;
+        let head = timeout_at(half, self.first_byte(&request, Method::HEAD, connection)).await;
         if let Ok(Ok(first_byte)) = head {
             return Ok(Measurement { connect: connected - started, first_byte });
         }
-        // Whatever came, nothing can follow it on that connection.
+        // The first connection is out of step, or its answer is still to come.
         let started = clock::now();
-        let connection = self.shared.connect(tracker, &addresses).await?;
+        let connection = self.client.connect(tracker, &addresses).await?;
         let connect = clock::now() - started;
-        let first_byte = self.first_byte(&asked, Method::GET, connection).await?;
+        let first_byte = self.first_byte(&request, Method::GET, connection).await?;
         Ok(Measurement { connect, first_byte })
     }
 
-    /// From sending a request to the first byte of its answer, once that has turned out to be one.
+    /// The time from sending a request to the first byte of its answer. Waits for the head, to be sure that it is one.
     async fn first_byte(
         &self,
-        asked: &Asked,
+        request: &TrackerRequest,
         method: Method,
         mut connection: HttpConnection,
     ) -> Result<Duration, AnnounceError> {
         let sent = clock::now();
-        let answer = connection.send(asked.write(method, &self.shared.config)).await;
+        let answer = connection.send(request.to_http(method, &self.client.config)).await;
         let answer = answer.map_err(super::connection::SendError::into_error)?;
         let first = connection.first_byte().unwrap_or_else(clock::now);
-        // A body isn't waited for. Where it isn't there already, `hyper` closes the connection.
+        // The body isn't waited for. Where it isn't there already, `hyper` closes the connection.
         drop(answer);
-        self.shared.pool.put(asked.url.tracker_host(), connection, self.shared.config.keep_idle);
+        self.client.pool.put(request.url.tracker_host(), connection, self.client.config.keep_idle);
         Ok(first.saturating_duration_since(sent))
     }
 }
@@ -91,12 +92,12 @@ impl HttpProber {
 #[async_trait]
 impl Prober for HttpProber {
     async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError> {
-        if !supports(tracker.scheme()) {
+        if !HttpConfig::supports(tracker.scheme()) {
             return Err(AnnounceError::Unsupported);
         }
         let deadline = clock::after(self.patience);
         let measured = timeout_at(deadline, self.measure(tracker, deadline)).await;
-        Ok(measured.unwrap_or(Err(AnnounceError::TimedOut(TimeoutPhase::Probe)))?)
+        measured.unwrap_or(Err(AnnounceError::TimedOut(TimeoutPhase::Probe)))
     }
 }
 

@@ -1,39 +1,41 @@
-//! Where a redirect leads, and where none may (POL-17).
+//! The target of a redirect, and which targets are refused (POL-17).
 
 use hyper::header::HeaderValue;
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use url::Url;
 
+use super::config::HttpConfig;
 use crate::error::RedirectError;
 use crate::tracker::{Scheme, TrackerUrl};
 
-/// What a `Location` may hold though no address does, besides what isn't ASCII.
-const ESCAPED: &AsciiSet = &CONTROLS.add(b' ');
+/// Characters that occur in a `Location` but not in a URL, besides those that aren't ASCII.
+const ESCAPED_IN_LOCATION: &AsciiSet = &CONTROLS.add(b' ');
 
-/// Whether a status says that the answer is elsewhere. 300, 304 and 305 name no place to ask the same again.
+/// Whether a status means that the answer is at another address. 300, 304 and 305 don't name one for the same request.
 pub(super) fn is_redirect(status: u16) -> bool {
     matches!(status, 301 | 302 | 303 | 307 | 308)
 }
 
-/// Whether two addresses have one origin, so that what is secret to one is known to the other.
+/// Whether two URLs have the same origin, and so may get the same secrets.
 pub(super) fn same_origin(one: &TrackerUrl, other: &TrackerUrl) -> bool {
     one.tracker_host() == other.tracker_host()
 }
 
-/// The address in a `Location`, read as browsers do.
+/// The URL in a `Location`, read as browsers do.
 pub(super) fn next(from: &TrackerUrl, location: Option<&HeaderValue>) -> Result<TrackerUrl, RedirectError> {
-    let location = location.and_then(|value| escaped(value.as_bytes())).filter(|text| !text.is_empty());
+    let location =
+        location.and_then(|value| escaped_location(value.as_bytes())).filter(|text| !text.is_empty());
     let to = location.and_then(|location| resolved(from, &location)).ok_or(RedirectError::NoTarget)?;
     match (from.scheme(), to.scheme()) {
         (Scheme::Https, Scheme::Http) => Err(RedirectError::Downgrade),
-        (_, scheme) if super::supports(scheme) => Ok(to),
+        (_, scheme) if HttpConfig::supports(scheme) => Ok(to),
         _ => Err(RedirectError::NoTarget),
     }
 }
 
-/// A `Location` as text: blanks and bytes that aren't ASCII, of whatever encoding, are escaped, except in the host, which
-/// is UTF-8 or nothing. Tabs are left out. Everything else stays as it stands.
-fn escaped(location: &[u8]) -> Option<String> {
+/// A `Location` as text: blanks and bytes that aren't ASCII, of any encoding, are escaped; in the host they have to be
+/// UTF-8. Tabs are left out. Everything else stays as it is.
+fn escaped_location(location: &[u8]) -> Option<String> {
     let bytes: Vec<u8> = location.trim_ascii().iter().copied().filter(|byte| *byte != b'\t').collect();
     let after = |start: usize| {
         let rest = bytes.get(start..).unwrap_or_default();
@@ -42,11 +44,11 @@ fn escaped(location: &[u8]) -> Option<String> {
     let (scheme, rest) = bytes.split_at(after(0));
     let names_host = rest.starts_with(b"//") && scheme.last().is_none_or(|last| *last == b':');
     let (host, target) = bytes.split_at(if names_host { after(scheme.len() + 2) } else { 0 });
-    Some(format!("{}{}", std::str::from_utf8(host).ok()?, percent_encode(target, ESCAPED)))
+    Some(format!("{}{}", std::str::from_utf8(host).ok()?, percent_encode(target, ESCAPED_IN_LOCATION)))
 }
 
-/// RFC 3986, 5.2. The two forms that occur in the field are put together as text: `Url` would rewrite them, and
-/// trackers compare bytes.
+/// A reference, resolved (RFC 3986, 5.2). The two forms that occur in practice are joined as text, because `Url` would
+/// normalise them, and trackers compare bytes.
 fn resolved(from: &TrackerUrl, location: &str) -> Option<TrackerUrl> {
     let scheme = location.split_once(':').map_or("", |(scheme, _)| scheme);
     let absolute = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -93,7 +95,7 @@ mod tests {
 
     /// R114: blanks, tabs, and letters of any encoding.
     #[test]
-    fn what_no_address_holds_is_escaped() {
+    fn characters_that_no_url_holds_are_escaped_in_a_location() {
         let rows: [(&[u8], &str); 16] = [
             (b"/my announce?x=1 2", "http://t.test:8080/my%20announce?x=1%202"),
             (b"  /a b  ", "http://t.test:8080/a%20b"),
@@ -138,7 +140,7 @@ mod tests {
 
     /// S-12, S-08.
     #[test]
-    fn where_no_redirect_may_lead() {
+    fn invalid_targets_of_redirects_are_refused() {
         for location in [
             "",
             "ftp://t.test/",

@@ -1,4 +1,4 @@
-//! What is sent: the target as the tracker's address has it, the few headers, the credentials.
+//! The request that is sent: the target as the announce URL has it, a few headers, the credentials.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,44 +13,45 @@ use super::redirect;
 use crate::error::{AnnounceError, Cause};
 use crate::tracker::TrackerUrl;
 
-/// What is said to announce that a body may be compressed. Some trackers look for the word anywhere in a request.
+/// The value of `Accept-Encoding`. Some trackers search the whole request for the word `gzip`, so a build without it must
+/// not send it anywhere.
 const ENCODINGS: HeaderValue =
     HeaderValue::from_static(if cfg!(feature = "gzip") { "gzip" } else { "identity" });
 
-/// What an HTTP request line can't carry in a path, or `hyper` doesn't. Everything else of an announce address
-/// goes out as it was written, because trackers compare bytes (R3-07, Q-39).
+/// What an HTTP request line can't carry in a path, or `hyper` doesn't. Everything else of an announce URL
+/// is sent as it was written, because trackers compare bytes (R3-07, Q-39).
 const NOT_IN_PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'#').add(b'<').add(b'>').add(b'`');
 
 /// The same for a query.
 const NOT_IN_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>');
 
-/// A request to one address, to be written as often as it takes.
-pub(super) struct Asked {
-    /// The host it goes to.
+/// A request to one URL, from which HTTP requests are made as often as needed.
+pub(super) struct TrackerRequest {
+    /// The URL of the host to which it goes.
     pub(super) url: TrackerUrl,
     target: Uri,
     host: HeaderValue,
-    /// Whether it goes to the tracker's own origin, and so may carry what was configured for that.
-    own: bool,
+    /// Whether it goes to the tracker's own origin, and so may carry the headers that were configured for that.
+    is_own_origin: bool,
     credentials: Option<HeaderValue>,
 }
 
-impl Asked {
-    /// A request for `target` (path and query) at the host of `url`, where `tracker` is announced to. That is the
-    /// tracker itself, or what it redirects to: the tracker's credentials and headers are for its own origin.
+impl TrackerRequest {
+    /// A request for `target` (path and query) at the host of `url`, which is `tracker` itself or the target of its redirect.
+    /// Credentials and configured headers are only sent to the tracker's own origin.
     pub(super) fn new(url: TrackerUrl, target: &str, tracker: &TrackerUrl) -> Result<Self, AnnounceError> {
         let host = match url.explicit_port() {
             Some(port) => format!("{}:{port}", url.host()),
             None => url.host().to_owned(),
         };
         let host = HeaderValue::try_from(host).map_err(|_| unsendable("host"))?;
-        let own = redirect::same_origin(&url, tracker);
-        let credentials = tracker.userinfo().filter(|_| own).map(basic).transpose()?;
-        Ok(Self { target: origin_form(target)?, url, host, own, credentials })
+        let is_own_origin = redirect::same_origin(&url, tracker);
+        let credentials = tracker.userinfo().filter(|_| is_own_origin).map(basic).transpose()?;
+        Ok(Self { target: origin_form(target)?, url, host, is_own_origin, credentials })
     }
 
-    /// The request itself, as HTTP/1.1 with nothing in it that trackers don't expect (POL-25).
-    pub(super) fn write(&self, method: Method, config: &HttpConfig) -> Request<Empty<Bytes>> {
+    /// The HTTP/1.1 request, with nothing in it that trackers don't expect (POL-25).
+    pub(super) fn to_http(&self, method: Method, config: &HttpConfig) -> Request<Empty<Bytes>> {
         let mut request = Request::new(Empty::new());
         *request.method_mut() = method;
         *request.uri_mut() = self.target.clone();
@@ -63,7 +64,7 @@ impl Asked {
         if let Some(credentials) = &self.credentials {
             headers.insert(AUTHORIZATION, credentials.clone());
         }
-        if self.own {
+        if self.is_own_origin {
             for (name, value) in config.headers() {
                 headers.append(name, value.clone());
             }
@@ -72,14 +73,14 @@ impl Asked {
     }
 }
 
-/// The own path and query of an announce address, as a target.
-pub(super) fn own_target(url: &TrackerUrl) -> String {
+/// The path and query of an announce URL, as the target of a request.
+pub(super) fn target_of(url: &TrackerUrl) -> String {
     let own = url.path_and_query();
     if own.starts_with('/') { own.to_owned() } else { format!("/{own}") }
 }
 
 fn origin_form(target: &str) -> Result<Uri, AnnounceError> {
-    // Anything that doesn't begin with a slash would be read as an authority.
+    // Without a slash in front it would be read as an authority.
     if !target.starts_with('/') {
         return Err(unsendable("path"));
     }
@@ -93,7 +94,7 @@ fn origin_form(target: &str) -> Result<Uri, AnnounceError> {
     Uri::builder().path_and_query(target).build().map_err(|_| unsendable("path or query"))
 }
 
-/// RFC 7617. The name ends at the first colon as written, so an escaped one can be part of it.
+/// Basic credentials (RFC 7617). The name ends at the first literal colon, so it can hold an escaped one.
 fn basic(userinfo: &str) -> Result<HeaderValue, AnnounceError> {
     let (name, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
     let mut plain: Vec<u8> = percent_decode_str(name).collect();
@@ -105,7 +106,7 @@ fn basic(userinfo: &str) -> Result<HeaderValue, AnnounceError> {
     Ok(value)
 }
 
-/// Says which part of an address can't be sent, and nothing of what is in it.
+/// The error of a URL that can't be sent. It names the part, and shows nothing of its content.
 fn unsendable(part: &str) -> AnnounceError {
     AnnounceError::Connect(Cause::new(format!("its {part} can't be sent in an HTTP request")))
 }
@@ -116,7 +117,7 @@ mod tests {
 
     /// R3-07, Q-39.
     #[test]
-    fn targets_go_out_as_they_were_written() {
+    fn targets_are_sent_as_they_were_written() {
         for target in [
             "/announce",
             "/announce?",

@@ -1,16 +1,16 @@
-//! Scrapes of any number of torrents, cut into requests that trackers take (BEP 48).
+//! Scrapes of any number of torrents, split into requests that trackers accept (BEP 48).
 
+use super::client::HttpClient;
 use super::connection::HttpConnection;
-use super::exchange::Shared;
 use crate::announce::InfoHash;
 use crate::error::AnnounceError;
 use crate::scrape::ScrapeResponse;
 use crate::tracker::TrackerUrl;
 use crate::wire;
 
-impl Shared {
-    /// Asks for all of these torrents, one request after the other, and joins the answers. A request that is too
-    /// long for a tracker is asked again in halves (R48-03).
+impl HttpClient {
+    /// Scrapes these torrents, one request after the other, and joins the answers. A request that a tracker refuses as too
+    /// long is repeated in halves (R48-03).
     pub(super) async fn scrape(
         &self,
         tracker: &TrackerUrl,
@@ -43,7 +43,7 @@ impl Shared {
     }
 }
 
-/// How trackers and the proxies before them say that a request line is too long for them.
+/// Whether this error means that a request line is too long, as trackers and the proxies before them report it.
 fn is_too_long(error: &AnnounceError) -> bool {
     match error {
         AnnounceError::Status { status, .. } => *status == 414,

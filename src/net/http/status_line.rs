@@ -1,53 +1,53 @@
-//! The status line of an answer, followed while it comes in, so that HTTP/1.0 is read as HTTP/1.1.
+//! The status line of an answer, rewritten while it arrives, so that HTTP/1.0 is read as HTTP/1.1.
 //!
-//! An answer of HTTP/1.0 has no chunks by the book (RFC 9112, 6.1), and `hyper` refuses one that says it has. Trackers and
-//! the proxies before them send it all the same, and other clients read it. The two versions differ in nothing else for
-//! the one who reads, except in whether the connection stays open, which is decided by [`HttpConnection`].
+//! By the standard an answer of HTTP/1.0 has no chunks (RFC 9112, 6.1), and `hyper` refuses one that claims to. Trackers and
+//! the proxies before them send it nevertheless, and other clients read it. For the reader the versions differ in nothing
+//! else but in whether the connection stays open, which [`HttpConnection`] decides.
 //!
 //! [`HttpConnection`]: super::connection::HttpConnection
 
 const VERSION: &[u8] = b"HTTP/1.";
 
-/// How far the answer has come, as far as it matters here.
+/// The position in an answer, as far as it matters here.
 #[derive(Debug, Default)]
 pub(super) struct StatusLine {
-    place: Place,
+    place: Position,
     is_1_0: bool,
 }
 
 #[derive(Debug)]
-enum Place {
-    /// So many bytes of a status line have come. Line ends before it don't count.
+enum Position {
+    /// In a status line, of which so many bytes have arrived. Line ends before it don't count.
     Line(usize),
     /// In the head of an interim answer (1xx), after which another status line follows.
     Interim { line_is_empty: bool },
-    /// Past the status line of the answer itself, or in something that is no answer.
+    /// After the status line of the final answer, or in something that is no answer.
     Past,
 }
 
-impl Default for Place {
+impl Default for Position {
     fn default() -> Self {
         Self::Line(0)
     }
 }
 
 impl StatusLine {
-    /// Takes the next bytes of an answer and rewrites the version among them.
+    /// Reads the next bytes of an answer, and rewrites the version in them.
     pub(super) fn rewrite(&mut self, bytes: &mut [u8]) {
         for byte in bytes {
             self.place = match self.place {
-                Place::Past => return,
-                Place::Line(0) if matches!(byte, b'\r' | b'\n') => Place::Line(0),
-                Place::Line(at) => self.in_line(at, byte),
-                Place::Interim { line_is_empty: true } if *byte == b'\n' => Place::Line(0),
-                Place::Interim { line_is_empty } => {
-                    Place::Interim { line_is_empty: *byte == b'\n' || (line_is_empty && *byte == b'\r') }
+                Position::Past => return,
+                Position::Line(0) if matches!(byte, b'\r' | b'\n') => Position::Line(0),
+                Position::Line(at) => self.in_line(at, byte),
+                Position::Interim { line_is_empty: true } if *byte == b'\n' => Position::Line(0),
+                Position::Interim { line_is_empty } => {
+                    Position::Interim { line_is_empty: *byte == b'\n' || (line_is_empty && *byte == b'\r') }
                 }
             };
         }
     }
 
-    fn in_line(&mut self, at: usize, byte: &mut u8) -> Place {
+    fn in_line(&mut self, at: usize, byte: &mut u8) -> Position {
         let fits = match at.checked_sub(VERSION.len()) {
             None => VERSION.get(at) == Some(byte),
             Some(0) => {
@@ -59,15 +59,15 @@ impl StatusLine {
             }
             Some(1) => *byte == b' ',
             // The first digit of the status.
-            Some(_) if *byte == b'1' => return Place::Interim { line_is_empty: false },
+            Some(_) if *byte == b'1' => return Position::Interim { line_is_empty: false },
             Some(_) => false,
         };
-        if fits { Place::Line(at + 1) } else { Place::Past }
+        if fits { Position::Line(at + 1) } else { Position::Past }
     }
 
-    /// Whether anything but line ends has come.
+    /// Whether anything but line ends has arrived.
     pub(super) fn has_begun(&self) -> bool {
-        !matches!(self.place, Place::Line(0))
+        !matches!(self.place, Position::Line(0))
     }
 
     /// Whether the answer is of HTTP/1.0.
@@ -80,7 +80,7 @@ impl StatusLine {
 mod tests {
     use super::*;
 
-    /// Cut at every byte, it comes to the same.
+    /// Rewrites a text as a whole, and cut at every byte, to the same result.
     fn rewritten(text: &str) -> (String, bool) {
         let mut whole = text.as_bytes().to_vec();
         let mut line = StatusLine::default();
@@ -96,7 +96,7 @@ mod tests {
         (String::from_utf8(whole).unwrap(), line.is_1_0())
     }
 
-    /// R113: wherever it stands, and however it is cut.
+    /// R113: wherever the status line comes, and however it is cut.
     #[test]
     fn the_version_of_the_answer_is_rewritten_and_nothing_else() {
         let interim = "HTTP/1.0 100 Continue\r\nX: HTTP/1.0 200\r\nHTTP/1.0 x\r\n\r\n";

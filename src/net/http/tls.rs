@@ -1,4 +1,4 @@
-//! HTTPS: which certificates are believed, and the handshake. A tracker whose certificate isn't is not asked.
+//! HTTPS: which certificates are trusted, and the handshake. No request is sent to a tracker without a trusted one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,28 +10,29 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, version};
 
-use super::config::HttpConfigError;
 use super::connect::{Connected, Stream};
+use super::error::HttpConfigError;
 use super::verifier::Verifier;
 use crate::error::{AnnounceError, Cause};
 
-/// How HTTPS trackers are recognised: TLS 1.2 or later, certificates and names always checked (POL-23).
+/// How HTTPS trackers are authenticated: TLS 1.2 or later, and certificates and names are always checked (POL-23).
 ///
-/// There is no switch to leave the checks out. A tracker with a certificate of its own is believed by adding that to
-/// the roots: whatever signed it, as long as it names the tracker (as a subject alternative name) and is in its time.
+/// The checks can't be turned off. For a tracker with a self-signed certificate, add that certificate to the roots
+/// ([`with_roots`](Self::with_roots)). It is trusted whatever signed it, if it names the tracker as a subject alternative
+/// name and hasn't expired.
 #[derive(Clone)]
 pub struct TlsConfig(Arc<ClientConfig>);
 
 impl TlsConfig {
-    /// Believes what Mozilla believes.
+    /// Trusts the roots of Mozilla.
     pub fn new() -> Self {
-        Self::believing(mozilla(), Vec::new())
+        Self::trusting(mozilla(), Vec::new())
     }
 
-    /// Believes these certificates as well, one or more in PEM form.
+    /// Trusts the roots of Mozilla and these certificates: one or more in PEM form.
     ///
     /// # Errors
-    /// When there is none in the text, or one that can't be read.
+    /// When the text holds no certificate, or one that can't be read.
     pub fn with_roots(pem: &[u8]) -> Result<Self, HttpConfigError> {
         let unreadable = HttpConfigError::new("expected certificates in PEM form");
         let (mut roots, mut added) = (mozilla(), Vec::new());
@@ -40,29 +41,29 @@ impl TlsConfig {
             roots.add(certificate.clone()).map_err(|_| unreadable.clone())?;
             added.push(certificate);
         }
-        if added.is_empty() { Err(unreadable) } else { Ok(Self::believing(roots, added)) }
+        if added.is_empty() { Err(unreadable) } else { Ok(Self::trusting(roots, added)) }
     }
 
-    /// Believes what the system believes as well, as far as its certificates can be read.
+    /// Trusts the roots of Mozilla and those of the system, as far as they can be read.
     #[cfg(feature = "tls-native-roots")]
     pub fn with_native_roots() -> Self {
         let mut roots = mozilla();
         let added = rustls_native_certs::load_native_certs().certs;
         roots.add_parsable_certificates(added.iter().cloned());
-        Self::believing(roots, added)
+        Self::trusting(roots, added)
     }
 
-    /// Takes a configuration of the caller's own: other roots, client certificates, another provider; of the rustls that
-    /// is re-exported [beside this](super::rustls). What it says of protocols (ALPN) is replaced, since HTTP/1.1 is what is
-    /// spoken here.
+    /// Uses a complete configuration of rustls, with other roots, client certificates or another provider. Its version has to
+    /// be the [re-exported one](super::rustls). Its protocols (ALPN) are replaced by HTTP/1.1, which is all that is spoken
+    /// here.
     pub fn from_rustls(config: impl Into<Arc<ClientConfig>>) -> Self {
         let mut config = Arc::unwrap_or_clone(config.into());
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Self(Arc::new(config))
     }
 
-    fn believing(roots: RootCertStore, added: Vec<CertificateDer<'static>>) -> Self {
-        // Named, because the default provider panics where another crate of the program has enabled a second.
+    fn trusting(roots: RootCertStore, added: Vec<CertificateDer<'static>>) -> Self {
+        // Named, because choosing the default provider panics where another crate of the program has enabled a second one.
         let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
         let by_authority =
             WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
@@ -104,7 +105,7 @@ impl Default for TlsConfig {
     }
 }
 
-/// A configuration may hold client keys and stays out of logs.
+/// Shows nothing of the configuration, which may hold client keys.
 impl fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TlsConfig")

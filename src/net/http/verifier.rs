@@ -1,4 +1,4 @@
-//! Which certificates of servers are believed: those of known authorities, and those that were added themselves.
+//! Which server certificates are trusted: those of known authorities, and those that were added themselves.
 
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
-/// Checks as rustls does, and takes a certificate that was added for what it is: webpki knows authorities and what they
-/// sign, while `openssl req -x509` makes an authority that is its own server, and a server's own certificate may be all
-/// that a user has of it.
+/// Checks as rustls does, but trusts a certificate that was added to the roots when the server itself presents it. webpki
+/// refuses that: it only accepts what an authority has signed. But `openssl req -x509` makes a certificate that is both
+/// authority and server, and a user may have nothing of a server but its certificate (R117).
 #[derive(Debug)]
 pub(super) struct Verifier {
     by_authority: Arc<WebPkiServerVerifier>,
@@ -23,12 +23,12 @@ impl Verifier {
     }
 }
 
-/// Whether this error says only that no authority stands behind the certificate: none of that name, none of that name
-/// with that key, or it is one itself. webpki looks at the dates before it comes to any of these.
+/// Whether this error only means that no known authority has signed the certificate: there is none of that name, none of
+/// that name with that key, or the certificate is an authority's itself. webpki checks the dates before any of these.
 fn lacks_an_authority(error: &Error) -> bool {
     match error {
         Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => true,
-        // rustls has no name for it.
+        // rustls has no variant for it.
         Error::InvalidCertificate(CertificateError::Other(other)) => {
             other.0.to_string() == "CaUsedAsEndEntity"
         }
@@ -46,7 +46,7 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let added = self.added.contains(certificate);
-        // What else the server sends can say nothing against a certificate that was added.
+        // Intermediates that the server sends can't disprove a certificate that was added.
         let intermediates = if added { &[] } else { intermediates };
         match self.by_authority.verify_server_cert(certificate, intermediates, name, ocsp_response, now) {
             Err(error) if added && lacks_an_authority(&error) => {

@@ -1,4 +1,4 @@
-//! Every knob of the UDP transport.
+//! The settings of the UDP transport.
 
 use std::net::IpAddr;
 
@@ -6,32 +6,30 @@ use crate::address::AddressPolicy;
 use crate::wire::compact::MAX_PEERS;
 use crate::wire::udp::Times;
 
-/// How [`UdpTransport`](super::UdpTransport) speaks and what it puts up with.
+/// How [`UdpTransport`](super::UdpTransport) speaks with trackers, and what it accepts from them. Made with
+/// [`new`](Self::new), and changed by chained calls.
 ///
 /// ```
 /// use std::time::Duration;
 /// use tracker_failover::net::udp::UdpConfig;
+/// use tracker_failover::wire::udp::Times;
 ///
-/// let mut config = UdpConfig::new();
-/// config.times.sends = [0, 15, 45].map(Duration::from_secs).to_vec(); // as BEP 15 has them
-/// config.times.limit = Duration::from_secs(105);
+/// let mut times = Times::default();
+/// times.sends = [0, 15, 45].map(Duration::from_secs).to_vec(); // as in BEP 15
+/// times.limit = Duration::from_secs(105);
+/// let config = UdpConfig::new().times(times);
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct UdpConfig {
-    /// Packets at 0, 1 and 3 s, given up after 10 s, and a connection id for 60 s. Opening and announcing have
-    /// these times each. Whoever calls the transport may give up sooner.
-    pub times: Times,
-    /// [`AddressPolicy::ALLOW_ALL`]. Where trackers may be: announce addresses are the user's.
-    pub addresses: AddressPolicy,
-    /// 2000. How many peers of one answer are handed out; more than these are never kept.
-    pub max_peers: usize,
-    /// The system's choice. The address of this machine to send from.
-    pub local_address: Option<IpAddr>,
+    pub(super) times: Times,
+    pub(in crate::net) addresses: AddressPolicy,
+    pub(super) max_peers: usize,
+    pub(in crate::net) local_address: Option<IpAddr>,
 }
 
 impl UdpConfig {
-    /// The defaults.
+    /// The defaults, which stand with each setter.
     pub fn new() -> Self {
         Self {
             times: Times::default(),
@@ -39,6 +37,35 @@ impl UdpConfig {
             max_peers: MAX_PEERS,
             local_address: None,
         }
+    }
+
+    /// Sets when packets are sent and given up, for connecting and for announcing each. At 0, 1 and 3 s by default, given
+    /// up after 10 s, and a connection id is used for 60 s. A caller of the transport may give up earlier.
+    #[must_use]
+    pub fn times(mut self, times: Times) -> Self {
+        self.times = times;
+        self
+    }
+
+    /// Sets at which addresses trackers may be. [`AddressPolicy::ALLOW_ALL`] by default: announce addresses are the user's.
+    #[must_use]
+    pub fn addresses(mut self, policy: AddressPolicy) -> Self {
+        self.addresses = policy;
+        self
+    }
+
+    /// Sets how many peers of one answer are handed out. 2000 by default, which is also the most that are read (POL-21).
+    #[must_use]
+    pub fn max_peers(mut self, count: usize) -> Self {
+        self.max_peers = count;
+        self
+    }
+
+    /// Sets the address of this machine to send from. The system chooses by default.
+    #[must_use]
+    pub fn local_address(mut self, local: IpAddr) -> Self {
+        self.local_address = Some(local);
+        self
     }
 }
 

@@ -1,4 +1,4 @@
-//! One tracker address: its socket, the task that does what the state machine says, and who waits for what.
+//! One tracker address: its socket, the task that runs the state machine on it, and the callers that wait for answers.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,32 +16,35 @@ use crate::wire::udp::{
     Answer, Endpoint, EndpointOutput, ExchangeError, ExchangeId, Family, Question, Times,
 };
 
-/// How many announces and scrapes one tracker has to answer at once; trackers and routers drop bursts.
+/// How many announces and scrapes to one address are unanswered at once, at most: trackers and routers drop bursts.
 pub(super) const MAX_OUTSTANDING: usize = 16;
 
-/// How many datagrams are taken in before anything else is done: each announce and scrape has one answer.
+/// How many datagrams are read before anything else is done. Each announce and scrape has one answer, so four rounds of
+/// answers fit.
 const MAX_AT_ONCE: usize = 4 * MAX_OUTSTANDING;
 
-/// An [`Endpoint`] with its socket, shared by all who ask it.
+/// An [`Endpoint`] that all callers share.
 pub(super) struct SharedEndpoint {
-    state: Mutex<State>,
+    state: Mutex<EndpointState>,
     changed: Notify,
     start: Instant,
     pub(super) outstanding: Semaphore,
 }
 
-struct State {
+struct EndpointState {
     endpoint: Endpoint,
-    waiting: BTreeMap<ExchangeId, Waiting>,
-    /// What the network said last.
+    waiting: BTreeMap<ExchangeId, PendingExchange>,
+    /// The last error of the network.
     cause: Option<Cause>,
-    /// Since anything came from there, nothing more than silence and refusals: a new socket is a new chance.
+    /// Whether there was silence or a refusal since the last packet came. A doubtful endpoint is closed when it is idle:
+    /// a new socket has another port, and may get through.
     doubtful: bool,
     closed: bool,
+    /// When it was last used, counted from `start`.
     used_at: Duration,
 }
 
-struct Waiting {
+struct PendingExchange {
     phase: TimeoutPhase,
     done: oneshot::Sender<Result<Answer, AnnounceError>>,
 }
@@ -51,19 +54,19 @@ enum Next {
     Wait(Option<Duration>),
 }
 
-/// A question under way. Dropping it gives the question up.
-pub(super) struct Asking {
+/// An answer that is awaited. Dropping it gives the question up.
+pub(super) struct PendingAnswer {
     endpoint: Arc<SharedEndpoint>,
     id: ExchangeId,
     done: oneshot::Receiver<Result<Answer, AnnounceError>>,
 }
 
-/// Closes the endpoint when its task ends, however it does: nobody may wait for a task that is gone.
-struct Closing(Arc<SharedEndpoint>);
+/// Closes the endpoint when its task ends, in whatever way, so that no caller waits for a task that is gone.
+struct CloseOnDrop(Arc<SharedEndpoint>);
 
 impl SharedEndpoint {
     pub(super) fn new(address: SocketAddr, times: Times) -> Self {
-        let state = State {
+        let state = EndpointState {
             endpoint: Endpoint::new(Family::of(address), times),
             waiting: BTreeMap::new(),
             cause: None,
@@ -79,8 +82,8 @@ impl SharedEndpoint {
         }
     }
 
-    /// Asks; `None` where this endpoint has been closed meanwhile, and another is needed.
-    pub(super) fn ask(self: &Arc<Self>, question: Question, phase: TimeoutPhase) -> Option<Asking> {
+    /// Asks a question; `None` where this endpoint has been closed, and the caller needs another one.
+    pub(super) fn ask(self: &Arc<Self>, question: Question, phase: TimeoutPhase) -> Option<PendingAnswer> {
         let now = self.now();
         let mut state = self.lock();
         if state.closed {
@@ -88,14 +91,14 @@ impl SharedEndpoint {
         }
         let (sender, done) = oneshot::channel();
         let id = state.endpoint.begin(question, now);
-        state.waiting.insert(id, Waiting { phase, done: sender });
+        state.waiting.insert(id, PendingExchange { phase, done: sender });
         state.used_at = now;
         drop(state);
         self.changed.notify_one();
-        Some(Asking { endpoint: Arc::clone(self), id, done })
+        Some(PendingAnswer { endpoint: Arc::clone(self), id, done })
     }
 
-    /// Whether an announce can be sent without connecting first.
+    /// Whether it has a valid connection id.
     pub(super) fn is_connected(&self) -> bool {
         let now = self.now();
         let state = self.lock();
@@ -106,22 +109,22 @@ impl SharedEndpoint {
         self.lock().closed
     }
 
-    /// When it was last asked something; `None` while it is being asked.
+    /// When it was last used; `None` while it is in use.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let state = self.lock();
         (state.endpoint.exchanges() == 0).then(|| self.start + state.used_at)
     }
 
-    /// Takes no further questions, unless one is under way.
+    /// Closes it, unless a question is under way. Gives whether it is closed.
     pub(super) fn close_if_idle(&self) -> bool {
         let mut state = self.lock();
         state.closed |= state.endpoint.exchanges() == 0;
         state.closed
     }
 
-    /// Does what the state machine says, until nobody has asked anything for so long.
+    /// Runs the state machine on the socket, until the endpoint has been idle for so long, or is doubtful.
     pub(super) async fn run(self: Arc<Self>, socket: Box<dyn DatagramSocket>, idle: Duration) {
-        let closing = Closing(Arc::clone(&self));
+        let closing = CloseOnDrop(Arc::clone(&self));
         while let Some(wake) = self.act(&*socket, idle).await {
             let wake = self.start + wake;
             let has_received = tokio::select! {
@@ -133,7 +136,7 @@ impl SharedEndpoint {
                 () = self.changed.notified() => false,
                 () = sleep_until(wake) => false,
             };
-            // What came while this process stood still isn't seen at once.
+            // After a standstill of the process, it takes a moment until sockets report what arrived (R100).
             let stood_still = !has_received && clock::stood_still(wake);
             let patience = if stood_still { clock::QUIET } else { Duration::ZERO };
             self.take_what_has_arrived(&*socket, patience).await;
@@ -141,7 +144,7 @@ impl SharedEndpoint {
         drop(closing);
     }
 
-    /// Does everything that is due, and says when to come back; never again when it has closed.
+    /// Sends what is due. Gives the moment at which more is; `None` when the endpoint is closed.
     async fn act(&self, socket: &dyn DatagramSocket, idle: Duration) -> Option<Duration> {
         loop {
             match self.next(idle) {
@@ -151,7 +154,7 @@ impl SharedEndpoint {
         }
     }
 
-    /// The next packet, or when to come back.
+    /// The next packet, or the moment to look again.
     fn next(&self, idle: Duration) -> Next {
         let now = self.now();
         let mut state = self.lock();
@@ -221,15 +224,15 @@ impl SharedEndpoint {
         clock::now().saturating_duration_since(self.start)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, EndpointState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl EndpointState {
     fn ended(&mut self, id: ExchangeId, result: Result<Answer, ExchangeError>) {
         let Some(waiting) = self.waiting.remove(&id) else { return };
-        let result = result.map_err(|failure| match failure {
+        let result = result.map_err(|error| match error {
             ExchangeError::Silent => {
                 self.doubtful = true;
                 AnnounceError::TimedOut(waiting.phase)
@@ -241,19 +244,19 @@ impl State {
             ),
             ExchangeError::Rejected(text) => AnnounceError::Rejected(Rejection::new(text)),
         });
-        // Whoever asked may have gone.
+        // The caller may have left.
         let _ = waiting.done.send(result);
     }
 }
 
-impl Asking {
+impl PendingAnswer {
     pub(super) async fn answer(mut self) -> Result<Answer, AnnounceError> {
-        // The task only ends with its runtime or its transport while somebody waits.
+        // While an answer is awaited, the task only ends together with its runtime or its transport.
         (&mut self.done).await.unwrap_or(Err(AnnounceError::Cancelled))
     }
 }
 
-impl Drop for Asking {
+impl Drop for PendingAnswer {
     fn drop(&mut self) {
         let now = self.endpoint.now();
         let mut state = self.endpoint.lock();
@@ -264,7 +267,7 @@ impl Drop for Asking {
     }
 }
 
-impl Drop for Closing {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.closed = true;

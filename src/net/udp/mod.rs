@@ -1,14 +1,15 @@
 //! UDP trackers (BEP 15): [`UdpTransport`] announces and scrapes, [`UdpProber`] measures.
 //!
-//! What is said, and when, is decided by [`wire::udp::Endpoint`](crate::wire::udp::Endpoint). Here is one socket
-//! for each tracker address, whoever asks, and a task that feeds the one with the other. A socket that nobody
-//! used for a minute is closed, and so is one from which nothing came but silence or refusals. The peers of an answer are
-//! as the tracker named them: the `Announcer` judges them, and [`usable_peers`](crate::usable_peers) does for others.
+//! [`wire::udp::Endpoint`](crate::wire::udp::Endpoint) decides which packet is sent when. This module has one socket
+//! for each tracker address, shared by all torrents, and a task that runs the state machine on it. A socket is closed when
+//! it wasn't used for a minute, or when it brought nothing but silence or refusals. The peers of an answer are those
+//! that the tracker named: the `Announcer` filters them, and so does [`usable_peers`](crate::usable_peers) for other
+//! callers.
 
+mod client;
 mod config;
 mod endpoint;
 mod prober;
-mod shared;
 mod socket;
 
 #[cfg(test)]
@@ -27,7 +28,7 @@ pub use self::config::UdpConfig;
 pub use self::prober::UdpProber;
 pub use self::socket::{DatagramConnector, DatagramSocket, UdpConnector};
 
-use self::shared::Shared;
+use self::client::UdpClient;
 use super::clock;
 use super::families::Families;
 use super::happy_eyeballs::NEXT_ADDRESS_AFTER;
@@ -41,11 +42,11 @@ use crate::wire::udp::{Answer, MAX_SCRAPED, Question};
 
 /// Speaks BEP 15 with trackers.
 ///
-/// Opening is asking for a connection id; where there is one less than a minute old, opening takes no time. All
-/// torrents share it, and the socket: a tracker has at most 16 announces to answer at once, further ones wait.
-/// A host with addresses of both families is asked at one after the other, 250 ms apart, and announced to where
-/// the first answer came from. A port that nobody listens on fails at once where the network says so; answers
-/// from elsewhere, or to something that wasn't asked, are ignored.
+/// Opening a channel means requesting a connection id; where there is one less than a minute old, it takes no time. All
+/// torrents share the id and the socket. At most 16 announces to one tracker address are unanswered at once, further ones
+/// wait. Where a host has several addresses they are tried 250 ms apart, and the announce goes to the first that answers.
+/// A closed port fails at once if the network reports it. Packets from other addresses, or with other transaction ids, are
+/// ignored.
 ///
 /// Cloning is cheap, and the clones share their sockets. Dropping them all, with their probers and channels,
 /// closes everything.
@@ -66,14 +67,14 @@ use crate::wire::udp::{Answer, MAX_SCRAPED, Question};
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct UdpTransport(Arc<Shared>);
+pub struct UdpTransport(Arc<UdpClient>);
 
 struct UdpChannel {
-    shared: Arc<Shared>,
+    client: Arc<UdpClient>,
     tracker: TrackerUrl,
     address: SocketAddr,
     lookup_time: Duration,
-    /// Further addresses, where this one has shown no life just now: its connection id is from earlier.
+    /// The tracker's other addresses, where the connection id is from earlier: this address may have died since.
     others: Vec<SocketAddr>,
 }
 
@@ -87,13 +88,13 @@ impl UdpTransport {
         Self::with_connector(config, resolver, Arc::new(connector))
     }
 
-    /// A transport over whatever the connector opens.
+    /// A transport over the sockets of `connector`.
     pub fn with_connector(
         config: UdpConfig,
         resolver: Arc<dyn Resolver>,
         connector: Arc<dyn DatagramConnector>,
     ) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(UdpClient {
             config,
             resolver,
             connector,
@@ -103,14 +104,10 @@ impl UdpTransport {
     }
 }
 
-fn supports(scheme: Scheme) -> bool {
-    scheme == Scheme::Udp
-}
-
 #[async_trait]
 impl Transport for UdpTransport {
     async fn open(&self, tracker: &TrackerUrl) -> Result<Box<dyn Channel>, AnnounceError> {
-        if !supports(tracker.scheme()) {
+        if !self.supports(tracker.scheme()) {
             return Err(AnnounceError::Unsupported);
         }
         let begun = clock::now();
@@ -125,34 +122,34 @@ impl Transport for UdpTransport {
             others.clear();
             address
         };
-        let (shared, tracker) = (Arc::clone(&self.0), tracker.clone());
-        Ok(Box::new(UdpChannel { shared, tracker, address, lookup_time, others }))
+        let (client, tracker) = (Arc::clone(&self.0), tracker.clone());
+        Ok(Box::new(UdpChannel { client, tracker, address, lookup_time, others }))
     }
 
     fn supports(&self, scheme: Scheme) -> bool {
-        supports(scheme)
+        scheme == Scheme::Udp
     }
 }
 
 impl UdpChannel {
-    /// Asks at its address, or at another one if that has died since its connection id came (R111).
+    /// Asks at its address, or at another one if that has died since it gave its connection id (R111).
     async fn ask(&mut self, question: &Question) -> Result<Answer, AnnounceError> {
-        let (shared, own) = (Arc::clone(&self.shared), self.address);
-        let mut asked = pin!(shared.ask(own, question, TimeoutPhase::Reply));
+        let (client, own) = (Arc::clone(&self.client), self.address);
+        let mut asking = pin!(client.ask(own, question, TimeoutPhase::Reply));
         if self.others.is_empty() {
-            return asked.await;
+            return asking.await;
         }
         let all: Vec<_> = std::iter::once(own).chain(std::mem::take(&mut self.others)).collect();
-        // A connect tells the tracker nothing, so all may be asked for that, this address first.
+        // A connect request holds nothing of the torrent, so it may go to all addresses, beginning with this one.
         let mut sign_of_life = pin!(async {
             sleep(NEXT_ADDRESS_AFTER).await;
-            shared.ask_first(&all, &Question::Probe).await
+            client.ask_first(&all, &Question::Probe).await
         });
         let mut failed = None;
         let elsewhere = loop {
             tokio::select! {
                 biased;
-                answer = &mut asked, if failed.is_none() => match answer {
+                answer = &mut asking, if failed.is_none() => match answer {
                     Ok(_) | Err(AnnounceError::Rejected(_)) => return answer,
                     Err(error) => failed = Some(error),
                 },
@@ -162,23 +159,23 @@ impl UdpChannel {
         let Some(elsewhere) = elsewhere else {
             return match failed {
                 Some(error) => Err(error),
-                None => asked.await,
+                None => asking.await,
             };
         };
-        let mut again = pin!(shared.ask(elsewhere, question, TimeoutPhase::Reply));
+        let mut again = pin!(client.ask(elsewhere, question, TimeoutPhase::Reply));
         loop {
             tokio::select! {
                 biased;
-                answer = &mut asked, if failed.is_none() => match answer {
+                answer = &mut asking, if failed.is_none() => match answer {
                     Ok(_) => return answer,
                     Err(error) => failed = Some(error),
                 },
                 answer = &mut again => {
                     if answer.is_err() && failed.is_none() {
-                        return asked.await;
+                        return asking.await;
                     }
                     self.address = elsewhere;
-                    shared.families.worked(self.tracker.tracker_host(), elsewhere);
+                    client.families.worked(self.tracker.tracker_host(), elsewhere);
                     return answer;
                 }
             }
@@ -195,7 +192,7 @@ impl Channel for UdpChannel {
         };
         let mut response = *response;
         response.tracker_address = Some(self.address);
-        let config = &self.shared.config;
+        let config = &self.client.config;
         let surplus = response.peers.len().saturating_sub(config.max_peers);
         response.peers.truncate(config.max_peers);
         response.dropped_peers = response.dropped_peers.saturating_add(surplus);
@@ -206,7 +203,7 @@ impl Channel for UdpChannel {
         self.lookup_time
     }
 
-    /// Asks about 74 torrents at a time, since more don't fit into a packet (BEP 15).
+    /// Scrapes 74 torrents at a time: more don't fit into a packet (BEP 15).
     async fn scrape(&mut self, torrents: &[InfoHash]) -> Result<ScrapeResponse, AnnounceError> {
         let mut all = ScrapeResponse::default();
         for batch in torrents.chunks(MAX_SCRAPED) {
@@ -220,7 +217,7 @@ impl Channel for UdpChannel {
     }
 }
 
-/// The state machine lets no answer to another question through; this says so without a panic.
+/// The error of an answer to another question. The state machine lets none through, so this is only in place of a panic.
 fn other_answer() -> AnnounceError {
     AnnounceError::NotAReply(ReplyError::new("expected the action that was asked for", 0))
 }

@@ -1,4 +1,4 @@
-//! How far away a UDP tracker is: the connecting of BEP 15, which tells it nothing about us.
+//! The distance to UDP trackers, measured by the connect request of BEP 15, which holds nothing of a torrent.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,35 +6,35 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::shared::Shared;
-use super::{UdpTransport, supports};
+use super::UdpTransport;
+use super::client::UdpClient;
 use crate::error::{AnnounceError, TimeoutPhase};
 use crate::net::clock::timeout;
 use crate::prober::{Measurement, Prober};
-use crate::tracker::TrackerUrl;
+use crate::tracker::{Scheme, TrackerUrl};
 use crate::wire::udp::{Answer, Question};
 
-/// Measures UDP trackers by asking for a connection id. The announce that follows within a minute uses it.
+/// Measures UDP trackers by requesting a connection id. An announce that follows within a minute uses it.
 ///
-/// What counts is the packet that was answered, so that a lost one doesn't make a near tracker look far. An
-/// announce takes a second round trip, which is reckoned to take as long: both figures of the [`Measurement`]
-/// are the same. Everything together, name look-up included, takes at most [`PATIENCE`](Self::PATIENCE).
+/// The time is that from the answered packet to its answer, so that a lost packet doesn't make a near tracker look far. An
+/// announce takes a second round trip, which is assumed to take as long: both figures of the [`Measurement`]
+/// are the same. The whole probe, name look-up included, takes at most [`PATIENCE`](Self::PATIENCE).
 #[derive(Clone)]
 pub struct UdpProber {
-    shared: Arc<Shared>,
+    client: Arc<UdpClient>,
     patience: Duration,
 }
 
 impl UdpProber {
-    /// How long a probe may take: 3 s, beyond which a tracker isn't near whatever it says.
+    /// How long a probe may take: 3 s. A tracker that takes longer isn't near.
     pub const PATIENCE: Duration = Duration::from_secs(3);
 
-    /// A prober that leaves its connection ids to the transport.
+    /// A prober that shares the connection ids of a transport.
     pub fn new(transport: &UdpTransport) -> Self {
-        Self { shared: Arc::clone(&transport.0), patience: Self::PATIENCE }
+        Self { client: Arc::clone(&transport.0), patience: Self::PATIENCE }
     }
 
-    /// The same prober, with another limit.
+    /// Sets how long a probe may take. [`PATIENCE`](Self::PATIENCE) by default.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -42,9 +42,9 @@ impl UdpProber {
     }
 
     async fn measure(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError> {
-        let addresses = self.shared.addresses(tracker).await?;
-        let (address, answer) = self.shared.ask_first(&addresses, &Question::Probe).await?;
-        self.shared.families.worked(tracker.tracker_host(), address);
+        let addresses = self.client.addresses(tracker).await?;
+        let (address, answer) = self.client.ask_first(&addresses, &Question::Probe).await?;
+        self.client.families.worked(tracker.tracker_host(), address);
         let Answer::Connected { round_trip: Some(round_trip) } = answer else {
             return Err(AnnounceError::Cancelled);
         };
@@ -55,11 +55,11 @@ impl UdpProber {
 #[async_trait]
 impl Prober for UdpProber {
     async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError> {
-        if !supports(tracker.scheme()) {
+        if tracker.scheme() != Scheme::Udp {
             return Err(AnnounceError::Unsupported);
         }
         let measured = timeout(self.patience, self.measure(tracker)).await;
-        Ok(measured.unwrap_or(Err(AnnounceError::TimedOut(TimeoutPhase::Probe)))?)
+        measured.unwrap_or(Err(AnnounceError::TimedOut(TimeoutPhase::Probe)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Datagrams to and from one address: the seam behind which a proxy or a simulated network fits.
+//! Datagrams to and from one address: the traits that a client can implement for a proxy, and the system's sockets.
 
 use std::cell::RefCell;
 use std::io;
@@ -9,44 +9,47 @@ use tokio::io::Interest;
 
 use crate::net::happy_eyeballs::local_address;
 
-/// No datagram is larger, so none is ever cut (R69).
+/// The largest datagram of UDP in bytes, so that none is cut (R69).
 const LARGEST_DATAGRAM: usize = 64 << 10;
 
 thread_local! {
-    /// One buffer for all sockets of a thread: it is used only while a datagram is copied out of the kernel.
+    /// One buffer for all sockets of a thread. It is only used while a datagram is copied out of the kernel.
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; LARGEST_DATAGRAM]);
 }
 
-/// Opens sockets that talk to one address each.
+/// Opens sockets, each for one remote address.
 pub trait DatagramConnector: Send + Sync {
-    /// A socket that sends to this address, and receives what comes from there and nothing else.
+    /// A socket that sends to this address, and receives from this address only.
     ///
     /// # Errors
-    /// When there is no way to it: no network of that family, no address to send from.
+    /// When the address can't be reached from here: no network of its family, no local address to send from.
     fn connect(&self, remote: SocketAddr) -> io::Result<Box<dyn DatagramSocket>>;
 }
 
-/// A way for datagrams to one address and back.
+/// A socket for datagrams to and from one address.
 #[async_trait]
 pub trait DatagramSocket: Send + Sync {
     /// Sends a datagram.
     ///
     /// # Errors
-    /// When it could not be sent, or an earlier one was refused.
+    /// When it couldn't be sent, or an earlier one was refused.
+    ///
+    /// # Cancel safety
+    /// After dropping the future, the datagram may have been sent or not.
     async fn send(&self, datagram: &[u8]) -> io::Result<()>;
 
     /// Waits for a datagram.
     ///
     /// # Errors
-    /// When the network says that nobody is there.
+    /// When the network reports that the host or its port can't be reached.
     ///
     /// # Cancel safety
     /// Dropping the future loses no datagram.
     async fn receive(&self) -> io::Result<Vec<u8>>;
 }
 
-/// Opens sockets of the system. They are connected, so the kernel drops what others send, and reports a port
-/// that nobody listens on.
+/// Opens sockets of the system. They are connected, so the kernel drops datagrams from other addresses, and reports a
+/// closed port.
 #[derive(Debug, Clone, Default)]
 pub struct UdpConnector {
     local_address: Option<IpAddr>,
@@ -55,12 +58,12 @@ pub struct UdpConnector {
 struct SystemSocket(tokio::net::UdpSocket);
 
 impl UdpConnector {
-    /// A connector that leaves the choice of the local address to the system.
+    /// A connector whose local address the system chooses.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A connector that sends from this address, and so to its family only.
+    /// A connector that sends from this address, and so to addresses of its family only.
     pub fn from_address(local: IpAddr) -> Self {
         Self { local_address: Some(local) }
     }
@@ -84,8 +87,8 @@ impl DatagramSocket for SystemSocket {
 
     async fn receive(&self) -> io::Result<Vec<u8>> {
         loop {
-            // A refusal alone makes a socket ready for errors, and not for reading: waiting for the latter would
-            // never see it.
+            // A refusal alone makes a socket ready for errors and not for reading, so a wait for the latter alone would
+            // miss it.
             let ready = self.0.ready(Interest::READABLE | Interest::ERROR).await?;
             let received = if ready.is_error() {
                 self.0.try_io(Interest::ERROR, || self.refusal())
@@ -103,7 +106,7 @@ impl DatagramSocket for SystemSocket {
 }
 
 impl SystemSocket {
-    /// The error that is reported, as the error it is; "not ready" where somebody has taken it already.
+    /// The pending error of the socket; `WouldBlock` where a concurrent call has taken it.
     fn refusal(&self) -> io::Result<Vec<u8>> {
         Err(self.0.take_error()?.unwrap_or_else(|| io::ErrorKind::WouldBlock.into()))
     }

@@ -1,14 +1,14 @@
-//! Announces: what is sent, and what is taken for an answer.
+//! Announces: what is sent, and what counts as an answer.
 
 use super::*;
 use crate::announce::Event;
 use crate::error::Retry;
 
 const AT: &str = "8.1.1.1:80";
-/// Every part of it that may not be shown holds the same word.
+/// An announce URL in which every secret part is the same word.
 const URL: &str = "http://s3cret:s3cret@t.test/s3cret/announce?passkey=s3cret";
 
-/// Announces once to a tracker that does this and closes, and checks that an error gives nothing away.
+/// Announces once to a tracker that does this and closes. Checks that an error shows no secret.
 async fn after(step: Step, event: Option<Event>) -> Result<AnnounceResponse, AnnounceError> {
     let internet = Internet::default().with("t.test", AT, &[&[step], &[ok(REPLY)]]);
     let mut config = HttpConfig::new();
@@ -51,7 +51,7 @@ fn packed(bytes: &[u8]) -> Vec<u8> {
 
 /// POL-25, R3-10.
 #[tokio::test]
-async fn one_request_with_the_few_headers_that_trackers_expect() {
+async fn an_announce_is_one_request_with_few_headers() {
     let internet = Internet::default().with("t.test", "8.1.1.1:8080", &[&[ok(REPLY)]]);
     let config = HttpConfig::new().header("X-Own", "1").unwrap();
     let response = announce(&internet.transport(config), "http://T.test:8080/a?key=b|c").await.unwrap();
@@ -74,7 +74,7 @@ async fn one_request_with_the_few_headers_that_trackers_expect() {
 
 ///
 #[tokio::test]
-async fn the_default_port_stays_out_of_host() {
+async fn host_omits_the_default_port() {
     for (url, address, host) in [
         ("http://t.test:80/a", "8.1.1.1:80", "Host: t.test\r\n"),
         ("http://t.test:8080/a", "8.1.1.1:8080", "Host: t.test:8080\r\n"),
@@ -89,7 +89,7 @@ async fn the_default_port_stays_out_of_host() {
 }
 
 #[tokio::test]
-async fn user_names_become_credentials() {
+async fn a_user_name_in_the_url_is_sent_as_credentials() {
     let internet = Internet::default().with("t.test", AT, &[&[ok(REPLY)]]);
     announce(&internet.transport(HttpConfig::new()), "http://user:pa%40ss@t.test/a").await.unwrap();
     // user:pa@ss
@@ -99,7 +99,7 @@ async fn user_names_become_credentials() {
 
 ///
 #[tokio::test]
-async fn whatever_trackers_write_is_read() {
+async fn unusual_heads_are_read() {
     let length = format!("Content-Length: {}\r\n", REPLY.len());
     let longer = format!("Content-Length: {}\r\n", REPLY.len() + 5);
     let (length, longer) = (length.as_bytes(), longer.as_bytes());
@@ -163,9 +163,9 @@ async fn whatever_trackers_write_is_read() {
     }
 }
 
-/// R113: by the book HTTP/1.0 has no transfer encodings, and other clients decode them all the same.
+/// R113: by the standard HTTP/1.0 has no transfer encodings, but other clients decode them.
 #[tokio::test]
-async fn http_1_0_is_read_whatever_its_framing() {
+async fn http_1_0_is_read_with_every_framing() {
     let chunks = [b"21\r\n".as_slice(), REPLY, b"\r\n0\r\n\r\n"].concat();
     let bytewise: Vec<u8> =
         REPLY.iter().flat_map(|byte| [b"1\r\n".as_slice(), &[*byte], b"\r\n"].concat()).collect();
@@ -198,7 +198,7 @@ async fn http_1_0_is_read_whatever_its_framing() {
 /// Q-08, R65.
 #[cfg(feature = "gzip")]
 #[tokio::test]
-async fn packed_answers_are_unpacked_with_and_without_a_header() {
+async fn compressed_answers_are_read_with_and_without_a_header() {
     for header in ["Content-Encoding: gzip\r\n", "Content-Encoding: x-gzip\r\n", ""] {
         let response = after(answer("200 OK", header, &packed(REPLY)), None).await.unwrap();
         assert_eq!(response.peers.len(), 1, "{header}");
@@ -229,7 +229,7 @@ async fn each_is(rows: &[(&str, Step, &str)]) {
 
 /// S-07.
 #[tokio::test]
-async fn what_is_no_http_answer_is_an_error() {
+async fn bytes_that_are_no_http_answer_are_an_error() {
     let broken = "the connection broke: connection closed before message completed";
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".as_slice();
     let lengths = b"HTTP/1.1 200 OK\r\nContent-Length: 33\r\nContent-Length: 32\r\n\r\n";
@@ -252,7 +252,7 @@ async fn what_is_no_http_answer_is_an_error() {
 
 /// S-01, S-06, R73.
 #[tokio::test]
-async fn whatever_has_no_end_ends_at_a_limit() {
+async fn an_endless_answer_is_cut_at_a_limit() {
     let head = "the answer is larger than 65536 bytes";
     let body = "the answer is larger than 10000 bytes";
     let interim = "not a tracker's reply: expected an answer after at most 5 interim ones";
@@ -291,7 +291,7 @@ async fn whatever_has_no_end_ends_at_a_limit() {
 
 /// R72, POL-03.
 #[tokio::test]
-async fn the_status_comes_first_and_then_the_body() {
+async fn the_status_counts_before_the_body() {
     let gzip = if cfg!(feature = "gzip") { "expected sound gzip" } else { "expected no compression" };
     let gzip = format!("not a tracker's reply: {gzip}");
     let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nd14:failure reason2:noe";
@@ -317,7 +317,7 @@ async fn the_status_comes_first_and_then_the_body() {
 
 /// POL-07, Q-15.
 #[tokio::test]
-async fn a_tracker_says_when_to_come_back() {
+async fn the_time_to_retry_is_read_from_head_and_body() {
     let minutes = Retry::After(Duration::from_secs(120));
     let day = Duration::from_secs(86_400);
     let by_its_own_clock =
@@ -343,7 +343,7 @@ async fn a_tracker_says_when_to_come_back() {
 
 /// POL-08, Q-82.
 #[tokio::test]
-async fn leaving_needs_no_reply() {
+async fn stopped_needs_no_reply() {
     for step in [
         ok(b""),
         ok(b"bye"),
@@ -367,7 +367,7 @@ async fn leaving_needs_no_reply() {
 
 /// R7, S-05, Q-14.
 #[tokio::test(start_paused = true)]
-async fn whatever_drips_ends_with_the_callers_patience() {
+async fn a_dripping_answer_ends_with_the_callers_limit() {
     let slow = Duration::from_secs(1);
     let patience = Duration::from_secs(15);
     for step in [
@@ -416,7 +416,7 @@ async fn a_forbidden_address_is_not_dialled() {
 
 /// R67.
 #[tokio::test]
-async fn what_cannot_be_opened_says_why() {
+async fn an_error_of_opening_names_its_cause() {
     let internet = Internet::default().with("t.test", AT, &[]);
     let transport = internet.transport(HttpConfig::new());
     for (url, expected) in [
@@ -432,7 +432,7 @@ async fn what_cannot_be_opened_says_why() {
 
 /// POL-21.
 #[tokio::test]
-async fn no_more_peers_are_handed_out_than_wanted() {
+async fn peers_are_cut_at_max_peers() {
     let reply =
         b"d8:intervali1800e5:peers18:\x08\x08\x04\x04\0\x01\x08\x08\x04\x04\0\x02\x08\x08\x04\x04\0\x03e";
     let internet = Internet::default().with("t.test", AT, &[&[ok(reply)]]);
@@ -443,7 +443,7 @@ async fn no_more_peers_are_handed_out_than_wanted() {
 }
 
 #[tokio::test]
-async fn a_scrape_goes_the_same_way() {
+async fn a_scrape_is_sent_like_an_announce() {
     let files = b"d5:filesd20:\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01d8:completei1eeee";
     let script = [ok(files), answer("404 x", "", b""), Step::Keep];
     let internet = Internet::default().with("t.test", AT, &[&script]);

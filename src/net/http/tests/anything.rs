@@ -1,11 +1,11 @@
-//! Any bytes at all, put together from what HTTP is made of: nothing panics, hangs or leaks (S-32).
+//! Random bytes, composed of pieces of HTTP: nothing panics, hangs, or shows a secret (S-32).
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::net::http::HttpProber;
 use crate::net::http::redirect;
-use crate::net::http::request::Asked;
+use crate::net::http::request::TrackerRequest;
 use crate::prober::Prober;
 
 fn answers() -> impl Strategy<Value = Vec<u8>> {
@@ -68,9 +68,9 @@ proptest! {
     #[test]
     fn any_address_is_asked_for_or_refused(text in "http://([a-z:@%0-9\\[\\]]{0,9})t.test[ -~äß?#/]{0,20}", target in "\\PC{0,20}") {
         if let Ok(url) = text.parse::<TrackerUrl>()
-            && let Ok(asked) = Asked::new(url.clone(), &target, &url)
+            && let Ok(asked) = TrackerRequest::new(url.clone(), &target, &url)
         {
-            let request = asked.write(hyper::Method::GET, &HttpConfig::new());
+            let request = asked.to_http(hyper::Method::GET, &HttpConfig::new());
             let target = request.uri().to_string();
             prop_assert!(target.starts_with('/') && !target.contains(|c: char| c.is_control() || c == ' '));
         }
@@ -82,7 +82,7 @@ proptest! {
         if let Ok(value) = hyper::header::HeaderValue::from_bytes(&location)
             && let Ok(to) = redirect::next(&from, Some(&value))
         {
-            prop_assert!(super::super::supports(to.scheme()));
+            prop_assert!(HttpConfig::supports(to.scheme()));
         }
     }
 }

@@ -1,8 +1,8 @@
-//! What becomes of connections: kept, used again, given up.
+//! Connections: which are kept, reused, and closed.
 
 use super::*;
 use crate::net::http::connection::{HttpConnection, SendError};
-use crate::net::http::request::Asked;
+use crate::net::http::request::TrackerRequest;
 use crate::tracker::TrackerUrl;
 
 const AT: &str = "8.1.1.1:80";
@@ -16,7 +16,7 @@ fn tracker(connections: &[&[Step]]) -> (Internet, HttpTransport) {
 }
 
 #[tokio::test]
-async fn announces_one_after_the_other_share_a_connection() {
+async fn successive_announces_share_a_connection() {
     let (internet, transport) = tracker(&[&[ok(REPLY), ok(REPLY), ok(REPLY)]]);
     for _ in 0..3 {
         announce(&transport, URL).await.unwrap();
@@ -25,7 +25,7 @@ async fn announces_one_after_the_other_share_a_connection() {
 }
 
 #[tokio::test]
-async fn chunked_and_failed_answers_leave_it_usable_too() {
+async fn chunked_and_failed_answers_leave_the_connection_usable() {
     let chunked =
         raw(&[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n21\r\n", REPLY, b"\r\n0\r\n\r\n"]);
     let (internet, transport) = tracker(&[&[chunked, answer("500 x", "", b"sorry"), ok(REPLY)]]);
@@ -35,9 +35,9 @@ async fn chunked_and_failed_answers_leave_it_usable_too() {
     assert_eq!(internet.dialled(), 1);
 }
 
-/// R113: a server of HTTP/1.0 closes unless it says that it doesn't, and always after chunks.
+/// R113: without `keep-alive` a server of HTTP/1.0 closes, and it always does after chunks.
 #[tokio::test]
-async fn http_1_0_is_kept_only_where_the_server_says_so() {
+async fn a_connection_of_http_1_0_is_kept_with_keep_alive_only() {
     let sized = "Content-Length: 33\r\n\r\n";
     let chunked = "Transfer-Encoding: chunked\r\n\r\n21\r\n";
     for (version, connection, framing, kept) in [
@@ -63,7 +63,7 @@ async fn http_1_0_is_kept_only_where_the_server_says_so() {
 
 /// S-28.
 #[tokio::test]
-async fn announces_at_the_same_time_do_not_share_and_two_are_kept() {
+async fn simultaneous_announces_have_a_connection_each_and_two_are_kept() {
     let (internet, transport) =
         tracker(&[&[ok(REPLY), Step::Keep], &[ok(REPLY), Step::Keep], &[ok(REPLY), Step::Keep]]);
     let url: TrackerUrl = URL.parse().unwrap();
@@ -84,13 +84,13 @@ async fn announces_at_the_same_time_do_not_share_and_two_are_kept() {
 #[tokio::test]
 async fn a_kept_connection_that_was_closed_is_replaced_once() {
     for closing in [Step::Close, Step::ReadAndClose] {
-        // Closed before the second announce, or when it had been sent; the connection after it works.
+        // Closed before the second announce, or after it was sent; the next connection works.
         let (internet, transport) = tracker(&[&[ok(REPLY), closing.clone()], &[ok(REPLY), Step::Keep]]);
         announce(&transport, URL).await.unwrap();
         announce(&transport, URL).await.unwrap();
         assert_eq!(internet.dialled(), 2);
 
-        // The one after it closes as well: that is an answer of its own kind.
+        // The next connection closes as well: that is the result.
         let (internet, transport) = tracker(&[&[ok(REPLY), closing], &[Step::ReadAndClose], &[ok(REPLY)]]);
         announce(&transport, URL).await.unwrap();
         assert_eq!(announce(&transport, URL).await.unwrap_err().to_string(), BROKEN);
@@ -100,12 +100,12 @@ async fn a_kept_connection_that_was_closed_is_replaced_once() {
 
 /// R14.
 #[tokio::test]
-async fn nothing_else_is_sent_twice() {
+async fn a_request_without_a_stale_connection_is_sent_once() {
     // A new connection that brings nothing.
     let (internet, transport) = tracker(&[&[Step::ReadAndClose], &[ok(REPLY)]]);
     assert_eq!(announce(&transport, URL).await.unwrap_err().to_string(), BROKEN);
     assert_eq!(internet.asked().len(), 1);
-    // A kept one that brings half an answer: whoever wrote that has read the announce.
+    // A kept one with half an answer: the tracker has read the announce.
     for half in [b"H".as_slice(), b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nd8"] {
         let (internet, transport) = tracker(&[&[ok(REPLY), raw(&[half])], &[ok(REPLY)]]);
         announce(&transport, URL).await.unwrap();
@@ -116,14 +116,14 @@ async fn nothing_else_is_sent_twice() {
 
 /// R110: a connection that was kept may bring the rest of something else.
 #[tokio::test]
-async fn bytes_that_are_no_answer_on_a_kept_connection_cost_a_new_one() {
+async fn a_kept_connection_with_bytes_that_are_no_answer_is_replaced() {
     for stray in [b"<html>".as_slice(), REPLY, b"0\r\n\r\n", b"\0", b"HTTP/1.1 OK\r\n\r\n", b"\r\n"] {
         let (internet, transport) = tracker(&[&[ok(REPLY), raw(&[stray])], &[ok(REPLY)], &[ok(REPLY)]]);
         announce(&transport, URL).await.unwrap();
         let response = announce(&transport, URL).await;
         let response = response.unwrap_or_else(|error| panic!("{}: {error}", stray.escape_ascii()));
         assert_eq!((response.peers.len(), internet.dialled()), (1, 2), "{}", stray.escape_ascii());
-        // Once: a new connection that brings the same has that for its answer.
+        // Once: on a new connection the same bytes are the result.
         let (internet, transport) = tracker(&[&[ok(REPLY), raw(&[stray])], &[raw(&[stray])], &[ok(REPLY)]]);
         announce(&transport, URL).await.unwrap();
         announce(&transport, URL).await.unwrap_err();
@@ -131,13 +131,13 @@ async fn bytes_that_are_no_answer_on_a_kept_connection_cost_a_new_one() {
     }
 }
 
-/// R110: bytes that are there when the request goes out, and weren't seen before, have `hyper` cancel it.
+/// R110: `hyper` cancels a request when it finds bytes that arrived before it.
 #[tokio::test]
-async fn a_request_that_is_cancelled_for_stray_bytes_is_stale() {
+async fn a_request_that_stray_bytes_cancel_is_stale() {
     let url: TrackerUrl = URL.parse().unwrap();
-    let asked = Asked::new(url.clone(), "/a", &url).unwrap();
+    let asked = TrackerRequest::new(url.clone(), "/a", &url).unwrap();
     let config = HttpConfig::new();
-    let request = || asked.write(hyper::Method::HEAD, &config);
+    let request = || asked.to_http(hyper::Method::HEAD, &config);
     for stray in [b"<html>".as_slice(), b"HTTP/1.1 200 OK\r\n\r\n"] {
         let (ours, mut theirs) = tokio::io::duplex(1000);
         let mut connection =
@@ -157,7 +157,7 @@ async fn a_request_that_is_cancelled_for_stray_bytes_is_stale() {
     }
 }
 
-/// R115: the server's idle timer ran out while the announce was on its way; it wasn't read (RFC 9110, 15.5.9).
+/// R115: the server's idle timer ran out before the announce arrived, so it wasn't read (RFC 9110, 15.5.9).
 #[tokio::test]
 async fn a_408_on_a_kept_connection_is_retried_once() {
     let idle: [Step; 3] = [
@@ -170,7 +170,7 @@ async fn a_408_on_a_kept_connection_is_retried_once() {
         announce(&transport, URL).await.unwrap();
         assert_eq!(announce(&transport, URL).await.unwrap().peers.len(), 1);
         assert_eq!((internet.asked().len(), internet.dialled()), (3, 2));
-        // A new connection had no time to be idle.
+        // A new connection wasn't idle.
         let (internet, transport) =
             tracker(&[&[ok(REPLY), idle.clone()], std::slice::from_ref(&idle), &[ok(REPLY)]]);
         announce(&transport, URL).await.unwrap();
@@ -182,9 +182,9 @@ async fn a_408_on_a_kept_connection_is_retried_once() {
     }
 }
 
-/// R115: scrapes as well, and no other status is a matter of the connection.
+/// R115: for scrapes too.
 #[tokio::test]
-async fn only_a_408_is() {
+async fn no_other_status_than_408_is_retried() {
     let idle = answer("408 Request Time-out", "", b"");
     let files = ok(b"d5:filesdee");
     let (internet, transport) = tracker(&[&[ok(REPLY), idle], &[files]]);
@@ -202,8 +202,8 @@ async fn only_a_408_is() {
 
 /// S-34.
 #[tokio::test]
-async fn bytes_that_nobody_asked_for_end_a_connection() {
-    // Behind the answer in one go, and some time later.
+async fn unrequested_bytes_end_a_connection() {
+    // Together with the answer, and some time later.
     let doubled =
         raw(&[b"HTTP/1.1 200 OK\r\nContent-Length: 33\r\n\r\n", REPLY, b"HTTP/1.1 200 OK\r\n\r\nd8"]);
     for script in
@@ -229,7 +229,7 @@ async fn an_idle_connection_is_closed_after_a_minute() {
 }
 
 #[tokio::test]
-async fn none_is_kept_where_none_shall_be() {
+async fn no_connection_is_kept_with_a_keep_idle_of_zero() {
     let internet =
         Internet::default().with("t.test", AT, &[&[ok(REPLY), Step::Keep], &[ok(REPLY), Step::Keep]]);
     let mut config = HttpConfig::new();
@@ -241,7 +241,7 @@ async fn none_is_kept_where_none_shall_be() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_pool_as_a_whole_is_bounded() {
+async fn the_pool_is_bounded() {
     let mut internet = Internet::default();
     for host in 0..200 {
         internet =
@@ -263,7 +263,7 @@ async fn the_pool_as_a_whole_is_bounded() {
 
 /// S-31.
 #[tokio::test]
-async fn dropping_ends_everything() {
+async fn dropping_closes_connections_at_every_stage() {
     // The transport: its idle connections.
     let (internet, transport) = tracker(&[&[ok(REPLY), Step::Keep]]);
     announce(&transport, URL).await.unwrap();
@@ -273,7 +273,7 @@ async fn dropping_ends_everything() {
     let (internet, transport) = tracker(&[&[Step::Keep]]);
     drop(transport.open(&URL.parse().unwrap()).await.unwrap());
     internet.all_closed().await;
-    // An announce while it waits, which also leaves nothing behind for the next one.
+    // An announce that waits for its answer. Nothing of it is left for the next one.
     let (internet, transport) = tracker(&[&[Step::Hang], &[ok(REPLY)]]);
     let mut channel = transport.open(&URL.parse().unwrap()).await.unwrap();
     let asked = request();
@@ -289,7 +289,7 @@ async fn dropping_ends_everything() {
 }
 
 #[tokio::test]
-async fn a_channel_opens_anew_for_a_second_announce() {
+async fn a_channel_opens_a_new_connection_for_a_second_announce() {
     let (internet, transport) = tracker(&[&[answer("200 OK", "Connection: close\r\n", REPLY)], &[ok(REPLY)]]);
     let mut channel = transport.open(&URL.parse().unwrap()).await.unwrap();
     channel.announce(&request()).await.unwrap();
@@ -297,9 +297,9 @@ async fn a_channel_opens_anew_for_a_second_announce() {
     assert_eq!(internet.dialled(), 2);
 }
 
-/// R103: the policy is told how much of an opening was spent on the name; a kept connection needed none.
+/// R103: a kept connection needed none.
 #[tokio::test(start_paused = true)]
-async fn the_look_up_is_told_from_the_opening() {
+async fn the_look_up_time_is_separate_from_the_opening() {
     const TAKES: Duration = Duration::from_secs(4);
     struct SlowResolver;
 

@@ -1,4 +1,4 @@
-//! Real sockets on loopback: what the scripted connections can't show.
+//! Real sockets on loopback, for what scripted connections can't show.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn all_addresses_of_a_name_are_one_attempt() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let served = tokio::spawn(serve(listener));
-    // Nobody listens at the first address, or the machine doesn't have it at all.
+    // The port is closed at the first address, or the machine doesn't have that address.
     let resolver = StaticResolver::new().with("t.test", ["::1".parse().unwrap(), address.ip()]);
     let transport = HttpTransport::new(HttpConfig::new(), Arc::new(resolver));
     let response = announce(&transport, &format!("http://t.test:{}/a", address.port())).await.unwrap();
@@ -48,7 +48,7 @@ async fn all_addresses_of_a_name_are_one_attempt() {
 
 /// Q-13, R14.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tracker_that_closes_after_every_answer_hears_each_announce_once() {
+async fn a_tracker_that_closes_after_every_answer_gets_each_announce_once() {
     const ROUNDS: usize = 50;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -72,7 +72,7 @@ async fn a_tracker_that_closes_after_every_answer_hears_each_announce_once() {
     served.await.unwrap();
 }
 
-/// R110: over real sockets, where the body may come before, while and after the announce goes out.
+/// R110: over real sockets the body may arrive before, during and after the sending of the announce.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tracker_that_answers_head_as_it_answers_get_is_announced_to() {
     const ROUNDS: u64 = 60;
@@ -103,7 +103,7 @@ async fn a_tracker_that_answers_head_as_it_answers_get_is_announced_to() {
 }
 
 #[tokio::test]
-async fn a_refused_connection_says_so() {
+async fn a_refused_connection_is_an_error_that_says_so() {
     // A port that was free a moment ago.
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let transport = HttpTransport::new(HttpConfig::new(), Arc::new(SystemResolver::new()));
@@ -114,7 +114,7 @@ async fn a_refused_connection_says_so() {
     assert!(matches!(error, AnnounceError::Resolve(_)), "{error}");
 }
 
-/// R111: the time is what a private torrent has for an opening.
+/// R111: the limit is that of a private torrent's opening.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_silent_address_in_front_leaves_time_for_the_living_one() {
@@ -126,12 +126,12 @@ async fn a_silent_address_in_front_leaves_time_for_the_living_one() {
     assert_eq!(connected.unwrap().unwrap().remote, alive);
 }
 
-/// R102: nothing to connect from is no fault of the tracker's.
+/// R102.
 #[tokio::test]
 async fn an_address_that_cannot_be_connected_from_is_a_local_error() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    // Of the other family, and of no machine.
+    // One of the other family, and one that no machine has.
     for own in ["::1", "192.0.2.1"] {
         let connector = TcpConnector::from_address(own.parse().unwrap());
         let error = connector.connect("t.test", &[address]).await.unwrap_err();
@@ -140,7 +140,7 @@ async fn an_address_that_cannot_be_connected_from_is_a_local_error() {
 }
 
 #[tokio::test]
-async fn a_connector_of_ones_own_address_stays_in_its_family() {
+async fn a_connector_with_a_local_address_stays_in_its_family() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let connector = TcpConnector::from_address("::1".parse().unwrap());
@@ -151,7 +151,7 @@ async fn a_connector_of_ones_own_address_stays_in_its_family() {
     drop(stream);
 }
 
-/// R105: a connection that another runtime drives is of no use here, whether that stands still or has ended.
+/// R105: the other runtime may stand still or have ended.
 #[test]
 fn a_runtime_that_stands_still_holds_up_no_other() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

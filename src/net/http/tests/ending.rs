@@ -1,4 +1,4 @@
-//! When an answer is whole: at its end as HTTP has it, or when its dictionary closes, whatever comes first.
+//! When an answer is complete: at its end by HTTP, or when its dictionary closes, whichever comes first.
 
 use super::*;
 use crate::error::TimeoutPhase;
@@ -9,7 +9,7 @@ const AT: &str = "8.1.1.1:80";
 const URL: &str = "http://t.test/announce";
 const MS: Duration = Duration::from_millis(1);
 
-/// What an end that doesn't come may cost.
+/// The time that a missing end may cost.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -25,9 +25,9 @@ async fn after(parts: &[&[u8]]) -> (Result<AnnounceResponse, AnnounceError>, Dur
     (outcome.unwrap_or(Err(AnnounceError::TimedOut(TimeoutPhase::Reply))), took)
 }
 
-/// R116: servers that forget the length, the last chunk, or to close.
+/// R116: some servers omit the length, the last chunk, or the closing.
 #[tokio::test(start_paused = true)]
-async fn a_reply_whose_end_is_not_signalled_is_whole_when_its_dictionary_closes() {
+async fn a_reply_without_an_end_is_complete_when_its_dictionary_closes() {
     let cut = REPLY.len() - 1;
     let answers: &[(&str, &[&[u8]])] = &[
         ("neither length nor close", &[b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n", REPLY]),
@@ -51,9 +51,9 @@ async fn a_reply_whose_end_is_not_signalled_is_whole_when_its_dictionary_closes(
     }
 }
 
-/// R116: the dictionary is a refusal.
+/// R116.
 #[tokio::test(start_paused = true)]
-async fn so_is_a_failure_whatever_its_status() {
+async fn a_failure_without_an_end_is_complete_when_its_dictionary_closes() {
     for status in ["200 OK", "400 Bad", "404 Not Found", "500 x"] {
         let head = format!("HTTP/1.1 {status}\r\n\r\n");
         let (outcome, took) = after(&[head.as_bytes(), b"d14:failure reason2:noe"]).await;
@@ -62,10 +62,10 @@ async fn so_is_a_failure_whatever_its_status() {
     }
 }
 
-/// R116: the dictionary is compressed, flushed and not ended among others.
+/// R116: also where the compressed data is flushed and not ended.
 #[cfg(feature = "gzip")]
 #[tokio::test(start_paused = true)]
-async fn so_is_what_is_compressed() {
+async fn a_compressed_reply_without_an_end_is_complete_when_its_dictionary_closes() {
     use std::io::Write;
 
     use flate2::Compression;
@@ -91,7 +91,7 @@ async fn so_is_what_is_compressed() {
     }
 }
 
-/// What isn't whole is waited for, up to the limit of who asks.
+/// The rest is waited for, up to the caller's limit.
 #[tokio::test(start_paused = true)]
 async fn half_a_dictionary_is_no_reply() {
     let cut = REPLY.len() - 1;
@@ -107,7 +107,7 @@ async fn half_a_dictionary_is_no_reply() {
     }
 }
 
-/// The last chunk often comes in a packet of its own.
+/// The last chunk often comes in a separate packet.
 #[tokio::test(start_paused = true)]
 async fn an_end_that_comes_a_moment_later_leaves_the_connection_usable() {
     let first = raw(&[CHUNKED, b"21\r\n", REPLY, b"\r\n"]);
@@ -124,9 +124,9 @@ async fn an_end_that_comes_a_moment_later_leaves_the_connection_usable() {
     }
 }
 
-/// Whatever follows a whole reply is bounded, in time and in size.
+/// It is bounded in time and in size.
 #[tokio::test(start_paused = true)]
-async fn what_follows_a_whole_reply_does_not_hold_it_up() {
+async fn bytes_after_a_complete_reply_do_not_delay_it() {
     let head = "HTTP/1.1 200 OK\r\n\r\n";
     let reply = "d8:intervali1800ee";
     let dripping = Step::Drip([head, reply, &"x".repeat(1000)].concat().into_bytes(), MS * 10);
@@ -141,7 +141,6 @@ async fn what_follows_a_whole_reply_does_not_hold_it_up() {
     }
 }
 
-/// A probe has nothing to wait for.
 #[tokio::test(start_paused = true)]
 async fn a_probe_does_not_wait_for_an_end() {
     let internet =

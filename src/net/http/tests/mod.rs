@@ -1,4 +1,4 @@
-//! Trackers made of scripts, reached through pipes in memory, so that every byte and every moment is known.
+//! Scripted trackers behind pipes in memory, so that every byte and every moment is determined.
 
 mod announcing;
 mod anything;
@@ -36,7 +36,7 @@ pub(super) const REPLY: &[u8] = b"d8:intervali1800e5:peers6:\x08\x08\x04\x04\x1a
 pub(super) enum Step {
     /// Reads a request and writes this.
     Reply(Vec<u8>),
-    /// Reads a request and says nothing more.
+    /// Reads a request and writes nothing.
     Hang,
     /// Reads a request and writes this byte by byte, so far apart.
     Drip(Vec<u8>, Duration),
@@ -54,7 +54,7 @@ pub(super) enum Step {
     Keep,
 }
 
-/// The internet: who lives where, and what was asked of them.
+/// The hosts, with their scripts, and the requests that they got.
 #[derive(Clone, Default)]
 pub(super) struct Internet(Arc<Mutex<Inside>>);
 
@@ -71,7 +71,7 @@ struct Inside {
 }
 
 impl Internet {
-    /// Adds a host: a script for each connection that is opened to it. More than these are refused.
+    /// Adds a host: a script for each connection that is opened to it. Further connections are refused.
     pub(super) fn with(self, name: &str, address: &str, connections: &[&[Step]]) -> Self {
         let address: SocketAddr = address.parse().unwrap();
         {
@@ -100,7 +100,7 @@ impl Internet {
         HttpTransport::with_connector(config, resolver, Arc::new(self.clone()))
     }
 
-    /// The heads of all requests, as they were written.
+    /// The heads of all requests, as they were sent.
     pub(super) fn asked(&self) -> Vec<String> {
         self.0.lock().unwrap().asked.clone()
     }
@@ -122,7 +122,7 @@ impl Internet {
         }
     }
 
-    /// Waits until every connection has been closed, by whichever side.
+    /// Waits until every connection has been closed, by either side.
     pub(super) async fn all_closed(&self) {
         let players = std::mem::take(&mut self.0.lock().unwrap().players);
         players.join_all().await;

@@ -1,4 +1,4 @@
-//! Probes: what is measured, what counts as life, and what it leaves for the announce.
+//! Probes: what is measured, what counts as an answer, and the connection that is left for the announce.
 
 use super::*;
 use crate::error::AnnounceError;
@@ -20,7 +20,7 @@ fn tracker(connections: &[&[Step]]) -> Internet {
 }
 
 #[tokio::test(start_paused = true)]
-async fn head_is_asked_and_tells_nothing_of_the_torrent() {
+async fn a_probe_is_a_head_request_without_the_torrent() {
     let internet = tracker(&[&[answer("200 OK", "", b""), Step::Keep]]);
     let (measured, _) = probe(&internet).await;
     assert_eq!(measured.unwrap(), Measurement { connect: MS * 20, first_byte: MS * 40 });
@@ -31,7 +31,7 @@ async fn head_is_asked_and_tells_nothing_of_the_torrent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn any_status_is_life_and_redirects_are_not_followed() {
+async fn any_status_answers_a_probe_and_redirects_are_not_followed() {
     for status in ["200 OK", "204 No Content", "302 Found", "400 Bad", "405 Not Allowed", "500 x", "501 x"] {
         let internet = tracker(&[&[answer(status, "Location: http://o.test/\r\n", b"")]]);
         let (measured, _) = probe(&internet).await;
@@ -60,7 +60,7 @@ async fn get_follows_where_head_brought_no_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn head_that_is_never_answered_leaves_time_for_get() {
+async fn an_unanswered_head_leaves_time_for_get() {
     let internet = tracker(&[&[Step::Hang], &[answer("200 OK", "", REPLY)]]);
     let before = clock::now();
     let (measured, _) = probe(&internet).await;
@@ -70,7 +70,7 @@ async fn head_that_is_never_answered_leaves_time_for_get() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn three_seconds_are_for_everything_together() {
+async fn a_whole_probe_takes_at_most_three_seconds() {
     for (connections, latency) in [
         (&[[Step::Hang].as_slice(), &[Step::Hang]].as_slice(), MS * 20),
         (&[[answer("200 OK", "", b"")].as_slice()].as_slice(), MS * 3000),
@@ -146,7 +146,7 @@ async fn a_tracker_that_answers_head_with_a_body_gets_another_connection_for_the
     assert_eq!(internet.dialled(), 2);
 }
 
-/// R110: what comes behind the answer to `HEAD` is taken for no answer to the announce, whenever it comes.
+/// R110: a body after the answer to `HEAD` isn't read as the answer to the announce, whenever it comes.
 #[tokio::test(start_paused = true)]
 async fn a_body_that_follows_head_later_costs_a_connection_and_no_announce() {
     let bodies: [&[u8]; 6] =
@@ -175,7 +175,7 @@ async fn the_body_of_get_is_not_downloaded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_byte_counts_and_not_the_last() {
+async fn a_probe_measures_the_first_byte_of_the_answer() {
     let head = Step::Drip(b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), MS * 10);
     let (measured, _) = probe(&tracker(&[&[head]])).await;
     assert_eq!(measured.unwrap().first_byte, MS * 40);

@@ -1,4 +1,4 @@
-//! Redirects: followed within limits, and never to where they must not lead.
+//! Redirects: which are followed, and which are refused.
 
 use super::*;
 use crate::net::http::HttpProber;
@@ -47,7 +47,7 @@ async fn credentials_and_tracker_id_stay_behind_on_another_origin() {
     assert_eq!(internet.targets()[2], "GET /back");
 }
 
-/// R94: whatever is configured for a tracker is that tracker's own.
+/// R94.
 #[tokio::test]
 async fn added_headers_go_to_the_own_origin_only() {
     let hops = |to: &str| vec![redirect(to), ok(REPLY)];
@@ -111,7 +111,7 @@ async fn an_oddly_long_or_spaced_location_is_asked_for() {
 
 /// C23, S-12.
 #[tokio::test]
-async fn a_loop_ends() {
+async fn a_loop_of_redirects_ends() {
     for most in [0, 1, 5] {
         let hops = vec![redirect("/announce?x"); 20];
         let internet = Internet::default().with("a.test", "8.1.1.1:80", &[&hops]);
@@ -122,7 +122,7 @@ async fn a_loop_ends() {
 }
 
 #[tokio::test]
-async fn five_hops_are_not_too_many() {
+async fn five_redirects_are_followed() {
     let mut hops = vec![redirect("next"); 5];
     hops.push(ok(REPLY));
     let internet = Internet::default().with("a.test", "8.1.1.1:80", &[&hops]);
@@ -170,13 +170,13 @@ async fn no_redirect_leads_out_of_the_internet() {
             assert_eq!(error.to_string(), "redirected from a public host to a private address", "{inside}");
         }
         assert_eq!(internet.dialled(), 2, "{inside} is never dialled");
-        // The address policy allows it where the user asks for it.
+        // The address policy allows such an address where it is the user's choice.
         announce(&transport, "http://b.test/").await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn not_over_a_kept_connection_either() {
+async fn no_redirect_leads_out_of_the_internet_over_a_kept_connection() {
     let internet = Internet::default().with("a.test", "8.1.1.1:80", &[&[redirect("http://b.test/")]]).with(
         "b.test",
         "10.0.0.1:80",
@@ -188,9 +188,9 @@ async fn not_over_a_kept_connection_either() {
     assert_eq!(internet.asked().len(), 2, "b.test is not asked again");
 }
 
-/// What is dialled again after a kept connection turned out to be stale is judged as the first time.
+/// An address is checked again when it is dialled in place of a stale connection.
 #[tokio::test]
-async fn nor_when_a_kept_connection_is_replaced() {
+async fn no_redirect_leads_out_of_the_internet_when_a_kept_connection_is_replaced() {
     let internet = Internet::default()
         .with("a.test", "8.1.1.1:80", &[&[redirect("http://b.test/")]])
         .with("b.test", "8.1.1.2:80", &[&[ok(REPLY), Step::ReadAndClose]])
@@ -206,7 +206,7 @@ async fn nor_when_a_kept_connection_is_replaced() {
 
 /// R96: in an announce address, behind a name, and in a redirect.
 #[tokio::test]
-async fn where_no_host_can_be_is_never_asked() {
+async fn no_request_goes_to_an_unspecified_address() {
     for (nowhere, address) in [
         ("0.0.0.0", "0.0.0.0:80"),
         ("0", "0.0.0.0:80"),

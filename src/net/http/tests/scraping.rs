@@ -1,4 +1,4 @@
-//! Scrapes: how many requests they take, and what becomes of the answers.
+//! Scrapes: how many requests they take, and how the answers are joined.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn torrents(count: u8) -> Vec<InfoHash> {
     (1..=count).map(|n| InfoHash::new([n; 20])).collect()
 }
 
-/// The answer for one torrent, with this many seeds and a wait.
+/// The answer for one torrent, with this many seeds and an interval.
 fn files(torrent: u8, complete: u8, wait: u16) -> Step {
     let head = b"d5:filesd20:".to_vec();
     let tail = format!("d8:completei{complete}eee5:flagsd20:min_request_intervali{wait}eee");
@@ -58,7 +58,7 @@ async fn a_request_that_is_too_long_is_halved() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_or_halved_is_an_error() {
+async fn a_scrape_that_can_be_neither_sent_nor_halved_is_an_error() {
     let internet = Internet::default().with("t.test", AT, &[&[answer("414 x", "", b""), Step::Keep]]);
     let transport = internet.transport(HttpConfig::new());
     let mut channel = transport.open(&URL.parse().unwrap()).await.unwrap();

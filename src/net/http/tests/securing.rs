@@ -1,4 +1,4 @@
-//! HTTPS: who is believed, and that nobody else hears a word.
+//! HTTPS: which certificates are trusted, and that no request is sent to any other server.
 
 use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 use tokio_rustls::rustls::crypto::ring;
@@ -12,7 +12,7 @@ use crate::prober::Prober;
 const AT: &str = "8.1.1.1:443";
 const URL: &str = "https://user:s3cret@t.test/s3cret/announce?passkey=s3cret";
 
-/// An authority that nobody knows, its certificate in PEM form, and a server with a certificate from it.
+/// An unknown authority, its certificate in PEM form, and a server with a certificate from it.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -47,8 +47,7 @@ impl Authority {
     }
 }
 
-/// A certificate that signs itself, and the server that has it: for `t.test` and its address, as `openssl req -x509`
-/// makes it.
+/// A self-signed certificate for `t.test` and its address, as `openssl req -x509` makes it, and its server.
 fn self_signed(change: impl FnOnce(&mut CertificateParams)) -> (Certificate, ServerConfig) {
     let mut params = CertificateParams::new(vec!["t.test".to_owned()]).unwrap();
     params.subject_alt_names.push(SanType::IpAddress([8, 1, 1, 1].into()));
@@ -83,7 +82,7 @@ fn tracker(server: ServerConfig, connections: &[&[Step]]) -> Internet {
 }
 
 #[tokio::test]
-async fn a_tracker_with_a_believed_certificate_is_asked() {
+async fn a_tracker_with_a_trusted_certificate_is_announced_to() {
     let authority = Authority::new();
     let internet =
         tracker(authority.server(|_| ()), &[&[ok(REPLY), ok(REPLY), Step::Keep], &[ok(REPLY)], &[ok(REPLY)]]);
@@ -101,9 +100,9 @@ async fn a_tracker_with_a_believed_certificate_is_asked() {
     announce(&transport, "https://t.test./a").await.unwrap();
 }
 
-/// R117: `openssl req -x509` marks it as an authority, and by the book an authority is no server.
+/// R117: `openssl req -x509` marks it as an authority, which by the standard is no server.
 #[tokio::test]
-async fn a_certificate_that_was_added_is_believed_whatever_signed_it() {
+async fn an_added_certificate_is_trusted_whatever_signed_it() {
     let leaf_of = |authority: &Authority| {
         let names = vec!["t.test".to_owned(), "8.1.1.1".to_owned()];
         let (certificate, key) = authority.signed(&CertificateParams::new(names).unwrap());
@@ -111,7 +110,7 @@ async fn a_certificate_that_was_added_is_believed_whatever_signed_it() {
         (certificate, server)
     };
     let unknown = leaf_of(&Authority::new());
-    // Both sign themselves, and have the name that rcgen gives.
+    // Both are self-signed, and have the name that rcgen gives.
     let namesake = leaf_of(&Authority::named("rcgen self signed cert"));
     let other = self_signed(|_| ()).0;
     for (name, (certificate, server)) in [
@@ -130,9 +129,9 @@ async fn a_certificate_that_was_added_is_believed_whatever_signed_it() {
     }
 }
 
-/// R117: byte for byte, in its time, and for its name.
+/// R117: byte for byte, until it expires, and for its name.
 #[tokio::test]
-async fn an_added_certificate_is_believed_for_what_it_says_only() {
+async fn an_added_certificate_is_trusted_for_its_own_name_and_time_only() {
     let (past, future) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2999, 1, 1));
     let elsewhere = |params: &mut CertificateParams| {
         params.subject_alt_names = vec![SanType::DnsName("o.test".try_into().unwrap())];
@@ -164,7 +163,7 @@ async fn an_added_certificate_is_believed_for_what_it_says_only() {
 
 /// S-13, POL-23.
 #[tokio::test]
-async fn nobody_else_hears_a_word() {
+async fn no_request_is_sent_without_a_trusted_certificate() {
     let authority = Authority::new();
     let past = rcgen::date_time_ymd(2020, 1, 1);
     let servers: [(&str, ServerConfig, HttpConfig, &str); 4] = [
@@ -195,7 +194,7 @@ async fn nobody_else_hears_a_word() {
 
 /// S-13.
 #[tokio::test]
-async fn a_port_that_speaks_no_tls_is_an_error_and_never_asked_in_the_open() {
+async fn a_port_without_tls_is_an_error_and_gets_no_plain_request() {
     for step in [Step::Unasked(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Step::Close] {
         let internet = Internet::default().with("t.test", AT, &[&[step, Step::Keep]]).with(
             "t.test",
@@ -210,7 +209,7 @@ async fn a_port_that_speaks_no_tls_is_an_error_and_never_asked_in_the_open() {
 
 /// S-12.
 #[tokio::test]
-async fn a_redirect_may_lead_up_and_never_down() {
+async fn a_redirect_may_lead_to_https_and_not_back() {
     let authority = Authority::new();
     let plain = "8.1.1.1:80";
     let internet = tracker(authority.server(|_| ()), &[&[redirect("http://t.test/x")], &[ok(REPLY)]]).with(
@@ -229,7 +228,7 @@ async fn a_redirect_may_lead_up_and_never_down() {
 
 /// S-07.
 #[tokio::test]
-async fn an_end_without_a_goodbye_does_not_spoil_a_whole_reply() {
+async fn a_complete_reply_counts_without_close_notify() {
     let authority = Authority::new();
     let internet = tracker(authority.server(|_| ()), &[&[raw(&[b"HTTP/1.0 200 OK\r\n\r\n", REPLY])]]);
     announce(&internet.transport(authority.believed()), URL).await.unwrap();
@@ -248,9 +247,9 @@ async fn the_handshake_is_part_of_opening() {
     assert_eq!(internet.dialled(), 1);
 }
 
-/// A configuration of the caller's own decides alone, but for the protocol.
+/// Except about the protocol.
 #[tokio::test]
-async fn a_configuration_of_ones_own_decides_who_is_believed() {
+async fn a_configuration_of_rustls_decides_which_certificates_are_trusted() {
     let (believed, other) = (Authority::new(), Authority::new());
     let mut roots = RootCertStore::empty();
     roots.add(believed.0.der().clone()).unwrap();
@@ -271,11 +270,10 @@ async fn a_configuration_of_ones_own_decides_who_is_believed() {
     }
 }
 
-/// The system's roots come beside Mozilla's and open no door to others, whatever this machine has of them.
-/// (POL-23)
+/// POL-23: whatever roots this machine has.
 #[cfg(feature = "tls-native-roots")]
 #[tokio::test]
-async fn the_roots_of_the_system_are_no_switch_to_believe_everybody() {
+async fn the_roots_of_the_system_do_not_trust_every_certificate() {
     let mut config = HttpConfig::new();
     config.tls = TlsConfig::with_native_roots();
     let internet = tracker(Authority::new().server(|_| ()), &[&[ok(REPLY)]]);

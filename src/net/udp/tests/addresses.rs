@@ -1,4 +1,4 @@
-//! Hosts with several addresses, of both families, and those that may not be talked to.
+//! Hosts with several addresses, of both families, and addresses that are forbidden.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ const V4: &str = "8.1.1.1:6969";
 const V6: &str = "[2600::1]:6969";
 const URL: &str = "udp://t.test:6969/announce";
 
-/// The preferred address first.
+/// A host with an address of each family, the IPv6 one first.
 fn both(internet: &Internet, v6: UdpBehaviour, v4: UdpBehaviour) -> [Arc<FakeUdpTracker>; 2] {
     [internet.host("t.test", V6, v6), internet.host("t.test", V4, v4)]
 }
@@ -44,7 +44,7 @@ async fn a_silent_family_costs_250_ms_once_and_one_announce() {
 
 /// R75.
 #[tokio::test(start_paused = true)]
-async fn a_family_without_a_way_or_a_listener_costs_nothing() {
+async fn an_unreachable_family_costs_no_time() {
     let internet = Internet::without_v6();
     both(&internet, UdpBehaviour::Ok, UdpBehaviour::Ok);
     let (response, took) = timed(announce(&internet.transport(UdpConfig::new()), URL)).await;
@@ -71,9 +71,9 @@ async fn both_dead_is_one_failed_attempt_that_names_the_better_cause() {
     assert!(matches!(error, AnnounceError::Connect(_)) && took == 2 * WAY, "{error} {took:?}");
 }
 
-/// R102: what this machine lacks is an error of its own, unless another address says something of the tracker.
+/// R102: unless another address gives evidence about the tracker.
 #[tokio::test(start_paused = true)]
-async fn what_this_machine_lacks_is_a_local_error() {
+async fn a_missing_resource_of_this_machine_is_a_local_error() {
     let internet = Internet::without_v6();
     internet.name("t.test", V6.parse().unwrap());
     let error = open_error(&internet.transport(UdpConfig::new()), URL).await;
@@ -94,9 +94,9 @@ async fn what_this_machine_lacks_is_a_local_error() {
     assert_eq!((errors.len(), local), (513, 1), "our own bound on sockets");
 }
 
-/// R102: as the system says it when a packet is sent or its answer awaited.
+/// R102: when a packet is sent, or its answer awaited.
 #[tokio::test(start_paused = true)]
-async fn what_the_system_says_of_itself_is_a_local_error() {
+async fn an_error_of_this_machine_is_a_local_error() {
     use std::io::ErrorKind::{HostUnreachable, NetworkDown, NetworkUnreachable, PermissionDenied};
     for kind in [HostUnreachable, NetworkDown, NetworkUnreachable, PermissionDenied] {
         let internet = Internet::new();
@@ -113,7 +113,7 @@ async fn what_the_system_says_of_itself_is_a_local_error() {
     }
 }
 
-/// R111: the announce goes on at another address, where the one whose connection id was kept has died.
+/// R111: the announce goes to another address.
 #[tokio::test(start_paused = true)]
 async fn a_kept_connection_id_whose_address_died_costs_no_announce() {
     for dead in [Some(UdpBehaviour::Silent), None] {
@@ -135,7 +135,7 @@ async fn a_kept_connection_id_whose_address_died_costs_no_announce() {
     }
 }
 
-/// R14: one that answers connects isn't dead, however long its answer takes or whatever it says.
+/// R14: an address that answers connects isn't dead.
 #[tokio::test(start_paused = true)]
 async fn a_slow_or_refusing_address_is_announced_to_alone() {
     for (behaviour, delay) in [
@@ -155,7 +155,7 @@ async fn a_slow_or_refusing_address_is_announced_to_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_tracker_itself_said_is_the_better_cause() {
+async fn a_rejection_by_the_tracker_is_the_better_cause() {
     let internet = Internet::new();
     both(&internet, UdpBehaviour::RefusesConnects("go away".into()), UdpBehaviour::Silent);
     let error = open_error(&internet.transport(UdpConfig::new()), URL).await;
@@ -196,9 +196,9 @@ async fn forbidden_addresses_are_never_sent_to() {
     assert!(announce(&internet.transport(UdpConfig::new()), URL).await.is_ok());
 }
 
-/// R96: nothing is sent to where no host can be, whatever the policy.
+/// R96: under every policy.
 #[tokio::test(start_paused = true)]
-async fn nothing_is_sent_to_where_no_host_can_be() {
+async fn no_packet_goes_to_an_unspecified_address() {
     let internet = Internet::new();
     internet.host("sink.test", "0.0.0.0:6969", UdpBehaviour::Ok);
     let transport = internet.transport(UdpConfig::new());
@@ -224,9 +224,9 @@ async fn sockets_are_bounded() {
     assert_eq!((internet.sockets().opened, internet.sockets().open), (600, 512));
 }
 
-/// R103: the policy is told how much of an opening was spent on the name.
+/// R103.
 #[tokio::test(start_paused = true)]
-async fn the_look_up_is_told_from_the_opening() {
+async fn the_look_up_time_is_separate_from_the_opening() {
     let internet = Internet::new();
     internet.host("t.test", V4, UdpBehaviour::Ok);
     let (resolver, connector) = (Arc::new(SlowResolver), Arc::new(internet));

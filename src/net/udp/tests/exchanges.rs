@@ -1,4 +1,4 @@
-//! What is said, what is shared, and what is taken for an answer.
+//! Exchanges of packets: what is sent, what torrents share, and what counts as an answer.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,7 +16,7 @@ fn milliseconds(number: u64) -> Duration {
 
 /// C27, C31.
 #[tokio::test(start_paused = true)]
-async fn connect_announce_answer() {
+async fn an_announce_is_a_connect_and_a_request() {
     let internet = Internet::new();
     let tracker = internet.host("t.test", AT, UdpBehaviour::Ok);
     let transport = internet.transport(UdpConfig::new());
@@ -38,10 +38,9 @@ async fn connect_announce_answer() {
     assert_ne!(packets[0].transaction(), packets[1].transaction());
 }
 
-/// From a secure source: neither counted nor seeded, and another for each packet.
-/// (R15-02, S-14)
+/// R15-02, S-14: from a secure source, neither counted nor seeded, and a new one for each packet.
 #[tokio::test(start_paused = true)]
-async fn the_numbers_of_packets_are_random() {
+async fn transaction_ids_are_random() {
     let mut numbers = Vec::new();
     for _ in 0..2 {
         let internet = Internet::new();
@@ -60,7 +59,7 @@ async fn the_numbers_of_packets_are_random() {
 
 /// C33.
 #[tokio::test(start_paused = true)]
-async fn an_announce_costs_two_round_trips_and_the_next_one() {
+async fn an_announce_costs_two_round_trips_and_the_next_one_costs_one() {
     let internet = Internet::new();
     let tracker = internet.host("t.test", AT, UdpBehaviour::Ok);
     let transport = internet.transport(UdpConfig::new());
@@ -134,7 +133,7 @@ async fn a_tracker_that_was_restarted_gets_a_fresh_connect() {
 
 ///
 #[tokio::test(start_paused = true)]
-async fn a_tracker_that_takes_no_connection_id_is_asked_twice_and_no_more() {
+async fn a_tracker_that_accepts_no_connection_id_is_asked_twice() {
     let internet = Internet::new();
     let tracker = internet.host("t.test", AT, UdpBehaviour::AlwaysStale);
     let error = announce(&internet.transport(UdpConfig::new()), URL).await.unwrap_err();
@@ -163,7 +162,7 @@ async fn silence_ends_either_phase() {
 
 /// C30.
 #[tokio::test(start_paused = true)]
-async fn the_times_are_an_option() {
+async fn the_times_of_packets_are_a_setting() {
     let internet = Internet::new();
     let tracker = internet.host("t.test", AT, UdpBehaviour::Silent);
     let mut config = UdpConfig::new();
@@ -185,7 +184,7 @@ async fn lost_datagrams_are_repeated_after_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_tracker_is_heard_whichever_packet_it_answers() {
+async fn a_slow_answer_counts_whichever_packet_it_is_for() {
     let internet = Internet::new();
     let tracker = internet.host("t.test", AT, UdpBehaviour::Ok);
     tracker.set_delay(Duration::from_secs(8));
@@ -195,7 +194,7 @@ async fn a_slow_tracker_is_heard_whichever_packet_it_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_port_nobody_listens_on_fails_in_one_round_trip() {
+async fn a_closed_port_fails_in_one_round_trip() {
     let internet = Internet::new();
     internet.name("t.test", AT.parse().unwrap());
     let transport = internet.transport(UdpConfig::new());
@@ -372,8 +371,8 @@ async fn the_refusal_of_an_earlier_datagram_keeps_none_from_being_sent() {
     assert_eq!(heard(&tracker), "ca");
 }
 
-/// A way to a tracker whose answer to an announce lies in the socket after five seconds, and is seen a few turns later than timers
-/// that fire at the same time.
+/// A socket with the answer to an announce after five seconds, which is reported a few turns later than timers of the same
+/// moment fire.
 struct Unseen {
     arrived: mpsc::UnboundedSender<Vec<u8>>,
     datagrams: tokio::sync::Mutex<mpsc::UnboundedReceiver<Vec<u8>>>,
@@ -413,7 +412,7 @@ impl DatagramConnector for Unseeing {
     }
 }
 
-/// R100: a process that is continued after a stop has its timers fire before it is known what lies in its sockets.
+/// R100: when a process is continued after a stop, its timers fire before its sockets are read.
 #[tokio::test(start_paused = true)]
 async fn what_arrived_while_nothing_ran_is_read_before_the_limit_counts() {
     let transport =

@@ -1,4 +1,4 @@
-//! An announcer with dead UDP trackers in front of a live one: in which order they are tried, and who hears what.
+//! An announcer with dead UDP trackers before a living one: in which order they are tried, and what each receives.
 
 use std::time::Duration;
 
@@ -10,11 +10,10 @@ use crate::net::udp::UdpProber;
 use crate::policy::{Config, Probing, TrackerSet};
 use crate::{AnnounceHandle, AnnouncerBuilder};
 
-/// A way to be dead, what it costs without probing when two such trackers are in front, and what each hears
-/// meanwhile.
+/// A kind of dead tracker: the time that two of them cost without probing, and the packets that each receives.
 struct Dead {
     name: &'static str,
-    /// `None`: nobody is there.
+    /// `None`: the address has no host.
     behaviour: Option<UdpBehaviour>,
     at_most: Duration,
     hears: &'static str,
@@ -74,7 +73,7 @@ async fn until_announced(session: &mut AnnounceHandle) -> Vec<Alert> {
     panic!("the session ended: {alerts:#?}");
 }
 
-/// Two dead trackers and a live one, each in a tier of its own.
+/// Two dead trackers and a living one, each in another tier.
 fn two_dead(internet: &Internet, dead: &Dead) -> (Vec<Arc<FakeUdpTracker>>, Arc<FakeUdpTracker>) {
     let address = |host: u8| format!("8.1.1.{host}:6969");
     let host = |number: u8| dead.behaviour.clone().map(|b| internet.host("dead.test", &address(number), b));
@@ -83,14 +82,14 @@ fn two_dead(internet: &Internet, dead: &Dead) -> (Vec<Arc<FakeUdpTracker>>, Arc<
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_dead_trackers_cost_their_patience_and_the_live_one_hears_one_announce() {
+async fn two_dead_trackers_cost_their_patience_and_the_living_one_gets_one_announce() {
     for dead in kinds() {
         for order in [Order::Nearest, Order::Bep12] {
             let internet = Internet::new();
             let (in_front, live) = two_dead(&internet, &dead);
             let mut config = Config::default();
             (config.order, config.probing) = (order, Probing::Off);
-            // Crossing a tier costs its own patience with BEP 12, which is not what is looked at here.
+            // Moving to another tier takes time of its own under BEP 12, which isn't the subject here.
             config.tier_patience = config.open_patience;
             let mut session = builder(&internet).config(config).spawn().add(in_tiers(3), torrent());
             let (alerts, took) = timed(until_announced(&mut session)).await;
@@ -123,7 +122,7 @@ async fn two_dead_trackers_cost_their_patience_and_the_live_one_hears_one_announ
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_probing_the_first_to_answer_hears_started_at_that_moment() {
+async fn the_first_to_answer_a_probe_gets_started_at_that_moment() {
     for dead in kinds() {
         let internet = Internet::new();
         let (in_front, live) = two_dead(&internet, &dead);
@@ -133,7 +132,7 @@ async fn with_probing_the_first_to_answer_hears_started_at_that_moment() {
         assert_eq!(announced.tracker, url("udp://8.1.1.3:6969/announce"), "{}", dead.name);
         assert_eq!(heard(&live), "ca", "{}: the probe's connection id is used", dead.name);
         if dead.hears.contains('a') {
-            // Its connecting looks alive, so it may be the nearest until it has been asked.
+            // It answers connects, so it may look like the nearest until it is announced to.
             assert!(took <= dead.at_most, "{}: {took:?}", dead.name);
         } else {
             assert_eq!(took, 4 * WAY, "{}: a probe and an announce", dead.name);
@@ -190,7 +189,7 @@ async fn when_all_are_dead_each_is_named_with_its_cause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lost_datagrams_are_outrun_by_another_tracker_scenario_19() {
+async fn another_tracker_outruns_lost_datagrams() {
     for (loss, at_most) in [(0.05, 1200), (0.2, 1700)] {
         let mut durations = Vec::new();
         for seed in 0..200 {

@@ -1,4 +1,4 @@
-//! The same over real sockets: what only the kernel does.
+//! Real sockets on loopback, for what only the kernel does.
 
 use std::time::Duration;
 
@@ -43,12 +43,12 @@ async fn announces_go_over_ipv6() {
 }
 
 #[tokio::test]
-async fn a_port_nobody_listens_on_is_refused_by_the_kernel() {
+async fn a_closed_port_is_reported_by_the_kernel() {
     let tracker = FakeUdpTracker::start(UdpBehaviour::Ok);
     let transport = transport();
     announce(&transport, &tracker.announce_url()).await.unwrap();
     tracker.kill().await;
-    // The connection id is still good, so it is the announce that is refused.
+    // The connection id is still valid, so it is the announce that is refused.
     for phase in ["announce", "open"] {
         let error = announce(&transport, &tracker.announce_url()).await.unwrap_err();
         assert!(matches!(error, AnnounceError::Connect(_)), "{phase}: {error}");
@@ -59,7 +59,7 @@ async fn a_port_nobody_listens_on_is_refused_by_the_kernel() {
 }
 
 #[tokio::test]
-async fn a_refusal_while_nobody_waits_harms_nobody() {
+async fn a_refusal_without_a_caller_has_no_effect() {
     let tracker = FakeUdpTracker::start(UdpBehaviour::Silent);
     let transport = hasty();
     open_error(&transport, &tracker.announce_url()).await;
@@ -73,7 +73,7 @@ async fn a_refusal_while_nobody_waits_harms_nobody() {
 
 /// R68.
 #[tokio::test]
-async fn answers_from_another_port_never_arrive() {
+async fn answers_from_another_port_are_dropped() {
     let tracker = FakeUdpTracker::start(UdpBehaviour::FromAnotherPort);
     let error = open_error(&hasty(), &tracker.announce_url()).await;
     assert!(matches!(error, AnnounceError::TimedOut(_)), "{error}");
@@ -108,7 +108,7 @@ async fn many_torrents_at_many_trackers_on_several_threads() {
     }
 }
 
-/// R105: what another runtime began there stands still with it, or has ended.
+/// R105: the endpoints of another runtime may stand still or have ended with it.
 #[test]
 fn a_runtime_that_stands_still_holds_up_no_other() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,4 +1,4 @@
-//! Scripted trackers behind a network in memory, where every datagram and every moment is known, and some on
+//! Scripted trackers behind a network in memory, where every datagram and every moment is determined, and some on
 //! real sockets.
 
 mod addresses;
@@ -32,19 +32,19 @@ const WAY: Duration = Duration::from_millis(40);
 
 const HASH: InfoHash = InfoHash::new([7; 20]);
 
-/// Where trackers live, and how datagrams get there.
+/// The trackers by address, and how datagrams get there.
 #[derive(Clone)]
 struct Internet(Arc<Inside>);
 
 struct Inside {
     hosts: Mutex<BTreeMap<SocketAddr, Arc<FakeUdpTracker>>>,
     resolver: Mutex<StaticResolver>,
-    /// Without it there is no way to IPv6.
+    /// Whether IPv6 can be reached.
     v6: bool,
     loss: f64,
     random: Mutex<StdRng>,
     sockets: Mutex<Sockets>,
-    /// What this machine says to whatever is to be sent.
+    /// The error of this machine for every datagram.
     fails: Mutex<Option<io::ErrorKind>>,
 }
 
@@ -93,13 +93,13 @@ impl Internet {
         tracker
     }
 
-    /// Gives a name an address where nobody need be.
+    /// Gives a name an address, with or without a tracker.
     fn name(&self, name: &str, address: SocketAddr) {
         let mut resolver = self.0.resolver.lock().unwrap();
         *resolver = resolver.clone().with(name, [address.ip()]);
     }
 
-    /// Nobody is at this address any more.
+    /// Removes the tracker at this address.
     fn remove(&self, address: &str) {
         self.0.hosts.lock().unwrap().remove(&address.parse().unwrap());
     }
@@ -205,7 +205,7 @@ fn peers(response: &AnnounceResponse) -> Vec<String> {
     response.peers.iter().map(|peer| peer.address.to_string()).collect()
 }
 
-/// The kinds of packets a tracker heard: `c`onnect, `a`nnounce, `s`crape, anything else `?`.
+/// The kinds of packets that a tracker received: `c`onnect, `a`nnounce, `s`crape, anything else `?`.
 fn heard(tracker: &FakeUdpTracker) -> String {
     let letter = |asked| match asked {
         UdpAsked::Connect => 'c',

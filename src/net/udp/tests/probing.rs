@@ -1,4 +1,4 @@
-//! Probes, and what is left of them for the announce.
+//! Probes, and the connection id that is left for the announce.
 
 use std::time::Duration;
 
@@ -22,13 +22,13 @@ async fn a_probe_is_a_connect_whose_id_the_announce_uses() {
     assert_eq!(took, Duration::ZERO);
     channel.unwrap().announce(&request()).await.unwrap();
     assert_eq!((heard(&tracker).as_str(), internet.sockets().opened), ("ca", 1));
-    // A second one measures again, whatever is there.
+    // A second one measures again, though there is a connection id.
     assert!(prober.probe(&url(URL)).await.is_ok());
     assert_eq!(heard(&tracker), "cac");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_packet_makes_no_tracker_look_far() {
+async fn a_lost_packet_does_not_lengthen_the_measured_round_trip() {
     let internet = Internet::new();
     internet.host("t.test", AT, UdpBehaviour::LosesFirst(1));
     let prober = UdpProber::new(&internet.transport(UdpConfig::new()));

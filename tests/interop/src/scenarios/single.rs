@@ -75,8 +75,7 @@ async fn behind_tls(lab: &mut Lab<'_>, kind: Kind, family: Family) -> Outcome {
 
 /// An announcer that believes what this authority says.
 pub(super) fn believing(authority: &Authority) -> Result<Announcer, Box<dyn Error>> {
-    let mut http = HttpConfig::new();
-    http.tls = TlsConfig::with_roots(authority.pem().as_bytes())?;
+    let http = HttpConfig::new().tls(TlsConfig::with_roots(authority.pem().as_bytes())?);
     Ok(Announcer::builder().http(http).config(short_waits()).spawn())
 }
 

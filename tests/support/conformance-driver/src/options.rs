@@ -15,6 +15,7 @@ use tracker_failover::net::http::{HttpConfig, HttpTransport, TlsConfig};
 use tracker_failover::net::resolver::{Resolver, StaticResolver, SystemResolver};
 use tracker_failover::net::scheme_router::SchemeRouter;
 use tracker_failover::net::udp::{UdpConfig, UdpTransport};
+use tracker_failover::wire::udp::Times;
 use tracker_failover::{AddressPolicy, Announcer, AnnouncerBuilder, Config, Order, Probing};
 
 use crate::answer::Failure;
@@ -87,7 +88,7 @@ impl Options {
         config.breaker = self.cooldown.unwrap_or(config.breaker);
         config.shuffle = self.shuffle.unwrap_or(config.shuffle);
         let exchange = self.http_timeout_ms.map_or(Duration::from_secs(15), Duration::from_millis);
-        let at_least = if udp { self.udp()?.times.limit } else { Duration::ZERO };
+        let at_least = if udp { self.udp_times().limit } else { Duration::ZERO };
         let connect = exchange.min(Duration::from_secs(5)).max(at_least);
         (config.open_limit, config.last_open_limit) = (connect, connect);
         let reply = exchange.max(at_least);
@@ -122,36 +123,39 @@ impl Options {
     }
 
     fn http(&self) -> Result<HttpConfig, Failure> {
-        let mut http = HttpConfig::new();
+        let addresses = self.addresses()?.except(self.allow_addrs.iter().copied());
+        let mut http = HttpConfig::new().addresses(addresses);
         if let Some(name) = &self.user_agent {
             http = http.user_agent(name).map_err(|error| Failure::new("malformed", &error.to_string()))?;
         }
         if let Some(pem) = &self.extra_roots_pem {
-            http.tls = TlsConfig::with_roots(pem.as_bytes())
-                .map_err(|error| Failure::new("malformed", &error.to_string()))?;
+            let tls = TlsConfig::with_roots(pem.as_bytes());
+            http = http.tls(tls.map_err(|error| Failure::new("malformed", &error.to_string()))?);
         }
-        http.addresses = self.addresses()?.except(self.allow_addrs.iter().copied());
-        http.max_body = self.max_body_bytes.unwrap_or(http.max_body);
-        http.max_redirects = self.max_redirects.unwrap_or(http.max_redirects);
-        http.max_peers = self.max_peers.unwrap_or(http.max_peers);
-        Ok(http)
+        http = self.max_body_bytes.into_iter().fold(http, HttpConfig::max_body);
+        http = self.max_redirects.into_iter().fold(http, HttpConfig::max_redirects);
+        Ok(self.max_peers.into_iter().fold(http, HttpConfig::max_peers))
     }
 
     /// The times double, as BEP 15's do; without options they are the crate's own.
-    fn udp(&self) -> Result<UdpConfig, Failure> {
-        let mut udp = UdpConfig::new();
+    fn udp_times(&self) -> Times {
+        let mut times = Times::default();
         if let Some(first) = self.udp_timeout_ms {
             let first = Duration::from_millis(first);
             let waits = self.udp_retries.unwrap_or(2).min(8) + 1;
-            udp.times.sends = (0..waits).map(|n| first * ((1 << n) - 1)).collect();
-            udp.times.limit = first * ((1 << waits) - 1);
+            times.sends = (0..waits).map(|n| first * ((1 << n) - 1)).collect();
+            times.limit = first * ((1 << waits) - 1);
         }
         if let Some(millis) = self.connection_id_ttl_ms {
-            udp.times.connection_lifetime = Duration::from_millis(millis);
+            times.connection_lifetime = Duration::from_millis(millis);
         }
-        udp.addresses = self.addresses()?.except(self.allow_addrs.iter().copied());
-        udp.max_peers = self.max_peers.unwrap_or(udp.max_peers);
-        Ok(udp)
+        times
+    }
+
+    fn udp(&self) -> Result<UdpConfig, Failure> {
+        let addresses = self.addresses()?.except(self.allow_addrs.iter().copied());
+        let udp = UdpConfig::new().times(self.udp_times()).addresses(addresses);
+        Ok(self.max_peers.into_iter().fold(udp, UdpConfig::max_peers))
     }
 
     fn addresses(&self) -> Result<AddressPolicy, Failure> {

@@ -1,4 +1,4 @@
-//! One question to one tracker: connection, request, answer, and on to where redirects lead.
+//! One request to one tracker, and its answer: connection, redirects, and one retry where a kept connection was stale.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::connect::Connector;
 use super::connection::{HttpConnection, SendError};
 use super::pool::Pool;
 use super::redirect;
-use super::request::{self, Asked};
+use super::request::{self, TrackerRequest};
 use crate::address::AddressKind;
 use crate::error::{AnnounceError, RedirectError};
 use crate::net::clock;
@@ -23,8 +23,8 @@ use crate::net::resolver::{self, Resolver};
 use crate::tracker::Scheme;
 use crate::tracker::TrackerUrl;
 
-/// What all channels of a transport share.
-pub(super) struct Shared {
+/// What a transport, its channels and its probers share.
+pub(super) struct HttpClient {
     pub(super) config: HttpConfig,
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) connector: Arc<dyn Connector>,
@@ -32,18 +32,18 @@ pub(super) struct Shared {
     pub(super) families: Families,
 }
 
-/// What a tracker said, before anybody looks at what it means.
-pub(super) struct Answer {
+/// The answer of a tracker, not interpreted yet.
+pub(super) struct HttpResponse {
     pub(super) status: u16,
     pub(super) retry_after: Option<String>,
-    /// When the server says it is.
+    /// The server's own time (`Date`).
     pub(super) date: Option<String>,
     pub(super) body: Body,
-    /// Where it came from.
+    /// The address that it came from.
     pub(super) remote: SocketAddr,
 }
 
-impl Shared {
+impl HttpClient {
     /// A connection to a tracker: a kept one, or else a new one.
     pub(super) async fn open(
         &self,
@@ -103,83 +103,88 @@ impl Shared {
         HttpConnection::open(connected, &self.config).await
     }
 
-    /// Whether a redirect may lead from one address to another (R74): never out of the internet into a network
-    /// that only we can reach.
+    /// Whether a redirect may lead from one address to another (R74): never from the internet into a private network,
+    /// where it would reach what only this machine can.
     fn may_lead(&self, redirected_by: Option<SocketAddr>, to: SocketAddr) -> bool {
         let global = |address: SocketAddr| AddressKind::of(address.ip()) == AddressKind::Global;
         !self.config.guard_redirects || redirected_by.is_none_or(|from| !global(from) || global(to))
     }
 
-    /// Asks for `target` at a tracker, over `connection` if there is one, and follows its redirects.
+    /// Requests `target` from a tracker, over `connection` if there is one, and follows redirects.
     pub(super) async fn ask(
         &self,
         tracker: &TrackerUrl,
         target: &str,
         connection: Option<HttpConnection>,
-    ) -> Result<Answer, AnnounceError> {
+    ) -> Result<HttpResponse, AnnounceError> {
         let mut connection = match connection {
             Some(connection) => connection,
             None => self.open(tracker, None).await?,
         };
-        let mut asked = Asked::new(tracker.clone(), target, tracker)?;
+        let mut request = TrackerRequest::new(tracker.clone(), target, tracker)?;
         let mut redirected_by = None;
         let mut hops_left = self.config.max_redirects;
         loop {
-            let (response, used) = self.send(&asked, connection, redirected_by).await?;
+            let (response, used) = self.send(&request, connection, redirected_by).await?;
             if !redirect::is_redirect(response.status().as_u16()) {
-                return Ok(self.finish(&asked, response, used).await);
+                return Ok(self.finish(&request, response, used).await);
             }
-            let next = redirect::next(&asked.url, response.headers().get(LOCATION));
+            let next = redirect::next(&request.url, response.headers().get(LOCATION));
             let next = next.map_err(AnnounceError::Redirect)?;
             let too_many = AnnounceError::Redirect(RedirectError::TooMany(self.config.max_redirects));
             hops_left = hops_left.checked_sub(1).ok_or(too_many)?;
             redirected_by = Some(used.remote);
-            // A body beside the redirect isn't waited for: nobody needs it, and it may never end. Where it isn't
+            // The body of the redirect isn't waited for: it isn't needed, and may never end. Where it isn't
             // there already, `hyper` closes the connection.
             drop(response);
-            self.pool.put(asked.url.tracker_host(), used, self.config.keep_idle);
+            self.pool.put(request.url.tracker_host(), used, self.config.keep_idle);
             connection = self.open(&next, redirected_by).await?;
-            // Location as it stands: nothing of the announce is added, so the tracker id stays behind as well.
-            let target = request::own_target(&next);
-            asked = Asked::new(next, &target, tracker)?;
+            // `Location` is used as it is. Nothing of the announce is added to it, so the tracker id isn't sent elsewhere.
+            let target = request::target_of(&next);
+            request = TrackerRequest::new(next, &target, tracker)?;
         }
     }
 
-    /// Sends a request, and once more over a new connection where a kept one turns out to be of no use: closed before
-    /// a byte of an answer came, with bytes on it that are no answer (the body of a `HEAD`, say), or idle for
-    /// longer than the server waits (408). Otherwise a request is never sent twice.
+    /// Sends a request, and once more over a new connection where a kept one turns out to be stale: closed before
+    /// a byte of an answer came, with bytes on it that are no answer (such as the body of a `HEAD`), or idle for
+    /// longer than the server waits (408). No other request is sent twice.
     async fn send(
         &self,
-        asked: &Asked,
+        request: &TrackerRequest,
         mut connection: HttpConnection,
         redirected_by: Option<SocketAddr>,
     ) -> Result<(Response<Incoming>, HttpConnection), AnnounceError> {
-        let request = || asked.write(Method::GET, &self.config);
-        let mut outcome = connection.send(request()).await;
-        let of_no_use = match &outcome {
+        let get = || request.to_http(Method::GET, &self.config);
+        let mut outcome = connection.send(get()).await;
+        let is_stale = match &outcome {
             Ok(response) => response.status() == StatusCode::REQUEST_TIMEOUT,
             Err(error) => matches!(error, SendError::Stale(_)),
         };
-        if of_no_use && connection.reused {
+        if is_stale && connection.reused {
             drop((outcome, connection));
-            connection = self.dial(&asked.url, redirected_by).await?;
-            outcome = connection.send(request()).await;
+            connection = self.dial(&request.url, redirected_by).await?;
+            outcome = connection.send(get()).await;
         }
         outcome.map(|response| (response, connection)).map_err(SendError::into_error)
     }
 
-    /// Reads the rest of an answer and keeps the connection for the next one.
-    async fn finish(&self, asked: &Asked, response: Response<Incoming>, used: HttpConnection) -> Answer {
+    /// Reads the rest of an answer, and keeps the connection for the next request.
+    async fn finish(
+        &self,
+        request: &TrackerRequest,
+        response: Response<Incoming>,
+        used: HttpConnection,
+    ) -> HttpResponse {
         let (head, incoming) = response.into_parts();
         let body = body::read(incoming, self.config.max_body).await;
         let remote = used.remote;
         if body.ended {
-            self.pool.put(asked.url.tracker_host(), used, self.config.keep_idle);
+            self.pool.put(request.url.tracker_host(), used, self.config.keep_idle);
         }
         let header = |name: HeaderName| {
             head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
         };
         let (retry_after, date) = (header(RETRY_AFTER), header(DATE));
-        Answer { status: head.status.as_u16(), retry_after, date, body, remote }
+        HttpResponse { status: head.status.as_u16(), retry_after, date, body, remote }
     }
 }

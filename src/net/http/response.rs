@@ -1,20 +1,20 @@
-//! What an answer means: status first, then the body (R72, POL-03, POL-07, POL-08).
+//! The meaning of an answer: the status first, then the body (R72, POL-03, POL-07, POL-08).
 
-use super::exchange::Answer;
+use super::client::HttpResponse;
 use crate::announce::{AnnounceResponse, Event};
 use crate::error::{AnnounceError, Rejection, Retry};
 use crate::net::clock;
 use crate::scrape::ScrapeResponse;
 use crate::wire;
 
-impl Answer {
-    /// The answer to an announce.
+impl HttpResponse {
+    /// Reads it as the answer to an announce.
     pub(super) fn into_announce(self, event: Option<Event>) -> Result<AnnounceResponse, AnnounceError> {
         let remote = self.remote;
         let read = self.read(wire::http::read_announce);
         let mut response =
             match read {
-                // Whoever leaves needs no reply: trackers send nothing at all then, or anything (POL-08, Q-82).
+                // `stopped` needs no reply: trackers send nothing, or anything (POL-08, Q-82).
                 Err(
                     AnnounceError::NotAReply(_) | AnnounceError::Broken(_) | AnnounceError::TooLarge { .. },
                 ) if event == Some(Event::Stopped) => AnnounceResponse::default(),
@@ -24,7 +24,7 @@ impl Answer {
         Ok(response)
     }
 
-    /// The answer to a scrape.
+    /// Reads it as the answer to a scrape.
     pub(super) fn into_scrape(self) -> Result<ScrapeResponse, AnnounceError> {
         self.read(wire::http::read_scrape)
     }
@@ -34,21 +34,21 @@ impl Answer {
             return Err(self.refusal());
         }
         match (read(&self.body.bytes), self.body.flaw) {
-            // A reply that is whole although its connection broke is a reply (S-07).
-            (Ok(said), _) => Ok(said),
+            // A complete reply counts, even if its connection broke afterwards (S-07).
+            (Ok(reply), _) => Ok(reply),
             (Err(rejected @ AnnounceError::Rejected(_)), _) => Err(rejected),
             (Err(_), Some(flaw)) => Err(flaw),
             (Err(error), None) => Err(error),
         }
     }
 
-    /// What a status other than 2xx means. A reason of the tracker's own is worth more than the number;
-    /// when to come back may stand in either.
+    /// The error of a status other than 2xx. A failure reason in the body is better than the number. The time to
+    /// retry may be in the head or in the body.
     fn refusal(self) -> AnnounceError {
         let retry = match self.status {
             410 => Retry::Never,
             429 | 503 => {
-                // A date is counted from the clock it was read off, as either of the two may be wrong.
+                // A date is compared with the server's own clock where it sends that, because ours may differ from it.
                 let date = self.date.as_deref().and_then(|text| httpdate::parse_http_date(text).ok());
                 let now = date.unwrap_or_else(clock::calendar);
                 let after = self.retry_after.as_deref();

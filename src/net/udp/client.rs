@@ -1,4 +1,4 @@
-//! What a transport, its channels and its probers share: the endpoints, found by address.
+//! The client that a transport, its channels and its probers share: the endpoints, by address.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -17,35 +17,36 @@ use crate::net::resolver::{Resolver, allowed_addresses};
 use crate::tracker::TrackerUrl;
 use crate::wire::udp::{Answer, Question};
 
-/// How many sockets exist at once. Those that nobody uses make room first.
+/// How many sockets exist at once, at most. Beyond that, the one that has been idle longest is closed.
 const MAX_ENDPOINTS: usize = 512;
 
-pub(super) struct Shared {
+/// The endpoints of a transport, and what they are made with.
+pub(super) struct UdpClient {
     pub(super) config: UdpConfig,
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) connector: Arc<dyn DatagramConnector>,
-    pub(super) endpoints: Mutex<HashMap<Place, Entry>>,
+    pub(super) endpoints: Mutex<HashMap<EndpointKey, RunningEndpoint>>,
     pub(super) families: Families,
 }
 
-/// Where an endpoint leads, and which runtime drives it: it is of no use to another, which may outlive that one or go on
-/// while it stands still (R105).
-type Place = (SocketAddr, runtime::Id);
+/// The address of an endpoint, and the runtime that drives it. Another runtime can't use it, because this one may end or
+/// stand still (R105).
+type EndpointKey = (SocketAddr, runtime::Id);
 
-/// An endpoint and its task, which ends with it.
-pub(super) struct Entry {
+/// An endpoint and its task. Dropping it ends the task.
+pub(super) struct RunningEndpoint {
     endpoint: Arc<SharedEndpoint>,
     task: AbortHandle,
 }
 
-impl Shared {
-    /// Where a tracker may be talked to, the preferred address first.
+impl UdpClient {
+    /// The addresses of a tracker, the preferred one first.
     pub(super) async fn addresses(&self, tracker: &TrackerUrl) -> Result<Vec<SocketAddr>, AnnounceError> {
         let (host, port) = (tracker.host(), tracker.port());
         let found = allowed_addresses(&*self.resolver, &self.config.addresses, host, port).await?;
         let mut addresses: Vec<SocketAddr> = Vec::with_capacity(found.len());
         for address in found {
-            // A mapped address is that of an IPv4 host, and is spoken with over IPv4.
+            // An IPv4-mapped address belongs to an IPv4 host, and is reached over IPv4.
             let address = SocketAddr::new(address.ip().to_canonical(), address.port());
             if !addresses.contains(&address) {
                 addresses.push(address);
@@ -55,8 +56,7 @@ impl Shared {
         Ok(addresses)
     }
 
-    /// Asks at all addresses, one after the other and then beside each other: the first answer counts. It is
-    /// one attempt, whatever the number of addresses (R8, R75).
+    /// Asks at all addresses, 250 ms apart, until one answers. It is one attempt, whatever the number of addresses (R8, R75).
     pub(super) async fn ask_first(
         &self,
         addresses: &[SocketAddr],
@@ -74,10 +74,10 @@ impl Shared {
     ) -> Result<Answer, AnnounceError> {
         loop {
             let endpoint = self.endpoint(address)?;
-            let _place = match question {
-                // They share their packets, so any number of them is one.
+            let _permit = match question {
+                // All connects to one address share their packets, so they count as one.
                 Question::Connect | Question::Probe => None,
-                // Never closed, so there is always a place sooner or later.
+                // The semaphore is never closed, so this ends with a permit.
                 Question::Announce(..) | Question::Scrape(_) => endpoint.outstanding.acquire().await.ok(),
             };
             if let Some(asking) = endpoint.ask(question.clone(), phase) {
@@ -86,7 +86,7 @@ impl Shared {
         }
     }
 
-    /// The first of these addresses at which an announce needs no connecting.
+    /// The first of these addresses with a connection id that is still valid.
     pub(super) fn connected(&self, addresses: &[SocketAddr]) -> Option<SocketAddr> {
         let endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
         let here = Handle::current().id();
@@ -99,33 +99,33 @@ impl Shared {
     fn endpoint(&self, address: SocketAddr) -> Result<Arc<SharedEndpoint>, AnnounceError> {
         let mut endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
         endpoints.retain(|_, entry| !entry.endpoint.is_closed());
-        let place = (address, Handle::current().id());
-        if let Some(entry) = endpoints.get(&place) {
+        let key = (address, Handle::current().id());
+        if let Some(entry) = endpoints.get(&key) {
             return Ok(Arc::clone(&entry.endpoint));
         }
         if endpoints.len() >= MAX_ENDPOINTS {
             let longest_idle = endpoints
                 .iter()
-                .filter_map(|(place, entry)| entry.endpoint.idle_since().map(|since| (since, *place)))
+                .filter_map(|(key, entry)| entry.endpoint.idle_since().map(|since| (since, *key)))
                 .min_by_key(|(since, (address, _))| (*since, *address));
-            let idle = |place: &Place| endpoints.get(place).is_some_and(|e| e.endpoint.close_if_idle());
+            let idle = |key: &EndpointKey| endpoints.get(key).is_some_and(|e| e.endpoint.close_if_idle());
             let evicted = longest_idle
-                .map(|(_, place)| place)
+                .map(|(_, key)| key)
                 .filter(idle)
                 .ok_or_else(|| AnnounceError::Local(Cause::new("too many UDP trackers are asked at once")))?;
             endpoints.remove(&evicted);
         }
         let socket = self.connector.connect(address).map_err(AnnounceError::connecting)?;
         let endpoint = Arc::new(SharedEndpoint::new(address, self.config.times.clone()));
-        // A socket lives as long as a connection id: some trackers bind it to the port it was asked from.
+        // A socket stays as long as a connection id: some trackers tie it to the port from which it was requested.
         let idle = self.config.times.connection_lifetime;
         let task = tokio::spawn(Arc::clone(&endpoint).run(socket, idle)).abort_handle();
-        endpoints.insert(place, Entry { endpoint: Arc::clone(&endpoint), task });
+        endpoints.insert(key, RunningEndpoint { endpoint: Arc::clone(&endpoint), task });
         Ok(endpoint)
     }
 }
 
-impl Drop for Entry {
+impl Drop for RunningEndpoint {
     fn drop(&mut self) {
         self.task.abort();
     }
