@@ -162,6 +162,14 @@ impl Life {
         listed.map(|listed| listed.tracker).collect()
     }
 
+    /// All trackers on the hosts of a torrent's trackers: back-off belongs to hosts.
+    pub(super) fn siblings(&self, torrent: usize) -> Vec<usize> {
+        let hosts: Vec<usize> =
+            self.listed(torrent).iter().map(|tracker| self.world.trackers[*tracker].host).collect();
+        let trackers = self.world.trackers.iter().enumerate();
+        trackers.filter(|(_, tracker)| hosts.contains(&tracker.host)).map(|(number, _)| number).collect()
+    }
+
     /// Lives on until this moment, or until the limit of steps.
     ///
     /// # Panics
