@@ -1,8 +1,7 @@
 //! The engine alone, in a world of random trackers and a random user, watched by an auditor that knows the
 //! rules and not the code: every rule that a tracker operator would complain about.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use tracker_failover::{
     AnnounceError, AnnounceRequest, AnnounceResponse, Cause, Event, InfoHash, Measurement, PeerId, Phase,
     Rejection, Retry, Torrent, TrackerUrl, Transfer,
 };
+use virtual_net::{Driver, Step};
 
 /// What came of a life in which no rule was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,13 +90,9 @@ struct Seen {
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct World {
-    engine: Engine,
+    driver: Driver<(AttemptId, Answer)>,
     torrent: TorrentId,
     random: StdRng,
-    now: Timestamp,
-    inputs: BinaryHeap<Reverse<(Timestamp, u64)>>,
-    pending: BTreeMap<u64, (AttemptId, Answer)>,
-    next: u64,
     trackers: BTreeMap<TrackerUrl, Seen>,
     open: BTreeMap<AttemptId, TrackerUrl>,
     announcing: BTreeMap<AttemptId, AnnounceRequest>,
@@ -141,17 +137,13 @@ impl World {
         let mut torrent = Torrent::new(InfoHash::new([1; 20]), PeerId::new([2; 20]), 6881);
         let complete_from_start = random.random_bool(0.2);
         torrent.transfer.left = Some(if complete_from_start { 0 } else { 1000 });
-        let mut engine = Engine::new(config, seed);
+        let mut driver = Driver::new(Engine::new(config, seed));
         let set = TrackerSet::new(tiers).with_private(private);
-        let torrent = engine.add(set, torrent, Timestamp::ZERO);
+        let torrent = driver.add(set, torrent);
         Self {
-            engine,
+            driver,
             torrent,
             random,
-            now: Timestamp::ZERO,
-            inputs: BinaryHeap::new(),
-            pending: BTreeMap::new(),
-            next: 0,
             trackers: (0..count).map(|number| (url(number), Seen::default())).collect(),
             open: BTreeMap::new(),
             announcing: BTreeMap::new(),
@@ -174,9 +166,7 @@ impl World {
             1 | 2 => self.random.random_range(0..2_000_000),
             _ => self.random.random_range(0..100_000),
         };
-        self.next += 1;
-        self.inputs.push(Reverse((self.now + Duration::from_micros(delay), self.next)));
-        self.pending.insert(self.next, (attempt, answer));
+        self.driver.schedule(self.driver.now() + Duration::from_micros(delay), (attempt, answer));
     }
 
     fn mood(&mut self) -> Mood {
@@ -194,7 +184,22 @@ impl World {
 
     fn step(&mut self) {
         self.steps += 1;
-        match self.engine.poll(self.now) {
+        match self.driver.step(None) {
+            Step::Output(output) => return self.act(output),
+            Step::Event((attempt, answer)) => self.deliver(attempt, &answer),
+            Step::Woken => {}
+            Step::Idle => {
+                assert!(self.trackers.values().all(|seen| seen.never), "the engine sleeps for ever");
+                self.driver.advance(self.driver.now() + Duration::from_secs(60));
+            }
+        }
+        if self.random.random_bool(0.05) {
+            self.user();
+        }
+    }
+
+    fn act(&mut self, output: Output) {
+        match output {
             Output::Probe { attempt, .. } => match self.mood() {
                 Mood::Silent | Mood::Mute => {}
                 Mood::Refuses => self.answer_after(attempt, Answer::Measured(false)),
@@ -223,12 +228,13 @@ impl World {
                 self.ended = true;
                 let since = self.stopping_since.expect("a session ends when it is stopped");
                 assert!(
-                    self.now.since(since) <= Duration::from_secs(3),
+                    self.driver.now().since(since) <= Duration::from_secs(3),
                     "the end took {:?}",
-                    self.now.since(since)
+                    self.driver.now().since(since)
                 );
                 for (tracker, seen) in &self.trackers {
-                    let remembers = self.now.since(seen.last_accepted) < Duration::from_secs(44 * 60);
+                    let remembers =
+                        self.driver.now().since(seen.last_accepted) < Duration::from_secs(44 * 60);
                     let suspended = seen.never || seen.not_before > since;
                     if seen.knows && remembers && !suspended {
                         let told = stopped.iter().any(|told| told.tracker == *tracker);
@@ -237,7 +243,6 @@ impl World {
                     assert!(seen.told_stopped <= 1, "{tracker} was told stopped twice");
                 }
             }
-            Output::Wait(wake) => self.wait(wake),
             _ => {}
         }
     }
@@ -246,7 +251,7 @@ impl World {
         let tracker = self.open[&attempt].clone();
         let completes = request.event == Some(Event::Completed);
         let regular = request.event.is_none();
-        let (forced, now) = (self.rounds_ended < self.forced_until, self.now);
+        let (forced, now) = (self.rounds_ended < self.forced_until, self.driver.now());
         let introduced = self.private && self.trackers.values().any(|seen| seen.accepted);
         let seen = self.trackers.get_mut(&tracker).unwrap();
         assert!(!seen.never, "{tracker} said never");
@@ -291,28 +296,6 @@ impl World {
         self.open.remove(&attempt);
     }
 
-    fn wait(&mut self, wake: Option<Timestamp>) {
-        let next = self.inputs.peek().map(|Reverse((at, _))| *at);
-        if self.ended {
-            return;
-        }
-        if wake.is_none() && next.is_none() {
-            assert!(self.trackers.values().all(|seen| seen.never), "the engine sleeps for ever");
-        }
-        let at = [wake, next].into_iter().flatten().min().unwrap_or(self.now + Duration::from_secs(60));
-        assert!(at >= self.now, "woken in the past");
-        self.now = at;
-        if next == Some(at)
-            && let Some(Reverse((_, number))) = self.inputs.pop()
-        {
-            let (attempt, answer) = self.pending.remove(&number).unwrap();
-            self.deliver(attempt, &answer);
-        }
-        if self.random.random_bool(0.05) {
-            self.user();
-        }
-    }
-
     fn deliver(&mut self, attempt: AttemptId, answer: &Answer) {
         let refused = || AnnounceError::Connect(Cause::new("connection refused"));
         let input = match answer {
@@ -331,12 +314,12 @@ impl World {
                 None => return, // Taken back meanwhile; the shell would have dropped it.
             },
         };
-        self.engine.handle(input, self.now);
+        self.driver.handle(input);
     }
 
     fn told(&mut self, attempt: AttemptId, mood: Mood) -> Option<Input> {
         let request = self.announcing.remove(&attempt)?;
-        let now = self.now;
+        let now = self.driver.now();
         let seen = self.trackers.get_mut(&self.open[&attempt]).unwrap();
         seen.in_flight -= 1;
         Some(match mood {
@@ -377,24 +360,24 @@ impl World {
             return;
         }
         match self.random.random_range(0..40) {
-            0..=9 => self.engine.want_peers(self.torrent, self.now),
+            0..=9 => self.driver.engine.want_peers(self.torrent, self.driver.now()),
             10..=14 => {
-                self.forced_until = self.engine.reannounce(self.torrent, self.now).unwrap();
+                self.forced_until = self.driver.engine.reannounce(self.torrent, self.driver.now()).unwrap();
             }
             15..=16 => {
                 self.complete = true;
                 self.forced_until = self.rounds_ended + 2;
-                self.engine.complete(self.torrent, self.now);
+                self.driver.engine.complete(self.torrent, self.driver.now());
             }
             17 => {
-                self.stopping_since = Some(self.now);
-                self.engine.stop(self.torrent, self.now);
+                self.stopping_since = Some(self.driver.now());
+                self.driver.engine.stop(self.torrent, self.driver.now());
             }
             _ => {
                 let left = if self.complete { 0 } else { 500 };
                 let uploaded = self.random.random_range(0..1_000_000);
                 let transfer = Transfer { uploaded, downloaded: uploaded, left: Some(left) };
-                self.engine.update(self.torrent, transfer);
+                self.driver.engine.update(self.torrent, transfer);
             }
         }
     }
@@ -415,7 +398,7 @@ mod tests {
                     break;
                 }
                 world.step();
-                trace.push((world.now, world.open.len(), world.announcing.len()));
+                trace.push((world.driver.now(), world.open.len(), world.announcing.len()));
             }
             trace
         };

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracker_failover::AnnounceRequest;
-use tracker_failover::policy::{AttemptId, Config, Engine, Order, Output, Timestamp, TorrentId};
+use tracker_failover::policy::{AttemptId, Config, Engine, Order, Timestamp, TorrentId};
+use virtual_net::{Driver, Step};
 
 use super::facts::{HostFacts, Member, waits};
 use super::network::Happening;
@@ -17,9 +18,8 @@ use super::world::World;
 /// An engine, the world around it, and the auditor. A broken rule is a panic that says which.
 #[derive(Debug)]
 pub struct Life {
-    pub(super) engine: Engine,
+    pub(super) driver: Driver<(AttemptId, Happening)>,
     pub(super) world: Arc<World>,
-    pub(super) now: Timestamp,
     pub(super) members: Vec<Member>,
     pub(super) hosts: Vec<HostFacts>,
     pub(super) attempts: HashMap<AttemptId, Attempt>,
@@ -30,16 +30,12 @@ pub struct Life {
     /// What happened, where somebody wants to read it.
     pub trace: Trace,
     pub(super) ids: HashMap<TorrentId, usize>,
-    pub(super) queue: BinaryHeap<Reverse<(Timestamp, u64, AttemptId)>>,
-    pub(super) pending: HashMap<u64, Happening>,
-    pub(super) queued: u64,
     pub(super) checks: BinaryHeap<Reverse<(Timestamp, usize)>>,
     /// Whose tracker is opened next.
     pub(super) trying: Option<(usize, usize)>,
     pub(super) one_by_one: bool,
     pub(super) breaker: bool,
     pub(super) steps: u64,
-    steps_at_once: usize,
     step_limit: u64,
     pub(super) tolerates_starvation: bool,
 }
@@ -78,9 +74,8 @@ impl Life {
             hosts: hosts.collect(),
             breaker: config.breaker,
             one_by_one: !config.race || config.order == Order::Bep12,
-            engine: Engine::new(config, seed),
+            driver: Driver::new(Engine::new(config, seed)),
             world: Arc::new(world),
-            now: Timestamp::ZERO,
             members: Vec::new(),
             attempts: HashMap::new(),
             well_since: Timestamp::ZERO,
@@ -88,16 +83,17 @@ impl Life {
             tally: Tally::default(),
             trace: Trace::default(),
             ids: HashMap::new(),
-            queue: BinaryHeap::new(),
-            pending: HashMap::new(),
-            queued: 0,
             checks: BinaryHeap::new(),
             trying: None,
             steps: 0,
-            steps_at_once: 0,
             step_limit: u64::MAX,
             tolerates_starvation: false,
         }
+    }
+
+    /// Allows as many steps at one moment as there are torrents for.
+    pub(super) fn limit_steps_at_once(&mut self) {
+        self.driver.limit_polls(STEPS_AT_ONCE + STEPS_AT_ONCE_EACH * self.members.len(), usize::MAX);
     }
 
     /// Ends [`run_until`](Self::run_until) after so many steps in all.
@@ -122,7 +118,7 @@ impl Life {
 
     /// The time.
     pub fn now(&self) -> Timestamp {
-        self.now
+        self.driver.now()
     }
 
     /// What was counted.
@@ -176,49 +172,28 @@ impl Life {
     /// When a rule is broken.
     pub fn run_until(&mut self, until: Timestamp) {
         while !self.is_over() {
-            let output = self.engine.poll(self.now);
+            let step = self.driver.step(Some(until));
             self.steps += 1;
-            self.steps_at_once += 1;
-            assert!(
-                self.steps_at_once < STEPS_AT_ONCE + STEPS_AT_ONCE_EACH * self.members.len(),
-                "it spins at {:?}: {output:?}",
-                self.now
-            );
-            let Output::Wait(wake) = output else {
-                self.act(output);
-                continue;
-            };
-            assert!(
-                wake.is_none_or(|wake| wake >= self.now),
-                "woken in the past: {wake:?}, now {:?}",
-                self.now
-            );
-            let next = self.queue.peek().map(|Reverse((at, ..))| *at);
-            let at = [wake, next].into_iter().flatten().min().unwrap_or(until).max(self.now);
-            if at >= until {
-                self.advance(until);
-                return;
-            }
-            self.advance(at);
-            if next.is_some_and(|next| next <= at)
-                && let Some(Reverse((_, number, attempt))) = self.queue.pop()
-            {
-                self.happens(number, attempt);
+            self.look_at_deadlines();
+            match step {
+                Step::Output(output) => self.act(output),
+                Step::Event((attempt, happening)) => self.happens(attempt, happening),
+                Step::Woken => {}
+                Step::Idle => return,
             }
         }
     }
 
-    pub(super) fn advance(&mut self, to: Timestamp) {
+    /// Looks at the deadlines before the present moment: what happens now comes after them.
+    pub(super) fn look_at_deadlines(&mut self) {
+        let now = self.driver.now();
         while let Some(Reverse((at, torrent))) = self.checks.peek().copied()
-            && at < to
+            && at < now
         {
             self.checks.pop();
             if self.members[torrent].check_at == Some(at) {
                 self.check(torrent, at);
             }
-        }
-        if to > self.now {
-            (self.now, self.steps_at_once) = (to, 0);
         }
     }
 }

@@ -41,7 +41,7 @@ impl Life {
 
     pub(super) fn accuse(&mut self, torrent: usize, rule: &str) -> ! {
         self.trace.accused = Some(torrent);
-        panic!("torrent {torrent} at {:?}: {rule}", self.now)
+        panic!("torrent {torrent} at {:?}: {rule}", self.driver.now())
     }
 
     pub(super) fn judge_announce(&mut self, torrent: usize, tracker: usize, request: &AnnounceRequest) {
@@ -50,7 +50,7 @@ impl Life {
             let url = self.world.trackers[tracker].url.clone();
             self.accuse(torrent, &format!("{url}, {:?}: {rule}", request.event));
         }
-        let (now, member) = (self.now, &mut self.members[torrent]);
+        let (now, member) = (self.driver.now(), &mut self.members[torrent]);
         let is_forced = member.rounds_ended < member.forced_until;
         if let Some(place) = member.place(tracker) {
             let listed = &mut member.listed[place];
@@ -67,7 +67,7 @@ impl Life {
     }
 
     fn may_announce(&self, torrent: usize, tracker: usize, request: &AnnounceRequest) -> Result<(), String> {
-        let (member, now) = (&self.members[torrent], self.now);
+        let (member, now) = (&self.members[torrent], self.driver.now());
         let Some(listed) = member.place(tracker).map(|place| &member.listed[place]) else {
             return Err("never listed".to_owned());
         };
@@ -134,7 +134,7 @@ impl Life {
         request: &AnnounceRequest,
         response: &AnnounceResponse,
     ) {
-        let now = self.now;
+        let now = self.driver.now();
         let is_stopped = request.event == Some(Event::Stopped);
         if !is_stopped && self.members[torrent].runs {
             self.judge_deadline(torrent);
@@ -159,7 +159,7 @@ impl Life {
     }
 
     fn refused(&mut self, torrent: usize, tracker: usize, error: &AnnounceError) {
-        let now = self.now;
+        let now = self.driver.now();
         let Some(listed) = self.listed_mut(torrent, tracker) else { return };
         match error.retry() {
             Retry::Never => (listed.never, listed.not_again) = (true, true),
@@ -173,7 +173,7 @@ impl Life {
 
     /// An answer has come: in time?
     fn judge_deadline(&mut self, torrent: usize) {
-        let now = self.now;
+        let now = self.driver.now();
         let outlook = self.outlook(torrent, now);
         match outlook.deadline.filter(|deadline| deadline.since <= now) {
             Some(deadline) if deadline.at < now => {
@@ -189,7 +189,7 @@ impl Life {
     }
 
     pub(super) fn round_ended(&mut self, torrent: usize, announced: Option<&Announced>) {
-        let now = self.now;
+        let now = self.driver.now();
         self.trace
             .note(now, Some(torrent), None, || format!("round ended, answered: {}", announced.is_some()));
         self.members[torrent].rounds_ended += 1;
@@ -216,12 +216,12 @@ impl Life {
         self.tally.ended += 1;
         let member = &self.members[torrent];
         let Some(since) = member.stopping_since else { self.accuse(torrent, "ended and was never stopped") };
-        let took = self.now.since(since);
+        let took = self.driver.now().since(since);
         if took > END + self.gaps_since(since) {
             self.accuse(torrent, &format!("the end took {took:?}"));
         }
         let owed = member.listed.iter().find(|listed| {
-            let remembers = self.now.since(listed.last_accepted) < REMEMBERED;
+            let remembers = self.driver.now().since(listed.last_accepted) < REMEMBERED;
             let suspended = listed.not_again || listed.not_before > since;
             let url = &self.world.trackers[listed.tracker].url;
             let is_told = stopped.iter().any(|told| told.tracker == *url);
