@@ -1,7 +1,7 @@
 //! Ten thousand torrents over fifty trackers on loopback, half of them silent, from the start to the end:
 //! `cargo bench --bench crowd`, or with a number of torrents behind `--`.
 //!
-//! The trackers live in a process of their own, so that memory and time shown are the announcer's.
+//! The trackers live in another process, so that memory and time shown are the announcer's.
 
 #[path = "support/crowd.rs"]
 mod crowd;

@@ -48,7 +48,7 @@ async fn start(dead: Behaviour, probing: Probing) -> Duration {
     world.elapsed()
 }
 
-/// The tracker in use dies and the next regular announce finds out, or (`urgent`) somebody waits for one.
+/// The tracker in use dies and the next regular announce finds out, or (`urgent`) an urgent one does.
 async fn in_use(dead: Behaviour, urgent: bool) -> Duration {
     let world = world([Behaviour::ok(), Behaviour::ok(), Behaviour::ok()]);
     let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());

@@ -1,4 +1,4 @@
-//! Trackers on loopback in a process of their own, and what they heard.
+//! Trackers on loopback in another process, and what they received.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write, stdin, stdout};
@@ -89,7 +89,7 @@ fn line(answers: &mut BufReader<ChildStdout>) -> String {
     line.trim_end().to_owned()
 }
 
-/// Plays the trackers until nobody asks any more.
+/// Plays the trackers until no more reports are asked for.
 pub(crate) async fn serve() {
     let mut trackers = Vec::new();
     for number in 0..HOSTS {
@@ -128,7 +128,7 @@ pub(crate) async fn serve() {
 
 fn say(line: &str) {
     let mut out = stdout();
-    // Without a reader there is nobody to play for.
+    // Without a reader there is nothing left to do.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 

@@ -96,8 +96,8 @@ fn most_in_a_second(moments: &[Timestamp]) -> usize {
     (0..moments.len()).map(in_a_second).max().unwrap_or(0)
 }
 
-/// G9: start-up is paced per host, torrents that want peers go first, and shutdown ends in time with everybody
-/// told who can be.
+/// G9: start-up is paced per host, torrents that want peers go first, and shutdown ends in time, with `stopped`
+/// sent to every tracker that can be reached.
 #[test]
 fn two_thousand_torrents_over_ten_hosts_half_of_them_silent() {
     let mut scene = scene();
@@ -134,12 +134,12 @@ fn two_thousand_torrents_over_ten_hosts_half_of_them_silent() {
         let last = stopped.last().map(|(when, ..)| when.since(stopped_at));
         assert!(last.is_some_and(|last| last <= Duration::from_secs(3)), "{host}: {last:?}");
         // Four connections at once and two round trips each: as many as fit into three seconds.
-        assert!(stopped.len() >= 4 * 28, "{host}: {} were told", stopped.len());
+        assert!(stopped.len() >= 4 * 28, "{host}: {} were sent `stopped`", stopped.len());
     }
 }
 
-/// G9: half the hosts fall silent, everything is stopped: within three seconds all is over, and whoever could be told
-/// was told, by as many connections as there may be and faster than the pace of other announces.
+/// G9: half the hosts fall silent, everything is stopped: within three seconds all is over, and every living tracker
+/// was sent `stopped`, by as many connections as there may be and faster than the pace of other announces.
 #[test]
 fn within_three_seconds_every_registration_that_can_be_reached_is_stopped() {
     let mut scene = scene();
@@ -166,7 +166,7 @@ fn within_three_seconds_every_registration_that_can_be_reached_is_stopped() {
 
 /// R16: sixty torrents on a stalled host delay no announce elsewhere.
 #[test]
-fn a_stalled_host_delays_nobody_else() {
+fn a_stalled_host_delays_no_announce_elsewhere() {
     let mut scene = scene();
     for number in 0..60 {
         add(&mut scene, number, &["http://silent.test/announce".to_owned()], 1);
@@ -177,9 +177,9 @@ fn a_stalled_host_delays_nobody_else() {
     assert!(scene.trackers.silent_openings <= 4, "{}", scene.trackers.silent_openings);
 }
 
-/// R46: after a night's sleep overdue announces are spread, nobody is blamed, and nobody hears `started` again.
+/// R46: after a night's sleep overdue announces are spread, no host is blamed, and no tracker is sent `started` again.
 #[test]
-fn after_a_sleep_announces_are_spread_and_nobody_is_blamed() {
+fn after_a_sleep_announces_are_spread_and_no_host_is_blamed() {
     let mut scene = scene();
     for number in 0..400_u16 {
         add(&mut scene, number, &[format!("http://live{}.test/announce", number % 40)], 1);

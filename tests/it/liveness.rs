@@ -143,7 +143,7 @@ fn trackers_that_answer_badly_put_no_other_torrent_off() {
 
 /// R80 while the others come and go: all of the ways in one process, one after the other and all at once.
 #[test]
-fn dead_trackers_that_flap_put_nobody_off() {
+fn dead_trackers_that_flap_put_no_other_torrent_off() {
     let mut starved = Vec::new();
     for count in [1, 3, 5, 50] {
         for period in [20, 300, 4000] {
@@ -346,7 +346,7 @@ fn an_answer_of_a_host_lets_back_all_that_were_put_off_there() {
         let seeds: Vec<usize> = (0..20).map(|_| life.add(seed())).collect();
         life.run_until(at(5000));
         let asked: Vec<usize> = seeds.iter().copied().filter(|torrent| life.has_failed(*torrent)).collect();
-        // Somebody asks for it: its answer says that the host is back.
+        // One is asked for: its answer shows that the host is back.
         let newcomer = life.add(of(&[tracker]));
         life.reannounce(newcomer);
         life.run_until(at(5000 + 2 * HOUR));

@@ -176,7 +176,7 @@ impl Played {
 /// R86: a tracker that is removed while it is opened and put back is no worse for it, and a transport that cancels says
 /// nothing about its tracker, but isn't asked without pause.
 #[test]
-fn cancelled_says_nothing_about_a_tracker() {
+fn a_cancelled_attempt_is_no_evidence_about_its_tracker() {
     let mut played = Played::new(unmeasured());
     let torrent = played.add(&["slow", "b"], 1000);
     played.play_until(at(100));
@@ -243,7 +243,7 @@ fn a_new_session_waits_until_the_one_before_has_stopped() {
     assert_eq!(played.trackers().received(), "a:started a:stopped a:started");
     let waited = played.trackers().received[2].0.since(played.trackers().received[1].0);
     assert_eq!(waited, 2 * ROUND_TRIP, "until it was acknowledged, and then the connection");
-    // A torrent of another peer id is another peer, and waits for nobody.
+    // A torrent of another peer id is another peer, and doesn't wait.
     let mut other = torrent(1000);
     other.peer_id = PeerId::new([3; 20]);
     let second = played.engine().torrents().last().unwrap();
@@ -296,8 +296,8 @@ fn a_stopped_that_fails_teaches_its_host() {
     assert!(played.engine().health().host(&host).is_some_and(HostHealth::is_backed_off));
 }
 
-/// R100: what is under way while the machine sleeps loses none of its time: an opening, one that nobody waits for any
-/// more, a probe, and `stopped`.
+/// R100: what is under way while the machine sleeps loses none of its time: an opening, one whose round is over, a
+/// probe, and `stopped`.
 #[test]
 fn a_sleep_uses_up_no_limit() {
     let mut played = Played::new(unmeasured());
@@ -363,7 +363,7 @@ fn a_tracker_that_asked_for_time_is_no_help() {
     assert_eq!(played.trackers().received(), "tardy:started dies:started");
 }
 
-/// R91: a transport of somebody else's brings what it likes.
+/// R91: a client's own transport may bring anything.
 #[test]
 fn an_answer_is_cut_to_what_a_client_can_use() {
     let mut played = Played::new(unmeasured());

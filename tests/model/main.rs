@@ -3,7 +3,7 @@
 //! are taken by both, after each of them both have to say the same, and what fails shrinks to a readable sequence.
 //!
 //! `cargo test` plays a fixed number of sequences. Nothing is kept in
-//! files: a failing sequence is printed, and whoever meets one writes it into a test of its own. More steps than that:
+//! files: a failing sequence is printed, and is then written into a test. More steps than that:
 //!
 //! ```text
 //! STEPS=100000000 cargo test --release --test model -- --ignored --nocapture

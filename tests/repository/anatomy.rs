@@ -66,7 +66,7 @@ impl Trackers for Story {
         self.line(now, &format!("           closes {}", tracker.host()));
     }
 
-    /// Three rounds and the end of the session. For the second one somebody waits.
+    /// Three rounds and the end of the session. The second one is urgent.
     fn report(&mut self, output: &Output, engine: &mut Engine, now: Timestamp) {
         let Some(torrent) = self.torrent else { return };
         match output {

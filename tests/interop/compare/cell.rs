@@ -26,7 +26,7 @@ const AFTERMATH: Duration = Duration::from_secs(1);
 pub(crate) enum Dead {
     /// They aren't: all three are alive.
     Alive,
-    /// Nobody listens.
+    /// No process listens.
     Refused,
     /// Connections are accepted, and never answered.
     Mute,

@@ -181,7 +181,7 @@ impl Tracker {
         child.wait().map(drop)
     }
 
-    /// Stops it in its tracks (SIGSTOP): the kernel goes on accepting connections, nobody answers on them.
+    /// Stops it in its tracks (SIGSTOP): the kernel goes on accepting connections, and no answer comes on them.
     pub(crate) fn freeze(&self) -> io::Result<()> {
         self.signal(Signal::STOP)
     }

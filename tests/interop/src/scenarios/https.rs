@@ -1,4 +1,4 @@
-//! Certificates that nobody should believe: such a tracker hears nothing, and the next one is asked at once.
+//! Certificates that are not to be trusted: such a tracker is sent nothing, and the next one is asked at once.
 
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr};
@@ -46,8 +46,9 @@ pub(super) async fn not_believed(lab: &mut Lab<'_>) -> Outcome {
             report.check(took < AT_ONCE, "at once", took);
             report.check(found_the_seed(&announced), "the seed is found", ports(&announced));
             let error = |alert: &Alert| match alert {
-                Alert::Failed { tracker, error } => Some((tracker.clone(), error.clone())),
-                Alert::ProbeFailed { tracker, error } => Some((tracker.clone(), error.clone())),
+                Alert::Failed { tracker, error } | Alert::ProbeFailed { tracker, error } => {
+                    Some((tracker.clone(), error.clone()))
+                }
                 _ => None,
             };
             let heard = session.heard().iter().find_map(error);

@@ -79,7 +79,7 @@ pub(crate) fn announced(announced: &Announced, private: bool, config: &Config) -
     reply
 }
 
-/// Rounded up: nobody should come back a moment too early.
+/// Rounded up: a client shouldn't come back a moment too early.
 fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }

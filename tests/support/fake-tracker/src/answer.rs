@@ -21,7 +21,7 @@ pub struct Reply {
     pub tracker_id: Option<Vec<u8>>,
     /// A `warning message`; `None` sends none.
     pub warning: Option<String>,
-    /// Whether the client is told its own address (`external ip`, BEP 24).
+    /// Whether the answer holds the client's own address (`external ip`, BEP 24).
     pub external_ip: bool,
     /// How the answer is laid into HTTP.
     pub framing: Framing,

@@ -19,7 +19,7 @@ use crate::request::Asked;
 /// let _ = Behaviour::ok().when(Asked::Announce, Behaviour::Silent);
 /// // Works once, dies, and stays dead.
 /// let _ = Behaviour::Sequence(vec![Behaviour::ok(), Behaviour::Refused]);
-/// // Slow, and asks to be left alone.
+/// // Slow, and asks for time.
 /// let _ = Behaviour::status(503).header("Retry-After", "120").after(Duration::from_millis(300));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum Behaviour {
     /// Answers with anything else that HTTP can carry: a status, HTML, garbage, a redirect.
     Answer(Answer),
     /// Isn't there: connecting is refused, and open connections are closed. The port stays reserved, so that
-    /// nobody else can turn up on it.
+    /// no other process can turn up on it.
     Refused,
     /// Doesn't answer to SYN, as behind a firewall that drops packets: connecting never ends, and open
     /// connections are silent.

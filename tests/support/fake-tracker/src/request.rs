@@ -173,7 +173,7 @@ pub(crate) fn head_length(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-/// Where a request came from, which its bytes don't tell.
+/// Where a request came from, which isn't in its bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Origin {
     pub(crate) tracker: SocketAddr,

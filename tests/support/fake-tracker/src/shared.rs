@@ -148,7 +148,7 @@ impl Ticket {
         }
     }
 
-    /// Admits a connection that somebody else opened, unless the tracker refuses.
+    /// Admits a connection that was opened elsewhere, unless the tracker refuses.
     pub(crate) fn admit_open(shared: &Arc<Shared>) -> Option<Self> {
         let state = shared.lock();
         (state.opening() != Opening::Refused).then(|| Self::of(shared, &state))

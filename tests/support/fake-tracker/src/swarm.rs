@@ -15,7 +15,7 @@ pub const PEER_LIMIT: usize = 200_000;
 
 /// The swarms known to one or several trackers.
 ///
-/// What one tracker is told, it knows at once, and the others know it after the gossip delay on tokio's clock.
+/// What is announced to one tracker, it knows at once, and the others know it after the gossip delay on tokio's clock.
 /// Of two changes to the same peer the one that was made later counts, in whatever order they arrive: a peer
 /// that started at one tracker and stopped at another stays gone.
 #[derive(Debug, Clone)]
@@ -116,7 +116,7 @@ impl Swarm {
         Member(state.views.len() - 1)
     }
 
-    /// Tells a tracker what was announced to it.
+    /// Hands an announce to a tracker.
     ///
     /// # Errors
     /// With the failure reason a real tracker would give, where the announce lacks what BEP 3 demands.
@@ -131,7 +131,7 @@ impl Swarm {
             Some(_) => return Err("event must be started, completed or stopped"),
         };
         let address = SocketAddr::new(announce.from.ip(), port);
-        // Whoever has completed needs nothing, whatever the counter says.
+        // A peer that has completed needs nothing, whatever its counter is.
         let left = if event == Effect::Completed { Some(0) } else { announce.left() };
         self.change(to, info_hash, SwarmPeer { peer_id, address, left }, event);
         Ok(())
@@ -194,7 +194,7 @@ impl State {
         };
         while arrives(&self.travelling) {
             let Some((_, change)) = self.travelling.pop_front() else { return };
-            // The one that was told directly takes it for old news.
+            // The one that received the announce itself takes it for old news.
             self.views.iter_mut().for_each(|view| view.apply(change.clone()));
         }
     }

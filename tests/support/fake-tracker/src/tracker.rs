@@ -282,7 +282,7 @@ fn lonely() -> Swarm {
     Swarm::new(Duration::ZERO)
 }
 
-/// An address that nobody listens on for us, and another each time.
+/// An address on which nothing of ours listens, and another each time.
 fn made_up_address() -> SocketAddr {
     static PORT: AtomicU16 = AtomicU16::new(0);
     let port = PORT.fetch_add(1, Ordering::Relaxed);

@@ -21,7 +21,7 @@ pub struct FakeUdpTracker {
     address: SocketAddr,
     shared: Arc<Shared>,
     task: Mutex<Option<JoinHandle<()>>>,
-    /// Keeps the port while nobody answers there: a socket that is connected elsewhere takes nothing from
+    /// Keeps the port while nothing answers there: a socket that is connected elsewhere takes nothing from
     /// others, so that the kernel refuses them.
     reservation: Mutex<Option<std::net::UdpSocket>>,
 }
@@ -190,10 +190,10 @@ impl FakeUdpTracker {
         self.shared.lock().connections.clear();
     }
 
-    /// Ends it: nobody listens on the port any more, and the kernel says so.
+    /// Ends it: the port is closed, and the kernel refuses what is sent there.
     ///
     /// # Panics
-    /// Where the port has gone to somebody else meanwhile.
+    /// If another process has taken the port meanwhile.
     pub async fn kill(&self) {
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
@@ -210,7 +210,7 @@ impl FakeUdpTracker {
     /// Brings it back on the same port, without the connection ids it gave out.
     ///
     /// # Panics
-    /// Outside of a tokio runtime, or where the port has gone to somebody else meanwhile.
+    /// Outside of a tokio runtime, or if another process has taken the port meanwhile.
     pub fn revive(&self) {
         self.forget_connections();
         *self.reservation.lock().unwrap_or_else(PoisonError::into_inner) = None;

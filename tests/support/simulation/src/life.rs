@@ -49,7 +49,7 @@ pub enum What {
     Stop,
     /// Suspends the machine for so long: the world and the engine's clock go on, and nothing is done. Ours only.
     Sleep(Millis),
-    /// Changes to another network, and tells the client. Ours only.
+    /// Changes to another network, which is reported to the client. Ours only.
     ChangeNetwork,
 }
 
@@ -82,7 +82,7 @@ pub struct Life {
 pub struct Accepted {
     /// When.
     pub at: Millis,
-    /// By whom.
+    /// By which tracker.
     pub tracker: usize,
 }
 
@@ -93,8 +93,8 @@ pub struct Stopped {
     pub wanted: Millis,
     /// When it was over.
     pub at: Millis,
-    /// Who was told and confirmed it.
-    pub told: Vec<usize>,
+    /// The trackers that acknowledged `stopped`.
+    pub acknowledged: Vec<usize>,
 }
 
 impl Plan {

@@ -70,12 +70,12 @@ enum Mood {
     Rejects(Retry),
 }
 
-/// What a tracker was told and said, as it sees it.
+/// What a tracker received and answered, as it sees it.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Seen {
     accepted: bool,
-    /// Accepted an announce and was never told `stopped` since.
+    /// Accepted an announce and was never sent `stopped` since.
     knows: bool,
     may_know: bool,
     last_accepted: Timestamp,
@@ -85,7 +85,7 @@ struct Seen {
     never: bool,
     min_interval_until: Timestamp,
     uploaded: u64,
-    told_stopped: usize,
+    times_stopped: usize,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -113,7 +113,7 @@ struct World {
 enum Answer {
     Measured(bool),
     Opened(bool),
-    Told(Mood),
+    Replied(Mood),
 }
 
 fn url(number: usize) -> TrackerUrl {
@@ -237,10 +237,10 @@ impl World {
                         self.driver.now().since(seen.last_accepted) < Duration::from_secs(44 * 60);
                     let suspended = seen.never || seen.not_before > since;
                     if seen.knows && remembers && !suspended {
-                        let told = stopped.iter().any(|told| told.tracker == *tracker);
-                        assert!(told, "{tracker} knows us and wasn't told; {seen:?}");
+                        let was_sent = stopped.iter().any(|result| result.tracker == *tracker);
+                        assert!(was_sent, "{tracker} has a registration and was sent no `stopped`; {seen:?}");
                     }
-                    assert!(seen.told_stopped <= 1, "{tracker} was told stopped twice");
+                    assert!(seen.times_stopped <= 1, "{tracker} was sent `stopped` twice");
                 }
             }
             _ => {}
@@ -273,7 +273,7 @@ impl World {
             }
             Some(Event::Stopped) => {
                 assert!(self.stopping_since.is_some() && (seen.knows || seen.may_know));
-                seen.told_stopped += 1;
+                seen.times_stopped += 1;
             }
             None => assert!(seen.accepted || introduced, "{tracker} is to hear `started` first"),
         }
@@ -285,7 +285,7 @@ impl World {
         self.announcing.insert(attempt, request);
         let mood = self.mood();
         if !matches!(mood, Mood::Mute | Mood::Silent) {
-            self.answer_after(attempt, Answer::Told(mood));
+            self.answer_after(attempt, Answer::Replied(mood));
         }
     }
 
@@ -303,13 +303,13 @@ impl World {
                 let connect = Duration::from_millis(self.random.random_range(1..300));
                 Input::Probed(attempt, Ok(Measurement { connect, first_byte: connect }))
             }
-            Answer::Measured(false) => Input::Probed(attempt, Err(refused().into())),
+            Answer::Measured(false) => Input::Probed(attempt, Err(refused())),
             Answer::Opened(true) => Input::Opened(attempt),
             Answer::Opened(false) => {
                 self.open.remove(&attempt);
                 Input::Failed(attempt, refused())
             }
-            Answer::Told(mood) => match self.told(attempt, *mood) {
+            Answer::Replied(mood) => match self.reply(attempt, *mood) {
                 Some(input) => input,
                 None => return, // Taken back meanwhile; the shell would have dropped it.
             },
@@ -317,7 +317,7 @@ impl World {
         self.driver.handle(input);
     }
 
-    fn told(&mut self, attempt: AttemptId, mood: Mood) -> Option<Input> {
+    fn reply(&mut self, attempt: AttemptId, mood: Mood) -> Option<Input> {
         let request = self.announcing.remove(&attempt)?;
         let now = self.driver.now();
         let seen = self.trackers.get_mut(&self.open[&attempt]).unwrap();

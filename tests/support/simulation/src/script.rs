@@ -81,7 +81,7 @@ impl State {
         Self { name: Name::Found(0), connection: Connection::Accepted, answer: Answer::Good };
     /// Packets vanish.
     pub const SILENT: Self = Self { connection: Connection::Silent, ..Self::UP };
-    /// Nobody listens.
+    /// No process listens.
     pub const REFUSED: Self = Self { connection: Connection::Refused, ..Self::UP };
     /// Accepts, and says nothing.
     pub const MUTE: Self = Self::answering(Answer::Mute);
@@ -104,7 +104,7 @@ impl State {
             && self.answer == Answer::Good
     }
 
-    /// How trackers are down, as often as ALGORITHMS' model has it: 70 % silent, 15 % refused, 5 % with an
+    /// How trackers are down, drawn at random: 70 % silent, 15 % refused, 5 % with an
     /// error of their front, 10 % without a name.
     pub fn down(random: &mut impl Rng) -> Self {
         match random.next_u32() % 20 {

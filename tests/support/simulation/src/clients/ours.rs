@@ -151,7 +151,8 @@ impl Ours {
                 let life = number.and_then(|number| self.history.torrents.get_mut(number));
                 if let Some(stopped) = life.and_then(|life| life.stopped.as_mut()) {
                     let acknowledged = results.iter().filter(|stopped| stopped.result.is_ok());
-                    stopped.told = acknowledged.map(|stopped| self.numbers[&stopped.tracker]).collect();
+                    stopped.acknowledged =
+                        acknowledged.map(|stopped| self.numbers[&stopped.tracker]).collect();
                     stopped.at = at;
                 }
             }
@@ -160,7 +161,7 @@ impl Ours {
     }
 
     fn alerted(&mut self, torrent: TorrentId, alert: &Alert) {
-        // Announces begin before the engine has told us the torrent's id.
+        // Announces begin before the engine has given the torrent's id.
         let torrent = self.torrents.get(&torrent).copied();
         if let (Alert::Announcing { .. }, Some(torrent)) = (alert, torrent) {
             let now = self.now();
@@ -200,7 +201,7 @@ impl Ours {
             What::WantPeers => self.driver.engine.want_peers(id, now),
             What::Complete => self.driver.engine.complete(id, now),
             What::Stop => {
-                let stopped = Stopped { wanted: self.now(), at: Millis::MAX, told: Vec::new() };
+                let stopped = Stopped { wanted: self.now(), at: Millis::MAX, acknowledged: Vec::new() };
                 self.history.torrents[deed.torrent].stopped = Some(stopped);
                 self.driver.engine.stop(id, now);
             }

@@ -21,7 +21,7 @@ pub(super) struct Member {
     pub(super) breaker: bool,
     pub(super) complete: bool,
     pub(super) complete_from_start: bool,
-    /// Since when a tracker is to be told that it is complete.
+    /// Since when a tracker is owed `completed`.
     pub(super) owes_since: Option<Timestamp>,
     pub(super) completed_accepted: bool,
     /// The tracker of the last answer, while it is listed.
@@ -61,7 +61,7 @@ pub(super) struct Listed {
     pub(super) no_regular_before: Timestamp,
     pub(super) not_again: bool,
     pub(super) accepted: bool,
-    /// Accepted an announce, and was never told `stopped` since.
+    /// Accepted an announce, and was never sent `stopped` since.
     pub(super) knows: bool,
     pub(super) may_know: bool,
     pub(super) last_accepted: Timestamp,
@@ -69,7 +69,7 @@ pub(super) struct Listed {
     pub(super) uploaded: u64,
     pub(super) times_stopped: u32,
     pub(super) opened_in_round: u64,
-    /// Announces that nobody asked for, in the minute that began then.
+    /// Announces without a request of the user, in the minute that began then.
     pub(super) minute: (Timestamp, u32),
     pub(super) announces: usize,
 }
@@ -97,7 +97,7 @@ pub(super) struct HostFacts {
     pub(super) failed: BTreeSet<(usize, usize)>,
     /// Torrents that failed in whichever way since the last answer to anybody.
     pub(super) failed_torrents: BTreeSet<usize>,
-    /// When it last left the state in which somebody may be kept away.
+    /// When it last left back-off.
     pub(super) cleared_at: Timestamp,
 }
 

@@ -27,7 +27,7 @@ pub struct Life {
     /// How long our process stood still or slept in all.
     pub(super) gaps: Duration,
     pub(super) tally: Tally,
-    /// What happened, where somebody wants to read it.
+    /// What happened, if it is kept.
     pub trace: Trace,
     pub(super) ids: HashMap<TorrentId, usize>,
     pub(super) checks: BinaryHeap<Reverse<(Timestamp, usize)>>,
@@ -126,7 +126,7 @@ impl Life {
         &self.tally
     }
 
-    /// When a torrent was answered, and by whom.
+    /// When a torrent was answered, and by which tracker.
     pub fn answers(&self, torrent: usize) -> &[(Timestamp, usize)] {
         &self.members[torrent].answers
     }

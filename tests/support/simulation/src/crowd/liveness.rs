@@ -95,13 +95,13 @@ const LOOK_AHEAD: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Deadline {
     pub(super) at: Timestamp,
-    /// Since when somebody could have served it.
+    /// Since when a tracker could have served it.
     pub(super) since: Timestamp,
     pub(super) class: Class,
     pub(super) tracker: usize,
 }
 
-/// The first deadline of a torrent, and when to look again where what comes can't be told yet.
+/// The first deadline of a torrent, and when to look again if what comes isn't known yet.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Outlook {
     pub(super) deadline: Option<Deadline>,
@@ -244,13 +244,13 @@ mod tests {
                     let tiers = vec![vec![Listing { tracker, own: None }]];
                     let torrent = life.add(Newcomer { tiers, seed, ..Newcomer::default() });
                     let facts = &mut life.hosts[host];
-                    failures_before
-                        .iter()
-                        .for_each(|(of, failing)| facts.failed(Some(*of), tracker, *failing));
+                    for (of, failing) in failures_before {
+                        facts.failed(Some(*of), tracker, *failing);
+                    }
                     facts.answered(at(1000));
-                    failures_after
-                        .iter()
-                        .for_each(|(of, failing)| facts.failed(Some(*of), tracker, *failing));
+                    for (of, failing) in failures_after {
+                        facts.failed(Some(*of), tracker, *failing);
+                    }
                     let was_backed_off = !failures_before.is_empty();
                     let deadline = life.outlook(torrent, at(1000)).deadline.expect("it is well");
                     let least = if was_backed_off { at(1060) } else { at(60) };

@@ -37,7 +37,7 @@ pub struct Lived {
     pub tally: Tally,
 }
 
-/// So many lines of what happened before a violation are kept for whoever replays it.
+/// So many lines of what happened before a violation are kept for a replay.
 const KEPT: usize = 200_000;
 
 /// Lives the life of this seed, up to so many steps.

@@ -90,7 +90,7 @@ impl Life {
         self.trace.note(self.driver.now(), attempt.torrent, Some(attempt.tracker), || "close".to_owned());
         let failing = match attempt.stage {
             Stage::Announcing(_) => Failing::Answer,
-            // Whoever loses a race isn't silent for long.
+            // An opening that lost a race was closed for that, and not for silence.
             Stage::Opening if self.driver.now().since(attempt.began) < Duration::from_secs(1) => return,
             Stage::Opening | Stage::Probing => Failing::NoLife,
         };
@@ -131,7 +131,7 @@ impl Life {
                 if result.is_err() {
                     self.failed(&attempt, Failing::NoLife);
                 }
-                Input::Probed(id, result.map_err(Into::into))
+                Input::Probed(id, result)
             }
             Happening::Replied(result) => {
                 self.replied(&attempt, &result);

@@ -224,12 +224,12 @@ impl Life {
             let remembers = self.driver.now().since(listed.last_accepted) < REMEMBERED;
             let suspended = listed.not_again || listed.not_before > since;
             let url = &self.world.trackers[listed.tracker].url;
-            let is_told = stopped.iter().any(|told| told.tracker == *url);
-            listed.on_list && listed.knows && remembers && !suspended && !is_told
+            let was_sent = stopped.iter().any(|result| result.tracker == *url);
+            listed.on_list && listed.knows && remembers && !suspended && !was_sent
         });
         if let Some(owed) = owed {
             let url = self.world.trackers[owed.tracker].url.clone();
-            self.accuse(torrent, &format!("{url} knows us and was sent no `stopped`"));
+            self.accuse(torrent, &format!("{url} has a registration and was sent no `stopped`"));
         }
     }
 

@@ -93,7 +93,7 @@ pub struct Run {
     pub end: Option<Timestamp>,
 }
 
-/// When kernels send a SYN again that nobody answered.
+/// When kernels send an unanswered SYN again.
 const SYN: [u64; 6] = [0, 1, 3, 7, 15, 31];
 
 /// How long a name server takes to say that there is no such name.
