@@ -107,7 +107,7 @@ fn announcer() -> Announcer {
     AnnouncerBuilder::new(transport).prober(prober).seed(7).spawn()
 }
 
-/// Two living and two silent trackers for each, each in a tier of its own: those of even number live.
+/// Two living and two silent trackers for each, each in its own tier: those of even number live.
 fn set(addresses: &[SocketAddr], number: u64) -> TrackerSet {
     let host = |offset: usize| (usize::try_from(number).unwrap_or_default() + offset) % HOSTS;
     TrackerSet::new([0, 7, 20, 31].map(|offset| {

@@ -38,7 +38,7 @@ fn world(behaviours: impl IntoIterator<Item = Behaviour>) -> World {
     world
 }
 
-/// From nothing to the first answer: two dead trackers in front of a live one, each in a tier of its own.
+/// From nothing to the first answer: two dead trackers in front of a live one, each in its own tier.
 async fn start(dead: Behaviour, probing: Probing) -> Duration {
     let world = world([dead.clone(), dead, Behaviour::ok()]);
     let mut config = Config::default();

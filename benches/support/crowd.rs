@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fake_tracker::{Behaviour, FakeTracker, Heard};
 
-/// How many trackers there are, each at an address of its own. Those of even number live, a few milliseconds away;
+/// How many trackers there are, each at its own address. Those of even number live, a few milliseconds away;
 /// of the others every second accepts connections and is mute, and the rest drop SYNs.
 pub(crate) const HOSTS: usize = 50;
 

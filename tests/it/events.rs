@@ -349,7 +349,7 @@ async fn the_list_can_change_at_run_time() {
     );
 }
 
-/// A session without trackers says so, and starts when one is added.
+/// A session without trackers raises an alert, and starts when one is added.
 #[tokio::test(start_paused = true)]
 async fn a_torrent_without_trackers_waits_for_one() {
     let world = World::new([every(60)]);

@@ -352,7 +352,7 @@ fn usual_deeds() -> Vec<Deed> {
 /// How long a life may take that takes milliseconds. One that takes longer doesn't come back from a call.
 const COMES_BACK: Duration = Duration::from_secs(20);
 
-/// Lives a life on a thread of its own, and gives what broke: a rule, or that it never comes back.
+/// Lives a life on its own thread, and gives what broke: a rule, or that it never comes back.
 fn breaks(
     config: &Config,
     answers: Vec<Answer>,

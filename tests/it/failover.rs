@@ -16,7 +16,7 @@ struct Dead {
 
 const AT_ONCE: Duration = Duration::from_millis(100);
 const SHOWS_NO_LIFE: Duration = Duration::from_millis(600);
-/// It takes the connection and then says nothing: 1.5 s each.
+/// It takes the connection and then sends nothing: 1.5 s each.
 const GOES_MUTE: Duration = Duration::from_millis(3100);
 
 const KINDS: [Dead; 10] = [

@@ -93,7 +93,7 @@ async fn a_tracker_that_returns_is_found_within_two_minutes_by_those_who_want_pe
     }
 }
 
-/// A seed is in no hurry: it leaves the host alone for as long as the failures say.
+/// A seed is in no hurry: it backs off for as long as the failures demand.
 #[tokio::test(start_paused = true)]
 async fn a_seed_waits_for_its_back_off() {
     let world = World::new([Behaviour::status(500)]);
@@ -119,7 +119,7 @@ async fn a_tracker_that_answers_nonsense_is_asked_ever_less() {
     drop(session);
 }
 
-/// A torrent that a tracker doesn't know says nothing of the tracker.
+/// A tracker that doesn't know the torrent is not a failing host.
 #[tokio::test(start_paused = true)]
 async fn an_unregistered_torrent_leaves_its_host_well() {
     let world =
@@ -175,7 +175,7 @@ async fn the_tracker_in_use_falls_silent() {
 }
 
 /// Our own network is down for ten minutes: no tracker is blamed, and the first announce after it is at most 65 s
-/// late. So it is behind a captive portal, which answers everybody with a page of its own.
+/// late. So it is behind a captive portal, which answers everybody with its own page.
 #[tokio::test(start_paused = true)]
 async fn when_everything_fails_no_host_is_blamed() {
     for down in [Behaviour::SynDropped, Behaviour::html()] {
@@ -247,7 +247,11 @@ async fn the_nearest_is_returned_to_after_a_while() {
     }
     let away = world.elapsed().saturating_sub(left);
     assert!(stayed >= 1 && away > Duration::from_secs(450), "{stayed} announces, {away:?}");
-    assert_eq!(world.received_text().split(' ').next_back(), Some("0:none"), "and says no second started");
+    assert_eq!(
+        world.received_text().split(' ').next_back(),
+        Some("0:none"),
+        "and `started` isn't sent again"
+    );
 }
 
 /// G6: a tracker that works every other half hour is left and returned to a few times a day, and not at each turn.

@@ -9,7 +9,7 @@ use tracker_failover::{Retry, Scheme};
 
 const HOUR: u64 = 3600;
 
-/// The ways in which a host of its own can be dead.
+/// The ways in which a host can be dead for all torrents.
 const WAYS: [(&str, Scheme, Condition); 13] = [
     ("no such name", Scheme::Http, Condition::Unresolved),
     ("refused", Scheme::Http, Condition::Refused),
@@ -52,7 +52,7 @@ fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// A torrent with these trackers, each in a tier of its own.
+/// A torrent with these trackers, each in its own tier.
 fn of(trackers: &[usize]) -> Newcomer {
     let tier = |tracker: &usize| vec![Listing { tracker: *tracker, own: None }];
     Newcomer { tiers: trackers.iter().map(tier).collect(), ..Newcomer::default() }
@@ -64,7 +64,7 @@ fn towards(tracker: usize, condition: Condition) -> Newcomer {
     Newcomer { tiers: vec![vec![Listing { tracker, own }]], ..Newcomer::default() }
 }
 
-/// A life in which a test has an expectation of its own.
+/// A life in which a test has its own expectation.
 fn life(world: World) -> Life {
     let mut life = Life::new(world, Config::default(), 7);
     life.tolerate_starvation();

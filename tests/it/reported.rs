@@ -173,8 +173,8 @@ impl Played {
     }
 }
 
-/// R86: a tracker that is removed while it is opened and put back is no worse for it, and a transport that cancels says
-/// nothing about its tracker, but isn't asked without pause.
+/// R86: a tracker that is removed while it is opened and put back is no worse for it, and a transport that cancels is
+/// no evidence about its tracker, but isn't asked without pause.
 #[test]
 fn a_cancelled_attempt_is_no_evidence_about_its_tracker() {
     let mut played = Played::new(unmeasured());
@@ -191,7 +191,7 @@ fn a_cancelled_attempt_is_no_evidence_about_its_tracker() {
     assert!((4..20).contains(&opened), "{opened} attempts in an hour");
 }
 
-/// R87: what is said to be the reason is the reason.
+/// R87: the reason that an explanation or an alert gives is the reason.
 #[test]
 fn the_reason_that_is_given_is_the_reason() {
     let mut played = Played::new(unmeasured());
@@ -213,7 +213,7 @@ fn the_reason_that_is_given_is_the_reason() {
     assert!(matches!(before, Alert::NoResponse { tracker, .. } if *tracker == url("mute")), "{before}");
 }
 
-/// R90: two sessions of one torrent are one registration. The end of the first doesn't unregister the second, which says
+/// R90: two sessions of one torrent are one registration. The end of the first doesn't unregister the second, which sends
 /// `stopped` to all that the first was registered at.
 #[test]
 fn the_later_session_of_a_torrent_takes_over_the_registrations() {

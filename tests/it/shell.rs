@@ -56,7 +56,7 @@ async fn one_call_without_an_answer_names_every_tracker() {
     assert!(!text.contains("/announce"), "{text}");
 }
 
-/// A client that has only one phase of its own can be the transport.
+/// A client without a separate opening can be the transport.
 #[tokio::test(start_paused = true)]
 async fn a_closure_is_a_transport() {
     let calls = Arc::new(AtomicUsize::new(0));
@@ -492,7 +492,7 @@ fn a_scrape_from_another_runtime_runs_on_the_announcers_own() {
         session
     });
     let scraped = foreign.block_on(session.scrape());
-    assert!(matches!(scraped, Err(AnnounceError::Unsupported)), "as the transport says");
+    assert!(matches!(scraped, Err(AnnounceError::Unsupported)), "the transport can't scrape");
     let noted = transport.0.lock().unwrap().clone();
     assert!(noted.len() > 1 && noted.iter().all(|id| *id == own.handle().id()), "{noted:?}");
 }

@@ -32,12 +32,12 @@ fn config() -> Config {
     config
 }
 
-/// A runtime of its own for trackers, which goes on while ours stands still.
+/// A separate runtime for the trackers, which goes on while ours stands still.
 fn elsewhere() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
-/// Announces several torrents, and lets nothing run from when the tracker has heard of all. Gives what was said.
+/// Announces several torrents, and lets nothing run from when the tracker has received all announces. Returns the alerts.
 fn stand_still(
     builder: AnnouncerBuilder,
     tracker: &TrackerUrl,
@@ -84,7 +84,7 @@ fn an_http_answer_that_came_while_nothing_ran_counts() {
     assert_no_host_is_blamed(&alerts);
 }
 
-/// R100: over UDP, where all answers lie in one socket, and the transport has limits of its own.
+/// R100: over UDP, where all answers lie in one socket, and the transport has its own limits.
 #[test]
 fn udp_answers_that_came_while_nothing_ran_count() {
     let elsewhere = elsewhere();

@@ -51,7 +51,7 @@ impl World {
         (0..self.order.len()).find(|number| self.url(*number) == *tracker).unwrap()
     }
 
-    /// Each tracker in a tier of its own.
+    /// Each tracker in its own tier.
     pub(crate) fn in_tiers(&self) -> TrackerSet {
         TrackerSet::new((0..self.order.len()).map(|number| [self.url(number)]))
     }

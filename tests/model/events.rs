@@ -33,7 +33,7 @@ fn at(secs: u64) -> Timestamp {
 
 /// One torrent's session, as the rules see it.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact")]
 pub(crate) struct Rules {
     private: bool,
     complete_from_start: bool,
@@ -49,7 +49,7 @@ pub(crate) struct Rules {
 /// What went on between us and one tracker.
 #[derive(Debug, Clone, Default)]
 struct Tracker {
-    /// An announce on its way: since when, its event, and whether it says that nothing is left.
+    /// An announce on its way: since when, its event, and whether nothing is left to download.
     in_flight: Option<(u64, Option<Event>, bool)>,
     /// It accepted an announce, last then, with this interval.
     accepted: Option<(u64, u64)>,
@@ -194,7 +194,7 @@ impl ReferenceStateMachine for Rules {
     }
 }
 
-/// The real one, and what it said in the announces under way.
+/// The real one, and what was in the announces under way.
 pub(crate) struct Real {
     ledger: Ledger,
     trackers: TrackerSet,

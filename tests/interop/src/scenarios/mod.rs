@@ -25,7 +25,7 @@ use crate::session::Session;
 use crate::tools::Tools;
 use crate::tracker::{Family, Kind, Tracker};
 
-/// The torrent of all scenarios; each has trackers of its own.
+/// The torrent of all scenarios; each has its own trackers.
 pub(crate) const TORRENT: [u8; 20] = *b"\x00\x01 +%&=?/\x7f\x80\xc3\xfftorrent";
 
 /// Where our session takes connections.

@@ -1,4 +1,4 @@
-//! What the crate says, as the cases read it: replies, errors with their kinds, attempts.
+//! What the crate returns, as the cases read it: replies, errors with their kinds, attempts.
 
 use std::time::Duration;
 

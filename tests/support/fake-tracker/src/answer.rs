@@ -68,7 +68,7 @@ pub enum Framing {
 pub struct Failure {
     /// The text.
     pub reason: Vec<u8>,
-    /// When to ask again (BEP 31); `None` says nothing.
+    /// When to ask again (BEP 31); `None` leaves it out.
     pub retry_in: Option<RetryIn>,
     /// The regular interval, which some trackers send along; `None` sends none.
     pub interval: Option<Duration>,

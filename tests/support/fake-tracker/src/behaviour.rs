@@ -99,7 +99,7 @@ impl Behaviour {
         Self::ok().after(delay)
     }
 
-    /// A good tracker that says this interval and minimal interval.
+    /// A good tracker that sends this interval and minimal interval.
     pub fn ok_every(interval: Duration, min_interval: Option<Duration>) -> Self {
         Self::Ok(Reply { interval, min_interval, ..Reply::default() })
     }
@@ -126,7 +126,7 @@ impl Behaviour {
         Self::Failure(Failure { reason: reason.into(), ..Failure::default() })
     }
 
-    /// A failure reason that says when to ask again (BEP 31).
+    /// A failure reason with `retry in` (BEP 31).
     pub fn retry_in(reason: impl Into<Vec<u8>>, retry_in: RetryIn) -> Self {
         Self::Failure(Failure { reason: reason.into(), retry_in: Some(retry_in), ..Failure::default() })
     }

@@ -60,7 +60,7 @@ impl Log {
         });
     }
 
-    /// Notes an accepted connection, and says the how manieth it is.
+    /// Notes an accepted connection, and returns how many there were with it.
     pub(crate) fn opened(&self) -> usize {
         let mut number = 0;
         self.counts.send_modify(|counts| {

@@ -47,7 +47,7 @@ impl Port {
         self.address
     }
 
-    /// What a SYN meets.
+    /// What becomes of a SYN.
     pub(crate) fn opening(&self) -> Opening {
         match self.door {
             Door::Open(_) => Opening::Accepted,

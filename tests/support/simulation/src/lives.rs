@@ -35,7 +35,7 @@ pub struct Violation {
     pub seed: u64,
     /// At this step.
     pub step: usize,
-    /// What the auditor says.
+    /// The rule, in the auditor's words.
     pub rule: String,
 }
 
@@ -72,7 +72,7 @@ enum Mood {
 
 /// What a tracker received and answered, as it sees it.
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact")]
 struct Seen {
     accepted: bool,
     /// Accepted an announce and was never sent `stopped` since.
@@ -88,7 +88,7 @@ struct Seen {
     times_stopped: usize,
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact")]
 struct World {
     driver: Driver<(AttemptId, Answer)>,
     torrent: TorrentId,
@@ -254,10 +254,10 @@ impl World {
         let (forced, now) = (self.rounds_ended < self.forced_until, self.driver.now());
         let introduced = self.private && self.trackers.values().any(|seen| seen.accepted);
         let seen = self.trackers.get_mut(&tracker).unwrap();
-        assert!(!seen.never, "{tracker} said never");
+        assert!(!seen.never, "{tracker} refused the torrent for ever");
         assert!(
             now >= seen.not_before,
-            "{tracker} asked at {now:?}, wants to be left until {:?}",
+            "{tracker} is sent an announce at {now:?}, wants none until {:?}",
             seen.not_before
         );
         assert!(seen.in_flight == 0 || self.stopping_since.is_some(), "{tracker} has one in flight");
@@ -268,14 +268,14 @@ impl World {
         match request.event {
             Some(Event::Started) => assert!(!seen.accepted, "{tracker} accepted an announce before"),
             Some(Event::Completed) => {
-                assert!(seen.accepted, "{tracker} never heard of us");
+                assert!(seen.accepted, "{tracker} has no registration");
                 assert!(self.complete && !self.complete_from_start);
             }
             Some(Event::Stopped) => {
                 assert!(self.stopping_since.is_some() && (seen.knows || seen.may_know));
                 seen.times_stopped += 1;
             }
-            None => assert!(seen.accepted || introduced, "{tracker} is to hear `started` first"),
+            None => assert!(seen.accepted || introduced, "{tracker} is to be sent `started` first"),
         }
         assert!(!completes || self.completed_accepted == 0, "completed once");
         seen.uploaded = request.transfer.uploaded;

@@ -9,7 +9,7 @@ use crate::script::{Answer, Connection, Name, Retry};
 use crate::time::{Millis, SECOND};
 use crate::world::{Packet, World, round_trips};
 
-/// The wire of one client's life: says what becomes of whatever is sent, and notes what trackers heard.
+/// The wire of one client's life: decides what becomes of each packet, and notes what trackers receive.
 #[derive(Debug)]
 pub struct Network {
     /// The world at its other end.
@@ -30,9 +30,9 @@ pub struct Network {
 pub struct Heard {
     /// When it arrived.
     pub at: Millis,
-    /// Who heard it.
+    /// The number of the tracker that received it.
     pub tracker: usize,
-    /// What.
+    /// What arrived.
     pub what: Contact,
     /// Whether the tracker was well then, so that an announce is accepted.
     pub lives: bool,
@@ -93,7 +93,7 @@ pub const UDP_RESENDS: Resends = &[0, SECOND, 3 * SECOND];
 const MAX_RESENDS: usize = 9;
 
 impl Network {
-    /// A wire on which nothing has been said.
+    /// A wire on which nothing has been sent.
     pub fn new(world: Arc<World>) -> Self {
         Self { world, heard: Vec::new(), impolite: 0, not_before: HashMap::new(), nth: HashMap::new() }
     }
@@ -216,7 +216,7 @@ impl Network {
         Some(reply)
     }
 
-    /// Whether an announce that is sent now comes sooner than the tracker said.
+    /// Whether an announce that is sent now comes sooner than the tracker asked for.
     fn judge(&mut self, tracker: usize, at: Millis, what: Contact) {
         let Contact::Announce(event) = what else { return };
         let (at_all, regular) = self.not_before.get(&tracker).copied().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Each behaviour does what it says, as seen by a client that writes and reads bare bytes.
+//! Each behaviour, as seen by a client that writes and reads bare bytes.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;

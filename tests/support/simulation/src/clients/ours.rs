@@ -34,7 +34,7 @@ pub fn play(plan: &Plan, seed: u64) -> (History, Trace) {
     (ours.history, ours.trace)
 }
 
-/// Does what the engine says, on virtual time.
+/// Does what the engine wants, in virtual time.
 struct Ours {
     driver: Driver<(AttemptId, Happening)>,
     network: Network,
@@ -216,7 +216,7 @@ impl Ours {
         }
     }
 
-    /// As `HttpProber` does it: a connection of its own, `HEAD`, and `GET` over another where that broke. Over
+    /// As `HttpProber` does it: its own connection, `HEAD`, and `GET` over another where that broke. Over
     /// UDP the connect exchange is all.
     fn measure(
         &mut self,
@@ -273,7 +273,7 @@ impl Ours {
         }
     }
 
-    /// Over UDP the transport has a limit of its own.
+    /// Over UDP the transport has its own limit.
     fn gives_up(&mut self, attempt: AttemptId, tracker: usize, phase: Phase) {
         if self.network.world.trackers[tracker].scheme == Scheme::Udp {
             self.will(attempt, self.now() + UDP_LIMIT, Happening::TimedOut(phase));

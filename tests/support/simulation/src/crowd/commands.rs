@@ -79,7 +79,7 @@ impl Life {
         number
     }
 
-    /// Adds a tracker to a torrent's list, in a tier of its own at the end.
+    /// Adds a tracker to a torrent's list, in its own tier at the end.
     pub fn list(&mut self, torrent: usize, listing: Listing) {
         let (now, id) = (self.driver.now(), self.members[torrent].id);
         let url = self.world.trackers[listing.tracker].url.clone();

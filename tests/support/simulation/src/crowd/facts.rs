@@ -9,7 +9,7 @@ use super::world::{Condition, Script, World};
 
 /// A torrent as the auditor sees it.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact")]
 pub(super) struct Member {
     pub(super) id: TorrentId,
     pub(super) runs: bool,
@@ -43,7 +43,7 @@ pub(super) struct Member {
 
 /// A tracker of a torrent, now or earlier.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact")]
 pub(super) struct Listed {
     pub(super) tracker: usize,
     pub(super) on_list: bool,
@@ -52,7 +52,7 @@ pub(super) struct Listed {
     pub(super) own: Option<Script>,
     /// The torrent failed there, and had no answer since.
     pub(super) failed: Option<Failing>,
-    /// When it may be asked again by what it said: at all, and without an event.
+    /// When its answers allow the next announce: at all, and without an event.
     pub(super) suspended_until: Timestamp,
     pub(super) early_until: Timestamp,
     pub(super) never: bool,

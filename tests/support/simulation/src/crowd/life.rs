@@ -15,7 +15,7 @@ use super::tally::Tally;
 use super::trace::Trace;
 use super::world::World;
 
-/// An engine, the world around it, and the auditor. A broken rule is a panic that says which.
+/// An engine, the world around it, and the auditor. A broken rule is a panic that names it.
 #[derive(Debug)]
 pub struct Life {
     pub(super) driver: Driver<(AttemptId, Happening)>,
@@ -43,7 +43,7 @@ pub struct Life {
 /// A probe or attempt under way.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    /// `None` for probes, and for the farewells of which only the announce says whose they are.
+    /// `None` for probes, and for `stopped` before its announce, which holds the info-hash.
     pub(super) torrent: Option<usize>,
     pub(super) tracker: usize,
     pub(super) began: Timestamp,
@@ -101,7 +101,7 @@ impl Life {
         self.step_limit = steps;
     }
 
-    /// Says nothing of too few and too many announces: a scene has an expectation of its own.
+    /// Tolerates too few and too many announces: a scene has its own expectation.
     pub fn tolerate_starvation(&mut self) {
         self.tolerates_starvation = true;
     }
@@ -121,7 +121,7 @@ impl Life {
         self.driver.now()
     }
 
-    /// What was counted.
+    /// The counts of this life.
     pub fn tally(&self) -> &Tally {
         &self.tally
     }

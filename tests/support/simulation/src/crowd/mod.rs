@@ -33,7 +33,7 @@ use draw::Drawn;
 pub struct Lived {
     /// How many steps it took.
     pub steps: u64,
-    /// What was counted.
+    /// Its counts.
     pub tally: Tally,
 }
 

@@ -74,8 +74,8 @@ impl Life {
         let stopping = member.stopping_since.is_some();
         let check = |holds: bool, rule: &str| if holds { Ok(()) } else { Err(rule.to_owned()) };
         check(listed.on_list || stopping, "not listed any more")?;
-        check(!listed.not_again, "said never")?;
-        check(now >= listed.not_before, &format!("wants to be left until {:?}", listed.not_before))?;
+        check(!listed.not_again, "refused the torrent for ever")?;
+        check(now >= listed.not_before, &format!("wants no announce until {:?}", listed.not_before))?;
         check(listed.in_flight == 0 || stopping, "has one in flight")?;
         let is_pestered = listed.minute.1 >= A_MINUTE && now.since(listed.minute.0) < Duration::from_secs(60);
         check(
@@ -90,25 +90,25 @@ impl Life {
         match request.event {
             Some(Event::Started) => check(!listed.accepted, "accepted an announce before"),
             Some(Event::Completed) => {
-                check(listed.accepted, "never heard of us")?;
+                check(listed.accepted, "has no registration")?;
                 check(member.complete && !member.complete_from_start, "there was nothing to complete")?;
                 check(!member.completed_accepted, "completed was accepted before")
             }
             Some(Event::Stopped) => {
                 check(stopping, "stopped while it runs")?;
                 check(listed.times_stopped == 0, "stopped twice")?;
-                check(listed.knows || listed.may_know, "stopped to a stranger")
+                check(listed.knows || listed.may_know, "stopped without a registration")
             }
             None => {
                 let forced = member.rounds_ended < member.forced_until;
                 let early = format!("wants no regular announce until {:?}", listed.no_regular_before);
                 check(forced || now >= listed.no_regular_before, &early)?;
-                check(listed.accepted || is_introduced, "is to hear `started` first")
+                check(listed.accepted || is_introduced, "is to be sent `started` first")
             }
         }
     }
 
-    /// An announce came to nothing that anybody heard of.
+    /// An announce was given up or answered.
     pub(super) fn unanswered(&mut self, attempt: &Attempt, _request: &AnnounceRequest) {
         if let Some(listed) = attempt.torrent.and_then(|torrent| self.listed_mut(torrent, attempt.tracker)) {
             listed.in_flight = listed.in_flight.saturating_sub(1);

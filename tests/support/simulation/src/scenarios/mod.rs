@@ -15,7 +15,7 @@ use crate::table::Row;
 pub struct Scenario {
     /// Its number in the tables; 0 is the steady state.
     pub number: u64,
-    /// What it is about.
+    /// Its subject, in a few words.
     pub title: &'static str,
     /// Plays it with so many seeds per row, where it needs many.
     pub play: fn(Effort) -> Vec<Row>,
