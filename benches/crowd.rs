@@ -1,7 +1,7 @@
 //! Ten thousand torrents over fifty trackers on loopback, half of them silent, from the start to the end:
 //! `cargo bench --bench crowd`, or with a number of torrents behind `--`.
 //!
-//! The trackers live in a process of their own, so that memory and time shown are the announcer's.
+//! The trackers live in another process, so that memory and time shown are the announcer's.
 
 #[path = "support/crowd.rs"]
 mod crowd;
@@ -107,7 +107,7 @@ fn announcer() -> Announcer {
     AnnouncerBuilder::new(transport).prober(prober).seed(7).spawn()
 }
 
-/// Two living and two silent trackers for each, each in a tier of its own: those of even number live.
+/// Two living and two silent trackers for each, each in its own tier: those of even number live.
 fn set(addresses: &[SocketAddr], number: u64) -> TrackerSet {
     let host = |offset: usize| (usize::try_from(number).unwrap_or_default() + offset) % HOSTS;
     TrackerSet::new([0, 7, 20, 31].map(|offset| {

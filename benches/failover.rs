@@ -38,7 +38,7 @@ fn world(behaviours: impl IntoIterator<Item = Behaviour>) -> World {
     world
 }
 
-/// From nothing to the first answer: two dead trackers in front of a live one, each in a tier of its own.
+/// From nothing to the first answer: two dead trackers in front of a live one, each in its own tier.
 async fn start(dead: Behaviour, probing: Probing) -> Duration {
     let world = world([dead.clone(), dead, Behaviour::ok()]);
     let mut config = Config::default();
@@ -48,7 +48,7 @@ async fn start(dead: Behaviour, probing: Probing) -> Duration {
     world.elapsed()
 }
 
-/// The tracker in use dies and the next regular announce finds out, or (`urgent`) somebody waits for one.
+/// The tracker in use dies and the next regular announce finds out, or (`urgent`) an urgent one does.
 async fn in_use(dead: Behaviour, urgent: bool) -> Duration {
     let world = world([Behaviour::ok(), Behaviour::ok(), Behaviour::ok()]);
     let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());

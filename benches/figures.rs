@@ -71,7 +71,7 @@ fn decision(torrents: u64) {
             times.push(took / announces);
             calls = floating(idle.calls - calls_before) / announces;
         }
-        // Whoever shares the machine takes some of the slices.
+        // Other processes take some of the slices.
         let announce = median(times);
         println!(
             "decision: {torrents} torrents with {trackers} trackers: {:.3} µs a decision (poll or handle), {:.2} µs an announce",

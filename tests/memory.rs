@@ -1,4 +1,4 @@
-//! What a torrent costs in memory whose alerts nobody reads, in a process of its own.
+//! What a torrent with unread alerts costs in memory, measured in a process without other tests.
 
 #![cfg(all(target_os = "linux", feature = "tokio"))]
 
@@ -20,7 +20,7 @@ fn resident() -> u64 {
 
 /// R98: a hundred answers of 200 peers each took 400 KB a torrent.
 #[tokio::test(start_paused = true)]
-async fn a_torrent_whose_alerts_nobody_reads_takes_little() {
+async fn a_torrent_with_unread_alerts_takes_little() {
     let answers = std::sync::atomic::AtomicU32::new(0);
     let transport = transport::from_fn(move |_, _| {
         let number = answers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

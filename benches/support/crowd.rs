@@ -1,4 +1,4 @@
-//! Trackers on loopback in a process of their own, and what they heard.
+//! Trackers on loopback in another process, and what they received.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write, stdin, stdout};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fake_tracker::{Behaviour, FakeTracker, Heard};
 
-/// How many trackers there are, each at an address of its own. Those of even number live, a few milliseconds away;
+/// How many trackers there are, each at its own address. Those of even number live, a few milliseconds away;
 /// of the others every second accepts connections and is mute, and the rest drop SYNs.
 pub(crate) const HOSTS: usize = 50;
 
@@ -89,7 +89,7 @@ fn line(answers: &mut BufReader<ChildStdout>) -> String {
     line.trim_end().to_owned()
 }
 
-/// Plays the trackers until nobody asks any more.
+/// Plays the trackers until no more reports are asked for.
 pub(crate) async fn serve() {
     let mut trackers = Vec::new();
     for number in 0..HOSTS {
@@ -128,7 +128,7 @@ pub(crate) async fn serve() {
 
 fn say(line: &str) {
     let mut out = stdout();
-    // Without a reader there is nobody to play for.
+    // Without a reader there is nothing left to do.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 

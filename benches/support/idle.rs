@@ -17,7 +17,7 @@ pub(crate) struct Idle {
     pub(crate) announces: u64,
     /// A tracker that refuses connections.
     pub(crate) refuses: Option<TrackerUrl>,
-    /// Whether each torrent has a passkey of its own.
+    /// Whether each torrent has its own passkey.
     pub(crate) own_passkeys: bool,
 }
 
@@ -28,7 +28,7 @@ impl Idle {
         Self { engine, now: Timestamp::ZERO, calls: 0, announces: 0, refuses: None, own_passkeys: false }
     }
 
-    /// Adds a torrent with so many trackers, each in a tier of its own, over `hosts` hosts in all.
+    /// Adds a torrent with so many trackers, each in its own tier, over `hosts` hosts in all.
     pub(crate) fn add(&mut self, number: u64, trackers: usize, hosts: u64) {
         let passkey = if self.own_passkeys { number } else { 0 };
         let tiers = (0..trackers as u64).map(|place| {

@@ -63,7 +63,7 @@ impl Loopback {
     }
 }
 
-/// One announce over a connection of its own; `None` where there is none to be had.
+/// One announce over its own connection; `None` where there is none to be had.
 async fn get(address: SocketAddr, target: &str) -> Option<AnnounceResponse> {
     let stream = TcpStream::connect(address).await.ok()?;
     stream.set_nodelay(true).ok()?;

@@ -112,12 +112,12 @@ async fn the_second_start_goes_straight_to_the_nearest_without_probing() {
     assert!(took <= Duration::from_millis(60), "a connection and an answer, 20 ms each: {took:?}");
     assert_eq!((0..3).map(|number| probes(world.tracker(number)).len()).collect::<Vec<_>>(), [1, 1, 1]);
     assert_eq!(ignored(&alerts), [] as [&str; 0]);
-    assert_eq!(world.told_text(), "1:started 1:stopped 1:started");
+    assert_eq!(world.received_text(), "1:started 1:stopped 1:started");
 }
 
-/// What failed is looked at again, at once and beside the announce; nobody waits for it.
+/// What failed is looked at again, at once and beside the announce, which doesn't wait for it.
 #[tokio::test(start_paused = true)]
-async fn a_host_that_was_dead_is_tried_again_and_delays_nobody() {
+async fn a_host_that_was_dead_is_tried_again_and_delays_no_announce() {
     let (_folder, path) = folder();
     let world = world(&[5, 10, 30]);
     world.tracker(0).kill().await;
@@ -138,7 +138,7 @@ async fn a_host_that_was_dead_is_tried_again_and_delays_nobody() {
         })
         .collect();
     assert_eq!(measured, [0], "the others are known");
-    assert_eq!(world.told().last().unwrap().0, 1, "the nearest of those known to live");
+    assert_eq!(world.received().last().unwrap().0, 1, "the nearest of those known to live");
 }
 
 #[tokio::test(start_paused = true)]
@@ -204,7 +204,7 @@ async fn a_bad_file_is_kept_aside_and_stops_nothing() {
 
 /// One file for the whole announcer: its first session hears of the trouble, and the others don't.
 #[tokio::test(start_paused = true)]
-async fn only_the_first_session_hears_of_a_bad_file() {
+async fn only_the_first_session_is_alerted_of_a_bad_file() {
     let (_folder, path) = folder();
     fs::write(&path, b"nonsense").unwrap();
     let world = world(&[5]);
@@ -245,7 +245,7 @@ async fn it_is_written_a_minute_after_something_was_learned_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_folder_that_cannot_be_written_to_stops_nothing_and_is_told_once() {
+async fn a_folder_that_cannot_be_written_to_stops_nothing_and_is_reported_once() {
     let (folder, path) = folder();
     #[cfg(unix)]
     {

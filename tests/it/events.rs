@@ -34,7 +34,7 @@ async fn started_periodic_completed_stopped_once_each() {
     session.complete();
     sleep(90).await;
     session.stop().await.unwrap();
-    assert_eq!(world.told_text(), "0:started 0:none 0:completed 0:none 0:stopped");
+    assert_eq!(world.received_text(), "0:started 0:none 0:completed 0:none 0:stopped");
     let completed = &world.tracker(0).announces()[2];
     assert_eq!((completed.left(), completed.downloaded()), (Some(0), Some(1000)));
     let stopped = &world.tracker(0).announces()[4];
@@ -52,7 +52,7 @@ async fn a_seed_never_completes() {
     session.complete();
     sleep(60).await;
     session.stop().await.unwrap();
-    assert_eq!(world.told_text(), "0:started 0:none 0:stopped");
+    assert_eq!(world.received_text(), "0:started 0:none 0:stopped");
 }
 
 /// R26: `completed` during the flight of `started` follows it.
@@ -65,10 +65,10 @@ async fn completed_waits_for_started() {
     sleep(10).await;
     drop(session);
     sleep(10).await;
-    assert_eq!(world.told_text(), "0:started 0:completed 0:stopped");
+    assert_eq!(world.received_text(), "0:started 0:completed 0:stopped");
 }
 
-/// R20, R29 and R30: failover says `started` where nobody has, once, with the counters of the session.
+/// R20, R29 and R30: failover sends `started` to a tracker without a registration, once, with the counters of the session.
 #[tokio::test(start_paused = true)]
 async fn failover_introduces_us_once_and_keeps_the_counters() {
     let world = World::new([every(60), every(60)]);
@@ -81,7 +81,7 @@ async fn failover_introduces_us_once_and_keeps_the_counters() {
     world.tracker(1).kill().await;
     session.update(Transfer { uploaded: 3, downloaded: 600, left: Some(400) });
     sleep(60).await;
-    assert_eq!(world.told_text(), "0:started 1:started 0:none");
+    assert_eq!(world.received_text(), "0:started 1:started 0:none");
     let last = world.tracker(0).announces().pop().unwrap();
     assert_eq!((last.uploaded(), last.downloaded(), last.left()), (Some(7), Some(600), Some(400)));
 }
@@ -95,31 +95,31 @@ async fn completed_reaches_a_fresh_tracker_as_started_with_nothing_left() {
     world.tracker(0).kill().await;
     session.complete();
     sleep(10).await;
-    assert_eq!(world.told_text(), "0:started 1:started");
+    assert_eq!(world.received_text(), "0:started 1:started");
     assert_eq!(world.tracker(1).announces()[0].left(), Some(0));
     sleep(60).await;
     drop(session);
     sleep(10).await;
-    assert_eq!(world.told_text(), "0:started 1:started 1:none 1:stopped", "the debt is paid");
+    assert_eq!(world.received_text(), "0:started 1:started 1:none 1:stopped", "the debt is paid");
 }
 
-/// R21 and R22: `stopped` to everyone who acknowledged, and to nobody else.
+/// R21 and R22: `stopped` goes to every tracker that acknowledged an announce, and to no other.
 #[tokio::test(start_paused = true)]
-async fn stopped_goes_to_all_who_know_us_and_to_nobody_else() {
+async fn stopped_goes_to_every_tracker_with_a_registration_and_to_no_other() {
     let world = World::new([Behaviour::status(503), every(60), every(60), every(60)]);
     let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
     sleep(10).await;
     world.tracker(1).kill().await;
     sleep(60).await;
     world.tracker(1).revive().await;
-    let mut told: Vec<usize> =
-        session.stop().await.unwrap().iter().map(|told| world.number(&told.tracker)).collect();
-    told.sort_unstable();
-    assert_eq!(told, [1, 2]);
-    assert_eq!(world.told_text(), "0:started 1:started 2:started 1:stopped 2:stopped");
+    let mut stopped: Vec<usize> =
+        session.stop().await.unwrap().iter().map(|result| world.number(&result.tracker)).collect();
+    stopped.sort_unstable();
+    assert_eq!(stopped, [1, 2]);
+    assert_eq!(world.received_text(), "0:started 1:started 2:started 1:stopped 2:stopped");
 }
 
-/// R24 and R49: leaving takes at most three seconds, whoever is silent, and the living are told.
+/// R24 and R49: leaving takes at most three seconds if some trackers are silent, and the living are sent `stopped`.
 #[tokio::test(start_paused = true)]
 async fn silent_trackers_delay_the_end_by_three_seconds_at_most() {
     let dies = |death: Behaviour| Behaviour::Sequence(vec![every(60), death]);
@@ -135,11 +135,14 @@ async fn silent_trackers_delay_the_end_by_three_seconds_at_most() {
     session.announce_now().await.unwrap();
     session.announce_now().await.unwrap();
     let before = world.elapsed();
-    let told = session.stop().await.unwrap();
+    let stopped = session.stop().await.unwrap();
     assert!(world.elapsed().saturating_sub(before) <= Duration::from_secs(3));
-    assert_eq!(told.len(), 3, "{told:?}");
-    let reached: Vec<_> =
-        told.iter().filter(|told| told.result.is_ok()).map(|told| world.number(&told.tracker)).collect();
+    assert_eq!(stopped.len(), 3, "{stopped:?}");
+    let reached: Vec<_> = stopped
+        .iter()
+        .filter(|result| result.result.is_ok())
+        .map(|result| world.number(&result.tracker))
+        .collect();
     assert_eq!(reached, [2]);
 }
 
@@ -149,32 +152,32 @@ async fn stopped_waits_for_an_announce_in_flight() {
     let world = World::new([every(60).after(Duration::from_millis(800))]);
     let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let told = session.stop().await.unwrap();
-    assert!(told.len() == 1 && told[0].result.is_ok(), "{told:?}");
-    assert_eq!(world.told_text(), "0:started 0:stopped");
+    let stopped = session.stop().await.unwrap();
+    assert!(stopped.len() == 1 && stopped[0].result.is_ok(), "{stopped:?}");
+    assert_eq!(world.received_text(), "0:started 0:stopped");
     let announces = world.tracker(0).announces();
     let gap = announces[1].at - announces[0].at;
     assert!(gap >= Duration::from_millis(800), "the answer to started came first: {gap:?}");
 }
 
-/// One that may have heard us, and never answered, is told too.
+/// A tracker that may have received an announce, and never answered, is sent `stopped` too.
 #[tokio::test(start_paused = true)]
 async fn stopped_goes_to_one_that_never_answered() {
     let world = World::new([Behaviour::Sequence(vec![Behaviour::Silent, every(60)])]);
     let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
     sleep(1).await;
     session.stop().await.unwrap();
-    assert_eq!(world.told_text(), "0:started 0:stopped");
+    assert_eq!(world.received_text(), "0:started 0:stopped");
 }
 
 /// No `stopped` where nothing was ever acknowledged.
 #[tokio::test(start_paused = true)]
-async fn nobody_is_told_stopped_who_refused_us() {
+async fn a_tracker_that_refused_the_torrent_is_sent_no_stopped() {
     let world = World::new([Behaviour::failure("unregistered"), Behaviour::Refused]);
     let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
     sleep(10).await;
     assert!(session.stop().await.unwrap().is_empty());
-    assert_eq!(world.told_text(), "0:started");
+    assert_eq!(world.received_text(), "0:started");
 }
 
 /// R12 and R63: rejected by one tracker, the next is tried, and the reason is shown.
@@ -184,7 +187,7 @@ async fn a_rejection_fails_over_and_is_shown() {
     let mut session = world.announcer(by_list()).add(world.in_tiers(), torrent());
     let alerts = alerts_until(&mut session, is_announced).await;
     let shown = alerts.iter().any(|alert| alert.to_string().contains("unregistered torrent"));
-    assert!(shown && world.told_text() == "0:started 1:started", "{alerts:#?}");
+    assert!(shown && world.received_text() == "0:started 1:started", "{alerts:#?}");
 }
 
 /// R28: a tracker id goes back to the tracker that gave it, and to no other.
@@ -236,20 +239,20 @@ async fn a_hybrid_joins_both_swarms() {
     for session in sessions {
         session.stop().await.unwrap();
     }
-    let told: Vec<_> = world.tracker(0).announces();
+    let received = world.tracker(0).announces();
     for (hash, id) in hashes.into_iter().zip(["one", "two"]) {
-        let told: Vec<_> = told.iter().filter(|heard| heard.info_hash() == Some(hash)).collect();
-        let events: Vec<_> = told.iter().map(|heard| heard.event()).collect();
+        let sent: Vec<_> = received.iter().filter(|announce| announce.info_hash() == Some(hash)).collect();
+        let events: Vec<_> = sent.iter().map(|announce| announce.event()).collect();
         assert_eq!(events, [Some("started"), None, Some("stopped")], "{hash:?}");
-        assert!(told.iter().all(|heard| heard.key() == told[0].key()));
-        assert_eq!((told[1].uploaded(), told[1].left()), (Some(5), Some(900)));
-        assert_eq!(told[1].tracker_id(), Some(id.as_bytes()), "each its own");
+        assert!(sent.iter().all(|announce| announce.key() == sent[0].key()));
+        assert_eq!((sent[1].uploaded(), sent[1].left()), (Some(5), Some(900)));
+        assert_eq!(sent[1].tracker_id(), Some(id.as_bytes()), "each its own");
     }
 }
 
-/// a warning that comes with each answer is told once, and again when it is another.
+/// a warning that comes with each answer is reported once, and again when it is another.
 #[tokio::test(start_paused = true)]
-async fn a_repeated_warning_is_told_once() {
+async fn a_repeated_warning_is_reported_once() {
     let warning = |text: &str| {
         Behaviour::Ok(Reply {
             interval: Duration::from_secs(60),
@@ -260,16 +263,16 @@ async fn a_repeated_warning_is_told_once() {
     let texts = ["no IPv6", "no IPv6", "no IPv6", "full", "no IPv6", "no IPv6"];
     let world = World::new([Behaviour::Sequence(texts.map(warning).to_vec())]);
     let mut session = world.announcer(by_list()).add(world.in_tiers(), torrent());
-    let mut told = Vec::new();
+    let mut warnings = Vec::new();
     // A warning follows its `Announced`, so the last one is seen with one announce more.
     for _ in 0..=texts.len() {
         let alerts = alerts_until(&mut session, is_announced).await;
-        told.extend(alerts.into_iter().filter_map(|alert| match alert {
+        warnings.extend(alerts.into_iter().filter_map(|alert| match alert {
             Alert::Warning { text, .. } => Some(text),
             _ => None,
         }));
     }
-    assert_eq!(told, ["no IPv6", "full", "no IPv6"]);
+    assert_eq!(warnings, ["no IPv6", "full", "no IPv6"]);
 }
 
 /// R42 and R43: `retry in` counts minutes and binds its sender; "never" holds for the session.
@@ -280,7 +283,7 @@ async fn retry_in_binds_its_sender() {
     let world = World::new([busy, gone, Behaviour::Sequence(vec![Behaviour::status(503), every(60)])]);
     let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
     sleep(200).await;
-    assert!(world.told_text().starts_with("0:started 1:started 2:started 2:started 2:none"));
+    assert!(world.received_text().starts_with("0:started 1:started 2:started 2:started 2:none"));
     world.tracker(2).kill().await;
     sleep(7200).await;
     let times = |number: usize| world.tracker(number).announces().len();
@@ -302,7 +305,7 @@ async fn an_interval_of_zero_is_half_an_hour() {
     drop(session);
 }
 
-/// Wanting peers respects the min interval; a forced announce doesn't, and a suspended tracker is left alone.
+/// Wanting peers respects the min interval; a forced announce doesn't, and a suspended tracker is sent nothing.
 #[tokio::test(start_paused = true)]
 async fn wanting_peers_waits_for_the_min_interval_and_force_does_not() {
     let polite = Behaviour::ok_every(Duration::from_secs(1800), Some(Duration::from_secs(300)));
@@ -311,11 +314,11 @@ async fn wanting_peers_waits_for_the_min_interval_and_force_does_not() {
     sleep(10).await;
     session.want_peers();
     sleep(200).await;
-    assert_eq!(world.told_text(), "0:started");
+    assert_eq!(world.received_text(), "0:started");
     sleep(100).await;
-    assert_eq!(world.told_text(), "0:started 0:none");
+    assert_eq!(world.received_text(), "0:started 0:none");
     session.announce_now().await.unwrap();
-    assert_eq!(world.told_text(), "0:started 0:none 0:none");
+    assert_eq!(world.received_text(), "0:started 0:none 0:none");
     world.tracker(0).set_behaviour(Behaviour::retry_in("busy", RetryIn::Minutes(60)));
     session.announce_now().await.unwrap_err();
     let error = session.announce_now().await.unwrap_err();
@@ -332,21 +335,21 @@ async fn the_list_can_change_at_run_time() {
     session.add_tracker(1, world.url(1));
     session.remove_tracker(world.url(0));
     sleep(1).await;
-    assert_eq!(world.told_text(), "0:started 1:started", "at once: the one in use is gone");
+    assert_eq!(world.received_text(), "0:started 1:started", "at once: the one in use is gone");
     sleep(30).await;
     session.replace_trackers(vec![vec![world.url(2)], vec![world.url(1)]]);
     sleep(60).await;
-    assert_eq!(world.told_text(), "0:started 1:started 1:none", "the one in use stays in use");
+    assert_eq!(world.received_text(), "0:started 1:started 1:none", "the one in use stays in use");
     let trackers = session.trackers().await.unwrap();
     assert_eq!(trackers.tier_of(&world.url(1)), Some(1));
     session.stop().await.unwrap();
     assert!(
-        world.told_text().ends_with("0:stopped 1:stopped")
-            || world.told_text().ends_with("1:stopped 0:stopped")
+        world.received_text().ends_with("0:stopped 1:stopped")
+            || world.received_text().ends_with("1:stopped 0:stopped")
     );
 }
 
-/// A session without trackers says so, and starts when one is added.
+/// A session without trackers raises an alert, and starts when one is added.
 #[tokio::test(start_paused = true)]
 async fn a_torrent_without_trackers_waits_for_one() {
     let world = World::new([every(60)]);
@@ -355,7 +358,7 @@ async fn a_torrent_without_trackers_waits_for_one() {
     assert!(alerts.last().unwrap().to_string().contains("no tracker to announce to"));
     session.add_tracker(0, world.url(0));
     alerts_until(&mut session, is_announced).await;
-    assert_eq!(world.told_text(), "0:started");
+    assert_eq!(world.received_text(), "0:started");
 }
 
 /// R9: a failing scrape never moves the announce cursor.
@@ -374,7 +377,7 @@ async fn a_failing_scrape_moves_nothing() {
     let swarm = swarm.unwrap();
     assert_eq!(swarm.files.values().next().and_then(|counts| counts.incomplete), Some(1));
     sleep(60).await;
-    assert_eq!(world.told_text(), "0:started 0:none");
+    assert_eq!(world.received_text(), "0:started 0:none");
     assert_eq!(session.status().await.unwrap().in_use, Some(world.url(0)));
 }
 
@@ -429,7 +432,7 @@ async fn the_query_of_the_address_is_kept_byte_for_byte() {
     );
 }
 
-/// `completed` is never told to two trackers beside each other: one that stalls has its full time.
+/// `completed` is never sent to two trackers beside each other: one that stalls has its full time.
 #[tokio::test(start_paused = true)]
 async fn completed_is_not_hedged() {
     let stalls = Behaviour::Sequence(vec![every(60), every(60).after(Duration::from_secs(9)), every(60)]);
@@ -438,6 +441,6 @@ async fn completed_is_not_hedged() {
     sleep(10).await;
     session.complete();
     sleep(20).await;
-    assert_eq!(world.told_text(), "0:started 0:completed");
+    assert_eq!(world.received_text(), "0:started 0:completed");
     drop(session);
 }

@@ -1,19 +1,18 @@
 //! Every number that enters the engine, as 0, 1 and as large as can be: no panic, no spin, no end that doesn't come.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use tracker_failover::policy::{AttemptId, Engine, Input, Output, Timestamp, TorrentId};
+use tracker_failover::policy::{Engine, Output, Timestamp, TorrentId};
 use tracker_failover::{
-    AnnounceError, AnnounceResponse, Cause, HostSnapshot, InfoHash, Measurement, PeerId, Rejection, Retry,
-    RttSnapshot, Torrent, TrackerUrl, Transfer,
+    AnnounceError, AnnounceRequest, AnnounceResponse, Cause, HostSnapshot, InfoHash, Measurement, PeerId,
+    Rejection, Retry, RttSnapshot, Torrent, TrackerUrl, Transfer,
 };
 use tracker_failover::{Config, TrackerSet};
+use virtual_net::{Scene, Trackers};
 
 /// So many steps at one moment, and within one second, are no spin: there are five torrents.
 const STEPS_AT_ONCE: usize = 600;
@@ -21,6 +20,11 @@ const STEPS_A_SECOND: usize = 3000;
 
 /// A life ends after so many steps.
 const STEPS: usize = 1200;
+
+const ROUND_TRIP: Duration = Duration::from_millis(10);
+
+/// An answer that comes so late is later than the patience with it: another tracker is asked meanwhile, and answers first.
+const LATE: Duration = Duration::from_secs(6);
 
 /// After this nothing is waited for any more: fifty years.
 const HORIZON: Duration = Duration::from_secs(50 * 365 * 24 * 3600);
@@ -149,36 +153,72 @@ fn set(config: &mut Config, name: &str, to: usize) {
     knob(config, to);
 }
 
-/// Torrents with trackers that answer by turns as they are told to.
-struct Short {
-    engine: Engine,
-    now: Timestamp,
-    torrents: Vec<TorrentId>,
-    running: usize,
+/// Trackers that give these answers in turn.
+struct InTurn {
     answers: Vec<Answer>,
-    measurement: Duration,
     next: usize,
-    queue: BinaryHeap<Reverse<(Timestamp, usize, AttemptId)>>,
-    inputs: HashMap<usize, Input>,
-    second: (Timestamp, usize),
-    at_once: usize,
+    measurement: Duration,
+    /// How many torrents have ended.
+    ended: usize,
+}
+
+impl Trackers for InTurn {
+    fn probe(
+        &mut self,
+        _: &TrackerUrl,
+        _: Timestamp,
+    ) -> Option<(Duration, Result<Measurement, AnnounceError>)> {
+        let (connect, first_byte) = (self.measurement, self.measurement);
+        Some((ROUND_TRIP, Ok(Measurement { connect, first_byte })))
+    }
+
+    fn open(&mut self, _: &TrackerUrl, _: Timestamp) -> Option<(Duration, Result<(), AnnounceError>)> {
+        Some((ROUND_TRIP, Ok(())))
+    }
+
+    fn announce(
+        &mut self,
+        _: &TrackerUrl,
+        _: &AnnounceRequest,
+        _: Timestamp,
+    ) -> Option<(Duration, Result<AnnounceResponse, AnnounceError>)> {
+        let answer = self.answers[self.next % self.answers.len()].clone();
+        self.next += 1;
+        let error = match answer {
+            Answer::Replied { interval, min_interval, peers, late } => {
+                let mut response = AnnounceResponse::default();
+                (response.interval, response.min_interval) = (interval, min_interval);
+                (response.complete, response.incomplete, response.downloaded) = (peers, peers, peers);
+                response.dropped_peers = usize::MAX;
+                return Some((if late { LATE } else { ROUND_TRIP }, Ok(response)));
+            }
+            Answer::Rejected { retry, interval } => {
+                let mut rejection = Rejection::new("no");
+                (rejection.retry, rejection.interval) = (retry, interval);
+                AnnounceError::Rejected(rejection)
+            }
+            Answer::Status(status, retry) => AnnounceError::Status { status, retry },
+            Answer::Broken => AnnounceError::Broken(Cause::new("reset")),
+            Answer::Mute => return None,
+        };
+        Some((ROUND_TRIP, Err(error)))
+    }
+
+    fn report(&mut self, output: &Output, _: &mut Engine, _: Timestamp) {
+        self.ended += usize::from(matches!(output, Output::Ended { .. }));
+    }
+}
+
+/// Five torrents among such trackers.
+struct Short {
+    scene: Scene<InTurn>,
+    torrents: Vec<TorrentId>,
 }
 
 impl Short {
     fn new(config: Config, answers: Vec<Answer>, measurement: Duration) -> Self {
-        let mut short = Self {
-            engine: Engine::new(config, 7),
-            now: Timestamp::ZERO,
-            torrents: Vec::new(),
-            running: 0,
-            answers,
-            measurement,
-            next: 0,
-            queue: BinaryHeap::new(),
-            inputs: HashMap::new(),
-            second: (Timestamp::ZERO, 0),
-            at_once: 0,
-        };
+        let mut scene = Scene::new(config, 7, InTurn { answers, next: 0, measurement, ended: 0 });
+        scene.driver.limit_polls(STEPS_AT_ONCE, STEPS_A_SECOND);
         let lists: [(&[&str], bool, Option<u64>); 5] = [
             (&["http://a.test/1", "http://b.test/1", "udp://c.test:1/"], false, Some(1000)),
             (&["http://a.test/1", "http://a.test/2"], false, None),
@@ -186,138 +226,60 @@ impl Short {
             (&["http://b.test/1"], false, Some(0)),
             (&["http://d.test/1", "http://b.test/1"], false, Some(1)),
         ];
+        let mut torrents = Vec::new();
         for (number, (trackers, private, left)) in (0..).zip(lists) {
             let tiers = trackers.iter().map(|url| [url.parse::<TrackerUrl>().unwrap()]);
             let mut torrent = Torrent::new(InfoHash::new([number; 20]), PeerId::new([2; 20]), 6881);
             torrent.transfer.left = left;
-            let set = TrackerSet::new(tiers).with_private(private);
-            short.torrents.push(short.engine.add(set, torrent, short.now));
-            short.running += 1;
+            torrents.push(scene.driver.add(TrackerSet::new(tiers).with_private(private), torrent));
         }
-        short
+        Self { scene, torrents }
     }
 
     /// Lives for so many steps, doing something now and then, and ends.
     fn live(mut self, deeds: &[Deed], stop_limit: Duration) {
         let mut deeds = deeds.iter().cycle().take(2 * deeds.len());
         for step in 0..STEPS {
-            if self.now.since(Timestamp::ZERO) > HORIZON {
+            if self.scene.driver.now() > Timestamp::ZERO + HORIZON || !self.scene.step(None) {
                 break;
             }
-            self.step(None);
             if step % 40 == 39
                 && let Some(deed) = deeds.next()
             {
                 self.act(deed, step);
             }
         }
-        for torrent in self.torrents.clone() {
-            self.engine.stop(torrent, self.now);
+        let now = self.scene.driver.now();
+        for torrent in &self.torrents {
+            self.scene.driver.engine.stop(*torrent, now);
         }
-        let until = self.now + stop_limit.min(Duration::from_secs(3600)) + Duration::from_secs(1);
-        while self.running > 0 && self.now < until {
-            self.step(Some(until));
-        }
+        self.scene.play_until(now + stop_limit.min(Duration::from_secs(3600)) + Duration::from_secs(1));
+        let running = self.torrents.len() - self.scene.trackers.ended;
         let is_patient = stop_limit > Duration::from_secs(3600);
-        assert!(self.running == 0 || is_patient, "{} of 5 haven't ended within {stop_limit:?}", self.running);
-    }
-
-    fn step(&mut self, until: Option<Timestamp>) {
-        self.at_once += 1;
-        let output = self.engine.poll(self.now);
-        self.second.1 += 1;
-        assert!(
-            self.at_once < STEPS_AT_ONCE && self.second.1 < STEPS_A_SECOND,
-            "it spins at {:?}: {output:?}",
-            self.now
-        );
-        match output {
-            Output::Probe { attempt, .. } => {
-                let (connect, first_byte) = (self.measurement, self.measurement);
-                self.later(attempt, 10, Input::Probed(attempt, Ok(Measurement { connect, first_byte })));
-            }
-            Output::Open { attempt, .. } => self.later(attempt, 10, Input::Opened(attempt)),
-            Output::Announce { attempt, .. } => self.announced(attempt),
-            Output::Ended { .. } => self.running -= 1,
-            Output::Wait(wake) => self.wait(wake, until),
-            _ => {}
-        }
-    }
-
-    fn announced(&mut self, attempt: AttemptId) {
-        let answer = self.answers[self.next % self.answers.len()].clone();
-        let mut millis = 10;
-        let input = match answer {
-            Answer::Replied { interval, min_interval, peers, late } => {
-                // Later than the patience with it: another tracker is asked meanwhile, and answers first.
-                millis = if late { 6000 } else { millis };
-                let mut response = AnnounceResponse::default();
-                (response.interval, response.min_interval) = (interval, min_interval);
-                (response.complete, response.incomplete, response.downloaded) = (peers, peers, peers);
-                response.dropped_peers = usize::MAX;
-                Input::Replied(attempt, Box::new(response))
-            }
-            Answer::Rejected { retry, interval } => {
-                let mut rejection = Rejection::new("no");
-                (rejection.retry, rejection.interval) = (retry, interval);
-                Input::Failed(attempt, AnnounceError::Rejected(rejection))
-            }
-            Answer::Status(status, retry) => Input::Failed(attempt, AnnounceError::Status { status, retry }),
-            Answer::Broken => Input::Failed(attempt, AnnounceError::Broken(Cause::new("reset"))),
-            Answer::Mute => {
-                self.next += 1;
-                return;
-            }
-        };
-        self.later(attempt, millis, input);
-    }
-
-    fn later(&mut self, attempt: AttemptId, millis: u64, input: Input) {
-        self.next += 1;
-        self.queue.push(Reverse((self.now + Duration::from_millis(millis), self.next, attempt)));
-        self.inputs.insert(self.next, input);
-    }
-
-    fn wait(&mut self, wake: Option<Timestamp>, until: Option<Timestamp>) {
-        assert!(wake.is_none_or(|wake| wake >= self.now), "woken in the past: {wake:?} at {:?}", self.now);
-        let next = self.queue.peek().map(|Reverse((at, ..))| *at);
-        let at = [wake, next, until].into_iter().flatten().min().unwrap_or(self.now + HORIZON);
-        self.go_to(at);
-        if next.is_some_and(|next| next <= at)
-            && let Some(Reverse((_, number, _))) = self.queue.pop()
-            && let Some(input) = self.inputs.remove(&number)
-        {
-            self.engine.handle(input, self.now);
-        }
-    }
-
-    fn go_to(&mut self, at: Timestamp) {
-        if at > self.now {
-            (self.now, self.at_once) = (at, 0);
-        }
-        if self.now.since(self.second.0) >= Duration::from_secs(1) {
-            self.second = (self.now, 0);
-        }
+        assert!(running == 0 || is_patient, "{running} of 5 haven't ended within {stop_limit:?}");
     }
 
     fn act(&mut self, deed: &Deed, step: usize) {
-        let (torrent, now) = (self.torrents[step / 40 % self.torrents.len()], self.now);
+        let torrent = self.torrents[step / 40 % self.torrents.len()];
+        let now = self.scene.driver.now();
+        let engine = &mut self.scene.driver.engine;
         match deed {
-            Deed::OverrideInterval(interval) => self.engine.override_interval(torrent, *interval, now),
-            Deed::NumWant(num_want) => self.engine.set_num_want(torrent, *num_want),
+            Deed::OverrideInterval(interval) => engine.override_interval(torrent, *interval, now),
+            Deed::NumWant(num_want) => engine.set_num_want(torrent, *num_want),
             Deed::Update(number, left) => {
                 let transfer = Transfer { uploaded: *number, downloaded: *number, left: *left };
-                self.engine.update(torrent, transfer);
+                engine.update(torrent, transfer);
             }
-            Deed::WantPeers => self.engine.want_peers(torrent, now),
-            Deed::Reannounce => _ = self.engine.reannounce(torrent, now),
-            Deed::Complete => self.engine.complete(torrent, now),
+            Deed::WantPeers => engine.want_peers(torrent, now),
+            Deed::Reannounce => _ = engine.reannounce(torrent, now),
+            Deed::Complete => engine.complete(torrent, now),
             Deed::Resumed(gap) => {
                 // A gap may be any; the clock itself ends in the year 586,000.
-                self.go_to(now + (*gap).min(HORIZON / 50));
-                self.engine.resumed(*gap, self.now);
+                self.scene.driver.advance(now + (*gap).min(HORIZON / 50));
+                let now = self.scene.driver.now();
+                self.scene.driver.engine.resumed(*gap, now);
             }
-            Deed::NetworkChanged => self.engine.network_changed(now),
+            Deed::NetworkChanged => engine.network_changed(now),
             Deed::Recall(number, duration) => {
                 let url: TrackerUrl = "http://a.test/1".parse().unwrap();
                 let mut host = HostSnapshot::new(url.tracker_host());
@@ -327,12 +289,13 @@ impl Short {
                 (host.answered_at, host.failed_at) = (Some(*number), Some(*number));
                 (host.successes, host.failures) = (short, short);
                 (host.consecutive_failures, host.trips, host.is_backed_off) = (short, short, true);
-                self.engine.restore([host], 1, now);
-                drop(self.engine.health().snapshot(*number, now));
+                engine.restore([host], 1, now);
+                drop(engine.health().snapshot(*number, now));
             }
         }
-        drop(self.engine.status(torrent, self.now));
-        drop(self.engine.explain(torrent, self.now));
+        let now = self.scene.driver.now();
+        drop(self.scene.driver.engine.status(torrent, now));
+        drop(self.scene.driver.engine.explain(torrent, now));
     }
 }
 
@@ -390,7 +353,7 @@ fn usual_deeds() -> Vec<Deed> {
 /// How long a life may take that takes milliseconds. One that takes longer doesn't come back from a call.
 const COMES_BACK: Duration = Duration::from_secs(20);
 
-/// Lives a life on a thread of its own, and gives what broke: a rule, or that it never comes back.
+/// Lives a life on its own thread, and gives what broke: a rule, or that it never comes back.
 fn breaks(
     config: &Config,
     answers: Vec<Answer>,
@@ -504,14 +467,10 @@ fn the_largest_interval_in_a_late_answer_and_a_stop() {
 /// Where the clock has come to its end, nothing is due any more, and the engine waits.
 #[test]
 fn the_end_of_time_never_comes() {
-    let mut short = Short::new(Config::default(), Vec::new(), Duration::ZERO);
-    short.now = Timestamp::from_micros(u64::MAX);
-    short.engine.resumed(Duration::MAX, short.now);
-    for _ in 0..STEPS_AT_ONCE {
-        if let Output::Wait(wake) = short.engine.poll(short.now) {
-            assert_eq!(wake, None);
-            return;
-        }
-    }
-    panic!("it spins");
+    let mut scene = Short::new(Config::default(), usual_answers(), Duration::ZERO).scene;
+    let end = Timestamp::from_micros(u64::MAX);
+    scene.driver.advance(end);
+    scene.driver.engine.resumed(Duration::MAX, end);
+    while scene.step(None) {}
+    assert_eq!((scene.driver.wake(), scene.driver.now()), (None, end));
 }

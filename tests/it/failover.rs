@@ -16,7 +16,7 @@ struct Dead {
 
 const AT_ONCE: Duration = Duration::from_millis(100);
 const SHOWS_NO_LIFE: Duration = Duration::from_millis(600);
-/// It takes the connection and then says nothing: 1.5 s each.
+/// It takes the connection and then sends nothing: 1.5 s each.
 const GOES_MUTE: Duration = Duration::from_millis(3100);
 
 const KINDS: [Dead; 10] = [
@@ -126,14 +126,14 @@ async fn what_is_no_reply_fails_over_at_once() {
         config.probing = Probing::Off;
         let mut session = world.announcer(config).add(world.in_tiers(), torrent());
         alerts_until(&mut session, is_announced).await;
-        assert_eq!(world.told_text(), "0:started 1:started", "{behaviour:?}");
+        assert_eq!(world.received_text(), "0:started 1:started", "{behaviour:?}");
         assert!(world.elapsed() < AT_ONCE, "{behaviour:?}: {:?}", world.elapsed());
     }
 }
 
 /// R14: at most one announce per tracker in a round, whatever happens.
 #[tokio::test(start_paused = true)]
-async fn nobody_is_asked_twice_in_a_round() {
+async fn no_tracker_is_asked_twice_in_a_round() {
     for dead in &KINDS {
         let world = World::new([(dead.behaviour)(), (dead.behaviour)(), (dead.behaviour)()]);
         let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
@@ -162,7 +162,7 @@ async fn a_late_answer_brings_its_peers_and_nothing_else() {
     let waited = before.next_announce.unwrap().saturating_sub(after.next_announce.unwrap());
     assert!(waited < Duration::from_secs(5), "the winner's schedule stands");
     session.stop().await.unwrap();
-    assert_eq!(world.told_text(), "0:started 1:started 0:stopped 1:stopped", "both know us by then");
+    assert_eq!(world.received_text(), "0:started 1:started 0:stopped 1:stopped", "both know us by then");
 }
 
 /// The connection of the probe carries the announce: three round trips from nothing.
@@ -185,6 +185,6 @@ async fn a_tracker_that_lies_about_being_alive_costs_its_patience_once() {
     let world = World::new([liar, Behaviour::ok_after(Duration::from_millis(30))]);
     let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
-    assert_eq!(world.told_text(), "0:started 1:started");
+    assert_eq!(world.received_text(), "0:started 1:started");
     assert!(world.elapsed() < Duration::from_millis(1700), "{:?}", world.elapsed());
 }

@@ -93,7 +93,7 @@ async fn a_tracker_that_returns_is_found_within_two_minutes_by_those_who_want_pe
     }
 }
 
-/// A seed is in no hurry: it leaves the host alone for as long as the failures say.
+/// A seed is in no hurry: it backs off for as long as the failures demand.
 #[tokio::test(start_paused = true)]
 async fn a_seed_waits_for_its_back_off() {
     let world = World::new([Behaviour::status(500)]);
@@ -119,7 +119,7 @@ async fn a_tracker_that_answers_nonsense_is_asked_ever_less() {
     drop(session);
 }
 
-/// A torrent that a tracker doesn't know says nothing of the tracker.
+/// A tracker that doesn't know the torrent is not a failing host.
 #[tokio::test(start_paused = true)]
 async fn an_unregistered_torrent_leaves_its_host_well() {
     let world =
@@ -131,17 +131,17 @@ async fn an_unregistered_torrent_leaves_its_host_well() {
     let mut known = announcer.add(TrackerSet::new([[world.url(0)]]), another(1));
     let alerts = alerts_until(&mut known, is_announced).await;
     assert_eq!(announced(&alerts).attempts, 1);
-    assert!(world.elapsed() < Duration::from_secs(1), "nobody waits for a back-off");
+    assert!(world.elapsed() < Duration::from_secs(1), "no announce waits for a back-off");
 }
 
-/// A regular announce that nobody waits for is patient: a slow tracker isn't left, and no other hears of us.
+/// A regular announce is patient: a slow tracker isn't left, and no other is sent an announce.
 #[tokio::test(start_paused = true)]
 async fn a_regular_announce_is_patient_with_a_slow_tracker() {
     let slow = Behaviour::Sequence(vec![every(60), every(60).after(Duration::from_secs(3)), every(60)]);
     let world = World::new([slow, every(60)]);
     let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
     sleep(70).await;
-    assert_eq!(world.told_text(), "0:started 0:none");
+    assert_eq!(world.received_text(), "0:started 0:none");
     drop(session);
 }
 
@@ -175,9 +175,9 @@ async fn the_tracker_in_use_falls_silent() {
 }
 
 /// Our own network is down for ten minutes: no tracker is blamed, and the first announce after it is at most 65 s
-/// late. So it is behind a captive portal, which answers everybody with a page of its own.
+/// late. So it is behind a captive portal, which answers everybody with its own page.
 #[tokio::test(start_paused = true)]
-async fn when_everything_fails_nobody_is_blamed() {
+async fn when_everything_fails_no_host_is_blamed() {
     for down in [Behaviour::SynDropped, Behaviour::html()] {
         let world = World::new([every(60), every(60), every(60), every(60)]);
         for number in 0..4 {
@@ -223,7 +223,7 @@ async fn when_the_network_changes_everybody_is_tried_again() {
     assert!(world.elapsed().saturating_sub(before) < Duration::from_secs(1));
 }
 
-/// The nearest tracker dies and comes back: nobody is pulled back at once, and after a while the next regular
+/// The nearest tracker dies and comes back: no torrent is pulled back at once, and after a while the next regular
 /// announce goes there again.
 #[tokio::test(start_paused = true)]
 async fn the_nearest_is_returned_to_after_a_while() {
@@ -247,7 +247,11 @@ async fn the_nearest_is_returned_to_after_a_while() {
     }
     let away = world.elapsed().saturating_sub(left);
     assert!(stayed >= 1 && away > Duration::from_secs(450), "{stayed} announces, {away:?}");
-    assert_eq!(world.told_text().split(' ').next_back(), Some("0:none"), "and says no second started");
+    assert_eq!(
+        world.received_text().split(' ').next_back(),
+        Some("0:none"),
+        "and `started` isn't sent again"
+    );
 }
 
 /// G6: a tracker that works every other half hour is left and returned to a few times a day, and not at each turn.
@@ -303,9 +307,9 @@ async fn a_session_explains_itself() {
     assert!(line.contains("the last round failed; next in"), "{line}");
 }
 
-/// Somebody who asks for an announce gets one, whatever is known of the hosts: they may know better.
+/// A user who asks for an announce gets one, whatever is known of the hosts: they may know better.
 #[tokio::test(start_paused = true)]
-async fn an_announce_that_was_asked_for_goes_to_hosts_that_are_left_alone() {
+async fn a_requested_announce_goes_to_hosts_in_back_off() {
     let world = World::new([every(1800), every(1800)]);
     for number in 0..2 {
         world.tracker(number).kill().await;

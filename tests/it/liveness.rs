@@ -10,7 +10,7 @@ use tracker_failover::{Retry, Scheme};
 
 const HOUR: u64 = 3600;
 
-/// The ways in which a host of its own can be dead.
+/// The ways in which a host can be dead for all torrents.
 const WAYS: [(&str, Scheme, Condition); 13] = [
     ("no such name", Scheme::Http, Condition::Unresolved),
     ("refused", Scheme::Http, Condition::Refused),
@@ -53,7 +53,7 @@ fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// A torrent with these trackers, each in a tier of its own.
+/// A torrent with these trackers, each in its own tier.
 fn of(trackers: &[usize]) -> Newcomer {
     let tier = |tracker: &usize| vec![Listing { tracker: *tracker, own: None }];
     Newcomer { tiers: trackers.iter().map(tier).collect(), ..Newcomer::default() }
@@ -65,7 +65,7 @@ fn towards(tracker: usize, condition: Condition) -> Newcomer {
     Newcomer { tiers: vec![vec![Listing { tracker, own }]], ..Newcomer::default() }
 }
 
-/// A life in which a test has an expectation of its own.
+/// A life in which a test has its own expectation.
 fn life(world: World) -> Life {
     let mut life = Life::new(world, Config::default(), 7);
     life.tolerate_starvation();
@@ -144,7 +144,7 @@ fn trackers_that_answer_badly_put_no_other_torrent_off() {
 
 /// R80 while the others come and go: all of the ways in one process, one after the other and all at once.
 #[test]
-fn dead_trackers_that_flap_put_nobody_off() {
+fn dead_trackers_that_flap_put_no_other_torrent_off() {
     let mut starved = Vec::new();
     for count in [1, 3, 5, 50] {
         for period in [20, 300, 4000] {
@@ -347,7 +347,7 @@ fn an_answer_of_a_host_lets_back_all_that_were_put_off_there() {
         let seeds: Vec<usize> = (0..20).map(|_| life.add(seed())).collect();
         life.run_until(at(5000));
         let asked: Vec<usize> = seeds.iter().copied().filter(|torrent| life.has_failed(*torrent)).collect();
-        // Somebody asks for it: its answer says that the host is back.
+        // One is asked for: its answer shows that the host is back.
         let newcomer = life.add(of(&[tracker]));
         life.reannounce(newcomer);
         life.run_until(at(5000 + 2 * HOUR));

@@ -56,7 +56,7 @@ async fn three_up_the_nearest_is_chosen() {
         "{lines:#?}"
     );
     assert_eq!(lines.len(), 9);
-    assert_eq!(world.told_text(), "1:started");
+    assert_eq!(world.received_text(), "1:started");
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,7 +83,7 @@ async fn the_one_in_use_dies_and_the_next_announce_moves_on_and_stays() {
         assert_eq!(announced(&alerts).tracker, world.url(0));
     }
     let stopped = session.stop().await.unwrap();
-    assert!(stopped.iter().all(|told| told.result.is_ok()), "{stopped:?}");
+    assert!(stopped.iter().all(|result| result.result.is_ok()), "{stopped:?}");
     tokio::time::sleep(Duration::from_secs(1)).await;
     for number in 0..3 {
         assert_eq!(world.tracker(number).peers_of(&INFO_HASH), [], "tracker {number} has forgotten us");
@@ -114,7 +114,7 @@ async fn all_die_and_the_next_round_recovers_when_one_returns() {
 
 /// R1 and R4: after failing laps everybody is tried again, back-off or not.
 #[tokio::test(start_paused = true)]
-async fn whoever_returns_is_found_by_back_off() {
+async fn a_tracker_that_returns_is_found_by_back_off() {
     for returning in 0..3 {
         let world = World::new([Behaviour::Refused, Behaviour::Refused, Behaviour::Refused]);
         let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
@@ -125,7 +125,7 @@ async fn whoever_returns_is_found_by_back_off() {
         let alerts = alerts_until(&mut session, is_announced).await;
         assert_eq!(announced(&alerts).tracker, world.url(returning));
         assert_eq!(
-            world.told_text(),
+            world.received_text(),
             format!("{returning}:started"),
             "R20: started goes to the one that accepts"
         );
@@ -179,7 +179,7 @@ async fn a_private_torrent_stays_on_one_tracker_and_probes_none() {
     world.tracker(0).revive().await;
     let alerts = alerts_until(&mut session, is_announced).await;
     assert_eq!(announced(&alerts).tracker, world.url(1), "the one in use hasn't failed");
-    assert_eq!(world.told_text(), "0:started 0:none 0:none 1:none 1:none");
+    assert_eq!(world.received_text(), "0:started 0:none 0:none 1:none 1:none");
     assert!((0..2).all(|number| probes(world.tracker(number)).is_empty()));
 }
 
@@ -199,7 +199,7 @@ async fn a_second_torrent_goes_straight_to_the_nearest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn probing_tells_a_tracker_nothing_of_the_torrent() {
+async fn a_probe_carries_nothing_about_the_torrent() {
     let world = cluster();
     let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
     alerts_until(&mut session, |alert| matches!(alert, Alert::FailoverOrder { .. })).await;

@@ -39,11 +39,11 @@ async fn one_call_announces_with_failover_and_the_set_remembers() {
     assert_eq!((outcome.attempts, &outcome.moved_from), (2, &Some(first)));
     assert_eq!(outcome.event, Some(Event::Completed), "the event is the caller's business");
     let other = world.number(&outcome.tracker);
-    assert_eq!(world.told_text(), format!("{number}:started {number}:none {other}:completed"));
+    assert_eq!(world.received_text(), format!("{number}:started {number}:none {other}:completed"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_call_that_nobody_answers_names_every_tracker() {
+async fn one_call_without_an_answer_names_every_tracker() {
     let world = World::new([Behaviour::Refused, Behaviour::status(500), Behaviour::failure("no")]);
     let mut trackers = world.in_tiers();
     let error = world.announcer(Config::default()).announce(&mut trackers, request(None)).await.unwrap_err();
@@ -56,7 +56,7 @@ async fn one_call_that_nobody_answers_names_every_tracker() {
     assert!(!text.contains("/announce"), "{text}");
 }
 
-/// A client that has only one phase of its own can be the transport.
+/// A client without a separate opening can be the transport.
 #[tokio::test(start_paused = true)]
 async fn a_closure_is_a_transport() {
     let calls = Arc::new(AtomicUsize::new(0));
@@ -166,7 +166,7 @@ async fn a_transport_that_panics_fails_its_attempt_only() {
     assert!(matches!(outcome.failed[0].error, AnnounceError::Broken(_)));
 }
 
-/// A listener that sleeps delays nobody, and is told how much it missed.
+/// A listener that sleeps delays no other, and is told how much it missed.
 #[tokio::test(start_paused = true)]
 async fn a_sleepy_listener_misses_alerts_and_stalls_nothing() {
     let world = World::new([Behaviour::ok()]);
@@ -183,9 +183,9 @@ async fn a_sleepy_listener_misses_alerts_and_stalls_nothing() {
     alerts_until(&mut session, is_announced).await;
 }
 
-/// R89: the caller's deadline rules, and the report says who was told and who wasn't.
+/// R89: the caller's deadline rules, and the report names the trackers that were sent `stopped` and those that weren't.
 #[tokio::test(start_paused = true)]
-async fn shutdown_reports_who_was_told_by_the_callers_deadline() {
+async fn shutdown_reports_which_trackers_were_sent_stopped_by_the_callers_deadline() {
     for (limit, slow_is_told) in [(1, false), (3, false), (10, true)] {
         let then = |last| Behaviour::Sequence(vec![Behaviour::ok(), last]);
         let world = World::new([
@@ -223,8 +223,8 @@ async fn shutdown_reports_who_was_told_by_the_callers_deadline() {
             names.sort_unstable();
             names
         };
-        let (told, not_told) = if slow_is_told { (vec![0, 2], vec![1]) } else { (vec![0], vec![1, 2]) };
-        assert_eq!((names(&report.acknowledged), names(&report.unanswered)), (told, not_told), "{limit} s");
+        let (sent, unsent) = if slow_is_told { (vec![0, 2], vec![1]) } else { (vec![0], vec![1, 2]) };
+        assert_eq!((names(&report.acknowledged), names(&report.unanswered)), (sent, unsent), "{limit} s");
         assert_eq!(names(&report.failed), [3, 4]);
         assert!(report.complete && report.ended.is_none());
         assert_eq!(world.tracker(0).announces().last().unwrap().event(), Some("stopped"));
@@ -237,7 +237,7 @@ async fn shutdown_reports_who_was_told_by_the_callers_deadline() {
 
 /// R89: clones don't announce on.
 #[tokio::test(start_paused = true)]
-async fn after_a_shutdown_every_clone_says_that_the_announcer_has_ended() {
+async fn after_a_shutdown_every_clone_reports_that_the_announcer_has_ended() {
     let world = World::new([Behaviour::ok(), Behaviour::Silent]);
     let announcer = world.announcer(Config::default());
     let mut session = announcer.add(TrackerSet::new([[world.url(0)]]), torrent());
@@ -260,7 +260,7 @@ async fn after_a_shutdown_every_clone_says_that_the_announcer_has_ended() {
     };
     assert!(matches!(&*late.unwrap_err(), RoundError::Failed(_)), "it was under way");
     assert_eq!(clone.ended(), Some(AnnouncerEnded::ShutDown));
-    let told = world.told_text();
+    let received = world.received_text();
     let error = clone.announce(&mut trackers, request(None)).await.unwrap_err();
     assert_eq!(error.to_string(), "the announcer has ended");
     for mut session in [during, clone.add(trackers, torrent())] {
@@ -272,7 +272,7 @@ async fn after_a_shutdown_every_clone_says_that_the_announcer_has_ended() {
     assert_eq!((again.complete, again.ended), (false, Some(AnnouncerEnded::ShutDown)));
     assert_eq!(session.stop().await.unwrap_err(), AnnouncerEnded::ShutDown);
     tokio::time::sleep(Duration::from_secs(7200)).await;
-    assert_eq!(world.told_text(), told, "nothing was announced after it");
+    assert_eq!(world.received_text(), received, "nothing was announced after it");
 }
 
 /// R89: of several limits the strictest counts: that of a session, and those of two who shut down.
@@ -295,7 +295,7 @@ async fn the_strictest_deadline_counts() {
 
 /// R89: look-ups that hang are no reason to wait longer.
 #[tokio::test(start_paused = true)]
-async fn trackers_that_cannot_be_opened_any_more_are_not_told() {
+async fn trackers_that_cannot_be_opened_any_more_are_sent_no_stopped() {
     struct Hangs(Arc<AtomicUsize>);
     #[async_trait]
     impl Transport for Hangs {
@@ -329,13 +329,13 @@ async fn trackers_that_cannot_be_opened_any_more_are_not_told() {
 
 /// R24: a dropped handle ends its session as `stop` does.
 #[tokio::test(start_paused = true)]
-async fn a_dropped_handle_says_stopped() {
+async fn a_dropped_handle_sends_stopped() {
     let world = World::new([Behaviour::ok()]);
     let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     drop(session);
     world.tracker(0).wait_for_announces(2).await;
-    assert_eq!(world.told_text(), "0:started 0:stopped");
+    assert_eq!(world.received_text(), "0:started 0:stopped");
 }
 
 #[tokio::test(start_paused = true)]
@@ -496,7 +496,7 @@ fn a_scrape_from_another_runtime_runs_on_the_announcers_own() {
         session
     });
     let scraped = foreign.block_on(session.scrape());
-    assert!(matches!(scraped, Err(AnnounceError::Unsupported)), "as the transport says");
+    assert!(matches!(scraped, Err(AnnounceError::Unsupported)), "the transport can't scrape");
     let noted = transport.0.lock().unwrap().clone();
     assert!(noted.len() > 1 && noted.iter().all(|id| *id == own.handle().id()), "{noted:?}");
 }

@@ -1,4 +1,4 @@
-//! Nothing runs for a while: what arrives meanwhile counts, and nobody is blamed for what doesn't (R100).
+//! Nothing runs for a while: what arrives meanwhile counts, and no host is blamed for what doesn't (R100).
 
 use std::time::Duration;
 
@@ -33,12 +33,12 @@ fn config() -> Config {
     config
 }
 
-/// A runtime of its own for trackers, which goes on while ours stands still.
+/// A separate runtime for the trackers, which goes on while ours stands still.
 fn elsewhere() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
-/// Announces several torrents, and lets nothing run from when the tracker has heard of all. Gives what was said.
+/// Announces several torrents, and lets nothing run from when the tracker has received all announces. Returns the alerts.
 fn stand_still(
     builder: AnnouncerBuilder,
     tracker: &TrackerUrl,
@@ -66,7 +66,7 @@ fn stand_still(
     })
 }
 
-fn assert_nobody_is_blamed(alerts: &[Vec<Alert>]) {
+fn assert_no_host_is_blamed(alerts: &[Vec<Alert>]) {
     for alerts in alerts {
         assert!(is_announced(alerts.last().unwrap()), "{alerts:#?}");
         let failed = alerts.iter().any(|alert| matches!(alert, Alert::Failed { .. }));
@@ -82,10 +82,10 @@ fn an_http_answer_that_came_while_nothing_ran_counts() {
     let transport = HttpTransport::new(HttpConfig::new(), std::sync::Arc::new(StaticResolver::new()));
     let url = tracker.announce_url().parse().unwrap();
     let alerts = stand_still(AnnouncerBuilder::new(transport), &url, || tracker.announces().len());
-    assert_nobody_is_blamed(&alerts);
+    assert_no_host_is_blamed(&alerts);
 }
 
-/// R100: over UDP, where all answers lie in one socket, and the transport has limits of its own.
+/// R100: over UDP, where all answers lie in one socket, and the transport has its own limits.
 #[test]
 fn udp_answers_that_came_while_nothing_ran_count() {
     let elsewhere = elsewhere();
@@ -97,5 +97,5 @@ fn udp_answers_that_came_while_nothing_ran_count() {
     let url = tracker.announce_url().parse().unwrap();
     let heard = || tracker.heard_of(UdpAsked::Announce).len();
     let alerts = stand_still(AnnouncerBuilder::new(transport), &url, heard);
-    assert_nobody_is_blamed(&alerts);
+    assert_no_host_is_blamed(&alerts);
 }

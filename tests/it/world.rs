@@ -51,7 +51,7 @@ impl World {
         (0..self.order.len()).find(|number| self.url(*number) == *tracker).unwrap()
     }
 
-    /// Each tracker in a tier of its own.
+    /// Each tracker in its own tier.
     pub(crate) fn in_tiers(&self) -> TrackerSet {
         TrackerSet::new((0..self.order.len()).map(|number| [self.url(number)]))
     }
@@ -78,8 +78,8 @@ impl World {
         now() - self.born
     }
 
-    /// What every tracker heard as an announce, in order: the number of the tracker and the event.
-    pub(crate) fn told(&self) -> Vec<(usize, String)> {
+    /// The announces that every tracker received, in order: the number of the tracker and the event.
+    pub(crate) fn received(&self) -> Vec<(usize, String)> {
         let mut heard: Vec<(u64, usize, String)> = Vec::new();
         for number in 0..self.order.len() {
             for announce in self.tracker(number).announces() {
@@ -91,10 +91,11 @@ impl World {
         heard.into_iter().map(|(_, number, event)| (number, event)).collect()
     }
 
-    /// [`told`](Self::told) as text: `0:started 1:none`.
-    pub(crate) fn told_text(&self) -> String {
-        let told: Vec<_> = self.told().iter().map(|(number, event)| format!("{number}:{event}")).collect();
-        told.join(" ")
+    /// [`received`](Self::received) as text: `0:started 1:none`.
+    pub(crate) fn received_text(&self) -> String {
+        let announces: Vec<_> =
+            self.received().iter().map(|(number, event)| format!("{number}:{event}")).collect();
+        announces.join(" ")
     }
 }
 
@@ -130,7 +131,7 @@ pub(crate) fn is_announced(alert: &Alert) -> bool {
     matches!(alert, Alert::Announced(_))
 }
 
-/// Whether anything but announces was heard that bore an info-hash: probes tell nothing.
+/// The requests that weren't announces. Probes carry no info-hash.
 pub(crate) fn probes(tracker: &FakeTracker) -> Vec<Heard> {
     tracker.heard().into_iter().filter(|heard| heard.asked() != Asked::Announce).collect()
 }
@@ -140,7 +141,7 @@ impl Connector for Pipes {
     async fn connect(&self, _host: &str, addresses: &[SocketAddr]) -> Result<Connected, AnnounceError> {
         let address = addresses.first().ok_or_else(|| AnnounceError::Connect(Cause::new("no address")))?;
         let tracker =
-            self.0.get(address).ok_or_else(|| AnnounceError::Connect(Cause::new("nobody is there")))?;
+            self.0.get(address).ok_or_else(|| AnnounceError::Connect(Cause::new("no tracker is there")))?;
         let stream =
             tracker.connect_in_memory().await.map_err(|error| AnnounceError::Connect(Cause::new(error)))?;
         Ok(Connected::new(stream, *address))

@@ -9,7 +9,7 @@ use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state
 use tracker_failover::TrackerUrl;
 use tracker_failover::{Order, TrackerSet};
 
-/// Trackers by number; the last one speaks a scheme that nobody here does.
+/// Trackers by number; the last one has a scheme that isn't supported.
 const TRACKERS: u8 = 8;
 
 fn url(tracker: u8) -> &'static TrackerUrl {
@@ -203,13 +203,13 @@ impl StateMachineTest for Real {
         match step {
             Step::Begin => set.begin_round(),
             Step::Fails => {
-                let turn = set.current().cloned().expect("somebody has their turn");
+                let turn = set.current().cloned().expect("a tracker has its turn");
                 set.record_failure(&turn);
-                assert_eq!(set.current(), Some(&turn), "a failure alone moves nobody");
+                assert_eq!(set.current(), Some(&turn), "a failure alone moves no tracker");
                 set.advance();
             }
             Step::Answers => {
-                let turn = set.current().cloned().expect("somebody has their turn");
+                let turn = set.current().cloned().expect("a tracker has its turn");
                 set.record_success(&turn);
             }
             Step::Measured(tracker, distance) => {

@@ -33,7 +33,7 @@ fn at(secs: u64) -> Timestamp {
 
 /// One torrent's session, as the rules see it.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact")]
 pub(crate) struct Rules {
     private: bool,
     complete_from_start: bool,
@@ -49,7 +49,7 @@ pub(crate) struct Rules {
 /// What went on between us and one tracker.
 #[derive(Debug, Clone, Default)]
 struct Tracker {
-    /// An announce on its way: since when, its event, and whether it says that nothing is left.
+    /// An announce on its way: since when, its event, and whether nothing is left to download.
     in_flight: Option<(u64, Option<Event>, bool)>,
     /// It accepted an announce, last then, with this interval.
     accepted: Option<(u64, u64)>,
@@ -112,7 +112,7 @@ impl Rules {
         tracker.accepted = Some((now, interval));
         tracker.unanswered = None;
         tracker.id = id.or(tracker.id);
-        // Whoever meets us as one who has it all hears no `completed`, and nobody else has to be told.
+        // A tracker that first sees a complete torrent is sent no `completed`, and no other tracker is owed it.
         self.told_completed |=
             event == Some(Event::Completed) || (self.completed && is_first && nothing_left);
     }
@@ -152,7 +152,7 @@ impl ReferenceStateMachine for Rules {
 
     fn preconditions(rules: &Self, step: &Step) -> bool {
         let in_flight = |tracker: usize| rules.trackers[tracker].in_flight.is_some();
-        // Nobody is told beside one who is being told that the download is complete.
+        // Nothing is announced beside an announce of `completed`.
         let telling = |tracker: &Tracker| matches!(tracker.in_flight, Some((_, Some(Event::Completed), _)));
         match step {
             Step::Announce(tracker) => {
@@ -194,7 +194,7 @@ impl ReferenceStateMachine for Rules {
     }
 }
 
-/// The real one, and what it said in the announces under way.
+/// The real one, and what was in the announces under way.
 pub(crate) struct Real {
     ledger: Ledger,
     trackers: TrackerSet,
@@ -250,7 +250,7 @@ impl StateMachineTest for Real {
                 assert_eq!(
                     ledger.is_registered(trackers, url),
                     tracker.accepted.is_some(),
-                    "whether {name} knows us"
+                    "whether it is registered at {name}"
                 );
             }
             let id = tracker.id.map(|id| vec![id]);
@@ -267,5 +267,5 @@ prop_state_machine! {
 
     /// G7: R20 to R23, R27 to R29, POL-16.
     #[test]
-    fn each_tracker_hears_the_event_it_is_owed(sequential 1..60 => Real);
+    fn each_tracker_is_sent_the_event_it_is_owed(sequential 1..60 => Real);
 }

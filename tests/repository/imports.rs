@@ -8,10 +8,6 @@ use std::collections::BTreeSet;
 use self::graph::Graph;
 use crate::rust_files;
 
-/// The knots that are still there, each with all of its modules: to be emptied. A row that isn't right to the letter fails
-/// the test, so that none outlives its knot or hides a larger one.
-const KNOWN: &[&[&str]] = &[&["wire::bencode", "wire::bencode::scan"]];
-
 /// The parts of `policy` from top to bottom: each may import those below it. Its other modules are values, at the bottom.
 const LAYERS: [&str; 3] = ["policy::engine", "policy::torrent", "policy::hosts"];
 
@@ -26,16 +22,10 @@ fn is_in(module: &str, part: &str) -> bool {
 #[test]
 fn no_module_imports_itself_by_way_of_others() {
     let graph = sources();
-    let known: Vec<BTreeSet<String>> =
-        KNOWN.iter().map(|knot| knot.iter().map(|module| (*module).to_owned()).collect()).collect();
-    let knots = graph.knots();
     let mut faults: Vec<String> = Vec::new();
-    for knot in knots.iter().filter(|knot| !known.contains(knot)) {
+    for knot in &graph.knots() {
         let through = knot.first().expect("a knot has modules");
         faults.push(format!("{knot:?} import each other, for instance:\n{}", graph.circle(through)));
-    }
-    for stale in known.iter().filter(|knot| !knots.contains(knot)) {
-        faults.push(format!("KNOWN has a row for a knot that isn't there like that: {stale:?}"));
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

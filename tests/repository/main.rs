@@ -1,4 +1,4 @@
-//! The repository's own rules: what its pages claim is so, and its parts know only whom they may.
+//! The repository's own rules: what its pages claim is so, and its modules import only what they may.
 
 mod anatomy;
 mod imports;

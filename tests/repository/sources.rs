@@ -1,10 +1,10 @@
-//! Who may know whom, and what the pure parts may not touch.
+//! Which module may import which, and what the pure parts may not touch.
 
 use std::fmt::Write as _;
 
 use crate::{page, rust_files, split};
 
-/// A line without its comment: what prose mentions nobody uses.
+/// A line without its comment: what prose mentions isn't used by that.
 fn code(line: &str) -> &str {
     let line = line.trim_start();
     if line.starts_with("//") { "" } else { line }
@@ -53,8 +53,8 @@ fn policy_and_wire_are_pure() {
 
 #[test]
 fn policy_and_wire_do_not_know_each_other_nor_the_shell() {
-    nowhere("src/policy", &["crate::wire", "crate::net"], "policy knows the values and nobody else");
-    nowhere("src/wire", &["crate::policy", "crate::net"], "wire knows the values and nobody else");
+    nowhere("src/policy", &["crate::wire", "crate::net"], "policy imports the values and nothing else");
+    nowhere("src/wire", &["crate::policy", "crate::net"], "wire imports the values and nothing else");
 }
 
 #[test]

@@ -26,7 +26,7 @@ const AFTERMATH: Duration = Duration::from_secs(1);
 pub(crate) enum Dead {
     /// They aren't: all three are alive.
     Alive,
-    /// Nobody listens.
+    /// No process listens.
     Refused,
     /// Connections are accepted, and never answered.
     Mute,
@@ -39,13 +39,13 @@ pub(crate) enum Dead {
 /// How the three trackers stand in the torrent, the dead ones first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
-    /// Each a tier of its own.
+    /// Each its own tier.
     Tiers,
     /// All in one tier, which BEP 12 has clients shuffle.
     OneTier,
 }
 
-/// What is measured.
+/// One cell of the table: a client among these trackers.
 #[derive(Clone, Copy)]
 pub(crate) struct Cell<'a> {
     pub(crate) client: &'a Client,

@@ -1,6 +1,6 @@
 //! The torrent file that every client is given.
 
-/// 1 MiB of which nobody has a byte, with these tiers and the first tracker as `announce`.
+/// 1 MiB of which no peer has a byte, with these tiers and the first tracker as `announce`.
 pub(crate) fn with_trackers(tiers: &[Vec<String>]) -> Vec<u8> {
     let string = |text: &str| format!("{}:{text}", text.len());
     let tier = |tier: &Vec<String>| format!("l{}e", tier.iter().map(|url| string(url)).collect::<String>());

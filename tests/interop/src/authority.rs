@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 
-/// An authority that nobody knows.
+/// An authority that no client trusts.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, in PEM form.

@@ -156,7 +156,7 @@ impl Clients {
     }
 }
 
-/// A port of 127.0.0.1 that nobody else here was given. It lies below the ports of outgoing connections.
+/// A port of 127.0.0.1 that nothing else here was given. It lies below the ports of outgoing connections.
 pub(crate) fn free_port() -> io::Result<u16> {
     use std::sync::atomic::{AtomicU16, Ordering};
     static NEXT: AtomicU16 = AtomicU16::new(27_000);
@@ -169,7 +169,7 @@ pub(crate) fn free_port() -> io::Result<u16> {
     Err(io::Error::new(io::ErrorKind::AddrInUse, "no free port from 27000 to 31000 on loopback"))
 }
 
-/// How long a client may take for a few MiB. Transmission thinks of whom to serve every ten seconds.
+/// How long a client may take for a few MiB. Transmission decides every ten seconds which peers to serve.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The lines that our client says with `--json`.

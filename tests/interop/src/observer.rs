@@ -17,7 +17,7 @@ use crate::bencode::Value;
 /// How long a real tracker on loopback may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The port under which [`peers`] looks, and under which nobody stays.
+/// The port under which [`peers`] looks, and which it leaves at once.
 const OBSERVERS_PORT: u16 = 50_099;
 
 /// What a tracker counts of a swarm.

@@ -55,7 +55,7 @@ impl Program {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until one of its lines is what somebody looks for, and gives what was found in it.
+    /// Waits until one of its lines is as wanted, and gives what was found in it.
     pub(crate) async fn wait_for<T>(
         &mut self,
         what: &str,

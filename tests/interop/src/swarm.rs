@@ -91,7 +91,7 @@ impl Swarm {
         self.folder.join("seed")
     }
 
-    /// A new folder for somebody who has nothing yet.
+    /// A new folder for a client that has nothing yet.
     pub(crate) fn leech(&self, name: &str) -> io::Result<PathBuf> {
         let folder = self.folder.join(name);
         fs::create_dir_all(&folder)?;
@@ -153,17 +153,17 @@ impl Drop for Swarm {
     }
 }
 
-/// A tracker that nobody can reach.
+/// A tracker that no client can reach.
 #[derive(Debug)]
 pub(crate) enum Dead {
-    /// Nobody listens.
+    /// No process listens.
     Refused(SocketAddr),
-    /// The kernel accepts, and nobody ever answers.
+    /// The kernel accepts, and no answer ever comes.
     Mute(TcpListener),
 }
 
 impl Dead {
-    /// One at a host of its own, which nobody else in the run has.
+    /// One at an address that nothing else in the run has.
     pub(crate) fn refused() -> io::Result<Self> {
         listener()?.local_addr().map(Self::Refused)
     }
@@ -189,7 +189,7 @@ pub(crate) fn dead_host() -> Ipv4Addr {
 }
 
 fn listener() -> io::Result<TcpListener> {
-    // Below the ports of outgoing connections, so that nobody takes it.
+    // Below the ports of outgoing connections, so that no other process takes it.
     let host = dead_host();
     for port in 26_500..26_900 {
         if let Ok(listener) = TcpListener::bind((host, port)) {

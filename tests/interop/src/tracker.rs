@@ -36,7 +36,7 @@ pub(crate) enum Kind {
 /// Where a tracker listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Family {
-    /// At an address of its own in 127.0.0.0/8.
+    /// At its own address in 127.0.0.0/8.
     V4,
     /// At `::1`, which is the only one there is.
     V6,
@@ -44,7 +44,7 @@ pub(crate) enum Family {
 
 /// A real tracker. Dropping it kills it.
 ///
-/// Each has a loopback address of its own where there are several, because the library takes two ports of one host for
+/// Each has its own loopback address where there are several, because the library takes two ports of one host for
 /// one tracker.
 #[derive(Debug)]
 pub(crate) struct Tracker {
@@ -181,7 +181,7 @@ impl Tracker {
         child.wait().map(drop)
     }
 
-    /// Stops it in its tracks (SIGSTOP): the kernel goes on accepting connections, nobody answers on them.
+    /// Stops it in its tracks (SIGSTOP): the kernel goes on accepting connections, and no answer comes on them.
     pub(crate) fn freeze(&self) -> io::Result<()> {
         self.signal(Signal::STOP)
     }

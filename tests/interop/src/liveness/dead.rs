@@ -30,7 +30,7 @@ pub(super) enum Way {
     ReasonUdp,
 }
 
-/// The ways of a host of its own.
+/// The ways in which a host can be dead for all torrents.
 pub(super) const WAYS: [Way; 14] = [
     Way::NoSuchName,
     Way::NoSuchNameUdp,
@@ -90,7 +90,7 @@ impl Way {
         )
     }
 
-    /// What a tracker does over HTTP. Those that are no answer only make sense for a host of its own.
+    /// What a tracker does over HTTP. Those that are no answer only make sense if no other torrent uses the host.
     fn over_http(self) -> Behaviour {
         match self {
             Self::Refused => Behaviour::Refused,
@@ -113,7 +113,7 @@ impl Way {
 }
 
 impl Tracker {
-    /// A tracker at an address of its own that fails everybody in this way.
+    /// A tracker at its own address that fails everybody in this way.
     pub(super) async fn dead(way: Way) -> std::io::Result<Self> {
         let address = own_address();
         Ok(match way {
@@ -130,7 +130,7 @@ impl Tracker {
         })
     }
 
-    /// A tracker at an address of its own that is well, and speaks what those that fail in this way speak.
+    /// A tracker at its own address that is well, and speaks what those that fail in this way speak.
     pub(super) async fn healthy(way: Way) -> Self {
         if way.is_udp() {
             let tracker = FakeUdpTracker::start_at(own_address(), UdpBehaviour::Ok);

@@ -47,13 +47,13 @@ const LIMIT: Duration = Duration::from_secs(480);
 #[derive(Debug, Clone, Copy)]
 struct Combination {
     way: Way,
-    /// They are on the healthy one's own tracker, not each on a host of its own.
+    /// They are on the healthy one's own tracker, not each on its own host.
     on_its_host: bool,
     others: usize,
     healthy_first: bool,
 }
 
-/// What came of it.
+/// What was observed of one combination.
 #[derive(Debug)]
 struct Seen {
     combination: Combination,
@@ -67,7 +67,7 @@ struct Seen {
     causes: BTreeSet<String>,
 }
 
-/// Runs all combinations at once, or those whose names hold one of these words, each with an announcer of its own, and
+/// Runs all combinations at once, or those whose names hold one of these words, each with its own announcer, and
 /// judges them.
 pub(crate) async fn run(words: &[String], report: &mut Report) {
     report.scenario("one healthy torrent beside dead ones, for five minutes");
@@ -215,8 +215,7 @@ impl Seen {
 
 impl Combination {
     fn kind(self) -> String {
-        let place =
-            if self.on_its_host { "on the healthy one's tracker" } else { "each on a host of its own" };
+        let place = if self.on_its_host { "on the healthy one's tracker" } else { "each on its own host" };
         format!("{}, {place}", self.way.name())
     }
 }

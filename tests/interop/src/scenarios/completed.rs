@@ -24,7 +24,7 @@ pub(super) async fn in_place(lab: &mut Lab<'_>) -> Outcome {
     let announced = announce(&mut session).await?;
     report.same(announced.event, None, "a second call says nothing");
     report.same(trackers[used].counts().await?, completed, "and the download is counted once");
-    report.same(stop(session).await, (1, 0), "stopped goes to the one that knows us");
+    report.same(stop(session).await, (1, 0), "stopped goes to the one with a registration");
     report.same(trackers[used].counts().await?, Counts::new(1, 0, 1), "which counts the seed alone");
     report.same(trackers[1 - used].announces().await?, 0, "the other one has heard nothing");
     Ok(())

@@ -104,7 +104,7 @@ async fn to(lab: &mut Lab<'_>, other: Other) -> Outcome {
     let mut seeders = Vec::new();
     for Setting { swarm, ours, tracker, .. } in &settings {
         // Others may not connect to loopback addresses, as Transmission doesn't: then it is we who do, as soon
-        // as an announce has told us of them.
+        // as an announce has named them.
         let seeder = clients.ours(ours, &swarm.seed(), &["--announce-interval", "2"])?;
         until_counted(tracker, Counts::new(1, 0, 0), &seeder).await?;
         seeders.push(seeder);

@@ -38,13 +38,13 @@ async fn run(lab: &mut Lab<'_>, kind: Kind) -> Outcome {
     all_die(lab, &mut trackers, &mut session, third).await?;
     the_first_returns(lab, &mut trackers, &mut session, first, third).await?;
 
-    let told = stop(session).await;
-    lab.report.same(told, (2, 1), "stopped reaches the two that are up; the dead one is tried too");
+    let stopped = stop(session).await;
+    lab.report.same(stopped, (2, 1), "stopped reaches the two that are up; the dead one is tried too");
     for place in [first, third] {
         let tracker = &trackers[place];
         let what = format!("{} knows the seed alone after that", tracker.address());
         lab.report.same(tracker.counts().await?, SEED, &what);
-        lab.report.same(tracker.ports().await?, vec![SEEDS_PORT], "and hands out nobody else");
+        lab.report.same(tracker.ports().await?, vec![SEEDS_PORT], "and hands out no other peer");
     }
     Ok(())
 }

@@ -42,7 +42,7 @@ async fn run(lab: &mut Lab<'_>, kind: Kind) -> Outcome {
     report.same(stop(session).await, (2, 0), "stopped goes to both");
     for tracker in &trackers {
         report.same(tracker.counts().await?, Counts::new(1, 0, 0), "which then count the seed alone");
-        report.same(tracker.ports().await?, vec![SEEDS_PORT], "and hand out nobody else");
+        report.same(tracker.ports().await?, vec![SEEDS_PORT], "and hand out no other peer");
     }
     Ok(())
 }
@@ -80,7 +80,7 @@ pub(super) async fn late(lab: &mut Lab<'_>) -> Outcome {
     Ok(())
 }
 
-/// As before, but nobody waits for the late answer any more: the announce was given up, and its connection closed,
+/// As before, but the late answer isn't waited for any more: the announce was given up, and its connection closed,
 /// before the tracker read it. It may know us, and that is enough.
 pub(super) async fn given_up(lab: &mut Lab<'_>) -> Outcome {
     let mut trackers = [lab.tracker(Kind::Opentracker).await?, lab.tracker(Kind::Opentracker).await?];
@@ -102,7 +102,7 @@ pub(super) async fn given_up(lab: &mut Lab<'_>) -> Outcome {
     report.same(stop(session).await, (2, 0), "stopped goes to both");
     for tracker in &trackers {
         report.same(tracker.counts().await?, Counts::new(1, 0, 0), "which then count the seed alone");
-        report.same(tracker.ports().await?, vec![SEEDS_PORT], "and hand out nobody else");
+        report.same(tracker.ports().await?, vec![SEEDS_PORT], "and hand out no other peer");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Certificates that nobody should believe: such a tracker hears nothing, and the next one is asked at once.
+//! Certificates that are not to be trusted: such a tracker is sent nothing, and the next one is asked at once.
 
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr};

@@ -167,7 +167,7 @@ fn fetched(swarm: &Swarm, said: &[Line]) -> u64 {
     pieces.map(|piece| swarm.piece_length(piece)).sum()
 }
 
-/// The longest time between two pieces from then on. They are told a few times a second.
+/// The longest time between two pieces from then on. They are reported a few times a second.
 fn longest_pause(said: &[Line], from: std::time::Instant) -> Duration {
     let mut last = from;
     let mut longest = Duration::ZERO;

@@ -25,7 +25,7 @@ use crate::session::Session;
 use crate::tools::Tools;
 use crate::tracker::{Family, Kind, Tracker};
 
-/// The torrent of all scenarios; each has trackers of its own.
+/// The torrent of all scenarios; each has its own trackers.
 pub(crate) const TORRENT: [u8; 20] = *b"\x00\x01 +%&=?/\x7f\x80\xc3\xfftorrent";
 
 /// Where our session takes connections.
@@ -65,7 +65,7 @@ pub(crate) async fn run(tools: &Arc<Tools>, words: &[String], report: &mut Repor
         "opentracker: the one in use freezes and thaws" => frozen::known,
         "opentracker over UDP: the one in use freezes and thaws" => frozen::known_over_udp,
         "opentracker: an announce that is answered after another was" => frozen::late,
-        "opentracker: an announce that is heard though nobody waits for the answer" => frozen::given_up,
+        "opentracker: an announce that arrives after its answer was given up" => frozen::given_up,
         "opentracker: completed" => completed::in_place,
         "opentracker: completed while the one in use is dead" => completed::elsewhere,
         "opentracker: a single one, from started to stopped" => single::opentracker,
@@ -178,7 +178,7 @@ fn found_the_seed(announced: &Announced) -> bool {
 
 /// Ends a session, and gives how many trackers took its `stopped` and how many didn't.
 async fn stop(session: Session) -> (usize, usize) {
-    let told = session.handle.stop().await.unwrap_or_default();
-    let well = told.iter().filter(|told| told.result.is_ok()).count();
-    (well, told.len() - well)
+    let results = session.handle.stop().await.unwrap_or_default();
+    let well = results.iter().filter(|stopped| stopped.result.is_ok()).count();
+    (well, results.len() - well)
 }

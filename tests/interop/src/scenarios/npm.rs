@@ -1,4 +1,4 @@
-//! Two bittorrent-trackers, which tell what they are asked, event by event.
+//! Two bittorrent-trackers, which report what they receive, event by event.
 
 use super::single::of_us;
 use super::{

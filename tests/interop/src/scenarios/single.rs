@@ -99,7 +99,7 @@ async fn from_started_to_stopped(lab: &mut Lab<'_>, tracker: Tracker, parts: &An
     if names_peers(tracker) {
         report.check(found_the_seed(&announced), "the seed is found", ports(&announced));
     } else {
-        report.same(ports(&announced), Vec::new(), "nobody is named, as this tracker has no IPv6 over UDP");
+        report.same(ports(&announced), Vec::new(), "no peer is named, as this tracker has no IPv6 over UDP");
     }
     let swarm = (announced.response.complete, announced.response.incomplete);
     // aquatic counts those who were there before.

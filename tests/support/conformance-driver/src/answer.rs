@@ -1,4 +1,4 @@
-//! What the crate says, as the cases read it: replies, errors with their kinds, attempts.
+//! What the crate returns, as the cases read it: replies, errors with their kinds, attempts.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ pub(crate) fn announced(announced: &Announced, private: bool, config: &Config) -
     reply
 }
 
-/// Rounded up: nobody should come back a moment too early.
+/// Rounded up: a client shouldn't come back a moment too early.
 fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }

@@ -38,7 +38,7 @@ struct Request {
 fn main() -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let served = runtime.block_on(serve());
-    // Whoever still holds a connection is left to the end of the process: the input has ended, and so do we.
+    // Connections that are still open are left to the end of the process: the input has ended, and so do we.
     runtime.shutdown_background();
     served
 }

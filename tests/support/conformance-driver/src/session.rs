@@ -249,13 +249,13 @@ impl Session {
             if let Ok(trackers) = handle.trackers().await {
                 swarm.trackers = trackers;
             }
-            for told in handle.stop().await.unwrap_or_default() {
-                attempts.push(match &told.result {
-                    Ok(()) => answer::ok_attempt(&told.tracker),
-                    Err(error) => answer::failed_attempt(&told.tracker, error),
+            for stopped in handle.stop().await.unwrap_or_default() {
+                attempts.push(match &stopped.result {
+                    Ok(()) => answer::ok_attempt(&stopped.tracker),
+                    Err(error) => answer::failed_attempt(&stopped.tracker, error),
                 });
-                if told.result.is_ok() && tracker.is_null() {
-                    tracker = told.tracker.as_str().into();
+                if stopped.result.is_ok() && tracker.is_null() {
+                    tracker = stopped.tracker.as_str().into();
                 }
             }
         }

@@ -21,7 +21,7 @@ pub struct Reply {
     pub tracker_id: Option<Vec<u8>>,
     /// A `warning message`; `None` sends none.
     pub warning: Option<String>,
-    /// Whether the client is told its own address (`external ip`, BEP 24).
+    /// Whether the answer holds the client's own address (`external ip`, BEP 24).
     pub external_ip: bool,
     /// How the answer is laid into HTTP.
     pub framing: Framing,
@@ -68,7 +68,7 @@ pub enum Framing {
 pub struct Failure {
     /// The text.
     pub reason: Vec<u8>,
-    /// When to ask again (BEP 31); `None` says nothing.
+    /// When to ask again (BEP 31); `None` leaves it out.
     pub retry_in: Option<RetryIn>,
     /// The regular interval, which some trackers send along; `None` sends none.
     pub interval: Option<Duration>,

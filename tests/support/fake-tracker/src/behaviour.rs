@@ -19,7 +19,7 @@ use crate::request::Asked;
 /// let _ = Behaviour::ok().when(Asked::Announce, Behaviour::Silent);
 /// // Works once, dies, and stays dead.
 /// let _ = Behaviour::Sequence(vec![Behaviour::ok(), Behaviour::Refused]);
-/// // Slow, and asks to be left alone.
+/// // Slow, and asks for time.
 /// let _ = Behaviour::status(503).header("Retry-After", "120").after(Duration::from_millis(300));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum Behaviour {
     /// Answers with anything else that HTTP can carry: a status, HTML, garbage, a redirect.
     Answer(Answer),
     /// Isn't there: connecting is refused, and open connections are closed. The port stays reserved, so that
-    /// nobody else can turn up on it.
+    /// no other process can turn up on it.
     Refused,
     /// Doesn't answer to SYN, as behind a firewall that drops packets: connecting never ends, and open
     /// connections are silent.
@@ -99,7 +99,7 @@ impl Behaviour {
         Self::ok().after(delay)
     }
 
-    /// A good tracker that says this interval and minimal interval.
+    /// A good tracker that sends this interval and minimal interval.
     pub fn ok_every(interval: Duration, min_interval: Option<Duration>) -> Self {
         Self::Ok(Reply { interval, min_interval, ..Reply::default() })
     }
@@ -126,7 +126,7 @@ impl Behaviour {
         Self::Failure(Failure { reason: reason.into(), ..Failure::default() })
     }
 
-    /// A failure reason that says when to ask again (BEP 31).
+    /// A failure reason with `retry in` (BEP 31).
     pub fn retry_in(reason: impl Into<Vec<u8>>, retry_in: RetryIn) -> Self {
         Self::Failure(Failure { reason: reason.into(), retry_in: Some(retry_in), ..Failure::default() })
     }

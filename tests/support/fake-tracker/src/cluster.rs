@@ -9,7 +9,7 @@ use crate::request::{Asked, Heard};
 use crate::swarm::Swarm;
 use crate::tracker::FakeTracker;
 
-/// Trackers with one swarm: what one is told the others know after the gossip delay. A single one is had by its
+/// Trackers with one swarm: what is announced to one the others know after the gossip delay. A single one is had by its
 /// number, `cluster[0]`.
 #[derive(Debug)]
 pub struct Cluster {

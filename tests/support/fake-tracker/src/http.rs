@@ -8,7 +8,7 @@ use crate::bencode::{self, Dictionary};
 use crate::request::{Asked, Heard};
 use crate::swarm::{Member, Swarm, SwarmPeer};
 
-/// How many peers are named to a client that doesn't say how many it wants.
+/// How many peers a client without `numwant` is sent.
 const DEFAULT_NUM_WANT: usize = 50;
 /// How many peers are named at most, as in opentracker.
 const MAX_PEERS: usize = 200;

@@ -1,4 +1,4 @@
-//! Scripted BitTorrent trackers on loopback, or in memory, that do what a test says and remember what they heard.
+//! Scripted BitTorrent trackers on loopback, or in memory, that do what a test sets and log what they receive.
 //!
 //! They judge a client, so they share no code with it: requests are read and replies are written here, by
 //! hand. Nothing here is published; tests, benches and the demo use it.

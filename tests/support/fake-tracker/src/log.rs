@@ -1,4 +1,4 @@
-//! What a tracker heard, and how many connections it had: kept, counted, and told to whoever waits for it.
+//! What a tracker received, and how many connections it had: kept, counted, and waited for by tests.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,7 +45,7 @@ impl Log {
         SEQUENCE.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Notes a request. Whoever is woken by the count finds it in the log.
+    /// Notes a request before the count wakes those that wait for it, so that they find it in the log.
     pub(crate) fn add(&self, request: Heard) {
         let announces = usize::from(request.asked() == Asked::Announce);
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -60,7 +60,7 @@ impl Log {
         });
     }
 
-    /// Notes an accepted connection, and says the how manieth it is.
+    /// Notes an accepted connection, and returns how many there were with it.
     pub(crate) fn opened(&self) -> usize {
         let mut number = 0;
         self.counts.send_modify(|counts| {

@@ -16,7 +16,7 @@ const BACKLOG: u32 = 1024;
 pub(crate) struct Port {
     address: SocketAddr,
     door: Door,
-    /// On Linux a second socket is bound to the port and never listens: it refuses nobody and admits nobody,
+    /// On Linux a second socket is bound to the port and never listens: it neither refuses nor admits a client,
     /// but keeps the kernel from giving the port to another test while the door is shut. Elsewhere two
     /// sockets can't be bound to one port, so there the port may be lost.
     _reservation: Option<TcpSocket>,
@@ -25,7 +25,7 @@ pub(crate) struct Port {
 #[derive(Debug)]
 enum Door {
     Open(TcpListener),
-    /// Nobody listens, so the kernel answers a SYN with a reset.
+    /// No socket listens, so the kernel answers a SYN with a reset.
     Shut,
     /// The queue of the listener is filled by a connection of our own, so the kernel drops a SYN.
     Jammed {
@@ -47,7 +47,7 @@ impl Port {
         self.address
     }
 
-    /// What a SYN meets.
+    /// What becomes of a SYN.
     pub(crate) fn opening(&self) -> Opening {
         match self.door {
             Door::Open(_) => Opening::Accepted,
@@ -141,7 +141,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn a_shut_port_is_given_to_nobody_else() {
+    async fn a_shut_port_is_given_to_no_other_tracker() {
         let port = Port::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         // Asking for the port by name is a stricter form of what the kernel does when it looks for a free one.
         let bound = TcpSocket::new_v4().unwrap().bind(port.address());

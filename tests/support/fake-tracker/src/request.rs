@@ -106,22 +106,22 @@ impl Heard {
         self.parameter("peer_id")?.try_into().ok()
     }
 
-    /// The port on which the client says it listens.
+    /// The `port` on which the client listens.
     pub fn port(&self) -> Option<u16> {
         self.number("port").and_then(|port| port.try_into().ok())
     }
 
-    /// Bytes the client says it has sent.
+    /// `uploaded`, in bytes.
     pub fn uploaded(&self) -> Option<u64> {
         self.number("uploaded")
     }
 
-    /// Bytes the client says it has received.
+    /// `downloaded`, in bytes.
     pub fn downloaded(&self) -> Option<u64> {
         self.number("downloaded")
     }
 
-    /// Bytes the client says it still needs; `None` also where it is not a number of 64 bits.
+    /// `left`, in bytes; `None` also if it isn't a number of 64 bits.
     pub fn left(&self) -> Option<u64> {
         self.number("left")
     }
@@ -147,18 +147,18 @@ impl Heard {
         self.parameter("trackerid")
     }
 
-    /// Whether the compact form was asked for (BEP 23); `None` where the client doesn't say.
+    /// Whether the compact form was asked for (BEP 23); `None` if the client leaves it out.
     pub fn compact(&self) -> Option<bool> {
         self.parameter("compact").map(|value| value == b"1")
     }
 
     /// Whether the client lets the connection be used again.
     pub(crate) fn keeps_alive(&self) -> bool {
-        let says = |token| {
+        let has = |token| {
             self.header("connection")
-                .is_some_and(|tokens| tokens.split(',').any(|said| said.trim().eq_ignore_ascii_case(token)))
+                .is_some_and(|tokens| tokens.split(',').any(|other| other.trim().eq_ignore_ascii_case(token)))
         };
-        if self.minor_version == 0 { says("keep-alive") } else { !says("close") }
+        if self.minor_version == 0 { has("keep-alive") } else { !has("close") }
     }
 }
 
@@ -173,7 +173,7 @@ pub(crate) fn head_length(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-/// Where a request came from, which its bytes don't tell.
+/// Where a request came from, which isn't in its bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Origin {
     pub(crate) tracker: SocketAddr,

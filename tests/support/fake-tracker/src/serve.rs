@@ -1,4 +1,4 @@
-//! One connection: reads requests from any stream and carries out what the script says.
+//! One connection: reads requests from any stream and answers them by the script.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -96,7 +96,7 @@ impl Shared {
         (delay.saturating_add(state.latency), behaviour)
     }
 
-    /// Makes connections meet what the script says. Idempotent.
+    /// Makes the port accept or refuse connections by the script. Idempotent.
     pub(crate) fn settle(&self) {
         let _runtime = self.runtime.enter();
         let mut state = self.lock();
@@ -138,7 +138,7 @@ impl State {
 }
 
 impl Ticket {
-    /// Admits a connection, or says what it meets instead. Done under the lock, so that none slips in beside
+    /// Admits a connection, or returns what becomes of it instead. Done under the lock, so that none slips in beside
     /// [`kill`](crate::FakeTracker::kill).
     pub(crate) fn admit(shared: &Arc<Shared>) -> Result<Self, Opening> {
         let state = shared.lock();
@@ -148,7 +148,7 @@ impl Ticket {
         }
     }
 
-    /// Admits a connection that somebody else opened, unless the tracker refuses.
+    /// Admits a connection that was opened elsewhere, unless the tracker refuses.
     pub(crate) fn admit_open(shared: &Arc<Shared>) -> Option<Self> {
         let state = shared.lock();
         (state.opening() != Opening::Refused).then(|| Self::of(shared, &state))

@@ -15,7 +15,7 @@ pub const PEER_LIMIT: usize = 200_000;
 
 /// The swarms known to one or several trackers.
 ///
-/// What one tracker is told, it knows at once, and the others know it after the gossip delay on tokio's clock.
+/// What is announced to one tracker, it knows at once, and the others know it after the gossip delay on tokio's clock.
 /// Of two changes to the same peer the one that was made later counts, in whatever order they arrive: a peer
 /// that started at one tracker and stopped at another stays gone.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ pub struct SwarmPeer {
     pub peer_id: [u8; 20],
     /// Where it takes connections: the address it announced from, with the port it announced.
     pub address: SocketAddr,
-    /// The bytes it still needs; `None` where it didn't say.
+    /// The bytes it still needs; `None` if it didn't send `left`.
     pub left: Option<u64>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Member(usize);
 struct State {
     gossip: Duration,
     views: Vec<View>,
-    /// What has been said to one tracker and not yet reached the others, oldest first.
+    /// What was announced to one tracker and hasn't yet reached the others, oldest first.
     travelling: VecDeque<(Instant, Change)>,
     /// How many changes there have been; each takes the number as its stamp.
     changes: u64,
@@ -95,7 +95,7 @@ enum Effect {
 }
 
 impl SwarmPeer {
-    /// Whether it has everything. A peer that doesn't say how much it needs counts as one that does need.
+    /// Whether it has everything. A peer without `left` counts as one that needs something.
     pub fn is_complete(&self) -> bool {
         self.left == Some(0)
     }
@@ -109,14 +109,14 @@ impl Swarm {
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// One more tracker. It knows what is said from now on.
+    /// One more tracker. It knows what is announced from now on.
     pub(crate) fn join(&self) -> Member {
         let mut state = self.lock();
         state.views.push(View::default());
         Member(state.views.len() - 1)
     }
 
-    /// Tells a tracker what was announced to it.
+    /// Hands an announce to a tracker.
     ///
     /// # Errors
     /// With the failure reason a real tracker would give, where the announce lacks what BEP 3 demands.
@@ -131,7 +131,7 @@ impl Swarm {
             Some(_) => return Err("event must be started, completed or stopped"),
         };
         let address = SocketAddr::new(announce.from.ip(), port);
-        // Whoever has completed needs nothing, whatever the counter says.
+        // A peer that has completed needs nothing, whatever its counter is.
         let left = if event == Effect::Completed { Some(0) } else { announce.left() };
         self.change(to, info_hash, SwarmPeer { peer_id, address, left }, event);
         Ok(())
@@ -194,7 +194,7 @@ impl State {
         };
         while arrives(&self.travelling) {
             let Some((_, change)) = self.travelling.pop_front() else { return };
-            // The one that was told directly takes it for old news.
+            // The one that received the announce itself takes it for old news.
             self.views.iter_mut().for_each(|view| view.apply(change.clone()));
         }
     }
@@ -213,7 +213,7 @@ impl View {
             return;
         }
         self.known += usize::from(known.is_none());
-        // A peer that says `completed` twice has completed once.
+        // A peer that sends `completed` twice has completed once.
         let was_complete = known.is_some_and(|entry| !entry.gone && entry.peer.is_complete());
         let torrent = self.torrents.entry(change.info_hash).or_default();
         torrent.downloaded += u64::from(change.event == Effect::Completed && !was_complete);

@@ -22,7 +22,7 @@ use crate::swarm::{Swarm, SwarmCounts, SwarmPeer};
 /// How many bytes fit into a connection in memory in each direction, as into a socket.
 const PIPE: usize = 64 * 1024;
 
-/// A tracker that does what its script says and remembers what it heard. Dropping it ends it, with its port
+/// A tracker that follows its script and logs what it receives. Dropping it ends it, with its port
 /// and all its connections.
 ///
 /// It lives on a port of loopback ([`start`](Self::start)) or has none
@@ -33,7 +33,7 @@ pub struct FakeTracker {
 }
 
 impl FakeTracker {
-    /// Starts a tracker on a free port of 127.0.0.1, with a swarm of its own.
+    /// Starts a tracker on a free port of 127.0.0.1, with its own swarm.
     ///
     /// # Panics
     /// Outside of a tokio runtime, or where loopback gives no port.
@@ -216,7 +216,7 @@ impl FakeTracker {
 
     /// Connects in memory, whether the tracker has a port or not.
     ///
-    /// Takes as long as the latency says. While SYNs are dropped it doesn't end, as if the client's kernel sent
+    /// Takes as long as the latency. While SYNs are dropped it doesn't end, as if the client's kernel sent
     /// them again and again. The future doesn't borrow the tracker, so it can be a connector's.
     ///
     /// # Errors
@@ -282,7 +282,7 @@ fn lonely() -> Swarm {
     Swarm::new(Duration::ZERO)
 }
 
-/// An address that nobody listens on for us, and another each time.
+/// An address on which nothing of ours listens, and another each time.
 fn made_up_address() -> SocketAddr {
     static PORT: AtomicU16 = AtomicU16::new(0);
     let port = PORT.fetch_add(1, Ordering::Relaxed);

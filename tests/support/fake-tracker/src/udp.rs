@@ -12,16 +12,16 @@ use tokio::time::{Instant, sleep};
 
 use crate::log::{LOG_LIMIT, Log, now};
 
-/// What the tracker says when it doesn't know a connection id, in the words of opentracker.
+/// The error of a tracker that doesn't know a connection id, in the words of opentracker.
 const STALE: &str = "Connection ID missmatch.\0";
 
-/// A UDP tracker that does what its script says and remembers what it heard. Dropping it ends it.
+/// A UDP tracker that follows its script and logs what it receives. Dropping it ends it.
 #[derive(Debug)]
 pub struct FakeUdpTracker {
     address: SocketAddr,
     shared: Arc<Shared>,
     task: Mutex<Option<JoinHandle<()>>>,
-    /// Keeps the port while nobody answers there: a socket that is connected elsewhere takes nothing from
+    /// Keeps the port while nothing answers there: a socket that is connected elsewhere takes nothing from
     /// others, so that the kernel refuses them.
     reservation: Mutex<Option<std::net::UdpSocket>>,
 }
@@ -31,7 +31,7 @@ pub struct FakeUdpTracker {
 pub enum UdpBehaviour {
     /// Answers everything that comes with a connection id it gave out.
     Ok,
-    /// Says nothing.
+    /// Sends nothing.
     Silent,
     /// Answers connects only.
     ConnectsOnly,
@@ -56,13 +56,13 @@ pub enum UdpBehaviour {
 /// A packet that a tracker heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UdpHeard {
-    /// Who sent it.
+    /// The address it came from.
     pub from: SocketAddr,
     /// Its bytes.
     pub bytes: Vec<u8>,
     /// Greater than that of everything that any fake tracker of the process heard before.
     pub sequence: u64,
-    /// When it was heard, on tokio's clock.
+    /// When it was received, on tokio's clock.
     pub at: Instant,
 }
 
@@ -148,7 +148,7 @@ impl FakeUdpTracker {
         Self { address, shared, task: Mutex::default(), reservation: Mutex::default() }
     }
 
-    /// Where it is.
+    /// Its address on loopback.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -190,10 +190,10 @@ impl FakeUdpTracker {
         self.shared.lock().connections.clear();
     }
 
-    /// Ends it: nobody listens on the port any more, and the kernel says so.
+    /// Ends it: the port is closed, and the kernel refuses what is sent there.
     ///
     /// # Panics
-    /// Where the port has gone to somebody else meanwhile.
+    /// If another process has taken the port meanwhile.
     pub async fn kill(&self) {
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
@@ -210,7 +210,7 @@ impl FakeUdpTracker {
     /// Brings it back on the same port, without the connection ids it gave out.
     ///
     /// # Panics
-    /// Outside of a tokio runtime, or where the port has gone to somebody else meanwhile.
+    /// Outside of a tokio runtime, or if another process has taken the port meanwhile.
     pub fn revive(&self) {
         self.forget_connections();
         *self.reservation.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -244,7 +244,7 @@ impl FakeUdpTracker {
         self.shared.lock().delay
     }
 
-    /// Takes a packet in, and says what goes back.
+    /// Takes a packet in, and returns the reply.
     pub fn hear(&self, bytes: &[u8], from: SocketAddr) -> Vec<UdpAnswer> {
         self.shared.hear(bytes, from)
     }
@@ -266,7 +266,7 @@ impl Drop for FakeUdpTracker {
 }
 
 impl UdpHeard {
-    /// What it asks for.
+    /// The action that the packet asks for.
     pub fn asked(&self) -> UdpAsked {
         match (self.number(8), self.bytes.len()) {
             (Some(0), 16..) if self.bytes.starts_with(&0x0417_2710_1980_u64.to_be_bytes()) => {
@@ -303,7 +303,7 @@ impl UdpHeard {
         self.number(80)
     }
 
-    /// The bytes still missing, as an announce says.
+    /// The announce's `left`: the bytes still missing.
     pub fn left(&self) -> Option<u64> {
         self.bytes.get(64..)?.first_chunk().map(|left| u64::from_be_bytes(*left))
     }

@@ -11,7 +11,7 @@
 //!
 //! A [`World`](world::World) is trackers with a [`Script`](script::Script) each. What becomes of a packet hangs
 //! on the world's seed and the moment alone, so clients that are compared meet the same fate, and a run can be
-//! repeated. A [`Plan`](life::Plan) says what a user does there; a [`Client`](clients::Client) lives it, and
+//! repeated. A [`Plan`](life::Plan) is what a user does there; a [`Client`](clients::Client) lives it, and
 //! leaves a [`History`](life::History). Our engine lives it alone ([`clients::ours`], years in seconds), or
 //! within the whole crate over HTTP (`shell`): `tests/both.rs` has it that both decide the same, at the same
 //! millisecond. The [`scenarios`] make figures of histories and hold them against the goals; the list of

@@ -11,7 +11,7 @@ use crate::world::World;
 /// What a client is to do: torrents with their trackers, and what their user does when.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Where.
+    /// The trackers and their scripts.
     pub world: Arc<World>,
     /// The tiers of every torrent, by the numbers of the trackers.
     pub tiers: Vec<Vec<usize>>,
@@ -26,11 +26,11 @@ pub struct Plan {
 /// Something the user does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deed {
-    /// When.
+    /// The moment at which the user acts.
     pub at: Millis,
-    /// To which torrent, by its number.
+    /// The number of the torrent.
     pub torrent: usize,
-    /// What.
+    /// The action.
     pub what: What,
 }
 
@@ -49,7 +49,7 @@ pub enum What {
     Stop,
     /// Suspends the machine for so long: the world and the engine's clock go on, and nothing is done. Ours only.
     Sleep(Millis),
-    /// Changes to another network, and tells the client. Ours only.
+    /// Changes to another network, which is reported to the client. Ours only.
     ChangeNetwork,
 }
 
@@ -80,9 +80,9 @@ pub struct Life {
 /// An announce that was accepted, as the client learned it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Accepted {
-    /// When.
+    /// When the answer arrived.
     pub at: Millis,
-    /// By whom.
+    /// The number of the tracker.
     pub tracker: usize,
 }
 
@@ -93,8 +93,8 @@ pub struct Stopped {
     pub wanted: Millis,
     /// When it was over.
     pub at: Millis,
-    /// Who was told and confirmed it.
-    pub told: Vec<usize>,
+    /// The trackers that acknowledged `stopped`.
+    pub acknowledged: Vec<usize>,
 }
 
 impl Plan {
@@ -105,7 +105,7 @@ impl Plan {
         Self { world: Arc::new(world), tiers, deeds: vec![add], until, config: Config::default() }
     }
 
-    /// The same plan with each tracker in a tier of its own.
+    /// The same plan with each tracker in its own tier.
     #[must_use]
     pub fn in_tiers(mut self) -> Self {
         self.tiers = (0..self.world.trackers.len()).map(|tracker| vec![tracker]).collect();

@@ -1,8 +1,7 @@
 //! The engine alone, in a world of random trackers and a random user, watched by an auditor that knows the
 //! rules and not the code: every rule that a tracker operator would complain about.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use tracker_failover::{
     Retry, TimeoutPhase, Torrent, TrackerUrl, Transfer,
 };
 use tracker_failover::{Config, Order, TrackerSet};
+use virtual_net::{Driver, Step};
 
 /// What came of a life in which no rule was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct Violation {
     pub seed: u64,
     /// At this step.
     pub step: usize,
-    /// What the auditor says.
+    /// The rule, in the auditor's words.
     pub rule: String,
 }
 
@@ -69,12 +69,12 @@ enum Mood {
     Rejects(Retry),
 }
 
-/// What a tracker was told and said, as it sees it.
+/// What a tracker received and answered, as it sees it.
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact")]
 struct Seen {
     accepted: bool,
-    /// Accepted an announce and was never told `stopped` since.
+    /// Accepted an announce and was never sent `stopped` since.
     knows: bool,
     may_know: bool,
     last_accepted: Timestamp,
@@ -84,18 +84,14 @@ struct Seen {
     never: bool,
     min_interval_until: Timestamp,
     uploaded: u64,
-    told_stopped: usize,
+    times_stopped: usize,
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact")]
 struct World {
-    engine: Engine,
+    driver: Driver<(AttemptId, Answer)>,
     torrent: TorrentId,
     random: StdRng,
-    now: Timestamp,
-    inputs: BinaryHeap<Reverse<(Timestamp, u64)>>,
-    pending: BTreeMap<u64, (AttemptId, Answer)>,
-    next: u64,
     trackers: BTreeMap<TrackerUrl, Seen>,
     open: BTreeMap<AttemptId, TrackerUrl>,
     announcing: BTreeMap<AttemptId, AnnounceRequest>,
@@ -116,7 +112,7 @@ struct World {
 enum Answer {
     Measured(bool),
     Opened(bool),
-    Told(Mood),
+    Replied(Mood),
 }
 
 fn url(number: usize) -> TrackerUrl {
@@ -140,17 +136,13 @@ impl World {
         let mut torrent = Torrent::new(InfoHash::new([1; 20]), PeerId::new([2; 20]), 6881);
         let complete_from_start = random.random_bool(0.2);
         torrent.transfer.left = Some(if complete_from_start { 0 } else { 1000 });
-        let mut engine = Engine::new(config, seed);
+        let mut driver = Driver::new(Engine::new(config, seed));
         let set = TrackerSet::new(tiers).with_private(private);
-        let torrent = engine.add(set, torrent, Timestamp::ZERO);
+        let torrent = driver.add(set, torrent);
         Self {
-            engine,
+            driver,
             torrent,
             random,
-            now: Timestamp::ZERO,
-            inputs: BinaryHeap::new(),
-            pending: BTreeMap::new(),
-            next: 0,
             trackers: (0..count).map(|number| (url(number), Seen::default())).collect(),
             open: BTreeMap::new(),
             announcing: BTreeMap::new(),
@@ -173,9 +165,7 @@ impl World {
             1 | 2 => self.random.random_range(0..2_000_000),
             _ => self.random.random_range(0..100_000),
         };
-        self.next += 1;
-        self.inputs.push(Reverse((self.now + Duration::from_micros(delay), self.next)));
-        self.pending.insert(self.next, (attempt, answer));
+        self.driver.schedule(self.driver.now() + Duration::from_micros(delay), (attempt, answer));
     }
 
     fn mood(&mut self) -> Mood {
@@ -193,7 +183,22 @@ impl World {
 
     fn step(&mut self) {
         self.steps += 1;
-        match self.engine.poll(self.now) {
+        match self.driver.step(None) {
+            Step::Output(output) => return self.act(output),
+            Step::Event((attempt, answer)) => self.deliver(attempt, &answer),
+            Step::Woken => {}
+            Step::Idle => {
+                assert!(self.trackers.values().all(|seen| seen.never), "the engine sleeps for ever");
+                self.driver.advance(self.driver.now() + Duration::from_secs(60));
+            }
+        }
+        if self.random.random_bool(0.05) {
+            self.user();
+        }
+    }
+
+    fn act(&mut self, output: Output) {
+        match output {
             Output::Probe { attempt, .. } => match self.mood() {
                 Mood::Silent | Mood::Mute => {}
                 Mood::Refuses => self.answer_after(attempt, Answer::Measured(false)),
@@ -222,22 +227,22 @@ impl World {
                 self.ended = true;
                 let since = self.stopping_since.expect("a session ends when it is stopped");
                 assert!(
-                    self.now.since(since) <= Duration::from_secs(3),
+                    self.driver.now().since(since) <= Duration::from_secs(3),
                     "the end took {:?}",
-                    self.now.since(since)
+                    self.driver.now().since(since)
                 );
                 for (tracker, seen) in &self.trackers {
-                    let remembers = self.now.since(seen.last_accepted) < Duration::from_secs(44 * 60);
+                    let remembers =
+                        self.driver.now().since(seen.last_accepted) < Duration::from_secs(44 * 60);
                     let suspended = seen.never || seen.not_before > since;
                     if seen.knows && remembers && !suspended {
-                        let told = stopped.iter().any(|told| told.tracker == *tracker);
-                        assert!(told, "{tracker} knows us and wasn't told; {seen:?}");
+                        let was_sent = stopped.iter().any(|result| result.tracker == *tracker);
+                        assert!(was_sent, "{tracker} has a registration and was sent no `stopped`; {seen:?}");
                     }
-                    assert!(seen.told_stopped <= 1, "{tracker} was told stopped twice");
+                    assert!(seen.times_stopped <= 1, "{tracker} was sent `stopped` twice");
                 }
             }
-            Output::Wait(wake) => self.wait(wake),
-            Output::Alert { .. } => {}
+            _ => {}
         }
     }
 
@@ -245,13 +250,13 @@ impl World {
         let tracker = self.open[&attempt].clone();
         let completes = request.event == Some(Event::Completed);
         let regular = request.event.is_none();
-        let (forced, now) = (self.rounds_ended < self.forced_until, self.now);
+        let (forced, now) = (self.rounds_ended < self.forced_until, self.driver.now());
         let introduced = self.private && self.trackers.values().any(|seen| seen.accepted);
         let seen = self.trackers.get_mut(&tracker).unwrap();
-        assert!(!seen.never, "{tracker} said never");
+        assert!(!seen.never, "{tracker} refused the torrent for ever");
         assert!(
             now >= seen.not_before,
-            "{tracker} asked at {now:?}, wants to be left until {:?}",
+            "{tracker} is sent an announce at {now:?}, wants none until {:?}",
             seen.not_before
         );
         assert!(seen.in_flight == 0 || self.stopping_since.is_some(), "{tracker} has one in flight");
@@ -262,14 +267,14 @@ impl World {
         match request.event {
             Some(Event::Started) => assert!(!seen.accepted, "{tracker} accepted an announce before"),
             Some(Event::Completed) => {
-                assert!(seen.accepted, "{tracker} never heard of us");
+                assert!(seen.accepted, "{tracker} has no registration");
                 assert!(self.complete && !self.complete_from_start);
             }
             Some(Event::Stopped) => {
                 assert!(self.stopping_since.is_some() && (seen.knows || seen.may_know));
-                seen.told_stopped += 1;
+                seen.times_stopped += 1;
             }
-            None => assert!(seen.accepted || introduced, "{tracker} is to hear `started` first"),
+            None => assert!(seen.accepted || introduced, "{tracker} is to be sent `started` first"),
             Some(event) => panic!("an event without a rule: {event}"),
         }
         assert!(!completes || self.completed_accepted == 0, "completed once");
@@ -280,7 +285,7 @@ impl World {
         self.announcing.insert(attempt, request);
         let mood = self.mood();
         if !matches!(mood, Mood::Mute | Mood::Silent) {
-            self.answer_after(attempt, Answer::Told(mood));
+            self.answer_after(attempt, Answer::Replied(mood));
         }
     }
 
@@ -289,28 +294,6 @@ impl World {
             self.trackers.get_mut(&self.open[&attempt]).unwrap().in_flight -= 1;
         }
         self.open.remove(&attempt);
-    }
-
-    fn wait(&mut self, wake: Option<Timestamp>) {
-        let next = self.inputs.peek().map(|Reverse((at, _))| *at);
-        if self.ended {
-            return;
-        }
-        if wake.is_none() && next.is_none() {
-            assert!(self.trackers.values().all(|seen| seen.never), "the engine sleeps for ever");
-        }
-        let at = [wake, next].into_iter().flatten().min().unwrap_or(self.now + Duration::from_secs(60));
-        assert!(at >= self.now, "woken in the past");
-        self.now = at;
-        if next == Some(at)
-            && let Some(Reverse((_, number))) = self.inputs.pop()
-        {
-            let (attempt, answer) = self.pending.remove(&number).unwrap();
-            self.deliver(attempt, &answer);
-        }
-        if self.random.random_bool(0.05) {
-            self.user();
-        }
     }
 
     fn deliver(&mut self, attempt: AttemptId, answer: &Answer) {
@@ -326,17 +309,17 @@ impl World {
                 self.open.remove(&attempt);
                 Input::Failed(attempt, refused())
             }
-            Answer::Told(mood) => match self.told(attempt, *mood) {
+            Answer::Replied(mood) => match self.reply(attempt, *mood) {
                 Some(input) => input,
                 None => return, // Taken back meanwhile; the shell would have dropped it.
             },
         };
-        self.engine.handle(input, self.now);
+        self.driver.handle(input);
     }
 
-    fn told(&mut self, attempt: AttemptId, mood: Mood) -> Option<Input> {
+    fn reply(&mut self, attempt: AttemptId, mood: Mood) -> Option<Input> {
         let request = self.announcing.remove(&attempt)?;
-        let now = self.now;
+        let now = self.driver.now();
         let seen = self.trackers.get_mut(&self.open[&attempt]).unwrap();
         seen.in_flight -= 1;
         Some(match mood {
@@ -377,24 +360,24 @@ impl World {
             return;
         }
         match self.random.random_range(0..40) {
-            0..=9 => self.engine.want_peers(self.torrent, self.now),
+            0..=9 => self.driver.engine.want_peers(self.torrent, self.driver.now()),
             10..=14 => {
-                self.forced_until = self.engine.reannounce(self.torrent, self.now).unwrap();
+                self.forced_until = self.driver.engine.reannounce(self.torrent, self.driver.now()).unwrap();
             }
             15..=16 => {
                 self.complete = true;
                 self.forced_until = self.rounds_ended + 2;
-                self.engine.complete(self.torrent, self.now);
+                self.driver.engine.complete(self.torrent, self.driver.now());
             }
             17 => {
-                self.stopping_since = Some(self.now);
-                self.engine.stop(self.torrent, self.now);
+                self.stopping_since = Some(self.driver.now());
+                self.driver.engine.stop(self.torrent, self.driver.now());
             }
             _ => {
                 let left = if self.complete { 0 } else { 500 };
                 let uploaded = self.random.random_range(0..1_000_000);
                 let transfer = Transfer { uploaded, downloaded: uploaded, left: Some(left) };
-                self.engine.update(self.torrent, transfer);
+                self.driver.engine.update(self.torrent, transfer);
             }
         }
     }
@@ -415,7 +398,7 @@ mod tests {
                     break;
                 }
                 world.step();
-                trace.push((world.now, world.open.len(), world.announcing.len()));
+                trace.push((world.driver.now(), world.open.len(), world.announcing.len()));
             }
             trace
         };

@@ -135,7 +135,7 @@ impl Campaign {
         }
     }
 
-    /// Plays on all cores, and says what came of it.
+    /// Plays on all cores, and prints what came of it.
     fn play(self) -> ExitCode {
         let started = now();
         let cores = thread::available_parallelism().map_or(1, Into::into);

@@ -9,7 +9,7 @@ use crate::script::{Answer, Connection, Name, Retry};
 use crate::time::{Millis, SECOND};
 use crate::world::{Packet, World, round_trips};
 
-/// The wire of one client's life: says what becomes of whatever is sent, and notes what trackers heard.
+/// The wire of one client's life: decides what becomes of each packet, and notes what trackers receive.
 #[derive(Debug)]
 pub struct Network {
     /// The world at its other end.
@@ -30,9 +30,9 @@ pub struct Network {
 pub struct Heard {
     /// When it arrived.
     pub at: Millis,
-    /// Who heard it.
+    /// The number of the tracker that received it.
     pub tracker: usize,
-    /// What.
+    /// What arrived.
     pub what: Contact,
     /// Whether the tracker was well then, so that an announce is accepted.
     pub lives: bool,
@@ -41,9 +41,9 @@ pub struct Heard {
 /// How a tracker is contacted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Contact {
-    /// A connection, which tells it nothing.
+    /// A connection, which carries nothing about a torrent.
     Connection,
-    /// A probe of HTTP, which tells it nothing either.
+    /// A probe over HTTP, which carries nothing about a torrent either.
     Probe,
     /// An announce.
     Announce(Option<Event>),
@@ -54,7 +54,7 @@ pub enum Contact {
 pub enum OpenError {
     /// There is no such name.
     Unresolved,
-    /// Nobody listens.
+    /// No process listens.
     Refused,
     /// TLS failed.
     Certificate,
@@ -80,7 +80,7 @@ pub enum Reply {
     Broken,
 }
 
-/// When packets are sent again that nobody answered, from the first one on.
+/// When unanswered packets are sent again, from the first one on.
 pub type Resends = &'static [Millis];
 
 /// What kernels do with SYN: it goes out again after 1, 3, 7, 15 and 31 s.
@@ -89,16 +89,16 @@ const SYN: Resends = &[0, SECOND, 3 * SECOND, 7 * SECOND, 15 * SECOND, 31 * SECO
 /// When this crate sends UDP packets again.
 pub const UDP_RESENDS: Resends = &[0, SECOND, 3 * SECOND];
 
-/// How often a request is sent again that isn't acknowledged: over a minute at least, and nobody waits longer.
+/// How often a request is sent again that isn't acknowledged: over a minute at least, and no client waits longer.
 const MAX_RESENDS: usize = 9;
 
 impl Network {
-    /// A wire on which nothing has been said.
+    /// A wire on which nothing has been sent.
     pub fn new(world: Arc<World>) -> Self {
         Self { world, heard: Vec::new(), impolite: 0, not_before: HashMap::new(), nth: HashMap::new() }
     }
 
-    /// Looks a tracker's name up: when that ends, and whether it was found. `None` where nobody answers.
+    /// Looks a tracker's name up: when that ends, and whether it was found. `None` if no answer comes.
     pub fn resolve(&self, tracker: usize, at: Millis) -> Option<(Millis, Result<(), OpenError>)> {
         match self.world.trackers[tracker].script.at(at).name {
             Name::Found(after) => Some((at + after, Ok(()))),
@@ -107,7 +107,7 @@ impl Network {
         }
     }
 
-    /// Connects to a tracker whose name is known. `None` where nobody ever answers. `resends` is for UDP: TCP
+    /// Connects to a tracker whose name is known. `None` if no answer ever comes. `resends` is for UDP: TCP
     /// is the kernel's business.
     pub fn connect(
         &mut self,
@@ -175,7 +175,7 @@ impl Network {
             if reset.is_some_and(|reset| reset <= arrived) {
                 return Some((sent + rtt, Reply::Broken));
             }
-            // Whoever listens no more over UDP is silent; over TCP that was a reset.
+            // A closed port is silent over UDP; over TCP that was a reset.
             let vanishes = match tracker_of.script.at(arrived).connection {
                 Connection::Silent => true,
                 Connection::Refused => udp,
@@ -216,7 +216,7 @@ impl Network {
         Some(reply)
     }
 
-    /// Whether an announce that is sent now comes sooner than the tracker said.
+    /// Whether an announce that is sent now comes sooner than the tracker asked for.
     fn judge(&mut self, tracker: usize, at: Millis, what: Contact) {
         let Contact::Announce(event) = what else { return };
         let (at_all, regular) = self.not_before.get(&tracker).copied().unwrap_or_default();
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_takes_its_round_trips_and_tells_nothing() {
+    fn a_connection_takes_its_round_trips_and_carries_no_announce() {
         for (scheme, trips) in [(Scheme::Http, 1), (Scheme::Udp, 1), (Scheme::Https, 2)] {
             let mut network = network(scheme, Script::always(State::UP));
             let (at, opened) = network.open(0, 1000, UDP_RESENDS).unwrap();

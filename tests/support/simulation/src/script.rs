@@ -19,7 +19,7 @@ pub struct State {
     pub name: Name,
     /// What becomes of connecting to it.
     pub connection: Connection,
-    /// What it answers.
+    /// What becomes of an announce.
     pub answer: Answer,
 }
 
@@ -64,7 +64,7 @@ pub enum Answer {
     Stalled,
 }
 
-/// What a refusal says of when to come back.
+/// When a refusal allows the next announce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
     /// Nothing.
@@ -81,11 +81,11 @@ impl State {
         Self { name: Name::Found(0), connection: Connection::Accepted, answer: Answer::Good };
     /// Packets vanish.
     pub const SILENT: Self = Self { connection: Connection::Silent, ..Self::UP };
-    /// Nobody listens.
+    /// No process listens.
     pub const REFUSED: Self = Self { connection: Connection::Refused, ..Self::UP };
-    /// Accepts, and says nothing.
+    /// Accepts, and sends nothing.
     pub const MUTE: Self = Self::answering(Answer::Mute);
-    /// Accepts, answers probes, and says nothing to announces.
+    /// Accepts, answers probes, and doesn't answer announces.
     pub const STALLED: Self = Self::answering(Answer::Stalled);
     /// The name is gone.
     pub const NAMELESS: Self = Self { name: Name::Unknown(20), ..Self::UP };
@@ -104,7 +104,7 @@ impl State {
             && self.answer == Answer::Good
     }
 
-    /// How trackers are down, as often as ALGORITHMS' model has it: 70 % silent, 15 % refused, 5 % with an
+    /// How trackers are down, drawn at random: 70 % silent, 15 % refused, 5 % with an
     /// error of their front, 10 % without a name.
     pub fn down(random: &mut impl Rng) -> Self {
         match random.next_u32() % 20 {

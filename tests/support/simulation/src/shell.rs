@@ -76,7 +76,7 @@ async fn live(plan: &Plan, seed: u64) -> Trace {
         }
     }
     ether.until(plan.until).await;
-    // What is dropped now says goodbye after the end.
+    // What is dropped now sends `stopped` after the end.
     let trace = std::mem::take(&mut *lock(&ether.0.trace));
     drop(handles);
     trace
@@ -116,7 +116,7 @@ impl Ether {
         lock(&self.0.trace).note(now, step);
     }
 
-    /// Answers one request after the other over a pipe, as the world says.
+    /// Answers one request after the other over a pipe, by the world's scripts.
     async fn serve(self, tracker: usize, opened: Millis, mut pipe: DuplexStream) {
         let reset = lock(&self.0.network).world.trackers[tracker].script.next_refusal(opened);
         loop {
@@ -130,7 +130,7 @@ impl Ether {
             let what = contact(&request);
             let answer = lock(&self.0.network).ask(tracker, opened, now, what, UDP_RESENDS);
             let Some((at, reply)) = answer else {
-                // Says nothing until the client goes.
+                // Sends nothing until the client closes.
                 while read_head(&mut pipe).await.is_some() {}
                 return;
             };

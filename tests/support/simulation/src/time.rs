@@ -21,9 +21,9 @@ pub(crate) fn timestamp(at: Millis) -> Timestamp {
     Timestamp::from_micros(at.saturating_mul(1000))
 }
 
-/// The first whole millisecond that is not before a moment of the engine's.
-pub(crate) fn not_before(at: Timestamp) -> Millis {
-    at.as_micros().div_ceil(1000)
+/// A moment of the engine's, which is a whole millisecond.
+pub(crate) fn millis(at: Timestamp) -> Millis {
+    at.as_micros() / 1000
 }
 
 /// A span as the crate takes it.

@@ -10,7 +10,7 @@ use tracker_failover::{Scheme, TrackerUrl};
 use crate::script::{Script, State};
 use crate::time::{HOUR, MINUTE, Millis, SECOND, rounded, seconds};
 
-/// Trackers with their scripts. The same seed and the same moment give the same packet the same fate, whoever
+/// Trackers with their scripts. The same seed and the same moment give the same packet the same fate, whichever client
 /// sends it: clients that are compared live in the very same world.
 #[derive(Debug, Clone)]
 pub struct World {
@@ -125,7 +125,7 @@ impl World {
         Self { seed, trackers }
     }
 
-    /// As many trackers, drawn as ALGORITHMS §7 has them: 70 % UDP, 15 % HTTP, 15 % HTTPS, log-normal round
+    /// As many trackers, drawn at random: 70 % UDP, 15 % HTTP, 15 % HTTPS, log-normal round
     /// trips, and this share of exchanges with a loss.
     pub fn drawn(seed: u64, trackers: usize, loss: f64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);

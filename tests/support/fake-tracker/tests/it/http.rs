@@ -1,4 +1,4 @@
-//! Each behaviour does what it says, as seen by a client that writes and reads bare bytes.
+//! Each behaviour, as seen by a client that writes and reads bare bytes.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -58,7 +58,7 @@ async fn what_announces_nothing_gets_a_well_formed_answer_and_is_no_announce() {
 }
 
 #[tokio::test]
-async fn an_announce_that_lacks_something_is_refused_and_heard() {
+async fn an_announce_that_lacks_something_is_refused_and_logged() {
     let tracker = FakeTracker::start(Behaviour::ok()).await;
     let mut stream = connect(&tracker).await;
     for (query, reason) in [
@@ -129,7 +129,7 @@ async fn no_more_peers_than_wanted() {
 }
 
 #[tokio::test]
-async fn a_scrape_tells_the_named_torrents_or_all() {
+async fn a_scrape_returns_the_named_torrents_or_all() {
     let tracker = FakeTracker::start(Behaviour::ok()).await;
     let mut stream = connect(&tracker).await;
     ask(&mut stream, &started(1)).await;
@@ -379,7 +379,7 @@ async fn nonsense_and_endless_heads_are_answered_and_shown() {
 }
 
 #[tokio::test]
-async fn whoever_waits_for_announces_is_woken_by_them() {
+async fn waiting_for_announces_ends_when_they_come() {
     let tracker = FakeTracker::start(Behaviour::ok()).await;
     let (heard, ()) = tokio::join!(tracker.wait_for_announces(2), async {
         let mut stream = connect(&tracker).await;

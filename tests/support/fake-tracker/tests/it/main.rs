@@ -1,4 +1,4 @@
-//! Fake trackers do what they say.
+//! Fake trackers behave as they are set.
 
 mod client;
 mod http;

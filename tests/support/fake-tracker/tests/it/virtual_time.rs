@@ -42,7 +42,7 @@ async fn the_same_script_runs_over_a_pipe() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn delays_add_up_and_the_log_knows_when_it_heard() {
+async fn delays_add_up_and_the_log_has_the_time_of_each_request() {
     let tracker = FakeTracker::in_memory(Behaviour::ok_after(SECOND).after(SECOND * 2));
     tracker.set_latency(SECOND * 4);
     let start = now();
@@ -99,7 +99,7 @@ async fn a_dropped_syn_waits_until_the_tracker_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_tracker_hears_and_says_nothing() {
+async fn a_silent_tracker_logs_an_announce_and_answers_nothing() {
     let tracker = FakeTracker::in_memory(Behaviour::ok().when(Asked::Announce, Behaviour::Silent));
     let mut stream = connect(&tracker).await;
     ask(&mut stream, HEAD).await;
@@ -194,7 +194,7 @@ async fn gossip_that_is_overtaken_changes_nothing() {
     let cluster = Cluster::in_memory(2, SECOND, Behaviour::ok());
     let [mut first, mut second] = [connect(&cluster[0]).await, connect(&cluster[1]).await];
     ask(&mut first, &started(1)).await;
-    // The second knows nothing of the peer yet, and is told that it has gone.
+    // The second knows nothing of the peer yet, and is sent its end.
     ask(&mut second, &announce(1, "&port=7001&left=9&event=stopped")).await;
     sleep(SECOND).await;
     for number in [0, 1] {

@@ -1,4 +1,4 @@
-//! How a client of the models looks after a group of trackers: whom it asks, and whom after a failure.
+//! How a client of the models looks after a group of trackers: which tracker it asks, and which after a failure.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -19,7 +19,7 @@ pub(super) struct Group<'a> {
     cursor: usize,
     failures: HashMap<usize, u32>,
     not_before: HashMap<usize, Millis>,
-    /// Until when a tracker asked to be left alone, where that is minded.
+    /// Until when a tracker asked for time, if the client minds that.
     hints: HashMap<usize, Millis>,
     tried: BTreeSet<usize>,
 }
@@ -68,7 +68,7 @@ impl<'a> Group<'a> {
                 if deed.what == What::Stop {
                     return;
                 }
-                // Whoever is busy when the user asks does it right after.
+                // A client that is busy when the user asks does it right after.
                 at = deed.at.max(ended);
                 life.needs.push(deed.at);
                 self.not_before.clear();
@@ -99,7 +99,7 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Who is asked after a failure, and when. Nobody named means the first of a new round.
+    /// The tracker to ask after a failure, and when. None means the first of a new round.
     fn next(&mut self, at: Millis) -> (Option<usize>, Millis) {
         let order = self.order();
         match self.rules.then {

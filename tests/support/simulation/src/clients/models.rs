@@ -1,4 +1,4 @@
-//! Other clients, reduced to their rules of time as they were read from their sources (ALGORITHMS §1.1, §7).
+//! Other clients, reduced to their rules of time as they were read from their sources.
 //!
 //! What isn't about time is left out: they get everything else for free. DNS counts into their limits.
 
@@ -178,7 +178,7 @@ mod tests {
         model.play(&plan, &mut network).answers[0].at / SECOND
     }
 
-    /// As BASELINES measured it with the clients themselves, aria2 apart, whose shuffle decides.
+    /// As measured with the clients themselves, except aria2, whose shuffle decides.
     #[test]
     fn silent_trackers_cost_what_they_cost_these_clients() {
         let http = [Model::Libtorrent, Model::Transmission, Model::Rqbit, Model::Original];

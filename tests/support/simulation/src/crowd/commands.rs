@@ -1,6 +1,5 @@
 //! What a user does in a life, and what happens to our machine.
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
 use tracker_failover::TrackerSet;
@@ -47,9 +46,9 @@ impl Life {
         info_hash[..8].copy_from_slice(&(number as u64).to_be_bytes());
         let mut torrent = Torrent::new(InfoHash::new(info_hash), PeerId::new([2; 20]), 6881);
         torrent.transfer.left = Some(if newcomer.seed { 0 } else { 1000 });
-        let id = self.engine.add(set, torrent, self.now);
+        let id = self.driver.add(set, torrent);
         self.ids.insert(id, number);
-        let now = self.now;
+        let now = self.driver.now();
         let listings = newcomer.tiers.into_iter().flatten();
         self.members.push(Member {
             id,
@@ -72,6 +71,7 @@ impl Life {
             check_at: None,
             answers: Vec::new(),
         });
+        self.limit_steps_at_once();
         self.trace.note(now, Some(number), None, || "added".to_owned());
         for place in 0..self.members[number].listed.len() {
             self.count_listed(number, place, true);
@@ -80,14 +80,14 @@ impl Life {
         number
     }
 
-    /// Adds a tracker to a torrent's list, in a tier of its own at the end.
+    /// Adds a tracker to a torrent's list, in its own tier at the end.
     pub fn list(&mut self, torrent: usize, listing: Listing) {
-        let (now, id) = (self.now, self.members[torrent].id);
+        let (now, id) = (self.driver.now(), self.members[torrent].id);
         let url = self.world.trackers[listing.tracker].url.clone();
         let tracker = listing.tracker;
         self.trace.note(now, Some(torrent), Some(tracker), || "added to the list".to_owned());
         let mut is_new = false;
-        self.engine.change_trackers(id, |set| is_new = set.add(usize::MAX, url), now);
+        self.driver.engine.change_trackers(id, |set| is_new = set.add(usize::MAX, url), now);
         if !is_new {
             return; // Private torrents keep the trackers of their file.
         }
@@ -104,10 +104,10 @@ impl Life {
 
     /// Takes a tracker from a torrent's list.
     pub fn unlist(&mut self, torrent: usize, tracker: usize) {
-        let (now, id) = (self.now, self.members[torrent].id);
+        let (now, id) = (self.driver.now(), self.members[torrent].id);
         let url = self.world.trackers[tracker].url.clone();
         self.trace.note(now, Some(torrent), Some(tracker), || "taken from the list".to_owned());
-        self.engine.change_trackers(id, |set| _ = set.remove(&url), now);
+        self.driver.engine.change_trackers(id, |set| _ = set.remove(&url), now);
         let member = &mut self.members[torrent];
         let Some(place) = member.place(tracker) else { return };
         if member.in_use == Some(tracker) {
@@ -123,13 +123,13 @@ impl Life {
 
     /// The download is complete.
     pub fn complete(&mut self, torrent: usize) {
-        let (now, member) = (self.now, &mut self.members[torrent]);
+        let (now, member) = (self.driver.now(), &mut self.members[torrent]);
         if !member.complete {
             member.complete = true;
             member.owes_since = Some(now);
         }
         member.forced_until = member.forced_until.max(member.rounds_ended + 2);
-        self.engine.complete(member.id, now);
+        self.driver.engine.complete(member.id, now);
         self.trace.note(now, Some(torrent), None, || "complete".to_owned());
         self.look_out(torrent);
     }
@@ -137,36 +137,36 @@ impl Life {
     /// The user wants an announce.
     pub fn reannounce(&mut self, torrent: usize) {
         let member = &mut self.members[torrent];
-        let round = self.engine.reannounce(member.id, self.now);
+        let round = self.driver.engine.reannounce(member.id, self.driver.now());
         member.forced_until = member.forced_until.max(round.unwrap_or_default());
-        self.trace.note(self.now, Some(torrent), None, || "reannounce".to_owned());
+        self.trace.note(self.driver.now(), Some(torrent), None, || "reannounce".to_owned());
     }
 
     /// More peers are wanted.
     pub fn want_peers(&mut self, torrent: usize) {
-        self.engine.want_peers(self.members[torrent].id, self.now);
-        self.trace.note(self.now, Some(torrent), None, || "wants peers".to_owned());
+        self.driver.engine.want_peers(self.members[torrent].id, self.driver.now());
+        self.trace.note(self.driver.now(), Some(torrent), None, || "wants peers".to_owned());
     }
 
     /// The counters go on.
     pub fn update(&mut self, torrent: usize, uploaded: u64) {
         let member = &self.members[torrent];
         let left = if member.complete { 0 } else { 500 };
-        self.engine.update(member.id, Transfer { uploaded, downloaded: uploaded, left: Some(left) });
+        self.driver.engine.update(member.id, Transfer { uploaded, downloaded: uploaded, left: Some(left) });
     }
 
     /// Ends a torrent.
     pub fn stop(&mut self, torrent: usize) {
         if self.leave(torrent) {
-            self.engine.stop(self.members[torrent].id, self.now);
-            self.trace.note(self.now, Some(torrent), None, || "stop".to_owned());
+            self.driver.engine.stop(self.members[torrent].id, self.driver.now());
+            self.trace.note(self.driver.now(), Some(torrent), None, || "stop".to_owned());
         }
     }
 
     /// Drops a torrent without `stopped`.
     pub fn forget(&mut self, torrent: usize) {
         if self.leave(torrent) {
-            self.engine.forget(self.members[torrent].id, self.now);
+            self.driver.engine.forget(self.members[torrent].id, self.driver.now());
             self.members[torrent].listed.clear();
         }
     }
@@ -176,7 +176,7 @@ impl Life {
         if !std::mem::replace(&mut member.runs, false) {
             return false;
         }
-        (member.stopping_since, member.check_at) = (Some(self.now), None);
+        (member.stopping_since, member.check_at) = (Some(self.driver.now()), None);
         for place in 0..member.listed.len() {
             if self.members[torrent].listed[place].on_list {
                 self.count_listed(torrent, place, false);
@@ -187,35 +187,32 @@ impl Life {
 
     /// Another network, as good as this one.
     pub fn change_network(&mut self) {
-        self.engine.network_changed(self.now);
+        self.driver.engine.network_changed(self.driver.now());
     }
 
     /// Our process stands still; what arrives meanwhile is read afterwards.
     pub fn stand_still(&mut self, gap: Duration) {
         self.lose(gap);
-        while let Some(Reverse((at, number, attempt))) = self.queue.peek().copied()
-            && at <= self.now
-        {
-            self.queue.pop();
-            self.happens(number, attempt);
+        while let Some((attempt, happening)) = self.driver.take_due() {
+            self.happens(attempt, happening);
         }
     }
 
     /// The machine sleeps; answers on their way are lost.
     pub fn sleep(&mut self, gap: Duration) {
-        self.queue.clear();
-        self.pending.clear();
+        self.driver.lose_events();
         self.lose(gap);
     }
 
     fn lose(&mut self, gap: Duration) {
-        let running = self.engine.torrents().count() as u64;
-        let now = self.now + gap;
+        let running = self.driver.engine.torrents().count() as u64;
+        let now = self.driver.now() + gap;
         self.well_since = now + SETTLE + SPREAD.min(Duration::from_secs(running / 20));
         self.gaps += gap;
-        self.advance(now);
+        self.driver.advance(now);
+        self.look_at_deadlines();
         self.trace.note(now, None, None, || format!("{gap:?} were lost"));
-        self.engine.resumed(gap, now);
+        self.driver.engine.resumed(gap, now);
     }
 
     fn count_listed(&mut self, torrent: usize, place: usize, more: bool) {

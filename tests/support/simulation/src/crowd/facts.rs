@@ -9,7 +9,7 @@ use super::world::{Condition, Script, World};
 
 /// A torrent as the auditor sees it.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact")]
 pub(super) struct Member {
     pub(super) id: TorrentId,
     pub(super) runs: bool,
@@ -21,7 +21,7 @@ pub(super) struct Member {
     pub(super) breaker: bool,
     pub(super) complete: bool,
     pub(super) complete_from_start: bool,
-    /// Since when a tracker is to be told that it is complete.
+    /// Since when a tracker is owed `completed`.
     pub(super) owes_since: Option<Timestamp>,
     pub(super) completed_accepted: bool,
     /// The tracker of the last answer, while it is listed.
@@ -43,7 +43,7 @@ pub(super) struct Member {
 
 /// A tracker of a torrent, now or earlier.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact")]
 pub(super) struct Listed {
     pub(super) tracker: usize,
     pub(super) on_list: bool,
@@ -52,7 +52,7 @@ pub(super) struct Listed {
     pub(super) own: Option<Script>,
     /// The torrent failed there, and had no answer since.
     pub(super) failed: Option<Failing>,
-    /// When it may be asked again by what it said: at all, and without an event.
+    /// When its answers allow the next announce: at all, and without an event.
     pub(super) suspended_until: Timestamp,
     pub(super) early_until: Timestamp,
     pub(super) never: bool,
@@ -61,7 +61,7 @@ pub(super) struct Listed {
     pub(super) no_regular_before: Timestamp,
     pub(super) not_again: bool,
     pub(super) accepted: bool,
-    /// Accepted an announce, and was never told `stopped` since.
+    /// Accepted an announce, and was never sent `stopped` since.
     pub(super) knows: bool,
     pub(super) may_know: bool,
     pub(super) last_accepted: Timestamp,
@@ -69,7 +69,7 @@ pub(super) struct Listed {
     pub(super) uploaded: u64,
     pub(super) times_stopped: u32,
     pub(super) opened_in_round: u64,
-    /// Announces that nobody asked for, in the minute that began then.
+    /// Announces without a request of the user, in the minute that began then.
     pub(super) minute: (Timestamp, u32),
     pub(super) announces: usize,
 }
@@ -97,7 +97,7 @@ pub(super) struct HostFacts {
     pub(super) failed: BTreeSet<(usize, usize)>,
     /// Torrents that failed in whichever way since the last answer to anybody.
     pub(super) failed_torrents: BTreeSet<usize>,
-    /// When it last left the state in which somebody may be kept away.
+    /// When it last left back-off.
     pub(super) cleared_at: Timestamp,
 }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracker_failover::AnnounceRequest;
-use tracker_failover::policy::{AttemptId, Engine, Output, Timestamp, TorrentId};
+use tracker_failover::policy::{AttemptId, Engine, Timestamp, TorrentId};
 use tracker_failover::{Config, Order};
+use virtual_net::{Driver, Step};
 
 use super::facts::{HostFacts, Member, waits};
 use super::network::Happening;
@@ -15,12 +16,11 @@ use super::tally::Tally;
 use super::trace::Trace;
 use super::world::World;
 
-/// An engine, the world around it, and the auditor. A broken rule is a panic that says which.
+/// An engine, the world around it, and the auditor. A broken rule is a panic that names it.
 #[derive(Debug)]
 pub struct Life {
-    pub(super) engine: Engine,
+    pub(super) driver: Driver<(AttemptId, Happening)>,
     pub(super) world: Arc<World>,
-    pub(super) now: Timestamp,
     pub(super) members: Vec<Member>,
     pub(super) hosts: Vec<HostFacts>,
     pub(super) attempts: HashMap<AttemptId, Attempt>,
@@ -28,19 +28,15 @@ pub struct Life {
     /// How long our process stood still or slept in all.
     pub(super) gaps: Duration,
     pub(super) tally: Tally,
-    /// What happened, where somebody wants to read it.
+    /// What happened, if it is kept.
     pub trace: Trace,
     pub(super) ids: HashMap<TorrentId, usize>,
-    pub(super) queue: BinaryHeap<Reverse<(Timestamp, u64, AttemptId)>>,
-    pub(super) pending: HashMap<u64, Happening>,
-    pub(super) queued: u64,
     pub(super) checks: BinaryHeap<Reverse<(Timestamp, usize)>>,
     /// Whose tracker is opened next.
     pub(super) trying: Option<(usize, usize)>,
     pub(super) one_by_one: bool,
     pub(super) breaker: bool,
     pub(super) steps: u64,
-    steps_at_once: usize,
     step_limit: u64,
     pub(super) tolerates_starvation: bool,
 }
@@ -48,7 +44,7 @@ pub struct Life {
 /// A probe or attempt under way.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    /// `None` for probes, and for the farewells of which only the announce says whose they are.
+    /// `None` for probes, and for `stopped` before its announce, which holds the info-hash.
     pub(super) torrent: Option<usize>,
     pub(super) tracker: usize,
     pub(super) began: Timestamp,
@@ -79,9 +75,8 @@ impl Life {
             hosts: hosts.collect(),
             breaker: config.breaker,
             one_by_one: !config.race || config.order == Order::Bep12,
-            engine: Engine::new(config, seed),
+            driver: Driver::new(Engine::new(config, seed)),
             world: Arc::new(world),
-            now: Timestamp::ZERO,
             members: Vec::new(),
             attempts: HashMap::new(),
             well_since: Timestamp::ZERO,
@@ -89,16 +84,17 @@ impl Life {
             tally: Tally::default(),
             trace: Trace::default(),
             ids: HashMap::new(),
-            queue: BinaryHeap::new(),
-            pending: HashMap::new(),
-            queued: 0,
             checks: BinaryHeap::new(),
             trying: None,
             steps: 0,
-            steps_at_once: 0,
             step_limit: u64::MAX,
             tolerates_starvation: false,
         }
+    }
+
+    /// Allows as many steps at one moment as there are torrents for.
+    pub(super) fn limit_steps_at_once(&mut self) {
+        self.driver.limit_polls(STEPS_AT_ONCE + STEPS_AT_ONCE_EACH * self.members.len(), usize::MAX);
     }
 
     /// Ends [`run_until`](Self::run_until) after so many steps in all.
@@ -106,7 +102,7 @@ impl Life {
         self.step_limit = steps;
     }
 
-    /// Says nothing of too few and too many announces: a scene has an expectation of its own.
+    /// Tolerates too few and too many announces: a scene has its own expectation.
     pub fn tolerate_starvation(&mut self) {
         self.tolerates_starvation = true;
     }
@@ -123,15 +119,15 @@ impl Life {
 
     /// The time.
     pub fn now(&self) -> Timestamp {
-        self.now
+        self.driver.now()
     }
 
-    /// What was counted.
+    /// The counts of this life.
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// When a torrent was answered, and by whom.
+    /// When a torrent was answered, and by which tracker.
     pub fn answers(&self, torrent: usize) -> &[(Timestamp, usize)] {
         &self.members[torrent].answers
     }
@@ -163,55 +159,42 @@ impl Life {
         listed.map(|listed| listed.tracker).collect()
     }
 
+    /// All trackers on the hosts of a torrent's trackers: back-off belongs to hosts.
+    pub(super) fn siblings(&self, torrent: usize) -> Vec<usize> {
+        let hosts: Vec<usize> =
+            self.listed(torrent).iter().map(|tracker| self.world.trackers[*tracker].host).collect();
+        let trackers = self.world.trackers.iter().enumerate();
+        trackers.filter(|(_, tracker)| hosts.contains(&tracker.host)).map(|(number, _)| number).collect()
+    }
+
     /// Lives on until this moment, or until the limit of steps.
     ///
     /// # Panics
     /// When a rule is broken.
     pub fn run_until(&mut self, until: Timestamp) {
         while !self.is_over() {
-            let output = self.engine.poll(self.now);
+            let step = self.driver.step(Some(until));
             self.steps += 1;
-            self.steps_at_once += 1;
-            assert!(
-                self.steps_at_once < STEPS_AT_ONCE + STEPS_AT_ONCE_EACH * self.members.len(),
-                "it spins at {:?}: {output:?}",
-                self.now
-            );
-            let Output::Wait(wake) = output else {
-                self.act(output);
-                continue;
-            };
-            assert!(
-                wake.is_none_or(|wake| wake >= self.now),
-                "woken in the past: {wake:?}, now {:?}",
-                self.now
-            );
-            let next = self.queue.peek().map(|Reverse((at, ..))| *at);
-            let at = [wake, next].into_iter().flatten().min().unwrap_or(until).max(self.now);
-            if at >= until {
-                self.advance(until);
-                return;
-            }
-            self.advance(at);
-            if next.is_some_and(|next| next <= at)
-                && let Some(Reverse((_, number, attempt))) = self.queue.pop()
-            {
-                self.happens(number, attempt);
+            self.look_at_deadlines();
+            match step {
+                Step::Output(output) => self.act(output),
+                Step::Event((attempt, happening)) => self.happens(attempt, happening),
+                Step::Woken => {}
+                Step::Idle => return,
             }
         }
     }
 
-    pub(super) fn advance(&mut self, to: Timestamp) {
+    /// Looks at the deadlines before the present moment: what happens now comes after them.
+    pub(super) fn look_at_deadlines(&mut self) {
+        let now = self.driver.now();
         while let Some(Reverse((at, torrent))) = self.checks.peek().copied()
-            && at < to
+            && at < now
         {
             self.checks.pop();
             if self.members[torrent].check_at == Some(at) {
                 self.check(torrent, at);
             }
-        }
-        if to > self.now {
-            (self.now, self.steps_at_once) = (to, 0);
         }
     }
 }

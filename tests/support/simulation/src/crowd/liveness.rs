@@ -95,13 +95,13 @@ const LOOK_AHEAD: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Deadline {
     pub(super) at: Timestamp,
-    /// Since when somebody could have served it.
+    /// Since when a tracker could have served it.
     pub(super) since: Timestamp,
     pub(super) class: Class,
     pub(super) tracker: usize,
 }
 
-/// The first deadline of a torrent, and when to look again where what comes can't be told yet.
+/// The first deadline of a torrent, and when to look again if what comes isn't known yet.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Outlook {
     pub(super) deadline: Option<Deadline>,
@@ -184,14 +184,13 @@ fn deadline(
             (Class::InLine, wait.max(line(ahead + 1)))
         }
         None if host.is_lifeless => (lifeless, bound(lifeless)),
-        None => {
-            // It may have been in back-off until a moment ago; but others' ups and downs don't put us off for ever.
-            let longest = since + bound(Class::Failed).max(line(host.listed));
-            let at = (since.max(host.cleared_at) + bound(Class::Clean)).min(longest);
-            return (Class::Clean, at + allowance);
-        }
+        None => (Class::Clean, bound(Class::Clean)),
     };
-    (class, since + wait + allowance)
+    // Until a moment ago the host may have been in another back-off, which was judged by its own bound while it lasted:
+    // a wait for the present state begins with that state. But the ups and downs of others don't go on for ever.
+    let longest = since + bound(Class::Failed).max(line(host.listed));
+    let at = (since.max(host.cleared_at) + wait).min(longest).max(since + wait);
+    (class, at + allowance)
 }
 
 /// What the announces before ours need at the gate of a host: all that are listed there, at once.
@@ -208,12 +207,57 @@ fn queue(world: &World, facts: &HostFacts, host: usize) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use super::super::commands::{Listing, Newcomer};
+    use super::super::life::Life;
+    use super::super::world::Script;
     use super::*;
+
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::from_start(Duration::from_secs(secs))
+    }
 
     #[test]
     fn each_class_finds_its_own_bound() {
         for (number, bound) in BOUNDS.iter().enumerate() {
             assert_eq!(bound.class as usize, number);
+        }
+    }
+
+    /// World 2337: a seed waited for a silent host, for which it has 35 minutes. Another torrent was answered there, and
+    /// a moment later two more were refused. The doubt is the host's new state, and has its own time from then on.
+    #[test]
+    fn a_new_state_of_a_host_does_not_shorten_the_wait_for_the_state_before() {
+        type State = (&'static str, &'static [(usize, Failing)]);
+        let states: [State; 4] = [
+            ("no back-off", &[]),
+            ("no sign of life", &[(1, Failing::NoLife)]),
+            ("doubted", &[(1, Failing::Answer), (2, Failing::Answer)]),
+            ("both", &[(1, Failing::NoLife), (2, Failing::Answer), (1, Failing::Answer)]),
+        ];
+        for (before, failures_before) in states {
+            for (after, failures_after) in states {
+                for seed in [false, true] {
+                    let mut world = World::default();
+                    let host = world.near(Scheme::Http, Script::well());
+                    let tracker = world.tracker(host, Script::well());
+                    let mut life = Life::new(world, tracker_failover::Config::default(), 7);
+                    let tiers = vec![vec![Listing { tracker, own: None }]];
+                    let torrent = life.add(Newcomer { tiers, seed, ..Newcomer::default() });
+                    let facts = &mut life.hosts[host];
+                    for (of, failing) in failures_before {
+                        facts.failed(Some(*of), tracker, *failing);
+                    }
+                    facts.answered(at(1000));
+                    for (of, failing) in failures_after {
+                        facts.failed(Some(*of), tracker, *failing);
+                    }
+                    let was_backed_off = !failures_before.is_empty();
+                    let deadline = life.outlook(torrent, at(1000)).deadline.expect("it is well");
+                    let least = if was_backed_off { at(1060) } else { at(60) };
+                    assert!(deadline.at >= least, "seed: {seed}, {before}, then {after}: {deadline:?}");
+                    assert!(deadline.at < at(36 * 60), "seed: {seed}, {before}, then {after}: {deadline:?}");
+                }
+            }
         }
     }
 }

@@ -33,11 +33,11 @@ use draw::Drawn;
 pub struct Lived {
     /// How many steps it took.
     pub steps: u64,
-    /// What was counted.
+    /// Its counts.
     pub tally: Tally,
 }
 
-/// So many lines of what happened before a violation are kept for whoever replays it.
+/// So many lines of what happened before a violation are kept for a replay.
 const KEPT: usize = 200_000;
 
 /// Lives the life of this seed, up to so many steps.
@@ -48,14 +48,15 @@ pub fn live(seed: u64, size: Size, steps: u64) -> Result<Lived, Violation> {
     play(seed, size, steps, 0).map_err(|(violation, _)| violation)
 }
 
-/// Lives a life again and keeps what happens; gives the last lines that concern the torrent whose rule was broken.
+/// Lives a life again and keeps what happens; gives the last lines about the torrent whose rule was broken and about its
+/// trackers' hosts.
 ///
 /// # Errors
 /// When a rule was broken.
 pub fn replay(seed: u64, size: Size, steps: u64, lines: usize) -> Result<Lived, (Violation, Vec<String>)> {
     play(seed, size, steps, KEPT).map_err(|(violation, life)| {
         let accused = life.trace.accused;
-        let trackers = accused.map(|torrent| life.listed(torrent)).unwrap_or_default();
+        let trackers = accused.map(|torrent| life.siblings(torrent)).unwrap_or_default();
         (violation, life.trace.tail(accused, &trackers, lines))
     })
 }

@@ -1,9 +1,8 @@
 //! What the engine wants done, and what the world makes of it.
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
-use tracker_failover::policy::{AttemptId, Input, Output, Timestamp};
+use tracker_failover::policy::{AttemptId, Input, Output};
 use tracker_failover::{Alert, AnnounceError, AnnounceRequest, AnnounceResponse, Measurement};
 
 use super::facts::{Failing, Listed};
@@ -21,20 +20,20 @@ impl Life {
         match output {
             Output::Probe { attempt, tracker } => {
                 let tracker = self.world.number(&tracker);
-                self.trace.note(self.now, None, Some(tracker), || "probe".to_owned());
+                self.trace.note(self.driver.now(), None, Some(tracker), || "probe".to_owned());
                 self.begin(attempt, None, tracker, Stage::Probing);
-                if let Some((at, result)) = self.world.probe(tracker, self.now) {
-                    self.later(at, attempt, Happening::Probed(result));
+                if let Some((at, result)) = self.world.probe(tracker, self.driver.now()) {
+                    self.driver.schedule(at, (attempt, Happening::Probed(result)));
                 }
             }
             Output::Open { attempt, tracker } => {
                 let tracker = self.world.number(&tracker);
                 let torrent = self.trying.take().filter(|(_, trying)| *trying == tracker).map(|(of, _)| of);
-                self.trace.note(self.now, torrent, Some(tracker), || "open".to_owned());
+                self.trace.note(self.driver.now(), torrent, Some(tracker), || "open".to_owned());
                 self.judge_opening(torrent, tracker);
                 self.begin(attempt, torrent, tracker, Stage::Opening);
-                if let Some((at, result)) = self.world.open(tracker, self.now) {
-                    self.later(at, attempt, Happening::Opened(result));
+                if let Some((at, result)) = self.world.open(tracker, self.driver.now()) {
+                    self.driver.schedule(at, (attempt, Happening::Opened(result)));
                 }
             }
             Output::Announce { attempt, request } => self.announce(attempt, request),
@@ -44,7 +43,7 @@ impl Life {
                 if let (Alert::AttemptStarted { tracker, .. }, Some(torrent)) = (&alert, torrent) {
                     self.trying = Some((torrent, self.world.number(tracker)));
                 }
-                self.trace.note(self.now, torrent, None, || format!("{alert}"));
+                self.trace.note(self.driver.now(), torrent, None, || format!("{alert}"));
             }
             Output::RoundEnded { torrent, result, .. } => {
                 if let Some(torrent) = self.ids.get(&torrent).copied() {
@@ -61,13 +60,7 @@ impl Life {
     }
 
     fn begin(&mut self, id: AttemptId, torrent: Option<usize>, tracker: usize, stage: Stage) {
-        self.attempts.insert(id, Attempt { torrent, tracker, began: self.now, stage });
-    }
-
-    fn later(&mut self, at: Timestamp, attempt: AttemptId, happening: Happening) {
-        self.queued += 1;
-        self.queue.push(Reverse((at, self.queued, attempt)));
-        self.pending.insert(self.queued, happening);
+        self.attempts.insert(id, Attempt { torrent, tracker, began: self.driver.now(), stage });
     }
 
     fn announce(&mut self, id: AttemptId, request: Box<AnnounceRequest>) {
@@ -77,26 +70,28 @@ impl Life {
         let torrent = usize::try_from(u64::from_be_bytes(number)).unwrap_or(usize::MAX);
         attempt.torrent = Some(torrent);
         let tracker = attempt.tracker;
-        self.trace.note(self.now, Some(torrent), Some(tracker), || format!("announce {:?}", request.event));
+        self.trace.note(self.driver.now(), Some(torrent), Some(tracker), || {
+            format!("announce {:?}", request.event)
+        });
         self.judge_announce(torrent, tracker, &request);
         if let Some(attempt) = self.attempts.get_mut(&id) {
             attempt.stage = Stage::Announcing(request);
         }
         let member = &self.members[torrent];
         let own = member.place(tracker).and_then(|place| member.listed[place].own.as_ref());
-        if let Some((at, reply)) = self.world.announce(tracker, own, self.now) {
-            self.later(at, id, Happening::Replied(reply));
+        if let Some((at, reply)) = self.world.announce(tracker, own, self.driver.now()) {
+            self.driver.schedule(at, (id, Happening::Replied(reply)));
         }
     }
 
     /// An attempt was given up by the engine.
     fn closed(&mut self, id: AttemptId) {
         let Some(attempt) = self.attempts.remove(&id) else { return };
-        self.trace.note(self.now, attempt.torrent, Some(attempt.tracker), || "close".to_owned());
+        self.trace.note(self.driver.now(), attempt.torrent, Some(attempt.tracker), || "close".to_owned());
         let failing = match attempt.stage {
             Stage::Announcing(_) => Failing::Answer,
-            // Whoever loses a race isn't silent for long.
-            Stage::Opening if self.now.since(attempt.began) < Duration::from_secs(1) => return,
+            // An opening that lost a race was closed for that, and not for silence.
+            Stage::Opening if self.driver.now().since(attempt.began) < Duration::from_secs(1) => return,
             Stage::Opening | Stage::Probing => Failing::NoLife,
         };
         self.failed(&attempt, failing);
@@ -120,8 +115,7 @@ impl Life {
         Some(&mut member.listed[place])
     }
 
-    pub(super) fn happens(&mut self, number: u64, id: AttemptId) {
-        let Some(happening) = self.pending.remove(&number) else { return };
+    pub(super) fn happens(&mut self, id: AttemptId, happening: Happening) {
         let Some(attempt) = self.attempts.remove(&id) else { return };
         let (torrent, tracker) = (attempt.torrent, attempt.tracker);
         let input = match happening {
@@ -147,7 +141,7 @@ impl Life {
                 }
             }
         };
-        self.trace.note(self.now, torrent, Some(tracker), || format!("{input:?}"));
-        self.engine.handle(input, self.now);
+        self.trace.note(self.driver.now(), torrent, Some(tracker), || format!("{input:?}"));
+        self.driver.handle(input);
     }
 }

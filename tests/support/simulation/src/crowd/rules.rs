@@ -41,7 +41,7 @@ impl Life {
 
     pub(super) fn accuse(&mut self, torrent: usize, rule: &str) -> ! {
         self.trace.accused = Some(torrent);
-        panic!("torrent {torrent} at {:?}: {rule}", self.now)
+        panic!("torrent {torrent} at {:?}: {rule}", self.driver.now())
     }
 
     pub(super) fn judge_announce(&mut self, torrent: usize, tracker: usize, request: &AnnounceRequest) {
@@ -50,7 +50,7 @@ impl Life {
             let url = self.world.trackers[tracker].url.clone();
             self.accuse(torrent, &format!("{url}, {:?}: {rule}", request.event));
         }
-        let (now, member) = (self.now, &mut self.members[torrent]);
+        let (now, member) = (self.driver.now(), &mut self.members[torrent]);
         let is_forced = member.rounds_ended < member.forced_until;
         if let Some(place) = member.place(tracker) {
             let listed = &mut member.listed[place];
@@ -67,15 +67,15 @@ impl Life {
     }
 
     fn may_announce(&self, torrent: usize, tracker: usize, request: &AnnounceRequest) -> Result<(), String> {
-        let (member, now) = (&self.members[torrent], self.now);
+        let (member, now) = (&self.members[torrent], self.driver.now());
         let Some(listed) = member.place(tracker).map(|place| &member.listed[place]) else {
             return Err("never listed".to_owned());
         };
         let stopping = member.stopping_since.is_some();
         let check = |holds: bool, rule: &str| if holds { Ok(()) } else { Err(rule.to_owned()) };
         check(listed.on_list || stopping, "not listed any more")?;
-        check(!listed.not_again, "said never")?;
-        check(now >= listed.not_before, &format!("wants to be left until {:?}", listed.not_before))?;
+        check(!listed.not_again, "refused the torrent for ever")?;
+        check(now >= listed.not_before, &format!("wants no announce until {:?}", listed.not_before))?;
         check(listed.in_flight == 0 || stopping, "has one in flight")?;
         let is_pestered = listed.minute.1 >= A_MINUTE && now.since(listed.minute.0) < Duration::from_secs(60);
         check(
@@ -90,26 +90,26 @@ impl Life {
         match request.event {
             Some(Event::Started) => check(!listed.accepted, "accepted an announce before"),
             Some(Event::Completed) => {
-                check(listed.accepted, "never heard of us")?;
+                check(listed.accepted, "has no registration")?;
                 check(member.complete && !member.complete_from_start, "there was nothing to complete")?;
                 check(!member.completed_accepted, "completed was accepted before")
             }
             Some(Event::Stopped) => {
                 check(stopping, "stopped while it runs")?;
                 check(listed.times_stopped == 0, "stopped twice")?;
-                check(listed.knows || listed.may_know, "stopped to a stranger")
+                check(listed.knows || listed.may_know, "stopped without a registration")
             }
             None => {
                 let forced = member.rounds_ended < member.forced_until;
                 let early = format!("wants no regular announce until {:?}", listed.no_regular_before);
                 check(forced || now >= listed.no_regular_before, &early)?;
-                check(listed.accepted || is_introduced, "is to hear `started` first")
+                check(listed.accepted || is_introduced, "is to be sent `started` first")
             }
             Some(event) => check(false, &format!("an event without a rule: {event}")),
         }
     }
 
-    /// An announce came to nothing that anybody heard of.
+    /// An announce was given up or answered.
     pub(super) fn unanswered(&mut self, attempt: &Attempt, _request: &AnnounceRequest) {
         if let Some(listed) = attempt.torrent.and_then(|torrent| self.listed_mut(torrent, attempt.tracker)) {
             listed.in_flight = listed.in_flight.saturating_sub(1);
@@ -135,7 +135,7 @@ impl Life {
         request: &AnnounceRequest,
         response: &AnnounceResponse,
     ) {
-        let now = self.now;
+        let now = self.driver.now();
         let is_stopped = request.event == Some(Event::Stopped);
         if !is_stopped && self.members[torrent].runs {
             self.judge_deadline(torrent);
@@ -160,7 +160,7 @@ impl Life {
     }
 
     fn refused(&mut self, torrent: usize, tracker: usize, error: &AnnounceError) {
-        let now = self.now;
+        let now = self.driver.now();
         let Some(listed) = self.listed_mut(torrent, tracker) else { return };
         match error.retry() {
             Retry::Never => (listed.never, listed.not_again) = (true, true),
@@ -174,7 +174,7 @@ impl Life {
 
     /// An answer has come: in time?
     fn judge_deadline(&mut self, torrent: usize) {
-        let now = self.now;
+        let now = self.driver.now();
         let outlook = self.outlook(torrent, now);
         match outlook.deadline.filter(|deadline| deadline.since <= now) {
             Some(deadline) if deadline.at < now => {
@@ -190,7 +190,7 @@ impl Life {
     }
 
     pub(super) fn round_ended(&mut self, torrent: usize, announced: Option<&Announced>) {
-        let now = self.now;
+        let now = self.driver.now();
         self.trace
             .note(now, Some(torrent), None, || format!("round ended, answered: {}", announced.is_some()));
         self.members[torrent].rounds_ended += 1;
@@ -217,20 +217,20 @@ impl Life {
         self.tally.ended += 1;
         let member = &self.members[torrent];
         let Some(since) = member.stopping_since else { self.accuse(torrent, "ended and was never stopped") };
-        let took = self.now.since(since);
+        let took = self.driver.now().since(since);
         if took > END + self.gaps_since(since) {
             self.accuse(torrent, &format!("the end took {took:?}"));
         }
         let owed = member.listed.iter().find(|listed| {
-            let remembers = self.now.since(listed.last_accepted) < REMEMBERED;
+            let remembers = self.driver.now().since(listed.last_accepted) < REMEMBERED;
             let suspended = listed.not_again || listed.not_before > since;
             let url = &self.world.trackers[listed.tracker].url;
-            let is_told = stopped.iter().any(|told| told.tracker == *url);
-            listed.on_list && listed.knows && remembers && !suspended && !is_told
+            let was_sent = stopped.iter().any(|result| result.tracker == *url);
+            listed.on_list && listed.knows && remembers && !suspended && !was_sent
         });
         if let Some(owed) = owed {
             let url = self.world.trackers[owed.tracker].url.clone();
-            self.accuse(torrent, &format!("{url} knows us and was sent no `stopped`"));
+            self.accuse(torrent, &format!("{url} has a registration and was sent no `stopped`"));
         }
     }
 

@@ -1,4 +1,4 @@
-//! What happened in a life, for whoever looks for the cause of a broken rule.
+//! What happened in a life, to find the cause of a broken rule.
 
 use std::collections::VecDeque;
 

@@ -14,7 +14,7 @@ impl Life {
 
     /// Looks for a torrent's deadline, which may have come nearer.
     pub(super) fn look_out(&mut self, torrent: usize) {
-        let check_at = self.outlook(torrent, self.now).check_at();
+        let check_at = self.outlook(torrent, self.driver.now()).check_at();
         self.members[torrent].check_at = check_at;
         self.checks.extend(check_at.map(|at| Reverse((at, torrent))));
     }

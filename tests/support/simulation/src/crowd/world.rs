@@ -43,13 +43,13 @@ pub struct Script {
 /// A tracker's host.
 #[derive(Debug, Clone)]
 pub struct Host {
-    /// What it speaks.
+    /// The scheme of its trackers.
     pub scheme: Scheme,
     /// The round trip to it.
     pub round_trip: Duration,
-    /// What an announce costs it.
+    /// How long it works on an announce.
     pub work: Duration,
-    /// How it is, for all addresses and torrents.
+    /// Its condition, for all addresses and torrents.
     pub script: Script,
 }
 
@@ -93,10 +93,10 @@ pub struct Run {
     pub end: Option<Timestamp>,
 }
 
-/// When kernels send a SYN again that nobody answered.
+/// When kernels send an unanswered SYN again.
 const SYN: [u64; 6] = [0, 1, 3, 7, 15, 31];
 
-/// How long a name server takes to say that there is no such name.
+/// How long a name server takes to answer that there is no such name.
 const NO_SUCH_NAME: Duration = Duration::from_millis(20);
 
 impl Condition {
@@ -227,7 +227,7 @@ impl World {
         &self.hosts[self.trackers[tracker].host]
     }
 
-    /// How a tracker fares towards a torrent with a script of its own there.
+    /// How a tracker fares towards a torrent with its own script there.
     pub fn fate<'a>(&'a self, tracker: usize, own: Option<&'a Script>) -> Fate<'a> {
         Fate { scripts: [Some(&self.host_of(tracker).script), Some(&self.trackers[tracker].script), own] }
     }

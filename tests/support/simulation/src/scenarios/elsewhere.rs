@@ -66,15 +66,16 @@ fn everybody_wakes() -> [Row; 2] {
     ]
 }
 
-/// 21: a tunnel: from one moment on everything takes four times as long. The client is told, or finds out.
+/// 21: a tunnel: from one moment on everything takes four times as long. That is reported to the client, or it finds out.
 pub(super) fn network_change(effort: Effort) -> Vec<Row> {
     const AFTER: Millis = 3 * HOUR;
     let mut rows = Vec::new();
-    for told in [true, false] {
+    for reported in [true, false] {
         let plan = |client, seed| {
             let plan = Plan::one_torrent(World::drawn(seed, 5, 0.0), 0);
             let at = quiet(&plan, client, seed);
-            let plan = if told && client == Client::Ours { plan.and(at, What::ChangeNetwork) } else { plan };
+            let plan =
+                if reported && client == Client::Ours { plan.and(at, What::ChangeNetwork) } else { plan };
             let plan = plan.and(at + 2 * MINUTE, What::Reannounce).in_world(|world| {
                 for tracker in &mut world.trackers {
                     tracker.slow = 0.0;
@@ -89,10 +90,10 @@ pub(super) fn network_change(effort: Effort) -> Vec<Row> {
                 let life = &history.torrents[0];
                 let first = life.delays(from, until).first().copied().flatten();
                 let accepted = life.answers.iter().filter(|answer| answer.at >= from).count();
-                let told = count(live_announces(history, from, until));
-                [vec![wait(first)], vec![told / count(accepted)]]
+                let announces = count(live_announces(history, from, until));
+                [vec![wait(first)], vec![announces / count(accepted)]]
             });
-        let case = if told { "21 ×4, told" } else { "21 ×4, untold" };
+        let case = if reported { "21 ×4, reported" } else { "21 ×4, unreported" };
         let [p50, p95] = waits(&study, &format!("{case}, urgent"), WAIT);
         let limit = 2.0 * oracle(&p95);
         let load = study.row(1, format!("{case}, load"), "announces at live trackers per round", mean);

@@ -139,7 +139,7 @@ pub(super) fn shutdown(_: Effort) -> Vec<Row> {
         let (asleep, end) = (4 * HOUR, 4 * HOUR + 10 * MINUTE);
         let mut world = World::drawn(1, HOSTS, 0.01);
         for tracker in &mut world.trackers {
-            // Whoever works for longer than anybody waits doesn't get to confirm it.
+            // A tracker that works for longer than any client waits doesn't get to confirm it.
             tracker.slow = 0.0;
         }
         for tracker in &mut world.trackers[..silent] {
@@ -156,24 +156,24 @@ pub(super) fn shutdown(_: Effort) -> Vec<Row> {
         }
         let history = Client::Ours.play(&plan);
         let ends: Vec<f64> = history.torrents.iter().map(|life| seconds_of(life.stopped.as_ref())).collect();
-        let untold = history.torrents.iter().map(|life| untold(&plan, life, end)).sum();
+        let missing = history.torrents.iter().map(|life| missed(&plan, life, end)).sum();
         let id = format!("23 {silent} of {HOSTS} hosts silent");
         let ours = |figure| vec![(Client::Ours, figure)];
         rows.push(
             Row::new(format!("{id}, time"), "s until all have ended", ours(largest(&ends))).goal("G9", 3.0),
         );
-        let what = "living registrations that were not told";
-        rows.push(Row::new(format!("{id}, untold"), what, ours(count(untold))).goal("target", 0.0));
+        let what = "living registrations without `stopped`";
+        rows.push(Row::new(format!("{id}, not stopped"), what, ours(count(missing))).goal("target", 0.0));
     }
     rows
 }
 
-/// How many trackers know a torrent, can be reached, and weren't told of its end.
-fn untold(plan: &Plan, life: &Life, end: Millis) -> usize {
+/// How many trackers have a registration, can be reached, and didn't acknowledge `stopped`.
+fn missed(plan: &Plan, life: &Life, end: Millis) -> usize {
     let known = life.answers.iter().filter(|answer| answer.at + REGISTERED > end && answer.at < end);
     let mut known: Vec<usize> = known.map(|answer| answer.tracker).collect();
     known.sort_unstable();
     known.dedup();
-    let told = life.stopped.as_ref().map(|stopped| &stopped.told[..]).unwrap_or_default();
-    known.iter().filter(|tracker| plan.world.lives(**tracker, end) && !told.contains(tracker)).count()
+    let acknowledged = life.stopped.as_ref().map(|stopped| &stopped.acknowledged[..]).unwrap_or_default();
+    known.iter().filter(|tracker| plan.world.lives(**tracker, end) && !acknowledged.contains(tracker)).count()
 }

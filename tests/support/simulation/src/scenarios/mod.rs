@@ -1,4 +1,4 @@
-//! The scenarios of ALGORITHMS §4.2, by their numbers there.
+//! The scenarios, by the numbers that the tables show.
 
 mod common;
 mod elsewhere;
@@ -13,9 +13,9 @@ use crate::table::Row;
 /// A scenario: a kind of world, and what is measured in it.
 #[derive(Debug, Clone, Copy)]
 pub struct Scenario {
-    /// Its number in ALGORITHMS §4.2; 0 is §4.3's steady state.
+    /// Its number in the tables; 0 is the steady state.
     pub number: u64,
-    /// What it is about.
+    /// Its subject, in a few words.
     pub title: &'static str,
     /// Plays it with so many seeds per row, where it needs many.
     pub play: fn(Effort) -> Vec<Row>,
@@ -64,5 +64,5 @@ pub const ALL: &[Scenario] = &[
 pub const EXPECTED_TO_FAIL: &[(&str, &str)] = &[(
     "19 20 % of packets lost, 4 trackers, p95",
     "a UDP announce is sent again sooner than after 1 s: more than one in three has to be, and where that is lost \
-         too another tracker is told after 1.5 s",
+         too another tracker is announced to after 1.5 s",
 )];

@@ -60,7 +60,7 @@ fn once_per_host() -> Vec<Row> {
     let dead = 3 * HOUR;
     let plan = plan.in_world(|world| change(world, 0, |script| script.then(dead, State::SILENT)));
     let history = Client::Ours.play(&plan);
-    // The next tracker answers within a quarter of a second; whoever took longer has waited for the dead one.
+    // The next tracker answers within a quarter of a second; a client that took longer has waited for the dead one.
     let waited = history.torrents.iter().filter(|life| {
         life.delays(dead, dead + HOUR).first().is_none_or(|delay| delay.is_none_or(|delay| delay > 300))
     });

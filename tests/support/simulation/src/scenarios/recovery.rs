@@ -37,7 +37,7 @@ pub(super) fn all_dead(effort: Effort) -> Vec<Row> {
     rows
 }
 
-/// Nobody can be reached until one returns; where one of the others refuses it does so for ever.
+/// No tracker can be reached until one returns; if one of the others refuses, it does so for ever.
 fn outages(client: Client, seed: u64, trackers: usize, outage: Millis, refusing: bool) -> Plan {
     let back = random(!seed).random_range(0..trackers);
     everything_down(client, seed, trackers, outage, |tracker, from| {
@@ -82,7 +82,7 @@ fn everything_down(
 ) -> Plan {
     let plan = Plan::one_torrent(World::drawn(seed, trackers, 0.0), 0);
     let from = next_need(&plan, client, settled(seed)).saturating_sub(5 * SECOND);
-    // Whoever hasn't found it by then never does.
+    // A client that hasn't found it by then never does.
     let plan = Plan { until: from + outage + 5 * HOUR, ..plan };
     plan.in_world(|world| {
         for (number, tracker) in world.trackers.iter_mut().enumerate() {

@@ -13,7 +13,7 @@ use crate::table::Row;
 use crate::time::{MINUTE, Millis};
 use crate::world::World;
 
-/// Nobody's start takes longer than this; what comes after it is no start.
+/// No client's start takes longer than this; what comes after it is no start.
 const LONG_ENOUGH: Millis = 20 * MINUTE;
 
 /// Within this an announce belongs to the start.

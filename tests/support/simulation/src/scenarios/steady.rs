@@ -12,7 +12,7 @@ use crate::world::{Pace, Tracker, World};
 
 const SWITCHES: &str = "switches per day";
 
-/// The steady state of ALGORITHMS §4.3: 5 trackers, up for 36 h on average and down for 30 min.
+/// The steady state: 5 trackers, up for 36 h on average and down for 30 min.
 pub(super) fn months(effort: Effort) -> Vec<Row> {
     let until = 30 * DAY;
     let plan = |seed| {
