@@ -96,7 +96,7 @@ async fn download(
     }
     let shell = Shell::new(session, prepared.disk, Rc::clone(report), torrent.info_hash, own_id, clock);
     for &peer in &options.peers {
-        if shell.tell(|session, now| session.add_peers([peer], now)) == 0 {
+        if shell.update(|session, now| session.add_peers([peer], now)) == 0 {
             report.borrow_mut().error(&format!("{peer} can't be a peer's address"));
         }
     }

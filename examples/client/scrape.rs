@@ -1,4 +1,4 @@
-//! How large the swarm is, as trackers tell it without being announced to.
+//! The size of the swarm, by scrapes.
 
 use std::fmt;
 use std::time::Duration;
@@ -67,7 +67,7 @@ pub(crate) async fn ask_all(
     answers
 }
 
-/// As long as somebody looks at a terminal and waits.
+/// The limit for all scrapes together: a user waits for the list at a terminal.
 const LIMIT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ impl Storage {
             }
             let path = self.root.join(&file.path);
             if !file.wanted {
-                // Whatever is there is nobody's business here unless it is the torrent's.
+                // An existing file that isn't the torrent's is ignored.
                 let safe = self.parent_is_safe(&file.path, false).unwrap_or(false);
                 let metadata = if safe { regular(&path).unwrap_or(None) } else { None };
                 found.push(metadata.map(|metadata| metadata.len()).filter(|&length| length <= file.length));
@@ -200,7 +200,7 @@ impl Storage {
     pub(crate) fn remove_parts(&mut self) {
         let parts = self.torrent.files.len();
         self.open.retain(|open| open.index != parts);
-        // It is in nobody's way if it stays.
+        // It does no harm if it stays.
         let _ = fs::remove_file(self.path_of(parts));
     }
 

@@ -1,4 +1,4 @@
-//! One connection: handshake, then frames in and bytes out until somebody has enough.
+//! One connection: handshake, then frames in and bytes out until one side closes it.
 
 use std::future::poll_fn;
 use std::io::ErrorKind;
@@ -27,7 +27,7 @@ pub(super) async fn outgoing(shell: Rc<Shell>, address: SocketAddr) {
     };
     match greeted.await {
         Ok((stream, handshake)) => talk(&shell, stream, address, true, handshake).await,
-        Err(why) => shell.tell(|session, now| session.not_connected(address, true, why, now)),
+        Err(why) => shell.update(|session, now| session.not_connected(address, true, why, now)),
     }
 }
 
@@ -37,7 +37,7 @@ pub(super) async fn incoming(shell: Rc<Shell>, mut stream: TcpStream, address: S
     shell.greeted();
     match greeted {
         Ok(handshake) => talk(&shell, stream, address, false, handshake).await,
-        Err(why) => shell.tell(|session, now| session.not_connected(address, false, why, now)),
+        Err(why) => shell.update(|session, now| session.not_connected(address, false, why, now)),
     }
 }
 
@@ -87,7 +87,7 @@ async fn talk(
             let why = exchange(shell, key, &link, stream).await;
             shell.unlink(key, why);
         }
-        Err(why) => shell.tell(|session, now| session.not_connected(address, dialled, why, now)),
+        Err(why) => shell.update(|session, now| session.not_connected(address, dialled, why, now)),
     }
 }
 

@@ -26,7 +26,7 @@ impl Session {
         [first, then].concat()
     }
 
-    /// Gives everybody its share, and what somebody leaves to the others. Each time another one is the first.
+    /// Gives each peer its share, and what one leaves to the others. Each time another peer is the first.
     fn share_out(
         &mut self,
         limit: impl Fn(&Self) -> &Option<Limit>,

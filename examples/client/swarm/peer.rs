@@ -40,13 +40,13 @@ pub(crate) struct Peer {
     pub(crate) interested: bool,
     /// We don't let it ask.
     pub(crate) choked: bool,
-    /// We told it that we want something.
+    /// Whether we have sent `interested`.
     pub(crate) wanted: bool,
     /// It has been silent with our requests, and gets one at a time until it answers.
     pub(crate) snubbed: bool,
     /// What it was asked for, in order.
     pub(crate) asked: VecDeque<Block>,
-    /// What it was asked for and may still send, though nobody waits for it: after a cancel, a choke or a time-out.
+    /// The requests that it may still answer, though the blocks aren't needed any more: after a cancel, a choke or a time-out.
     pub(crate) late: VecDeque<Block>,
     /// How much it may be asked for at a time.
     pub(crate) window: Window,
@@ -133,7 +133,7 @@ impl Peer {
         self.chokes = self.chokes.saturating_sub(1);
     }
 
-    /// Remembers a block that may still come though nobody waits for it.
+    /// Remembers a block that may still arrive, though it isn't needed any more.
     pub(crate) fn expect_late(&mut self, block: Block) {
         if self.late.len() == MAX_LATE {
             self.late.pop_front();

@@ -1,8 +1,7 @@
-//! What the disk found of a piece: it is good and ours, or somebody lied.
+//! The result of a piece's hash: it is valid, or a peer sent bad data.
 //!
-//! Data of a single peer that fails its hash bans that peer. Where several had a part in it, their blocks'
-//! digests are kept, the piece is fetched from one peer alone, and whoever's block differs from the good one
-//! is banned then.
+//! If all of a bad piece came from one peer, that peer is banned. If several peers sent it, the digests of their blocks are
+//! kept, the piece is fetched again from one peer alone, and every peer whose block differs from the valid one is banned.
 
 use std::net::SocketAddr;
 use std::time::Duration;

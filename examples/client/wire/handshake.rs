@@ -35,7 +35,7 @@ pub(crate) fn write(info_hash: InfoHash, peer_id: PeerId) -> [u8; LENGTH] {
 /// Reads as much of a handshake as is here; `None` while it may still become one.
 ///
 /// # Errors
-/// As soon as a byte is wrong, so that nobody who speaks something else keeps us waiting.
+/// As soon as a byte is wrong, so that another protocol doesn't keep us waiting.
 pub(crate) fn read(bytes: &[u8], info_hash: InfoHash) -> Result<Option<Handshake>, Why> {
     let known = bytes.len().min(PROTOCOL.len());
     if bytes[..known] != PROTOCOL[..known] {

@@ -17,7 +17,7 @@ pub(crate) enum Why {
     BadMessage,
     /// A bitfield of the wrong size, with spare bits, twice or late.
     BadBitfield,
-    /// A block that nobody asked for.
+    /// A block that wasn't requested.
     Unrequested,
     /// A piece, offset or length beyond the torrent.
     OutOfRange,

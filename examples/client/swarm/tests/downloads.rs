@@ -188,7 +188,7 @@ fn a_choke_gives_the_blocks_to_others() {
 
 /// R151: also to those who have the piece; a super-seeding peer names the next one when it hears of the last (BEP 16).
 #[test]
-fn a_have_goes_to_everybody() {
+fn a_have_goes_to_every_peer() {
     let mut rig = Rig::new(3 * 16_384, 16_384);
     let (seed, leecher) = (rig.seed(), rig.connect());
     let asked = rig.requests(seed);
@@ -219,7 +219,7 @@ fn a_super_seeding_peer_gives_everything() {
     assert!(rig.session.is_complete());
 }
 
-/// Memory for pieces in progress is bounded, and pieces that nobody goes on with make room.
+/// Memory for pieces in progress is bounded, and pieces without outstanding requests make room.
 #[test]
 fn stuck_pieces_make_room() {
     let piece_length = 1 << 20;

@@ -88,7 +88,7 @@ impl Rig {
         Self { session, torrent, data, now, events, closed, dialled, parts, disk, stalled, read: 0, peers: 0 }
     }
 
-    /// A peer from an address of its own, whose handshake is done.
+    /// A peer with its own address, whose handshake is done.
     fn connect(&mut self) -> PeerKey {
         self.peers += 1;
         let address = SocketAddr::from(([192, 0, 2, self.peers], 6881));

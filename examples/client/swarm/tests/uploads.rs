@@ -62,7 +62,7 @@ fn missing_pieces_are_not_uploaded() {
     assert_eq!(rig.hear(peer), []);
 }
 
-/// P-12, R152: requests are queued up to what we told, each once, and a cancel takes one back. They take little memory;
+/// P-12, R152: requests are queued up to the limit that we announced, each once, and a cancel removes one. They take little memory;
 /// what is read of them at a time stays as small as with a few.
 #[test]
 fn requests_are_bounded() {
