@@ -80,7 +80,7 @@ pub(crate) enum Done {
 }
 
 impl Disk {
-    /// Starts the threads. That of the disk first looks at what is there and says [`Done::Ready`].
+    /// Starts the threads. That of the disk first checks the existing files, and then sends [`Done::Ready`].
     ///
     /// # Errors
     /// When the folder can't be made, or a thread can't be started.

@@ -330,7 +330,7 @@ fn open(path: &Path, write: bool, create: bool) -> io::Result<File> {
     Ok(file)
 }
 
-/// What tells a file from any other, where the system says.
+/// The identity of a file, if the system has one.
 #[cfg(unix)]
 #[expect(clippy::unnecessary_wraps, reason = "other systems don't say")]
 pub(crate) fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
@@ -343,7 +343,7 @@ pub(crate) fn identity(_: &Metadata) -> Option<(u64, u64)> {
     None
 }
 
-/// An error that says which file it is about.
+/// An error with the path of its file.
 fn at(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

@@ -45,7 +45,7 @@ async fn within(greeting: impl Future<Output = Result<Handshake, Why>>) -> Resul
     tokio::time::timeout(HANDSHAKE_TIMEOUT, greeting).await.unwrap_or(Err(Why::Timeout))
 }
 
-/// Exchanges handshakes. Who is called waits for the info-hash before it says anything (BEP 3).
+/// Exchanges handshakes. The side that accepted the connection waits for the info-hash before it sends its own (BEP 3).
 async fn greet(shell: &Shell, stream: &mut TcpStream, dialled: bool) -> Result<Handshake, Why> {
     // Requests are small and urgent.
     stream.set_nodelay(true).map_err(|_| Why::Io)?;
@@ -99,7 +99,7 @@ async fn exchange(shell: &Rc<Shell>, key: PeerKey, link: &Link, mut stream: TcpS
     loop {
         if let Some(why) = link.closing.get() {
             if why == Why::Redundant {
-                // A super-seeding peer waits to hear that we have the last piece.
+                // A super-seeding peer waits for the `have` of the last piece.
                 let _ = flush(shell, key, &mut writer);
             }
             return why;
@@ -122,7 +122,7 @@ async fn exchange(shell: &Rc<Shell>, key: PeerKey, link: &Link, mut stream: TcpS
     }
 }
 
-/// Writes what waits for the peer; says whether the socket takes no more for now.
+/// Writes the waiting bytes to the peer, and returns whether the socket accepts no more for now.
 fn flush(shell: &Rc<Shell>, key: PeerKey, writer: &mut WriteHalf<'_>) -> Result<bool, Why> {
     let mut wrote = false;
     let blocked = loop {

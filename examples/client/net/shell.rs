@@ -1,4 +1,4 @@
-//! Does what the swarm says: connections, the disk, the user's news.
+//! Performs the actions of the swarm: connections, the disk, output for the user.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

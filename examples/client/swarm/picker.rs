@@ -131,7 +131,7 @@ impl Picker {
         end.is_some_and(|end| block.length > 0 && end <= self.piece_length(block.piece))
     }
 
-    /// Picks up to `want` blocks for a peer that has some pieces. `asked` says which it was asked for already.
+    /// Picks up to `want` blocks for a peer that has some pieces. `asked` returns whether a block was requested from it already.
     pub(crate) fn pick(
         &mut self,
         peer: PeerKey,
@@ -337,7 +337,7 @@ impl Picker {
         self.rarity.insert(piece, rng);
     }
 
-    /// Moves missing blocks of a piece to the picked ones; says whether a part had to be left for want of memory.
+    /// Moves missing blocks of a piece to the picked ones, and returns whether a part was left out for lack of memory.
     fn take(&mut self, piece: u32, peer: PeerKey, want: usize, picked: &mut Vec<Block>) -> bool {
         let length = self.piece_length(piece);
         let Some(open) = self.open.get_mut(&piece) else { return false };

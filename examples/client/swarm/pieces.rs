@@ -56,7 +56,7 @@ impl Session {
             if peer.has.get(piece) {
                 peer.of_interest = peer.of_interest.saturating_sub(1);
             }
-            // Also to those who have it: super-seeding peers name the next piece when they hear of the last (BEP 16).
+            // Also to peers that have it: super-seeding peers name the next piece after our `have` of the last (BEP 16).
             peer.out.push(&Message::Have(piece));
             self.wakes.insert(key);
         }
@@ -90,7 +90,7 @@ impl Session {
         if let Some(liar) = single {
             self.ban(liar);
         } else if self.suspects.len() < MAX_SUSPECTS {
-            // The first attempt is the one that tells: a later one is of a single peer, who is banned anyway.
+            // The first attempt counts: a later one is of a single peer, which is banned anyway.
             self.suspects.entry(piece).or_insert(Suspects { digests, sources });
         }
         self.dial(now);

@@ -83,7 +83,7 @@ pub(crate) enum Action {
     /// Close a connection; the answer is [`Session::disconnected`].
     Close(PeerKey, Why),
     /// Store a part of a piece, and with the last of its parts check the piece's hash; the answer is
-    /// [`Session::stored`]. With the digests of an earlier attempt's blocks, say which blocks are others now.
+    /// [`Session::stored`]. With the digests of an earlier attempt's blocks, report which blocks differ now.
     Store { piece: u32, begin: u32, data: Vec<u8>, earlier: Option<Vec<Digest>> },
     /// What was stored of a piece is given up: it will be stored anew. There is something, so these are never more than
     /// what was stored.

@@ -73,7 +73,7 @@ fn bad_data_is_fetched_from_another_peer() {
             true
         });
     });
-    // The honest one says nothing before the liar has been found out.
+    // The honest peer sends nothing before the other one has been banned.
     let data = shared.data.clone();
     let honest = Scripted::new(pieces, 1, move |_, wire| {
         wire.greet(hash, b"-XX0002-abcdefghijkl");

@@ -84,7 +84,7 @@ impl Client {
         digits.parse().unwrap()
     }
 
-    /// Waits for its end; gives the exit code and everything it said.
+    /// Waits for its end, and returns the exit code and all of its output.
     fn end(mut self) -> (Option<i32>, String) {
         let mut said = String::new();
         self.lines.read_to_string(&mut said).unwrap();

@@ -165,13 +165,13 @@ fn a_super_seeding_peer_hears_of_every_piece() {
     assert_eq!(receiver.iter().collect::<Vec<_>>(), (0..pieces).collect::<Vec<_>>());
 }
 
-/// R152: as many requests as we say may wait at once, and each is answered.
+/// R152: as many requests as we announce may wait at once, and each is answered.
 #[test]
 fn two_thousand_requests_at_once_are_answered() {
     let shared = Shared::new(2000 * 1024, &[]);
     let mut seed = shared.start("seed", &["--no-trackers"]);
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, seed.port())).unwrap();
-    // A test that hangs says nothing.
+    // A test that hangs has no message.
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut wire = Wire { stream, buffer: Vec::new(), pieces: shared.torrent.pieces() };
     wire.send(&handshake::write(shared.torrent.info_hash, PeerId::new(*b"-XX0001-abcdefghijkl")));

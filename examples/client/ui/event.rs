@@ -1,4 +1,4 @@
-//! What the user hears of.
+//! The events that are reported to the user.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! What peers say to each other (BEP 3, BEP 10): bytes to values and back, nothing else.
+//! The messages between peers (BEP 3, BEP 10): bytes to values and back, nothing else.
 
 pub(crate) mod extension;
 pub(crate) mod handshake;

@@ -21,7 +21,7 @@ fn who_is_interested_gets_a_free_slot_at_once() {
     assert_eq!(rig.session.transfer().uploaded, u64::from(BLOCK));
 }
 
-/// What went out counts as it goes, not when a whole buffer has: a tracker may hear of it before.
+/// Uploads are counted block by block, not buffer by buffer: an announce may come in between.
 #[test]
 fn uploads_are_counted_block_by_block() {
     let mut rig = Rig::with(1 << 20, 1 << 20, &[0], 1);
