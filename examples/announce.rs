@@ -32,7 +32,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Whether the last announce was answered.
+/// Gives whether the last announce was answered.
 async fn run(arguments: impl Iterator<Item = String>) -> Result<bool, Box<dyn Error>> {
     let arguments = Arguments::parse(arguments)?;
     let file = std::fs::read(&arguments.file).map_err(|error| format!("{}: {error}", arguments.file))?;
@@ -76,7 +76,7 @@ async fn run(arguments: impl Iterator<Item = String>) -> Result<bool, Box<dyn Er
     Ok(answered)
 }
 
-/// Tells the trackers that we leave, which takes at most [`Config::stop_limit`], and prints who knows.
+/// Announces `stopped` to the trackers, which takes at most [`Config::stop_limit`], and prints the results.
 async fn stop(session: AnnounceHandle) {
     let mut alerts = session.subscribe();
     let print = async {
@@ -87,7 +87,7 @@ async fn stop(session: AnnounceHandle) {
     let (_, ()) = tokio::join!(session.stop(), print);
 }
 
-/// Prints an alert; false where nobody reads any more, which is no reason to leave without a word.
+/// Prints an alert. False if the output is closed: the program then ends, and announces `stopped` all the same.
 fn show(alert: &Alert) -> bool {
     let print = |(tag, text)| writeln!(io::stdout(), "[{tag}] {text}");
     lines::of(alert).into_iter().try_for_each(print).is_ok()
@@ -160,15 +160,15 @@ mod tests {
         torrent.encode()
     }
 
-    /// What a tracker heard and hasn't been asked about: `HEAD` or the event of an announce.
-    fn heard(tracker: &FakeTracker) -> Vec<String> {
-        let heard = tracker.heard();
+    /// The requests that a tracker has received since the last call: `HEAD`, or the event of an announce.
+    fn received(tracker: &FakeTracker) -> Vec<String> {
+        let requests = tracker.heard();
         tracker.forget();
         let name = |request: &fake_tracker::Heard| match request.asked() {
             Asked::Announce => request.event().unwrap_or("none").to_owned(),
             asked => format!("{asked:?}"),
         };
-        heard.iter().map(name).collect()
+        requests.iter().map(name).collect()
     }
 
     #[tokio::test]
@@ -176,7 +176,7 @@ mod tests {
         let millis = Duration::from_millis;
         let dead = FakeTracker::start(Behaviour::Refused).await;
         let far = FakeTracker::start(Behaviour::ok_after(millis(50))).await;
-        // It takes its time for the announce, so that the other is measured as well before all is over.
+        // It answers announces slowly, so that the other one is measured before the program ends.
         let near =
             FakeTracker::start(Behaviour::ok_after(millis(400)).when(Asked::Head, Behaviour::ok())).await;
         let folder = tempfile::TempDir::new().unwrap();
@@ -186,20 +186,23 @@ mod tests {
         let start = || run([&file, "--once", "--latency-cache", &cache].map(str::to_owned).into_iter());
 
         assert!(start().await.unwrap());
-        assert_eq!((heard(&near), heard(&far)), (names(&["Head", "started", "stopped"]), names(&["Head"])));
+        assert_eq!(
+            (received(&near), received(&far)),
+            (names(&["Head", "started", "stopped"]), names(&["Head"]))
+        );
         near.set_behaviour(Behaviour::ok());
         assert!(start().await.unwrap());
-        assert_eq!((heard(&near), heard(&far)), (names(&["started", "stopped"]), names(&[])));
+        assert_eq!((received(&near), received(&far)), (names(&["started", "stopped"]), names(&[])));
 
-        // The nearest one dies: the next start goes to the next one, which isn't measured again either.
+        // The nearest one dies: the next start uses the other one, which isn't probed again either.
         near.kill().await;
         assert!(start().await.unwrap());
-        assert_eq!((heard(&near), heard(&far)), (names(&[]), names(&["started", "stopped"])));
+        assert_eq!((received(&near), received(&far)), (names(&[]), names(&["started", "stopped"])));
 
-        // Nonsense in place of the cache means starting cold, and nothing else.
+        // A damaged cache means a cold start, and nothing else.
         std::fs::write(&cache, "nonsense").unwrap();
         assert!(start().await.unwrap());
-        assert_eq!(heard(&far), names(&["Head", "started", "stopped"]));
+        assert_eq!(received(&far), names(&["Head", "started", "stopped"]));
     }
 
     fn names(names: &[&str]) -> Vec<String> {

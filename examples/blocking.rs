@@ -5,8 +5,8 @@
 //! cargo run --no-default-features --example blocking
 //! ```
 //!
-//! Announces once, with failover, and leaves again. Without an argument it brings two trackers of its own: the
-//! nearer one shows life and hangs up on whoever announces.
+//! Announces once, with failover, and announces `stopped`. Without an argument it starts two trackers itself: the nearer one
+//! answers probes, and closes the connection of every announce.
 
 #[path = "lines/mod.rs"]
 mod lines;
@@ -30,7 +30,7 @@ use tracker_failover::{
 use tracker_failover::{Cause, ReplyError, Retry};
 use tracker_failover::{Config, Schemes};
 
-/// No thread waits for longer than this, whatever the tracker does. The engine's own limits are shorter.
+/// The longest time a thread waits for a tracker. The limits of the engine are shorter.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(30);
 
 const MAX_BYTES: u64 = 2 << 20;
@@ -62,13 +62,13 @@ fn run() -> Result<(), Box<dyn Error>> {
     Driver::new(Engine::new(config, entropy())).announce_and_leave(trackers, torrent)
 }
 
-/// What the engine asks for is done by a thread each, and they report here.
+/// Runs each output of the engine in a thread, which reports its result here.
 struct Driver {
     engine: Engine,
     started: Instant,
     reports: Receiver<Report>,
     reporter: Sender<Report>,
-    /// A second handle on each socket in use: to announce on it, and to shut it under a thread that waits.
+    /// A second handle on each socket in use, to announce on it, and to shut it down while a thread waits for it.
     sockets: HashMap<AttemptId, TcpStream>,
     trackers: HashMap<AttemptId, TrackerUrl>,
 }
@@ -109,7 +109,7 @@ impl Driver {
             };
             match report {
                 Ok(Report::Connected(attempt, socket)) => {
-                    // Unless it was taken back meanwhile.
+                    // Unless it was closed meanwhile.
                     if self.trackers.contains_key(&attempt) {
                         self.sockets.insert(attempt, socket);
                     }
@@ -119,7 +119,7 @@ impl Driver {
                     self.forget(attempt);
                     self.engine.handle(input, self.now());
                 }
-                Err(_) => {} // It is time: the engine knows for what.
+                Err(_) => {} // The time to wait is over: the engine has something to do.
             }
         }
     }
@@ -167,11 +167,11 @@ impl Driver {
             }
             Output::Close { attempt } => {
                 if let Some(socket) = self.forget(attempt) {
-                    // Wakes the thread that waits for an answer; the engine ignores what it reports then.
+                    // Wakes the thread that waits for an answer; the engine ignores its report.
                     let _ = socket.shutdown(Shutdown::Both);
                 }
             }
-            // The loop has taken these.
+            // The loop handles these.
             Output::RoundEnded { .. } | Output::Ended { .. } | Output::Wait(_) => {}
         }
     }
@@ -217,8 +217,8 @@ fn announce(
     let answer = ask("GET", tracker, &announce_target(tracker, request), socket)?;
     if (200..300).contains(&answer.status) {
         // Many trackers answer `stopped` with nothing at all.
-        let farewell = request.event == Some(Event::Stopped);
-        return if farewell { Ok(AnnounceResponse::default()) } else { read_announce(&answer.body) };
+        let is_stopped = request.event == Some(Event::Stopped);
+        return if is_stopped { Ok(AnnounceResponse::default()) } else { read_announce(&answer.body) };
     }
     let status = AnnounceError::Status { status: answer.status, retry: Retry::Unsaid };
     Err(failure_in(&answer.body).map_or(status, AnnounceError::Rejected))
@@ -229,7 +229,7 @@ struct HttpAnswer {
     body: Vec<u8>,
 }
 
-/// One question in HTTP/1.0, whose answer ends with the connection.
+/// One request in HTTP/1.0, whose answer ends with the connection.
 fn ask(
     method: &str,
     tracker: &TrackerUrl,
@@ -251,7 +251,7 @@ fn ask(
     Ok(HttpAnswer { status, body: answer.split_off(end + 4) })
 }
 
-/// A tracker for the demonstration: shows life after the delay, and answers announces or hangs up on them.
+/// A tracker for the demonstration: it answers probes after the delay, and answers announces or closes their connections.
 fn tiny_tracker(delay: Duration, answers: bool) -> Result<TrackerUrl, Box<dyn Error>> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let url = format!("http://{}/announce", listener.local_addr()?).parse()?;
@@ -262,7 +262,7 @@ fn tiny_tracker(delay: Duration, answers: bool) -> Result<TrackerUrl, Box<dyn Er
             thread::sleep(delay);
             let body = "d8:intervali1800e5:peers6:\u{7f}\0\0\u{1}\u{1a}\u{4}e";
             if answers || question[..length].starts_with(b"HEAD") {
-                // Whoever has gone meanwhile needs no answer.
+                // The client may have closed the connection.
                 let _ = write!(socket, "HTTP/1.0 200 OK\r\n\r\n{body}");
             }
         }
@@ -270,12 +270,12 @@ fn tiny_tracker(delay: Duration, answers: bool) -> Result<TrackerUrl, Box<dyn Er
     Ok(url)
 }
 
-/// Good enough for a jitter and a name; a client takes its operating system's.
+/// Good enough for jitter and a peer id; a client should use the operating system's.
 fn entropy() -> u64 {
     RandomState::new().hash_one(0)
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the shell: here time is read, the engine is told")]
+#[expect(clippy::disallowed_methods, reason = "the driver reads the time for the engine")]
 fn clock() -> Instant {
     Instant::now()
 }

@@ -4,10 +4,9 @@
 //! cargo run --release --example demo
 //! ```
 //!
-//! Three scripted trackers share one swarm; everybody else is the client of `examples/client`, which this program
-//! starts by calling itself. The second half of the torrent can only be had from a peer that turns up after the
-//! nearest tracker has died, so the download ends well only if the failover does. The program judges what it
-//! shows, and exits with an error where the story went differently.
+//! Three scripted trackers share one swarm. The peers are the client of `examples/client`, which this program starts by calling
+//! itself. Only a peer that starts after the nearest tracker has died has the second half of the torrent, so the download
+//! succeeds only if the failover does. The program checks what it shows, and exits with an error if anything differs.
 
 #[path = "client/create.rs"]
 mod create;
@@ -60,7 +59,7 @@ use ui::cli::{Cli, Command as Subcommand};
 
 const SIZE: usize = 64 << 20;
 
-/// Longer than all of it takes: a demo that hangs is a failed one.
+/// The limit for the whole demo, after which it has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -132,14 +131,17 @@ async fn story(folder: &Path) -> Outcome<()> {
     let hash = Sha1::digest(fs::read(folder.join("download/film"))?);
     println!("--- SHA-1 of what was downloaded: {}", InfoHash::new(hash.into()));
     expect(hash == Sha1::digest(&content), "it is what was seeded")?;
-    let told = |event| {
+    let received = |event| {
         middle.announces().iter().any(|heard| heard.event() == Some(event) && heard.left() == Some(0))
     };
-    expect(told("completed") && told("stopped"), "the tracker in use hears of both the success and the end")?;
+    expect(
+        received("completed") && received("stopped"),
+        "the tracker in use receives both `completed` and `stopped`",
+    )?;
     expect(far.announces().is_empty(), "the far one was never needed")
 }
 
-/// Bytes that nobody has seen before, which are the same in each run.
+/// Random content, the same in each run.
 fn make_content(folder: &Path) -> Outcome<Vec<u8>> {
     let mut content = vec![0; SIZE];
     StdRng::seed_from_u64(1).fill_bytes(&mut content);
@@ -172,7 +174,7 @@ struct Peer {
 }
 
 impl Peer {
-    /// Starts it with a folder of its own.
+    /// Starts the client with its own folder.
     fn start(folder: &Path, own: &str, more: &[&str]) -> Outcome<Self> {
         let mut client = client()?;
         client.arg("--torrent").arg(folder.join("film.torrent")).arg("--out").arg(folder.join(own));
@@ -182,7 +184,7 @@ impl Peer {
         Ok(Self { child, lines: BufReader::new(lines).lines() })
     }
 
-    /// Shows what it says until a line has this in it.
+    /// Prints its output until a line contains this text.
     async fn until(&mut self, wanted: &str) -> Outcome<()> {
         while let Some(line) = self.lines.next_line().await? {
             println!("{line}");

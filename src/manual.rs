@@ -15,7 +15,7 @@ pub mod architecture {
     #[cfg(doc)]
     use crate::{
         Config, Prober, TrackerSet, TrackerUrl, Transport,
-        internals::{Ledger, Schedule},
+        internals::Ledger,
         policy::{Engine, HealthBook},
     };
 }

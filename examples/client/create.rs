@@ -25,7 +25,7 @@ pub(crate) struct NewTorrent {
     pub(crate) piece_length: u32,
     /// The SHA-1 of each piece, one after the other.
     pub(crate) pieces: Vec<u8>,
-    /// Whether only the torrent's trackers may be told of it (BEP 27).
+    /// Whether the torrent may be announced to its own trackers only (BEP 27).
     pub(crate) private: bool,
 }
 
@@ -109,7 +109,7 @@ impl Source {
         Ok(Self { path, name, files })
     }
 
-    /// Hashes it. `progress` is told of every piece: its index, and how many there are.
+    /// Hashes the content. `progress` is called for every piece, with its index and the number of pieces.
     ///
     /// # Errors
     /// When something can't be read, or there is nothing in it.

@@ -1,4 +1,4 @@
-//! One download: read the torrent, look at what is here, run the swarm, say how it ended.
+//! One download: reads the torrent, checks existing files, runs the swarm, and reports the result.
 
 use std::cell::RefCell;
 use std::fs::{self, File};
@@ -29,7 +29,7 @@ use crate::ui::event::Event;
 use crate::ui::report::Report;
 use crate::ui::units;
 
-/// Downloads as the command line says; gives the exit code.
+/// Downloads with the options of the command line, and returns the exit code.
 pub(crate) fn main(options: &Download) -> u8 {
     let report = Rc::new(RefCell::new(Report::new(options.json, options.quiet, options.verbose)));
     let Some(path) = options.torrent() else {
@@ -96,7 +96,7 @@ async fn download(
     }
     let shell = Shell::new(session, prepared.disk, Rc::clone(report), torrent.info_hash, own_id, clock);
     for &peer in &options.peers {
-        if shell.tell(|session, now| session.add_peers([peer], now)) == 0 {
+        if shell.update(|session, now| session.add_peers([peer], now)) == 0 {
             report.borrow_mut().error(&format!("{peer} can't be a peer's address"));
         }
     }

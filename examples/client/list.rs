@@ -1,4 +1,4 @@
-//! `--list`: the files, and the trackers with what they say of the swarm.
+//! `--list`: the files, and the trackers with the size of their swarms.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};

@@ -1,8 +1,7 @@
 //! A complete BitTorrent downloader on top of the library, small enough to be read.
 //!
-//! `main` is wiring. What is said between peers is in `wire`, what is decided in `swarm`, both without any
-//! input or output; sockets are in `net`, files in `files`, the terminal in `ui`. Only `trackers` talks to the
-//! library's announcer.
+//! `main` is wiring. The messages between peers are in `wire` and all decisions in `swarm`, both without input or output;
+//! sockets are in `net`, files in `files`, the terminal in `ui`. Only `trackers` uses the library's announcer.
 
 mod create;
 mod download;

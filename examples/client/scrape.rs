@@ -1,4 +1,4 @@
-//! How large the swarm is, as trackers tell it without being announced to.
+//! The size of the swarm, by scrapes.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,10 +18,10 @@ pub(crate) struct Swarm {
 }
 
 impl Swarm {
-    /// What an answer says of a torrent.
+    /// The counts of a torrent in an answer.
     ///
     /// # Errors
-    /// When it says nothing of it, in words for the user.
+    /// If the answer doesn't hold the torrent, or there is none: a text for the user.
     pub(crate) fn of(
         torrent: InfoHash,
         answer: Result<ScrapeResponse, AnnounceError>,
@@ -42,7 +42,7 @@ impl fmt::Display for Swarm {
     }
 }
 
-/// Asks all of these trackers at once; gives what each said, in their order, after [`LIMIT`] at the latest.
+/// Scrapes all of these trackers at once, and returns their answers in order, after at most [`LIMIT`].
 pub(crate) async fn ask_all(
     transports: &SchemeRouter,
     trackers: &[TrackerUrl],
@@ -67,7 +67,7 @@ pub(crate) async fn ask_all(
     answers
 }
 
-/// As long as somebody looks at a terminal and waits.
+/// The limit for all scrapes together: a user waits for the list at a terminal.
 const LIMIT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

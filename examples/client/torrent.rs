@@ -61,7 +61,7 @@ impl Refused {
 }
 
 impl Torrent {
-    /// Checks what a .torrent says.
+    /// Checks a torrent file.
     ///
     /// # Errors
     /// When it can't be downloaded, or not safely.

@@ -1,4 +1,4 @@
-//! The only place that talks to the library's announcer: trackers go in, peers and lines for the user come out.
+//! The only user of the library's announcer: takes trackers, gives peers and lines for the user.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -27,7 +27,7 @@ pub(crate) struct Trackers {
     announcer: Announcer,
     handle: AnnounceHandle,
     waiting: VecDeque<News>,
-    /// What comes beside the alerts: addresses of peers that were given by name, and the scrape.
+    /// News besides the alerts: the resolved addresses of named peers, and the scrape.
     beside: (Sender<News>, Receiver<News>),
     resolving: AddressPolicy,
     info_hash: InfoHash,
@@ -37,35 +37,35 @@ pub(crate) struct Trackers {
     asked_for_peers: Duration,
 }
 
-/// What the trackers bring.
+/// News from the trackers.
 #[derive(Debug)]
 pub(crate) enum News {
     /// Peers, from any tracker.
     Peers(Vec<SocketAddr>),
-    /// Something the user hears: a tag and a text.
+    /// A line for the user: a tag and a text.
     Line(&'static str, String),
-    /// What the tracker in use says of the swarm, once at the start.
+    /// The size of the swarm at the tracker in use, once at the start.
     Swarm(TrackerUrl, Swarm),
-    /// The tracker in use is another now, and the torrent is private: all peers are to be dropped (BEP 27).
+    /// The tracker in use has changed, and the torrent is private: all peers have to be dropped (BEP 27).
     Moved,
-    /// No tracker may be asked again in this session.
+    /// No tracker may be announced to again in this session.
     NoneLeft,
 }
 
-/// How the user wants trackers to be asked.
+/// The user's settings for trackers.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     pub(crate) order: Order,
     pub(crate) interval: Option<Duration>,
-    /// The address that trackers are told to hand out.
+    /// The address to announce instead of the one that trackers see.
     pub(crate) ip: Option<IpAddr>,
     pub(crate) allow_loopback: bool,
-    /// Where what was learned of trackers is kept from one run to the next; needs the feature `cache`.
+    /// The latency cache, which keeps what is known about trackers from one run to the next; needs the feature `cache`.
     pub(crate) latency_cache: Option<PathBuf>,
 }
 
 impl Trackers {
-    /// Begins to announce; `None` where the torrent has no trackers.
+    /// Starts announcing; `None` if the torrent has no trackers.
     pub(crate) fn start(metainfo: &Metainfo, mut torrent: Torrent, options: &Options) -> Option<Self> {
         let set = TrackerSet::from(metainfo);
         if set.is_empty() {
@@ -99,13 +99,13 @@ impl Trackers {
         })
     }
 
-    /// Tells how things stand, and hears in a few words which tracker is in use.
+    /// Updates the counters for announces, and returns a short description of the tracker in use.
     pub(crate) fn update(&mut self, transfer: Transfer) -> &str {
         self.handle.update(transfer);
         &self.in_use
     }
 
-    /// More peers would help; the library asks when the tracker allows.
+    /// Asks for more peers; the library announces when the tracker allows.
     pub(crate) fn want_peers(&mut self, now: Duration) {
         if now.saturating_sub(self.asked_for_peers) >= WANT_EVERY {
             self.asked_for_peers = now;
@@ -113,13 +113,13 @@ impl Trackers {
         }
     }
 
-    /// The last piece is here.
+    /// The download is complete.
     pub(crate) fn complete(&mut self, transfer: Transfer) {
         self.handle.update(transfer);
         self.handle.complete();
     }
 
-    /// Waits for what the trackers bring. Nothing is lost when the future is dropped.
+    /// Waits for the next news. Nothing is lost when the future is dropped.
     pub(crate) async fn next(&mut self) -> News {
         loop {
             if let Some(news) = self.waiting.pop_front() {
@@ -138,11 +138,11 @@ impl Trackers {
         }
     }
 
-    /// Tells every tracker that knows us that we leave, within three seconds in all; `line` hears how it goes. What
-    /// was learned of them is written before this returns.
+    /// Announces `stopped` to every tracker at which we are registered, within three seconds, and passes the lines about it to
+    /// `line`. The latency cache is written before this returns.
     pub(crate) async fn stop(self, mut line: impl FnMut(&str, &str)) {
         let mut alerts = self.handle.subscribe();
-        let told = async {
+        let stopping = async {
             let (_, ()) = tokio::join!(self.handle.stop(), async {
                 while let Some(alert) = alerts.next().await {
                     for (tag, text) in lines::of(&alert) {
@@ -153,7 +153,7 @@ impl Trackers {
             self.announcer.shutdown(STOP_LIMIT).await;
         };
         // The library keeps its own limit; this one is for the case that it doesn't.
-        let _ = tokio::time::timeout(STOP_LIMIT, told).await;
+        let _ = tokio::time::timeout(STOP_LIMIT, stopping).await;
     }
 
     fn take(&mut self, alert: &Alert) {
@@ -188,24 +188,24 @@ impl Trackers {
         }
     }
 
-    /// Asks the tracker in use how large the swarm is.
+    /// Scrapes the tracker in use.
     fn scrape(&self, tracker: TrackerUrl) {
         let (answer, info_hash) = (self.handle.scrape(), self.info_hash);
         let news = self.beside.0.clone();
         tokio::spawn(async move {
-            let said = match Swarm::of(info_hash, answer.await) {
+            let scraped = match Swarm::of(info_hash, answer.await) {
                 Ok(swarm) => News::Swarm(tracker, swarm),
                 Err(reason) => {
                     News::Line("TRACKER", format!("{tracker} does not say how large the swarm is: {reason}"))
                 }
             };
-            // Where the download has ended, nobody wants to know.
-            let _ = news.send(said).await;
+            // The download may have ended meanwhile.
+            let _ = news.send(scraped).await;
         });
     }
 }
 
-/// Whether [`Options::latency_cache`] can be had; without the feature the library has no file to offer.
+/// Whether [`Options::latency_cache`] is available, which needs the feature.
 pub(crate) const HAS_CACHE: bool = cfg!(feature = "cache");
 
 #[cfg(feature = "cache")]
@@ -221,7 +221,7 @@ fn with_cache(builder: AnnouncerBuilder, _: Option<&Path>) -> AnnouncerBuilder {
     builder
 }
 
-/// HTTP and UDP as the library has them.
+/// The library's transports for HTTP and UDP.
 pub(crate) fn transports() -> SchemeRouter {
     let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new());
     let http = HttpTransport::new(HttpConfig::new(), Arc::clone(&resolver));
@@ -231,18 +231,18 @@ pub(crate) fn transports() -> SchemeRouter {
     SchemeRouter::new().with_prober(http, http_prober).with_prober(udp, udp_prober)
 }
 
-/// Looks a peer's name up. Where it leads is judged here, since the library judges addresses only.
+/// Resolves the name of a peer. The addresses are checked here, because the library can't check names.
 async fn resolve(name: String, port: u16, policy: AddressPolicy, news: Sender<News>) {
     let look_up = tokio::net::lookup_host((name, port));
     if let Ok(Ok(addresses)) = tokio::time::timeout(RESOLVE_LIMIT, look_up).await {
         for address in addresses.filter(|&address| policy.allows(address)).take(MAX_ADDRESSES) {
-            // Full, there are peers enough; closed, nobody wants them any more.
+            // If it is full there are enough peers; if it is closed the download has ended.
             let _ = news.try_send(News::Peers(vec![address]));
         }
     }
 }
 
-/// The tracker in use, how far away it is, and how many don't work.
+/// The tracker in use, its latency, and how many trackers are failing.
 fn describe(status: &Status) -> String {
     let trackers = || status.tiers.iter().flatten();
     let count = trackers().count();

@@ -84,7 +84,7 @@ impl Played {
                     let near = Duration::from_millis(if tracker == url("a") { 5 } else { 20 });
                     let measured = Measurement { connect: near, first_byte: near };
                     let failure = self.failing.get(&tracker).cloned();
-                    let result = failure.map_or(Ok(measured), |error| Err(error));
+                    let result = failure.map_or(Ok(measured), Err);
                     self.engine.handle(Input::Probed(attempt, result), self.now);
                 }
                 Output::Open { attempt, tracker } => {

@@ -49,7 +49,7 @@ mod tests {
         let files = [("a", 40), ("empty", 0), ("b", 3), ("c", 3), (".pad/2", 2), ("d", 20), ("e", 5)];
         let torrent = multi("t", &files, &content(73), 16);
         let border = Border::of(&torrent);
-        // a, b and c share the third piece, d and e the fifth; padding is nobody's.
+        // a, b and c share the third piece, d and e the fifth; padding belongs to no file.
         assert_eq!(border.pieces, [2, 4]);
         let places = [0, 31, 32, 40, 47, 48, 63, 64, 72].map(|offset| border.place(offset));
         assert_eq!(places, [None, None, Some(0), Some(8), Some(15), None, None, Some(16), Some(24)]);

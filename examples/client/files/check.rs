@@ -11,8 +11,8 @@ use crate::swarm::parts::PART;
 use crate::swarm::session::Digest;
 use crate::torrent::Torrent;
 
-/// Hashes what is there and makes what isn't. `progress` is told how many pieces have been looked at, and
-/// says whether to go on.
+/// Hashes existing files and creates missing ones. `progress` gets the number of pieces checked, and returns whether to
+/// continue.
 ///
 /// # Errors
 /// When something is in the way, such as another file of the same name (F-10).

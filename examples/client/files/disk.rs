@@ -80,7 +80,7 @@ pub(crate) enum Done {
 }
 
 impl Disk {
-    /// Starts the threads. That of the disk first looks at what is there and says [`Done::Ready`].
+    /// Starts the threads. That of the disk first checks the existing files, and then sends [`Done::Ready`].
     ///
     /// # Errors
     /// When the folder can't be made, or a thread can't be started.
@@ -134,7 +134,7 @@ fn send<T>(queue: &Sender<T>, what: T) -> io::Result<()> {
     queue.send(what).map_err(|_| io::Error::other("the disk's thread has ended"))
 }
 
-/// Hashes pieces, until nobody has any or wants to know. The good ones go on to the disk.
+/// Hashes pieces until one of the channels is closed. The valid ones go on to the disk.
 fn hash_pieces(
     torrent: &Torrent,
     pieces: &Receiver<Whole>,
@@ -152,7 +152,7 @@ fn hash_pieces(
     }
 }
 
-/// Looks at what is there, and then writes and reads, until nobody asks or wants to know.
+/// Checks the existing files, and then writes and reads, until one of the channels is closed.
 fn tend_disk(
     torrent: &Torrent,
     mut storage: Storage,
@@ -220,7 +220,7 @@ fn load(
     Ok(buffer)
 }
 
-/// Progress of the look at the start is told every so many pieces.
+/// After how many pieces the progress of the check at the start is reported.
 const LOOKED_EVERY: u32 = 64;
 
 #[cfg(test)]

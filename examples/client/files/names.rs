@@ -1,7 +1,7 @@
 //! Names from a torrent, made into paths that stay below the output folder on every system.
 //!
-//! What could lead out of the folder is refused: nobody makes such a torrent by accident. What a file system
-//! merely doesn't like is replaced. Names that would meet in one file are told apart by a number.
+//! Names that could lead out of the folder are refused, because no torrent has them by accident. Characters that a file system
+//! doesn't accept are replaced. Equal names are made different by a number.
 
 use std::collections::HashSet;
 use std::path::PathBuf;

@@ -79,7 +79,7 @@ impl Storage {
             }
             let path = self.root.join(&file.path);
             if !file.wanted {
-                // Whatever is there is nobody's business here unless it is the torrent's.
+                // An existing file that isn't the torrent's is ignored.
                 let safe = self.parent_is_safe(&file.path, false).unwrap_or(false);
                 let metadata = if safe { regular(&path).unwrap_or(None) } else { None };
                 found.push(metadata.map(|metadata| metadata.len()).filter(|&length| length <= file.length));
@@ -200,7 +200,7 @@ impl Storage {
     pub(crate) fn remove_parts(&mut self) {
         let parts = self.torrent.files.len();
         self.open.retain(|open| open.index != parts);
-        // It is in nobody's way if it stays.
+        // It does no harm if it stays.
         let _ = fs::remove_file(self.path_of(parts));
     }
 
@@ -330,7 +330,7 @@ fn open(path: &Path, write: bool, create: bool) -> io::Result<File> {
     Ok(file)
 }
 
-/// What tells a file from any other, where the system says.
+/// The identity of a file, if the system has one.
 #[cfg(unix)]
 #[expect(clippy::unnecessary_wraps, reason = "other systems don't say")]
 pub(crate) fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
@@ -343,7 +343,7 @@ pub(crate) fn identity(_: &Metadata) -> Option<(u64, u64)> {
     None
 }
 
-/// An error that says which file it is about.
+/// An error with the path of its file.
 fn at(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

@@ -1,4 +1,4 @@
-//! One connection: handshake, then frames in and bytes out until somebody has enough.
+//! One connection: handshake, then frames in and bytes out until one side closes it.
 
 use std::future::poll_fn;
 use std::io::ErrorKind;
@@ -27,7 +27,7 @@ pub(super) async fn outgoing(shell: Rc<Shell>, address: SocketAddr) {
     };
     match greeted.await {
         Ok((stream, handshake)) => talk(&shell, stream, address, true, handshake).await,
-        Err(why) => shell.tell(|session, now| session.not_connected(address, true, why, now)),
+        Err(why) => shell.update(|session, now| session.not_connected(address, true, why, now)),
     }
 }
 
@@ -37,7 +37,7 @@ pub(super) async fn incoming(shell: Rc<Shell>, mut stream: TcpStream, address: S
     shell.greeted();
     match greeted {
         Ok(handshake) => talk(&shell, stream, address, false, handshake).await,
-        Err(why) => shell.tell(|session, now| session.not_connected(address, false, why, now)),
+        Err(why) => shell.update(|session, now| session.not_connected(address, false, why, now)),
     }
 }
 
@@ -45,7 +45,7 @@ async fn within(greeting: impl Future<Output = Result<Handshake, Why>>) -> Resul
     tokio::time::timeout(HANDSHAKE_TIMEOUT, greeting).await.unwrap_or(Err(Why::Timeout))
 }
 
-/// Exchanges handshakes. Who is called waits for the info-hash before it says anything (BEP 3).
+/// Exchanges handshakes. The side that accepted the connection waits for the info-hash before it sends its own (BEP 3).
 async fn greet(shell: &Shell, stream: &mut TcpStream, dialled: bool) -> Result<Handshake, Why> {
     // Requests are small and urgent.
     stream.set_nodelay(true).map_err(|_| Why::Io)?;
@@ -87,7 +87,7 @@ async fn talk(
             let why = exchange(shell, key, &link, stream).await;
             shell.unlink(key, why);
         }
-        Err(why) => shell.tell(|session, now| session.not_connected(address, dialled, why, now)),
+        Err(why) => shell.update(|session, now| session.not_connected(address, dialled, why, now)),
     }
 }
 
@@ -99,7 +99,7 @@ async fn exchange(shell: &Rc<Shell>, key: PeerKey, link: &Link, mut stream: TcpS
     loop {
         if let Some(why) = link.closing.get() {
             if why == Why::Redundant {
-                // A super-seeding peer waits to hear that we have the last piece.
+                // A super-seeding peer waits for the `have` of the last piece.
                 let _ = flush(shell, key, &mut writer);
             }
             return why;
@@ -122,7 +122,7 @@ async fn exchange(shell: &Rc<Shell>, key: PeerKey, link: &Link, mut stream: TcpS
     }
 }
 
-/// Writes what waits for the peer; says whether the socket takes no more for now.
+/// Writes the waiting bytes to the peer, and returns whether the socket accepts no more for now.
 fn flush(shell: &Rc<Shell>, key: PeerKey, writer: &mut WriteHalf<'_>) -> Result<bool, Why> {
     let mut wrote = false;
     let blocked = loop {

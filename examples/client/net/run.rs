@@ -67,7 +67,7 @@ pub(crate) async fn run(
                 }
             }
             _ = ticks.tick() => {
-                shell.tell(Session::tick);
+                shell.update(Session::tick);
                 let (stats, transfer) = {
                     let session = shell.session.borrow();
                     (session.stats(), session.transfer())
@@ -81,14 +81,14 @@ pub(crate) async fn run(
                 }
                 shell.report.borrow_mut().progress(&stats, tracker, shell.now());
             }
-            _ = paces.tick(), if limited => shell.tell(Session::pace),
+            _ = paces.tick(), if limited => shell.update(Session::pace),
             news = next_news(trackers) => match news {
                 News::Peers(peers) => {
-                    shell.tell(|session, now| session.add_peers(peers, now));
+                    shell.update(|session, now| session.add_peers(peers, now));
                 }
                 News::Line(tag, text) => shell.report.borrow_mut().tracker(tag, &text),
                 News::Swarm(tracker, swarm) => shell.report.borrow_mut().swarm(&tracker.to_string(), swarm),
-                News::Moved => shell.tell(|session, _| session.forget_peers()),
+                News::Moved => shell.update(|session, _| session.forget_peers()),
                 News::NoneLeft => alone = true,
             },
             () = signals.recv() => return Outcome::Interrupted,

@@ -1,4 +1,4 @@
-//! Does what the swarm says: connections, the disk, the user's news.
+//! Performs the actions of the swarm: connections, the disk, output for the user.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -73,7 +73,7 @@ impl Shell {
     }
 
     /// Tells the session something, and does what follows from it.
-    pub(crate) fn tell<T>(self: &Rc<Self>, what: impl FnOnce(&mut Session, Duration) -> T) -> T {
+    pub(crate) fn update<T>(self: &Rc<Self>, what: impl FnOnce(&mut Session, Duration) -> T) -> T {
         let answer = what(&mut self.session.borrow_mut(), self.now());
         self.act();
         answer
@@ -89,13 +89,13 @@ impl Shell {
         match done {
             Done::Looked(_) | Done::Ready(_) => {}
             Done::Stored { piece, data, verdict: Ok(verdict) } => {
-                self.tell(|session, now| session.stored(piece, data, verdict, now));
+                self.update(|session, now| session.stored(piece, data, verdict, now));
             }
             Done::Stored { verdict: Err(error), .. } => self.fail(error),
             Done::Loaded { peer, messages, payload } => {
                 let messages =
                     messages.map_err(|error| self.report.borrow_mut().error(&error.to_string())).ok();
-                self.tell(|session, _| session.loaded(peer, messages, payload));
+                self.update(|session, _| session.loaded(peer, messages, payload));
             }
         }
     }
@@ -141,7 +141,7 @@ impl Shell {
     /// A connection has ended.
     pub(super) fn unlink(self: &Rc<Self>, key: PeerKey, why: Why) {
         self.links.borrow_mut().remove(&key);
-        self.tell(|session, now| session.disconnected(key, why, now));
+        self.update(|session, now| session.disconnected(key, why, now));
     }
 
     /// Does what the session wants done.

@@ -1,4 +1,4 @@
-//! Which pieces somebody has: one bit a piece, the first in the highest bit (BEP 3).
+//! The pieces that a peer has: one bit for each, the first in the highest bit (BEP 3).
 
 use crate::wire::Why;
 

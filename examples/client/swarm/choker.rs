@@ -1,4 +1,4 @@
-//! Whom we upload to: four slots for those who give most, and one that goes round (BEP 3, choking).
+//! Which peers we upload to: four slots for those that send most, and one that rotates (BEP 3, choking).
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use rand::seq::IndexedRandom;
 
 use super::PeerKey;
 
-/// What the choker knows of one peer.
+/// What the choker knows about a peer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Candidate {
     /// The peer.
     pub(crate) key: PeerKey,
-    /// Whether it wants something of ours.
+    /// Whether it is interested in our pieces.
     pub(crate) interested: bool,
-    /// Whether it may ask now.
+    /// Whether it is unchoked now.
     pub(crate) unchoked: bool,
-    /// How fast it gives to us; how fast it takes from us, once we have everything. Bytes a second.
+    /// How fast it sends to us, in bytes per second; how fast it receives from us, once we have everything.
     pub(crate) speed: u64,
 }
 
-/// Decides who may ask for blocks.
+/// Decides which peers may request blocks.
 #[derive(Debug, Default)]
 pub(crate) struct Choker {
     next: Duration,
@@ -29,8 +29,8 @@ pub(crate) struct Choker {
 }
 
 impl Choker {
-    /// Says who is to be unchoked from now on; `None` while it is not yet time to judge again and no slot is
-    /// free, so that nobody waits ten seconds for a slot that nobody uses.
+    /// The peers to unchoke from now on. `None` if it isn't time to judge again and no slot is free: a free slot is given away
+    /// at once, and not after ten seconds.
     pub(crate) fn decide(
         &mut self,
         now: Duration,
@@ -47,7 +47,7 @@ impl Choker {
         }
         self.next = now + PERIOD;
         let mut ranking: Vec<_> = candidates.iter().filter(|c| c.interested).copied().collect();
-        // The ones in a slot win a tie: a change costs both sides.
+        // On a tie the peers in a slot stay, because a change costs both sides.
         ranking.sort_by_key(|c| (std::cmp::Reverse(c.speed), !c.unchoked, c.key));
         let mut chosen: Vec<_> = ranking.iter().take(SLOTS).map(|c| c.key).collect();
         let rest: Vec<_> = ranking.iter().skip(SLOTS).map(|c| c.key).collect();
@@ -74,7 +74,7 @@ fn fill(candidates: &[Candidate], rng: &mut impl Rng) -> Vec<PeerKey> {
 
 /// Slots for the fastest; one more goes round.
 const SLOTS: usize = 4;
-/// How often everybody is judged (BEP 3: ten seconds).
+/// How often the peers are judged (BEP 3: ten seconds).
 const PERIOD: Duration = Duration::from_secs(10);
 /// How long the one that goes round stays (BEP 3: thirty seconds).
 const OPTIMISTIC_PERIOD: Duration = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! Whom to connect to and when: the addresses we know, with back-off, limits and bans.
+//! Which peers to connect to, and when: the known addresses, with back-off, limits and bans.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -28,11 +28,11 @@ enum State {
     Waiting,
     Dialling,
     Connected,
-    /// Ourselves, or somebody who broke the protocol.
+    /// Ourselves, or a peer that broke the protocol.
     Never,
 }
 
-/// An address is banned by its host. On loopback hosts are told apart by their ports.
+/// An address is banned by its host; on loopback by host and port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Ban {
     Host(IpAddr),
@@ -40,7 +40,7 @@ enum Ban {
 }
 
 impl DialBook {
-    /// Adds an address that somebody gave; says whether it may be dialled at all. Which hosts trackers may send
+    /// Adds an address, and returns whether it may be dialled at all. Which hosts trackers may send
     /// us to is the library's to judge.
     pub(crate) fn add(&mut self, address: SocketAddr, now: Duration) -> bool {
         let address = canonical(address);
@@ -100,15 +100,15 @@ impl DialBook {
         self.set(address, State::Connected);
     }
 
-    /// A peer that connected to us says where it takes connections itself, so that nobody dials it beside.
+    /// A peer that connected to us has sent the address at which it listens, so that it isn't dialled as well.
     pub(crate) fn came_in(&mut self, address: SocketAddr, now: Duration) {
         if self.add(address, now) {
             self.connected(address);
         }
     }
 
-    /// A connection that we made has ended, or never stood. A peer that gave us something is dialled again
-    /// soon, one that didn't later and later, one that broke the protocol never.
+    /// A connection that we made has ended, or failed. A peer that sent us something is dialled again soon, another one later
+    /// each time, and one that broke the protocol never.
     pub(crate) fn closed(&mut self, address: SocketAddr, why: Why, was_useful: bool, now: Duration) {
         let Some(known) = self.known.get_mut(&address) else { return };
         if why.is_violation() {
@@ -116,7 +116,7 @@ impl DialBook {
             return;
         }
         known.failures = match why {
-            // Nothing to gain there, unless somebody names it again.
+            // There is nothing to gain, unless its address is received again.
             Why::Redundant => MAX_FAILURES,
             _ if was_useful => 1,
             _ => known.failures.saturating_add(1),
@@ -125,7 +125,7 @@ impl DialBook {
         known.due = now + BACK_OFF * 4_u32.pow(u32::from(known.failures.clamp(1, 5)) - 1);
     }
 
-    /// Never deals with this host again.
+    /// Bans this host for good.
     pub(crate) fn ban(&mut self, address: SocketAddr) {
         self.set(address, State::Never);
         if self.banned.len() < MAX_KNOWN {
@@ -138,13 +138,13 @@ impl DialBook {
         self.banned.contains(&ban_of(canonical(address)))
     }
 
-    /// Whether nobody is left who might be dialled, now or later, though there was somebody.
+    /// Whether there were addresses, and none is left to dial, now or later.
     pub(crate) fn is_exhausted(&self) -> bool {
         !self.known.is_empty()
             && self.known.values().all(|known| known.state == State::Never || known.is_given_up())
     }
 
-    /// Forgets everybody but those who are banned or are ourselves.
+    /// Forgets all addresses but banned ones and our own.
     pub(crate) fn forget(&mut self) {
         self.known.retain(|_, known| known.state == State::Never);
     }
@@ -184,13 +184,13 @@ fn is_host(address: SocketAddr) -> bool {
 }
 
 const MAX_KNOWN: usize = 2000;
-/// Ports known of one host: nobody uses us to try all of somebody's.
+/// The most ports known of one host, so that we can't be used to scan one.
 const MAX_PER_HOST: usize = 8;
-/// Dials a second, as libtorrent has it: nobody uses us to flood anybody.
+/// The most connections dialled per second, as in libtorrent, so that we can't be used for a flood.
 const MAX_A_SECOND: usize = 30;
-/// Connections being opened at a time.
+/// The most connections being opened at a time.
 const MAX_HALF_OPEN: usize = 16;
-/// After so many fruitless tries in a row an address is given up, until somebody names it again.
+/// After this many failures in a row an address is given up, until it is received again.
 const MAX_FAILURES: u8 = 4;
 /// The first wait; each further one is four times as long.
 const BACK_OFF: Duration = Duration::from_secs(1);

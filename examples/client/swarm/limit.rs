@@ -1,4 +1,4 @@
-//! A limit on how many bytes flow in a second: a token bucket that is told the time.
+//! A limit of bytes per second: a token bucket that takes the time as an argument.
 //!
 //! What is taken may be more than what is there, as long as there is something; the debt is waited off. So a block
 //! passes whatever the limit, and the bytes of a long time add up to the limit all the same.

@@ -1,4 +1,4 @@
-//! What a peer says, and what becomes of it.
+//! Handles the messages of peers.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The swarm as a state machine: it is told the time, what peers say and what the disk found, and answers what
-//! to do next. No sockets, no files, no clock; randomness is a seed.
+//! The swarm as a state machine: it takes the time, the messages of peers and the results of the disk, and returns what to do
+//! next. No sockets, no files, no clock; randomness is a seed.
 
 pub(crate) mod bitfield;
 pub(crate) mod choker;

@@ -1,7 +1,7 @@
 //! Sharing out what limits allow among the peers.
 //!
 //! A download is limited by asking for less: blocks that weren't asked for don't come, and nothing is thrown away or
-//! piles up. An upload is limited by reading less from the disk. Everything else that peers say to each other isn't
+//! piles up. An upload is limited by reading less from the disk. All other messages between peers aren't
 //! held back.
 
 use std::time::Duration;
@@ -26,7 +26,7 @@ impl Session {
         [first, then].concat()
     }
 
-    /// Gives everybody its share, and what somebody leaves to the others. Each time another one is the first.
+    /// Gives each peer its share, and what one leaves to the others. Each time another peer is the first.
     fn share_out(
         &mut self,
         limit: impl Fn(&Self) -> &Option<Limit>,

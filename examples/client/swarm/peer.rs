@@ -21,11 +21,11 @@ pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     /// Whether we made the connection.
     pub(crate) dialled: bool,
-    /// Where it takes connections: where we dialled it, or what it says itself (`p`, BEP 10).
+    /// The address at which it listens: the one that we dialled, or the one it sent (`p`, BEP 10).
     pub(crate) listens: Option<SocketAddr>,
     /// What it calls itself in its handshake.
     pub(crate) id: PeerId,
-    /// What it says it has.
+    /// The pieces that it has announced.
     pub(crate) has: Bitfield,
     /// How many of its pieces we want and lack.
     pub(crate) of_interest: u32,
@@ -40,13 +40,13 @@ pub(crate) struct Peer {
     pub(crate) interested: bool,
     /// We don't let it ask.
     pub(crate) choked: bool,
-    /// We told it that we want something.
+    /// Whether we have sent `interested`.
     pub(crate) wanted: bool,
     /// It has been silent with our requests, and gets one at a time until it answers.
     pub(crate) snubbed: bool,
     /// What it was asked for, in order.
     pub(crate) asked: VecDeque<Block>,
-    /// What it was asked for and may still send, though nobody waits for it: after a cancel, a choke or a time-out.
+    /// The requests that it may still answer, though the blocks aren't needed any more: after a cancel, a choke or a time-out.
     pub(crate) late: VecDeque<Block>,
     /// How much it may be asked for at a time.
     pub(crate) window: Window,
@@ -72,7 +72,7 @@ pub(crate) struct Peer {
     pub(crate) spoke: Duration,
     /// Since when it owes us a block.
     pub(crate) waiting_since: Duration,
-    /// Requests that may still come since we choked it, having been sent before it heard of that.
+    /// Requests that may still arrive after we choked it, because they were sent before it received that.
     pub(crate) crossing: usize,
     /// Messages of it that changed nothing, of late.
     pub(crate) pointless: u32,
@@ -81,7 +81,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// A peer whose handshake is done, and who has nothing until it says so.
+    /// A peer after its handshake, without any announced pieces.
     pub(crate) fn new(address: SocketAddr, dialled: bool, id: PeerId, pieces: u32, now: Duration) -> Self {
         Self {
             address,
@@ -133,7 +133,7 @@ impl Peer {
         self.chokes = self.chokes.saturating_sub(1);
     }
 
-    /// Remembers a block that may still come though nobody waits for it.
+    /// Remembers a block that may still arrive, though it isn't needed any more.
     pub(crate) fn expect_late(&mut self, block: Block) {
         if self.late.len() == MAX_LATE {
             self.late.pop_front();

@@ -1,15 +1,15 @@
-//! Which blocks to ask a peer for.
+//! Which blocks to request from a peer.
 //!
-//! 1. Pieces that have been begun come first, so that few are open at a time and each is soon whole.
-//! 2. Then the rarest piece the peer has; until a first piece is here a random one, so that we have something
-//!    to give in return soon (BEP 3).
-//! 3. When every missing block has been asked for, the outstanding ones are asked for a second time elsewhere,
-//!    and whoever is late gets a cancel (end-game, BEP 3).
+//! 1. Pieces that have been begun come first, so that few are open at a time and each is complete soon.
+//! 2. Then the rarest piece that the peer has. Until the first piece is complete it is a random one, so that we can soon upload
+//!    in return (BEP 3).
+//! 3. When every missing block has been requested, the outstanding ones are requested from further peers, and a cancel is sent
+//!    to the slower ones (end-game, BEP 3).
 //!
-//! Pieces are kept in memory by parts, which go to the disk one by one; a piece of usual size has one part. Only
-//! so many parts are open at a time as there is memory for; a part counts until the disk is done with it, which
-//! is what slows the network down to the speed of the disk. A piece that failed its hash with blocks of several
-//! peers is fetched again from one peer alone, so that the one who lies can be told.
+//! Pieces are kept in memory by parts, which are written to the disk one by one; a piece of usual size has one part. The number
+//! of open parts is limited by memory. A part counts until the disk has written it, which slows the network down to the speed
+//! of the disk. A piece that failed its hash with blocks of several peers is fetched again from one peer alone, so that the one
+//! that sent bad data can be identified.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,7 @@ pub(crate) struct Picker {
     total: u64,
     rarity: Rarity,
     open: BTreeMap<u32, OpenPiece>,
-    /// The open pieces that have blocks nobody was asked for.
+    /// The open pieces with blocks that haven't been requested.
     partial: BTreeSet<u32>,
     /// The pieces whose hash is being checked, with who sent which block.
     checking: BTreeMap<u32, Vec<PeerKey>>,
@@ -41,13 +41,13 @@ pub(crate) struct Picker {
     anything_yet: bool,
 }
 
-/// What became of a block that arrived.
+/// What happened to a block that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Receipt {
     /// It was here already, or its piece was given up.
     Useless,
-    /// It belongs where its part's buffer has its place. Says whether somebody else was asked too, and whether the
-    /// part is whole with it and goes to the disk.
+    /// It was stored in the buffer of its part. `others`: it was requested from other peers too; `whole_part`: the part is
+    /// complete now, and goes to the disk.
     Kept { others: bool, whole_part: bool },
 }
 
@@ -68,7 +68,7 @@ struct OpenPiece {
     received: u32,
     /// No block before this one is missing.
     first_missing: usize,
-    /// Who was asked last: whoever began a piece goes on with it.
+    /// The peer of the last request: a peer that has begun a piece continues with it.
     last: PeerKey,
     alone: bool,
 }
@@ -131,7 +131,7 @@ impl Picker {
         end.is_some_and(|end| block.length > 0 && end <= self.piece_length(block.piece))
     }
 
-    /// Picks up to `want` blocks for a peer that has some pieces. `asked` says which it was asked for already.
+    /// Picks up to `want` blocks for a peer that has some pieces. `asked` returns whether a block was requested from it already.
     pub(crate) fn pick(
         &mut self,
         peer: PeerKey,
@@ -156,7 +156,7 @@ impl Picker {
         picked
     }
 
-    /// Picks blocks nobody was asked for; says whether there would be more if there were more room.
+    /// Picks blocks that haven't been requested, and returns whether there are more than fit.
     fn pick_missing(
         &mut self,
         peer: PeerKey,
@@ -317,7 +317,7 @@ impl Picker {
         self.partial.insert(piece);
     }
 
-    /// An open piece that waits for nobody's answer and takes room that is needed.
+    /// An open piece without outstanding requests, whose memory is needed.
     fn idle_piece(&self) -> Option<u32> {
         let needs_memory = self.in_memory >= self.limit;
         let idle = self
@@ -337,7 +337,7 @@ impl Picker {
         self.rarity.insert(piece, rng);
     }
 
-    /// Moves missing blocks of a piece to the picked ones; says whether a part had to be left for want of memory.
+    /// Moves missing blocks of a piece to the picked ones, and returns whether a part was left out for lack of memory.
     fn take(&mut self, piece: u32, peer: PeerKey, want: usize, picked: &mut Vec<Block>) -> bool {
         let length = self.piece_length(piece);
         let Some(open) = self.open.get_mut(&piece) else { return false };

@@ -1,8 +1,7 @@
-//! What the disk found of a piece: it is good and ours, or somebody lied.
+//! The result of a piece's hash: it is valid, or a peer sent bad data.
 //!
-//! Data of a single peer that fails its hash bans that peer. Where several had a part in it, their blocks'
-//! digests are kept, the piece is fetched from one peer alone, and whoever's block differs from the good one
-//! is banned then.
+//! If all of a bad piece came from one peer, that peer is banned. If several peers sent it, the digests of their blocks are
+//! kept, the piece is fetched again from one peer alone, and every peer whose block differs from the valid one is banned.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -57,7 +56,7 @@ impl Session {
             if peer.has.get(piece) {
                 peer.of_interest = peer.of_interest.saturating_sub(1);
             }
-            // Also to those who have it: super-seeding peers name the next piece when they hear of the last (BEP 16).
+            // Also to peers that have it: super-seeding peers name the next piece after our `have` of the last (BEP 16).
             peer.out.push(&Message::Have(piece));
             self.wakes.insert(key);
         }
@@ -91,7 +90,7 @@ impl Session {
         if let Some(liar) = single {
             self.ban(liar);
         } else if self.suspects.len() < MAX_SUSPECTS {
-            // The first attempt is the one that tells: a later one is of a single peer, who is banned anyway.
+            // The first attempt counts: a later one is of a single peer, which is banned anyway.
             self.suspects.entry(piece).or_insert(Suspects { digests, sources });
         }
         self.dial(now);

@@ -16,7 +16,7 @@ pub(crate) struct Rarity {
     order: Vec<u32>,
     position: Vec<u32>,
     availability: Vec<u16>,
-    /// Where the pieces of availability n begin; a last entry says where they all end.
+    /// Where the pieces of availability n begin; a last entry is the end of all.
     starts: Vec<u32>,
 }
 

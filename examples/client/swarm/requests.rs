@@ -154,7 +154,7 @@ impl Session {
         }
     }
 
-    /// Tells everybody else who was asked for a block that it is here (end-game).
+    /// Cancels a block that has arrived at all other peers it was requested from (end-game).
     fn cancel_elsewhere(&mut self, from: PeerKey, block: Block) {
         for (&key, peer) in &mut self.peers {
             if key != from && peer::take(&mut peer.asked, block) {

@@ -64,7 +64,7 @@ pub(crate) struct Session {
     pub(super) turn: PeerKey,
     /// Bytes of the wanted pieces.
     pub(super) wanted_bytes: u64,
-    /// A slot may have come free, or somebody wants one.
+    /// A slot may have become free, or a peer needs one.
     pub(super) judge_now: bool,
     /// Blocks or memory may have come free, so peers that had nothing to do may have.
     pub(super) stirred: bool,
@@ -83,7 +83,7 @@ pub(crate) enum Action {
     /// Close a connection; the answer is [`Session::disconnected`].
     Close(PeerKey, Why),
     /// Store a part of a piece, and with the last of its parts check the piece's hash; the answer is
-    /// [`Session::stored`]. With the digests of an earlier attempt's blocks, say which blocks are others now.
+    /// [`Session::stored`]. With the digests of an earlier attempt's blocks, report which blocks differ now.
     Store { piece: u32, begin: u32, data: Vec<u8>, earlier: Option<Vec<Digest>> },
     /// What was stored of a piece is given up: it will be stored anew. There is something, so these are never more than
     /// what was stored.
@@ -181,7 +181,7 @@ impl Session {
         mem::take(&mut self.actions)
     }
 
-    /// The peers for whom something waits to be written.
+    /// The peers to which there is something to write.
     pub(crate) fn take_wakes(&mut self) -> BTreeSet<PeerKey> {
         mem::take(&mut self.wakes)
     }
@@ -191,7 +191,7 @@ impl Session {
         Limits::new(self.have.pieces())
     }
 
-    /// Adds peers that somebody named; gives how many of them can be dialled.
+    /// Adds addresses of peers, and returns how many of them can be dialled.
     pub(crate) fn add_peers(
         &mut self,
         addresses: impl IntoIterator<Item = SocketAddr>,
@@ -208,7 +208,7 @@ impl Session {
         self.actions.extend(self.peers.keys().map(|&key| Action::Close(key, Why::Redundant)));
     }
 
-    /// Whether somebody may connect to us now.
+    /// Whether a peer at this address may connect to us now.
     pub(crate) fn admits(&self, address: SocketAddr) -> bool {
         self.peers.len() < MAX_PEERS && !self.book.is_banned(address) && self.has_room_for(address)
     }
@@ -350,7 +350,7 @@ impl Session {
         self.down_limit.is_some() || self.up_limit.is_some()
     }
 
-    /// Dials whoever is due.
+    /// Dials the peers that are due.
     pub(super) fn dial(&mut self, now: Duration) {
         let room = MAX_PEERS.saturating_sub(self.peers.len());
         let due = self.book.due(now, room);

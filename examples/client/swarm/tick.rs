@@ -60,9 +60,9 @@ impl Session {
     }
 }
 
-/// After so long without a word we say that we are still here (BEP 3: about two minutes).
+/// After this time without a message we send a keep-alive (BEP 3: about two minutes).
 const KEEP_ALIVE: Duration = Duration::from_secs(100);
-/// A peer that says nothing for so long is gone.
+/// A peer that sends nothing for this long is gone.
 const SILENCE: Duration = Duration::from_secs(130);
 /// So long may a peer be of no use to us, and we to it, when there is no room for others.
 const USELESS: Duration = Duration::from_secs(120);

@@ -96,7 +96,7 @@ impl Session {
             (None, None) => {}
         }
         if was_full {
-            // Somebody may have had to wait; whoever comes after this peer is the first to go on.
+            // Other peers may have had to wait: the one after this peer continues first.
             for waiting in self.keys_after(key) {
                 self.load(waiting);
             }

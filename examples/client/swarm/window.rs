@@ -22,7 +22,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// The window of a peer that has said nothing.
+    /// The window of a peer that has sent no limit.
     pub(crate) fn new(now: Duration) -> Self {
         Self { size: INITIAL, slow_start: true, fast: false, reqq: DEFAULT_REQQ, speed: 0, judged: now }
     }
@@ -67,7 +67,7 @@ impl Window {
 const QUEUE_SECONDS: u64 = 3;
 /// The most that is ever outstanding at a peer (libtorrent `max_out_request_queue`).
 const MAX: usize = 500;
-/// What a peer is taken to queue that doesn't say (libtorrent).
+/// The queue assumed of a peer that sends no limit (libtorrent).
 const DEFAULT_REQQ: usize = 250;
 const INITIAL: usize = 16;
 const FLOOR: usize = 2;

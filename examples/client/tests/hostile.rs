@@ -27,7 +27,7 @@ fn who_breaks_the_protocol_is_closed() {
             wire.drain();
         });
         let address = peer.address.to_string();
-        // Who is dealt with no more is nobody who is left.
+        // A banned peer doesn't count as one that is left.
         let (code, said) = shared.start("leech", &["--no-trackers", "--peer", &address]).end();
         assert_eq!(code, Some(3), "{why}: {said}");
         let closed = format!("{{\"event\":\"peer_closed\",\"peer\":\"{address}\",\"why\":\"{why}\"}}");
@@ -40,7 +40,7 @@ fn greeting(hash: InfoHash) -> Vec<u8> {
     handshake::write(hash, PeerId::new(*b"-XX0001-abcdefghijkl")).to_vec()
 }
 
-/// P-02: somebody hands our own handshake back to us.
+/// P-02: a peer sends our own handshake back.
 #[test]
 fn our_own_id_is_recognised() {
     let shared = Shared::new(100_000, &[]);
@@ -73,7 +73,7 @@ fn bad_data_is_fetched_from_another_peer() {
             true
         });
     });
-    // The honest one says nothing before the liar has been found out.
+    // The honest peer sends nothing before the other one has been banned.
     let data = shared.data.clone();
     let honest = Scripted::new(pieces, 1, move |_, wire| {
         wire.greet(hash, b"-XX0002-abcdefghijkl");

@@ -1,4 +1,4 @@
-//! The whole program, run as a process of its own against scripted peers, trackers and itself.
+//! The whole program, run as a separate process against scripted peers, trackers and itself.
 
 mod creating;
 mod hostile;
@@ -84,7 +84,7 @@ impl Client {
         digits.parse().unwrap()
     }
 
-    /// Waits for its end; gives the exit code and everything it said.
+    /// Waits for its end, and returns the exit code and all of its output.
     fn end(mut self) -> (Option<i32>, String) {
         let mut said = String::new();
         self.lines.read_to_string(&mut said).unwrap();
@@ -141,7 +141,7 @@ impl Shared {
         self.folder.path().join(name)
     }
 
-    /// Starts the program for this torrent, with a folder of its own.
+    /// Starts the program for this torrent, with its own folder.
     fn start(&self, folder: &str, more: &[&str]) -> Client {
         let (torrent, folder) = (self.path("x.torrent"), self.path(folder));
         let own = ["--torrent", torrent.to_str().unwrap(), "--out", folder.to_str().unwrap()];
@@ -157,7 +157,7 @@ fn is_content(path: &Path, data: &[u8]) -> bool {
     fs::read(path).is_ok_and(|found| found == data)
 }
 
-/// A peer that a test plays, on a thread of its own.
+/// A peer that a test plays, on its own thread.
 struct Scripted {
     address: SocketAddr,
     thread: thread::JoinHandle<()>,
@@ -225,7 +225,7 @@ impl Wire {
         }
     }
 
-    /// Gives blocks to whoever asks; `change` may change them, and says whether they are sent.
+    /// Answers requests for blocks. `change` may change them, and returns whether they are sent.
     fn seed(&mut self, data: &[u8], piece_length: usize, change: impl Fn(u32, &mut Vec<u8>) -> bool) {
         let mut all = vec![0xff; self.pieces.div_ceil(8) as usize];
         if let (Some(last), spare @ 1..) = (all.last_mut(), (8 - self.pieces % 8) % 8) {

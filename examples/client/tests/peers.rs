@@ -31,7 +31,7 @@ fn a_client_is_reached_over_ipv6() {
     assert_eq!(code, Some(0), "{said}");
 }
 
-/// Who has a part gives it while it downloads the rest, whoever made the connection.
+/// A peer with a part uploads it while it downloads the rest, whichever side made the connection.
 #[test]
 fn two_halves_become_two_wholes() {
     let shared = Shared::new(400_000, &[]);
@@ -138,7 +138,7 @@ fn existing_files_in_the_way_are_not_touched() {
 fn a_super_seeding_peer_hears_of_every_piece() {
     let shared = Shared::new(100_000, &[]);
     let (hash, data, pieces) = (shared.torrent.info_hash, shared.data.clone(), shared.torrent.pieces());
-    let (told, heard) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let seed = Scripted::new(pieces, 1, move |_, wire| {
         wire.greet(hash, b"-XX0001-abcdefghijkl");
         wire.say(&Message::Have(0));
@@ -150,7 +150,7 @@ fn a_super_seeding_peer_hears_of_every_piece() {
                 wire.say(&Message::Piece { piece: block.piece, begin: 0, data });
             }
             Message::Have(piece) => {
-                told.send(piece).unwrap();
+                sender.send(piece).unwrap();
                 if piece + 1 < pieces {
                     wire.say(&Message::Have(piece + 1));
                 }
@@ -162,16 +162,16 @@ fn a_super_seeding_peer_hears_of_every_piece() {
     let (code, said) = shared.start("leech", &["--no-trackers", "--exit-when-done", "--peer", &peer]).end();
     assert_eq!(code, Some(0), "{said}");
     seed.join();
-    assert_eq!(heard.iter().collect::<Vec<_>>(), (0..pieces).collect::<Vec<_>>());
+    assert_eq!(receiver.iter().collect::<Vec<_>>(), (0..pieces).collect::<Vec<_>>());
 }
 
-/// R152: as many requests as we say may wait at once, and each is answered.
+/// R152: as many requests as we announce may wait at once, and each is answered.
 #[test]
 fn two_thousand_requests_at_once_are_answered() {
     let shared = Shared::new(2000 * 1024, &[]);
     let mut seed = shared.start("seed", &["--no-trackers"]);
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, seed.port())).unwrap();
-    // A test that hangs says nothing.
+    // A test that hangs has no message.
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut wire = Wire { stream, buffer: Vec::new(), pieces: shared.torrent.pieces() };
     wire.send(&handshake::write(shared.torrent.info_hash, PeerId::new(*b"-XX0001-abcdefghijkl")));

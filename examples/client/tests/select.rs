@@ -62,22 +62,22 @@ fn some_files_come_first_and_the_others_later() {
         tracker.forget();
         let pieces = said.matches("\"piece_ok\"").count();
         fetched += pieces;
-        let told: Vec<_> =
+        let announced: Vec<_> =
             heard.iter().map(|heard| (heard.event().unwrap_or("").to_owned(), heard.left())).collect();
-        (pieces, files(&shared, "leech"), told, said)
+        (pieces, files(&shared, "leech"), announced, said)
     };
     let parts = format!(".{}.parts", shared.torrent.info_hash);
-    let told = |event: &str, left| (event.to_owned(), Some(left));
+    let announce = |event: &str, left| (event.to_owned(), Some(left));
     let (pieces, there, heard, said) = run(Some("2,4"));
     // b lies within the second piece, which a and c share; e has no bytes.
     assert_eq!((pieces, there), (1, vec!["b".into(), "e".into(), parts.clone()]), "{said}");
-    assert_eq!(heard, [told("started", 100_100), told("stopped", 100_100 - 16_384)]);
+    assert_eq!(heard, [announce("started", 100_100), announce("stopped", 100_100 - 16_384)]);
     assert!(said.contains("{\"event\":\"selected\",\"files\":2,\"of\":5,\"length\":100}"), "{said}");
     assert!(said.contains("{\"event\":\"complete\"}"), "{said}");
 
     let (pieces, there, heard, said) = run(Some("1"));
     assert_eq!((pieces, there), (1, vec!["a".into(), "b".into(), "e".into(), parts]), "{said}");
-    assert_eq!(heard, [told("started", 100_100 - 16_384), told("stopped", 100_100 - 2 * 16_384)]);
+    assert_eq!(heard, [announce("started", 100_100 - 16_384), announce("stopped", 100_100 - 2 * 16_384)]);
 
     let (pieces, there, heard, said) = run(None);
     assert_eq!(there, ["a", "b", "c", "sub/d", "e"], "{said}");

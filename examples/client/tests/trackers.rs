@@ -1,4 +1,4 @@
-//! The program with trackers: how it finds its peers, and what trackers hear of it.
+//! The program with trackers: how it finds its peers, and what it announces.
 
 use fake_tracker::{Behaviour, FakeTracker, SwarmPeer};
 
@@ -8,7 +8,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
-/// A dead tracker and one that is broken stand before the one that lives; everybody finds everybody there.
+/// A dead tracker and a broken one stand before the working one, where all peers find each other.
 #[cfg(unix)]
 #[test]
 fn peers_are_found_through_the_tracker_that_lives() {
@@ -75,7 +75,7 @@ fn trackers_tell_how_large_the_swarm_is() {
     assert!(said.contains("\"seeders\":null,\"leechers\":null,\"error\":\"could not connect"), "{said}");
     let (code, said) = shared.start("leech", &["--list", "--no-trackers"]).end();
     assert_eq!(code, Some(0), "{said}");
-    assert_eq!(alive.heard().len(), 1, "--no-trackers asks nobody");
+    assert_eq!(alive.heard().len(), 1, "--no-trackers announces to none");
     let mut leech = shared.start("leech", &[]);
     let line = leech.wait_for("swarm");
     let swarm = format!("\"tracker\":\"http://{address}\",\"seeders\":1,\"leechers\":1}}");
@@ -99,9 +99,9 @@ fn a_public_torrent_keeps_its_peers_when_the_tracker_changes() {
     let mut leech = shared.start("leech", &["--announce-interval", "1", "--peer", &address]);
     leech.wait_for("peer_connected");
     let in_use = loop {
-        let told = trackers.iter().position(|tracker| !tracker.announces().is_empty());
-        match told {
-            Some(told) => break told,
+        let announced = trackers.iter().position(|tracker| !tracker.announces().is_empty());
+        match announced {
+            Some(announced) => break announced,
             None => leech.wait_for("alert"),
         };
     };
@@ -114,8 +114,8 @@ fn a_public_torrent_keeps_its_peers_when_the_tracker_changes() {
     peer.join();
 }
 
-/// Two runs with one `--latency-cache`: the second goes straight to the nearest, and measures nobody. A file that
-/// can't be read is said to be so, and everybody is measured again.
+/// Two runs with one `--latency-cache`: the second announces to the nearest at once, and probes no tracker. A file that
+/// can't be read is reported, and all trackers are probed again.
 #[cfg(all(feature = "cache", unix))]
 #[test]
 fn the_latency_cache_is_kept() {

@@ -38,7 +38,7 @@ pub(crate) struct Download {
     /// Where files are saved to and seeded from
     #[arg(short = 'd', long, visible_alias = "out", value_name = "DIR", default_value = ".")]
     pub(crate) archives: PathBuf,
-    /// The name or address that trackers are told to hand out instead of the one they see
+    /// The name or address to announce instead of the one that trackers see
     #[arg(long, value_name = "NAME")]
     pub(crate) hostname: Option<String>,
     /// How peers are found
@@ -50,9 +50,9 @@ pub(crate) struct Download {
     /// Fetches only these files, by the numbers that --list shows, such as 1,3-5
     ///
     /// --exit-when-done then ends when they are here. A piece may reach into files that aren't among them; what it
-    /// holds of those is kept beside them in .INFO-HASH.parts, and they aren't made. Trackers hear of the whole
-    /// torrent all the same: what is left counts every byte of it that is missing, and completed is told only
-    /// when nothing is.
+    /// holds of those is kept beside them in .INFO-HASH.parts, and they aren't created. Announces are about the
+    /// whole torrent all the same: left counts every missing byte of it, and completed is announced only when
+    /// nothing is missing.
     #[arg(long, value_name = "LIST")]
     pub(crate) select: Option<Selection>,
     /// Ends when everything is here, instead of seeding until Ctrl+C
@@ -116,7 +116,7 @@ pub(crate) struct Create {
     /// Replaces what is there, unless the torrent is made of it
     #[arg(long)]
     pub(crate) overwrite: bool,
-    /// Only these trackers may be told of it (BEP 27)
+    /// The torrent may be announced to these trackers only (BEP 27)
     #[arg(long)]
     pub(crate) private: bool,
     /// Size of a piece in KiB [default: about a thousand pieces]

@@ -1,4 +1,4 @@
-//! What the user hears of.
+//! The events that are reported to the user.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ pub(crate) enum Event {
     PeerBanned { peer: SocketAddr },
     /// A piece is verified and on the disk.
     PieceOk { piece: u32 },
-    /// A piece failed its hash; the peer is told where it all came from one.
+    /// A piece failed its hash. Holds the peer if all of the piece came from one.
     PieceBad { piece: u32, peer: Option<SocketAddr> },
     /// Everything is here.
     Complete,

@@ -1,4 +1,4 @@
-//! What the user says and hears.
+//! The command line, and the output for the user.
 
 pub(crate) mod cli;
 pub(crate) mod event;

@@ -1,4 +1,4 @@
-//! Tells the user: a bar with lines above it on a terminal, plain lines elsewhere, JSON for programs.
+//! Output for the user: a progress bar below lines on a terminal, plain lines elsewhere, JSON for programs.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::scrape::Swarm;
 use crate::swarm::session::Stats;
 use crate::torrent::Torrent;
 
-/// The way to the user.
+/// The output of the program.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "three of them are switches of the command line")]
 pub(crate) struct Report {
@@ -23,12 +23,13 @@ pub(crate) struct Report {
     /// Whether some files aren't wanted.
     partial: bool,
     bar: Option<ProgressBar>,
-    told: Option<(Duration, u64)>,
+    /// When progress was reported last, and how many tenths of the download were here then.
+    reported: Option<(Duration, u64)>,
     name: String,
 }
 
 impl Report {
-    /// A report as the user wants it.
+    /// Output in the form that the user wants.
     pub(crate) fn new(json: bool, quiet: bool, verbose: bool) -> Self {
         let terminal = io::stdout().is_terminal() && io::stderr().is_terminal();
         let bar = (terminal && !json && !quiet).then(|| {
@@ -39,15 +40,15 @@ impl Report {
             )
         });
         let out = io::BufWriter::new(io::stdout());
-        Self { out, json, quiet, verbose, partial: false, bar, told: None, name: String::new() }
+        Self { out, json, quiet, verbose, partial: false, bar, reported: None, name: String::new() }
     }
 
-    /// Something that was set or found out at the start.
+    /// A setting, or a fact found at the start.
     pub(crate) fn config(&mut self, text: &str) {
         self.say("[CONFIG]", text);
     }
 
-    /// Not all files are wanted.
+    /// Only some files are wanted.
     pub(crate) fn selected(&mut self, torrent: &Torrent) {
         self.partial = true;
         let files = || torrent.files.iter().filter(|file| !file.pad);
@@ -63,7 +64,7 @@ impl Report {
         self.config(&format!("{count} of {} files selected, {}", files().count(), units::bytes(length)));
     }
 
-    /// How fast blocks may come and go, where that is limited.
+    /// The limits of speed, if there are any.
     pub(crate) fn limits(&mut self, down: Option<u64>, up: Option<u64>) {
         if down.is_none() && up.is_none() {
             return;
@@ -78,7 +79,7 @@ impl Report {
         self.config(&format!("download {}, upload {}", shown(down), shown(up)));
     }
 
-    /// Peers can connect to us.
+    /// The port on which peers can connect.
     pub(crate) fn listening(&mut self, port: u16) {
         if self.json {
             self.write(&Object::event("listening").number("port", port.into()).line());
@@ -92,18 +93,18 @@ impl Report {
         self.say("[INFO]", text);
     }
 
-    /// Something that happened with trackers, with its own tag.
+    /// A line about trackers, with its own tag.
     pub(crate) fn tracker(&mut self, tag: &str, text: &str) {
         if self.json {
             self.write(&Object::event("alert").text("tag", tag).text("text", text).line());
-            // Programs that read along hear of it when it happens.
+            // So that programs that read it get it at once.
             self.flush();
         } else {
             self.say(&format!("[{tag}]"), text);
         }
     }
 
-    /// How large a tracker says the swarm is.
+    /// The size of the swarm at a tracker.
     pub(crate) fn swarm(&mut self, tracker: &str, swarm: Swarm) {
         if self.json {
             let line = Object::event("swarm")
@@ -186,15 +187,15 @@ impl Report {
         let line = Line { name: &self.name, stats };
         let tenth = line.percent() / 10;
         let due = self
-            .told
-            .is_none_or(|(told, at)| now.saturating_sub(told) >= every || (tenth > at && !self.json));
+            .reported
+            .is_none_or(|(reported, at)| now.saturating_sub(reported) >= every || (tenth > at && !self.json));
         if let Some(bar) = &self.bar {
             bar.set_length(stats.total);
             bar.set_position(stats.total - stats.left);
             bar.set_message(line.to_string());
             bar.set_prefix(if tracker.is_empty() { String::new() } else { format!("tracker {tracker}") });
         } else if due {
-            self.told = Some((now, tenth));
+            self.reported = Some((now, tenth));
             if self.json {
                 let line = line.in_json(tracker);
                 self.write(&line);

@@ -56,7 +56,7 @@ pub(crate) fn speed(text: &str) -> Result<u64, String> {
     Ok(bytes)
 }
 
-/// A terabyte a second; nobody means more.
+/// A terabyte per second, more than any real limit.
 const MAX_SPEED: u64 = 1 << 40;
 
 /// A time, such as `1h02m`, `3m05s` or `14s`.

@@ -1,4 +1,4 @@
-//! The extension handshake (BEP 10): what we say in it, and what we read of a peer's.
+//! The extension handshake (BEP 10): writes ours, reads a peer's.
 
 use std::net::IpAddr;
 
@@ -45,7 +45,7 @@ fn encode(port: u16, peer: IpAddr) -> Result<Vec<u8>, Error> {
     encoder.get_output()
 }
 
-/// Reads a peer's handshake; what can't be read is as if it had not been said (R10-01).
+/// Reads a peer's handshake; what can't be read counts as missing (R10-01).
 pub(crate) fn read(bytes: &[u8]) -> ExtensionHandshake {
     let mut found = ExtensionHandshake::default();
     // An error leaves what was read before it, which is as good as it gets.
@@ -84,7 +84,7 @@ mod tests {
         assert!(bytes.windows(12).any(|part| part == b"6:yourip4:\x7f\0"));
     }
 
-    /// P-13, R10-01: bombs and nonsense are as if nothing had been said.
+    /// P-13, R10-01: bombs and malformed handshakes count as empty.
     #[test]
     fn malformed_handshakes_are_ignored() {
         let bombs = [

@@ -1,4 +1,4 @@
-//! The 68 bytes with which a connection between peers begins (BEP 3), and the bit that says BEP 10.
+//! The 68 bytes with which a connection between peers begins (BEP 3), and the bit for BEP 10.
 
 use tracker_failover::{InfoHash, PeerId};
 
@@ -13,7 +13,7 @@ const PROTOCOL: &[u8; 20] = b"\x13BitTorrent protocol";
 /// BEP 10: bit 20 from the right of the reserved bytes.
 const EXTENDED: u8 = 0x10;
 
-/// What a peer said of itself.
+/// A peer's handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Handshake {
     /// Its id.
@@ -35,7 +35,7 @@ pub(crate) fn write(info_hash: InfoHash, peer_id: PeerId) -> [u8; LENGTH] {
 /// Reads as much of a handshake as is here; `None` while it may still become one.
 ///
 /// # Errors
-/// As soon as a byte is wrong, so that nobody who speaks something else keeps us waiting.
+/// As soon as a byte is wrong, so that another protocol doesn't keep us waiting.
 pub(crate) fn read(bytes: &[u8], info_hash: InfoHash) -> Result<Option<Handshake>, Why> {
     let known = bytes.len().min(PROTOCOL.len());
     if bytes[..known] != PROTOCOL[..known] {

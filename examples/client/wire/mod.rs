@@ -1,4 +1,4 @@
-//! What peers say to each other (BEP 3, BEP 10): bytes to values and back, nothing else.
+//! The messages between peers (BEP 3, BEP 10): bytes to values and back, nothing else.
 
 pub(crate) mod extension;
 pub(crate) mod handshake;
@@ -17,7 +17,7 @@ pub(crate) enum Why {
     BadMessage,
     /// A bitfield of the wrong size, with spare bits, twice or late.
     BadBitfield,
-    /// A block that nobody asked for.
+    /// A block that wasn't requested.
     Unrequested,
     /// A piece, offset or length beyond the torrent.
     OutOfRange,

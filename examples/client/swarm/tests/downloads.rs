@@ -41,7 +41,7 @@ fn a_peer_is_not_asked_before_it_unchokes() {
     assert_eq!(rig.requests(peer).len(), 7);
 }
 
-/// P-16: a peer without anything, and one that says so late.
+/// P-16: a peer without pieces, and one that announces them late.
 #[test]
 fn a_peer_with_nothing_is_not_asked() {
     let mut rig = Rig::new(100_000, 16_384);
@@ -120,7 +120,7 @@ fn no_more_is_asked_than_the_peer_queues() {
     assert_eq!(rig.requests(peer).len(), 3);
 }
 
-/// End-game: the last blocks are asked for twice, and the slower one hears a cancel.
+/// End-game: the last blocks are asked for twice, and a cancel is sent to the slower one.
 #[test]
 fn the_last_blocks_are_asked_for_twice() {
     let mut rig = Rig::new(2 * 16_384, 16_384);
@@ -139,7 +139,7 @@ fn the_last_blocks_are_asked_for_twice() {
     assert_eq!(rig.session.transfer().downloaded, 2 * 16_384);
 }
 
-/// BEP 3: what trackers hear adds up at any time, whatever failed its hash.
+/// BEP 3: the announced counters add up at any time, whatever failed its hash.
 #[test]
 fn downloaded_and_left_add_up() {
     let mut rig = Rig::with(100_000, 32_768, &[3], 1);
@@ -186,9 +186,9 @@ fn a_choke_gives_the_blocks_to_others() {
     assert!(rig.session.is_complete());
 }
 
-/// R151: also to those who have the piece; a super-seeding peer names the next one when it hears of the last (BEP 16).
+/// R151: also to peers that have the piece; a super-seeding peer names the next one after our `have` of the last (BEP 16).
 #[test]
-fn a_have_goes_to_everybody() {
+fn a_have_goes_to_every_peer() {
     let mut rig = Rig::new(3 * 16_384, 16_384);
     let (seed, leecher) = (rig.seed(), rig.connect());
     let asked = rig.requests(seed);
@@ -201,7 +201,7 @@ fn a_have_goes_to_everybody() {
     }
 }
 
-/// R151: one that says what it has piece by piece, as it hears that we got the last.
+/// R151: a peer that announces its pieces one by one, each after our `have` of the last.
 #[test]
 fn a_super_seeding_peer_gives_everything() {
     let mut rig = Rig::new(4 * 16_384, 16_384);
@@ -219,7 +219,7 @@ fn a_super_seeding_peer_gives_everything() {
     assert!(rig.session.is_complete());
 }
 
-/// Memory for pieces in progress is bounded, and pieces that nobody goes on with make room.
+/// Memory for pieces in progress is bounded, and pieces without outstanding requests make room.
 #[test]
 fn stuck_pieces_make_room() {
     let piece_length = 1 << 20;
@@ -284,7 +284,7 @@ fn stuck_parts_make_room() {
     assert!(rig.session.is_complete(), "{:?}", rig.session.picker);
 }
 
-/// BEP 3: trackers hear of the whole torrent, whatever is wanted of it.
+/// BEP 3: the whole torrent is announced, whatever is selected of it.
 #[test]
 fn only_what_is_wanted_is_fetched() {
     let data = content(7 * 16_384);

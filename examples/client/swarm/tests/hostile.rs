@@ -183,7 +183,7 @@ fn a_silent_peer_loses_its_requests() {
     assert!(rig.session.have.get(7));
 }
 
-/// P-07: who says nothing for 130 seconds is gone; a keep-alive is something.
+/// P-07: a peer that sends nothing for 130 seconds is gone; a keep-alive counts.
 #[test]
 fn a_dead_peer_is_closed() {
     let mut rig = Rig::new(40_000, 16_384);

@@ -83,7 +83,7 @@ fn all_peers_together_are_given_no_more_than_the_limit() {
     assert!(given.iter().all(|&given| given.abs_diff(blocks / 3) <= 3), "{given:?}");
 }
 
-/// Nothing may flow, and everything else is said at once.
+/// No block may flow, and all other messages are sent at once.
 #[test]
 fn only_blocks_are_held_back() {
     let mut rig = Rig::with(4 << 20, 16_384, &[0], 1);

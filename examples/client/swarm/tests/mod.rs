@@ -1,4 +1,4 @@
-//! The swarm, played without a network: what peers say goes in, what they would hear comes out.
+//! The swarm, tested without a network: messages of peers go in, messages to them come out.
 
 mod downloads;
 mod hostile;
@@ -31,7 +31,7 @@ struct Rig {
     torrent: Arc<Torrent>,
     data: Vec<u8>,
     now: Duration,
-    /// What the user heard.
+    /// The events for the user.
     events: Vec<Event>,
     closed: Vec<(PeerKey, Why)>,
     dialled: Vec<SocketAddr>,
@@ -45,7 +45,7 @@ struct Rig {
     peers: u8,
 }
 
-/// What a peer heard, in a form that can be kept.
+/// A message to a peer, in a form that can be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Heard {
     Choke,
@@ -88,7 +88,7 @@ impl Rig {
         Self { session, torrent, data, now, events, closed, dialled, parts, disk, stalled, read: 0, peers: 0 }
     }
 
-    /// A peer from an address of its own, whose handshake is done.
+    /// A peer with its own address, whose handshake is done.
     fn connect(&mut self) -> PeerKey {
         self.peers += 1;
         let address = SocketAddr::from(([192, 0, 2, self.peers], 6881));
@@ -120,7 +120,7 @@ impl Rig {
         self.unchoking(&all)
     }
 
-    /// A peer says something. What is against the protocol ends its connection, as in the shell.
+    /// A message from a peer. One that breaks the protocol ends its connection, as in the shell.
     fn say(&mut self, key: PeerKey, message: Message<'_>) -> Result<(), Why> {
         self.session.heard(key, self.now);
         let said = self.session.message(key, message, self.now);

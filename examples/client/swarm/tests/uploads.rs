@@ -21,7 +21,7 @@ fn who_is_interested_gets_a_free_slot_at_once() {
     assert_eq!(rig.session.transfer().uploaded, u64::from(BLOCK));
 }
 
-/// What went out counts as it goes, not when a whole buffer has: a tracker may hear of it before.
+/// Uploads are counted block by block, not buffer by buffer: an announce may come in between.
 #[test]
 fn uploads_are_counted_block_by_block() {
     let mut rig = Rig::with(1 << 20, 1 << 20, &[0], 1);
@@ -62,7 +62,7 @@ fn missing_pieces_are_not_uploaded() {
     assert_eq!(rig.hear(peer), []);
 }
 
-/// P-12, R152: requests are queued up to what we told, each once, and a cancel takes one back. They take little memory;
+/// P-12, R152: requests are queued up to the limit that we announced, each once, and a cancel removes one. They take little memory;
 /// what is read of them at a time stays as small as with a few.
 #[test]
 fn requests_are_bounded() {

@@ -93,10 +93,10 @@ fn no_parameter_is_sent_without_a_value() {
 
 ///
 #[test]
-fn a_client_that_takes_no_connections_says_port_one() {
-    for (port, told) in [(0, "1"), (1, "1"), (6881, "6881")] {
+fn a_client_that_accepts_no_connections_announces_port_one() {
+    for (port, announced) in [(0, "1"), (1, "1"), (6881, "6881")] {
         let request = AnnounceRequest { port, ..request() };
-        assert_eq!(value(&announce_target(&url("http://t.test/a"), &request), "port"), [told]);
+        assert_eq!(value(&announce_target(&url("http://t.test/a"), &request), "port"), [announced]);
     }
 }
 

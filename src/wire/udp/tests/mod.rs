@@ -66,7 +66,7 @@ impl Conversation {
         id
     }
 
-    /// Does what the endpoint wants, and says when it wants to be asked again.
+    /// Performs the outputs of the endpoint, and returns the time of the next call.
     fn act(&mut self) -> Option<Duration> {
         loop {
             self.entropy += 1;
