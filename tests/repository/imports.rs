@@ -3,8 +3,6 @@
 mod graph;
 mod tokens;
 
-use std::collections::BTreeSet;
-
 use self::graph::Graph;
 use crate::rust_files;
 
