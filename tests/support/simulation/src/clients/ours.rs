@@ -159,7 +159,7 @@ impl Ours {
                     stopped.at = at;
                 }
             }
-            _ => {}
+            Output::Wait(_) => {}
         }
     }
 
