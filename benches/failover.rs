@@ -41,8 +41,7 @@ fn world(behaviours: impl IntoIterator<Item = Behaviour>) -> World {
 /// From nothing to the first answer: two dead trackers in front of a live one, each in its own tier.
 async fn start(dead: Behaviour, probing: Probing) -> Duration {
     let world = world([dead.clone(), dead, Behaviour::ok()]);
-    let mut config = Config::default();
-    config.probing = probing;
+    let config = Config::default().probing(probing);
     let mut session = world.announcer(config).add(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     world.elapsed()
@@ -87,7 +86,7 @@ fn virtual_time(criterion: &mut Criterion) {
     group.warm_up_time(Duration::from_millis(20)).measurement_time(Duration::from_millis(200));
     for (name, dead) in KINDS {
         group.bench_function(format!("start, probed/{name}"), |bencher| {
-            bencher.iter_custom(|times| play(times, || start(dead(), Config::default().probing)));
+            bencher.iter_custom(|times| play(times, || start(dead(), Probing::default())));
         });
         group.bench_function(format!("start, not probed/{name}"), |bencher| {
             bencher.iter_custom(|times| play(times, || start(dead(), Probing::Off)));

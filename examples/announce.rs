@@ -112,14 +112,14 @@ impl Arguments {
                 "--interval" => {
                     let seconds = arguments.next().and_then(|seconds| seconds.parse().ok());
                     let seconds = seconds.ok_or("--interval: expected a number of seconds")?;
-                    config.interval_override = Some(Duration::from_secs(seconds));
+                    config = config.interval_override(Duration::from_secs(seconds));
                 }
                 "--order" => {
-                    config.order = match arguments.next().as_deref() {
+                    config = config.order(match arguments.next().as_deref() {
                         Some("nearest") => Order::Nearest,
                         Some("bep12") => Order::Bep12,
                         _ => return Err("--order: expected nearest or bep12".into()),
-                    }
+                    });
                 }
                 #[cfg(feature = "cache")]
                 "--latency-cache" => {

@@ -28,7 +28,7 @@ use tracker_failover::{
     Torrent, TrackerSet, TrackerUrl,
 };
 use tracker_failover::{Cause, ReplyError, Retry};
-use tracker_failover::{Config, Schemes};
+use tracker_failover::{Config, Scheme, Schemes};
 
 /// The longest time a thread waits for a tracker. The limits of the engine are shorter.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(30);
@@ -57,8 +57,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         let near = tiny_tracker(Duration::ZERO, false)?;
         (TrackerSet::new([[far, near]]), Torrent::new(InfoHash::new([1; 20]), peer_id, 6881))
     };
-    let mut config = Config::default();
-    config.schemes = Schemes { http: true, https: false, udp: false };
+    let config = Config::default().schemes(Schemes::none().with(Scheme::Http));
     Driver::new(Engine::new(config, entropy())).announce_and_leave(trackers, torrent)
 }
 

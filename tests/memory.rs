@@ -32,8 +32,7 @@ async fn a_torrent_with_unread_alerts_takes_little() {
         response.peers = (0..200).map(peer).collect();
         async move { Ok(response) }
     });
-    let mut config = Config::default();
-    config.interval_override = Some(Duration::from_secs(600));
+    let config = Config::default().interval_override(Duration::from_secs(600));
     let announcer = AnnouncerBuilder::new(transport).config(config).seed(1).spawn();
     let add = |number: u32| {
         let mut hash = [0; 20];

@@ -71,9 +71,11 @@ impl Trackers {
         if set.is_empty() {
             return None;
         }
-        let mut config = Config::default();
-        config.order = options.order;
-        config.interval_override = options.interval;
+        let config = Config::default().order(options.order);
+        let config = match options.interval {
+            Some(interval) => config.interval_override(interval),
+            None => config,
+        };
         torrent.ip = options.ip;
         let resolving =
             if options.allow_loopback { AddressPolicy::ALLOW_LOOPBACK } else { AddressPolicy::PUBLIC_ONLY };

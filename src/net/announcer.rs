@@ -52,7 +52,7 @@ impl Announcer {
     /// # Panics
     /// Outside a tokio runtime.
     pub(super) fn start(parts: AnnouncerParts) -> Self {
-        let scrape_limit = parts.config.open_limit.saturating_add(parts.config.reply_limit);
+        let scrape_limit = parts.config.limits.open_limit.saturating_add(parts.config.limits.reply_limit);
         let scraper = Arc::new(Scraper::new(Arc::clone(&parts.transport), scrape_limit));
         let alert_queue = parts.config.alert_queue.max(1);
         Self { driver: driver::start(parts), scraper, alert_queue }

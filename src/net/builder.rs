@@ -160,7 +160,7 @@ impl AnnouncerBuilder {
     }
 
     /// Keeps what is known of tracker hosts in this file, from one run to the next. A host that answered within
-    /// [`Config::measurement_lifetime`] isn't probed again, so the first announce of the next run goes straight to the
+    /// 6 h isn't probed again, so the first announce of the next run goes straight to the
     /// nearest tracker.
     ///
     /// The file holds scheme, host and port of each tracker with its times and counts: no path, no query, and
@@ -184,11 +184,12 @@ impl AnnouncerBuilder {
         let seed = self.seed.unwrap_or_else(rand::random);
         let (transport, prober) = self.parts();
         let mut config = self.config;
-        let speaks = |scheme| config.schemes.contains(scheme) && transport.supports(scheme);
-        config.schemes =
-            Schemes { http: speaks(Scheme::Http), https: speaks(Scheme::Https), udp: speaks(Scheme::Udp) };
+        let schemes = [Scheme::Http, Scheme::Https, Scheme::Udp].into_iter();
+        let supported =
+            schemes.filter(|scheme| config.schemes.contains(*scheme) && transport.supports(*scheme));
+        config.schemes = supported.fold(Schemes::none(), Schemes::with);
         if prober.is_none() {
-            config.probing = Probing::Off;
+            config = config.probing(Probing::Off);
         }
         Announcer::start(AnnouncerParts {
             clock: Clock::start(),

@@ -183,7 +183,7 @@ impl Engine {
     /// Where another session of the same torrent and peer id runs, that one takes over all registrations: trackers know
     /// both as one peer, and hear `stopped` when the last of them ends.
     pub fn stop(&mut self, torrent: TorrentId, now: Timestamp) {
-        self.stop_within(torrent, self.config.stop_limit, now);
+        self.stop_within(torrent, self.config.limits.stop_limit, now);
     }
 
     /// As [`stop`](Self::stop), with a limit of the caller's own.
@@ -300,9 +300,9 @@ impl Engine {
             }
             // Ten thousand torrents that are added at once leave megabytes of room.
             self.outputs.shrink_to(USUAL_OUTPUTS);
-            if let Some(tracker) = self.probes.next(self.config.probes_in_flight) {
+            if let Some(tracker) = self.probes.next() {
                 let attempt = self.attempts.begin_probe();
-                self.probes.begun(attempt, &tracker, self.config.probe_limit, now);
+                self.probes.begun(attempt, &tracker, now);
                 return Output::Probe { attempt, tracker };
             }
             if let Some(attempt) = self.probes.expired(now) {

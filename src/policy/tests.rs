@@ -153,7 +153,7 @@ fn refused() -> AnnounceError {
 }
 
 fn on_request() -> Config {
-    Config { scheduling: Scheduling::Manual, shuffle: false, ..Config::strict_bep12() }
+    Config::strict_bep12().scheduling(Scheduling::Manual).without_shuffle()
 }
 
 fn left(left: u64) -> Transfer {
@@ -163,8 +163,7 @@ fn left(left: u64) -> Transfer {
 #[test]
 fn on_request_nothing_is_announced_by_itself() {
     for order in [Order::Nearest, Order::Bep12] {
-        let config =
-            Config { scheduling: Scheduling::Manual, order, probing: Probing::Off, ..Config::default() };
+        let config = Config::default().scheduling(Scheduling::Manual).order(order).probing(Probing::Off);
         let mut played = Played::new(&[&["a"]], config);
         assert!(played.told.is_empty(), "not at the start");
         played.announce();
@@ -243,7 +242,7 @@ fn suspended_trackers_are_reported_in_their_turn() {
 /// One that refuses the torrent neither starves it, nor is asked each time a dead one is looked for.
 #[test]
 fn dead_trackers_are_looked_for_beside_one_that_refuses_and_it_is_left_in_peace() {
-    let config = Config { probing: Probing::Off, ..Config::default() };
+    let config = Config::default().probing(Probing::Off);
     let mut played = Played::new(&[&["a", "b"]], config);
     played.engine.update(played.torrent, left(1000));
     played.fails("a", AnnounceError::Rejected(Rejection::new("unregistered torrent")));
@@ -365,8 +364,8 @@ fn announces_of_two_torrents_that_stall_send_the_others_elsewhere() {
         let others = [played.and_another(), played.and_another()];
         let due = played.due(others[1]);
         let config = Config::default();
-        let wait = config.reply_patience + Duration::from_millis(500);
-        assert!(wait < config.reply_limit, "they are still under way when the other is due");
+        let wait = crate::policy::hosts::REPLY_PATIENCE + Duration::from_millis(500);
+        assert!(wait < config.limits.reply_limit, "they are still under way when the other is due");
         played.play_until(due.before(wait));
         played.stalling.insert(url("a"));
         for torrent in [played.torrent, others[0]].into_iter().take(stalling) {
@@ -386,7 +385,7 @@ fn announces_of_two_torrents_that_stall_send_the_others_elsewhere() {
 /// R103: what was waited for before the tracker was dialled is no part of its latency.
 #[test]
 fn a_slow_look_up_does_not_make_a_tracker_look_far() {
-    let config = Config { probing: Probing::Off, ..Config::default() };
+    let config = Config::default().probing(Probing::Off);
     let mut engine = Engine::new(config, 7);
     let mut now = Timestamp::ZERO;
     engine.add(TrackerSet::new([[url("a")]]), a_torrent(1), now);

@@ -257,7 +257,7 @@ async fn a_folder_that_cannot_be_written_to_stops_nothing_and_is_reported_once()
     let path = if is_bound { path } else { path.join("no such folder") };
     let world = world(&[5]);
     let mut config = Config::default();
-    (config.interval_override, config.probing) = (Some(Duration::from_secs(30)), Probing::Off);
+    config = config.interval_override(Duration::from_secs(30)).probing(Probing::Off);
     let announcer = world.builder().config(config).latency_cache(&path).spawn();
     let mut session = announcer.add(world.in_tiers(), torrent());
     let mut alerts = Vec::new();

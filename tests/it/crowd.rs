@@ -81,9 +81,7 @@ fn at(secs: u64) -> Timestamp {
 }
 
 fn without_probing() -> Config {
-    let mut config = Config::default();
-    config.probing = Probing::Off;
-    config
+    Config::default().probing(Probing::Off)
 }
 
 /// How many of these moments fall into one second, at most.

@@ -9,9 +9,7 @@ use super::world::{World, alerts_until, is_announced, torrent};
 
 /// Trackers asked in list order, at an interval of a minute.
 fn by_list() -> Config {
-    let mut config = Config::default();
-    config.probing = Probing::Off;
-    config
+    Config::default().probing(Probing::Off)
 }
 
 fn every(secs: u64) -> Behaviour {
@@ -125,8 +123,8 @@ async fn silent_trackers_delay_the_end_by_three_seconds_at_most() {
     let dies = |death: Behaviour| Behaviour::Sequence(vec![every(60), death]);
     let world = World::new([dies(Behaviour::Silent), dies(Behaviour::SynDropped), every(60)]);
     let mut config = by_list();
-    config.order = tracker_failover::Order::Bep12;
-    config.shuffle = false;
+    config = config.order(tracker_failover::Order::Bep12);
+    config = config.without_shuffle();
     let announcer = world.announcer(config);
     let session = announcer.add(world.in_tiers(), torrent());
     sleep(1).await;

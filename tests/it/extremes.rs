@@ -62,8 +62,8 @@ enum Deed {
     Recall(u64, Duration),
 }
 
-/// One knob, and how it is set.
-type Knob = (&'static str, fn(&mut Config, usize));
+/// One setting, and how it is set.
+type Setting = (&'static str, fn(Config, usize) -> Config);
 
 fn duration(place: usize) -> Duration {
     DURATIONS[place % DURATIONS.len()]
@@ -77,59 +77,31 @@ fn small(place: usize) -> u32 {
     [0, 1, u32::MAX][place % 3]
 }
 
-const KNOBS: &[Knob] = &[
-    ("probes_in_flight", |config, to| config.probes_in_flight = size(to)),
-    ("probe_limit", |config, to| config.probe_limit = duration(to)),
-    ("probe_head_start", |config, to| config.probe_head_start = duration(to)),
-    ("measurement_lifetime", |config, to| config.measurement_lifetime = duration(to)),
-    ("race", |config, to| config.race = to % 2 == 0),
-    ("breaker", |config, to| config.breaker = to % 2 == 0),
-    ("open_patience", |config, to| config.open_patience = duration(to)),
-    ("open_patience_ceiling", |config, to| config.open_patience_ceiling = duration(to)),
-    ("relaxed_open_patience", |config, to| config.relaxed_open_patience = duration(to)),
-    ("open_patience_floor", |config, to| config.open_patience_floor = duration(to)),
-    ("openings_in_race", |config, to| config.openings_in_race = size(to)),
-    ("reply_patience", |config, to| config.reply_patience = duration(to)),
-    ("reply_patience_floor", |config, to| config.reply_patience_floor = duration(to)),
-    ("reply_patience_ceiling", |config, to| config.reply_patience_ceiling = duration(to)),
-    ("relaxed_reply_patience", |config, to| config.relaxed_reply_patience = duration(to)),
-    ("tier_patience", |config, to| config.tier_patience = duration(to)),
-    ("open_limit", |config, to| config.open_limit = duration(to)),
-    ("reply_limit", |config, to| config.reply_limit = duration(to)),
-    ("last_open_limit", |config, to| config.last_open_limit = duration(to)),
-    ("last_reply_limit", |config, to| config.last_reply_limit = duration(to)),
-    ("interval_default", |config, to| config.interval_default = duration(to)),
-    ("interval_floor", |config, to| config.interval_floor = duration(to)),
-    ("interval_ceiling", |config, to| config.interval_ceiling = duration(to)),
-    ("interval_override", |config, to| config.interval_override = Some(duration(to))),
-    ("want_peers_floor", |config, to| config.want_peers_floor = duration(to)),
-    ("retry_floor", |config, to| config.retry_floor = duration(to)),
-    ("retry_first", |config, to| config.retry_first = duration(to)),
-    ("retry_ceiling", |config, to| config.retry_ceiling = duration(to)),
-    ("connections_per_host", |config, to| config.connections_per_host = size(to)),
-    ("exchanges_per_host", |config, to| config.exchanges_per_host = size(to)),
-    ("announces_per_second", |config, to| config.announces_per_second = small(to)),
-    ("announces_burst", |config, to| config.announces_burst = small(to)),
-    ("needs_peers_floor", |config, to| config.needs_peers_floor = duration(to)),
-    ("needs_peers_ceiling", |config, to| config.needs_peers_ceiling = duration(to)),
-    ("hint_ceiling", |config, to| config.hint_ceiling = duration(to)),
-    ("stop_limit", |config, to| config.stop_limit = duration(to)),
-    ("alert_queue", |config, to| config.alert_queue = size(to)),
+const SETTINGS: &[Setting] = &[
+    ("race", |config, to| if to % 2 == 0 { config } else { config.without_race() }),
+    ("of_hosts", |config, to| if to % 2 == 0 { config } else { config.without_back_off() }),
+    ("tier_patience", |config, to| config.tier_patience(duration(to))),
+    ("open_limit", |config, to| config.open_limit(duration(to))),
+    ("reply_limit", |config, to| config.reply_limit(duration(to))),
+    ("last_open_limit", |config, to| config.last_open_limit(duration(to))),
+    ("last_reply_limit", |config, to| config.last_reply_limit(duration(to))),
+    ("interval_default", |config, to| config.interval_default(duration(to))),
+    ("interval_floor", |config, to| config.interval_floor(duration(to))),
+    ("interval_ceiling", |config, to| config.interval_ceiling(duration(to))),
+    ("interval_override", |config, to| config.interval_override(duration(to))),
+    ("retry_floor", |config, to| config.retry_floor(duration(to))),
+    ("retry_first", |config, to| config.retry_first(duration(to))),
+    ("retry_ceiling", |config, to| config.retry_ceiling(duration(to))),
+    ("connections_per_host", |config, to| config.connections_per_host(size(to))),
+    ("exchanges_per_host", |config, to| config.exchanges_per_host(size(to))),
+    ("announces_per_second", |config, to| config.announces_per_second(small(to))),
+    ("announces_burst", |config, to| config.announces_burst(small(to))),
+    ("stop_limit", |config, to| config.stop_limit(duration(to))),
+    ("alert_queue", |config, to| config.alert_queue(size(to))),
 ];
 
-/// Knobs of which the first is to be at most the second.
+/// Settings of which the first is to be at most the second.
 const ORDERED: &[(&str, &str)] = &[
-    ("open_patience", "open_patience_ceiling"),
-    ("open_patience_floor", "open_patience"),
-    ("open_patience_floor", "open_patience_ceiling"),
-    ("open_patience_floor", "relaxed_open_patience"),
-    ("reply_patience_floor", "reply_patience_ceiling"),
-    ("reply_patience_floor", "reply_patience"),
-    ("reply_patience", "relaxed_reply_patience"),
-    ("reply_patience", "reply_limit"),
-    ("relaxed_reply_patience", "reply_limit"),
-    ("open_patience", "open_limit"),
-    ("relaxed_open_patience", "open_limit"),
     ("open_limit", "last_open_limit"),
     ("reply_limit", "last_reply_limit"),
     ("interval_floor", "interval_ceiling"),
@@ -138,19 +110,16 @@ const ORDERED: &[(&str, &str)] = &[
     ("retry_floor", "retry_first"),
     ("retry_floor", "retry_ceiling"),
     ("retry_first", "retry_ceiling"),
-    ("needs_peers_floor", "needs_peers_ceiling"),
-    ("probe_head_start", "probe_limit"),
-    ("reply_patience", "stop_limit"),
     ("announces_burst", "announces_per_second"),
 ];
 
-fn knobs() -> Vec<&'static str> {
-    KNOBS.iter().map(|(knob, _)| *knob).collect()
+fn settings() -> Vec<&'static str> {
+    SETTINGS.iter().map(|(setting, _)| *setting).collect()
 }
 
-fn set(config: &mut Config, name: &str, to: usize) {
-    let (_, knob) = KNOBS.iter().find(|(known, _)| *known == name).expect("a knob of the list");
-    knob(config, to);
+fn set(config: Config, name: &str, to: usize) -> Config {
+    let (_, setting) = SETTINGS.iter().find(|(known, _)| *known == name).expect("a setting of the list");
+    setting(config, to)
 }
 
 /// Trackers that give these answers in turn.
@@ -237,7 +206,7 @@ impl Short {
     }
 
     /// Lives for so many steps, doing something now and then, and ends.
-    fn live(mut self, deeds: &[Deed], stop_limit: Duration) {
+    fn live(mut self, deeds: &[Deed]) {
         let mut deeds = deeds.iter().cycle().take(2 * deeds.len());
         for step in 0..STEPS {
             if self.scene.driver.now() > Timestamp::ZERO + HORIZON || !self.scene.step(None) {
@@ -249,14 +218,21 @@ impl Short {
                 self.act(deed, step);
             }
         }
-        let now = self.scene.driver.now();
-        for torrent in &self.torrents {
-            self.scene.driver.engine.stop(*torrent, now);
-        }
-        self.scene.play_until(now + stop_limit.min(Duration::from_secs(3600)) + Duration::from_secs(1));
+        // By the limit of the configuration, which may be a year, and then by a limit of the caller's own.
+        let mut stop = |limit: Option<Duration>| {
+            let now = self.scene.driver.now();
+            for torrent in &self.torrents {
+                match limit {
+                    Some(limit) => self.scene.driver.engine.stop_within(*torrent, limit, now),
+                    None => self.scene.driver.engine.stop(*torrent, now),
+                }
+            }
+            self.scene.play_until(now + Duration::from_secs(60));
+        };
+        stop(None);
+        stop(Some(Duration::from_secs(59)));
         let running = self.torrents.len() - self.scene.trackers.ended;
-        let is_patient = stop_limit > Duration::from_secs(3600);
-        assert!(running == 0 || is_patient, "{running} of 5 haven't ended within {stop_limit:?}");
+        assert_eq!(running, 0, "of 5 that haven't ended within their limit");
     }
 
     fn act(&mut self, deed: &Deed, step: usize) {
@@ -362,8 +338,7 @@ fn breaks(
 ) -> Result<(), String> {
     let (config, (ended, end)) = (config.clone(), channel::<()>());
     let life = thread::spawn(move || {
-        let stop_limit = config.stop_limit;
-        Short::new(config, answers, measurement).live(&deeds, stop_limit);
+        Short::new(config, answers, measurement).live(&deeds);
         drop(ended);
     });
     if end.recv_timeout(COMES_BACK) == Err(RecvTimeoutError::Timeout) {
@@ -377,24 +352,24 @@ fn breaks(
 /// The same with these settings and usual numbers.
 fn breaks_by(settings: &[(&str, usize)]) -> Option<String> {
     let mut config = Config::default();
-    for (knob, to) in settings {
-        set(&mut config, knob, *to);
+    for (setting, to) in settings {
+        config = set(config, setting, *to);
     }
     let broken = breaks(&config, usual_answers(), Duration::from_millis(10), usual_deeds());
     broken.err().map(|text| format!("{settings:?}: {text}"))
 }
 
-/// R92: no knob ends or stops the engine, whatever it is set to.
+/// R92: no setting ends or stops the engine, whatever it is set to.
 #[test]
-fn every_knob_may_have_any_value() {
-    let values = KNOBS.iter().flat_map(|(knob, _)| (0..DURATIONS.len()).map(move |to| (*knob, to)));
+fn every_setting_may_have_any_value() {
+    let values = SETTINGS.iter().flat_map(|(setting, _)| (0..DURATIONS.len()).map(move |to| (*setting, to)));
     let broken: Vec<String> = values.filter_map(|setting| breaks_by(&[setting])).collect();
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
 /// R92: nor do floors above their ceilings, nor patience beyond its limit.
 #[test]
-fn knobs_that_belong_in_order_may_be_out_of_order() {
+fn settings_that_belong_in_order_may_be_out_of_order() {
     let mut broken = Vec::new();
     for (least, most) in ORDERED {
         for large in [2, 3, 4] {
@@ -425,29 +400,47 @@ proptest! {
     /// R91 and R92 together: extreme numbers under extreme settings.
     #[test]
     fn every_number_may_be_any_under_any_settings(
-        knobs in prop::collection::vec((select(knobs()), 0..DURATIONS.len()), 1..6),
+        settings in prop::collection::vec((select(settings()), 0..DURATIONS.len()), 1..6),
         answers in prop::collection::vec(answer(), 1..8),
         deeds in prop::collection::vec(deed(), 0..10),
         measurement in extreme_duration(),
     ) {
         let mut config = Config::default();
-        for (knob, to) in knobs {
-            set(&mut config, knob, to);
+        for (setting, to) in settings {
+            config = set(config, setting, to);
         }
         let broken = breaks(&config, answers, measurement, deeds);
         prop_assert!(broken.is_ok(), "{broken:?}");
     }
 }
 
-/// The list of knobs is whole: one that is added has to be tried as well.
+/// The list of settings is whole: one that is added has to be tried as well.
 #[test]
-fn the_list_of_knobs_is_whole() {
+fn the_list_of_settings_is_whole() {
     let text = format!("{:?}", Config::default());
-    let fields = text.split(", ").filter(|part| part.contains(": ")).count();
-    // Not numbers: schemes (three parts), order, shuffle, probing, scheduling.
-    let others = ["Schemes", "order:", "shuffle:", "probing:", "scheduling:"];
-    assert!(others.iter().all(|other| text.contains(other)), "{text}");
-    assert_eq!(KNOBS.len(), fields - 2 - others.len(), "{text}");
+    let fields: Vec<&str> = text
+        .split([',', '{'])
+        .filter_map(|part| part.split_once(": "))
+        .map(|(name, _)| name.trim())
+        .collect();
+    // No numbers, or the parts that hold the numbers.
+    let others = [
+        "schemes",
+        "http",
+        "https",
+        "udp",
+        "order",
+        "shuffle",
+        "probing",
+        "scheduling",
+        "limits",
+        "intervals",
+        "back_off",
+        "load",
+    ];
+    let missing: Vec<_> =
+        fields.iter().filter(|field| !others.contains(field) && !settings().contains(field)).collect();
+    assert!(missing.is_empty() && fields.len() == SETTINGS.len() + others.len(), "{missing:?} in {text}");
 }
 
 /// R91 as it was seen: an interval of 2^64 - 1 in a late answer, then `stop`.

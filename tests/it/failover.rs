@@ -67,8 +67,7 @@ async fn with_probing_no_kind_of_death_costs_more_than_600_ms() {
 async fn without_probing_each_kind_costs_its_patience_once() {
     for dead in &KINDS {
         for tiers in [World::in_tiers, World::in_one_tier] {
-            let mut config = Config::default();
-            config.probing = Probing::Off;
+            let config = Config::default().probing(Probing::Off);
             let elapsed = time_to_answer(dead, config, tiers).await;
             assert!(elapsed <= dead.without_probing, "{}: {elapsed:?}", dead.name);
         }
@@ -78,12 +77,11 @@ async fn without_probing_each_kind_costs_its_patience_once() {
 #[tokio::test(start_paused = true)]
 async fn bep12_costs_at_most_a_second_a_tier_more() {
     for dead in &KINDS {
-        let mut config = Config::default();
-        config.order = Order::Bep12;
+        let mut config = Config::default().order(Order::Bep12);
         let elapsed = time_to_answer(dead, config.clone(), World::in_tiers).await;
         assert!(elapsed <= dead.without_probing + Duration::from_secs(2), "{}: {elapsed:?}", dead.name);
         // In one tier the shuffle may put the live one first; without it the two dead ones are in front.
-        config.shuffle = false;
+        config = config.without_shuffle();
         let elapsed = time_to_answer(dead, config, World::in_one_tier).await;
         assert!(elapsed <= dead.without_probing, "{}: {elapsed:?}", dead.name);
     }
@@ -122,8 +120,7 @@ async fn what_is_no_reply_fails_over_at_once() {
     ];
     for behaviour in broken {
         let world = World::new([behaviour.clone(), Behaviour::ok()]);
-        let mut config = Config::default();
-        config.probing = Probing::Off;
+        let config = Config::default().probing(Probing::Off);
         let mut session = world.announcer(config).add(world.in_tiers(), torrent());
         alerts_until(&mut session, is_announced).await;
         assert_eq!(world.received_text(), "0:started 1:started", "{behaviour:?}");
@@ -150,8 +147,7 @@ async fn no_tracker_is_asked_twice_in_a_round() {
 async fn a_late_answer_brings_its_peers_and_nothing_else() {
     let slow = Behaviour::ok_every(Duration::from_secs(100), None).after(Duration::from_secs(4));
     let world = World::new([slow, Behaviour::ok()]);
-    let mut config = Config::default();
-    config.probing = Probing::Off;
+    let config = Config::default().probing(Probing::Off);
     let mut session = world.announcer(config).add(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     let before = session.status().await.unwrap();

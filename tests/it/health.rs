@@ -16,9 +16,7 @@ async fn sleep(secs: u64) {
 }
 
 fn by_list() -> Config {
-    let mut config = Config::default();
-    config.probing = Probing::Off;
-    config
+    Config::default().probing(Probing::Off)
 }
 
 fn another(number: u8) -> Torrent {
@@ -62,7 +60,7 @@ async fn a_dead_host_costs_one_torrent_and_not_the_next_hundred() {
 async fn health_remembers_across_rounds() {
     let world = World::new([Behaviour::SynDropped, every(60)]);
     let mut config = by_list();
-    config.order = Order::Bep12;
+    config = config.order(Order::Bep12);
     let mut session = world.announcer(config).add(world.in_tiers(), torrent());
     let first = alerts_until(&mut session, is_announced).await;
     assert_eq!(announced(&first).attempts, 2);

@@ -259,8 +259,7 @@ fn siblings_on_one_host_are_asked_in_the_same_round() {
                 let mut trackers: Vec<usize> =
                     (0..bad_ones).map(|_| world.tracker(host, script.clone())).collect();
                 trackers.push(world.tracker(host, Script::well()));
-                let mut config = Config::default();
-                config.probing = probing;
+                let config = Config::default().probing(probing);
                 let mut life = Life::new(world, config, 7);
                 life.tolerate_starvation();
                 let torrent = life.add(of(&trackers));
@@ -385,8 +384,7 @@ fn a_host_that_stalls_holds_up_no_start() {
             let host = world.near(Scheme::Http, Script::well());
             world.hosts[host].round_trip = Duration::from_millis(60);
             let living = world.tracker(host, Script::well());
-            let mut config = Config::default();
-            config.probing = probing;
+            let config = Config::default().probing(probing);
             let mut life = Life::new(world, config, 7);
             life.tolerate_starvation();
             // These have nowhere else to go, and keep every place of the stalled one taken.
@@ -419,7 +417,7 @@ fn a_busy_host_is_not_left_for_good_for_one_that_stalls() {
             let busy = well(&mut world);
             let stalled = sick(&mut world, scheme, Script::always(condition));
             let mut config = if breaker { Config::default() } else { Config::strict_bep12() };
-            config.probing = Probing::Off;
+            config = config.probing(Probing::Off);
             let mut life = Life::new(world, config, 7);
             life.tolerate_starvation();
             let newcomer = || Newcomer { private, ..of(&[busy, stalled]) };

@@ -44,9 +44,7 @@ fn torrent(left: u64) -> Torrent {
 }
 
 fn unmeasured() -> Config {
-    let mut config = Config::default();
-    config.probing = Probing::Off;
-    config
+    Config::default().probing(Probing::Off)
 }
 
 impl Trackers for Named {
@@ -258,9 +256,7 @@ fn a_new_session_waits_until_the_one_before_has_stopped() {
 #[test]
 fn each_reply_that_stalls_halves_the_patience_with_the_next() {
     for order in [Order::Nearest, Order::Bep12] {
-        let mut config = Config::default();
-        config.order = order;
-        config.shuffle = false;
+        let config = Config::default().order(order).without_shuffle();
         let mut played = Played::new(config);
         played.add(&["mute-1", "mute-2", "b"], 1000);
         played.play_until(at(5000));
@@ -338,7 +334,7 @@ fn a_sleep_uses_up_no_limit() {
 #[test]
 fn a_torrent_that_queues_for_long_goes_to_its_next_tracker() {
     let mut config = unmeasured();
-    config.order = Order::Bep12;
+    config = config.order(Order::Bep12);
     let mut played = Played::new(config);
     for _ in 0..600 {
         played.add(&["a"], 1000);

@@ -28,9 +28,7 @@ fn lines(alerts: &[Alert]) -> Vec<String> {
 }
 
 fn periodic(interval: Duration) -> Config {
-    let mut config = Config::default();
-    config.interval_override = Some(interval);
-    config
+    Config::default().interval_override(interval)
 }
 
 #[tokio::test(start_paused = true)]
@@ -213,8 +211,7 @@ async fn a_probe_carries_nothing_about_the_torrent() {
 #[tokio::test(start_paused = true)]
 async fn probing_can_be_switched_off() {
     let world = cluster();
-    let mut config = Config::default();
-    config.probing = Probing::Off;
+    let config = Config::default().probing(Probing::Off);
     let mut session = world.announcer(config).add(world.in_tiers(), torrent());
     let alerts = alerts_until(&mut session, is_announced).await;
     assert_eq!(announced(&alerts).tracker, world.url(0), "by list order");

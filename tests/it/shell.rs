@@ -116,9 +116,7 @@ impl Channel for Unanswered {
 #[tokio::test(start_paused = true)]
 async fn a_scrape_that_is_never_answered_ends_at_its_limit() {
     for opens in [true, false] {
-        let mut config = Config::default();
-        config.open_limit = Duration::from_secs(3);
-        config.reply_limit = Duration::from_secs(4);
+        let config = Config::default().open_limit(Duration::from_secs(3)).reply_limit(Duration::from_secs(4));
         let transport = NeverScrapes { opens, opened: AtomicUsize::new(0) };
         let trackers = TrackerSet::new([["http://t.test/announce".parse().unwrap()]]);
         let mut session = AnnouncerBuilder::new(transport).config(config).spawn().add(trackers, torrent());
@@ -170,9 +168,7 @@ async fn a_transport_that_panics_fails_its_attempt_only() {
 #[tokio::test(start_paused = true)]
 async fn a_sleepy_listener_misses_alerts_and_stalls_nothing() {
     let world = World::new([Behaviour::ok()]);
-    let mut config = Config::default();
-    config.interval_override = Some(Duration::from_secs(1));
-    config.alert_queue = 8;
+    let config = Config::default().interval_override(Duration::from_secs(1)).alert_queue(8);
     let mut session = world.announcer(config).add(world.in_tiers(), torrent());
     tokio::time::sleep(Duration::from_secs(100)).await;
     assert!(world.tracker(0).announces().len() >= 100);

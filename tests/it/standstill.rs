@@ -25,12 +25,7 @@ const TORRENTS: u8 = 3;
 
 /// Limits that pass during the standstill.
 fn config() -> Config {
-    let mut config = Config::default();
-    config.open_limit = LIMIT;
-    config.reply_limit = LIMIT;
-    config.last_open_limit = LIMIT;
-    config.last_reply_limit = LIMIT;
-    config
+    Config::default().open_limit(LIMIT).reply_limit(LIMIT).last_open_limit(LIMIT).last_reply_limit(LIMIT)
 }
 
 /// A separate runtime for the trackers, which goes on while ours stands still.

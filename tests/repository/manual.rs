@@ -1,4 +1,4 @@
-//! The pages hold what they promise: every knob with its reason, every row with its test, two commands.
+//! The pages hold what they promise: every setting with its reason, every row with its test, two commands.
 
 use std::collections::BTreeSet;
 
@@ -6,16 +6,15 @@ use tracker_failover::Config;
 
 use crate::{page, rust_files, split};
 
-/// The knobs and their defaults, from the debug form of the configuration.
-fn knobs() -> Vec<(String, String)> {
+/// The settings and their defaults, from the debug form of the configuration; the values of parts without the parts.
+fn settings() -> Vec<(String, String)> {
     let shown = format!("{:#?}", Config::default());
-    let fields = shown.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));
-    let fields = fields.filter(|(name, _)| !name.starts_with(' '));
-    fields.map(|(name, value)| (name.to_owned(), for_people(value.trim_end_matches(',')))).collect()
+    let fields = shown.lines().filter_map(|line| line.trim().strip_suffix(',')?.split_once(": "));
+    fields.map(|(name, value)| (name.to_owned(), as_written(value))).collect()
 }
 
 /// A debug form as people write it: `250ms` is 250 ms, `1800s` is 30 min.
-fn for_people(value: &str) -> String {
+fn as_written(value: &str) -> String {
     if let Some(millis) = value.strip_suffix("ms") {
         return format!("{millis} ms");
     }
@@ -29,23 +28,39 @@ fn for_people(value: &str) -> String {
     }
 }
 
-#[test]
-fn every_knob_has_its_default_and_its_reason() {
-    let page = page("src/manual/defaults.md");
-    let knobs = knobs();
-    assert!(knobs.len() > 20, "the debug form of Config was not understood: {knobs:?}");
-    for (name, value) in &knobs {
-        let row = page.lines().find(|line| line.starts_with(&format!("| [`{name}`](Config::{name}) | ")));
-        let row = row.unwrap_or_else(|| panic!("src/manual/defaults.md has no row for {name} ({value})"));
-        let cells: Vec<&str> = row.split(" | ").collect();
-        // A set of switches takes several lines in its debug form, and a few words on the page.
-        let is_set = value.ends_with('{');
-        let default = cells[1].trim_matches('`');
-        assert!(is_set || default == value, "{name} is {value}, and src/manual/defaults.md says {default}");
-        assert!(cells.get(2).is_some_and(|reason| reason.len() > 20), "{name} has no reason");
+/// The doc comments of the setters of `Config`, by name.
+fn docs_of_setters(source: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut doc = String::new();
+    for line in source.lines().map(str::trim) {
+        if let Some(text) = line.strip_prefix("///") {
+            doc.push_str(text);
+        } else if let Some(rest) = line.strip_prefix("pub fn ").filter(|rest| rest.contains("(mut self")) {
+            found.push((rest.split('(').next().unwrap_or_default().to_owned(), std::mem::take(&mut doc)));
+        } else if !line.starts_with("#[") {
+            doc.clear();
+        }
     }
-    let rows = page.lines().filter(|line| line.contains("](Config::") && line.starts_with("| [`")).count();
-    assert_eq!(rows, knobs.len(), "src/manual/defaults.md has a row for a knob that is gone");
+    found
+}
+
+/// Each setting has a setter whose doc names its default, and why.
+#[test]
+fn the_doc_of_each_setting_names_its_default() {
+    // Switches are on by default, and the setter that turns one off says what is on.
+    let switches = ["http", "https", "udp", "shuffle", "race", "of_hosts"];
+    let (settings, docs) = (settings(), docs_of_setters(&page("src/policy/config.rs")));
+    assert!(settings.len() > 20 && docs.len() > 20, "not understood: {settings:?} {docs:?}");
+    for (name, value) in settings.iter().filter(|(name, _)| !switches.contains(&name.as_str())) {
+        let doc = docs.iter().find(|(setter, _)| setter == name);
+        let (_, doc) = doc.unwrap_or_else(|| panic!("no setter for {name} ({value})"));
+        let (_, default) = doc.split_once("Default: ").unwrap_or_else(|| panic!("{name} names no default"));
+        let default = default.trim_start_matches('`');
+        assert!(default.starts_with(value.as_str()), "{name} is {value}, and its doc says {default}");
+    }
+    for (setter, doc) in docs.iter().filter(|(setter, _)| setter.starts_with("without")) {
+        assert!(doc.contains("Default: "), "{setter} doesn't say what is on by default");
+    }
 }
 
 #[test]

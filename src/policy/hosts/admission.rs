@@ -241,8 +241,11 @@ impl HostLimit {
 
     /// When the next attempt can be admitted; `None` if another has to end first.
     fn next_at(&self, paced: bool, scheme: Scheme, config: &Config, now: Timestamp) -> Option<Timestamp> {
-        let most =
-            if scheme == Scheme::Udp { config.exchanges_per_host } else { config.connections_per_host };
+        let most = if scheme == Scheme::Udp {
+            config.load.exchanges_per_host
+        } else {
+            config.load.connections_per_host
+        };
         if self.inside >= most.max(1) {
             return None;
         }
@@ -251,7 +254,7 @@ impl HostLimit {
 
     /// How long until the pace allows another announce.
     fn wait(&self, config: &Config, now: Timestamp) -> Duration {
-        let burst = interval(config).saturating_mul(config.announces_burst.saturating_sub(1));
+        let burst = interval(config).saturating_mul(config.load.announces_burst.saturating_sub(1));
         self.allowance_until.since(now).saturating_sub(burst)
     }
 
@@ -267,5 +270,5 @@ impl HostLimit {
 
 /// The time between two announces at the pace of a host.
 fn interval(config: &Config) -> Duration {
-    Duration::from_secs(1) / config.announces_per_second.max(1)
+    Duration::from_secs(1) / config.load.announces_per_second.max(1)
 }

@@ -8,6 +8,12 @@ use crate::policy::config::Config;
 use crate::policy::io::TorrentId;
 use crate::time::Timestamp;
 
+/// Torrents that need peers and have no other tracker try a host that gave no sign of life at a random moment within
+/// these bounds. With the 20 s of an opening that fails, a tracker that returns is found within 95 s, however long it was
+/// away. Clients that back off by hours take 16 to 60 minutes for that (model). It costs the host one connection for all
+/// torrents together.
+const NEEDS_PEERS_WAIT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(75));
+
 /// How long a host must have worked before its trips are forgotten. With less, a host that flaps would start at the
 /// shortest back-off each time.
 const SETTLED: Duration = Duration::from_secs(60);
@@ -205,11 +211,12 @@ impl Breaker {
     pub(super) fn open(&mut self, config: &Config, random: f64, now: Timestamp) {
         self.trips = self.trips.saturating_add(1);
         self.closed_at = None;
-        let floor = config.retry_floor;
+        let floor = config.back_off.retry_floor;
         let doublings = (self.trips - 1).min(16);
-        let longest = config.retry_first.saturating_mul(1 << doublings).min(config.retry_ceiling);
+        let longest =
+            config.back_off.retry_first.saturating_mul(1 << doublings).min(config.back_off.retry_ceiling);
         let until = now + floor + longest.saturating_sub(floor).mul_f64(random);
-        let needs_peers_until = until.min(now + config.needs_peers_wait(random));
+        let needs_peers_until = until.min(now + needs_peers_wait(random));
         self.state = State::Open(BackOff { reason: Reason::NoLife, until, needs_peers_until });
     }
 
@@ -274,4 +281,10 @@ impl BackOff {
     fn from(self, demand: Demand) -> Timestamp {
         if demand.needs_peers { self.needs_peers_until } else { self.until }
     }
+}
+
+/// How long a torrent that needs peers waits for a host that gave no sign of life. `random` is from [0, 1).
+pub(crate) fn needs_peers_wait(random: f64) -> Duration {
+    let (least, most) = NEEDS_PEERS_WAIT;
+    least + most.checked_sub(least).unwrap().mul_f64(random)
 }

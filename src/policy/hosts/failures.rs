@@ -115,7 +115,7 @@ impl Hosts {
         (started_at, random): (Timestamp, f64),
         now: Timestamp,
     ) -> Ended {
-        let breaker = self.config.breaker;
+        let breaker = self.config.back_off.of_hosts;
         let health = self.health.entry(host);
         if breaker && !health.is_old_news(started_at) {
             health.breaker.withhold(now + outage::next_look(health.withheld, random));

@@ -11,6 +11,10 @@ use crate::prober::Measurement;
 use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
+/// How long an opening to a host that was never reached may be silent: the connection attempt delay of RFC 8305. It is three median round trips, so a
+/// living tracker is rarely doubted.
+pub(crate) const OPEN_PATIENCE: Duration = Duration::from_millis(250);
+
 /// How many hosts are kept. A further one replaces the one whose last answer or failure is the oldest.
 pub(super) const MAX_HOSTS: usize = 4096;
 
@@ -229,7 +233,7 @@ impl HostHealth {
         let trusted = self.answered_at.is_some_and(|answered_at| now.since(answered_at) < TRUST);
         self.count_failure(now);
         let opens = definite || !trusted || self.consecutive_failures >= 2 || !self.breaker.is_closed();
-        if config.breaker && opens {
+        if config.back_off.of_hosts && opens {
             self.breaker.open(config, random, now);
         }
     }
@@ -260,11 +264,11 @@ impl HostHealth {
         let is_news = if was_closed { is_another } else { !failed_before };
         if is_news {
             self.count_failure(now);
-            if config.breaker {
+            if config.back_off.of_hosts {
                 self.breaker.doubt(random, now);
             }
         }
-        is_news && was_closed && config.breaker
+        is_news && was_closed && config.back_off.of_hosts
     }
 
     /// Whether an announce that stalls may be hedged: sent to another tracker beside it. If so that is noted. At a host
@@ -296,14 +300,14 @@ impl HostHealth {
 
     /// The cost of trying this host first: its latency, and the patience that is lost if it fails, weighed by the odds
     /// of that.
-    pub(super) fn cost(&self, config: &Config, now: Timestamp) -> Duration {
+    pub(super) fn cost(&self, now: Timestamp) -> Duration {
         let latency = self.latency().unwrap_or(UNKNOWN_LATENCY);
-        latency.saturating_add(config.open_patience.mul_f64(self.odds_of_failure(now).min(1e6)))
+        latency.saturating_add(OPEN_PATIENCE.mul_f64(self.odds_of_failure(now).min(1e6)))
     }
 
     /// The cost of trying a host of which nothing is known.
-    pub(super) fn unknown_cost(config: &Config) -> Duration {
-        UNKNOWN_LATENCY.saturating_add(config.open_patience)
+    pub(super) fn unknown_cost() -> Duration {
+        UNKNOWN_LATENCY.saturating_add(OPEN_PATIENCE)
     }
 
     /// Fades the two counts to what they weigh now.

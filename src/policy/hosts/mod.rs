@@ -23,10 +23,14 @@ use std::time::Duration;
 use self::admission::HostLimiter;
 pub(crate) use self::admission::Priority;
 pub(crate) use self::breaker::Demand;
+pub(crate) use self::breaker::needs_peers_wait;
+pub(crate) use self::health::OPEN_PATIENCE;
 pub use self::health::{HealthBook, HostHealth};
 use self::outage::OutageDetector;
 pub(crate) use self::outage::OutageNews;
-pub(crate) use self::patience::Urgency;
+#[cfg(test)]
+pub(crate) use self::patience::OPEN_PATIENCE_FLOOR;
+pub(crate) use self::patience::{REPLY_PATIENCE, REPLY_PATIENCE_FLOOR, Urgency};
 pub(crate) use self::probes::Probes;
 use self::slot::SlotId;
 pub(crate) use self::slot::{Ended, Failed, Outcome, Slot};
@@ -101,12 +105,12 @@ impl Hosts {
         now: Timestamp,
     ) -> Timestamp {
         let Some(health) = self.health.host(host) else { return Timestamp::ZERO };
-        if health.is_silent() && self.config.breaker {
+        if health.is_silent() && self.config.back_off.of_hosts {
             // Another torrent's attempt will show whether it is dead. Without this each of 300 torrents would wait for
             // it.
             return now + VERDICT_LOOK;
         }
-        health.breaker.earliest(torrent, demand, self.config.open_patience, now)
+        health.breaker.earliest(torrent, demand, OPEN_PATIENCE, now)
     }
 
     /// Notes that a torrent waits for a host that is backed off, so that it keeps its place in the queue for the trial.
@@ -125,8 +129,7 @@ impl Hosts {
     /// thousands of torrents spreads over all hosts (R85).
     pub(crate) fn rank(&self, host: &TrackerHost, now: Timestamp) -> HostRank {
         let known = self.health.host(host);
-        let cost = known
-            .map_or_else(|| HostHealth::unknown_cost(&self.config), |known| known.cost(&self.config, now));
+        let cost = known.map_or_else(HostHealth::unknown_cost, |known| known.cost(now));
         HostRank {
             is_backed_off: known.is_some_and(HostHealth::is_backed_off),
             is_unmeasured: known.and_then(HostHealth::latency).is_none(),
@@ -142,12 +145,12 @@ impl Hosts {
         urgency: Urgency,
         _now: Timestamp,
     ) -> (Duration, Duration) {
-        self.health.open_patience(host, urgency, &self.config)
+        self.health.open_patience(host, urgency)
     }
 
     /// How long an answer may take before another tracker is tried beside it.
     pub(crate) fn reply_patience(&self, host: &TrackerHost, urgency: Urgency) -> Duration {
-        self.health.reply_patience(host, urgency, &self.config)
+        self.health.reply_patience(host, urgency)
     }
 
     /// Admits an attempt at a host, or puts its torrent into the queue for it.

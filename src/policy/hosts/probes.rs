@@ -7,6 +7,14 @@ use crate::policy::io::{AttemptId, TorrentId};
 use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
+/// How many probes run at once, for all torrents together. Longer lists are measured one after the other, and the first
+/// answer decides all the same.
+const PLACES: usize = 16;
+
+/// How long a probe may take: name look-up, connection, `HEAD` and the `GET` after it. A tracker that takes longer isn't
+/// near.
+const PROBE_LIMIT: Duration = Duration::from_secs(3);
+
 /// The probes under way and those that wait for a place. A host is probed once for all torrents that ask for it.
 #[derive(Debug, Default)]
 pub(crate) struct Probes {
@@ -43,13 +51,14 @@ impl Probes {
     }
 
     /// The next tracker to probe, if fewer than `places` probes are under way.
-    pub(crate) fn next(&mut self, places: usize) -> Option<TrackerUrl> {
-        if self.in_flight.len() >= places.max(1) { None } else { self.waiting.pop_front() }
+    pub(crate) fn next(&mut self) -> Option<TrackerUrl> {
+        if self.in_flight.len() >= PLACES { None } else { self.waiting.pop_front() }
     }
 
     /// Notes that a probe has begun.
-    pub(crate) fn begun(&mut self, id: AttemptId, tracker: &TrackerUrl, limit: Duration, now: Timestamp) {
-        self.in_flight.insert(id, InFlight { host: tracker.tracker_host(), began: now, until: now + limit });
+    pub(crate) fn begun(&mut self, id: AttemptId, tracker: &TrackerUrl, now: Timestamp) {
+        self.in_flight
+            .insert(id, InFlight { host: tracker.tracker_host(), began: now, until: now + PROBE_LIMIT });
     }
 
     /// Ends a probe. Gives its host, when it began, and the torrents that asked for it.

@@ -15,11 +15,15 @@ use super::shared::Shared;
 use crate::alert::{Alert, Announced};
 use crate::announce::{AnnounceResponse, Event};
 use crate::error::{AnnounceError, FailedAttempt, RoundError, TimeoutPhase};
-use crate::policy::hosts::{Failed, Priority, Slot, Urgency};
+use crate::policy::hosts::{Failed, Priority, REPLY_PATIENCE, REPLY_PATIENCE_FLOOR, Slot, Urgency};
 use crate::policy::io::{AttemptId, Output};
 use crate::policy::verdict::{TrackerNews, Verdict};
 use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
+
+/// How long the first announce waits for a probe to be answered before it goes by the list. Living trackers mostly answer
+/// within 0.4 s. With seven of eight silent, 95 of 100 starts took 1.6 s; with 1 s it was 2.5 s.
+const PROBE_HEAD_START: Duration = Duration::from_millis(500);
 
 /// How often a round that queues checks what else it has under way.
 const QUEUE_CHECK: Duration = Duration::from_secs(1);
@@ -63,7 +67,7 @@ impl Announcing {
             failback.returned(shared.now);
         }
         let is_measuring = book.trackers.is_any_probing() && !book.trackers.has_answer();
-        let hold_until = is_measuring.then(|| shared.now + book.config.probe_head_start);
+        let hold_until = is_measuring.then(|| shared.now + PROBE_HEAD_START);
         let event = match kind.one_shot() {
             Some(request) => request.event,
             None => Candidates::new(book, &kind, shared.hosts, shared.now)
@@ -318,7 +322,7 @@ impl Announcing {
 
     /// Until when the round waits in its last queue before it tries another tracker as well.
     fn queue_limit(&self, book: &TorrentBook) -> Option<Timestamp> {
-        self.queue.joined_at().map(|joined_at| joined_at + book.config.open_limit)
+        self.queue.joined_at().map(|joined_at| joined_at + book.config.limits.open_limit)
     }
 
     /// Announces on a channel that is open.
@@ -338,7 +342,7 @@ impl Announcing {
         // Trackers that share their peers would count a second `completed` or `stopped` beside the first.
         let may_hedge = book.config.race && !matches!(request.event, Some(Event::Completed | Event::Stopped));
         let patience = shared.hosts.reply_patience(tracker.host_key(), book.urgency(&self.kind));
-        let patience = may_hedge.then_some((patience, book.config.reply_patience_floor));
+        let patience = may_hedge.then_some((patience, REPLY_PATIENCE_FLOOR));
         book.ledger.sent(&mut book.trackers, &tracker, shared.now);
         self.round.announced(id, request.event, request.transfer, patience, shared.now);
         shared.announce(id, request);
@@ -371,7 +375,7 @@ impl Announcing {
             self.round.hedge(id);
             shared.alert(Alert::NoResponse { tracker, waited });
         } else {
-            self.round.wait_on(id, shared.now + book.config.reply_patience);
+            self.round.wait_on(id, shared.now + REPLY_PATIENCE);
         }
     }
 

@@ -91,12 +91,12 @@ impl Attempt {
     pub(super) fn limit(&self, config: &Config, last: bool) -> Option<(Timestamp, TimeoutPhase)> {
         match self.stage {
             Stage::Opening => {
-                let limit = if last { config.last_open_limit } else { config.open_limit };
+                let limit = if last { config.limits.last_open_limit } else { config.limits.open_limit };
                 Some((self.started_at() + limit, TimeoutPhase::Open))
             }
             Stage::Open { .. } => None,
             Stage::Announcing(sent) => {
-                let limit = if last { config.last_reply_limit } else { config.reply_limit };
+                let limit = if last { config.limits.last_reply_limit } else { config.limits.reply_limit };
                 Some((sent.at + limit, TimeoutPhase::Reply))
             }
         }

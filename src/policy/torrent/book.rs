@@ -170,7 +170,7 @@ impl TorrentBook {
     /// Sets the interval in place of what trackers ask for, or leaves it to them again. Min intervals that trackers asked
     /// for before are void: the tracker in use would be too early for the next round otherwise, which would go to another.
     pub(super) fn override_interval(&mut self, interval: Option<Duration>, now: Timestamp) {
-        Arc::make_mut(&mut self.config).interval_override = interval;
+        Arc::make_mut(&mut self.config).intervals.interval_override = interval;
         if let Some(interval) = self.config.overriding_interval() {
             self.schedule.overridden(interval, now);
             for (_, record) in self.trackers.records_mut() {

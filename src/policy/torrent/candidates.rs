@@ -182,7 +182,7 @@ impl<'a> Candidates<'a> {
     /// When the host of a tracker may be tried by this torrent.
     fn host_earliest(&self, tracker: &TrackerUrl) -> Timestamp {
         let config = &self.book.config;
-        if !config.breaker {
+        if !config.back_off.of_hosts {
             return Timestamp::ZERO;
         }
         let host = tracker.host_key();
@@ -199,7 +199,7 @@ impl<'a> Candidates<'a> {
         let schedule = &self.book.schedule;
         match self.book.trackers.failure(tracker).map(|failure| failure.news) {
             None => Timestamp::ZERO,
-            Some(TrackerNews::OfTheHost) if self.book.config.breaker => Timestamp::ZERO,
+            Some(TrackerNews::OfTheHost) if self.book.config.back_off.of_hosts => Timestamp::ZERO,
             Some(TrackerNews::OfTheHost) if self.needs_peers => schedule.needs_peers_until(),
             Some(_) => schedule.refused_until(),
         }
@@ -212,7 +212,7 @@ impl<'a> Candidates<'a> {
             let failure = self.book.trackers.failure(tracker);
             self.hosts.is_backed_off(tracker.host_key())
                 || failure.is_some_and(|failure| {
-                    failure.news != TrackerNews::OfTheHost || !self.book.config.breaker
+                    failure.news != TrackerNews::OfTheHost || !self.book.config.back_off.of_hosts
                 })
                 || !self.book.is_allowed(tracker, self.now)
         };

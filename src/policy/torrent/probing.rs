@@ -1,5 +1,7 @@
 //! Which hosts a torrent has measured, at its start and before it goes back to a tracker, and what it learns from that.
 
+use std::time::Duration;
+
 use super::book::TorrentBook;
 use super::candidates::Candidates;
 use super::failback::{Failback, RECENT};
@@ -13,6 +15,10 @@ use crate::prober::Measurement;
 use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;
 
+/// A host that answered within this isn't measured for another torrent, or in the next run: distance changes with the
+/// network and not with the hour, and every announce measures it again.
+const MEASUREMENT_LIFETIME: Duration = Duration::from_secs(6 * 3600);
+
 /// Has the hosts measured whose latency decides and isn't known yet. A torrent with one tracker has no choice to make, so
 /// nothing is measured for it.
 pub(super) fn probe_unknown(book: &mut TorrentBook, shared: &mut Shared<'_>) {
@@ -20,7 +26,7 @@ pub(super) fn probe_unknown(book: &mut TorrentBook, shared: &mut Shared<'_>) {
     if !has_choice || !book.measures_hosts() {
         return;
     }
-    let (health, lifetime, now) = (shared.hosts.health(), book.config.measurement_lifetime, shared.now);
+    let (health, lifetime, now) = (shared.hosts.health(), MEASUREMENT_LIFETIME, shared.now);
     let unknown =
         book.trackers.recall_latencies(|tracker| health.fresh_latency(tracker.host_key(), lifetime, now));
     for tracker in unknown {

@@ -13,6 +13,10 @@ use crate::policy::io::AttemptId;
 use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
+/// How many openings of one race exist at once. Sockets are finite, and ten silent trackers in a row mean that the network
+/// is the trouble.
+const MAX_OPENINGS: usize = 10;
+
 /// The attempts of one round.
 ///
 /// A connection tells a tracker nothing about us, so openings are raced: the next one starts when the newest has failed
@@ -317,13 +321,13 @@ impl Round {
                 return Step::Silent(attempt.id);
             }
         }
-        if openings >= config.openings_in_race {
+        if openings >= MAX_OPENINGS {
             return Step::Wait(clock.next);
         }
         let Some(next) = candidates.first(&self.tried) else { return Step::Wait(clock.next) };
         let is_silent = |attempt: &Attempt| attempt.tier < next.tier && attempt.stage == Stage::Opening;
         let crosses = self.attempts.iter().any(is_silent);
-        if crosses && !clock.due(self.last_started + config.tier_patience) {
+        if crosses && !clock.due(self.last_started + config.limits.tier_patience) {
             return Step::Wait(clock.next);
         }
         Step::Open(next)
@@ -358,7 +362,9 @@ mod tests {
     use super::*;
     use crate::announce::{InfoHash, PeerId, Torrent};
     use crate::policy::config::Order;
-    use crate::policy::hosts::Hosts;
+    use crate::policy::hosts::{
+        Hosts, OPEN_PATIENCE, OPEN_PATIENCE_FLOOR, REPLY_PATIENCE, REPLY_PATIENCE_FLOOR,
+    };
     use crate::policy::io::TorrentId;
     use crate::policy::torrent::book::TorrentBook;
     use crate::policy::torrent::round_kind::RoundKind;
@@ -418,7 +424,7 @@ mod tests {
                             Mute => events.push((now + 1, id, "opened")),
                             Fails(after) | Answers(after, _) => events.push((now + after, id, "opened")),
                         }
-                        let patience = (config.open_patience, config.open_patience_floor);
+                        let patience = (OPEN_PATIENCE, OPEN_PATIENCE_FLOOR);
                         let slot = Slot::unlimited(candidate.tracker.host_key(), at(now));
                         round.start(id, candidate, slot, patience, at(now));
                     }
@@ -430,8 +436,8 @@ mod tests {
                             Answers(_, after) => events.push((now + after, id, "replied")),
                             _ => {}
                         }
-                        let patience = config.race.then_some(config.reply_patience);
-                        let patience = patience.map(|patience| (patience, config.reply_patience_floor));
+                        let patience = config.race.then_some(REPLY_PATIENCE);
+                        let patience = patience.map(|patience| (patience, REPLY_PATIENCE_FLOOR));
                         round.announced(id, None, Transfer::default(), patience, at(now));
                     }
                     Step::Silent(_) => {}
@@ -501,7 +507,7 @@ mod tests {
         let spare = play(
             &[&["a", "b"]],
             &[Silent, Mute],
-            &Config { last_reply_limit: Duration::from_secs(2), ..Config::default() },
+            &Config::default().last_reply_limit(Duration::from_secs(2)),
         );
         assert_eq!(spare.2, None);
     }
@@ -522,7 +528,7 @@ mod tests {
 
     #[test]
     fn without_a_race_one_follows_the_other_at_its_limit() {
-        let config = Config { race: false, ..Config::default() };
+        let config = Config::default().without_race();
         let outcome = play(&[&["a", "b", "c"]], &[Silent, Mute, Answers(5, 5)], &config);
         assert_eq!(outcome.0, "a@0 b@10000 c@25001 ");
         assert_eq!(outcome.1, "b@10001 c@25006 ");

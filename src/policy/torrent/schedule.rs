@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use crate::announce::AnnounceResponse;
 use crate::policy::config::Config;
+use crate::policy::hosts::needs_peers_wait;
 use crate::time::Timestamp;
 
 /// The jitter of a regular announce. It only shortens the interval, because some trackers drop a peer a minute after it.
 const MIN_JITTER: f64 = 0.92;
+
+/// How soon after an announce more peers may be asked for, if the tracker names no `min interval`.
+const WANT_PEERS_FLOOR: Duration = Duration::from_secs(60);
 
 /// After a failure that isn't held against a tracker, the same torrent waits this long. Not less, because what looks like
 /// our own network may be the tracker's trouble; not more, so that a captive portal costs at most a minute.
@@ -101,7 +105,7 @@ impl Schedule {
         }
         let floor = match config.overriding_interval() {
             Some(_) => Timestamp::ZERO,
-            None => self.last_success.map_or(Timestamp::ZERO, |last| last + config.want_peers_floor),
+            None => self.last_success.map_or(Timestamp::ZERO, |last| last + WANT_PEERS_FLOOR),
         };
         self.due = Some(due.min(now.max(floor).max(allowed_at)));
     }
@@ -156,15 +160,15 @@ impl Schedule {
                 RoundFailure::Refused { .. } | RoundFailure::Failed => now + self.back_off(config, random()),
             };
         }
-        self.needs_peers_until = now + config.needs_peers_wait(random());
+        self.needs_peers_until = now + needs_peers_wait(random());
     }
 
     /// The next back-off: twice as long with each failed round, up to a ceiling.
     fn back_off(&mut self, config: &Config, random: f64) -> Duration {
-        let doubled = config.retry_first.saturating_mul(1 << self.failed_rounds.min(16));
+        let doubled = config.back_off.retry_first.saturating_mul(1 << self.failed_rounds.min(16));
         self.failed_rounds = self.failed_rounds.saturating_add(1);
-        let range = doubled.min(config.retry_ceiling).saturating_sub(config.retry_floor);
-        let back_off = config.retry_floor + range.mul_f64(random);
+        let range = doubled.min(config.back_off.retry_ceiling).saturating_sub(config.back_off.retry_floor);
+        let back_off = config.back_off.retry_floor + range.mul_f64(random);
         config.overriding_interval().map_or(back_off, |interval| back_off.min(interval))
     }
 
@@ -247,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_floor_above_the_ceiling_wins() {
-        let config = Config { interval_floor: secs(1800), interval_ceiling: secs(900), ..Config::default() };
+        let config = Config::default().interval_floor(secs(1800)).interval_ceiling(secs(900));
         let busy = AnnounceError::Rejected(Rejection { interval: Some(secs(5)), ..Rejection::new("busy") });
         assert_eq!(config.interval_after(&reply(Some(5), None)), secs(1800));
         assert_eq!(config.retry_after(&busy), Retry::After(secs(1800)));
@@ -255,7 +259,7 @@ mod tests {
 
     #[test]
     fn an_override_replaces_interval_and_floor() {
-        let config = Config { interval_override: Some(secs(5)), ..Config::default() };
+        let config = Config::default().interval_override(secs(5));
         let mut schedule = Schedule::default();
         schedule.succeeded(&reply(Some(1800), Some(900)), &config, 0.5, at(100));
         assert_eq!(schedule.due(), Some(at(105)));

@@ -9,7 +9,7 @@ use super::shared::Shared;
 use crate::alert::{Alert, StopResult};
 use crate::announce::{AnnounceResponse, Event};
 use crate::error::{AnnounceError, TimeoutPhase};
-use crate::policy::hosts::{Failed, Outcome, Priority, Slot};
+use crate::policy::hosts::{Failed, Outcome, Priority, REPLY_PATIENCE, Slot};
 use crate::policy::io::AttemptId;
 use crate::policy::verdict::{Registered, Verdict};
 use crate::time::Timestamp;
@@ -71,7 +71,7 @@ impl Stopping {
             Some(mut announcing) => {
                 announcing.close(shared);
                 // Half of the time is left for `stopped` itself.
-                let until = shared.now + book.config.reply_patience.min(limit / 2);
+                let until = shared.now + REPLY_PATIENCE.min(limit / 2);
                 stopping.in_flight = Some(InFlight { announcing, until });
             }
             None => stopping.send(book, shared),
@@ -289,7 +289,7 @@ fn completed_finished(
 ) {
     match result {
         Ok(response) => {
-            let interval = response.interval.unwrap_or(book.config.interval_default);
+            let interval = response.interval.unwrap_or(book.config.intervals.interval_default);
             let announced = (Some(Event::Completed), Some(0));
             book.ledger.accepted(&mut book.trackers, tracker, announced, interval, shared.now);
         }

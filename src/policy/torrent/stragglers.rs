@@ -45,7 +45,7 @@ impl Stragglers {
         let Attempt { tracker, slot, .. } = attempt;
         // No patience is learned from it, because it took longer than that.
         let _ = shared.finish(id, slot, Outcome::Alive);
-        let interval = response.interval.unwrap_or(book.config.interval_default);
+        let interval = response.interval.unwrap_or(book.config.intervals.interval_default);
         book.accept(&tracker, sent, &response, interval, shared.now);
         shared.alert(Alert::LateResponse { tracker, response: Arc::new(response) });
     }
@@ -65,7 +65,7 @@ impl Stragglers {
 
     /// Ends the attempts whose time is up, and gives when that of the next is.
     pub(super) fn expire(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) -> Option<Timestamp> {
-        let (open_limit, reply_limit) = (book.config.open_limit, book.config.reply_limit);
+        let (open_limit, reply_limit) = (book.config.limits.open_limit, book.config.limits.reply_limit);
         let limit = |attempt: &Attempt| match attempt.sent() {
             Some(sent) => (sent.at + reply_limit, TimeoutPhase::Reply),
             None => (attempt.started_at() + open_limit, TimeoutPhase::Open),

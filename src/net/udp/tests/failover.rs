@@ -90,7 +90,7 @@ async fn two_dead_trackers_cost_their_patience_and_the_living_one_gets_one_annou
             let mut config = Config::default();
             (config.order, config.probing) = (order, Probing::Off);
             // Moving to another tier takes time of its own under BEP 12, which isn't the subject here.
-            config.tier_patience = config.open_patience;
+            config.limits.tier_patience = Duration::from_millis(250);
             let mut session = builder(&internet).config(config).spawn().add(in_tiers(3), torrent());
             let (alerts, took) = timed(until_announced(&mut session)).await;
 

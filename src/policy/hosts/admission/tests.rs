@@ -16,7 +16,7 @@ fn id(number: u64) -> TorrentId {
 }
 
 fn roomy() -> Config {
-    Config { connections_per_host: 1000, ..Config::default() }
+    Config::default().connections_per_host(1000)
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_burst_of_twenty_and_then_twenty_a_second() {
 #[test]
 fn those_that_want_peers_are_admitted_first() {
     let (mut limiter, host) = (HostLimiter::default(), host("http://a.test/"));
-    let config = Config { connections_per_host: 1, ..Config::default() };
+    let config = Config::default().connections_per_host(1);
     assert!(limiter.admit(&host, id(0), Priority::Regular, &config, at(0)));
     let priorities =
         [Priority::Retry, Priority::Regular, Priority::Completed, Priority::WantsPeers, Priority::Stopped];

@@ -40,7 +40,7 @@ fn fail(book: &mut HealthBook, name: &str, now: Timestamp) {
 }
 
 fn cost(book: &HealthBook, name: &str, now: Timestamp) -> Duration {
-    book.host(&host(name)).unwrap().cost(&Config::default(), now)
+    book.host(&host(name)).unwrap().cost(now)
 }
 
 /// When a torrent may try a host.
@@ -50,7 +50,7 @@ fn earliest(book: &HealthBook, name: &str, now: Timestamp) -> Timestamp {
 }
 
 fn fresh(book: &HealthBook, name: &str, now: Timestamp) -> Option<Duration> {
-    book.fresh_latency(&host(name), Config::default().measurement_lifetime, now)
+    book.fresh_latency(&host(name), Duration::from_secs(6 * 3600), now)
 }
 
 /// A host that answered this long ago.
@@ -235,7 +235,7 @@ fn numbers_of_any_size_are_harmless() {
             let mut book = HealthBook::default();
             book.restore([huge(moment)], calendar, at(0));
             if let Some(host) = book.host(&host("a")) {
-                assert!(host.cost(&Config::default(), at(0)) < Duration::from_secs(1_000_000));
+                assert!(host.cost(at(0)) < Duration::from_secs(1_000_000));
             }
             measured(&mut book, "a", sample(1, 1), at(1));
             fail(&mut book, "a", at(2));

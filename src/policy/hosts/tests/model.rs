@@ -46,7 +46,7 @@ struct Both {
 impl Both {
     fn new() -> Self {
         // Two attempts of each torrent at once, and one that doesn't begin.
-        let config = Config { connections_per_host: 2 * TORRENTS + 1, ..Config::default() };
+        let config = Config::default().connections_per_host(2 * TORRENTS + 1);
         Self {
             rules: Rules::default(),
             hosts: Hosts::new(Arc::new(config)),

@@ -122,11 +122,10 @@ fn announcer() -> Announcer {
 }
 
 fn short_waits() -> Config {
-    let mut config = Config::default();
-    config.retry_floor = Duration::from_millis(500);
-    config.retry_first = Duration::from_secs(1);
-    config.retry_ceiling = Duration::from_secs(1);
-    config
+    Config::default()
+        .retry_floor(Duration::from_millis(500))
+        .retry_first(Duration::from_secs(1))
+        .retry_ceiling(Duration::from_secs(1))
 }
 
 /// These trackers, each a tier.

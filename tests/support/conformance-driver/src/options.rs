@@ -67,36 +67,38 @@ impl Options {
         if left_out {
             return Err(Failure::Unsupported);
         }
-        let mut config = match self.policy.as_deref() {
-            Some("strict") => Config::strict_bep12(),
-            None | Some("within_tier") => {
-                let mut config = Config::default();
-                config.order = Order::Bep12;
-                config
-            }
-            Some("cross_tier") => {
-                let mut config = Config::default();
-                config.order = Order::Nearest;
-                config
-            }
-            Some("all_tiers") if private => Config::private(),
+        let (order, is_strict) = match self.policy.as_deref() {
+            Some("strict") => (Order::Bep12, true),
+            None | Some("within_tier") => (Order::Bep12, false),
+            Some("cross_tier") => (Order::Nearest, false),
+            Some("all_tiers") if private => (Order::Bep12, true),
             Some(_) => return Err(Failure::Unsupported),
         };
-        config.probing = Probing::Off;
-        config.scheduling = Scheduling::Manual;
-        config.race = self.hedge.unwrap_or(config.race);
-        config.breaker = self.cooldown.unwrap_or(config.breaker);
-        config.shuffle = self.shuffle.unwrap_or(config.shuffle);
+        let mut config = Config::default().order(order).probing(Probing::Off).scheduling(Scheduling::Manual);
+        if !self.hedge.unwrap_or(!is_strict) {
+            config = config.without_race();
+        }
+        if !self.cooldown.unwrap_or(!is_strict) {
+            config = config.without_back_off();
+        }
+        if self.shuffle == Some(false) {
+            config = config.without_shuffle();
+        }
         let exchange = self.http_timeout_ms.map_or(Duration::from_secs(15), Duration::from_millis);
         let at_least = if udp { self.udp_times().limit } else { Duration::ZERO };
         let connect = exchange.min(Duration::from_secs(5)).max(at_least);
-        (config.open_limit, config.last_open_limit) = (connect, connect);
         let reply = exchange.max(at_least);
-        (config.reply_limit, config.last_reply_limit) = (reply, reply);
-        let seconds = |option: Option<u64>, default| option.map_or(default, Duration::from_secs);
-        config.interval_floor = seconds(self.interval_floor_s, config.interval_floor);
-        config.interval_ceiling = seconds(self.interval_ceiling_s, config.interval_ceiling);
-        config.interval_default = seconds(self.interval_default_s, config.interval_default);
+        config =
+            config.open_limit(connect).last_open_limit(connect).reply_limit(reply).last_reply_limit(reply);
+        if let Some(seconds) = self.interval_floor_s {
+            config = config.interval_floor(Duration::from_secs(seconds));
+        }
+        if let Some(seconds) = self.interval_ceiling_s {
+            config = config.interval_ceiling(Duration::from_secs(seconds));
+        }
+        if let Some(seconds) = self.interval_default_s {
+            config = config.interval_default(Duration::from_secs(seconds));
+        }
         Ok(config)
     }
 

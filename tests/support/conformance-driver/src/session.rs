@@ -189,13 +189,12 @@ impl Sessions {
         let trackers = session.handle()?.trackers().await.unwrap_or_default();
         let order = trackers.failover_order();
         let mut tiers: Vec<Vec<&str>> = Vec::new();
-        match trackers.order() {
-            Order::Nearest => tiers.push(order.iter().map(|tracker| tracker.as_str()).collect()),
-            Order::Bep12 => {
-                for tier in 0..trackers.tiers().count() {
-                    let members = order.iter().filter(|tracker| trackers.tier_of(tracker) == Some(tier));
-                    tiers.push(members.map(|tracker| tracker.as_str()).collect());
-                }
+        if trackers.order() == Order::Nearest {
+            tiers.push(order.iter().map(|tracker| tracker.as_str()).collect());
+        } else {
+            for tier in 0..trackers.tiers().count() {
+                let members = order.iter().filter(|tracker| trackers.tier_of(tracker) == Some(tier));
+                tiers.push(members.map(|tracker| tracker.as_str()).collect());
             }
         }
         Ok(json!({ "tiers": tiers }))

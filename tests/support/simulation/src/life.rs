@@ -115,7 +115,7 @@ impl Plan {
     /// The same plan with our client keeping to BEP 12's order.
     #[must_use]
     pub fn bep12(mut self) -> Self {
-        self.config.order = Order::Bep12;
+        self.config = self.config.order(Order::Bep12);
         self
     }
 

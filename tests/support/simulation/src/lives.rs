@@ -128,9 +128,11 @@ impl World {
             tiers.choose_mut(&mut random).unwrap().push(url(number));
         }
         let mut config = Config::default();
-        config.race = random.random_bool(0.8);
+        if !random.random_bool(0.8) {
+            config = config.without_race();
+        }
         if random.random_bool(0.4) {
-            config.order = Order::Bep12;
+            config = config.order(Order::Bep12);
         }
         let private = random.random_bool(0.2);
         let mut torrent = Torrent::new(InfoHash::new([1; 20]), PeerId::new([2; 20]), 6881);

@@ -94,12 +94,12 @@ fn config(random: &mut StdRng) -> Config {
     let mut config = Config::default();
     match random.random_range(0..12) {
         0 => config = Config::strict_bep12(),
-        1 | 2 => config.order = Order::Bep12,
-        3 => config.race = false,
+        1 | 2 => config = config.order(Order::Bep12),
+        3 => config = config.without_race(),
         _ => {}
     }
     if random.random_bool(0.3) {
-        config.probing = Probing::Off;
+        config = config.probing(Probing::Off);
     }
     config
 }

@@ -5,9 +5,8 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracker_failover::AnnounceRequest;
 use tracker_failover::policy::{AttemptId, Engine, Timestamp, TorrentId};
-use tracker_failover::{Config, Order};
+use tracker_failover::{AnnounceRequest, Config};
 use virtual_net::{Driver, Step};
 
 use super::facts::{HostFacts, Member, waits};
@@ -73,8 +72,8 @@ impl Life {
         });
         Self {
             hosts: hosts.collect(),
-            breaker: config.breaker,
-            one_by_one: !config.race || config.order == Order::Bep12,
+            breaker: config.has_back_off(),
+            one_by_one: config.is_sequential() || config.is_by_tiers(),
             driver: Driver::new(Engine::new(config, seed)),
             world: Arc::new(world),
             members: Vec::new(),
