@@ -26,8 +26,8 @@ use crate::time::Timestamp;
 /// Driving it takes four steps, over and over:
 ///
 /// 1. give it what happened, through [`handle`](Self::handle) or one of the commands, with the time;
-/// 2. call [`poll`](Self::poll) and do what the [`Output`] says;
-/// 3. repeat 2 until it says [`Output::Wait`];
+/// 2. call [`poll`](Self::poll) and carry out the [`Output`];
+/// 3. repeat 2 until it is [`Output::Wait`];
 /// 4. wait until then, or until something happens, whichever is first.
 ///
 /// Every [`Output::Probe`], [`Output::Open`] and [`Output::Announce`] is answered by one [`Input`] with its

@@ -404,7 +404,7 @@ impl Announcing {
         }
     }
 
-    /// Gives up an attempt because its tracker may not be announced to any more. That says nothing about the tracker.
+    /// Gives up an attempt because its tracker may not be announced to any more. That is no evidence about it.
     fn skip(&mut self, id: AttemptId, error: AnnounceError, book: &mut TorrentBook, shared: &mut Shared<'_>) {
         let Some(attempt) = self.round.failed(id, error.clone()) else { return };
         let tracker = attempt.tracker.clone();

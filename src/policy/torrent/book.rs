@@ -293,7 +293,7 @@ impl TorrentBook {
                 }
             }
         }
-        // A refusal that names a time has said when to come back, and needs no guess (R119).
+        // Only a refusal that names no time: the others are announced to again when they asked for that (R119).
         let is_plain_refusal = |attempt: &FailedAttempt| {
             matches!(&attempt.error, AnnounceError::Rejected(rejection)
                 if rejection.retry == Retry::Unsaid && rejection.interval.is_none())

@@ -175,7 +175,8 @@ impl Schedule {
     }
 
     /// Makes an announce due because the list of trackers changed: at once if the last round failed or the tracker in
-    /// use was removed (`lost_tracker`), else only if none is due.
+    /// use was removed (`lost_tracker`), else only if none is due. A new tracker doesn't wait for the back-off of
+    /// those before it (R83).
     pub(crate) fn trackers_changed(&mut self, lost_tracker: bool, now: Timestamp) {
         if lost_tracker || self.failed_rounds > 0 {
             self.due = Some(now);

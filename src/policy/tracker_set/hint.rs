@@ -44,7 +44,7 @@ impl Hint {
         self.min_interval_until
     }
 
-    /// Replaces the hint by what an answer says.
+    /// Replaces the hint by what an answer asks for.
     pub(crate) fn answered(&mut self, min_interval: Duration, now: Timestamp) {
         *self = Self::default();
         if !min_interval.is_zero() {
@@ -52,7 +52,8 @@ impl Hint {
         }
     }
 
-    /// Takes in what a failure says about the next announce.
+    /// Takes in what a failure asks for: no announce for a while, none in this session, or one at the interval beside
+    /// it.
     pub(crate) fn failed(&mut self, error: &AnnounceError, config: &Config, now: Timestamp) {
         // Only BEP 31 and `Retry-After` forbid announces. The interval beside a refusal is a wish: a user who
         // overrides intervals overrides it too.
