@@ -1,9 +1,9 @@
 //! The manual: how the crate works, and the reasons.
 //!
-//! [`architecture`] describes the parts, and a failover millisecond by millisecond; [`algorithm`] lists the pieces of
-//! selection and failover, and what fails without each; [`defaults`] gives a reason for every setting; [`deviations`] lists
-//! where a specification isn't followed; [`regressions`] lists defects of other clients that have a test here;
-//! [`requirements`] names the tests of each requirement.
+//! [`architecture`] describes the rooms of the crate, where each decision is made, and a failover millisecond by
+//! millisecond; [`algorithm`] lists the pieces of selection and failover, and what fails without each; [`defaults`] gives a
+//! reason for every setting; [`deviations`] lists where a specification isn't followed; [`regressions`] lists defects of
+//! other clients and of earlier versions that have a test here; [`requirements`] names the tests of each requirement.
 
 pub mod algorithm {
     #![doc = include_str!("manual/algorithm.md")]

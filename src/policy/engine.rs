@@ -1,4 +1,4 @@
-//! The state machine that makes every decision: it takes the time and results, and gives what to do next.
+//! The engine: hands each input to its torrent, wakes torrents when their timers are due, and gives what to do next.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -26,8 +26,8 @@ use crate::time::Timestamp;
 /// Driving it takes four steps, over and over:
 ///
 /// 1. give it what happened, through [`handle`](Self::handle) or one of the commands, with the time;
-/// 2. call [`poll`](Self::poll) and do what the [`Output`] says;
-/// 3. repeat 2 until it says [`Output::Wait`];
+/// 2. call [`poll`](Self::poll) and carry out the [`Output`];
+/// 3. repeat 2 until it is [`Output::Wait`];
 /// 4. wait until then, or until something happens, whichever is first.
 ///
 /// Every [`Output::Probe`], [`Output::Open`] and [`Output::Announce`] is answered by one [`Input`] with its
@@ -53,11 +53,17 @@ use crate::time::Timestamp;
 /// ```
 #[derive(Debug)]
 pub struct Engine {
+    /// The settings, with every value between its limits.
     config: Arc<Config>,
+    /// The same as they apply to private torrents: BEP 12, no probes, no race.
     private_config: Arc<Config>,
+    /// The source of every shuffle and jitter.
     rng: StdRng,
+    /// What all torrents share: health, back-off and limits of tracker hosts.
     hosts: Hosts,
+    /// The probes under way and those that wait.
     probes: Probes,
+    /// One copy of each announce URL.
     urls: UrlInterner,
     /// Boxed, because a map allocates room for more values than it has.
     torrents: BTreeMap<TorrentId, Box<TorrentState>>,
@@ -65,15 +71,18 @@ pub struct Engine {
     timers: BTreeSet<(Timestamp, TorrentId, Timer)>,
     /// The torrents by the beginning of their info-hash, to find other sessions of the same torrent.
     by_info_hash: BTreeSet<(u64, TorrentId)>,
+    /// The attempts under way, each with its torrent.
     attempts: Attempts,
+    /// What [`poll`](Self::poll) gives next.
     outputs: VecDeque<Output>,
+    /// How many torrents were added so far: the number of the last one.
     next_torrent: u64,
 }
 
-/// How long after a sleep the network needs to come up.
+/// How long the network needs to come up after a sleep.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// Room for so many outputs is kept.
+/// The queue of outputs keeps room for this many. Ten thousand torrents that are added at once would leave megabytes.
 const USUAL_OUTPUTS: usize = 64;
 
 impl Engine {
@@ -97,8 +106,8 @@ impl Engine {
         }
     }
 
-    /// Adds a torrent for a whole session: `started` goes to the first tracker that answers, and regular announces follow
-    /// until [`stop`](Self::stop).
+    /// Adds a torrent for a whole session: `started` goes to the first tracker that answers, and regular announces
+    /// follow until [`stop`](Self::stop).
     pub fn add(&mut self, trackers: TrackerSet, torrent: Torrent, now: Timestamp) -> TorrentId {
         let id = self.insert(trackers, torrent, now);
         self.wait_for_same(id);
@@ -106,8 +115,8 @@ impl Engine {
         id
     }
 
-    /// Makes one announce as it stands, with failover; [`Output::RoundEnded`] and [`Output::Ended`] give the result. The
-    /// caller decides which event it carries.
+    /// Makes one announce as it stands, with failover; [`Output::RoundEnded`] and [`Output::Ended`] give the result.
+    /// The caller decides which event it carries.
     pub fn announce_once(
         &mut self,
         trackers: TrackerSet,
@@ -121,9 +130,9 @@ impl Engine {
         id
     }
 
-    /// The counters as they are now. `uploaded` and `downloaded` are totals of the session and never go back.
+    /// Sets the counters of the download. `uploaded` and `downloaded` are totals of the session and never go back.
     ///
-    /// Where `left` is found to be 0 before the first announce, the download was complete from the start, and
+    /// If `left` is found to be 0 before the first announce, the download was complete from the start, and
     /// `completed` is never sent (BEP 3).
     pub fn update(&mut self, torrent: TorrentId, transfer: Transfer) {
         if let Some(state) = self.torrents.get_mut(&torrent) {
@@ -131,31 +140,31 @@ impl Engine {
         }
     }
 
-    /// How many peers the announces from now on ask for, as in [`Torrent::num_want`].
+    /// Sets how many peers the announces from now on ask for, as in [`Torrent::num_want`].
     pub fn set_num_want(&mut self, torrent: TorrentId, num_want: Option<u32>) {
         if let Some(state) = self.torrents.get_mut(&torrent) {
             state.set_num_want(num_want);
         }
     }
 
-    /// The download has become complete: `completed` goes out at once, to the tracker in use. Does nothing the
-    /// second time, or where it was complete from the start.
+    /// Notes that the download has become complete: `completed` is sent at once, to the tracker in use. Does nothing
+    /// the second time, or if the download was complete from the start.
     pub fn complete(&mut self, torrent: TorrentId, now: Timestamp) {
         self.with(torrent, now, |state, shared| state.complete(shared.now));
     }
 
-    /// More peers are wanted: an announce goes out as soon as the tracker in use allows.
+    /// Notes that more peers are wanted: an announce goes out as soon as the tracker in use allows.
     pub fn want_peers(&mut self, torrent: TorrentId, now: Timestamp) {
         self.with(torrent, now, |state, shared| state.want_peers(shared.now));
     }
 
-    /// The user wants an announce now, whatever interval and back-off say; only trackers that asked not to be
-    /// asked are left out. Gives the number of the round that does it.
+    /// Makes an announce now, whatever interval and back-off are: the user requested it. Only trackers that asked for
+    /// no announce are left out (BEP 31, `Retry-After`). Gives the number of the round.
     pub fn reannounce(&mut self, torrent: TorrentId, now: Timestamp) -> Option<RoundNumber> {
         self.with(torrent, now, |state, shared| state.reannounce(shared.now))
     }
 
-    /// Replaces the interval of a torrent's trackers, or gives it back to them.
+    /// Replaces the interval that a torrent's trackers ask for; `None` leaves it to them again.
     pub fn override_interval(&mut self, torrent: TorrentId, interval: Option<Duration>, now: Timestamp) {
         self.with(torrent, now, |state, shared| state.override_interval(interval, shared.now));
     }
@@ -177,16 +186,16 @@ impl Engine {
         self.urls = urls;
     }
 
-    /// Ends a session: `stopped` goes in parallel, once, to every tracker that knows us, within
-    /// [`Config::stop_limit`]; [`Output::Ended`] tells when.
+    /// Ends a session: `stopped` is sent in parallel, once, to every tracker that may list us, within
+    /// [`Config::stop_limit`]. [`Output::Ended`] follows.
     ///
-    /// Where another session of the same torrent and peer id runs, that one takes over all registrations: trackers know
-    /// both as one peer, and hear `stopped` when the last of them ends.
+    /// If another session of the same torrent and peer id runs, that one takes over all registrations: trackers know
+    /// both as one peer, and are sent `stopped` when the last of them ends (R90).
     pub fn stop(&mut self, torrent: TorrentId, now: Timestamp) {
         self.stop_within(torrent, self.config.limits.stop_limit, now);
     }
 
-    /// As [`stop`](Self::stop), with a limit of the caller's own.
+    /// As [`stop`](Self::stop), within the caller's limit.
     pub fn stop_within(&mut self, torrent: TorrentId, limit: Duration, now: Timestamp) {
         let other = self.same_peers(torrent).find(|other| {
             self.torrents.get(other).is_some_and(|other| other.is_running() && other.is_session())
@@ -195,6 +204,7 @@ impl Engine {
         if let Some(other) = other.filter(|_| is_running)
             && let Some(mut heir) = self.torrents.remove(&other)
         {
+            // Out of the map for a moment, because both torrents are changed at once.
             self.with(torrent, now, |state, shared| state.leave_to(&mut heir, shared));
             self.torrents.insert(other, heir);
         } else {
@@ -202,7 +212,7 @@ impl Engine {
         }
     }
 
-    /// Drops a torrent at once, telling nobody.
+    /// Drops a torrent at once. No tracker is sent `stopped`.
     pub fn forget(&mut self, torrent: TorrentId, now: Timestamp) {
         self.with(torrent, now, TorrentState::forget);
     }
@@ -219,13 +229,14 @@ impl Engine {
     /// The machine slept, or this process stood still, for `gap`, which `now` includes: the engine's time goes on
     /// meanwhile. To be called before anything that has arrived since is handed over.
     ///
-    /// What is under way loses none of its time by that, and its failure is held against no tracker. Announces that have
-    /// become due are spread, so that they don't all go out at once. What trackers asked for isn't shortened.
+    /// What is under way loses none of its time by that, and its failure is held against no tracker. Announces that
+    /// have become due are spread, so that they don't all go out at once. What trackers asked for isn't shortened.
     pub fn resumed(&mut self, gap: Duration, now: Timestamp) {
         let gap = gap.min(now.since(Timestamp::ZERO));
         self.hosts.resumed(now);
         self.probes.extend(gap);
         let torrents: Vec<_> = self.torrents().collect();
+        // Twenty torrents a second, the default pace of one host, and never longer than a minute.
         let spread = Duration::from_secs(torrents.len() as u64 / 20).min(Duration::from_secs(60));
         for torrent in &torrents {
             let wait = SETTLE + spread.mul_f64(self.rng.random());
@@ -238,7 +249,7 @@ impl Engine {
         }
     }
 
-    /// The torrents there are.
+    /// All torrents of this engine, sessions that are ending included.
     pub fn torrents(&self) -> impl Iterator<Item = TorrentId> {
         self.torrents.keys().copied()
     }
@@ -253,7 +264,8 @@ impl Engine {
         self.torrents.get(&torrent).map(|state| state.status(&self.hosts, now))
     }
 
-    /// Why this tracker, why now, and what comes next: one line that a person understands. Without path or query.
+    /// Which tracker a torrent uses and why, and what comes next, in one line for people. Without path or query,
+    /// which may hold a passkey.
     pub fn explain(&self, torrent: TorrentId, now: Timestamp) -> Option<String> {
         self.torrents.get(&torrent).map(|state| state.explain(&self.hosts, now))
     }
@@ -263,13 +275,13 @@ impl Engine {
         self.hosts.health()
     }
 
-    /// Takes over what an earlier run knew of tracker hosts, see [`HealthBook::restore`]. Torrents that are added
-    /// after this profit.
+    /// Takes over what an earlier run knew of tracker hosts, see [`HealthBook::restore`]. Only torrents that are
+    /// added later use its latencies.
     pub fn restore(&mut self, hosts: impl IntoIterator<Item = HostSnapshot>, calendar: u64, now: Timestamp) {
         self.hosts.health_mut().restore(hosts, calendar, now);
     }
 
-    /// Tells the engine what happened.
+    /// Takes in what happened to a probe or an attempt.
     pub fn handle(&mut self, input: Input, now: Timestamp) {
         match input {
             Input::Probed(attempt, result) => self.probed(attempt, &result, now),
@@ -286,19 +298,19 @@ impl Engine {
         }
     }
 
-    /// Counts so much of an opening as none: neither silence, nor part of a limit or a latency. It was spent before the
-    /// tracker was dialled, and says nothing of it (R103). Comes before its [`Input::Opened`].
+    /// Leaves `time` of an opening out of account: it is neither silence, nor part of a limit or a latency. It was
+    /// spent before the tracker was dialled, such as on the look-up of its name, and is no evidence about it (R103).
+    /// To be called before the attempt's [`Input::Opened`].
     pub fn discount(&mut self, attempt: AttemptId, time: Duration, now: Timestamp) {
         self.route(attempt, now, |state, shared| state.discount(attempt, time, shared.now));
     }
 
-    /// What to do next.
+    /// What to do next. What has happened comes before what has become due, so that a timer never acts on old news.
     pub fn poll(&mut self, now: Timestamp) -> Output {
         loop {
             if let Some(output) = self.outputs.pop_front() {
                 return output;
             }
-            // Ten thousand torrents that are added at once leave megabytes of room.
             self.outputs.shrink_to(USUAL_OUTPUTS);
             if let Some(tracker) = self.probes.next() {
                 let attempt = self.attempts.begin_probe();
@@ -319,6 +331,7 @@ impl Engine {
                 continue;
             }
             match self.timers.first().copied() {
+                // A torrent that wakes up finds out by itself what is due: nothing is changed from outside.
                 Some((at, torrent, _)) if at <= now => self.with(torrent, now, |_, _| ()),
                 timer => {
                     let timer = timer.map(|(at, ..)| at);
@@ -329,6 +342,7 @@ impl Engine {
         }
     }
 
+    /// Adds a torrent that does nothing yet.
     fn insert(&mut self, mut trackers: TrackerSet, torrent: Torrent, now: Timestamp) -> TorrentId {
         self.next_torrent += 1;
         let id = TorrentId::new(self.next_torrent);
@@ -341,6 +355,7 @@ impl Engine {
         id
     }
 
+    /// Takes in the result of a probe, for its host and for each torrent that asked for it.
     fn probed(&mut self, attempt: AttemptId, result: &Result<Measurement, AnnounceError>, now: Timestamp) {
         let Some((host, began, askers)) = self.probes.ended(attempt) else { return };
         let news = result.as_ref().map(|measurement| *measurement).map_err(Verdict::of);
@@ -348,6 +363,7 @@ impl Engine {
         let ended = self.hosts.probed(&host, news, began, random, now);
         for (number, (torrent, tracker)) in askers.into_iter().enumerate() {
             self.with(torrent, now, |state, shared| {
+                // One probe serves many torrents, and an outage is reported once.
                 if number == 0 {
                     shared.alert_outage(ended);
                 }
@@ -356,7 +372,8 @@ impl Engine {
         }
     }
 
-    /// Hands an input to the torrent that made the attempt.
+    /// Hands an input to the torrent that made the attempt. An id that isn't under way is ignored, so that what
+    /// arrives late changes nothing that is settled (R15).
     fn route(
         &mut self,
         attempt: AttemptId,
@@ -368,7 +385,8 @@ impl Engine {
         }
     }
 
-    /// Changes a torrent, lets it go on as far as possible, and keeps its timer.
+    /// Changes a torrent, lets it go on as far as possible, and keeps its timer. Every change goes through here: a
+    /// torrent that was changed and didn't go on would stand still.
     fn with<T: Default>(
         &mut self,
         torrent: TorrentId,
@@ -414,7 +432,7 @@ impl Engine {
         }
     }
 
-    /// Hands a torrent the place at a host that it queued for.
+    /// Hands a torrent the slot at a host that it queued for.
     fn with_slot(&mut self, torrent: TorrentId, slot: Slot, now: Timestamp) {
         let mut slot = Some(slot);
         self.with(torrent, now, |state, shared| {
@@ -423,7 +441,7 @@ impl Engine {
             }
         });
         if let Some(slot) = slot {
-            // It has ended while it queued.
+            // The torrent has ended while it queued. A slot that isn't returned would be lost to its host.
             self.hosts.finished(slot, Outcome::Unused, now);
         }
     }
@@ -445,8 +463,8 @@ impl Engine {
         self.by_info_hash.range(all).map(|(_, torrent)| *torrent)
     }
 
-    /// Has a new session wait for an earlier one of the same torrent that is sending `stopped`, which `started` would
-    /// overtake otherwise.
+    /// Makes a new session wait for an earlier one of the same torrent that is sending `stopped`: `started` would
+    /// overtake it, and the tracker would drop the new session (R90).
     fn wait_for_same(&mut self, torrent: TorrentId) {
         let is_stopping =
             |other: &TorrentId| self.torrents.get(other).is_some_and(|other| other.is_stopping());
@@ -466,7 +484,7 @@ impl Engine {
     }
 }
 
-/// The first bytes of an info-hash as a number: enough to find it by.
+/// The first eight bytes of an info-hash as a number. Two torrents may share them, so the caller compares the rest.
 fn beginning(info_hash: InfoHash) -> u64 {
     info_hash.as_bytes().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

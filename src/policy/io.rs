@@ -1,4 +1,5 @@
-//! All that crosses the engine's border: what it wants done, what is reported to it, and the names of both.
+//! All that crosses the engine's border: what it wants done, what is reported to it, and the ids of torrents and
+//! attempts.
 
 use std::sync::Arc;
 
@@ -10,15 +11,15 @@ use crate::prober::Measurement;
 use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;
 
-/// A torrent of an [`Engine`](super::Engine).
+/// The id of a torrent in an [`Engine`](super::Engine). Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TorrentId(u64);
 
-/// One probe or one try at one tracker.
+/// The id of one probe, or of one attempt at one tracker. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttemptId(u64);
 
-/// The number of a torrent's round, from 1.
+/// The number of a torrent's round, counted from 1.
 pub type RoundNumber = u64;
 
 /// What the engine wants done.
@@ -26,70 +27,71 @@ pub type RoundNumber = u64;
 pub enum Output {
     /// Measure this tracker; answered by [`Input::Probed`].
     Probe {
-        /// Names the probe in its answer.
+        /// The id of the probe, which its answer carries.
         attempt: AttemptId,
-        /// Whom.
+        /// The tracker to probe.
         tracker: TrackerUrl,
     },
-    /// Open a channel; answered by [`Input::Opened`] or [`Input::Failed`]. Tells the tracker nothing.
+    /// Open a channel; answered by [`Input::Opened`] or [`Input::Failed`]. Nothing about the torrent is sent on it
+    /// yet.
     Open {
-        /// Names the attempt in its answers.
+        /// The id of the attempt, which its answers carry.
         attempt: AttemptId,
-        /// To whom.
+        /// The tracker to connect to.
         tracker: TrackerUrl,
     },
     /// Announce on the attempt's open channel; answered by [`Input::Replied`] or [`Input::Failed`].
     Announce {
-        /// The attempt.
+        /// The attempt whose channel is open.
         attempt: AttemptId,
-        /// What to say.
+        /// The announce.
         request: Box<AnnounceRequest>,
     },
     /// Give this probe or attempt up: close what it opened. No answer is expected, a late one is ignored.
     Close {
-        /// The attempt.
+        /// The probe or attempt to give up.
         attempt: AttemptId,
     },
-    /// Tell the user.
+    /// Report this to the torrent's user.
     Alert {
-        /// Of which torrent.
+        /// The torrent this alert is about.
         torrent: TorrentId,
-        /// What.
+        /// What happened.
         alert: Alert,
     },
     /// A round has ended.
     RoundEnded {
-        /// Of which torrent.
+        /// The torrent that made the round.
         torrent: TorrentId,
-        /// Which round.
+        /// The number of the round.
         round: RoundNumber,
-        /// What came of it.
+        /// The answer that decided the round, or the failure of every tracker.
         result: Result<Arc<Announced>, Arc<RoundError>>,
     },
-    /// A session has ended, or the one announce of [`Engine::announce_once`](super::Engine::announce_once): the torrent is gone, and this is
-    /// what was its trackers.
+    /// A session has ended, or the one announce of [`Engine::announce_once`](super::Engine::announce_once). The
+    /// engine has dropped the torrent.
     Ended {
-        /// Which torrent.
+        /// The torrent that has ended.
         torrent: TorrentId,
         /// Its trackers, with what is known of them.
         trackers: Box<TrackerSet>,
-        /// Who was told `stopped`, and what came of it.
+        /// The trackers that were sent `stopped`, each with its result.
         stopped: Vec<StopResult>,
     },
-    /// Nothing to do before this moment, or (`None`) before something happens.
+    /// Nothing to do until this moment, or until something happens. With `None` only the latter.
     Wait(Option<Timestamp>),
 }
 
 /// What happened to something the engine wanted done.
 #[derive(Debug)]
 pub enum Input {
-    /// A probe ended.
+    /// A probe has ended, with this result.
     Probed(AttemptId, Result<Measurement, AnnounceError>),
     /// A channel is open.
     Opened(AttemptId),
     /// An announce was answered.
     Replied(AttemptId, Box<AnnounceResponse>),
-    /// An opening or announce failed.
+    /// An opening or an announce failed.
     Failed(AttemptId, AnnounceError),
 }
 

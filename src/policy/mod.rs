@@ -1,9 +1,13 @@
-//! Every decision, as pure state machines: who is asked next, how long each is waited for, when the next
-//! announce is due, and what each tracker is owed.
+//! Every decision, as pure state machines: which tracker is announced to next, how long each is waited for, when the
+//! next announce is due, and which event each tracker is sent.
 //!
 //! Nothing in here does IO, reads a clock, or draws randomness: time is a [`Timestamp`] argument and a seed is
 //! given to [`Engine::new`]. So years of failures can be played in milliseconds, and the same seed gives the
 //! same run.
+//!
+//! `engine → torrent → hosts → io → tracker_set → {verdict, config, url_interner}`: each part uses those to its right
+//! and never those to its left, and a torrent never asks another torrent. The page
+//! [*architecture*](crate::manual::architecture) of the manual lists which file decides what.
 
 mod attempts;
 pub(crate) mod config;

@@ -13,11 +13,13 @@ use crate::tracker::TrackerUrl;
 /// last sweep.
 #[derive(Debug, Default)]
 pub(crate) struct UrlInterner {
+    /// One copy of each URL.
     known: BTreeSet<ByText>,
+    /// The number of URLs at which those that no torrent lists any more are dropped.
     sweep_at: usize,
 }
 
-/// With fewer than this a sweep isn't worth it.
+/// Below this many URLs none is dropped: a sweep isn't worth it.
 const FEW: usize = 64;
 
 /// A URL compared by its text: equal URLs may be written differently, and each is sent as it is written.
@@ -30,6 +32,7 @@ impl UrlInterner {
         if let Some(ByText(known)) = self.known.get(tracker.as_str()) {
             return known.clone();
         }
+        // Swept when the number has doubled, so that a sweep costs each URL a constant.
         if self.known.len() >= self.sweep_at.max(FEW) {
             self.known.retain(|ByText(known)| known.is_shared());
             self.sweep_at = self.known.len() * 2;

@@ -25,7 +25,7 @@ use crate::tracker::{TrackerHost, TrackerUrl};
 /// within 0.4 s. With seven of eight silent, 95 of 100 starts took 1.6 s; with 1 s it was 2.5 s.
 const PROBE_HEAD_START: Duration = Duration::from_millis(500);
 
-/// How often a round that queues checks what else it has under way.
+/// How often a round that queues at a host checks what else it has under way.
 const QUEUE_CHECK: Duration = Duration::from_secs(1);
 
 /// How soon a round may follow one that failed, even if hosts allow more: their own back-off is what limits rounds.
@@ -34,12 +34,15 @@ const ROUND_GAP: Duration = Duration::from_secs(1);
 /// A round under way.
 #[derive(Debug)]
 pub(super) struct Announcing {
+    /// Its attempts, and what to do next.
     round: Round,
+    /// Why it is made.
     kind: RoundKind,
+    /// The busy hosts that it waits for.
     queue: Queue,
-    /// The user has requested another announce, to be made right after this one.
+    /// Whether another announce follows at once, because the user requested one meanwhile.
     announce_again: bool,
-    /// The attempts that were still under way when the round ended.
+    /// The attempts that were still under way when the round ended; `None` until then.
     ended: Option<Vec<Attempt>>,
 }
 
@@ -55,6 +58,7 @@ pub(super) enum Progress {
 }
 
 impl Announcing {
+    /// Begins a round, at the tracker in use or at the one that the torrent goes back to.
     pub(super) fn begin(kind: RoundKind, book: &mut TorrentBook, shared: &mut Shared<'_>) -> Self {
         book.rounds += 1;
         book.trackers.begin_round();
@@ -62,12 +66,16 @@ impl Announcing {
             && matches!(kind, RoundKind::Scheduled)
             && book.trackers.tier_of(failback.tracker()).is_some()
         {
-            // The tracker in use until now comes second.
+            // Its probe was answered. Only a scheduled round goes back: if the tracker fails after all, no user
+            // waits. The tracker in use until now comes second.
             book.trackers.fail_back_to(failback.tracker());
             failback.returned(shared.now);
         }
+        // The first tracker to answer its probe is the nearest one, so a start waits for it for a moment instead of
+        // going by the list. If a tracker is known to answer there is nothing to wait for.
         let is_measuring = book.trackers.is_any_probing() && !book.trackers.has_answer();
         let hold_until = is_measuring.then(|| shared.now + PROBE_HEAD_START);
+        // For the alert only. Which event is sent is decided when a channel is open, since another tracker may win.
         let event = match kind.one_shot() {
             Some(request) => request.event,
             None => Candidates::new(book, &kind, shared.hosts, shared.now)
@@ -82,6 +90,8 @@ impl Announcing {
     /// Takes all steps that can be taken now.
     pub(super) fn run(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) -> Progress {
         let progress = self.take_steps(book, shared);
+        // A slot that isn't used would hold a place at its host for ever, and a queue that isn't left would admit an
+        // attempt that isn't made any more.
         self.queue.give_back(shared);
         if !matches!(progress, Progress::Waits(_)) {
             self.queue.leave(shared);
@@ -135,12 +145,14 @@ impl Announcing {
         let (moved_from, interval) = book.answered(attempt, sent, &response, shared);
         let attempts = self.round.tried();
         let (others, failed) = self.round.end();
-        // What becomes of the others still tells something: they may be answered, or their hosts be dead.
+        // An announce that was sent may still register us there, so that `stopped` is due (R21); a silent opening
+        // shows whether its host is dead. An opening within its patience shows nothing, and is closed.
         let is_straggler = |other: &Attempt| other.sent().is_some() || other.is_silent();
         let (stragglers, others): (Vec<_>, Vec<_>) = others.into_iter().partition(is_straggler);
         for other in others {
             shared.give_up(other.id, other.slot);
         }
+        // BEP 3 sends `completed` when the download completes: it waits for no interval (R84).
         if self.announce_again || is_completed_due(book, sent) {
             book.schedule.request(shared.now);
         }
@@ -171,14 +183,16 @@ impl Announcing {
         let Some(attempt) = self.round.failed(id, error.clone()) else { return };
         let tracker = attempt.tracker.clone();
         book.failed(attempt, &error, shared);
+        // A tracker that was cancelled, or failed because of this machine, keeps its place in the order (R86).
         if book.trackers.failure(&tracker).is_some_and(|failure| failure.news != TrackerNews::Nothing) {
             book.trackers.record_failure(&tracker);
         }
         shared.alert(Alert::Failed { tracker, error });
     }
 
-    /// Takes in that a host grants the place that the round queued for.
+    /// Takes in that a host has admitted the round, which queued for it.
     pub(super) fn admitted(&mut self, slot: Slot) {
+        // Its trackers may have been passed by since.
         self.round.come_back_to(slot.host());
         self.queue.granted(slot);
     }
@@ -199,12 +213,13 @@ impl Announcing {
 
     /// Starts no further attempts, because the session ends. Announces that were sent may still be answered.
     pub(super) fn close(&mut self, shared: &mut Shared<'_>) {
+        // Nothing was sent on these channels, so no tracker lists us because of them.
         for attempt in self.round.close() {
             shared.give_up(attempt.id, attempt.slot);
         }
     }
 
-    /// Gives up everything that is under way.
+    /// Gives up everything that is under way, and ends the round without an answer.
     pub(super) fn abandon(&mut self, book: &TorrentBook, shared: &mut Shared<'_>) {
         self.queue.leave(shared);
         let (attempts, mut failed) = self.round.end();
@@ -215,7 +230,7 @@ impl Announcing {
         self.end(Err(Arc::new(RoundError::failed(failed))), Vec::new(), book, shared);
     }
 
-    /// Doesn't count a time in which this process stood still.
+    /// Leaves out of account a time in which this process stood still.
     pub(super) fn extend(&mut self, gap: Duration) {
         self.round.extend(gap);
     }
@@ -225,6 +240,7 @@ impl Announcing {
         self.round.attempt_mut(id).filter(|attempt| attempt.stage == Stage::Opening)
     }
 
+    /// Takes step after step until the round has to wait or has ended.
     fn take_steps(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) -> Progress {
         loop {
             if let Some(stragglers) = self.ended.take() {
@@ -233,8 +249,8 @@ impl Announcing {
             let candidates = Candidates::new(book, &self.kind, shared.hosts, shared.now);
             match self.round.next_step(&candidates, &book.config, shared.now) {
                 Step::Open(first) => {
-                    // A place that was granted is used, whatever the order has become meanwhile: to queue elsewhere in its
-                    // stead, and here again when that one is granted, could go on for ever.
+                    // A slot that was granted is used, whatever the order has become meanwhile. A round that returned
+                    // it, to queue at a better tracker, could go from queue to queue for ever.
                     let granted = self.queue.granted_by();
                     let granted = granted.and_then(|host| self.round.candidate_at(host, &candidates));
                     let candidate = granted.unwrap_or(first);
@@ -245,7 +261,8 @@ impl Announcing {
                         self.queue.leave(shared);
                         self.open(candidate, slot, of, book, shared);
                     } else if !self.pass_by(&candidate.tracker, book, shared) {
-                        // What else is under way may reach its limit meanwhile, and another tracker may become a candidate.
+                        // Attempts under way may reach their limits meanwhile, and another tracker may become a
+                        // candidate.
                         let check = shared.now + QUEUE_CHECK;
                         let limit = self.queue_limit(book).map(|limit| limit.max(check));
                         return Progress::Waits(if is_idle { limit } else { Some(check) });
@@ -260,6 +277,8 @@ impl Announcing {
                 }
                 Step::Wait(wake) => return Progress::Waits(wake),
                 Step::Exhausted if self.is_untimely(book, shared) => {
+                    // A round without an attempt is no failed round: the back-off doesn't grow, and its number is
+                    // free.
                     book.rounds -= 1;
                     return Progress::Cancelled;
                 }
@@ -268,8 +287,11 @@ impl Announcing {
         }
     }
 
-    /// How urgent an attempt is to its host, if others queue there.
+    /// How urgent an attempt is, if others queue at its host.
     fn priority(&self, tracker: &TrackerUrl, book: &TorrentBook) -> Priority {
+        // A tracker at which we aren't registered gets `started` in place of `completed`, with the priority of that.
+        // A torrent that its tracker refuses goes behind those that are served, unless the user requested the
+        // announce.
         let is_requested = matches!(self.kind, RoundKind::Requested | RoundKind::OneShot(_));
         match book.urgency(&self.kind) {
             _ if book.ledger.owes_completed() && book.is_registered(tracker) => Priority::Completed,
@@ -290,12 +312,13 @@ impl Announcing {
     ) {
         let tracker = candidate.tracker.clone();
         if book.is_any_held_back(shared.now) {
-            // Rarely so, and the whole order costs more than the rest of the decision.
+            // Only then: the whole order costs more than the rest of the decision.
             self.note_forbidden(Some(&tracker), book, shared);
         }
         let from = self.round.last_tried().cloned();
         let id = shared.begin_attempt();
         let patience = shared.hosts.open_patience(slot.host(), book.urgency(&self.kind), shared.now);
+        // If the host is in back-off this attempt is the trial, and the other torrents wait for its outcome.
         shared.hosts.tried(&slot, book.is_refused_by(&tracker), shared.now);
         self.round.start(id, candidate, slot, patience, shared.now);
         book.trackers.point_at(&tracker);
@@ -310,8 +333,9 @@ impl Announcing {
         shared.open(id, tracker);
     }
 
-    /// Goes on to another tracker if the round has queued for this one for as long as an opening may take: its host is
-    /// overrun, or announces that it doesn't answer hold its places. The round keeps its place in that queue.
+    /// Passes by a tracker if the round has queued at its host for as long as an opening may take: the host is
+    /// overrun, or announces that it doesn't answer hold its slots. The round keeps its place in that queue, and
+    /// takes whichever host admits it first. Without that hosts stood idle in a start of 5,000 torrents (R85).
     fn pass_by(&mut self, tracker: &TrackerUrl, book: &TorrentBook, shared: &Shared<'_>) -> bool {
         if self.queue_limit(book).is_none_or(|limit| limit > shared.now) {
             return false;
@@ -332,7 +356,7 @@ impl Announcing {
         if !self.is_one_shot()
             && !Candidates::new(book, &self.kind, shared.hosts, shared.now).is_allowed(&tracker)
         {
-            // A late answer has changed what is due to it while its channel opened.
+            // While its channel opened, a late answer of this tracker to an earlier announce has asked us to wait.
             return self.skip(id, AnnounceError::Suspended, book, shared);
         }
         let request = match self.kind.one_shot() {
@@ -340,17 +364,20 @@ impl Announcing {
             None => book.request(&tracker, book.event_for(&tracker)),
         };
         // Trackers that share their peers would count a second `completed` or `stopped` beside the first.
+        // Without a race (private torrents, BEP 12 as written) no second tracker is announced to either.
         let may_hedge = book.config.race && !matches!(request.event, Some(Event::Completed | Event::Stopped));
         let patience = shared.hosts.reply_patience(tracker.host_key(), book.urgency(&self.kind));
         let patience = may_hedge.then_some((patience, REPLY_PATIENCE_FLOOR));
+        // From here on the tracker may list us, even if no answer ever comes.
         book.ledger.sent(&mut book.trackers, &tracker, shared.now);
         self.round.announced(id, request.event, request.transfer, patience, shared.now);
         shared.announce(id, request);
     }
 
-    /// An opening is silent for longer than its patience.
+    /// Notes that an opening has been silent for longer than its patience.
     fn silent(&mut self, id: AttemptId, shared: &mut Shared<'_>) {
         if let Some(attempt) = self.round.attempt_mut(id) {
+            // Until it ends, other torrents go elsewhere: one waits for a dead host, not three hundred.
             shared.hosts.silent(&mut attempt.slot, shared.now);
             let waited = shared.now.since(attempt.started_at());
             let tracker = attempt.tracker.clone();
@@ -358,7 +385,8 @@ impl Announcing {
         }
     }
 
-    /// An announce isn't answered in time: another tracker is tried beside it, but not too often at one host.
+    /// Notes that an announce isn't answered in time. Another tracker is tried beside it, unless that was done at
+    /// this host seconds ago: if a host stalls under load, all its torrents would announce twice.
     fn stalled(&mut self, id: AttemptId, book: &TorrentBook, shared: &mut Shared<'_>) {
         let random = shared.random();
         let Some(attempt) = self.round.attempt_mut(id) else { return };
@@ -369,6 +397,7 @@ impl Announcing {
             before: book.is_refused_by(&tracker),
             random,
         };
+        // The same evidence as the time-out that may follow, only earlier.
         let may_hedge = shared.hosts.stalled(&mut attempt.slot, &failed, shared.now);
         let waited = shared.now.since(attempt.started_at());
         if may_hedge {
@@ -379,25 +408,26 @@ impl Announcing {
         }
     }
 
-    /// Gives up an attempt because its tracker may not be announced to any more. That says nothing about the tracker.
+    /// Gives up an attempt because its tracker may not be announced to any more. That is no evidence about it.
     fn skip(&mut self, id: AttemptId, error: AnnounceError, book: &mut TorrentBook, shared: &mut Shared<'_>) {
         let Some(attempt) = self.round.failed(id, error.clone()) else { return };
         let tracker = attempt.tracker.clone();
         if attempt.sent().is_some() {
+            // It may list us all the same, so it is sent `stopped` at the end.
             book.ledger.failed(&mut book.trackers, &tracker, false);
         }
         shared.give_up(id, attempt.slot);
         shared.alert(Alert::Failed { tracker, error });
     }
 
-    /// Whether a round has to be cancelled in which no tracker could be tried, because all hosts went into back-off while
-    /// it was queued.
+    /// Whether a round has to be cancelled in which no tracker could be tried, because all hosts went into back-off
+    /// while it was queued.
     fn is_untimely(&self, book: &TorrentBook, shared: &Shared<'_>) -> bool {
         if self.round.tried() > 0 || self.kind.ignores_intervals() || self.round.is_closing() {
             return false;
         }
-        // If the probes at the start found all hosts dead, they were this round's attempts, and the user waits for its
-        // result.
+        // If the probes at the start found all hosts dead, they were this round's attempts, and the user waits for
+        // its result.
         let has_failed = |tracker| book.trackers.failure(tracker).is_some();
         if book.rounds == 1 && book.trackers.supported_trackers().all(has_failed) {
             return false;
@@ -406,7 +436,7 @@ impl Announcing {
         first.is_some_and(|first| first > shared.now)
     }
 
-    /// Every tracker failed.
+    /// Ends the round because every tracker failed, and plans the next one.
     fn fail(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) {
         self.note_forbidden(None, book, shared);
         // The error names every tracker, those too whose hosts are in back-off after an earlier failure.
@@ -418,8 +448,9 @@ impl Announcing {
         let error = Arc::new(RoundError::failed(attempts));
         book.trackers.begin_round();
         if !self.round.is_closing() {
+            // First, because the torrent's own back-off decides when each tracker may be announced to again. If every
+            // tracker asked for no further announce, none is due until the list changes.
             book.round_failed(error.attempts(), shared);
-            // If every tracker said "never" there is none to announce to, until the list changes.
             let candidates = Candidates::new(book, &RoundKind::Scheduled, shared.hosts, shared.now);
             let first = candidates.first_earliest();
             wait_in_line(book, shared);
@@ -433,7 +464,8 @@ impl Announcing {
         self.end(Err(error), Vec::new(), book, shared);
     }
 
-    /// Notes for the round's error which trackers would have been tried before `next` (or at all) but for their hints.
+    /// Notes, for the round's error, which trackers are left out because of their hints: those before `next` in
+    /// failover order, or all without it.
     fn note_forbidden(&mut self, next: Option<&TrackerUrl>, book: &TorrentBook, shared: &Shared<'_>) {
         let candidates = Candidates::new(book, &self.kind, shared.hosts, shared.now);
         for tracker in candidates.forbidden_before(next) {
@@ -441,6 +473,7 @@ impl Announcing {
         }
     }
 
+    /// Ends the round with its result.
     fn end(
         &mut self,
         result: Result<Arc<Announced>, Arc<RoundError>>,

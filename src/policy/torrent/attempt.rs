@@ -13,15 +13,19 @@ use crate::tracker::TrackerUrl;
 /// One attempt at one tracker.
 #[derive(Debug)]
 pub(crate) struct Attempt {
+    /// Its id.
     pub(crate) id: AttemptId,
+    /// The tracker.
     pub(crate) tracker: TrackerUrl,
+    /// The tier of the tracker, under BEP 12; 0 if latency decides.
     pub(super) tier: usize,
-    /// Gives the place at the host back when the attempt ends.
+    /// The permission to use the host, returned when the attempt ends.
     pub(crate) slot: Slot,
     /// Until when its opening may be silent before the next one starts.
     pub(super) patience_until: Timestamp,
-    /// The user knows that its opening is silent.
+    /// Whether the user was sent an alert that its opening is silent.
     pub(super) reported_silent: bool,
+    /// How far it is.
     pub(crate) stage: Stage,
 }
 
@@ -39,13 +43,17 @@ pub(crate) enum Stage {
 /// An announce that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SentAnnounce {
+    /// When it was sent.
     pub(crate) at: Timestamp,
     /// How long the opening took.
     pub(crate) opening: Duration,
+    /// The event that it carries.
     pub(crate) event: Option<Event>,
+    /// The counters that it carries.
     pub(crate) transfer: Transfer,
     /// From when another tracker may be announced to beside it; `None` if none may.
     pub(super) patience_until: Option<Timestamp>,
+    /// Whether it wasn't answered in time, and another tracker is tried beside it.
     pub(super) stalled: bool,
 }
 
@@ -63,8 +71,7 @@ impl Attempt {
         }
     }
 
-    /// Whether its opening has been silent for longer than its patience, or its announce so that another tracker was
-    /// announced to.
+    /// Whether its opening has been silent for longer than the patience, or its announce has stalled.
     pub(crate) fn is_silent(&self) -> bool {
         match self.stage {
             Stage::Opening => self.reported_silent,
@@ -73,7 +80,8 @@ impl Attempt {
         }
     }
 
-    /// Doesn't count a time in which this process stood still: neither as silence, nor towards a limit or a latency.
+    /// Leaves a time in which this process stood still out of account: it is neither silence, nor part of a limit or
+    /// a latency.
     pub(crate) fn extend(&mut self, gap: Duration) {
         self.slot.extend(gap);
         self.patience_until = self.patience_until + gap;
@@ -87,7 +95,8 @@ impl Attempt {
         }
     }
 
-    /// When its time is up. The last attempt that is left gets longer.
+    /// When its time limit ends; `None` while its channel is open and unused. The last attempt of a round gets
+    /// longer: a single slow tracker still has to work (R48).
     pub(super) fn limit(&self, config: &Config, last: bool) -> Option<(Timestamp, TimeoutPhase)> {
         match self.stage {
             Stage::Opening => {

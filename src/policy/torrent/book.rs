@@ -1,4 +1,4 @@
-//! What is known of one torrent and its trackers, from one announce to the next.
+//! What one torrent keeps from one announce to the next, and what each answer and each failure changes of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,30 +22,36 @@ use crate::prober::Measurement;
 use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;
 
-/// One torrent's identity, its trackers with what each said, its schedule, and the events that it owes.
+/// One torrent's identity, its trackers with what each answered, its schedule, and the events that are due.
 #[derive(Debug)]
 pub(super) struct TorrentBook {
+    /// The torrent's id in the engine.
     pub(super) id: TorrentId,
     /// Identity, port and counters, as announces carry them.
     pub(super) torrent: Torrent,
+    /// The settings as they apply to this torrent.
     pub(super) config: Arc<Config>,
+    /// The trackers, each with a record of what is known of it.
     pub(super) trackers: TrackerSet,
+    /// When the next announce is due.
     pub(super) schedule: Schedule,
+    /// Which event each tracker is sent.
     pub(super) ledger: Ledger,
     /// The tracker to go back to, after another took over.
     pub(super) failback: Option<Failback>,
-    /// How many rounds have begun.
+    /// How many rounds have begun: the number of the last one.
     pub(super) rounds: RoundNumber,
-    /// The user wants peers, and no round has succeeded since.
+    /// Whether the user wants peers, and no round has succeeded since.
     pub(super) wants_peers: bool,
-    /// The user knows which tracker is announced to first.
+    /// Whether the user was sent an alert of the tracker that is announced to first.
     pub(super) reported_first: bool,
-    /// How many peers have the whole torrent, by the last answer that said so.
+    /// How many peers have the whole torrent, by the last answer with that number.
     pub(super) complete: Option<u64>,
-    /// How many are still downloading, by the last answer that said so.
+    /// How many peers are still downloading, by the last answer with that number.
     pub(super) incomplete: Option<u64>,
+    /// When the torrent was added. A new one asks again sooner after a refusal.
     added_at: Timestamp,
-    /// The last warning that the user has seen, and the tracker that sent it.
+    /// The last warning that the user was sent, and the tracker that it came from.
     last_warning: Option<Box<(TrackerUrl, String)>>,
 }
 
@@ -75,9 +81,12 @@ impl TorrentBook {
         }
     }
 
-    /// Takes in the counters of the download. Uploaded and downloaded never go back.
+    /// Takes in the counters of the download. Uploaded and downloaded are totals of the session and never go back
+    /// (R30): a private tracker would take a smaller number for a new session.
     pub(super) fn update(&mut self, transfer: Transfer) {
         let known = self.torrent.transfer;
+        // A torrent whose files were checked after it was added, and that has them all, wasn't downloaded (BEP 3,
+        // R27).
         if self.rounds == 0 && known.left.is_none() && transfer.left == Some(0) {
             self.ledger.was_complete();
         }
@@ -103,14 +112,18 @@ impl TorrentBook {
         self.torrent.transfer.left != Some(0)
     }
 
-    /// How long a tracker's silence is borne in a round: less if the user waits for peers.
+    /// Whether a round is in a hurry, so that a silent tracker is waited for less long.
     pub(super) fn urgency(&self, kind: &RoundKind) -> Urgency {
+        // A torrent that has its peers loses nothing by two more seconds, and each tracker that is tried in haste
+        // costs that tracker an announce. A torrent whose trackers fail, or that never had an answer, is always in a
+        // hurry.
         let is_well = self.trackers.in_use().is_some() && !self.schedule.is_failing();
         let is_awaited = kind.ignores_intervals() || self.wants_peers;
         if is_well && !is_awaited { Urgency::Relaxed } else { Urgency::Urgent }
     }
 
-    /// When the hints of a tracker allow the announce that it is due; `None` if it said "never".
+    /// When the hints of a tracker allow the announce that it is due; `None` if it asked for no further announce. An
+    /// event that is due doesn't wait for the `min interval` (R84).
     pub(super) fn allowed_at(&self, tracker: &TrackerUrl) -> Option<Timestamp> {
         let Some(record) = self.trackers.record(tracker) else { return Some(Timestamp::ZERO) };
         record.hint.allowed_at(self.event_for(tracker).is_some())
@@ -131,7 +144,8 @@ impl TorrentBook {
         self.trackers.records().any(|(_, record)| record.hint.is_suspended(now) || record.hint.is_early(now))
     }
 
-    /// Whether a tracker doesn't serve this torrent, whatever its host does for others.
+    /// Whether a tracker doesn't serve this torrent: it answered with an error, or not at all, on a connection that
+    /// stood. Its host may serve other torrents.
     pub(super) fn is_refused_by(&self, tracker: &TrackerUrl) -> bool {
         self.trackers.failure(tracker).is_some_and(|failure| failure.news == TrackerNews::Refuses)
     }
@@ -152,9 +166,11 @@ impl TorrentBook {
         let mut request = AnnounceRequest::new(torrent.info_hash, torrent.peer_id, torrent.port);
         request.transfer = torrent.transfer;
         request.event = event;
+        // Some trackers would answer `stopped` with a full list of peers.
         request.num_want = if event == Some(Event::Stopped) { Some(0) } else { torrent.num_want };
         request.key = torrent.key;
         request.ip = torrent.ip;
+        // It belongs to the tracker that sent it (R28).
         request.tracker_id = self.ledger.tracker_id(&self.trackers, tracker).map(Vec::from);
         request
     }
@@ -162,13 +178,15 @@ impl TorrentBook {
     /// Brings the next announce forward because peers are wanted.
     pub(super) fn want_peers(&mut self, now: Timestamp) {
         self.wants_peers = true;
+        // Only the tracker in use holds it back: the next announce goes there.
         let record = self.trackers.in_use().and_then(|tracker| self.trackers.record(tracker));
         let allowed_at = record.map_or(Timestamp::ZERO, |record| record.hint.min_interval_until());
         self.schedule.want_peers(allowed_at, &self.config, now);
     }
 
-    /// Sets the interval in place of what trackers ask for, or leaves it to them again. Min intervals that trackers asked
-    /// for before are void: the tracker in use would be too early for the next round otherwise, which would go to another.
+    /// Sets the interval in place of what trackers ask for, or leaves it to them again. The min intervals of earlier
+    /// answers are dropped: otherwise the tracker in use might not be announced to yet, and the round would go to
+    /// another.
     pub(super) fn override_interval(&mut self, interval: Option<Duration>, now: Timestamp) {
         Arc::make_mut(&mut self.config).intervals.interval_override = interval;
         if let Some(interval) = self.config.overriding_interval() {
@@ -188,6 +206,7 @@ impl TorrentBook {
         interval: Duration,
         now: Timestamp,
     ) {
+        // What was sent, and not what is true by now: the download may have become complete meanwhile.
         let announced = (sent.event, sent.transfer.left);
         self.ledger.accepted(&mut self.trackers, tracker, announced, interval, now);
         self.ledger.keep_tracker_id(&mut self.trackers, tracker, response);
@@ -211,11 +230,14 @@ impl TorrentBook {
     ) -> (Option<TrackerUrl>, Duration) {
         let Attempt { id, tracker, slot, .. } = attempt;
         let now = shared.now;
+        // The slot is returned first, so that the latency below includes this sample.
         let sample = Measurement { connect: sent.opening, first_byte: now.since(sent.at) };
         shared.finish(id, slot, Outcome::Answered(sample));
         let moved_from = self.trackers.in_use().filter(|in_use| **in_use != tracker).cloned();
         if let Some(left) = &moved_from {
-            // Whether it failed, was silent for too long, or its host is in back-off: it was the better one.
+            // Whether it failed, was silent for too long, or its host is in back-off: it was chosen first, so it is
+            // the better one, and the torrent goes back to it later. If the answer is from there, that has just
+            // happened.
             let random = shared.random();
             match self.failback.as_mut().filter(|failback| *failback.tracker() == tracker) {
                 Some(failback) => failback.returned(now),
@@ -236,6 +258,8 @@ impl TorrentBook {
     pub(super) fn failed(&mut self, attempt: Attempt, error: &AnnounceError, shared: &mut Shared<'_>) {
         let was_sent = attempt.sent().is_some();
         let Attempt { id, tracker, slot, .. } = attempt;
+        // One table judges the error, and each owner takes its part of the verdict: host, ledger, and this torrent's
+        // record.
         let verdict = Verdict::of(error);
         let failed = Failed {
             verdict,
@@ -248,6 +272,8 @@ impl TorrentBook {
             let answered = verdict.registered == Registered::No;
             self.ledger.failed(&mut self.trackers, &tracker, answered);
         }
+        // If our own network is down a refusal may be a captive portal's page: the tracker isn't blamed for it
+        // either.
         let news = if withheld { verdict.tracker.withheld() } else { verdict.tracker };
         let config = Arc::clone(&self.config);
         if let Some(record) = self.trackers.record_mut(&tracker) {
@@ -260,13 +286,14 @@ impl TorrentBook {
     pub(super) fn round_failed(&mut self, attempts: &[FailedAttempt], shared: &mut Shared<'_>) {
         let is_outage = shared.hosts.is_outage();
         if is_outage {
-            // What failed just before the outage was known has the same cause, if it could have.
+            // What failed just before the outage was detected may have the same cause.
             for failure in self.trackers.records_mut().filter_map(|(_, record)| record.failure.as_mut()) {
                 if Verdict::of(&failure.error).host.could_be_local() {
                     failure.news = failure.news.withheld();
                 }
             }
         }
+        // Only a refusal that names no time: the others are announced to again when they asked for that (R119).
         let is_plain_refusal = |attempt: &FailedAttempt| {
             matches!(&attempt.error, AnnounceError::Rejected(rejection)
                 if rejection.retry == Retry::Unsaid && rejection.interval.is_none())
@@ -282,7 +309,8 @@ impl TorrentBook {
         self.schedule.round_failed(cause, &self.config, || shared.random(), now);
     }
 
-    /// Passes a warning on, unless it is the last one again: some trackers send theirs with each answer.
+    /// Passes a warning on to the user, unless it is the last one again: some trackers send the same with each answer
+    ///
     pub(super) fn warn(&mut self, tracker: &TrackerUrl, text: Option<&str>, shared: &mut Shared<'_>) {
         let Some(text) = text else { return };
         let is_known = self.last_warning.as_deref().is_some_and(|(of, last)| of == tracker && last == text);

@@ -12,31 +12,41 @@ use crate::policy::verdict::TrackerNews;
 use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
-/// One torrent's trackers at one moment: the only place that says which of them may be announced to, and which first.
+/// One torrent's trackers at one moment: the only place that decides which of them may be announced to, and which
+/// first.
 pub(crate) struct Candidates<'a> {
+    /// The torrent.
     book: &'a TorrentBook,
+    /// The round that asks: one that the user requested ignores intervals and back-offs.
     kind: &'a RoundKind,
+    /// What all torrents know of hosts.
     hosts: &'a Hosts,
+    /// The present moment.
     now: Timestamp,
+    /// Whether the torrent wants peers and no tracker can name any. Computed once: it looks at all trackers, and is
+    /// used for each of them.
     needs_peers: bool,
 }
 
-/// A tracker that may be announced to. Under an order across tiers all are in tier 0.
+/// A tracker that may be announced to.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
+    /// The tracker.
     pub(crate) tracker: TrackerUrl,
+    /// Its tier, whose trackers are tried before those of the next; 0 for all if latency decides across tiers.
     pub(crate) tier: usize,
 }
 
 impl<'a> Candidates<'a> {
+    /// The candidates of a torrent for a round of this kind.
     pub(crate) fn new(book: &'a TorrentBook, kind: &'a RoundKind, hosts: &'a Hosts, now: Timestamp) -> Self {
         let mut candidates = Self { book, kind, hosts, now, needs_peers: false };
         candidates.needs_peers = candidates.needs_peers();
         candidates
     }
 
-    /// Whether any tracker but those tried may be announced to. Most steps of a round need no more than this, which for a
-    /// thousand trackers costs a thousandth of their order.
+    /// Whether any tracker but those tried may be announced to. Most steps of a round need no more than this, which
+    /// for a thousand trackers costs a thousandth of their order.
     pub(crate) fn is_any(&self, tried: &BTreeSet<TrackerUrl>) -> bool {
         self.supported().any(|tracker| self.is_eligible(tracker, tried))
     }
@@ -49,6 +59,8 @@ impl<'a> Candidates<'a> {
     /// The first tracker in failover order, but for those tried, that may be announced to.
     pub(crate) fn first(&self, tried: &BTreeSet<TrackerUrl>) -> Option<Candidate> {
         let is_eligible = |tracker: &&TrackerUrl| self.is_eligible(tracker, tried);
+        // The tracker that works stays first. By latency alone, one whose distance drifts would move all its torrents
+        // to and fro, with a new registration each time.
         let tracker = self.front().filter(is_eligible).or_else(|| {
             let mut eligible = self.supported().filter(is_eligible);
             match self.book.trackers.order() {
@@ -76,28 +88,31 @@ impl<'a> Candidates<'a> {
         order
     }
 
-    /// When some tracker may be announced to; if several may already, any moment in the past. `None` if all said "never".
+    /// When the first tracker may be announced to; a moment in the past if one may now. `None` if all of them asked
+    /// for no further announce.
     pub(crate) fn first_earliest(&self) -> Option<Timestamp> {
         let mut first: Option<Timestamp> = None;
         for tracker in self.supported() {
             let Some(earliest) = self.earliest(tracker) else { continue };
             first = Some(first.map_or(earliest, |first| first.min(earliest)));
             if earliest <= self.now {
+                // One is enough. This is asked for each idle torrent that waits, with up to a thousand trackers.
                 break;
             }
         }
         first
     }
 
-    /// When this torrent may announce to a tracker on schedule; `None` if the tracker said "never". What holds it back: the
-    /// tracker's hints, its `min interval` (which an owed event ignores), the torrent's own back-off if the tracker failed
-    /// it, and the back-off of the host.
+    /// When this torrent may announce to a tracker on schedule; `None` if the tracker asked for no further announce.
+    /// Three things hold it back: the hints of the tracker (its `min interval` for a regular announce only), the
+    /// torrent's own back-off from a tracker that doesn't serve it, and the back-off of the host, which all torrents
+    /// share.
     fn earliest(&self, tracker: &TrackerUrl) -> Option<Timestamp> {
         let hinted = self.book.allowed_at(tracker)?;
         Some(hinted.max(self.own_earliest(tracker)).max(self.host_earliest(tracker)))
     }
 
-    /// What this torrent wants of a tracker's host, which decides its place in the line of those that wait for it.
+    /// What decides this torrent's place among those that wait to try a tracker's host.
     pub(crate) fn demand(&self, tracker: &TrackerUrl) -> Demand {
         Demand {
             needs_peers: self.needs_peers,
@@ -106,7 +121,7 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// The trackers whose hosts are in back-off, with what this torrent wants of them.
+    /// The trackers whose hosts are in back-off, each with this torrent's demand.
     pub(crate) fn demands(&self) -> Vec<(TrackerUrl, Demand)> {
         let backed_off = self.supported().filter(|tracker| self.hosts.is_backed_off(tracker.host_key()));
         backed_off.map(|tracker| (tracker.clone(), self.demand(tracker))).collect()
@@ -114,6 +129,7 @@ impl<'a> Candidates<'a> {
 
     /// Why no tracker may be announced to now.
     pub(crate) fn deferral(&self) -> Deferral {
+        // The reason that explains the others comes first: without a network every tracker fails.
         if self.hosts.is_outage() {
             Deferral::NetworkDown
         } else if !self.supported().any(|tracker| self.book.is_allowed(tracker, self.now)) {
@@ -125,6 +141,7 @@ impl<'a> Candidates<'a> {
 
     /// Whether the hints of a tracker allow an announce of this round.
     pub(crate) fn is_allowed(&self, tracker: &TrackerUrl) -> bool {
+        // A user may know better than an interval, and not better than a tracker that asked for no announce (BEP 31).
         if self.kind.ignores_intervals() {
             return !self.book.is_suspended(tracker, self.now);
         }
@@ -138,6 +155,7 @@ impl<'a> Candidates<'a> {
         before.filter(|tracker| !self.is_allowed(tracker)).cloned().collect()
     }
 
+    /// A tracker as a candidate.
     fn candidate(&self, tracker: &TrackerUrl) -> Candidate {
         let tier = match self.book.trackers.order() {
             Order::Bep12 => self.book.trackers.tier_of(tracker).unwrap_or_default(),
@@ -146,23 +164,26 @@ impl<'a> Candidates<'a> {
         Candidate { tracker: tracker.clone(), tier }
     }
 
+    /// The trackers whose schemes are supported, in list order.
     fn supported(&self) -> impl Iterator<Item = &'a TrackerUrl> {
         self.book.trackers.supported_trackers()
     }
 
+    /// Whether a tracker that wasn't tried may be announced to now.
     fn is_eligible(&self, tracker: &TrackerUrl, tried: &BTreeSet<TrackerUrl>) -> bool {
         if tried.contains(tracker) {
             return false;
         }
         if self.kind.ignores_intervals() {
+            // No back-off either: what kept us away may be over, and the user may know that.
             return self.is_allowed(tracker);
         }
         self.earliest(tracker).is_some_and(|earliest| earliest <= self.now)
     }
 
-    /// The tracker before all others: the one in use. Under BEP 12 a round of a torrent that isn't private starts at the
-    /// first tier, and if latency decides the one in use loses its place while its host is in back-off: a probe finds out
-    /// whether it is alive, and no torrent has to wait for that.
+    /// The tracker before all others: the one in use. If latency decides it loses that place while its host is in
+    /// back-off, because a probe finds out whether it is alive and no announce has to. Under BEP 12 only a private
+    /// torrent stays on it: the others begin each round at the first tier.
     fn front(&self) -> Option<&'a TrackerUrl> {
         let trackers = &self.book.trackers;
         let in_use = trackers.in_use().filter(|in_use| trackers.is_supported(in_use))?;
@@ -174,7 +195,8 @@ impl<'a> Candidates<'a> {
         is_first.then_some(in_use)
     }
 
-    /// The place of a tracker under [`Order::Nearest`], the least first. Trackers that don't serve this torrent come last.
+    /// The place of a tracker under [`Order::Nearest`], the least first. Trackers that don't serve this torrent come
+    /// last: their hosts are well, which makes them no help to it.
     fn rank(&self, tracker: &TrackerUrl) -> (bool, HostRank) {
         (self.book.is_refused_by(tracker), self.hosts.rank(tracker.host_key(), self.now))
     }
@@ -182,21 +204,23 @@ impl<'a> Candidates<'a> {
     /// When the host of a tracker may be tried by this torrent.
     fn host_earliest(&self, tracker: &TrackerUrl) -> Timestamp {
         let config = &self.book.config;
+        // Without back-off of hosts, a torrent's own back-off keeps it from trackers that failed.
         if !config.back_off.of_hosts {
             return Timestamp::ZERO;
         }
         let host = tracker.host_key();
         let earliest = self.hosts.earliest(host, self.book.id, self.demand(tracker), self.now);
-        // A user who sets the interval sets the pace.
+        // A user who sets the interval sets the pace, also of tries at a host that failed.
         let Some(interval) = config.overriding_interval() else { return earliest };
         let failed_at = self.hosts.health().host(host).and_then(HostHealth::failed_at);
         failed_at.map_or(earliest, |failed_at| earliest.min(failed_at + interval))
     }
 
-    /// Until when the torrent's own back-off keeps it from a tracker: if that of the host doesn't apply, or hosts have
-    /// none.
+    /// Until when the torrent's own back-off keeps it from a tracker that failed.
     fn own_earliest(&self, tracker: &TrackerUrl) -> Timestamp {
         let schedule = &self.book.schedule;
+        // A failure of the host is covered by the host's back-off, which one trial ends for all torrents. With one of
+        // its own on top a torrent would stay away from a host that another has found alive.
         match self.book.trackers.failure(tracker).map(|failure| failure.news) {
             None => Timestamp::ZERO,
             Some(TrackerNews::OfTheHost) if self.book.config.back_off.of_hosts => Timestamp::ZERO,
@@ -205,9 +229,11 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// Whether the torrent wants peers and no tracker can name any: each has failed it, asked for no announce yet, or has a
-    /// host in back-off. Such a torrent may try lifeless hosts much sooner.
+    /// Whether the torrent wants peers and no tracker can name any: each has failed it, asked for no announce yet, or
+    /// has a host in back-off. Such a torrent may try lifeless hosts much sooner.
     fn needs_peers(&self) -> bool {
+        // A tracker that refuses this torrent names no peers either. When it counted as help, torrents found a
+        // returned tracker after 80 minutes in place of one, if another answered 502 (simulation).
         let is_no_help = |tracker: &TrackerUrl| {
             let failure = self.book.trackers.failure(tracker);
             self.hosts.is_backed_off(tracker.host_key())

@@ -11,22 +11,23 @@ use crate::alert::Alert;
 use crate::policy::io::TorrentId;
 use crate::time::Timestamp;
 
-/// How often a deferred announce checks whether another torrent has found one of its hosts alive. A torrent may be
-/// without an announce at a host that works for a minute at most.
+/// How often a deferred announce checks whether another torrent has found one of its hosts alive: often enough that
+/// the torrent announces within a minute at a host that works again.
 const RECHECK: Duration = Duration::from_secs(40);
 
 /// A torrent between two rounds.
 #[derive(Debug, Default)]
 pub(super) struct Idle {
-    /// What is left of the round before.
+    /// The attempts of the last round that are still under way.
     pub(super) stragglers: Stragglers,
-    /// Another session of the same torrent that is sending `stopped`, which `started` must not overtake.
+    /// Another session of the same torrent that is sending `stopped`, which `started` must not overtake (R90).
     pub(super) waits_for: Option<TorrentId>,
-    /// The user knows that the announce that is due is deferred.
+    /// Whether the user was sent an alert that the announce that is due is deferred.
     reported_deferral: bool,
 }
 
 impl Idle {
+    /// The state after a round, of which these attempts are still under way.
     pub(super) fn after_round(stragglers: Stragglers) -> Self {
         Self { stragglers, ..Self::default() }
     }
@@ -37,6 +38,7 @@ impl Idle {
         book: &mut TorrentBook,
         shared: &mut Shared<'_>,
     ) -> Option<RoundKind> {
+        // Another torrent may have found a host alive since the announce was deferred.
         bring_forward(book, shared);
         if !self.is_due(book, shared.now) || self.is_deferred(book, shared) {
             return None;
@@ -49,23 +51,28 @@ impl Idle {
         if !book.is_automatic() || self.waits_for.is_some() {
             return None;
         }
+        // An announce that isn't deferred has its time from its tracker, and no other torrent changes that.
         let recheck = book.schedule.is_deferred().then(|| now + RECHECK);
         [book.schedule.due(), recheck].into_iter().flatten().min()
     }
 
+    /// Whether an announce is due, and the torrent may make it.
     fn is_due(&self, book: &TorrentBook, now: Timestamp) -> bool {
+        // Scheduling that is left to the caller has no announces but those that the caller requests.
         let is_due = book.schedule.due().is_some_and(|due| due <= now) && self.waits_for.is_none();
         is_due && (book.is_automatic() || book.schedule.is_requested())
     }
 
     /// Defers the round that is due if no tracker may be announced to yet.
     fn is_deferred(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) -> bool {
+        // The user may know better than our back-offs, and waits for a result in any case.
         if book.schedule.is_requested() {
             return false;
         }
         let now = shared.now;
         let first = Candidates::new(book, &RoundKind::Scheduled, shared.hosts, now).first_earliest();
         let Some(first) = first.filter(|first| *first > now) else { return false };
+        // Deferred, not failed: no tracker was tried, so no back-off grows.
         let first = defer(book, shared).unwrap_or(first);
         if !std::mem::replace(&mut self.reported_deferral, true) {
             let reason = Candidates::new(book, &RoundKind::Scheduled, shared.hosts, now).deferral();
@@ -75,8 +82,8 @@ impl Idle {
     }
 }
 
-/// Defers the announce until some tracker may be announced to. That depends on the torrent's place in line, which it
-/// takes first.
+/// Defers the announce until some tracker may be announced to. That depends on the torrent's place in the queues for
+/// the trials of hosts in back-off, so it joins them first.
 pub(super) fn defer(book: &mut TorrentBook, shared: &mut Shared<'_>) -> Option<Timestamp> {
     wait_in_line(book, shared);
     let first = Candidates::new(book, &RoundKind::Scheduled, shared.hosts, shared.now).first_earliest();
@@ -84,7 +91,8 @@ pub(super) fn defer(book: &mut TorrentBook, shared: &mut Shared<'_>) -> Option<T
     first
 }
 
-/// Takes a place in line at each host that keeps the torrent waiting.
+/// Joins the queue for the trial of each host in back-off. If none did, all would have the first place, and the
+/// torrent whose timer comes first would make every trial (R80).
 pub(super) fn wait_in_line(book: &TorrentBook, shared: &mut Shared<'_>) {
     let demands = Candidates::new(book, &RoundKind::Scheduled, shared.hosts, shared.now).demands();
     for (tracker, demand) in demands {
@@ -99,6 +107,7 @@ fn bring_forward(book: &mut TorrentBook, shared: &Shared<'_>) {
         return;
     }
     let first = Candidates::new(book, &RoundKind::Scheduled, shared.hosts, shared.now).first_earliest();
+    // Only ever sooner. A later moment is found when the announce is due.
     if let Some(first) = first.filter(|first| *first < due) {
         book.schedule.defer(Some(first.max(shared.now)));
     }

@@ -1,4 +1,5 @@
-//! Which event each tracker is sent: `started` until one accepts it, `completed` once, `stopped` to all that may list us.
+//! Which event each tracker is sent: `started` until one accepts it, `completed` once, `stopped` to all that may list
+//! us.
 
 use crate::announce::{AnnounceResponse, Event};
 use crate::policy::tracker_set::Registration;
@@ -7,14 +8,16 @@ use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;
 use std::time::Duration;
 
-/// The events that one torrent still has to send, and what its trackers accepted in this session.
+/// The events that one torrent still has to send, and what its trackers accepted in this session (BEP 3).
 ///
-/// A tracker's first announce is `started`, and never again once it accepted one: private trackers take a second
-/// `started` as a new baseline of the counters. `completed` is sent once, and never if the download was complete from
-/// the start. `stopped` is sent to every tracker that accepted an announce or may have.
+/// Each tracker's first announce is `started`, until it accepts one, and never again: private trackers take a second
+/// `started` as a new baseline of the counters (R29). `completed` is sent once, and never if the download was
+/// complete from the start. `stopped` is sent to every tracker that accepted an announce or may have.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
+    /// Whether the torrent is private (BEP 27).
     private: bool,
+    /// Whether `completed` is still to be sent.
     completion: Completion,
     /// Trackers that were removed from the list and may list us: they are sent `stopped` as well.
     removed: Vec<(TrackerUrl, Registration)>,
@@ -49,14 +52,14 @@ impl Ledger {
         is_first
     }
 
-    /// Notes that the download was found to be complete before the first announce.
+    /// Notes that the download was found to be complete before the first announce, so that `completed` is never sent.
     pub fn was_complete(&mut self) {
         if self.completion == Completion::NotYet {
             self.completion = Completion::Sent;
         }
     }
 
-    /// Whether the completion of the download hasn't been accepted by any tracker.
+    /// Whether the download is complete and no tracker has accepted that yet.
     pub fn owes_completed(&self) -> bool {
         self.completion == Completion::Due
     }
@@ -66,8 +69,9 @@ impl Ledger {
         if self.is_registered(trackers, tracker) {
             return self.owes_completed().then_some(Event::Completed);
         }
-        // URLs with one host name are mostly one tracker, for which a second `started` would be a new baseline, and all
-        // trackers of a private torrent may share their accounts. Trackers add an unknown peer on a plain announce.
+        // URLs with one host name are mostly one tracker, for which a second `started` would be a new baseline (R29),
+        // and all trackers of a private torrent may share their accounts. Trackers add an unknown peer on a plain
+        // announce.
         let is_known_there = trackers
             .records()
             .map(|(other, record)| (other, &record.registration))
@@ -110,6 +114,8 @@ impl Ledger {
     ) {
         let is_first = !self.is_registered(trackers, tracker);
         self.registration_mut(trackers, tracker).accepted(event, interval, now);
+        // A first announce with nothing left stands for `completed`, which trackers refuse from a peer that they
+        // don't list.
         let says_complete = event == Some(Event::Completed) || (is_first && left == Some(0));
         if says_complete && event != Some(Event::Stopped) && self.completion == Completion::Due {
             self.completion = Completion::Sent;
@@ -128,8 +134,8 @@ impl Ledger {
         }
     }
 
-    /// Notes that an announce failed. After a refusal (`answered`) the tracker certainly doesn't list us by it; after
-    /// silence it may.
+    /// Notes that an announce failed. After a refusal (`answered`) the tracker certainly doesn't list us because of
+    /// this announce; after silence it may.
     pub fn failed(&mut self, trackers: &mut TrackerSet, tracker: &TrackerUrl, answered: bool) {
         if self.registration(trackers, tracker).is_some() {
             self.registration_mut(trackers, tracker).failed(answered);
@@ -168,8 +174,8 @@ impl Ledger {
         }
     }
 
-    /// Takes over what another session of the same torrent and peer id has sent its trackers, because they know both as
-    /// one peer. If both have announced to a tracker, this session's own state stays: it is the later one.
+    /// Takes over what another session of the same torrent and peer id has sent its trackers, because they know both
+    /// as one peer. If both have announced to a tracker, this session's own state stays: it is the later one.
     pub(crate) fn take_over(&mut self, trackers: &mut TrackerSet, other: &mut Self, others: &mut TrackerSet) {
         let listed = others
             .records_mut()
@@ -183,6 +189,7 @@ impl Ledger {
         }
     }
 
+    /// The registration at a tracker, also if the tracker was removed from the list.
     fn registration<'a>(
         &'a self,
         trackers: &'a TrackerSet,
@@ -195,6 +202,7 @@ impl Ledger {
             .or_else(|| removed().map(|(_, registration)| registration))
     }
 
+    /// The same, to change it, made if there is none.
     fn registration_mut<'a>(
         &'a mut self,
         trackers: &'a mut TrackerSet,

@@ -1,6 +1,16 @@
 //! One torrent: what its user asks for, what happens to its announces, and what it does next.
 //!
 //! A torrent asks [`Hosts`] what all torrents know of tracker hosts, and never another torrent.
+//!
+//! | Question | File |
+//! |---|---|
+//! | Which event does a tracker get? | `ledger` |
+//! | When is the next announce due? | `schedule`; `idle` defers it while no tracker may be announced to |
+//! | Which trackers may be announced to, and which goes first? | `candidates` |
+//! | What does a round do next? | `round`; `announcing` does it |
+//! | What does an answer or a failure change? | `book` |
+//! | When does the torrent go back to the tracker that it left? | `failback`, with `probing` |
+//! | How does a session end? | `stopping` |
 
 mod announcing;
 mod attempt;
@@ -42,19 +52,19 @@ use crate::prober::Measurement;
 use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
 
-/// One torrent of the engine. There may be ten thousands, nearly all of which are idle, so what is needed only during a
-/// round is boxed.
+/// One torrent of the engine. An engine may have tens of thousands, nearly all of which are idle, so what is needed
+/// only during a round is boxed.
 #[derive(Debug)]
 pub(crate) struct TorrentState {
-    /// What stays from one announce to the next.
+    /// What is kept from one announce to the next.
     book: TorrentBook,
-    /// What it does at the moment.
+    /// What the torrent is doing.
     activity: Activity,
-    /// When it wakes up by itself, and what for.
+    /// When it wakes up next, and what for.
     timer: Option<(Timestamp, Timer)>,
 }
 
-/// What a torrent does at a moment.
+/// What a torrent is doing.
 #[derive(Debug)]
 enum Activity {
     /// It waits for its next announce.
@@ -72,11 +82,11 @@ enum Activity {
 pub(crate) enum Timer {
     /// The next announce is due, or has to be reconsidered.
     Announce,
-    /// A patience or a limit of the round under way is over.
+    /// A patience or a time limit of the round under way is over.
     Round,
-    /// The limit of an attempt is over that outlived its round.
+    /// The time limit of an attempt that outlived its round is over.
     Stragglers,
-    /// The tracker that was left has to be probed.
+    /// The tracker that was left is to be probed.
     Failback,
     /// `stopped` has taken as long as it may.
     Stop,
@@ -96,7 +106,7 @@ impl TorrentState {
 
     /// Begins a session, or the one announce of a torrent that has none.
     pub(crate) fn begin(&mut self, one_shot: Option<AnnounceRequest>, shared: &mut Shared<'_>) {
-        // The set of an earlier announce that knows its trackers isn't measured again.
+        // A caller of single announces hands the set back in. What it knows of its trackers isn't measured again.
         if one_shot.is_none() || !self.book.trackers.is_known() {
             probing::probe_unknown(&mut self.book, shared);
         }
@@ -106,7 +116,7 @@ impl TorrentState {
         let has_choice = supported.len() > 1;
         shared.alert(Alert::TrackersFound { trackers: supported, unsupported });
         if has_choice && self.book.measures_hosts() && !self.book.trackers.is_any_probing() {
-            // All hosts are known already.
+            // All hosts are known already, so no probe will report the order when it ends.
             probing::report_order(&self.book, shared);
         }
         if let Some(request) = one_shot {
@@ -150,7 +160,8 @@ impl TorrentState {
         Some(self.book.rounds + 1)
     }
 
-    /// Announces at once after the network has changed, if the announces before failed.
+    /// Announces at once after the network has changed, if the announces before failed. A torrent whose tracker works
+    /// keeps to its interval: the tracker asked for that, whatever our network is.
     pub(crate) fn network_changed(&mut self, now: Timestamp) {
         let is_failing = self.book.schedule.is_failing() || self.book.trackers.in_use().is_none();
         if is_failing && self.is_idle() && self.book.is_automatic() {
@@ -177,8 +188,8 @@ impl TorrentState {
         self.book.override_interval(interval, now);
     }
 
-    /// Changes the list of trackers. No tracker gets its next announce early by that, but a new one is announced to at
-    /// once if no other works.
+    /// Changes the list of trackers. No tracker gets its next announce earlier because of that, but a new one is
+    /// announced to at once if no other works (R83).
     pub(crate) fn change_trackers(&mut self, change: impl FnOnce(&mut TrackerSet), shared: &mut Shared<'_>) {
         self.book.ledger.change_trackers(&mut self.book.trackers, change);
         match &mut self.activity {
@@ -219,12 +230,12 @@ impl TorrentState {
         book.ledger.take_over(&mut book.trackers, &mut others.ledger, &mut others.trackers);
     }
 
-    /// Ends at once, without a word to any tracker.
+    /// Ends at once. No tracker is sent `stopped`.
     pub(crate) fn forget(&mut self, shared: &mut Shared<'_>) {
         self.give_up(shared);
     }
 
-    /// Doesn't count so much of an opening.
+    /// Leaves `time` of an opening out of account, see [`Engine::discount`](crate::policy::Engine::discount).
     pub(crate) fn discount(&mut self, id: AttemptId, time: Duration, now: Timestamp) {
         let opening = match &mut self.activity {
             Activity::Idle(idle) => idle.stragglers.opening_mut(id),
@@ -291,12 +302,13 @@ impl TorrentState {
         }
     }
 
-    /// Takes in that a host grants the place that the torrent queued for.
+    /// Takes in that a host has admitted the torrent, which queued for it.
     pub(crate) fn admitted(&mut self, slot: Slot, shared: &mut Shared<'_>) {
         match &mut self.activity {
             Activity::Announcing(announcing) => announcing.admitted(slot),
             Activity::Stopping(stopping) => stopping.admitted(slot, shared),
             Activity::Idle(_) | Activity::Stopped(_) => {
+                // Returned at once, or the host would count an attempt that never ends.
                 let _ = shared.hosts.finished(slot, Outcome::Unused, shared.now);
             }
         }
@@ -319,6 +331,7 @@ impl TorrentState {
             match &mut self.activity {
                 Activity::Idle(idle) => {
                     let Some(kind) = idle.next_round(book, shared) else { break };
+                    // Whatever they would have shown, the new round finds out by itself.
                     idle.stragglers.give_up(shared);
                     let announcing = Announcing::begin(kind, book, shared);
                     self.activity = Activity::Announcing(Box::new(announcing));
@@ -348,7 +361,7 @@ impl TorrentState {
         }
     }
 
-    /// When the torrent wakes up by itself, and what for.
+    /// When the torrent wakes up next, and what for.
     pub(crate) fn timer(&self) -> Option<(Timestamp, Timer)> {
         self.timer
     }
@@ -420,6 +433,7 @@ impl TorrentState {
         status::explain(&self.book, self.announcing(), hosts, now)
     }
 
+    /// The round under way, unless the session is ending.
     fn announcing(&self) -> Option<&Announcing> {
         match &self.activity {
             Activity::Announcing(announcing) => Some(announcing),
@@ -427,10 +441,12 @@ impl TorrentState {
         }
     }
 
+    /// Whether it is between two rounds.
     fn is_idle(&self) -> bool {
         matches!(self.activity, Activity::Idle(_))
     }
 
+    /// Takes the round under way out, which leaves the torrent stopped until the caller sets what it does next.
     fn take_announcing(&mut self) -> Option<Box<Announcing>> {
         match std::mem::replace(&mut self.activity, Activity::Stopped(Vec::new())) {
             Activity::Announcing(announcing) => Some(announcing),
@@ -460,6 +476,7 @@ impl TorrentState {
         self.activity = Activity::Stopped(Vec::new());
     }
 
+    /// Sets the timer, unless it is set to an earlier moment.
     fn wake_at(&mut self, timer: Timer, at: Option<Timestamp>) {
         let wake = at.map(|at| (at, timer));
         self.timer = [self.timer, wake].into_iter().flatten().min();

@@ -1,4 +1,5 @@
-//! Which hosts a torrent has measured, at its start and before it goes back to a tracker, and what it learns from that.
+//! Probes of a torrent's trackers: all unknown ones at its start, and the tracker that was left before it goes back
+//! there.
 
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ use crate::tracker::TrackerUrl;
 /// network and not with the hour, and every announce measures it again.
 const MEASUREMENT_LIFETIME: Duration = Duration::from_secs(6 * 3600);
 
-/// Has the hosts measured whose latency decides and isn't known yet. A torrent with one tracker has no choice to make, so
-/// nothing is measured for it.
+/// Asks for a probe of each tracker whose latency decides and isn't known yet. A torrent with one tracker has no
+/// choice to make, so nothing is measured for it.
 pub(super) fn probe_unknown(book: &mut TorrentBook, shared: &mut Shared<'_>) {
     let has_choice = book.trackers.supported_trackers().nth(1).is_some();
     if !has_choice || !book.measures_hosts() {
@@ -35,7 +36,8 @@ pub(super) fn probe_unknown(book: &mut TorrentBook, shared: &mut Shared<'_>) {
     }
 }
 
-/// Takes in the result of a probe. Gives whether a round needs to wait for probes no longer.
+/// Takes in the result of a probe. Gives whether the first announce, which waits for an answer, may go out: one was
+/// answered, or all have ended.
 pub(super) fn probed(
     tracker: &TrackerUrl,
     result: &Result<Measurement, AnnounceError>,
@@ -54,6 +56,7 @@ pub(super) fn probed(
         Err(error) => {
             if is_unreachable(error) {
                 book.trackers.record_failure(tracker);
+                // If every tracker fails so, these errors are what the failed round reports.
                 if let Some(record) = book.trackers.record_mut(tracker) {
                     let failure = TrackerFailure { error: error.clone(), news: TrackerNews::OfTheHost };
                     record.failure = Some(failure);
@@ -77,8 +80,9 @@ pub(super) fn report_order(book: &TorrentBook, shared: &mut Shared<'_>) {
     shared.alert(Alert::FailoverOrder { trackers });
 }
 
-/// Has the tracker probed that was left, if it is time for that, or gives when it will be.
+/// Asks for a probe of the tracker that was left, if it is time for that, or gives when it will be.
 pub(super) fn probe_for_failback(book: &mut TorrentBook, shared: &mut Shared<'_>) -> Option<Timestamp> {
+    // While every tracker fails the next round tries all of them anyway.
     if !book.measures_hosts() || !book.is_automatic() || book.schedule.is_failing() {
         return None;
     }
@@ -89,6 +93,7 @@ pub(super) fn probe_for_failback(book: &mut TorrentBook, shared: &mut Shared<'_>
     }
     let failback = book.failback.as_mut()?;
     failback.probing();
+    // What another torrent has just found out needs no probe.
     let recently = shared.now.before(RECENT);
     match shared.hosts.health().heard_since(failback.tracker().host_key(), recently) {
         Some(is_alive) => {
@@ -117,8 +122,8 @@ fn probed_for_failback(
     }
 }
 
-/// Whether a failed probe says that the host can't be reached. A host that answers no probe may well answer announces,
-/// and one that couldn't be probed isn't failing.
+/// Whether a failed probe shows that the host can't be reached. A host that doesn't answer `HEAD` may well answer
+/// announces, and one that couldn't be probed isn't failing.
 fn is_unreachable(error: &AnnounceError) -> bool {
     matches!(Verdict::of(error).host, HostNews::Unreachable { .. } | HostNews::Silent | HostNews::Local)
 }

@@ -1,4 +1,4 @@
-//! The queues of busy hosts in which a round waits for its turn.
+//! The queues of busy hosts in which a round waits to be admitted.
 
 use crate::policy::hosts::{Outcome, Priority, Slot};
 use crate::time::Timestamp;
@@ -6,18 +6,20 @@ use crate::tracker::TrackerHost;
 
 use super::shared::Shared;
 
-/// The hosts that have queued a round's attempts.
+/// The hosts in whose queues a round waits, and the slot that one of them has just granted. A round may wait at
+/// several: the one that admits it first gets the announce (R85).
 #[derive(Debug, Default)]
 pub(super) struct Queue {
+    /// The hosts in whose queues it waits.
     hosts: Vec<TrackerHost>,
     /// When it joined the last of these queues.
     joined_at: Timestamp,
-    /// The place that a host has just granted.
+    /// The slot that a host has just granted.
     granted: Option<Slot>,
 }
 
 impl Queue {
-    /// A place at a host: one that was granted, or a new one. If there is none yet the round joins the queue of the host.
+    /// A slot at a host: the granted one, or a new one. If the host is busy the round joins its queue.
     pub(super) fn admit(
         &mut self,
         host: &TrackerHost,
@@ -43,23 +45,23 @@ impl Queue {
         (!self.hosts.is_empty()).then_some(self.joined_at)
     }
 
-    /// The host that has just granted a place.
+    /// The host that has just granted a slot.
     pub(super) fn granted_by(&self) -> Option<&TrackerHost> {
         self.granted.as_ref().map(Slot::host)
     }
 
-    /// Notes that a host has granted a place.
+    /// Notes that a host has granted a slot.
     pub(super) fn granted(&mut self, slot: Slot) {
         self.evicted(slot.host());
         self.granted = Some(slot);
     }
 
-    /// Notes that a host has removed us from its queue.
+    /// Notes that a host has removed the round from its queue.
     pub(super) fn evicted(&mut self, host: &TrackerHost) {
         self.hosts.retain(|other| other != host);
     }
 
-    /// Gives a granted place back that no attempt needs any more.
+    /// Returns a granted slot that no attempt uses.
     pub(super) fn give_back(&mut self, shared: &mut Shared<'_>) {
         if let Some(slot) = self.granted.take() {
             let _ = shared.hosts.finished(slot, Outcome::Unused, shared.now);

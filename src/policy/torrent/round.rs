@@ -19,24 +19,28 @@ const MAX_OPENINGS: usize = 10;
 
 /// The attempts of one round.
 ///
-/// A connection tells a tracker nothing about us, so openings are raced: the next one starts when the newest has failed
-/// or has been silent for longer than its patience. The announce goes to the first that opened, and to another only if
-/// that one failed or stalled. The caller does what [`next_step`](Self::next_step) says and asks again.
+/// A connection doesn't register us at a tracker, so openings are raced: the next one starts when the newest has
+/// failed or has been silent for longer than its patience. The announce goes to the first that opened, and to another
+/// only if that one failed or stalled. The caller does what [`next_step`](Self::next_step) gives, and asks again.
 #[derive(Debug, Default)]
 pub(crate) struct Round {
+    /// The attempts under way, in the order in which they began.
     attempts: Vec<Attempt>,
-    /// The trackers that were tried or passed by: no candidates any more.
+    /// The trackers that were tried or passed by, which are no candidates any more.
     tried: BTreeSet<TrackerUrl>,
-    /// Those of them that were passed by, because their hosts keep us in a queue.
+    /// Those of them that were passed by, because the round has waited in the queues of their hosts for too long.
     passed_by: BTreeSet<TrackerUrl>,
+    /// The tracker tried last, which the alert of a switch names.
     last_tried: Option<TrackerUrl>,
+    /// The trackers that failed or were left out, for the round's error.
     failed: Vec<FailedAttempt>,
+    /// When the last opening started.
     last_started: Timestamp,
     /// Until when the first opening waits for a probe to be answered.
     hold_until: Option<Timestamp>,
     /// How many announces weren't answered in time.
     stalled: usize,
-    /// No attempt starts any more.
+    /// Whether no attempt starts any more, because the session ends.
     closing: bool,
 }
 
@@ -60,7 +64,7 @@ pub(crate) enum Step {
 }
 
 impl Round {
-    /// A round that waits until `hold_until` for the first probe to be answered, and then goes by the list.
+    /// A round that waits for the first probe to be answered, until `hold_until` at most, and then goes by the list.
     pub(crate) fn new(hold_until: Option<Timestamp>) -> Self {
         Self { hold_until, ..Self::default() }
     }
@@ -84,19 +88,22 @@ impl Round {
         self.closing
     }
 
+    /// The attempts under way.
     pub(crate) fn attempts(&self) -> &[Attempt] {
         &self.attempts
     }
 
+    /// The attempt with this id, if it is under way.
     pub(crate) fn attempt(&self, id: AttemptId) -> Option<&Attempt> {
         self.attempts.iter().find(|attempt| attempt.id == id)
     }
 
+    /// The same, to change it.
     pub(crate) fn attempt_mut(&mut self, id: AttemptId) -> Option<&mut Attempt> {
         self.attempts.iter_mut().find(|attempt| attempt.id == id)
     }
 
-    /// Doesn't count a time in which this process stood still.
+    /// Leaves out of account a time in which this process stood still.
     pub(crate) fn extend(&mut self, gap: Duration) {
         self.last_started = self.last_started + gap;
         self.hold_until = self.hold_until.map(|until| until + gap);
@@ -115,7 +122,7 @@ impl Round {
         candidates.first_at(host, &self.tried)
     }
 
-    /// Passes by a candidate whose host has kept us in its queue, if there is another candidate.
+    /// Passes by a candidate in whose host's queue the round has waited for too long, if there is another candidate.
     pub(crate) fn pass_by(&mut self, tracker: &TrackerUrl, candidates: &Candidates<'_>) -> bool {
         let passes = candidates.count(&self.tried) > 1;
         if passes {
@@ -125,7 +132,7 @@ impl Round {
         passes
     }
 
-    /// Makes the trackers of a host that were passed by candidates again, because it has admitted us.
+    /// Makes the trackers of a host that were passed by candidates again, because the host has admitted the round.
     pub(crate) fn come_back_to(&mut self, host: &TrackerHost) {
         let (tried, passed_by) = (&mut self.tried, &mut self.passed_by);
         passed_by.retain(|tracker| {
@@ -137,7 +144,7 @@ impl Round {
         });
     }
 
-    /// Makes all trackers that were passed by candidates again, because we have left the queues of their hosts.
+    /// Makes all trackers that were passed by candidates again, because the round has left the queues of their hosts.
     fn come_back(&mut self) {
         for tracker in std::mem::take(&mut self.passed_by) {
             self.tried.remove(&tracker);
@@ -149,8 +156,8 @@ impl Round {
         self.last_tried.as_ref()
     }
 
-    /// Notes that the opening of a candidate has started. Each opening that is silent already halves the patience with
-    /// this one, down to the least that stands beside it.
+    /// Notes that the opening of a candidate has started. Each opening that is silent already halves the patience
+    /// with this one, down to the least that stands beside it.
     pub(crate) fn start(
         &mut self,
         id: AttemptId,
@@ -185,8 +192,8 @@ impl Round {
         }
     }
 
-    /// Notes that the announce was sent on a channel. After the patience another tracker may be announced to; each announce
-    /// that has stalled already halves it, down to the least that stands beside it.
+    /// Notes that the announce was sent on a channel. After the patience another tracker may be announced to; each
+    /// announce that has stalled already halves it, down to the least that stands beside it.
     pub(crate) fn announced(
         &mut self,
         id: AttemptId,
@@ -208,17 +215,18 @@ impl Round {
         }
     }
 
-    /// Lets another tracker be announced to beside one that stalled.
+    /// Allows an announce to another tracker beside one that stalled.
     pub(crate) fn hedge(&mut self, id: AttemptId) {
         self.stalled += 1;
         self.change_sent(id, |sent| sent.stalled = true);
     }
 
-    /// Waits on for one that stalled.
+    /// Waits for an announce that stalled until a later moment.
     pub(crate) fn wait_on(&mut self, id: AttemptId, until: Timestamp) {
         self.change_sent(id, |sent| sent.patience_until = Some(until));
     }
 
+    /// Changes an announce that was sent.
     fn change_sent(&mut self, id: AttemptId, change: impl FnOnce(&mut SentAnnounce)) {
         if let Some(attempt) = self.attempt_mut(id)
             && let Stage::Announcing(sent) = &mut attempt.stage
@@ -233,6 +241,7 @@ impl Round {
         Some((self.take(id)?, sent))
     }
 
+    /// Takes out an attempt.
     fn take(&mut self, id: AttemptId) -> Option<Attempt> {
         let place = self.attempts.iter().position(|attempt| attempt.id == id)?;
         Some(self.attempts.remove(place))
@@ -262,13 +271,14 @@ impl Round {
         (std::mem::take(&mut self.attempts), std::mem::take(&mut self.failed))
     }
 
-    /// What to do now.
+    /// What to do now. Limits first; then announces, of which one at a time is waited for; then the race of openings.
     pub(crate) fn next_step(&mut self, candidates: &Candidates<'_>, config: &Config, now: Timestamp) -> Step {
         let mut is_any = !self.closing && candidates.is_any(&self.tried);
         if !is_any && self.attempts.is_empty() && !self.passed_by.is_empty() {
             self.come_back();
             is_any = !self.closing && candidates.is_any(&self.tried);
         }
+        // With no other tracker to go to, the last one gets longer limits (R48).
         let last = !is_any && self.attempts.len() == 1;
         let mut clock = Deadlines { now, next: None };
 
@@ -279,6 +289,8 @@ impl Round {
                 return Step::Expired(attempt.id, phase);
             }
         }
+        // One announce at a time: a second tracker is announced to only if the first has stalled or failed, because
+        // every announce registers us at one more tracker.
         let mut answer_awaited = false;
         for attempt in &self.attempts {
             if let Some(sent) = attempt.sent()
@@ -293,6 +305,7 @@ impl Round {
         if answer_awaited {
             return Step::Wait(clock.next);
         }
+        // The channel that opened first wins the race.
         let opened = |attempt: &&Attempt| match attempt.stage {
             Stage::Open { at } => Some((at, attempt.id)),
             _ => None,
@@ -304,12 +317,15 @@ impl Round {
         if !is_any {
             return if self.attempts.is_empty() { Step::Exhausted } else { Step::Wait(clock.next) };
         }
+        // At the start the first tracker to answer a probe gets the announce.
         if self.tried.is_empty()
             && let Some(hold_until) = self.hold_until
             && !clock.due(hold_until)
         {
             return Step::Wait(clock.next);
         }
+        // The next opening starts once every one under way has been silent for its patience. Without a race (private
+        // torrents, BEP 12 as written) none starts beside another.
         let mut openings = 0;
         for attempt in self.attempts.iter_mut().filter(|attempt| attempt.stage == Stage::Opening) {
             openings += 1;
@@ -325,6 +341,8 @@ impl Round {
             return Step::Wait(clock.next);
         }
         let Some(next) = candidates.first(&self.tried) else { return Step::Wait(clock.next) };
+        // A later tier is a spare (BEP 12). With less time, a first tier that is only far away would lose its
+        // announces.
         let is_silent = |attempt: &Attempt| attempt.tier < next.tier && attempt.stage == Stage::Opening;
         let crosses = self.attempts.iter().any(is_silent);
         if crosses && !clock.due(self.last_started + config.limits.tier_patience) {
@@ -334,18 +352,22 @@ impl Round {
     }
 }
 
-/// A patience halved as many times as trackers were silent before, down to the least.
+/// A patience halved as many times as trackers were silent before, down to the least: if many are silent, the network
+/// or the list is bad, and each further one deserves less time.
 fn halved((patience, least): (Duration, Duration), times: usize) -> Duration {
     (0..times).fold(patience, |patience, _| (patience / 2).max(least.min(patience)))
 }
 
 /// The deadlines that a decision looks at, and the next of them.
 struct Deadlines {
+    /// The present moment.
     now: Timestamp,
+    /// The first deadline after it.
     next: Option<Timestamp>,
 }
 
 impl Deadlines {
+    /// Whether a deadline is over; if not it is a moment to wake up at.
     fn due(&mut self, at: Timestamp) -> bool {
         if at > self.now && self.next.is_none_or(|next| at < next) {
             self.next = Some(at);

@@ -5,7 +5,7 @@ use crate::announce::AnnounceRequest;
 /// Why a round is made.
 #[derive(Debug)]
 pub(crate) enum RoundKind {
-    /// The schedule wants it: an event, the interval, or another try after a failure.
+    /// The schedule made it due: an event, the interval, or the back-off after a failed round.
     Scheduled,
     /// The user requested it, whatever the intervals are.
     Requested,
@@ -14,13 +14,13 @@ pub(crate) enum RoundKind {
 }
 
 impl RoundKind {
-    /// Whether the round may announce to a tracker before its time. Only a tracker that asked for no announce at all is
-    /// left out then.
+    /// Whether the round ignores intervals and back-offs. Only a tracker that asked for no announce at all is left
+    /// out then.
     pub(crate) fn ignores_intervals(&self) -> bool {
         !matches!(self, Self::Scheduled)
     }
 
-    /// The announce to send as it is, if there is one.
+    /// The announce to send as it is; `None` if the torrent makes its own.
     pub(crate) fn one_shot(&self) -> Option<&AnnounceRequest> {
         match self {
             Self::OneShot(request) => Some(request),

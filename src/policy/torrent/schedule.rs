@@ -7,7 +7,8 @@ use crate::policy::config::Config;
 use crate::policy::hosts::needs_peers_wait;
 use crate::time::Timestamp;
 
-/// The jitter of a regular announce. It only shortens the interval, because some trackers drop a peer a minute after it.
+/// The jitter of a regular announce. It only shortens the interval, because some trackers drop a peer a minute after
+/// it.
 const MIN_JITTER: f64 = 0.92;
 
 /// How soon after an announce more peers may be asked for, if the tracker names no `min interval`.
@@ -25,17 +26,19 @@ const NEW_TORRENT_RETRY: (Duration, Duration) = (Duration::from_secs(10), Durati
 
 /// When one torrent announces next.
 ///
-/// The interval is that of the tracker that answered last. What single trackers ask for (`min interval`, `retry in`) is
-/// kept with them.
+/// The interval is that of the tracker that answered last. What single trackers ask for (`min interval`, `retry in`)
+/// is kept with them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Schedule {
+    /// When the next announce is due; `None` while a round is under way, or if no tracker may be announced to.
     due: Option<Timestamp>,
-    /// The announce that is due was requested by the user, so no interval holds it back.
+    /// Whether the user requested the announce that is due, so that no interval holds it back.
     requested: bool,
-    /// The announce waits until a tracker may be announced to. Another torrent may find one alive before that.
+    /// Whether the announce waits until some tracker may be announced to. Another torrent may find one alive sooner.
     deferred: bool,
     /// How many rounds have failed in a row.
     failed_rounds: u32,
+    /// When a round last succeeded.
     last_success: Option<Timestamp>,
     /// Until when trackers that don't serve this torrent get no announce, while every round fails.
     refused_until: Timestamp,
@@ -46,7 +49,7 @@ pub(crate) struct Schedule {
 impl Schedule {
     /// When the next announce is due; `None` while a round is under way, or if none may be sent.
     pub(crate) fn due(&self) -> Option<Timestamp> {
-        // At the end of time it would be due again and again.
+        // Timestamps saturate. An announce due at the last of them would be due again after each round.
         self.due.filter(|due| *due < Timestamp::NEVER)
     }
 
@@ -101,7 +104,7 @@ impl Schedule {
     pub(crate) fn want_peers(&mut self, allowed_at: Timestamp, config: &Config, now: Timestamp) {
         let Some(due) = self.due else { return };
         if self.failed_rounds > 0 {
-            return; // The back-off is as short as trackers can bear.
+            return; // The back-off is as short as trackers can bear already.
         }
         let floor = match config.overriding_interval() {
             Some(_) => Timestamp::ZERO,
@@ -128,6 +131,7 @@ impl Schedule {
         self.last_success = Some(now);
         self.refused_until = Timestamp::ZERO;
         let interval = config.interval_after(response);
+        // Torrents that were added together would announce together for ever without jitter.
         let jittered = if config.overriding_interval().is_some() {
             interval
         } else {
@@ -138,8 +142,8 @@ impl Schedule {
         interval
     }
 
-    /// Notes a round in which every tracker failed. Trackers that don't serve the torrent are left out of rounds until the
-    /// back-off is over, and rounds within it don't lengthen it. `random` gives values from [0, 1).
+    /// Notes a round in which every tracker failed. Trackers that don't serve the torrent are left out of rounds
+    /// until the back-off is over, and rounds within it don't lengthen it. `random` gives values from [0, 1).
     pub(crate) fn round_failed(
         &mut self,
         cause: RoundFailure,
@@ -147,6 +151,7 @@ impl Schedule {
         mut random: impl FnMut() -> f64,
         now: Timestamp,
     ) {
+        // A torrent may try lifeless hosts within its back-off. Those rounds are no reason to lengthen it.
         if self.refused_until <= now {
             self.refused_until = match cause {
                 RoundFailure::Withheld => {
@@ -163,7 +168,8 @@ impl Schedule {
         self.needs_peers_until = now + needs_peers_wait(random());
     }
 
-    /// The next back-off: twice as long with each failed round, up to a ceiling.
+    /// The next back-off: a random time between a floor and a bound that doubles with each failed round up to a
+    /// ceiling, so that the torrents of a tracker that failed don't come back together.
     fn back_off(&mut self, config: &Config, random: f64) -> Duration {
         let doubled = config.back_off.retry_first.saturating_mul(1 << self.failed_rounds.min(16));
         self.failed_rounds = self.failed_rounds.saturating_add(1);
@@ -172,8 +178,9 @@ impl Schedule {
         config.overriding_interval().map_or(back_off, |interval| back_off.min(interval))
     }
 
-    /// Makes an announce due because the list of trackers changed: at once if the last round failed or the tracker in use
-    /// was removed (`lost_tracker`), else only if none is due.
+    /// Makes an announce due because the list of trackers changed: at once if the last round failed or the tracker in
+    /// use was removed (`lost_tracker`), else only if none is due. A new tracker doesn't wait for the back-off of
+    /// those before it (R83).
     pub(crate) fn trackers_changed(&mut self, lost_tracker: bool, now: Timestamp) {
         if lost_tracker || self.failed_rounds > 0 {
             self.due = Some(now);
@@ -193,8 +200,8 @@ impl Schedule {
 pub(crate) enum RoundFailure {
     /// Our own network seems to be down, so no back-off grows.
     Withheld,
-    /// Trackers refused a torrent that was added `age` ago. A tracker may need some seconds until it knows a torrent that
-    /// was just uploaded, so a new one asks again sooner (R119).
+    /// Trackers refused a torrent that was added `age` ago. A tracker may need some seconds until it knows a torrent
+    /// that was just uploaded, so a new one asks again sooner (R119).
     Refused { age: Duration },
     /// Anything else.
     Failed,

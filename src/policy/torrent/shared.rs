@@ -1,4 +1,4 @@
-//! What a torrent uses of the engine while it handles one input.
+//! What a torrent uses of the engine while it handles one input: the shared hosts, ids, random numbers and outputs.
 
 use std::collections::VecDeque;
 
@@ -17,11 +17,17 @@ use crate::tracker::TrackerUrl;
 pub(crate) struct Shared<'a> {
     /// The torrent that handles the input.
     pub(crate) torrent: TorrentId,
+    /// When the input arrived.
     pub(crate) now: Timestamp,
+    /// The engine's source of random numbers.
     pub(crate) rng: &'a mut StdRng,
+    /// The tracker hosts of all torrents.
     pub(crate) hosts: &'a mut Hosts,
+    /// The probes of all torrents.
     pub(crate) probes: &'a mut Probes,
+    /// The attempts of all torrents.
     pub(crate) attempts: &'a mut Attempts,
+    /// What the engine gives out next.
     pub(crate) outputs: &'a mut VecDeque<Output>,
 }
 
@@ -36,28 +42,28 @@ impl Shared<'_> {
         self.outputs.push_back(Output::Alert { torrent: self.torrent, alert });
     }
 
-    /// Begins an attempt.
+    /// Gives an id to a new attempt of this torrent.
     pub(super) fn begin_attempt(&mut self) -> AttemptId {
         self.attempts.begin(self.torrent)
     }
 
-    /// Has the channel of an attempt opened.
+    /// Opens the channel of an attempt.
     pub(super) fn open(&mut self, attempt: AttemptId, tracker: TrackerUrl) {
         self.outputs.push_back(Output::Open { attempt, tracker });
     }
 
-    /// Has an announce sent on the open channel of an attempt.
+    /// Sends an announce on the open channel of an attempt.
     pub(super) fn announce(&mut self, attempt: AttemptId, request: AnnounceRequest) {
         self.outputs.push_back(Output::Announce { attempt, request: Box::new(request) });
     }
 
-    /// Has what an attempt opened closed.
+    /// Closes what an attempt has opened.
     pub(super) fn close(&mut self, attempt: AttemptId) {
         self.outputs.push_back(Output::Close { attempt });
     }
 
-    /// Ends an attempt and gives its place at the host back. Gives whether its failure is withheld: not held against host
-    /// and tracker, because our own network or machine is to blame.
+    /// Ends an attempt and returns its slot. Gives whether the blame for its failure is withheld from host and
+    /// tracker, because our own network or machine is the reason.
     pub(super) fn finish(&mut self, id: AttemptId, slot: Slot, outcome: Outcome<'_>) -> bool {
         self.attempts.end(id);
         let ended = self.hosts.finished(slot, outcome, self.now);
@@ -65,7 +71,7 @@ impl Shared<'_> {
         ended.withheld
     }
 
-    /// Gives up an attempt, from which nothing is learned about its host.
+    /// Gives up an attempt. That is our decision, and no evidence about its host.
     pub(super) fn give_up(&mut self, id: AttemptId, slot: Slot) {
         self.close(id);
         let _ = self.finish(id, slot, Outcome::GaveUp);

@@ -1,4 +1,4 @@
-//! How the announces of one torrent stand, for a client's tracker list and in one line.
+//! The state of one torrent's announces, for a client's tracker list and in one line.
 
 use std::fmt::{self, Write};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::policy::hosts::Hosts;
 use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;
 
-/// How the announces of a torrent stand: what a client shows in its tracker list.
+/// The state of a torrent's announces: what a client shows in its tracker list.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Status {
@@ -27,13 +27,13 @@ pub struct Status {
     pub announcing: bool,
     /// How long until the next announce; `None` while a round is under way, or if no tracker may be announced to.
     pub next_announce: Option<Duration>,
-    /// How many peers have the whole torrent, by the last answer that said so.
+    /// How many peers have the whole torrent, by the last answer with that number.
     pub complete: Option<u64>,
-    /// How many are still downloading, by the last answer that said so.
+    /// How many peers are still downloading, by the last answer with that number.
     pub incomplete: Option<u64>,
 }
 
-/// How one tracker stands.
+/// The state of one tracker.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TrackerStatus {
@@ -78,7 +78,7 @@ pub(super) fn status(
         latency: book.trackers.latency(tracker),
         is_registered: book.is_registered(tracker),
     };
-    // Between rounds the cursor is a memory of the last one.
+    // Between rounds the cursor is where the last round left it, and says nothing about the next.
     let current = announcing.and_then(|_| book.trackers.pointed_at());
     let first = || failover_order(book, hosts, now).first().copied();
     Status {
@@ -92,6 +92,7 @@ pub(super) fn status(
     }
 }
 
+/// What is known of a tracker, the most recent first: an attempt under way, what it asked for, how it last answered.
 fn tracker_state(
     tracker: &TrackerUrl,
     book: &TorrentBook,
@@ -114,6 +115,7 @@ fn tracker_state(
     }
 }
 
+/// All trackers in failover order.
 fn failover_order<'a>(book: &'a TorrentBook, hosts: &'a Hosts, now: Timestamp) -> Vec<&'a TrackerUrl> {
     Candidates::new(book, &RoundKind::Scheduled, hosts, now).failover_order()
 }
@@ -148,7 +150,7 @@ pub(super) fn explain(
     line
 }
 
-/// Which tracker is used, and why this one.
+/// Which tracker is used, and for which reason. The reason is the one by which it was chosen (R87).
 fn choice(book: &TorrentBook, hosts: &Hosts, now: Timestamp) -> String {
     let reason = |tracker: &TrackerUrl| match (book.trackers.order(), book.trackers.latency(tracker)) {
         (Order::Bep12, _) if book.trackers.is_private() => {
@@ -169,7 +171,7 @@ fn choice(book: &TorrentBook, hosts: &Hosts, now: Timestamp) -> String {
     }
 }
 
-/// Why a tracker that wasn't measured comes first.
+/// The reason for which a tracker that wasn't measured comes first.
 fn why_unmeasured_first(tracker: &TrackerUrl, book: &TorrentBook, hosts: &Hosts) -> &'static str {
     let mut before = book.trackers.supported_trackers().take_while(|other| *other != tracker).peekable();
     if before.peek().is_none() {

@@ -1,5 +1,5 @@
-//! The end of a session: an announce in flight may be answered, then `stopped` goes to every tracker that may list us,
-//! in bounded time.
+//! The end of a session: an announce in flight may be answered, then `stopped` goes to every tracker that may list
+//! us, in bounded time.
 
 use std::time::Duration;
 
@@ -22,13 +22,16 @@ pub(super) struct Stopping {
     deadline: Timestamp,
     /// The announce in flight, which `stopped` must not overtake.
     in_flight: Option<InFlight>,
+    /// The announces of `stopped` that have no result yet.
     pending: Vec<StopAnnounce>,
+    /// The trackers that were sent `stopped`, each with its result.
     results: Vec<StopResult>,
 }
 
 /// An announce that is still under way when the session ends.
 #[derive(Debug)]
 struct InFlight {
+    /// Its round.
     announcing: Box<Announcing>,
     /// Until when its answer is awaited.
     until: Timestamp,
@@ -37,23 +40,33 @@ struct InFlight {
 /// `stopped` on its way to one tracker, or the `completed` that it has to be sent before that.
 #[derive(Debug)]
 struct StopAnnounce {
+    /// The tracker.
     tracker: TrackerUrl,
+    /// `stopped`, or the `completed` before it.
     event: Event,
-    /// `None` while it queues at its host.
+    /// The attempt; `None` while it queues at its host.
     attempt: Option<StopAttempt>,
 }
 
+/// The one attempt at a tracker.
 #[derive(Debug)]
 struct StopAttempt {
+    /// Its id.
     id: AttemptId,
+    /// The permission to use the host.
     slot: Slot,
+    /// How far it is.
     stage: StopStage,
 }
 
+/// How far the attempt at a tracker is.
 #[derive(Debug, PartialEq, Eq)]
 enum StopStage {
+    /// The channel is being opened.
     Opening,
+    /// The channel is open, and nothing was sent on it.
     Open,
+    /// The announce was sent.
     Announcing,
 }
 
@@ -69,6 +82,9 @@ impl Stopping {
             Self { deadline: shared.now + limit, in_flight: None, pending: Vec::new(), results: Vec::new() };
         match announcing {
             Some(mut announcing) => {
+                // A tracker that reads `stopped` before the announce lists us until our entry expires. So the
+                // announce gets as long as trackers that work need to answer, and half of the time is left for
+                // `stopped` itself.
                 announcing.close(shared);
                 // Half of the time is left for `stopped` itself.
                 let until = shared.now + REPLY_PATIENCE.min(limit / 2);
@@ -79,7 +95,7 @@ impl Stopping {
         stopping
     }
 
-    /// Ends by this moment at the latest, if it would end later.
+    /// Ends by this moment at the latest. Never later than was set before: an earlier caller may wait for that.
     pub(super) fn hurry(&mut self, deadline: Timestamp) {
         self.deadline = self.deadline.min(deadline);
         if let Some(in_flight) = &mut self.in_flight {
@@ -87,22 +103,26 @@ impl Stopping {
         }
     }
 
-    /// Goes on as far as possible, and gives how long it waits; `None` once the session has ended.
+    /// Goes on as far as possible, and gives when to go on; `None` once the session has ended.
     pub(super) fn run(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) -> Option<Timestamp> {
         if let Some(in_flight) = &mut self.in_flight {
             match in_flight.announcing.run(book, shared) {
                 Progress::Waits(wake) if shared.now < in_flight.until => {
                     return Some(wake.map_or(in_flight.until, |wake| wake.min(in_flight.until)));
                 }
+                // Not answered in its time. The tracker may list us because of it, and is sent `stopped` as well.
                 Progress::Waits(_) => in_flight.announcing.abandon(book, shared),
                 Progress::Ended(attempts) => {
+                    // Their trackers are sent `stopped` all the same, since they may list us.
                     for attempt in attempts {
                         shared.give_up(attempt.id, attempt.slot);
                     }
                     if in_flight.announcing.is_one_shot() {
+                        // Its caller decides which events are sent.
                         return None;
                     }
                 }
+                // No tracker was sent anything.
                 Progress::Cancelled => {}
             }
             self.in_flight = None;
@@ -115,7 +135,7 @@ impl Stopping {
         (!self.pending.is_empty()).then_some(self.deadline)
     }
 
-    /// The results of `stopped`, by tracker.
+    /// Takes the results of `stopped` out.
     pub(super) fn results(&mut self) -> Vec<StopResult> {
         std::mem::take(&mut self.results)
     }
@@ -133,7 +153,8 @@ impl Stopping {
         }
     }
 
-    /// Takes in the answer to a `stopped`, or its failure. There is one attempt for each, whatever its result.
+    /// Takes in the answer to a `stopped`, or its failure. Each tracker gets one attempt, whatever its result: there
+    /// is no time for more, and a tracker drops by itself a peer that doesn't announce again.
     pub(super) fn finished(
         &mut self,
         id: AttemptId,
@@ -145,6 +166,7 @@ impl Stopping {
         let StopAnnounce { tracker, event, attempt } = self.pending.remove(place);
         let Some(StopAttempt { slot, .. }) = attempt else { return };
         let verdict = result.as_ref().err().map(Verdict::of);
+        // The other torrents learn from it (R89). Its times are no sample, since they weren't kept.
         let outcome = match verdict {
             None => Outcome::Alive,
             Some(verdict) => Outcome::Failed(Failed {
@@ -157,6 +179,7 @@ impl Stopping {
         shared.finish(id, slot, outcome);
         if event == Event::Completed {
             completed_finished(&tracker, &result, book, shared);
+            // Whatever came of `completed`, the tracker lists us, unless it has just asked for no announce (BEP 31).
             if !book.is_suspended(&tracker, shared.now) {
                 self.pending.push(StopAnnounce::new(tracker, Event::Stopped, shared));
             }
@@ -168,7 +191,7 @@ impl Stopping {
         shared.alert(Alert::Stopped { tracker, result });
     }
 
-    /// Takes in that a host grants the place that a `stopped` queued for. Gives it back if none did.
+    /// Takes in that a host has admitted a `stopped` that queued for it. Returns the slot if there is none any more.
     pub(super) fn admitted(&mut self, slot: Slot, shared: &mut Shared<'_>) {
         let is_queued = |pending: &&mut StopAnnounce| {
             pending.attempt.is_none() && pending.tracker.host_key() == slot.host()
@@ -181,8 +204,9 @@ impl Stopping {
         }
     }
 
-    /// Takes in that a host has removed us from its queue.
+    /// Takes in that a host has removed the torrent from its queue.
     pub(super) fn evicted(&mut self, host: &TrackerHost) {
+        // `stopped` is never removed: it has no other tracker to go to.
         if let Some(announcing) = self.announcing() {
             announcing.evicted(host);
         }
@@ -198,7 +222,7 @@ impl Stopping {
         }
     }
 
-    /// Doesn't count a time in which this process stood still.
+    /// Leaves out of account a time in which this process stood still.
     pub(super) fn extend(&mut self, gap: Duration) {
         self.deadline = self.deadline + gap;
         if let Some(in_flight) = &mut self.in_flight {
@@ -210,15 +234,17 @@ impl Stopping {
         }
     }
 
-    /// Opens a channel to each tracker that may list us.
+    /// Opens a channel to each tracker that may list us, in parallel: one dead tracker delays no other (R49).
     fn send(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) {
         let mut recipients = book.ledger.stop_recipients(&book.trackers, shared.now);
+        // A tracker that asked for no announce (BEP 31, `Retry-After`) gets none, `stopped` included.
         recipients.retain(|tracker| !book.is_suspended(tracker, shared.now));
         if !recipients.is_empty() {
             shared.alert(Alert::Stopping { trackers: recipients.len() });
         }
         for tracker in recipients {
-            // The tracker in use is sent the `completed` that is still due before `stopped`.
+            // The tracker in use is sent the `completed` that is still due before `stopped`, or it would never count
+            // the download. One tracker only, because trackers that share their peers would count it twice.
             let is_in_use = book.trackers.in_use() == Some(&tracker) && book.is_registered(&tracker);
             let owes_completed = is_in_use && book.ledger.owes_completed();
             let event = if owes_completed { Event::Completed } else { Event::Stopped };
@@ -236,7 +262,7 @@ impl Stopping {
         }
     }
 
-    /// Gives up what isn't acknowledged at the deadline. The limit is ours, so nothing is learned about the hosts.
+    /// Gives up what isn't acknowledged at the deadline. The limit is ours, so it is no evidence about the hosts.
     fn expire(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) {
         for pending in std::mem::take(&mut self.pending) {
             let is_sent =
@@ -253,7 +279,10 @@ impl Stopping {
 }
 
 impl StopAnnounce {
+    /// An announce that begins at once, or queues at its host before all others.
     fn new(tracker: TrackerUrl, event: Event, shared: &mut Shared<'_>) -> Self {
+        // Without pace, because the process may end in three seconds, and the host gets nothing from this torrent
+        // after it.
         let mut announce = Self { tracker, event, attempt: None };
         let host = announce.tracker.host_key();
         if let Some(slot) = shared.hosts.admit(host, shared.torrent, Priority::Stopped, shared.now) {
@@ -262,16 +291,19 @@ impl StopAnnounce {
         announce
     }
 
+    /// Whether its attempt has this id.
     fn is(&self, id: AttemptId) -> bool {
         self.attempt.as_ref().is_some_and(|attempt| attempt.id == id)
     }
 
+    /// Opens its channel.
     fn open(&mut self, slot: Slot, shared: &mut Shared<'_>) {
         let id = shared.begin_attempt();
         self.attempt = Some(StopAttempt { id, slot, stage: StopStage::Opening });
         shared.open(id, self.tracker.clone());
     }
 
+    /// Gives up its attempt, or its place in the queue.
     fn give_up(self, shared: &mut Shared<'_>) {
         match self.attempt {
             Some(StopAttempt { id, slot, .. }) => shared.give_up(id, slot),
@@ -294,6 +326,7 @@ fn completed_finished(
             book.ledger.accepted(&mut book.trackers, tracker, announced, interval, shared.now);
         }
         Err(error) => {
+            // Not sent again: there is no time for a second attempt.
             let answered = Verdict::of(error).registered == Registered::No;
             book.ledger.failed(&mut book.trackers, tracker, answered);
             if let Some(record) = book.trackers.record_mut(tracker) {

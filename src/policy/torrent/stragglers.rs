@@ -13,8 +13,8 @@ use crate::policy::hosts::Outcome;
 use crate::policy::io::AttemptId;
 use crate::time::Timestamp;
 
-/// Announces still unanswered, and openings still silent, when another tracker won the round. A late reply brings peers
-/// and makes its tracker one that is sent `stopped`; an opening shows whether its host is dead.
+/// Announces still unanswered, and openings still silent, when another tracker won the round. A late answer brings
+/// peers, and its tracker is sent `stopped` at the end. An opening shows whether its host is dead.
 #[derive(Debug, Default)]
 pub(super) struct Stragglers(Vec<Attempt>);
 
@@ -43,7 +43,7 @@ impl Stragglers {
         let Some(attempt) = self.take(id, |attempt| attempt.sent().is_some()) else { return };
         let Some(sent) = attempt.sent() else { return };
         let Attempt { tracker, slot, .. } = attempt;
-        // No patience is learned from it, because it took longer than that.
+        // No sample: it took longer than the patience, and the next patience would be as long.
         let _ = shared.finish(id, slot, Outcome::Alive);
         let interval = response.interval.unwrap_or(book.config.intervals.interval_default);
         book.accept(&tracker, sent, &response, interval, shared.now);
@@ -63,7 +63,7 @@ impl Stragglers {
         }
     }
 
-    /// Ends the attempts whose time is up, and gives when that of the next is.
+    /// Ends the attempts whose time limit is over, and gives when the next one ends.
     pub(super) fn expire(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) -> Option<Timestamp> {
         let (open_limit, reply_limit) = (book.config.limits.open_limit, book.config.limits.reply_limit);
         let limit = |attempt: &Attempt| match attempt.sent() {
@@ -89,7 +89,7 @@ impl Stragglers {
         }
     }
 
-    /// Doesn't count a time in which this process stood still.
+    /// Leaves out of account a time in which this process stood still.
     pub(super) fn extend(&mut self, gap: Duration) {
         for attempt in &mut self.0 {
             attempt.extend(gap);
@@ -101,6 +101,7 @@ impl Stragglers {
         self.0.iter_mut().find(|attempt| attempt.id == id && attempt.stage == Stage::Opening)
     }
 
+    /// Takes out an attempt, if it is in the state that is wanted.
     fn take(&mut self, id: AttemptId, is_wanted: impl Fn(&Attempt) -> bool) -> Option<Attempt> {
         let place = self.0.iter().position(|attempt| attempt.id == id && is_wanted(attempt))?;
         Some(self.0.remove(place))

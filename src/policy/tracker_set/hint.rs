@@ -6,22 +6,24 @@ use crate::error::{AnnounceError, Retry};
 use crate::policy::config::Config;
 use crate::time::Timestamp;
 
-/// When one tracker may be announced to, by its own words. A hint binds the tracker that gave it and no other (R42).
+/// When one tracker may be announced to, by its own answers. A hint binds the tracker that gave it and no other
+/// (R42).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Hint {
     /// It asked never to be announced to again in this session (BEP 31).
     never: bool,
     /// It asked for no announce at all before this: BEP 31's `retry in`, or `Retry-After`.
     suspended_until: Timestamp,
-    /// It failed, and gets its next announce then.
+    /// When it gets its next announce after a failure that named a time: by a hint, or by the interval beside a
+    /// refusal.
     retry_at: Timestamp,
     /// It asked for no regular announce before this: `min interval`.
     min_interval_until: Timestamp,
 }
 
 impl Hint {
-    /// When the tracker may be announced to; `None` if it said "never". An announce that carries an event doesn't wait
-    /// for the min interval, which is about regular announces.
+    /// When the tracker may be announced to; `None` if it asked for no further announce. An announce that carries an
+    /// event doesn't wait for the min interval, which is about regular announces (R84).
     pub(crate) fn allowed_at(&self, carries_event: bool) -> Option<Timestamp> {
         let min_interval_until = if carries_event { Timestamp::ZERO } else { self.min_interval_until };
         (!self.never).then_some(self.retry_at.max(min_interval_until))
@@ -42,7 +44,7 @@ impl Hint {
         self.min_interval_until
     }
 
-    /// Replaces the hint by what an answer says.
+    /// Replaces the hint by what an answer asks for.
     pub(crate) fn answered(&mut self, min_interval: Duration, now: Timestamp) {
         *self = Self::default();
         if !min_interval.is_zero() {
@@ -50,9 +52,11 @@ impl Hint {
         }
     }
 
-    /// Takes in what a failure says about the next announce.
+    /// Takes in what a failure asks for: no announce for a while, none in this session, or one at the interval beside
+    /// it.
     pub(crate) fn failed(&mut self, error: &AnnounceError, config: &Config, now: Timestamp) {
-        // The interval beside a refusal doesn't forbid an announce: a user who overrides intervals overrides it too.
+        // Only BEP 31 and `Retry-After` forbid announces. The interval beside a refusal is a wish: a user who
+        // overrides intervals overrides it too.
         let is_explicit = error.retry() != Retry::Unsaid;
         match config.retry_after(error) {
             Retry::Never => self.never = true,

@@ -20,8 +20,8 @@ use crate::tracker::TrackerUrl;
 /// The tiers of a torrent's trackers, and a cursor on the one to announce to.
 ///
 /// A plain value without IO: [`current`](Self::current) is the tracker that an announce goes to,
-/// [`advance`](Self::advance) moves on if it failed, and [`failover_order`](Self::failover_order) lists all trackers in
-/// the order in which they are tried.
+/// [`advance`](Self::advance) moves on if it failed, and [`failover_order`](Self::failover_order) lists all trackers
+/// in the order in which they are tried.
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,35 +38,41 @@ use crate::tracker::TrackerUrl;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TrackerSet {
-    /// Tier by tier.
+    /// The trackers, tier by tier.
     entries: Vec<Entry>,
-    /// What the caller asked for; `None` leaves it to the configuration.
+    /// The order that the caller asked for; `None` leaves it to the configuration.
     order: Option<Order>,
+    /// The schemes that can be announced to.
     schemes: Schemes,
+    /// Whether the torrent is private (BEP 27).
     private: bool,
+    /// Whether the tiers were shuffled already: BEP 12 wants that once.
     shuffled: bool,
     /// The tracker that answered last.
     in_use: Option<TrackerUrl>,
+    /// The tracker that an announce goes to; `None` for the first of the order.
     cursor: Option<TrackerUrl>,
     /// The trackers that the cursor has left in this lap.
     visited: Vec<TrackerUrl>,
 }
 
-/// A longer latency is no measurement, and would overflow where latencies are compared.
+/// The longest latency that is kept: a longer one is no measurement, and sums of it would overflow.
 const MAX_LATENCY: Duration = Duration::from_secs(24 * 3600);
 
 /// One tracker of the list.
 #[derive(Debug, Clone)]
 struct Entry {
+    /// The announce URL.
     tracker: TrackerUrl,
+    /// How long an announce to it takes, if that was measured.
     latency: Option<Duration>,
-    /// Counted from 0, without gaps.
+    /// The number of its tier, counted from 0 without gaps.
     tier: u32,
     /// The last probe or announce failed.
     failing: bool,
     /// A probe is under way.
     probing: bool,
-    /// What a session knows beyond that. Boxed, because most trackers of most torrents are never announced to.
+    /// What the session knows beyond that. Boxed, because most trackers of most torrents are never announced to.
     record: Option<Box<TrackerRecord>>,
 }
 
@@ -86,7 +92,7 @@ impl TrackerSet {
         set
     }
 
-    /// The same trackers in this order, in place of [`Config::order`].
+    /// The same trackers with this order, in place of [`Config::order`].
     #[must_use]
     pub fn with_order(mut self, order: Order) -> Self {
         self.order = Some(order);
@@ -112,8 +118,8 @@ impl TrackerSet {
         self
     }
 
-    /// Prepares the set for a session: takes from the configuration what the caller left open, and drops what an earlier
-    /// session knew.
+    /// Prepares the set for a session: takes from the configuration what the caller left open, and drops what an
+    /// earlier session knew.
     pub(crate) fn prepare(&mut self, config: &Config, seed: u64) {
         self.schemes = config.schemes;
         self.order.get_or_insert(config.order);
@@ -150,12 +156,13 @@ impl TrackerSet {
         self.entries.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no tracker.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// The tiers in their present order: under [`Order::Bep12`] a tracker that answers moves to the front of its tier.
+    /// The tiers in their present order: under [`Order::Bep12`] a tracker that answers moves to the front of its
+    /// tier.
     pub fn tiers(&self) -> impl Iterator<Item = impl Iterator<Item = &TrackerUrl>> {
         self.entries.chunk_by(Entry::is_beside).map(|tier| tier.iter().map(|entry| &entry.tracker))
     }
@@ -190,8 +197,8 @@ impl TrackerSet {
         self.in_use.is_some() || self.entries.iter().any(|entry| entry.latency.is_some() && !entry.failing)
     }
 
-    /// Fills in latencies that are known of hosts, for trackers that were neither measured nor found failing, and lists
-    /// those that stay unknown. Trackers that are being probed are left out.
+    /// Fills in latencies that are known of hosts, for trackers that were neither measured nor found failing, and
+    /// lists those that stay unknown. Trackers that are being probed are left out.
     pub(crate) fn recall_latencies(
         &mut self,
         known: impl Fn(&TrackerUrl) -> Option<Duration>,
@@ -223,12 +230,12 @@ impl TrackerSet {
         self.entries.iter().any(|entry| entry.probing)
     }
 
-    /// What this session knows of a tracker; `None` where it knows nothing.
+    /// What this session knows of a tracker; `None` if nothing.
     pub(crate) fn record(&self, tracker: &TrackerUrl) -> Option<&TrackerRecord> {
         self.entry(tracker)?.record.as_deref()
     }
 
-    /// The same, made if there is none; `None` for a tracker that isn't in the list.
+    /// The record of a tracker, made if there is none; `None` if the tracker isn't in the list.
     pub(crate) fn record_mut(&mut self, tracker: &TrackerUrl) -> Option<&mut TrackerRecord> {
         Some(self.entry_mut(tracker)?.record.get_or_insert_default())
     }
@@ -238,7 +245,7 @@ impl TrackerSet {
         self.entries.iter().filter_map(|entry| Some((&entry.tracker, entry.record.as_deref()?)))
     }
 
-    /// The same, to change it.
+    /// The same records, to change them.
     pub(crate) fn records_mut(&mut self) -> impl Iterator<Item = (&TrackerUrl, &mut TrackerRecord)> {
         self.entries.iter_mut().filter_map(|entry| Some((&entry.tracker, entry.record.as_deref_mut()?)))
     }
@@ -263,19 +270,19 @@ impl TrackerSet {
         self.in_use.as_ref()
     }
 
-    /// The tracker to be asked: where the cursor stands, else the first of the order.
+    /// The tracker to announce to: where the cursor is, else the first of the order.
     pub fn current(&self) -> Option<&TrackerUrl> {
         self.cursor.as_ref().or_else(|| self.failover_order().first().copied())
     }
 
-    /// Where the cursor is.
+    /// The tracker that the cursor is on, if it was moved in this round.
     pub(crate) fn pointed_at(&self) -> Option<&TrackerUrl> {
         self.cursor.as_ref()
     }
 
-    /// Moves the cursor to the next tracker in failover order, and gives it. `None` after the last one: the lap
-    /// is over, and the cursor stands at the start again, so the next round tries them all. What becomes known
-    /// meanwhile changes the order of those still to come; nobody is visited twice in a lap.
+    /// Moves the cursor to the next tracker in failover order, and gives it. `None` after the last one: the lap is
+    /// over, and the cursor is at the start again, so that the next round tries all of them (R1). What becomes known
+    /// meanwhile changes the order of those that remain; no tracker is visited twice in a lap.
     pub fn advance(&mut self) -> Option<&TrackerUrl> {
         self.visited.extend(self.current().cloned());
         let mut order = self.failover_order().into_iter();
@@ -288,9 +295,9 @@ impl TrackerSet {
 
     /// All trackers that can be announced to, in the order in which they are tried.
     ///
-    /// Under [`Order::Nearest`] the one in use comes first, then those that answer, by latency, then unmeasured ones in
-    /// list order, and failing ones last. Under [`Order::Bep12`] it is tier by tier; for a private torrent the one in use
-    /// comes first.
+    /// Under [`Order::Nearest`] the one in use comes first, then those that answer, by latency, then unmeasured ones
+    /// in list order, and failing ones last. Under [`Order::Bep12`] it is tier by tier; for a private torrent the one
+    /// in use comes first.
     pub fn failover_order(&self) -> Vec<&TrackerUrl> {
         let mut order: Vec<&Entry> = self.supported().collect();
         if self.order() == Order::Nearest {
@@ -322,8 +329,8 @@ impl TrackerSet {
         }
     }
 
-    /// Notes that a tracker answered an announce: it is the one in use now, and under [`Order::Bep12`] it moves to the
-    /// front of its tier.
+    /// Notes that a tracker answered an announce: it is the one in use now, and under [`Order::Bep12`] it moves to
+    /// the front of its tier.
     pub fn record_success(&mut self, tracker: &TrackerUrl) {
         let Some(place) = self.place(tracker) else { return };
         self.entries[place].failing = false;
@@ -343,7 +350,7 @@ impl TrackerSet {
         self.cursor = None;
     }
 
-    /// Makes a tracker the one in use again, before it has answered.
+    /// Makes a tracker the one in use again, before it has answered an announce: its probe was answered.
     pub(crate) fn fail_back_to(&mut self, tracker: &TrackerUrl) {
         self.in_use = Some(tracker.clone());
     }
@@ -395,6 +402,7 @@ impl TrackerSet {
         self.forget_missing();
     }
 
+    /// Takes the cursor and the tracker in use off trackers that aren't in the list any more.
     fn forget_missing(&mut self) {
         let missing = |pointer: &Option<TrackerUrl>| {
             pointer.as_ref().is_some_and(|tracker| self.entry(tracker).is_none())
@@ -408,11 +416,12 @@ impl TrackerSet {
         }
     }
 
-    /// The number of a tier behind the last.
+    /// The number of a new last tier.
     fn next_tier(&self) -> u32 {
         self.entries.last().map_or(0, |last| last.tier + 1)
     }
 
+    /// The trackers whose schemes are supported.
     fn supported(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|entry| self.schemes.contains(entry.tracker.scheme()))
     }
@@ -426,8 +435,8 @@ impl TrackerSet {
         self.entries.get_mut(place)
     }
 
-    /// The caller nearly always has a clone of the URL in the list. To compare pointers first costs half a microsecond
-    /// for a thousand trackers; to compare texts costs ten.
+    /// The place of a tracker in the list. The caller nearly always has a clone of the URL in the list: to compare
+    /// pointers costs half a microsecond for a thousand trackers, to compare texts ten.
     fn place(&self, tracker: &TrackerUrl) -> Option<usize> {
         let clone = self.entries.iter().position(|entry| entry.tracker.is_clone_of(tracker));
         clone.or_else(|| self.entries.iter().position(|entry| entry.tracker == *tracker))
@@ -452,7 +461,8 @@ impl Entry {
     }
 }
 
-/// Sets are equal if they try the same trackers in the same order, whatever a session has done with them.
+/// Two sets are equal if they try the same trackers in the same order. What a session knows beyond that doesn't
+/// count.
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
         (&self.tracker, self.latency, self.tier, self.failing)

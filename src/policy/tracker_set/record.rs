@@ -5,13 +5,13 @@ use super::registration::Registration;
 use crate::error::AnnounceError;
 use crate::policy::verdict::TrackerNews;
 
-/// Everything that one torrent has learned of one tracker in this session. What is known of the tracker's host, which
-/// other torrents use as well, is kept elsewhere.
+/// Everything that one torrent has learned of one tracker in this session. What is known of the tracker's host is
+/// shared with all other torrents, and kept in `policy::hosts`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TrackerRecord {
     /// Whether the tracker lists us.
     pub(crate) registration: Registration,
-    /// When it wants the next announce.
+    /// When it may be announced to again, by its own answers.
     pub(crate) hint: Hint,
     /// The last failure; `None` after an answer.
     pub(crate) failure: Option<TrackerFailure>,

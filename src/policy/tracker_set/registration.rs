@@ -14,18 +14,21 @@ const REMEMBERED: Duration = Duration::from_secs(45 * 60);
 pub(crate) struct Registration {
     /// It accepted an announce, and hasn't accepted `stopped` since.
     accepted: Option<Acceptance>,
-    /// An announce is on its way.
+    /// When the announce that is on its way was sent; `None` if none is.
     sent_at: Option<Timestamp>,
-    /// It was sent an announce that was never answered, whatever it answered to others later: it may list us by that.
+    /// When it was sent an announce that it never answered: it may list us because of that. A refusal of a later
+    /// announce doesn't change this, an accepted one does.
     unanswered_since: Option<Timestamp>,
     /// Its `tracker id`, to be sent back to it and to no other tracker (BEP 3).
     tracker_id: Option<Box<[u8]>>,
 }
 
+/// An announce that the tracker accepted.
 #[derive(Debug, Clone, Copy)]
 struct Acceptance {
+    /// When it accepted the announce.
     at: Timestamp,
-    /// When it drops a peer that it hears nothing from.
+    /// When it has dropped a peer that didn't announce again.
     expires: Timestamp,
 }
 
@@ -40,7 +43,7 @@ impl Registration {
         self.accepted.map(|accepted| accepted.at)
     }
 
-    /// Whether an announce was accepted or is on its way: more than an old one that was never answered.
+    /// Whether an announce was accepted or is on its way. An old one that was never answered is less than that.
     pub(crate) fn is_current(&self) -> bool {
         self.accepted.is_some() || self.sent_at.is_some()
     }
@@ -52,7 +55,7 @@ impl Registration {
             || sent_at.is_some_and(|sent_at| now.since(sent_at) < REMEMBERED)
     }
 
-    /// Whether anything is known that a removed tracker would have to be remembered for.
+    /// Whether the tracker certainly doesn't list us, so that it is sent nothing more if it is removed from the list.
     pub(crate) fn is_empty(&self) -> bool {
         !self.is_current() && self.unanswered_since.is_none()
     }
@@ -74,8 +77,8 @@ impl Registration {
         self.accepted = (event != Some(Event::Stopped)).then_some(Acceptance { at: now, expires });
     }
 
-    /// Notes that an announce failed. After a refusal (`answered`) the tracker certainly doesn't list us by it; after
-    /// silence it may.
+    /// Notes that an announce failed. After a refusal (`answered`) the tracker certainly doesn't list us because of
+    /// this announce; after silence it may.
     pub(crate) fn failed(&mut self, answered: bool) {
         let sent_at = self.sent_at.take();
         if !answered {
