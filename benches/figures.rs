@@ -2,7 +2,7 @@
 //!
 //! `memory`: of an idle torrent and tracker. `decision`: the time of one, with 10,000 torrents. `start`: the time
 //! to read and add a torrent with a thousand trackers. `overhead`: of a failover from a tracker that refuses
-//! connections, beside the same two requests on bare hyper.
+//! connections, beside the same two requests on bare hyper. `million`: memory and time with a million torrents.
 
 #[path = "support/idle.rs"]
 mod idle;
@@ -37,6 +37,32 @@ fn main() {
     if wanted("overhead") {
         overhead(rounds);
     }
+    // Two minutes and two gigabytes, so only if it is asked for.
+    if named.contains(&"million") {
+        million(if test { 1000 } else { 1_000_000 });
+    }
+}
+
+/// The memory and the time of so many torrents with eight trackers each on a thousand hosts.
+fn million(torrents: u64) {
+    let before = resident();
+    let mut idle = Idle::new();
+    for number in 0..torrents {
+        idle.add(number, 8, 1000);
+    }
+    idle.announce(torrents * 2);
+    let bytes = resident().saturating_sub(before) / torrents;
+    let mut times: Vec<f64> = Vec::new();
+    for _ in 0..SLICES {
+        let calls = idle.calls;
+        let began = now();
+        idle.announce((torrents / 50).max(20));
+        times.push(micros(now() - began) / floating(idle.calls - calls));
+    }
+    let call = median(times);
+    println!(
+        "million: {torrents} torrents with 8 trackers on 1000 hosts: {call:.3} µs a call, {bytes} B a torrent registered at one"
+    );
 }
 
 /// The resident memory of engines with many torrents that have announced and wait.
