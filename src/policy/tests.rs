@@ -1,5 +1,7 @@
 //! Sessions played through the engine, with trackers that answer or fail at once.
 
+mod liveness;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +9,7 @@ use std::time::Duration;
 use super::config::{Config, Order, Probing, Scheduling};
 use super::{Engine, Input, Output, Timestamp, TorrentId, TrackerSet};
 use crate::alert::{Alert, Announced};
-use crate::announce::{InfoHash, PeerId, Torrent, Transfer};
+use crate::announce::{AnnounceResponse, InfoHash, Peer, PeerAddress, PeerId, Torrent, Transfer};
 use crate::error::{AnnounceError, Rejection, Retry, RoundError};
 use crate::prober::Measurement;
 use crate::tracker::TrackerUrl;
@@ -17,6 +19,8 @@ struct Played {
     engine: Engine,
     torrent: TorrentId,
     now: Timestamp,
+    /// The answer of all trackers that don't fail.
+    response: AnnounceResponse,
     failing: BTreeMap<TrackerUrl, AnnounceError>,
     /// Those that open, and never answer an announce.
     stalling: BTreeSet<TrackerUrl>,
@@ -34,8 +38,8 @@ impl Played {
         let torrent = engine.add(trackers, a_torrent(1), Timestamp::ZERO);
         let (failing, stalling, opened) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
         let (told, rounds) = (Vec::new(), Vec::new());
-        let now = Timestamp::ZERO;
-        let mut played = Self { engine, torrent, now, failing, stalling, opened, told, rounds };
+        let (now, response) = (Timestamp::ZERO, AnnounceResponse::default());
+        let mut played = Self { engine, torrent, now, response, failing, stalling, opened, told, rounds };
         played.settle();
         played
     }
@@ -102,7 +106,7 @@ impl Played {
                     let input = match self.failing.get(tracker) {
                         _ if self.stalling.contains(tracker) => continue,
                         Some(error) => Input::Failed(attempt, error.clone()),
-                        None => Input::Replied(attempt, Box::default()),
+                        None => Input::Replied(attempt, Box::new(self.response.clone())),
                     };
                     self.engine.handle(input, self.now);
                 }
@@ -411,4 +415,16 @@ fn a_slow_look_up_does_not_make_a_tracker_look_far() {
     assert_eq!(latency, Some(2 * near));
     // Neither is an attempt that has ended, nor one longer than it took.
     engine.discount(crate::policy::AttemptId::new(1), Duration::MAX, now);
+}
+
+/// R91: a transport of the client's own may answer anything.
+#[test]
+fn an_answer_is_bounded_whatever_the_transport_sent() {
+    let mut played = Played::new(&[&["a"]], on_request());
+    let peer = Peer { address: PeerAddress::Name("peer.test".to_owned(), 6881), id: None };
+    played.response.peers = vec![peer; 20_000];
+    played.response.tracker_id = Some(vec![7; 1 << 20]);
+    played.announce();
+    let response = &played.rounds.last().unwrap().as_ref().unwrap().response;
+    assert_eq!((response.peers.len(), &response.tracker_id), (10_000, &None));
 }

@@ -5,6 +5,7 @@ mod imports;
 #[path = "../../examples/lines/mod.rs"]
 mod lines;
 mod manual;
+mod mutations;
 mod requirements;
 mod sources;
 
