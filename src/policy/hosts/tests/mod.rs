@@ -124,6 +124,6 @@ fn wait(hosts: &Hosts, torrent: u64, name: &str, demand: Demand, now: u64) -> u6
     (wait + millis(1)).as_secs()
 }
 
-fn cost(hosts: &Hosts, name: &str, now: u64) -> Duration {
-    hosts.rank(&host(name), at(now)).cost
+fn cost(hosts: &Hosts, name: &str) -> Duration {
+    hosts.rank(&host(name), at(0)).cost
 }
