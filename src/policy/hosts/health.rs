@@ -174,7 +174,7 @@ impl HostHealth {
         self.withheld = 0;
         self.doubted_by = None;
         self.answered_at = Some(now);
-        self.breaker.succeeded(now);
+        self.breaker.succeeded();
     }
 
     /// Notes a connection that took `opening`. One that wasn't taken out of a pool is a sign of life.

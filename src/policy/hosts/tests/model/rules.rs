@@ -19,7 +19,6 @@ pub(super) struct Rules {
     pub(super) queue: Vec<(Standing, usize)>,
     /// How many times in a row the host gave no sign of life.
     pub(super) lifeless: u32,
-    pub(super) works_since: Option<Timestamp>,
     pub(super) answered: Option<Timestamp>,
     pub(super) failed: Option<Timestamp>,
     pub(super) failures_in_a_row: u32,
@@ -205,14 +204,8 @@ impl Rules {
     }
 
     pub(super) fn answers(&mut self) {
-        let now = self.now;
-        let did_work = self.state == State::Works;
-        match self.works_since {
-            Some(since) if did_work && now.since(since) >= MINUTE => self.lifeless = 0,
-            Some(_) if did_work => {}
-            _ => self.works_since = Some(now),
-        }
-        (self.answered, self.failures_in_a_row, self.unanswered, self.withheld) = (Some(now), 0, None, 0);
+        (self.answered, self.unanswered) = (Some(self.now), None);
+        (self.failures_in_a_row, self.withheld, self.lifeless) = (0, 0, 0);
         self.all_in();
     }
 
@@ -264,7 +257,6 @@ impl Rules {
             return;
         }
         self.lifeless += 1;
-        self.works_since = None;
         let longest = (MINUTE * 2_u32.pow(self.lifeless.min(10) - 1)).min(30 * MINUTE);
         let until = now + MINUTE / 2 + longest.saturating_sub(MINUTE / 2).mul_f64(luck);
         let needy_until = until.min(now + (MINUTE / 2 + Duration::from_secs(45).mul_f64(luck)));
@@ -291,7 +283,7 @@ impl Rules {
                 _ => return self.unanswered = Some(torrent),
             }
         }
-        (self.trial, self.works_since) = (None, None);
+        self.trial = None;
     }
 
     pub(super) fn counts(&mut self) {
