@@ -14,10 +14,6 @@ use crate::tracker::{TrackerHost, TrackerUrl};
 /// How many hosts are kept. A further one replaces the one whose last answer or failure is the oldest.
 pub(super) const MAX_HOSTS: usize = 4096;
 
-/// How long after its last answer a host is trusted: one silence of it may be a lost packet. Without an answer in this
-/// time, the first silence opens the breaker.
-const TRUST: Duration = Duration::from_secs(24 * 3600);
-
 /// The assumed latency of a host that was never measured (close to Unbound's 376 ms).
 const UNKNOWN_LATENCY: Duration = Duration::from_millis(400);
 
@@ -207,13 +203,11 @@ impl HostHealth {
         self.answered_at.max(self.failed_at).is_some_and(|heard_at| heard_at > started_at)
     }
 
-    /// Notes a failure of the host itself. It is `definite` unless it is silence, which may be a lost packet: a host
-    /// that answered within a day has to be silent twice before it is backed off. `random` is from [0, 1).
-    pub(super) fn failed(&mut self, definite: bool, config: &Config, random: f64, now: Timestamp) {
-        let trusted = self.answered_at.is_some_and(|answered_at| now.since(answered_at) < TRUST);
+    /// Notes a failure of the host itself, which backs it off. Silence is one as well: it is noted at the limit of an
+    /// attempt, and several packets would have to be lost until then. `random` is from [0, 1).
+    pub(super) fn failed(&mut self, config: &Config, random: f64, now: Timestamp) {
         self.count_failure(now);
-        let opens = definite || !trusted || self.consecutive_failures >= 2 || !self.breaker.is_closed();
-        if config.breaker && opens {
+        if config.breaker {
             self.breaker.open(config, random, now);
         }
     }

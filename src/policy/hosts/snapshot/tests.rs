@@ -35,7 +35,7 @@ fn measured(book: &mut HealthBook, name: &str, sample: Measurement, now: Timesta
 }
 
 fn fail(book: &mut HealthBook, name: &str, now: Timestamp) {
-    book.entry(&host(name)).failed(true, &Config::default(), 0.5, now);
+    book.entry(&host(name)).failed(&Config::default(), 0.5, now);
 }
 
 fn cost(book: &HealthBook, name: &str) -> Duration {

@@ -3,19 +3,16 @@
 use super::*;
 
 #[test]
-fn a_definite_failure_counts_at_once_and_silence_of_a_trusted_host_twice() {
-    let mut hosts = hosts();
-    for name in ["refuses", "silent", "works"] {
-        answers(&mut hosts, 1, name, (5, 5), 0);
+fn a_failure_backs_the_host_off_and_attempts_that_overlap_count_once() {
+    for error in [refused(), silent()] {
+        let mut hosts = hosts();
+        answers(&mut hosts, 1, "a", (5, 5), 0);
+        fails(&mut hosts, 1, "a", &error, (10, 11));
+        assert!(!may(&hosts, 2, "a", NEW, 12), "{error}");
+        let trips = |hosts: &Hosts| hosts.health().host(&host("a")).unwrap().breaker.trips();
+        fails(&mut hosts, 2, "a", &error, (10, 12));
+        assert_eq!(trips(&hosts), 1, "{error}");
     }
-    fails(&mut hosts, 1, "refuses", &refused(), (10, 10));
-    fails(&mut hosts, 1, "silent", &silent(), (10, 11));
-    assert_eq!(["refuses", "silent"].map(|name| may(&hosts, 2, name, NEW, 12)), [false, true]);
-    fails(&mut hosts, 2, "silent", &silent(), (10, 12));
-    assert!(may(&hosts, 2, "silent", NEW, 12), "attempts that overlap count once");
-    answers(&mut hosts, 1, "works", (5, 5), 12);
-    fails(&mut hosts, 1, "silent", &silent(), (12, 13));
-    assert!(!may(&hosts, 2, "silent", NEW, 13));
 }
 
 #[test]

@@ -10,7 +10,6 @@ use crate::error::{AnnounceError, Cause, Rejection, ReplyError, Retry, TimeoutPh
 use crate::tracker::TrackerUrl;
 
 const HOUR: u64 = 3600;
-const DAY: u64 = 24 * HOUR;
 
 fn url(name: &str) -> TrackerUrl {
     format!("http://{name}.test/a").parse().unwrap()
