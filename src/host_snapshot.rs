@@ -22,10 +22,6 @@ pub struct HostSnapshot {
     pub answered_at: Option<u64>,
     /// When an attempt at it last failed.
     pub failed_at: Option<u64>,
-    /// Successes in thousandths, as they weighed at the later of the two moments: a success weighs 1/e after a day.
-    pub successes: u32,
-    /// Failures, likewise.
-    pub failures: u32,
     /// How many of its last attempts failed.
     pub consecutive_failures: u32,
     /// How many times in a row it was backed off: the back-off doubles each time.
@@ -56,8 +52,6 @@ impl HostSnapshot {
             reply: None,
             answered_at: None,
             failed_at: None,
-            successes: 0,
-            failures: 0,
             consecutive_failures: 0,
             trips: 0,
             is_backed_off: false,

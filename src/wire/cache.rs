@@ -6,7 +6,6 @@
 //! hosts     a dictionary for each scheme://host:port; zero and unknown values are left out
 //!   answered, failed        the time of the last answer and failure, in seconds since 1970
 //!   connect, reply          [srtt in µs, rttvar in µs, time of the last sample, number of samples]
-//!   failures, successes     in thousandths
 //!   openings, row           the number of consecutive back-offs, and of consecutive failures
 //!   open                    1 if the host is backed off
 //! written   the time of writing, in seconds since 1970
@@ -36,8 +35,7 @@ const FORMAT: u64 = 1;
 /// The levels of nesting: the file, its hosts, a host, and a list in it.
 const DEPTH: usize = 4;
 
-const NAMES: [&str; 9] =
-    ["answered", "connect", "failed", "failures", "open", "openings", "reply", "row", "successes"];
+const NAMES: [&str; 7] = ["answered", "connect", "failed", "open", "openings", "reply", "row"];
 
 type Result<T, E = CacheError> = std::result::Result<T, E>;
 
@@ -127,8 +125,6 @@ fn decode_host(host: TrackerHost, fields: &Fields<'_>) -> Result<HostSnapshot, &
         reply: time("reply")?,
         answered_at: moment("answered")?,
         failed_at: moment("failed")?,
-        successes: count("successes")?,
-        failures: count("failures")?,
         consecutive_failures: count("row")?,
         trips: count("openings")?,
         is_backed_off: count("open")? > 0,
@@ -198,12 +194,10 @@ fn encode_host(mut entry: SortedDictEncoder<'_>, host: &HostSnapshot) -> Result<
     moment(&mut entry, b"answered", host.answered_at)?;
     time(&mut entry, b"connect", host.connect)?;
     moment(&mut entry, b"failed", host.failed_at)?;
-    count(&mut entry, b"failures", host.failures)?;
     count(&mut entry, b"open", host.is_backed_off.into())?;
     count(&mut entry, b"openings", host.trips)?;
     time(&mut entry, b"reply", host.reply)?;
-    count(&mut entry, b"row", host.consecutive_failures)?;
-    count(&mut entry, b"successes", host.successes)
+    count(&mut entry, b"row", host.consecutive_failures)
 }
 
 fn moment(entry: &mut SortedDictEncoder<'_>, key: &[u8], at: Option<u64>) -> Result<(), Error> {
@@ -256,16 +250,14 @@ mod tests {
             reply: Some(time(30_000, 1500, 101, 4)),
             answered_at: Some(101),
             failed_at: Some(102),
-            successes: 2500,
-            failures: 1000,
             consecutive_failures: 1,
             trips: 2,
             is_backed_off: true,
             ..named("http://a.test:80")
         };
         let hosts = [named("udp://[::1]:6969"), known];
-        let text = "16:http://a.test:80d8:answeredi101e7:connectli12000ei600ei100ei3ee6:failedi102e8:failuresi1000e\
-            4:openi1e8:openingsi2e5:replyli30000ei1500ei101ei4ee3:rowi1e9:successesi2500ee16:udp://[::1]:6969de";
+        let text = "16:http://a.test:80d8:answeredi101e7:connectli12000ei600ei100ei3ee6:failedi102e\
+            4:openi1e8:openingsi2e5:replyli30000ei1500ei101ei4ee3:rowi1ee16:udp://[::1]:6969de";
         let bytes = encode(&hosts, 7);
         assert_eq!(String::from_utf8_lossy(&bytes), String::from_utf8_lossy(&file(text)));
         let mut read = decode(&bytes).unwrap();
@@ -356,17 +348,15 @@ mod tests {
         let name =
             ("http|https|udp", "[a-z0-9]{1,12}(\\.[a-z]{2,9}){1,3}|\\[2001:db8::[1-9]\\]", 1..=u16::MAX);
         let moments = any::<(Option<u64>, Option<u64>)>();
-        (name, any_time(), any_time(), moments, any::<(u32, u32, u32, u32, bool)>()).prop_map(
+        (name, any_time(), any_time(), moments, any::<(u32, u32, bool)>()).prop_map(
             |((scheme, name, port), connect, reply, (answered_at, failed_at), counts)| HostSnapshot {
                 connect,
                 reply,
                 answered_at,
                 failed_at,
-                successes: counts.0,
-                failures: counts.1,
-                consecutive_failures: counts.2,
-                trips: counts.3,
-                is_backed_off: counts.4,
+                consecutive_failures: counts.0,
+                trips: counts.1,
+                is_backed_off: counts.2,
                 ..named(&format!("{scheme}://{name}:{port}"))
             },
         )

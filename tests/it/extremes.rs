@@ -263,7 +263,6 @@ impl Short {
                 let time = RttSnapshot { srtt: *duration, rttvar: *duration, at: *number, samples: short };
                 (host.connect, host.reply) = (Some(time), Some(time));
                 (host.answered_at, host.failed_at) = (Some(*number), Some(*number));
-                (host.successes, host.failures) = (short, short);
                 (host.consecutive_failures, host.trips, host.is_backed_off) = (short, short, true);
                 engine.restore([host], 1, now);
                 drop(engine.health().snapshot(*number, now));

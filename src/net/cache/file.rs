@@ -125,7 +125,7 @@ mod tests {
 
     fn known(name: &str, at: u64) -> HostSnapshot {
         let url: TrackerUrl = format!("http://{name}.test/").parse().unwrap();
-        HostSnapshot { answered_at: Some(at), successes: 1000, ..HostSnapshot::new(url.tracker_host()) }
+        HostSnapshot { answered_at: Some(at), ..HostSnapshot::new(url.tracker_host()) }
     }
 
     fn empty() -> (TempDir, PathBuf) {

@@ -14,10 +14,6 @@ use crate::time::Timestamp;
 /// torrents together.
 const NEEDS_PEERS_WAIT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(75));
 
-/// How long a host must have worked before its trips are forgotten. With less, a host that flaps would start at the
-/// shortest back-off each time.
-const SETTLED: Duration = Duration::from_secs(60);
-
 /// The least and the greatest time between the trials of a doubted host by torrents that haven't failed there. A tenth
 /// of the pace of a host that works, and fast enough that fifty torrents with a bad passkey delay a good one by less
 /// than a minute.
@@ -38,8 +34,6 @@ pub(super) struct Breaker {
     state: State,
     /// How many times in a row the host gave no sign of life: the back-off doubles with each.
     trips: u32,
-    /// When the host last began to work: a success a minute later resets the trips.
-    closed_at: Option<Timestamp>,
     /// The torrents that wait for a trial; empty while the breaker is closed.
     queue: TrialQueue,
 }
@@ -190,18 +184,13 @@ impl Breaker {
     }
 
     /// Notes a tracker's answer: the host works.
-    pub(super) fn succeeded(&mut self, now: Timestamp) {
-        let settled = self.closed_at.is_some_and(|closed_at| now.since(closed_at) >= SETTLED);
-        if self.is_closed() && settled {
-            self.trips = 0;
-        } else if !self.is_closed() || self.closed_at.is_none() {
-            self.closed_at = Some(now);
-        }
+    pub(super) fn succeeded(&mut self) {
+        self.trips = 0;
         self.close();
     }
 
-    /// Lets all torrents in: the host has given a sign of life, or isn't blamed any more. The trips still count until
-    /// it has worked for a minute.
+    /// Lets all torrents in: the host has given a sign of life, or isn't blamed any more. The trips still count
+    /// until a tracker there answers.
     pub(super) fn close(&mut self) {
         self.state = State::Closed;
         self.queue = TrialQueue::default();
@@ -210,7 +199,6 @@ impl Breaker {
     /// Notes that the host gave no sign of life. `random` is from [0, 1).
     pub(super) fn open(&mut self, config: &Config, random: f64, now: Timestamp) {
         self.trips = self.trips.saturating_add(1);
-        self.closed_at = None;
         let floor = config.back_off.retry_floor;
         let doublings = (self.trips - 1).min(16);
         let longest =
@@ -230,7 +218,6 @@ impl Breaker {
             // The reason may lie in the two torrents, so the first of the others finds out at once.
             _ => now,
         };
-        self.closed_at = None;
         self.state = State::Open(BackOff::until(Reason::Doubted, next));
     }
 

@@ -24,7 +24,7 @@ impl Hosts {
         }
         if health.breaker.is_lifeless() && !shows_life {
             // The trial of a host without a sign of life brought none again.
-            health.failed(false, &self.config, random, now);
+            health.failed(&self.config, random, now);
             return Ended::default();
         }
         self.doubt(slot, failed, now);
@@ -48,22 +48,21 @@ impl Hosts {
         (started_at, random): (Timestamp, f64),
         now: Timestamp,
     ) -> Ended {
-        let definite = match news {
-            HostNews::Unreachable { .. } => true,
-            HostNews::Silent => false,
+        match news {
+            HostNews::Unreachable { .. } | HostNews::Silent => {}
             HostNews::Local => return self.withhold(host, (started_at, random), now),
             HostNews::Alive => {
                 self.health.entry(host).succeeded(now);
                 return self.alive(now);
             }
             HostNews::Doubtful { .. } | HostNews::Nothing => return Ended::default(),
-        };
+        }
         if let Some(ended) = self.withheld(host, news, (started_at, random), now) {
             return ended;
         }
         let health = self.health.entry(host);
         if !health.is_old_news(started_at) {
-            health.failed(definite, &self.config, random, now);
+            health.failed(&self.config, random, now);
         }
         Ended::default()
     }

@@ -1,4 +1,4 @@
-//! The health of each tracker host: latency, reliability, back-off.
+//! The health of each tracker host: latency, answers and failures, back-off.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,18 +18,6 @@ pub(crate) const OPEN_PATIENCE: Duration = Duration::from_millis(250);
 /// How many hosts are kept. A further one replaces the one whose last answer or failure is the oldest.
 pub(super) const MAX_HOSTS: usize = 4096;
 
-/// Counts of success and failure weigh 1/e after this long.
-const COUNTS_MEMORY: Duration = Duration::from_secs(24 * 3600);
-
-/// How many failures every host is assumed to have, beside one success. With one, the host in use and its many
-/// successes went before nearer ones that were probed once: a warm start took 1.13 times an oracle's time in place of
-/// 1.02.
-pub(super) const PRIOR_FAILURES: f64 = 0.2;
-
-/// How long after its last answer a host is trusted: one silence of it may be a lost packet. Without an answer in this
-/// time, the first silence opens the breaker.
-const TRUST: Duration = Duration::from_secs(24 * 3600);
-
 /// The assumed latency of a host that was never measured (close to Unbound's 376 ms).
 const UNKNOWN_LATENCY: Duration = Duration::from_millis(400);
 
@@ -42,7 +30,7 @@ const REUSED: Duration = Duration::from_millis(5);
 /// The greatest latency that is believed. No announce waits longer, so a longer one is a prober's mistake.
 pub(super) const MAX_LATENCY: Duration = Duration::from_secs(60);
 
-/// Latency, reliability and back-off of each tracker host.
+/// Latency, last answer and failure, and back-off of each tracker host.
 #[derive(Debug, Clone, Default)]
 pub struct HealthBook {
     /// The hosts that were heard of, at most [`MAX_HOSTS`].
@@ -60,12 +48,6 @@ pub struct HostHealth {
     pub(super) connect: Option<RttEstimate>,
     /// How long an answer takes on a connection that stands.
     pub(super) reply: Option<RttEstimate>,
-    /// Answers, as they weighed at `counted_at`: each fades to 1/e in [`COUNTS_MEMORY`].
-    pub(super) successes: f64,
-    /// Failures, likewise.
-    pub(super) failures: f64,
-    /// When the two counts were last faded.
-    pub(super) counted_at: Timestamp,
     /// Failures since the last answer.
     pub(super) consecutive_failures: u32,
     /// When it last answered.
@@ -188,13 +170,11 @@ impl HostHealth {
 
     /// Notes a tracker's answer, measured or not.
     pub(super) fn succeeded(&mut self, now: Timestamp) {
-        self.decay(now);
-        self.successes += 1.0;
         self.consecutive_failures = 0;
         self.withheld = 0;
         self.doubted_by = None;
         self.answered_at = Some(now);
-        self.breaker.succeeded(now);
+        self.breaker.succeeded();
     }
 
     /// Notes a connection that took `opening`. One that wasn't taken out of a pool is a sign of life.
@@ -227,13 +207,11 @@ impl HostHealth {
         self.answered_at.max(self.failed_at).is_some_and(|heard_at| heard_at > started_at)
     }
 
-    /// Notes a failure of the host itself. It is `definite` unless it is silence, which may be a lost packet: a host
-    /// that answered within a day has to be silent twice before it is backed off. `random` is from [0, 1).
-    pub(super) fn failed(&mut self, definite: bool, config: &Config, random: f64, now: Timestamp) {
-        let trusted = self.answered_at.is_some_and(|answered_at| now.since(answered_at) < TRUST);
+    /// Notes a failure of the host itself, which backs it off. Silence is one as well: it is noted at the limit of an
+    /// attempt, and several packets would have to be lost until then. `random` is from [0, 1).
+    pub(super) fn failed(&mut self, config: &Config, random: f64, now: Timestamp) {
         self.count_failure(now);
-        let opens = definite || !trusted || self.consecutive_failures >= 2 || !self.breaker.is_closed();
-        if config.back_off.of_hosts && opens {
+        if config.back_off.of_hosts {
             self.breaker.open(config, random, now);
         }
     }
@@ -285,48 +263,23 @@ impl HostHealth {
     /// Takes back the last failure: our own network caused it.
     pub(super) fn pardon(&mut self) {
         self.consecutive_failures = 0;
-        self.failures = (self.failures - 1.0).max(0.0);
         self.doubted_by = None;
         self.breaker.pardon();
     }
 
     /// Counts a failure.
     fn count_failure(&mut self, now: Timestamp) {
-        self.decay(now);
-        self.failures += 1.0;
         self.consecutive_failures = self.consecutive_failures.saturating_add(1);
         self.failed_at = Some(now);
     }
 
-    /// The cost of trying this host first: its latency, and the patience that is lost if it fails, weighed by the odds
-    /// of that.
-    pub(super) fn cost(&self, now: Timestamp) -> Duration {
-        let latency = self.latency().unwrap_or(UNKNOWN_LATENCY);
-        latency.saturating_add(OPEN_PATIENCE.mul_f64(self.odds_of_failure(now).min(1e6)))
+    /// The cost of trying this host first: its latency, or what a host that was never measured is expected to take.
+    pub(super) fn cost(&self) -> Duration {
+        self.latency().unwrap_or_else(Self::unknown_cost)
     }
 
-    /// The cost of trying a host of which nothing is known.
+    /// The cost of trying a host of which nothing is known: it may be silent, which costs the patience.
     pub(super) fn unknown_cost() -> Duration {
         UNKNOWN_LATENCY.saturating_add(OPEN_PATIENCE)
     }
-
-    /// Fades the two counts to what they weigh now.
-    fn decay(&mut self, now: Timestamp) {
-        let kept = decayed(now.since(self.counted_at), COUNTS_MEMORY);
-        self.successes *= kept;
-        self.failures *= kept;
-        self.counted_at = now;
-    }
-
-    /// (1 - p) / p, with p the chance that it answers: the counts of about a day, with a prior. A host that has just
-    /// failed is in back-off, which puts it behind all others.
-    pub(super) fn odds_of_failure(&self, now: Timestamp) -> f64 {
-        let kept = decayed(now.since(self.counted_at), COUNTS_MEMORY);
-        (self.failures * kept + PRIOR_FAILURES) / (self.successes * kept + 1.0)
-    }
-}
-
-/// The weight of one that is left after this time.
-fn decayed(elapsed: Duration, memory: Duration) -> f64 {
-    (-elapsed.as_secs_f64() / memory.as_secs_f64()).exp()
 }

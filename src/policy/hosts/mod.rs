@@ -49,7 +49,7 @@ const VERDICT_LOOK: Duration = Duration::from_secs(1);
 pub(crate) struct Hosts {
     /// The settings of the engine.
     config: Arc<Config>,
-    /// Latency, reliability and back-off of each host.
+    /// Latency, last answer and failure, and back-off of each host.
     health: HealthBook,
     /// Whether our own network is down.
     outage: OutageDetector,
@@ -129,7 +129,7 @@ impl Hosts {
     /// thousands of torrents spreads over all hosts (R85).
     pub(crate) fn rank(&self, host: &TrackerHost, now: Timestamp) -> HostRank {
         let known = self.health.host(host);
-        let cost = known.map_or_else(HostHealth::unknown_cost, |known| known.cost(now));
+        let cost = known.map_or_else(HostHealth::unknown_cost, HostHealth::cost);
         HostRank {
             is_backed_off: known.is_some_and(HostHealth::is_backed_off),
             is_unmeasured: known.and_then(HostHealth::latency).is_none(),

@@ -18,8 +18,8 @@ use crate::tracker::TrackerHost;
 const CLOCK_ERROR: u64 = 5 * 60;
 
 impl HealthBook {
-    /// How long a snapshot of a host counts after the last answer or failure: by then its counts have faded to a
-    /// thousandth.
+    /// How long a snapshot of a host counts after the last answer or failure. After a week
+    /// without either its latency says little.
     pub const MEMORY: Duration = Duration::from_secs(7 * 24 * 3600);
 
     /// A number that grows with each change, to see whether there is something new to be kept.
@@ -37,7 +37,7 @@ impl HealthBook {
 
     /// Restores what an earlier run knew. Hosts that are known already stay as they are.
     ///
-    /// What is older than [`MEMORY`](Self::MEMORY) is dropped; counts fade on. A host that was backed off may be tried
+    /// What is older than [`MEMORY`](Self::MEMORY) is dropped. A host that was backed off may be tried
     /// at once, by one torrent, and its next back-off continues the earlier ones. Moments in the future come from a
     /// clock that was wrong: they count as the present, and failures in a row noted with them as none.
     ///
@@ -87,8 +87,6 @@ impl HostHealth {
             reply: self.reply.map(time),
             answered_at: self.answered_at.map(&then),
             failed_at: self.failed_at.map(&then),
-            successes: thousandths(self.successes),
-            failures: thousandths(self.failures),
             consecutive_failures: self.consecutive_failures,
             trips: self.breaker.trips(),
             is_backed_off: self.is_backed_off(),
@@ -115,13 +113,11 @@ impl HostHealth {
             // not count in a row: a latency from before it isn't fresh.
             failed_at = failed_at.max(answered_at.map(|answered_at| answered_at + Duration::from_micros(1)));
         }
+        // Whatever is known changes only with an answer or a failure.
+        answered_at.max(failed_at)?;
         let health = Self {
             connect: snapshot.connect.and_then(estimate),
             reply: snapshot.reply.and_then(estimate),
-            successes: f64::from(snapshot.successes) / 1000.0,
-            failures: f64::from(snapshot.failures) / 1000.0,
-            // Counts change only with an answer or a failure.
-            counted_at: answered_at.max(failed_at)?,
             consecutive_failures,
             answered_at,
             failed_at,
@@ -145,10 +141,4 @@ fn trusted_at(host: &HostSnapshot, calendar: u64) -> Option<u64> {
 /// Whether a snapshot is young enough to be of use.
 fn is_recent(host: &HostSnapshot, calendar: u64) -> bool {
     host.heard_at().is_some_and(|at| calendar.saturating_sub(at) <= HealthBook::MEMORY.as_secs())
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the bounds of u32")]
-/// A count in thousandths: snapshots hold integers only.
-fn thousandths(count: f64) -> u32 {
-    (count * 1000.0).round().clamp(0.0, f64::from(u32::MAX)) as u32
 }

@@ -3,7 +3,6 @@
 use super::*;
 use crate::policy::config::Config;
 use crate::policy::hosts::Demand;
-use crate::policy::hosts::health::PRIOR_FAILURES;
 use crate::policy::hosts::slot::SlotId;
 use crate::policy::io::TorrentId;
 use crate::prober::Measurement;
@@ -36,11 +35,11 @@ fn measured(book: &mut HealthBook, name: &str, sample: Measurement, now: Timesta
 }
 
 fn fail(book: &mut HealthBook, name: &str, now: Timestamp) {
-    book.entry(&host(name)).failed(true, &Config::default(), 0.5, now);
+    book.entry(&host(name)).failed(&Config::default(), 0.5, now);
 }
 
-fn cost(book: &HealthBook, name: &str, now: Timestamp) -> Duration {
-    book.host(&host(name)).unwrap().cost(now)
+fn cost(book: &HealthBook, name: &str) -> Duration {
+    book.host(&host(name)).unwrap().cost()
 }
 
 /// When a torrent may try a host.
@@ -57,13 +56,7 @@ fn fresh(book: &HealthBook, name: &str, now: Timestamp) -> Option<Duration> {
 fn answered(name: &str, secs_ago: u64) -> HostSnapshot {
     let at = CALENDAR - secs_ago;
     let time = |srtt| Some(RttSnapshot { srtt: millis(srtt), rttvar: millis(1), at, samples: 1 });
-    HostSnapshot {
-        connect: time(5),
-        reply: time(7),
-        answered_at: Some(at),
-        successes: 1000,
-        ..HostSnapshot::new(host(name))
-    }
+    HostSnapshot { connect: time(5), reply: time(7), answered_at: Some(at), ..HostSnapshot::new(host(name)) }
 }
 
 fn restored(hosts: impl IntoIterator<Item = HostSnapshot>) -> HealthBook {
@@ -83,11 +76,8 @@ fn the_next_run_knows_what_the_last_one_knew() {
     assert_eq!(snapshot.iter().map(|host| host.host.host()).collect::<Vec<_>>(), ["b.test", "a.test"]);
     let next = restored(snapshot.clone());
     assert_eq!(next.snapshot(CALENDAR, at(0)), snapshot, "and so does the one after it");
-    let scores = |book: &HealthBook, now| ["a", "b"].map(|name| cost(book, name, now));
-    assert_eq!(
-        scores(&next, at(0)).map(|score| score.as_millis()),
-        scores(&book, at(4000)).map(|score| score.as_millis())
-    );
+    let costs = |book: &HealthBook| ["a", "b"].map(|name| cost(book, name));
+    assert_eq!(costs(&next), costs(&book));
 }
 
 #[test]
@@ -122,7 +112,6 @@ fn moments_ahead_count_as_the_present_and_failures_in_a_row_as_none() {
     let ahead = |secs: u64| HostSnapshot {
         failed_at: Some(CALENDAR + secs),
         consecutive_failures: 4,
-        failures: 4000,
         is_backed_off: true,
         trips: 3,
         ..answered("a", DAY)
@@ -174,15 +163,6 @@ fn an_answer_and_a_failure_in_the_same_second_keep_their_order() {
     }
 }
 
-#[test]
-fn counts_fade_on() {
-    let counted = HostSnapshot { successes: 90_000, failures: 0, ..answered("a", DAY) };
-    let book = restored([counted]);
-    let odds = book.host(&host("a")).unwrap().odds_of_failure(at(0));
-    let expected = PRIOR_FAILURES / (90.0 * (-1.0_f64).exp() + 1.0);
-    assert!((odds - expected).abs() < 1e-6, "{odds} {expected}");
-}
-
 /// An engine whose clock starts at zero starts cold, instead of taking an old snapshot for a new one.
 #[test]
 fn moments_before_the_engines_time_are_dropped() {
@@ -223,8 +203,6 @@ fn numbers_of_any_size_are_harmless() {
         reply: time(at),
         answered_at: Some(at),
         failed_at: Some(at),
-        successes: u32::MAX,
-        failures: u32::MAX,
         consecutive_failures: u32::MAX,
         trips: u32::MAX,
         is_backed_off: true,
@@ -235,7 +213,7 @@ fn numbers_of_any_size_are_harmless() {
             let mut book = HealthBook::default();
             book.restore([huge(moment)], calendar, at(0));
             if let Some(host) = book.host(&host("a")) {
-                assert!(host.cost(at(0)) < Duration::from_secs(1_000_000));
+                assert!(host.cost() < Duration::from_secs(1_000_000));
             }
             measured(&mut book, "a", sample(1, 1), at(1));
             fail(&mut book, "a", at(2));

@@ -10,7 +10,6 @@ use crate::error::{AnnounceError, Cause, Rejection, ReplyError, Retry, TimeoutPh
 use crate::tracker::TrackerUrl;
 
 const HOUR: u64 = 3600;
-const DAY: u64 = 24 * HOUR;
 
 fn url(name: &str) -> TrackerUrl {
     format!("http://{name}.test/a").parse().unwrap()
@@ -124,6 +123,6 @@ fn wait(hosts: &Hosts, torrent: u64, name: &str, demand: Demand, now: u64) -> u6
     (wait + millis(1)).as_secs()
 }
 
-fn cost(hosts: &Hosts, name: &str, now: u64) -> Duration {
-    hosts.rank(&host(name), at(now)).cost
+fn cost(hosts: &Hosts, name: &str) -> Duration {
+    hosts.rank(&host(name), at(0)).cost
 }

@@ -19,10 +19,8 @@ pub(super) struct Rules {
     pub(super) queue: Vec<(Standing, usize)>,
     /// How many times in a row the host gave no sign of life.
     pub(super) lifeless: u32,
-    pub(super) works_since: Option<Timestamp>,
     pub(super) answered: Option<Timestamp>,
     pub(super) failed: Option<Timestamp>,
-    pub(super) failures_in_a_row: u32,
     /// The torrent that got no tracker's answer since the last success.
     pub(super) unanswered: Option<usize>,
     /// How many times in a row the blame was withheld.
@@ -205,14 +203,8 @@ impl Rules {
     }
 
     pub(super) fn answers(&mut self) {
-        let now = self.now;
-        let did_work = self.state == State::Works;
-        match self.works_since {
-            Some(since) if did_work && now.since(since) >= MINUTE => self.lifeless = 0,
-            Some(_) if did_work => {}
-            _ => self.works_since = Some(now),
-        }
-        (self.answered, self.failures_in_a_row, self.unanswered, self.withheld) = (Some(now), 0, None, 0);
+        (self.answered, self.unanswered) = (Some(self.now), None);
+        (self.withheld, self.lifeless) = (0, 0);
         self.all_in();
     }
 
@@ -236,9 +228,8 @@ impl Rules {
             Kind::Rejected => self.answers(),
             _ if is_old_news => {}
             Kind::Local => self.is_not_blamed(luck),
-            Kind::Refused => self.gives_no_life(true, luck),
-            Kind::Silent => self.gives_no_life(false, luck),
-            Kind::Mute if matches!(self.state, State::Lifeless { .. }) => self.gives_no_life(false, luck),
+            Kind::Refused | Kind::Silent => self.gives_no_life(luck),
+            Kind::Mute if matches!(self.state, State::Lifeless { .. }) => self.gives_no_life(luck),
             Kind::Nonsense | Kind::Mute => self.gets_no_answer(torrent, had_failed, luck),
         }
     }
@@ -255,16 +246,10 @@ impl Rules {
         };
     }
 
-    pub(super) fn gives_no_life(&mut self, is_definite: bool, luck: f64) {
+    pub(super) fn gives_no_life(&mut self, luck: f64) {
         let now = self.now;
-        let is_trusted = self.answered.is_some_and(|answered| now.since(answered) < MINUTE * 60 * 24);
-        self.counts();
-        let is_known = self.state != State::Works || self.failures_in_a_row >= 2;
-        if !is_definite && is_trusted && !is_known {
-            return;
-        }
+        self.failed = Some(self.now);
         self.lifeless += 1;
-        self.works_since = None;
         let longest = (MINUTE * 2_u32.pow(self.lifeless.min(10) - 1)).min(30 * MINUTE);
         let until = now + MINUTE / 2 + longest.saturating_sub(MINUTE / 2).mul_f64(luck);
         let needy_until = until.min(now + (MINUTE / 2 + Duration::from_secs(45).mul_f64(luck)));
@@ -279,23 +264,18 @@ impl Rules {
             if had_failed {
                 return;
             }
-            self.counts();
+            self.failed = Some(self.now);
             self.state = State::Doubted { next: now + TRIAL_APART + TRIAL_APART.mul_f64(luck) };
         } else {
             self.all_in();
             match self.unanswered {
                 Some(other) if other != torrent => {
-                    self.counts();
+                    self.failed = Some(self.now);
                     self.state = State::Doubted { next: now };
                 }
                 _ => return self.unanswered = Some(torrent),
             }
         }
-        (self.trial, self.works_since) = (None, None);
-    }
-
-    pub(super) fn counts(&mut self) {
-        self.failures_in_a_row += 1;
-        self.failed = Some(self.now);
+        self.trial = None;
     }
 }
