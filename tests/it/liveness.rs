@@ -527,6 +527,39 @@ fn looks_during_an_outage_pester_no_tracker_that_answers() {
     assert!(pestered.is_empty(), "{}", pestered.join("\n"));
 }
 
+/// World 9655: a seed failed at a tracker whose host then fell silent. When that host is back, its back-off is all that
+/// the seed waits for: a round in which it wasn't asked puts it off no further.
+#[test]
+fn a_round_puts_off_no_tracker_that_was_not_asked_in_it() {
+    let mut late = Vec::new();
+    let moments = (15_500..18_500).step_by(100);
+    for (others, back_at) in [1, 6].into_iter().flat_map(|others| moments.clone().map(move |at| (others, at)))
+    {
+        let mut world = World::default();
+        let script = Script::well().then(at(1000), Condition::Silent).then(at(back_at), Condition::Well);
+        let shared = sick(&mut world, Scheme::Http, script);
+        let bad = sick(&mut world, Scheme::Http, Script::always(Condition::Page));
+        // It shows that our own network works.
+        let living = well(&mut world);
+        world.trackers[living].interval = Some(secs(60));
+        let refusing = Script::always(Condition::Status(503, Retry::Unsaid));
+        let own = Some(refusing.then(at(1000), Condition::Well));
+        let mut life = life(world);
+        let tiers = vec![vec![Listing { tracker: shared, own }], vec![Listing { tracker: bad, own: None }]];
+        let torrent = life.add(Newcomer { tiers, seed: true, ..Newcomer::default() });
+        life.add(of(&[living]));
+        for _ in 0..others {
+            life.add(Newcomer { seed: true, ..of(&[shared]) });
+        }
+        life.run_until(at(back_at + 2 * HOUR));
+        match lag(&life, torrent, at(back_at)) {
+            Some(lag) if lag <= 35 * 60_000 => {}
+            lag => late.push(format!("{others} others, back after {back_at} s: after {lag:?} ms")),
+        }
+    }
+    assert!(late.is_empty(), "{}", late.join("\n"));
+}
+
 /// R84: `completed` goes at once, whatever the min interval.
 #[test]
 fn completed_passes_the_min_interval() {

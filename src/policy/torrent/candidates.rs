@@ -219,13 +219,13 @@ impl<'a> Candidates<'a> {
     /// Until when the torrent's own back-off keeps it from a tracker that failed.
     fn own_earliest(&self, tracker: &TrackerUrl) -> Timestamp {
         let schedule = &self.book.schedule;
-        // A failure of the host is covered by the host's back-off, which one trial ends for all torrents. With one of
-        // its own on top a torrent would stay away from a host that another has found alive.
-        match self.book.trackers.failure(tracker).map(|failure| failure.news) {
-            None => Timestamp::ZERO,
-            Some(TrackerNews::OfTheHost) if self.book.config.back_off.of_hosts => Timestamp::ZERO,
-            Some(TrackerNews::OfTheHost) if self.needs_peers => schedule.needs_peers_until(),
-            Some(_) => schedule.refused_until(),
+        let Some(failure) = self.book.trackers.failure(tracker) else { return Timestamp::ZERO };
+        match failure.news {
+            // A failure of the host is covered by the host's back-off, which one trial ends for all torrents. With one of
+            // its own on top a torrent would stay away from a host that another has found alive.
+            TrackerNews::OfTheHost if self.book.config.back_off.of_hosts => Timestamp::ZERO,
+            TrackerNews::OfTheHost if self.needs_peers => schedule.needs_peers_until(),
+            _ => schedule.refused_until(failure.at),
         }
     }
 

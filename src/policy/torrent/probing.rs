@@ -58,7 +58,8 @@ pub(super) fn probed(
                 book.trackers.record_failure(tracker);
                 // If every tracker fails so, these errors are what the failed round reports.
                 if let Some(record) = book.trackers.record_mut(tracker) {
-                    let failure = TrackerFailure { error: error.clone(), news: TrackerNews::OfTheHost };
+                    let (news, at) = (TrackerNews::OfTheHost, shared.now);
+                    let failure = TrackerFailure { error: error.clone(), news, at };
                     record.failure = Some(failure);
                 }
             }

@@ -42,6 +42,8 @@ pub(crate) struct Schedule {
     last_success: Option<Timestamp>,
     /// Until when trackers that don't serve this torrent get no announce, while every round fails.
     refused_until: Timestamp,
+    /// A tracker that failed before this wasn't asked in the round that set `refused_until`.
+    refused_since: Timestamp,
     /// The same for trackers whose hosts gave no sign of life, if hosts have no back-off and the torrent needs peers.
     needs_peers_until: Timestamp,
 }
@@ -90,9 +92,11 @@ impl Schedule {
         self.requested
     }
 
-    /// Until when trackers that don't serve this torrent get no announce.
-    pub(crate) fn refused_until(&self) -> Timestamp {
-        self.refused_until
+    /// Until when a tracker that doesn't serve this torrent gets no announce, if it failed at `failed_at`. A round in which
+    /// it wasn't asked, because its host was in back-off, doesn't hold it back: else it would wait for one back-off after
+    /// the other.
+    pub(crate) fn refused_until(&self, failed_at: Timestamp) -> Timestamp {
+        if failed_at < self.refused_since { Timestamp::ZERO } else { self.refused_until }
     }
 
     /// Until when trackers at lifeless hosts get no announce, if hosts have no back-off and the torrent needs peers.
@@ -129,7 +133,7 @@ impl Schedule {
     ) -> Duration {
         self.failed_rounds = 0;
         self.last_success = Some(now);
-        self.refused_until = Timestamp::ZERO;
+        (self.refused_since, self.refused_until) = (Timestamp::ZERO, Timestamp::ZERO);
         let interval = config.interval_after(response);
         // Torrents that were added together would announce together for ever without jitter.
         let jittered = if config.overriding_interval().is_some() {
@@ -153,6 +157,7 @@ impl Schedule {
     ) {
         // A torrent may try lifeless hosts within its back-off. Those rounds are no reason to lengthen it.
         if self.refused_until <= now {
+            self.refused_since = self.refused_until;
             self.refused_until = match cause {
                 RoundFailure::Withheld => {
                     self.failed_rounds = self.failed_rounds.max(1);
@@ -287,7 +292,7 @@ mod tests {
         let failed = |schedule: &mut Schedule, random: f64| {
             schedule.refused_until = Timestamp::ZERO;
             schedule.round_failed(RoundFailure::Failed, &config, || random, at(0));
-            schedule.refused_until()
+            schedule.refused_until
         };
         let longest: Vec<u64> =
             (0..40).map(|_| failed(&mut schedule, 0.999_999_999).as_micros().div_ceil(1_000_000)).collect();
@@ -296,7 +301,7 @@ mod tests {
         assert_eq!(failed(&mut schedule, 0.0), at(30), "the jitter has a floor");
         assert!(schedule.is_failing());
         schedule.succeeded(&reply(None, None), &config, 0.5, at(0));
-        assert!(!schedule.is_failing() && schedule.refused_until() == at(0));
+        assert!(!schedule.is_failing() && schedule.refused_until == at(0));
         assert!(failed(&mut schedule, 0.999_999_999) <= at(60));
     }
 
@@ -305,7 +310,16 @@ mod tests {
         let (mut schedule, config) = (Schedule::default(), Config::default());
         schedule.round_failed(RoundFailure::Failed, &config, || 0.0, at(0));
         schedule.round_failed(RoundFailure::Failed, &config, || 1.0, at(10));
-        assert_eq!(schedule.refused_until(), at(30));
+        assert_eq!(schedule.refused_until, at(30));
+    }
+
+    #[test]
+    fn a_round_holds_back_no_tracker_that_was_not_asked_in_it() {
+        let (mut schedule, config) = (Schedule::default(), Config::default());
+        schedule.round_failed(RoundFailure::Failed, &config, || 0.0, at(1));
+        assert_eq!(schedule.refused_until(at(0)), at(31));
+        schedule.round_failed(RoundFailure::Failed, &config, || 0.0, at(31));
+        assert_eq!([0, 1, 31].map(|failed| schedule.refused_until(at(failed))), [at(0), at(0), at(61)]);
     }
 
     /// R119: 10, 20, 30 s for a torrent that was just added, then the usual back-off.
@@ -315,10 +329,10 @@ mod tests {
         for (now, next) in [(0, 10), (10, 30), (30, 60), (60, 90), (90, 120)] {
             let refused = RoundFailure::Refused { age: secs(now) };
             schedule.round_failed(refused, &config, || 0.0, at(now));
-            assert_eq!(schedule.refused_until(), at(next));
+            assert_eq!(schedule.refused_until, at(next));
         }
         schedule.round_failed(RoundFailure::Refused { age: secs(120) }, &config, || 0.0, at(120));
-        assert_eq!(schedule.refused_until(), at(150), "30 s is the floor of the usual back-off");
+        assert_eq!(schedule.refused_until, at(150), "30 s is the floor of the usual back-off");
     }
 
     #[test]

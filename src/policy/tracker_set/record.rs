@@ -4,6 +4,7 @@ use super::hint::Hint;
 use super::registration::Registration;
 use crate::error::AnnounceError;
 use crate::policy::verdict::TrackerNews;
+use crate::time::Timestamp;
 
 /// Everything that one torrent has learned of one tracker in this session. What is known of the tracker's host is
 /// shared with all other torrents, and kept in `policy::hosts`.
@@ -24,4 +25,6 @@ pub(crate) struct TrackerFailure {
     pub(crate) error: AnnounceError,
     /// What it means for this torrent there; weaker than the verdict on the error if our own network was down.
     pub(crate) news: TrackerNews,
+    /// When it failed.
+    pub(crate) at: Timestamp,
 }
