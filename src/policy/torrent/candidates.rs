@@ -103,6 +103,12 @@ impl<'a> Candidates<'a> {
         first
     }
 
+    /// When the next of the trackers that weren't tried may be announced to; `None` if none is to come.
+    pub(crate) fn next_at(&self, tried: &BTreeSet<TrackerUrl>) -> Option<Timestamp> {
+        let untried = self.supported().filter(|tracker| !tried.contains(*tracker));
+        untried.filter_map(|tracker| self.earliest(tracker)).filter(|at| *at > self.now).min()
+    }
+
     /// When this torrent may announce to a tracker on schedule; `None` if the tracker asked for no further announce.
     /// Three things hold it back: the hints of the tracker (its `min interval` for a regular announce only), the
     /// torrent's own back-off from a tracker that doesn't serve it, and the back-off of the host, which all torrents

@@ -315,7 +315,13 @@ impl Round {
         }
 
         if !is_any {
-            return if self.attempts.is_empty() { Step::Exhausted } else { Step::Wait(clock.next) };
+            if self.attempts.is_empty() {
+                return Step::Exhausted;
+            }
+            // A tracker that may be tried before those under way have ended is a spare for them. Without this wake-up
+            // it would depend on chance whether the round sees it.
+            let next = if self.closing { None } else { candidates.next_at(&self.tried) };
+            return Step::Wait([clock.next, next].into_iter().flatten().min());
         }
         // At the start the first tracker to answer a probe gets the announce.
         if self.tried.is_empty()
