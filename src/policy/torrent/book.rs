@@ -278,7 +278,8 @@ impl TorrentBook {
         let config = Arc::clone(&self.config);
         if let Some(record) = self.trackers.record_mut(&tracker) {
             record.hint.failed(error, &config, shared.now);
-            record.failure = Some(TrackerFailure { error: error.clone(), news, at: shared.now });
+            let failure = TrackerFailure { error: error.clone(), news, at: shared.now };
+            record.failure = Some(Box::new(failure));
         }
     }
 

@@ -60,7 +60,7 @@ pub(super) fn probed(
                 if let Some(record) = book.trackers.record_mut(tracker) {
                     let (news, at) = (TrackerNews::OfTheHost, shared.now);
                     let failure = TrackerFailure { error: error.clone(), news, at };
-                    record.failure = Some(failure);
+                    record.failure = Some(Box::new(failure));
                 }
             }
             shared.alert(Alert::ProbeFailed { tracker: tracker.clone(), error: error.clone() });

@@ -5,6 +5,7 @@ mod record;
 mod registration;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -65,7 +66,8 @@ struct Entry {
     /// The announce URL.
     tracker: TrackerUrl,
     /// How long an announce to it takes, if that was measured.
-    latency: Option<Duration>,
+    /// In microseconds: half of the room of a `Duration`, for each tracker of each torrent.
+    latency: Option<Micros>,
     /// The number of its tier, counted from 0 without gaps.
     tier: u32,
     /// The last probe or announce failed.
@@ -74,6 +76,21 @@ struct Entry {
     probing: bool,
     /// What the session knows beyond that. Boxed, because most trackers of most torrents are never announced to.
     record: Option<Box<TrackerRecord>>,
+}
+
+/// A latency in whole microseconds, cut to [`MAX_LATENCY`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Micros(NonZeroU64);
+
+impl Micros {
+    fn of(latency: Duration) -> Self {
+        let micros = u64::try_from(latency.min(MAX_LATENCY).as_micros()).unwrap_or(u64::MAX);
+        Self(NonZeroU64::MIN.saturating_add(micros))
+    }
+
+    fn duration(self) -> Duration {
+        Duration::from_micros(self.0.get() - 1)
+    }
 }
 
 impl TrackerSet {
@@ -179,7 +196,7 @@ impl TrackerSet {
 
     /// The measured latency of a tracker.
     pub fn latency(&self, tracker: &TrackerUrl) -> Option<Duration> {
-        self.entry(tracker).and_then(|entry| entry.latency)
+        self.entry(tracker)?.latency.map(Micros::duration)
     }
 
     /// Whether a tracker can be announced to: its scheme is supported here.
@@ -207,7 +224,7 @@ impl TrackerSet {
         let supported = self.entries.iter_mut().filter(|entry| schemes.contains(entry.tracker.scheme()));
         let mut unknown = Vec::new();
         for entry in supported.filter(|entry| entry.latency.is_none() && !entry.failing && !entry.probing) {
-            entry.latency = known(&entry.tracker);
+            entry.latency = known(&entry.tracker).map(Micros::of);
             if entry.latency.is_none() {
                 unknown.push(entry.tracker.clone());
             }
@@ -252,7 +269,7 @@ impl TrackerSet {
 
     /// The last failure of a tracker, if it hasn't answered since.
     pub(crate) fn failure(&self, tracker: &TrackerUrl) -> Option<&TrackerFailure> {
-        self.record(tracker)?.failure.as_ref()
+        self.record(tracker)?.failure.as_deref()
     }
 
     /// The trackers that can be announced to, tier by tier.
@@ -313,7 +330,7 @@ impl TrackerSet {
     /// Notes how long a tracker took to answer, which shows that it is alive.
     pub fn record_latency(&mut self, tracker: &TrackerUrl, latency: Duration) {
         if let Some(entry) = self.entry_mut(tracker) {
-            entry.latency = Some(latency.min(MAX_LATENCY));
+            entry.latency = Some(Micros::of(latency));
             entry.failing = false;
         }
     }

@@ -14,8 +14,8 @@ pub(crate) struct TrackerRecord {
     pub(crate) registration: Registration,
     /// When it may be announced to again, by its own answers.
     pub(crate) hint: Hint,
-    /// The last failure; `None` after an answer.
-    pub(crate) failure: Option<TrackerFailure>,
+    /// The last failure; `None` after an answer. Boxed, because most trackers that are announced to answer.
+    pub(crate) failure: Option<Box<TrackerFailure>>,
 }
 
 /// The last failure of a tracker.
