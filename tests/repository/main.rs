@@ -1,5 +1,6 @@
 //! The repository's own rules: what its pages claim is so, and its modules import only what they may.
 
+mod algorithm;
 mod anatomy;
 mod imports;
 #[path = "../../examples/lines/mod.rs"]

@@ -67,7 +67,7 @@ fn fault(check: &str, files: &BTreeMap<String, String>, cases: &str, deviations:
 }
 
 /// Whether a text has a function of this name with an attribute of a test in front of it.
-fn is_test(text: &str, name: &str) -> bool {
+pub(crate) fn is_test(text: &str, name: &str) -> bool {
     let Some((before, _)) = text.split_once(&format!("fn {name}(")) else { return false };
     let above = before.rsplit_once('\n').map_or("", |(above, _)| above);
     let attributes = above.rsplit('\n').take_while(|line| !line.trim().is_empty());

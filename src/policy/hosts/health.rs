@@ -105,15 +105,12 @@ impl HealthBook {
         Some(health.answered_at == Some(heard_at))
     }
 
-    /// Notes that the network has changed: hosts that were unreachable may be reached, and latencies are other ones.
+    /// Notes that the network has changed: hosts that were unreachable may be reached, and no latency is fresh.
     pub(super) fn network_changed(&mut self, now: Timestamp) {
         self.changed_at = Some(now);
         for health in self.hosts.values_mut() {
             health.breaker.forgive(now);
             health.withheld = 0;
-            for estimate in [&mut health.connect, &mut health.reply].into_iter().flatten() {
-                estimate.doubt();
-            }
         }
     }
 

@@ -22,7 +22,7 @@ pub(super) struct RttEstimate {
     rttvar: Duration,
     /// When the last sample was taken.
     at: Timestamp,
-    /// How many samples were taken in this network.
+    /// How many samples were taken.
     samples: u32,
     /// Whether the last sample was late and waits for a second one to confirm it.
     is_doubted: bool,
@@ -44,9 +44,6 @@ impl RttEstimate {
     /// one lost packet more than doubled the time of an urgent failover. Of the first two samples the shorter is
     /// believed.
     pub(super) fn add(&mut self, sample: Duration, now: Timestamp) {
-        if self.samples == 0 {
-            return *self = Self::first(sample, now);
-        }
         let is_late = sample > self.patience();
         if is_late && !self.is_doubted {
             self.is_doubted = true;
@@ -71,12 +68,6 @@ impl RttEstimate {
         }
     }
 
-    /// Lets the next sample replace this estimate, which was made in another network.
-    pub(super) fn doubt(&mut self) {
-        self.rttvar = self.srtt / 2;
-        self.samples = 0;
-    }
-
     /// The smoothed time.
     pub(super) fn srtt(&self) -> Duration {
         self.srtt
@@ -93,7 +84,7 @@ impl RttEstimate {
         self.srtt + self.rttvar * 4
     }
 
-    /// How many samples were taken in this network. The variation after one is a guess.
+    /// How many samples were taken. The variation after one is a guess.
     pub(super) fn samples(&self) -> u32 {
         self.samples
     }

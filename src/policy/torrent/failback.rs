@@ -107,6 +107,10 @@ impl Failback {
             self.state = FailbackState::Ready;
             return;
         }
+        if self.times > 1 {
+            // It failed soon after the last return, so it is flapping.
+            self.times = (self.times * GROWTH).min(MAX_TIMES);
+        }
         self.state = FailbackState::CoolingOff { probe_at: probe_at(self.times, random, now) };
     }
 
@@ -168,6 +172,12 @@ mod tests {
             waits.push(wait(&failback, 30));
         }
         assert_eq!(waits, [40, 160, 640, 640, 640, 640]);
+        let mut failback = Failback::left(None, url("a"), 0.5, minute(0));
+        failback.returned(minute(0));
+        failback = Failback::left(Some(failback), url("a"), 0.5, minute(30));
+        failback.probing();
+        failback.probed(false, 0.5, minute(60));
+        assert_eq!(wait(&failback, 60), 160, "and when the next probe fails");
     }
 
     #[test]

@@ -9,8 +9,6 @@ use super::*;
 use crate::error::{AnnounceError, Cause, Rejection, ReplyError, Retry, TimeoutPhase};
 use crate::tracker::TrackerUrl;
 
-const HOUR: u64 = 3600;
-
 fn url(name: &str) -> TrackerUrl {
     format!("http://{name}.test/a").parse().unwrap()
 }

@@ -74,18 +74,6 @@ fn the_wait_for_a_busy_host_is_part_of_its_cost() {
     assert!(hosts.rank(&host("near"), at(10)) > hosts.rank(&host("far"), at(10)));
 }
 
-#[test]
-fn in_another_network_the_first_sample_replaces_what_was_measured() {
-    let mut hosts = hosts();
-    for second in 0..5 {
-        answers(&mut hosts, 1, "a", (10, 10), 5 * HOUR - 5 + second);
-    }
-    hosts.network_changed(at(5 * HOUR));
-    answers(&mut hosts, 1, "a", (200, 200), 5 * HOUR + 1);
-    let latency = hosts.health().host(&host("a")).and_then(HostHealth::latency);
-    assert!(latency > Some(millis(390)), "{latency:?}");
-}
-
 /// R91: a prober may report any time.
 #[test]
 fn measurements_are_bounded() {
