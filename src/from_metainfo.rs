@@ -18,6 +18,7 @@ use crate::wire::metainfo::Metainfo;
 /// ```
 impl From<&Metainfo> for TrackerSet {
     fn from(metainfo: &Metainfo) -> Self {
-        Self::new(metainfo.announce_tiers().to_vec()).with_private(metainfo.is_private())
+        let set = Self::new(metainfo.announce_tiers().to_vec());
+        if metainfo.is_private() { set.private() } else { set }
     }
 }

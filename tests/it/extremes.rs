@@ -200,7 +200,9 @@ impl Short {
             let tiers = trackers.iter().map(|url| [url.parse::<TrackerUrl>().unwrap()]);
             let mut torrent = Torrent::new(InfoHash::new([number; 20]), PeerId::new([2; 20]), 6881);
             torrent.transfer.left = left;
-            torrents.push(scene.driver.add(TrackerSet::new(tiers).with_private(private), torrent));
+            let set = TrackerSet::new(tiers);
+            let set = if private { set.private() } else { set };
+            torrents.push(scene.driver.add(set, torrent));
         }
         Self { scene, torrents }
     }

@@ -162,7 +162,7 @@ async fn one_tracker_is_not_probed() {
 #[tokio::test(start_paused = true)]
 async fn a_private_torrent_stays_on_one_tracker_and_probes_none() {
     let world = World::new([Behaviour::ok_after(Duration::from_secs(2)), Behaviour::ok()]);
-    let trackers = world.in_tiers().with_private(true);
+    let trackers = world.in_tiers().private();
     let mut session = world.announcer(periodic(Duration::from_secs(60))).add(trackers, torrent());
     for _ in 0..3 {
         let alerts = alerts_until(&mut session, is_announced).await;

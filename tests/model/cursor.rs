@@ -196,7 +196,8 @@ impl StateMachineTest for Real {
     fn init_test(rules: &Rules) -> TrackerSet {
         let order = if rules.nearest { Order::Nearest } else { Order::Bep12 };
         let tiers = rules.tiers.iter().map(|tier| tier.iter().map(|tracker| url(*tracker).clone()));
-        TrackerSet::new(tiers).with_order(order).with_private(rules.private)
+        let set = TrackerSet::new(tiers).with_order(order);
+        if rules.private { set.private() } else { set }
     }
 
     fn apply(mut set: TrackerSet, _: &Rules, step: Step) -> TrackerSet {

@@ -207,7 +207,8 @@ impl StateMachineTest for Real {
 
     fn init_test(rules: &Rules) -> Self {
         let urls = (0..TRACKERS.len()).map(|tracker| url(tracker).clone());
-        let trackers = TrackerSet::new([urls]).with_private(rules.private);
+        let trackers = TrackerSet::new([urls]);
+        let trackers = if rules.private { trackers.private() } else { trackers };
         let left = u64::from(!rules.complete_from_start);
         Self { ledger: Ledger::new(&trackers, Some(left)), trackers, sent: [None; TRACKERS.len()] }
     }

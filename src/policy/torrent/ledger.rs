@@ -241,7 +241,8 @@ mod tests {
 
     impl Books {
         fn new(hosts: &[&str], private: bool, left: u64) -> Self {
-            let trackers = TrackerSet::new([hosts.iter().map(|host| url(host))]).with_private(private);
+            let trackers = TrackerSet::new([hosts.iter().map(|host| url(host))]);
+            let trackers = if private { trackers.private() } else { trackers };
             Self { ledger: Ledger::new(&trackers, Some(left)), trackers }
         }
 

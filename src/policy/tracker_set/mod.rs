@@ -119,8 +119,8 @@ impl TrackerSet {
     /// The same trackers for a private torrent: [`Order::Bep12`] and one tracker at a time, the one in use first
     /// until it fails (BEP 27).
     #[must_use]
-    pub fn with_private(mut self, private: bool) -> Self {
-        self.private = private;
+    pub fn private(mut self) -> Self {
+        self.private = true;
         self
     }
 
@@ -582,7 +582,8 @@ mod tests {
             },
         ];
         for row in rows {
-            let mut set = set(row.tiers).with_order(Order::Bep12).with_private(row.private);
+            let set = set(row.tiers).with_order(Order::Bep12);
+            let mut set = if row.private { set.private() } else { set };
             for (answers, asked) in row.rounds {
                 assert_eq!(walk(&mut set, answers), *asked, "{:?}", row.tiers);
             }
@@ -640,7 +641,7 @@ mod tests {
     /// R27-02, S-30.
     #[test]
     fn a_private_torrent_takes_no_further_trackers() {
-        let mut set = set(&[&["a"]]).with_private(true);
+        let mut set = set(&[&["a"]]).private();
         assert!(!set.add(0, url("b")) && !set.add(1, url("c")));
         assert_eq!(layout(&set), "a");
         set.replace([[url("moved")]]);

@@ -1,5 +1,6 @@
 //! Whether one tracker lists this peer, as far as we know.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::announce::Event;
@@ -20,7 +21,7 @@ pub(crate) struct Registration {
     /// announce doesn't change this, an accepted one does.
     unanswered_since: Option<Timestamp>,
     /// Its `tracker id`, to be sent back to it and to no other tracker (BEP 3).
-    tracker_id: Option<Box<[u8]>>,
+    tracker_id: Option<TrackerId>,
 }
 
 /// An announce that the tracker accepted.
@@ -30,6 +31,16 @@ struct Acceptance {
     at: Timestamp,
     /// When it has dropped a peer that didn't announce again.
     expires: Timestamp,
+}
+
+/// A `tracker id`, which is a secret between client and tracker.
+#[derive(Clone)]
+struct TrackerId(Box<[u8]>);
+
+impl fmt::Debug for TrackerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TrackerId(..)")
+    }
 }
 
 impl Registration {
@@ -62,7 +73,7 @@ impl Registration {
 
     /// The `tracker id` to be sent back.
     pub(crate) fn tracker_id(&self) -> Option<&[u8]> {
-        self.tracker_id.as_deref()
+        self.tracker_id.as_ref().map(|TrackerId(bytes)| &**bytes)
     }
 
     /// Notes that an announce other than `stopped` is on its way: from here on the tracker may list us.
@@ -94,7 +105,22 @@ impl Registration {
     /// Keeps the `tracker id` of an answer; one without leaves the last in force.
     pub(crate) fn keep_tracker_id(&mut self, tracker_id: Option<&[u8]>) {
         if let Some(tracker_id) = tracker_id {
-            self.tracker_id = Some(tracker_id.into());
+            self.tracker_id = Some(TrackerId(tracker_id.into()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// S-22: what holds a registration is shown by `Debug`, and so would be its tracker id.
+    #[test]
+    fn a_tracker_id_stays_out_of_debug() {
+        let mut registration = Registration::default();
+        registration.keep_tracker_id(Some(b"s3cret"));
+        let shown = format!("{registration:?}");
+        assert!(shown.contains("TrackerId(..)") && !shown.contains("115, 51, 99"), "{shown}");
+        assert_eq!(registration.tracker_id(), Some(&b"s3cret"[..]));
     }
 }

@@ -123,7 +123,8 @@ impl Sessions {
         let swarms = hashes.into_iter().map(|info_hash| {
             let mut torrent = Torrent::new(info_hash, peer_id, open.port.unwrap_or(6881));
             torrent.key = key;
-            let trackers = TrackerSet::new(tiers.clone()).with_private(private);
+            let trackers = TrackerSet::new(tiers.clone());
+            let trackers = if private { trackers.private() } else { trackers };
             Swarm { torrent, trackers, handle: None, last: None }
         });
         let mut session = Session { announcer, config, private, swarms: swarms.collect() };

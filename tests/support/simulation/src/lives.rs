@@ -139,7 +139,8 @@ impl World {
         let complete_from_start = random.random_bool(0.2);
         torrent.transfer.left = Some(if complete_from_start { 0 } else { 1000 });
         let mut driver = Driver::new(Engine::new(config, seed));
-        let set = TrackerSet::new(tiers).with_private(private);
+        let set = TrackerSet::new(tiers);
+        let set = if private { set.private() } else { set };
         let torrent = driver.add(set, torrent);
         Self {
             driver,

@@ -41,7 +41,8 @@ impl Life {
         let urls = newcomer.tiers.iter().map(|tier| {
             tier.iter().map(|listing| self.world.trackers[listing.tracker].url.clone()).collect::<Vec<_>>()
         });
-        let set = TrackerSet::new(urls.collect::<Vec<_>>()).with_private(newcomer.private);
+        let set = TrackerSet::new(urls.collect::<Vec<_>>());
+        let set = if newcomer.private { set.private() } else { set };
         let mut info_hash = [0; 20];
         info_hash[..8].copy_from_slice(&(number as u64).to_be_bytes());
         let mut torrent = Torrent::new(InfoHash::new(info_hash), PeerId::new([2; 20]), 6881);
