@@ -15,9 +15,8 @@ use crate::error::{AnnounceError, FailedAttempt, Retry};
 use crate::policy::config::{Config, Order, Probing, Scheduling};
 use crate::policy::hosts::{Failed, HostHealth, Outcome, Urgency};
 use crate::policy::io::{RoundNumber, TorrentId};
-use crate::policy::tracker_set::TrackerFailure;
-use crate::policy::tracker_set::TrackerSet;
-use crate::policy::verdict::{Registered, TrackerNews, Verdict};
+use crate::policy::tracker_set::{TrackerFailure, TrackerRecord, TrackerSet};
+use crate::policy::verdict::{Registered, Verdict};
 use crate::prober::Measurement;
 use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;
@@ -124,14 +123,17 @@ impl TorrentBook {
 
     /// When the hints of a tracker allow the announce that it is due; `None` if it asked for no further announce. An
     /// event that is due doesn't wait for the `min interval` (R84).
-    pub(super) fn allowed_at(&self, tracker: &TrackerUrl) -> Option<Timestamp> {
-        let Some(record) = self.trackers.record(tracker) else { return Some(Timestamp::ZERO) };
+    pub(super) fn allowed_at(
+        &self,
+        (tracker, record): (&TrackerUrl, Option<&TrackerRecord>),
+    ) -> Option<Timestamp> {
+        let Some(record) = record else { return Some(Timestamp::ZERO) };
         record.hint.allowed_at(self.event_for(tracker).is_some())
     }
 
     /// Whether the hints of a tracker allow the announce that it is due.
-    pub(super) fn is_allowed(&self, tracker: &TrackerUrl, now: Timestamp) -> bool {
-        self.allowed_at(tracker).is_some_and(|allowed| allowed <= now)
+    pub(super) fn is_allowed(&self, listed: (&TrackerUrl, Option<&TrackerRecord>), now: Timestamp) -> bool {
+        self.allowed_at(listed).is_some_and(|allowed| allowed <= now)
     }
 
     /// Whether a tracker asked for no announce at all at this moment.
@@ -147,7 +149,7 @@ impl TorrentBook {
     /// Whether a tracker doesn't serve this torrent: it answered with an error, or not at all, on a connection that
     /// stood. Its host may serve other torrents.
     pub(super) fn is_refused_by(&self, tracker: &TrackerUrl) -> bool {
-        self.trackers.failure(tracker).is_some_and(|failure| failure.news == TrackerNews::Refuses)
+        self.trackers.record(tracker).is_some_and(TrackerRecord::is_refused)
     }
 
     /// Whether a tracker accepted an announce of this session.

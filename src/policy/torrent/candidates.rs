@@ -7,7 +7,7 @@ use super::round_kind::RoundKind;
 use crate::alert::Deferral;
 use crate::policy::config::Order;
 use crate::policy::hosts::{Demand, HostHealth, HostRank, Hosts};
-use crate::policy::tracker_set::move_to_front;
+use crate::policy::tracker_set::{TrackerRecord, move_to_front};
 use crate::policy::verdict::TrackerNews;
 use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
@@ -37,6 +37,9 @@ pub(crate) struct Candidate {
     pub(crate) tier: usize,
 }
 
+/// A tracker of the list with what is known of it.
+pub(super) type Listed<'a> = (&'a TrackerUrl, Option<&'a TrackerRecord>);
+
 impl<'a> Candidates<'a> {
     /// The candidates of a torrent for a round of this kind.
     pub(crate) fn new(book: &'a TorrentBook, kind: &'a RoundKind, hosts: &'a Hosts, now: Timestamp) -> Self {
@@ -48,23 +51,24 @@ impl<'a> Candidates<'a> {
     /// Whether any tracker but those tried may be announced to. Most steps of a round need no more than this, which
     /// for a thousand trackers costs a thousandth of their order.
     pub(crate) fn is_any(&self, tried: &BTreeSet<TrackerUrl>) -> bool {
-        self.supported().any(|tracker| self.is_eligible(tracker, tried))
+        self.listed().any(|listed| self.is_eligible(listed, tried))
     }
 
     /// How many trackers but those tried may be announced to.
     pub(crate) fn count(&self, tried: &BTreeSet<TrackerUrl>) -> usize {
-        self.supported().filter(|tracker| self.is_eligible(tracker, tried)).count()
+        self.listed().filter(|listed| self.is_eligible(*listed, tried)).count()
     }
 
     /// The first tracker in failover order, but for those tried, that may be announced to.
     pub(crate) fn first(&self, tried: &BTreeSet<TrackerUrl>) -> Option<Candidate> {
-        let is_eligible = |tracker: &&TrackerUrl| self.is_eligible(tracker, tried);
+        let is_eligible = |listed: &Listed<'_>| self.is_eligible(*listed, tried);
         // The tracker that works stays first. By latency alone, one whose distance drifts would move all its torrents
         // to and fro, with a new registration each time.
-        let tracker = self.front().filter(is_eligible).or_else(|| {
-            let mut eligible = self.supported().filter(is_eligible);
+        let front = self.front().map(|front| (front, self.book.trackers.record(front)));
+        let (tracker, _) = front.filter(is_eligible).or_else(|| {
+            let mut eligible = self.listed().filter(is_eligible);
             match self.book.trackers.order() {
-                Order::Nearest => eligible.min_by_key(|tracker| self.rank(tracker)),
+                Order::Nearest => eligible.min_by_key(|listed| self.rank(*listed)),
                 Order::Bep12 => eligible.next(),
             }
         })?;
@@ -73,17 +77,17 @@ impl<'a> Candidates<'a> {
 
     /// The first tracker of a host, but for those tried, that may be announced to.
     pub(crate) fn first_at(&self, host: &TrackerHost, tried: &BTreeSet<TrackerUrl>) -> Option<Candidate> {
-        let is_there = |tracker: &&TrackerUrl| tracker.host_key() == host;
-        let mut trackers = self.supported().filter(is_there);
-        trackers.find(|tracker| self.is_eligible(tracker, tried)).map(|tracker| self.candidate(tracker))
+        let mut there = self.listed().filter(|(tracker, _)| tracker.host_key() == host);
+        there.find(|listed| self.is_eligible(*listed, tried)).map(|(tracker, _)| self.candidate(tracker))
     }
 
     /// All trackers in failover order, whether they may be announced to now or not.
     pub(crate) fn failover_order(&self) -> Vec<&'a TrackerUrl> {
-        let mut order: Vec<&TrackerUrl> = self.book.trackers.supported_trackers().collect();
+        let mut order: Vec<Listed<'a>> = self.listed().collect();
         if self.book.trackers.order() == Order::Nearest {
-            order.sort_by_cached_key(|tracker| self.rank(tracker));
+            order.sort_by_cached_key(|listed| self.rank(*listed));
         }
+        let mut order: Vec<&TrackerUrl> = order.into_iter().map(|(tracker, _)| tracker).collect();
         move_to_front(&mut order, self.front());
         order
     }
@@ -92,8 +96,8 @@ impl<'a> Candidates<'a> {
     /// for no further announce.
     pub(crate) fn first_earliest(&self) -> Option<Timestamp> {
         let mut first: Option<Timestamp> = None;
-        for tracker in self.supported() {
-            let Some(earliest) = self.earliest(tracker) else { continue };
+        for listed in self.listed() {
+            let Some(earliest) = self.earliest(listed) else { continue };
             first = Some(first.map_or(earliest, |first| first.min(earliest)));
             if earliest <= self.now {
                 // One is enough. This is asked for each idle torrent that waits, with up to a thousand trackers.
@@ -105,32 +109,32 @@ impl<'a> Candidates<'a> {
 
     /// When the next of the trackers that weren't tried may be announced to; `None` if none is to come.
     pub(crate) fn next_at(&self, tried: &BTreeSet<TrackerUrl>) -> Option<Timestamp> {
-        let untried = self.supported().filter(|tracker| !tried.contains(*tracker));
-        untried.filter_map(|tracker| self.earliest(tracker)).filter(|at| *at > self.now).min()
+        let untried = self.listed().filter(|(tracker, _)| !tried.contains(*tracker));
+        untried.filter_map(|listed| self.earliest(listed)).filter(|at| *at > self.now).min()
     }
 
     /// When this torrent may announce to a tracker on schedule; `None` if the tracker asked for no further announce.
     /// Three things hold it back: the hints of the tracker (its `min interval` for a regular announce only), the
     /// torrent's own back-off from a tracker that doesn't serve it, and the back-off of the host, which all torrents
     /// share.
-    fn earliest(&self, tracker: &TrackerUrl) -> Option<Timestamp> {
-        let hinted = self.book.allowed_at(tracker)?;
-        Some(hinted.max(self.own_earliest(tracker)).max(self.host_earliest(tracker)))
+    fn earliest(&self, listed: Listed<'_>) -> Option<Timestamp> {
+        let hinted = self.book.allowed_at(listed)?;
+        Some(hinted.max(self.own_earliest(listed)).max(self.host_earliest(listed)))
     }
 
     /// What decides this torrent's place among those that wait to try a tracker's host.
-    pub(crate) fn demand(&self, tracker: &TrackerUrl) -> Demand {
+    fn demand(&self, (_, record): Listed<'_>) -> Demand {
         Demand {
             needs_peers: self.needs_peers,
-            failed_here: self.book.is_refused_by(tracker),
-            answered_at: self.book.ledger.accepted_at(&self.book.trackers, tracker),
+            failed_here: record.is_some_and(TrackerRecord::is_refused),
+            answered_at: record.and_then(|record| record.registration.accepted_at()),
         }
     }
 
     /// The trackers whose hosts are in back-off, each with this torrent's demand.
     pub(crate) fn demands(&self) -> Vec<(TrackerUrl, Demand)> {
-        let backed_off = self.supported().filter(|tracker| self.hosts.is_backed_off(tracker.host_key()));
-        backed_off.map(|tracker| (tracker.clone(), self.demand(tracker))).collect()
+        let backed_off = self.listed().filter(|(tracker, _)| self.hosts.is_backed_off(tracker.host_key()));
+        backed_off.map(|listed| (listed.0.clone(), self.demand(listed))).collect()
     }
 
     /// Why no tracker may be announced to now.
@@ -138,7 +142,7 @@ impl<'a> Candidates<'a> {
         // The reason that explains the others comes first: without a network every tracker fails.
         if self.hosts.is_outage() {
             Deferral::NetworkDown
-        } else if !self.supported().any(|tracker| self.book.is_allowed(tracker, self.now)) {
+        } else if !self.listed().any(|listed| self.book.is_allowed(listed, self.now)) {
             Deferral::AskedToWait
         } else {
             Deferral::BackingOff
@@ -147,11 +151,16 @@ impl<'a> Candidates<'a> {
 
     /// Whether the hints of a tracker allow an announce of this round.
     pub(crate) fn is_allowed(&self, tracker: &TrackerUrl) -> bool {
+        self.is_listed_allowed((tracker, self.book.trackers.record(tracker)))
+    }
+
+    /// The same for a tracker whose record is at hand.
+    fn is_listed_allowed(&self, listed: Listed<'_>) -> bool {
         // A user may know better than an interval, and not better than a tracker that asked for no announce (BEP 31).
         if self.kind.ignores_intervals() {
-            return !self.book.is_suspended(tracker, self.now);
+            return listed.1.is_none_or(|record| !record.hint.is_suspended(self.now));
         }
-        self.book.is_allowed(tracker, self.now)
+        self.book.is_allowed(listed, self.now)
     }
 
     /// The trackers before `next` in failover order, or all without it, whose hints forbid an announce of this round.
@@ -170,21 +179,22 @@ impl<'a> Candidates<'a> {
         Candidate { tracker: tracker.clone(), tier }
     }
 
-    /// The trackers whose schemes are supported, in list order.
-    fn supported(&self) -> impl Iterator<Item = &'a TrackerUrl> {
-        self.book.trackers.supported_trackers()
+    /// The trackers whose schemes are supported, in list order, each with its record: to look up the record of each of
+    /// a thousand trackers would take a millisecond.
+    fn listed(&self) -> impl Iterator<Item = Listed<'a>> {
+        self.book.trackers.supported_with_records()
     }
 
     /// Whether a tracker that wasn't tried may be announced to now.
-    fn is_eligible(&self, tracker: &TrackerUrl, tried: &BTreeSet<TrackerUrl>) -> bool {
-        if tried.contains(tracker) {
+    fn is_eligible(&self, listed: Listed<'_>, tried: &BTreeSet<TrackerUrl>) -> bool {
+        if tried.contains(listed.0) {
             return false;
         }
         if self.kind.ignores_intervals() {
             // No back-off either: what kept us away may be over, and the user may know that.
-            return self.is_allowed(tracker);
+            return self.is_listed_allowed(listed);
         }
-        self.earliest(tracker).is_some_and(|earliest| earliest <= self.now)
+        self.earliest(listed).is_some_and(|earliest| earliest <= self.now)
     }
 
     /// The tracker before all others: the one in use. If latency decides it loses that place while its host is in
@@ -203,19 +213,20 @@ impl<'a> Candidates<'a> {
 
     /// The place of a tracker under [`Order::Nearest`], the least first. Trackers that don't serve this torrent come
     /// last: their hosts are well, which makes them no help to it.
-    fn rank(&self, tracker: &TrackerUrl) -> (bool, HostRank) {
-        (self.book.is_refused_by(tracker), self.hosts.rank(tracker.host_key(), self.now))
+    fn rank(&self, (tracker, record): Listed<'_>) -> (bool, HostRank) {
+        let is_refused = record.is_some_and(TrackerRecord::is_refused);
+        (is_refused, self.hosts.rank(tracker.host_key(), self.now))
     }
 
     /// When the host of a tracker may be tried by this torrent.
-    fn host_earliest(&self, tracker: &TrackerUrl) -> Timestamp {
+    fn host_earliest(&self, listed: Listed<'_>) -> Timestamp {
         let config = &self.book.config;
         // Without back-off of hosts, a torrent's own back-off keeps it from trackers that failed.
         if !config.back_off.of_hosts {
             return Timestamp::ZERO;
         }
-        let host = tracker.host_key();
-        let earliest = self.hosts.earliest(host, self.book.id, self.demand(tracker), self.now);
+        let host = listed.0.host_key();
+        let earliest = self.hosts.earliest(host, self.book.id, self.demand(listed), self.now);
         // A user who sets the interval sets the pace, also of tries at a host that failed.
         let Some(interval) = config.overriding_interval() else { return earliest };
         let failed_at = self.hosts.health().host(host).and_then(HostHealth::failed_at);
@@ -223,9 +234,11 @@ impl<'a> Candidates<'a> {
     }
 
     /// Until when the torrent's own back-off keeps it from a tracker that failed.
-    fn own_earliest(&self, tracker: &TrackerUrl) -> Timestamp {
+    fn own_earliest(&self, (_, record): Listed<'_>) -> Timestamp {
         let schedule = &self.book.schedule;
-        let Some(failure) = self.book.trackers.failure(tracker) else { return Timestamp::ZERO };
+        let Some(failure) = record.and_then(|record| record.failure.as_deref()) else {
+            return Timestamp::ZERO;
+        };
         match failure.news {
             // A failure of the host is covered by the host's back-off, which one trial ends for all torrents. With one of
             // its own on top a torrent would stay away from a host that another has found alive.
@@ -240,14 +253,15 @@ impl<'a> Candidates<'a> {
     fn needs_peers(&self) -> bool {
         // A tracker that refuses this torrent names no peers either. When it counted as help, torrents found a
         // returned tracker after 80 minutes in place of one, if another answered 502 (simulation).
-        let is_no_help = |tracker: &TrackerUrl| {
-            let failure = self.book.trackers.failure(tracker);
+        let is_no_help = |listed: Listed<'_>| {
+            let (tracker, record) = listed;
+            let failure = record.and_then(|record| record.failure.as_deref());
             self.hosts.is_backed_off(tracker.host_key())
                 || failure.is_some_and(|failure| {
                     failure.news != TrackerNews::OfTheHost || !self.book.config.back_off.of_hosts
                 })
-                || !self.book.is_allowed(tracker, self.now)
+                || !self.book.is_allowed(listed, self.now)
         };
-        self.book.wants_to_download() && self.supported().all(is_no_help)
+        self.book.wants_to_download() && self.listed().all(is_no_help)
     }
 }

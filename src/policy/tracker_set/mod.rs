@@ -267,6 +267,13 @@ impl TrackerSet {
         self.entries.iter_mut().filter_map(|entry| Some((&entry.tracker, entry.record.as_deref_mut()?)))
     }
 
+    /// The trackers that can be announced to, tier by tier, each with its record.
+    pub(crate) fn supported_with_records(
+        &self,
+    ) -> impl Iterator<Item = (&TrackerUrl, Option<&TrackerRecord>)> {
+        self.supported().map(|entry| (&entry.tracker, entry.record.as_deref()))
+    }
+
     /// The last failure of a tracker, if it hasn't answered since.
     pub(crate) fn failure(&self, tracker: &TrackerUrl) -> Option<&TrackerFailure> {
         self.record(tracker)?.failure.as_deref()

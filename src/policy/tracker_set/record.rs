@@ -18,6 +18,13 @@ pub(crate) struct TrackerRecord {
     pub(crate) failure: Option<Box<TrackerFailure>>,
 }
 
+impl TrackerRecord {
+    /// Whether the tracker doesn't serve this torrent, whatever its host does for others.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.failure.as_ref().is_some_and(|failure| failure.news == TrackerNews::Refuses)
+    }
+}
+
 /// The last failure of a tracker.
 #[derive(Debug, Clone)]
 pub(crate) struct TrackerFailure {
