@@ -139,12 +139,7 @@ impl Hosts {
 
     /// How long an opening may be silent before the next begins beside it, and the shortest time to which a race with
     /// many silent openings may reduce that.
-    pub(crate) fn open_patience(
-        &self,
-        host: &TrackerHost,
-        urgency: Urgency,
-        _now: Timestamp,
-    ) -> (Duration, Duration) {
+    pub(crate) fn open_patience(&self, host: &TrackerHost, urgency: Urgency) -> (Duration, Duration) {
         self.health.open_patience(host, urgency)
     }
 

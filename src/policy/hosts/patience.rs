@@ -31,7 +31,7 @@ pub(crate) const RELAXED_REPLY_PATIENCE: Duration = Duration::from_secs(4);
 /// and a second tracker gets an announce that wasn't needed.
 const KNOWN_REPLIES: u32 = 3;
 
-/// Whether somebody waits for an announce.
+/// Whether a user waits for the result of an announce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Urgency {
     /// `started`, an announce that the user asked for, or one of a torrent that wants peers.

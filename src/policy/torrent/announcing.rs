@@ -17,6 +17,7 @@ use crate::announce::{AnnounceResponse, Event};
 use crate::error::{AnnounceError, FailedAttempt, RoundError, TimeoutPhase};
 use crate::policy::hosts::{Failed, Priority, REPLY_PATIENCE, REPLY_PATIENCE_FLOOR, Slot, Urgency};
 use crate::policy::io::{AttemptId, Output};
+use crate::policy::tracker_set::Listed;
 use crate::policy::verdict::{TrackerNews, Verdict};
 use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
@@ -317,7 +318,7 @@ impl Announcing {
         }
         let from = self.round.last_tried().cloned();
         let id = shared.begin_attempt();
-        let patience = shared.hosts.open_patience(slot.host(), book.urgency(&self.kind), shared.now);
+        let patience = shared.hosts.open_patience(slot.host(), book.urgency(&self.kind));
         // If the host is in back-off this attempt is the trial, and the other torrents wait for its outcome.
         shared.hosts.tried(&slot, book.is_refused_by(&tracker), shared.now);
         self.round.start(id, candidate, slot, patience, shared.now);
@@ -428,8 +429,8 @@ impl Announcing {
         }
         // If the probes at the start found all hosts dead, they were this round's attempts, and the user waits for
         // its result.
-        let has_failed = |tracker| book.trackers.failure(tracker).is_some();
-        if book.rounds == 1 && book.trackers.supported_trackers().all(has_failed) {
+        let has_failed = |(_, record): Listed<'_>| record.is_some_and(|record| record.failure.is_some());
+        if book.rounds == 1 && book.trackers.supported_with_records().all(has_failed) {
             return false;
         }
         let first = Candidates::new(book, &self.kind, shared.hosts, shared.now).first_earliest();
@@ -440,8 +441,9 @@ impl Announcing {
     fn fail(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) {
         self.note_forbidden(None, book, shared);
         // The error names every tracker, those too whose hosts are in back-off after an earlier failure.
-        for tracker in book.trackers.supported_trackers() {
-            let failure = book.trackers.failure(tracker).map(|failure| failure.error.clone());
+        for (tracker, record) in book.trackers.supported_with_records() {
+            let failure =
+                record.and_then(|record| record.failure.as_ref()).map(|failure| failure.error.clone());
             self.round.skipped(tracker.clone(), failure.unwrap_or(AnnounceError::Suspended));
         }
         let (_, attempts) = self.round.end();

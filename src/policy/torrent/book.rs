@@ -15,7 +15,7 @@ use crate::error::{AnnounceError, FailedAttempt, Retry};
 use crate::policy::config::{Config, Order, Probing, Scheduling};
 use crate::policy::hosts::{Failed, HostHealth, Outcome, Urgency};
 use crate::policy::io::{RoundNumber, TorrentId};
-use crate::policy::tracker_set::{TrackerFailure, TrackerRecord, TrackerSet};
+use crate::policy::tracker_set::{Listed, TrackerFailure, TrackerRecord, TrackerSet};
 use crate::policy::verdict::{Registered, Verdict};
 use crate::prober::Measurement;
 use crate::time::Timestamp;
@@ -123,16 +123,13 @@ impl TorrentBook {
 
     /// When the hints of a tracker allow the announce that it is due; `None` if it asked for no further announce. An
     /// event that is due doesn't wait for the `min interval` (R84).
-    pub(super) fn allowed_at(
-        &self,
-        (tracker, record): (&TrackerUrl, Option<&TrackerRecord>),
-    ) -> Option<Timestamp> {
+    pub(super) fn allowed_at(&self, (tracker, record): Listed<'_>) -> Option<Timestamp> {
         let Some(record) = record else { return Some(Timestamp::ZERO) };
         record.hint.allowed_at(self.event_for(tracker).is_some())
     }
 
     /// Whether the hints of a tracker allow the announce that it is due.
-    pub(super) fn is_allowed(&self, listed: (&TrackerUrl, Option<&TrackerRecord>), now: Timestamp) -> bool {
+    pub(super) fn is_allowed(&self, listed: Listed<'_>, now: Timestamp) -> bool {
         self.allowed_at(listed).is_some_and(|allowed| allowed <= now)
     }
 

@@ -7,7 +7,7 @@ use super::round_kind::RoundKind;
 use crate::alert::Deferral;
 use crate::policy::config::Order;
 use crate::policy::hosts::{Demand, HostHealth, HostRank, Hosts};
-use crate::policy::tracker_set::{TrackerRecord, move_to_front};
+use crate::policy::tracker_set::{Listed, TrackerRecord, move_to_front};
 use crate::policy::verdict::TrackerNews;
 use crate::time::Timestamp;
 use crate::tracker::{TrackerHost, TrackerUrl};
@@ -36,9 +36,6 @@ pub(crate) struct Candidate {
     /// Its tier, whose trackers are tried before those of the next; 0 for all if latency decides across tiers.
     pub(crate) tier: usize,
 }
-
-/// A tracker of the list with what is known of it.
-pub(super) type Listed<'a> = (&'a TrackerUrl, Option<&'a TrackerRecord>);
 
 impl<'a> Candidates<'a> {
     /// The candidates of a torrent for a round of this kind.

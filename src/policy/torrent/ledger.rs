@@ -1,12 +1,12 @@
 //! Which event each tracker is sent: `started` until one accepts it, `completed` once, `stopped` to all that may list
 //! us.
 
+use std::time::Duration;
+
 use crate::announce::{AnnounceResponse, Event};
-use crate::policy::tracker_set::Registration;
-use crate::policy::tracker_set::TrackerSet;
+use crate::policy::tracker_set::{Registration, TrackerSet};
 use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;
-use std::time::Duration;
 
 /// The events that one torrent still has to send, and what its trackers accepted in this session (BEP 3).
 ///
@@ -88,11 +88,6 @@ impl Ledger {
         self.registration(trackers, tracker).is_some_and(Registration::is_registered)
     }
 
-    /// When this tracker last accepted an announce of this session.
-    pub fn accepted_at(&self, trackers: &TrackerSet, tracker: &TrackerUrl) -> Option<Timestamp> {
-        self.registration(trackers, tracker)?.accepted_at()
-    }
-
     /// The `tracker id` to be sent back to this tracker.
     pub fn tracker_id<'a>(&'a self, trackers: &'a TrackerSet, tracker: &TrackerUrl) -> Option<&'a [u8]> {
         self.registration(trackers, tracker)?.tracker_id()
@@ -130,7 +125,7 @@ impl Ledger {
         response: &AnnounceResponse,
     ) {
         if let Some(tracker_id) = response.tracker_id.as_deref() {
-            self.registration_mut(trackers, tracker).keep_tracker_id(Some(tracker_id));
+            self.registration_mut(trackers, tracker).keep_tracker_id(tracker_id);
         }
     }
 

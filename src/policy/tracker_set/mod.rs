@@ -78,6 +78,10 @@ struct Entry {
     record: Option<Box<TrackerRecord>>,
 }
 
+/// A tracker of the list with its record. To look up the record of each of a thousand trackers by its URL takes a
+/// millisecond, so loops over all of them have both.
+pub(crate) type Listed<'a> = (&'a TrackerUrl, Option<&'a TrackerRecord>);
+
 /// A latency in whole microseconds, cut to [`MAX_LATENCY`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Micros(NonZeroU64);
@@ -268,9 +272,7 @@ impl TrackerSet {
     }
 
     /// The trackers that can be announced to, tier by tier, each with its record.
-    pub(crate) fn supported_with_records(
-        &self,
-    ) -> impl Iterator<Item = (&TrackerUrl, Option<&TrackerRecord>)> {
+    pub(crate) fn supported_with_records(&self) -> impl Iterator<Item = Listed<'_>> {
         self.supported().map(|entry| (&entry.tracker, entry.record.as_deref()))
     }
 

@@ -102,11 +102,9 @@ impl Registration {
         (self.accepted, self.sent_at, self.unanswered_since) = (None, None, None);
     }
 
-    /// Keeps the `tracker id` of an answer; one without leaves the last in force.
-    pub(crate) fn keep_tracker_id(&mut self, tracker_id: Option<&[u8]>) {
-        if let Some(tracker_id) = tracker_id {
-            self.tracker_id = Some(TrackerId(tracker_id.into()));
-        }
+    /// Keeps the `tracker id` of an answer.
+    pub(crate) fn keep_tracker_id(&mut self, tracker_id: &[u8]) {
+        self.tracker_id = Some(TrackerId(tracker_id.into()));
     }
 }
 
@@ -118,7 +116,7 @@ mod tests {
     #[test]
     fn a_tracker_id_stays_out_of_debug() {
         let mut registration = Registration::default();
-        registration.keep_tracker_id(Some(b"s3cret"));
+        registration.keep_tracker_id(b"s3cret");
         let shown = format!("{registration:?}");
         assert!(shown.contains("TrackerId(..)") && !shown.contains("115, 51, 99"), "{shown}");
         assert_eq!(registration.tracker_id(), Some(&b"s3cret"[..]));

@@ -20,7 +20,7 @@ fn a_latency_is_fresh_until_it_is_old_or_the_host_fails() {
 #[test]
 fn patience_follows_what_was_measured() {
     let mut hosts = hosts();
-    let open = |hosts: &Hosts, urgency| hosts.open_patience(&host("a"), urgency, at(0)).0;
+    let open = |hosts: &Hosts, urgency| hosts.open_patience(&host("a"), urgency).0;
     let reply = |hosts: &Hosts, name, urgency| hosts.reply_patience(&host(name), urgency);
     assert_eq!(open(&hosts, Urgency::Urgent), millis(250));
     answers(&mut hosts, 1, "b", (320, 1), 0);
