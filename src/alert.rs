@@ -170,6 +170,22 @@ pub enum Deferral {
     NetworkDown,
 }
 
+/// Why a tracker is announced to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum AnnounceReason {
+    /// It is the tracker in use, or it is tried because that one failed.
+    #[default]
+    InUse,
+    /// It is the head of the list: the first living tracker, where clients that follow BEP 12 are.
+    Head,
+    /// Peers are short, and it may know further ones.
+    MorePeers,
+    /// It is asked because of [`AnnounceTo::EachTier`](crate::AnnounceTo::EachTier) or
+    /// [`AnnounceTo::All`](crate::AnnounceTo::All).
+    Configured,
+}
+
 /// An answered announce, with the attempts it took.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -178,6 +194,8 @@ pub struct Announced {
     pub tracker: TrackerUrl,
     /// The event that was sent to it; `None` for a regular announce.
     pub event: Option<Event>,
+    /// Why this tracker was announced to.
+    pub reason: AnnounceReason,
     /// Its answer.
     pub response: AnnounceResponse,
     /// The number of trackers that were tried, this one included.

@@ -45,6 +45,24 @@ pub struct Transfer {
     pub left: Option<u64>,
 }
 
+/// How many peers a client has. What it knows is better than what trackers count.
+///
+/// ```
+/// use tracker_failover::PeerCounts;
+///
+/// let counts = PeerCounts { connected: 7, connecting: 12, seeds: 1 };
+/// assert!(counts.seeds <= counts.connected);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct PeerCounts {
+    /// Peers of the torrent with a connection that stands.
+    pub connected: u32,
+    /// Peers to which a connection is being made.
+    pub connecting: u32,
+    /// Connected peers that have the whole torrent.
+    pub seeds: u32,
+}
+
 /// One announce: all that is sent to a tracker.
 ///
 /// ```

@@ -83,10 +83,10 @@ pub mod transport;
 pub mod wire;
 
 pub use address::{AddressKind, AddressPolicy, usable_peers};
-pub use alert::{Alert, Announced, Deferral, ShutdownReport, StopResult, TorrentStopped};
+pub use alert::{Alert, AnnounceReason, Announced, Deferral, ShutdownReport, StopResult, TorrentStopped};
 pub use announce::{
-    AnnounceRequest, AnnounceResponse, Event, InfoHash, InfoHashError, Peer, PeerAddress, PeerId, Torrent,
-    Transfer,
+    AnnounceRequest, AnnounceResponse, Event, InfoHash, InfoHashError, Peer, PeerAddress, PeerCounts, PeerId,
+    Torrent, Transfer,
 };
 pub use channel::{Channel, Transport};
 pub use error::{
@@ -96,7 +96,7 @@ pub use error::{
 pub use host_snapshot::{HostSnapshot, RttSnapshot};
 #[cfg(feature = "tokio")]
 pub use net::{alerts::Alerts, announcer::Announcer, builder::AnnouncerBuilder, handle::AnnounceHandle};
-pub use policy::config::{Config, Order, Probing, Scheduling, Schemes};
+pub use policy::config::{AnnounceTo, Config, Order, Probing, Scheduling, Schemes};
 pub use policy::torrent::{Status, TrackerState, TrackerStatus};
 pub use policy::tracker_set::TrackerSet;
 pub use prober::{Measurement, Prober};

@@ -9,7 +9,7 @@ use super::driver::{DriverLink, TorrentKey, Torrents};
 use super::guarded::contained;
 use super::scraper::Scraper;
 use crate::alert::{Alert, Announced, StopResult};
-use crate::announce::{InfoHash, Transfer};
+use crate::announce::{InfoHash, PeerCounts, Transfer};
 use crate::error::{AnnounceError, AnnouncerEnded, Cause, RoundError};
 use crate::policy::{Status, TrackerSet};
 use crate::scrape::ScrapeResponse;
@@ -69,6 +69,14 @@ impl AnnounceHandle {
     /// Sets how many peers announces ask for from now on, as in [`Torrent::num_want`](crate::Torrent::num_want).
     pub fn set_num_want(&self, num_want: Option<u32>) {
         self.driver.act(&self.key, move |torrents, torrent| torrents.engine.set_num_want(torrent, num_want));
+    }
+
+    /// Sets how many peers the client has, which decides whether further trackers are asked
+    /// ([`AnnounceTo::AsNeeded`](crate::AnnounceTo::AsNeeded)). Cheap; to be called as often as it changes.
+    pub fn set_peers(&self, peers: PeerCounts) {
+        self.driver.act(&self.key, move |torrents, torrent| {
+            torrents.engine.set_peers(torrent, peers, torrents.clock.now());
+        });
     }
 
     /// Reports that the download has become complete: sends `completed` to the tracker in use, once, and sets `left` to 0.

@@ -26,6 +26,7 @@ pub struct Config {
     pub(crate) probing: Probing,
     pub(crate) race: bool,
     pub(crate) scheduling: Scheduling,
+    pub(crate) announce_to: AnnounceTo,
     pub(crate) limits: Limits,
     pub(crate) intervals: Intervals,
     pub(crate) back_off: BackOff,
@@ -98,6 +99,25 @@ pub enum Scheduling {
     Manual,
 }
 
+/// How many trackers a torrent is registered at.
+///
+/// Independent trackers don't know each other's peers, so two clients meet only if they share one. A tracker of a
+/// cluster knows all peers of the others.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum AnnounceTo {
+    /// One tracker at a time. Private torrents always do that (BEP 27).
+    #[default]
+    One,
+    /// The tracker in use, and others while peers are short: the head of the list, where clients that follow BEP 12
+    /// are, and one further tracker after the other.
+    AsNeeded,
+    /// One tracker of each tier.
+    EachTier,
+    /// Every tracker.
+    All,
+}
+
 /// Whether and how trackers are measured.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -168,7 +188,12 @@ impl Default for Schemes {
 impl Config {
     /// BEP 12 to the letter: tiers in sequence, each round from the first tier, one tracker after the other.
     pub fn strict_bep12() -> Self {
-        Self::default().order(Order::Bep12).probing(Probing::Off).without_race().without_back_off()
+        Self::default()
+            .order(Order::Bep12)
+            .probing(Probing::Off)
+            .without_race()
+            .without_back_off()
+            .announce_to(AnnounceTo::One)
     }
 
     /// For private trackers: what a torrent with the private flag gets anyway (BEP 27), for torrents without it.
@@ -241,6 +266,16 @@ impl Config {
     #[must_use]
     pub fn scheduling(mut self, scheduling: Scheduling) -> Self {
         self.scheduling = scheduling;
+        self
+    }
+
+    /// How many trackers a torrent is registered at. Private torrents use [`AnnounceTo::One`] whatever is set here
+    /// (BEP 27), and so do announces on request.
+    ///
+    /// Default: `One`.
+    #[must_use]
+    pub fn announce_to(mut self, announce_to: AnnounceTo) -> Self {
+        self.announce_to = announce_to;
         self
     }
 
@@ -492,7 +527,12 @@ impl Config {
             return self.clone();
         }
         let open_limit = self.limits.open_limit.min(PRIVATE_OPEN_LIMIT);
-        self.clone().order(Order::Bep12).probing(Probing::Off).without_race().open_limit(open_limit)
+        self.clone()
+            .order(Order::Bep12)
+            .probing(Probing::Off)
+            .without_race()
+            .open_limit(open_limit)
+            .announce_to(AnnounceTo::One)
     }
 }
 
@@ -572,6 +612,7 @@ impl Default for Config {
             probing: Probing::Parallel,
             race: true,
             scheduling: Scheduling::Automatic,
+            announce_to: AnnounceTo::One,
             limits: Limits {
                 tier_patience: Duration::from_secs(1),
                 open_limit: Duration::from_secs(10),

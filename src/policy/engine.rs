@@ -1,6 +1,7 @@
 //! The engine: hands each input to its torrent, wakes torrents when their timers are due, and gives what to do next.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::torrent::{Shared, Status, Timer, TorrentState};
 use super::tracker_set::TrackerSet;
 use super::url_interner::UrlInterner;
 use super::verdict::Verdict;
-use crate::announce::{AnnounceRequest, InfoHash, Torrent, Transfer};
+use crate::announce::{AnnounceRequest, InfoHash, PeerCounts, Torrent, Transfer};
 use crate::error::{AnnounceError, TimeoutPhase};
 use crate::host_snapshot::HostSnapshot;
 use crate::prober::Measurement;
@@ -145,6 +146,12 @@ impl Engine {
         if let Some(state) = self.torrents.get_mut(&torrent) {
             state.set_num_want(num_want);
         }
+    }
+
+    /// Sets how many peers the client has, which decides whether further trackers are asked
+    /// ([`AnnounceTo::AsNeeded`](crate::AnnounceTo::AsNeeded)). Cheap; to be called as often as it changes.
+    pub fn set_peers(&mut self, torrent: TorrentId, peers: PeerCounts, now: Timestamp) {
+        self.with(torrent, now, |state, shared| state.set_peers(peers, shared.now));
     }
 
     /// Notes that the download has become complete: `completed` is sent at once, to the tracker in use. Does nothing
@@ -303,6 +310,12 @@ impl Engine {
     /// To be called before the attempt's [`Input::Opened`].
     pub fn discount(&mut self, attempt: AttemptId, time: Duration, now: Timestamp) {
         self.route(attempt, now, |state, shared| state.discount(attempt, time, shared.now));
+    }
+
+    /// Notes the address to which the channel of an attempt leads, if the tracker is spoken to directly. Two UDP
+    /// trackers with one address are one tracker. To be called before the attempt's [`Input::Opened`].
+    pub fn reached(&mut self, attempt: AttemptId, address: SocketAddr, now: Timestamp) {
+        self.route(attempt, now, |state, _| state.reached(attempt, address));
     }
 
     /// What to do next. What has happened comes before what has become due, so that a timer never acts on old news.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::alert::Announced;
+use crate::alert::{AnnounceReason, Announced};
 use crate::announce::AnnounceResponse;
 use crate::error::{AnnounceError, Rejection};
 
@@ -69,6 +69,7 @@ fn answer(first: u32, count: u32) -> Alert {
     Alert::Announced(Arc::new(Announced {
         tracker: "http://t.test/announce".parse().unwrap(),
         event: None,
+        reason: AnnounceReason::InUse,
         response: AnnounceResponse {
             peers: (first..first + count).map(peer).collect(),
             ..Default::default()

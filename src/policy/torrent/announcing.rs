@@ -12,7 +12,7 @@ use super::queue::Queue;
 use super::round::{Round, Step};
 use super::round_kind::RoundKind;
 use super::shared::Shared;
-use crate::alert::{Alert, Announced};
+use crate::alert::{Alert, AnnounceReason, Announced};
 use crate::announce::{AnnounceResponse, Event};
 use crate::error::{AnnounceError, FailedAttempt, RoundError, TimeoutPhase};
 use crate::policy::hosts::{Failed, Priority, REPLY_PATIENCE, REPLY_PATIENCE_FLOOR, Slot, Urgency};
@@ -161,6 +161,7 @@ impl Announcing {
         let announced = Arc::new(Announced {
             tracker: tracker.clone(),
             event: sent.event,
+            reason: AnnounceReason::InUse,
             response,
             attempts,
             failed,

@@ -29,6 +29,7 @@ mod status;
 mod stopping;
 mod stragglers;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ use super::hosts::{Hosts, Outcome, Slot};
 use super::io::{AttemptId, RoundNumber, TorrentId};
 use super::tracker_set::TrackerSet;
 use crate::alert::{Alert, StopResult};
-use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, Torrent, Transfer};
+use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, PeerCounts, Torrent, Transfer};
 use crate::error::AnnounceError;
 use crate::prober::Measurement;
 use crate::time::Timestamp;
@@ -135,6 +136,11 @@ impl TorrentState {
     /// Sets how many peers announces ask for.
     pub(crate) fn set_num_want(&mut self, num_want: Option<u32>) {
         self.book.torrent.num_want = num_want;
+    }
+
+    /// Takes in how many peers the client has.
+    pub(crate) fn set_peers(&mut self, peers: PeerCounts, now: Timestamp) {
+        let _ = (peers, now, &self.book);
     }
 
     /// Notes that the download is complete. A round under way sends `completed`, or is followed by one that does.
@@ -248,6 +254,11 @@ impl TorrentState {
         if let Some(attempt) = opening {
             attempt.extend(time.min(now.since(attempt.started_at())));
         }
+    }
+
+    /// Takes in the address to which the channel of an attempt leads.
+    pub(crate) fn reached(&mut self, id: AttemptId, address: SocketAddr) {
+        let _ = (id, address, &self.book);
     }
 
     /// Takes in the result of a probe.

@@ -14,7 +14,7 @@ use rand::seq::SliceRandom;
 
 pub(crate) use self::record::{TrackerFailure, TrackerRecord};
 pub(crate) use self::registration::Registration;
-use super::config::{Config, Order, Schemes};
+use super::config::{AnnounceTo, Config, Order, Schemes};
 use super::url_interner::UrlInterner;
 use crate::tracker::TrackerUrl;
 
@@ -43,6 +43,8 @@ pub struct TrackerSet {
     entries: Vec<Entry>,
     /// The order that the caller asked for; `None` leaves it to the configuration.
     order: Option<Order>,
+    /// How many trackers the caller wants to be registered at; `None` leaves it to the configuration.
+    announce_to: Option<AnnounceTo>,
     /// The schemes that can be announced to.
     schemes: Schemes,
     /// Whether the torrent is private (BEP 27).
@@ -120,6 +122,13 @@ impl TrackerSet {
         self
     }
 
+    /// The same trackers, registered at as many of them, in place of [`Config::announce_to`].
+    #[must_use]
+    pub fn with_announce_to(mut self, announce_to: AnnounceTo) -> Self {
+        self.announce_to = Some(announce_to);
+        self
+    }
+
     /// The same trackers for a private torrent: [`Order::Bep12`] and one tracker at a time, the one in use first
     /// until it fails (BEP 27).
     #[must_use]
@@ -144,6 +153,7 @@ impl TrackerSet {
     pub(crate) fn prepare(&mut self, config: &Config, seed: u64) {
         self.schemes = config.schemes;
         self.order.get_or_insert(config.order);
+        self.announce_to.get_or_insert(config.announce_to);
         for entry in &mut self.entries {
             (entry.probing, entry.record) = (false, None);
         }
@@ -170,6 +180,11 @@ impl TrackerSet {
     /// The order in force.
     pub fn order(&self) -> Order {
         if self.private { Order::Bep12 } else { self.order.unwrap_or_default() }
+    }
+
+    /// How many trackers a torrent with this set is registered at.
+    pub fn announce_to(&self) -> AnnounceTo {
+        if self.private { AnnounceTo::One } else { self.announce_to.unwrap_or_default() }
     }
 
     /// How many trackers there are, unsupported ones included.
