@@ -301,10 +301,13 @@ impl Driver {
     }
 
     fn task_ended(&mut self, end: TaskEnd) {
-        let Some(Finished { attempt, input, lookup_time }) = self.attempts.finished(end) else { return };
+        let Some(Finished { attempt, input, opened }) = self.attempts.finished(end) else { return };
         let now = self.torrents.clock.now();
-        if let Some(lookup_time) = lookup_time {
-            self.torrents.engine.discount(attempt, lookup_time, now);
+        if let Some(opened) = opened {
+            self.torrents.engine.discount(attempt, opened.lookup_time, now);
+            if let Some(address) = opened.address {
+                self.torrents.engine.reached(attempt, address, now);
+            }
         }
         self.torrents.engine.handle(input, now);
     }

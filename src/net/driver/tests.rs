@@ -1,5 +1,6 @@
 //! The end of the loop, panics in code of the client, and standstills.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use super::*;
 use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, PeerId, Torrent};
 use crate::error::{AnnounceError, Cause, RoundError};
 
-use crate::policy::TrackerSet;
+use crate::policy::{AttemptId, Input, TrackerSet};
 use crate::prober::Measurement;
 use crate::tracker::{Scheme, TrackerUrl};
 use crate::transport::Channel;
@@ -27,6 +28,10 @@ struct Odd {
 struct OddChannel {
     host: String,
     dropped: Arc<Mutex<usize>>,
+}
+
+impl OddChannel {
+    const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
 }
 
 #[async_trait]
@@ -57,6 +62,11 @@ impl Channel for OddChannel {
             "mute-drop.test" => std::future::pending().await,
             _ => Ok(AnnounceResponse::default()),
         }
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        assert_ne!(self.host, "address.test", "on purpose");
+        (self.host != "proxied.test").then_some(Self::ADDRESS)
     }
 }
 
@@ -146,6 +156,7 @@ async fn a_panic_in_code_of_the_client_is_an_error_of_one_attempt() {
         "open.test",
         "payload.test",
         "announce.test",
+        "address.test",
         "drop.test",
         "slow-drop.test",
         "mute-drop.test",
@@ -188,6 +199,23 @@ async fn an_answer_counts_though_its_channel_panics_when_dropped() {
     let announcer = AnnouncerBuilder::new(Odd::default()).spawn();
     let answer = announcer.announce(&mut trackers(&["drop.test"]), request()).await.unwrap();
     assert_eq!(answer.tracker.host(), "drop.test");
+}
+
+/// A tracker behind a proxy has an address that isn't known here.
+#[tokio::test]
+async fn an_opening_brings_the_address_to_which_the_channel_leads() {
+    let mut attempts = AttemptTasks::new(Arc::new(Odd::default()), None, None);
+    for (number, host, address) in [
+        (1, "ok.test", Some(OddChannel::ADDRESS)),
+        (2, "proxied.test", None),
+        (3, "ok.test", Some(OddChannel::ADDRESS)),
+    ] {
+        attempts.open(AttemptId::new(number), format!("http://{host}/announce").parse().unwrap());
+        let end = attempts.next().await.unwrap();
+        let finished = attempts.finished(end).unwrap();
+        assert!(matches!(finished.input, Input::Opened(_)), "{host}");
+        assert_eq!(finished.opened.map(|opened| opened.address), Some(address), "{host}");
+    }
 }
 
 /// R93.
