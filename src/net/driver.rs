@@ -20,7 +20,7 @@ use self::command::EndReason;
 pub(super) use self::command::{Command, DriverLink, TorrentKey};
 use self::event::DriverEvent;
 use self::shutdown::Shutdown;
-pub(super) use self::torrents::Torrents;
+pub(super) use self::torrents::{PeerCounter, Torrents};
 use super::cache::{self, Cache};
 use super::clock::{self, Clock, Standstill};
 use super::guarded;
@@ -259,6 +259,8 @@ impl Driver {
             Output::Alert { torrent, alert } => self.torrents.alert(torrent, &alert),
             Output::RoundEnded { torrent, round, result } => {
                 self.torrents.round_ended(torrent, round, &result);
+                // What follows, further trackers or none, depends on the peers that there are.
+                self.torrents.count_peers(torrent);
             }
             Output::Ended { torrent, trackers, stopped } => {
                 let info_hash = self.torrents.ended(torrent, *trackers, &stopped);

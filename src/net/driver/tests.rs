@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tokio::time::timeout;
 
 use super::*;
-use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, PeerId, Torrent};
+use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, PeerCounts, PeerId, Torrent};
 use crate::error::{AnnounceError, Cause, RoundError};
 
 use crate::policy::{AttemptId, Input, TrackerSet};
@@ -232,6 +232,47 @@ async fn a_panic_while_trackers_are_changed_changes_nothing() {
     session.add_tracker(1, "http://other.test/announce".parse().unwrap());
     assert_eq!(session.trackers().await.unwrap().len(), 2, "and can be changed later");
     session.announce_now().await.unwrap();
+}
+
+/// R93: neither where it counts nor where it is dropped.
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_closure_that_counts_peers_ends_nothing() {
+    let announcer = AnnouncerBuilder::new(Odd::default()).spawn();
+    let mut session = announcer.add(trackers(&["ok.test"]), torrent());
+    until_announced(&mut session).await;
+    let counted = Arc::new(Mutex::new(0));
+    let (calls, guard) = (Arc::clone(&counted), PanicsWhenDropped);
+    session.count_peers_with(move || {
+        let _ = &guard;
+        *calls.lock().unwrap() += 1;
+        panic!("on purpose");
+    });
+    session.announce_now().await.unwrap();
+    session.announce_now().await.unwrap();
+    session.status().await.unwrap();
+    assert_eq!(*counted.lock().unwrap(), 3, "at once, and after each round");
+    session.stop().await.unwrap();
+    announcer.add(trackers(&["ok.test"]), torrent()).announce_now().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_closure_that_counts_peers_lives_as_long_as_its_torrent() {
+    let announcer = AnnouncerBuilder::new(Odd::default()).spawn();
+    let session = announcer.add(trackers(&["ok.test"]), torrent());
+    let (first, second) = (Arc::new(()), Arc::new(()));
+    let counter = |held: &Arc<()>| {
+        let held = Arc::clone(held);
+        move || {
+            let _ = &held;
+            PeerCounts::default()
+        }
+    };
+    session.count_peers_with(counter(&first));
+    session.count_peers_with(counter(&second));
+    session.status().await.unwrap();
+    assert_eq!((Arc::strong_count(&first), Arc::strong_count(&second)), (1, 2), "the last one counts");
+    session.stop().await.unwrap();
+    assert_eq!(Arc::strong_count(&second), 1);
 }
 
 /// R93: calls that come later included.
