@@ -411,6 +411,17 @@ impl fmt::Display for Alert {
     }
 }
 
+impl fmt::Display for AnnounceReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InUse => "in use",
+            Self::Head => "head of the list",
+            Self::MorePeers => "more peers are wanted",
+            Self::Configured => "asked to by the settings",
+        })
+    }
+}
+
 impl fmt::Display for Announced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.reason != AnnounceReason::InUse {
@@ -425,17 +436,6 @@ impl fmt::Display for Announced {
             Count(self.response.peers.len(), "peer"),
             self.next_announce.as_secs()
         )
-    }
-}
-
-impl fmt::Display for AnnounceReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::InUse => "in use",
-            Self::Head => "head of the list",
-            Self::MorePeers => "more peers wanted",
-            Self::Configured => "as configured",
-        })
     }
 }
 
@@ -501,8 +501,8 @@ mod tests {
         assert_eq!(line(AnnounceReason::InUse), used);
         for (reason, text) in [
             (AnnounceReason::Head, "head of the list"),
-            (AnnounceReason::MorePeers, "more peers wanted"),
-            (AnnounceReason::Configured, "as configured"),
+            (AnnounceReason::MorePeers, "more peers are wanted"),
+            (AnnounceReason::Configured, "asked to by the settings"),
         ] {
             assert_eq!(line(reason), format!("also registered at http://b.example ({text}): 0 peers"));
         }
