@@ -67,6 +67,13 @@ pub enum Alert {
         /// The number of trackers that the round can try.
         of: usize,
     },
+    /// A tracker is tried beside the one in use, which stays the one in use.
+    AttemptBeside {
+        /// The tracker that is tried.
+        tracker: TrackerUrl,
+        /// Why.
+        reason: AnnounceReason,
+    },
     /// A tracker hasn't responded in time. It may still answer, but the next one is tried beside it.
     NoResponse {
         /// The silent tracker.
@@ -184,6 +191,8 @@ pub enum AnnounceReason {
     /// It is asked because of [`AnnounceTo::EachTier`](crate::AnnounceTo::EachTier) or
     /// [`AnnounceTo::All`](crate::AnnounceTo::All).
     Configured,
+    /// It is sent an event that is due, as [`Event::Completed`].
+    Event,
 }
 
 /// An answered announce, with the attempts it took.
@@ -372,6 +381,7 @@ impl fmt::Display for Alert {
             Self::AttemptStarted { tracker, attempt, of } => {
                 write!(f, "trying {tracker} (attempt {attempt}/{of})")
             }
+            Self::AttemptBeside { tracker, reason } => write!(f, "trying {tracker} as well: {reason}"),
             Self::NoResponse { tracker, waited } => {
                 write!(f, "{tracker}: no answer for {} ms", waited.as_millis())
             }
@@ -411,17 +421,6 @@ impl fmt::Display for Alert {
     }
 }
 
-impl fmt::Display for AnnounceReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::InUse => "in use",
-            Self::Head => "head of the list",
-            Self::MorePeers => "more peers are wanted",
-            Self::Configured => "asked to by the settings",
-        })
-    }
-}
-
 impl fmt::Display for Announced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.reason != AnnounceReason::InUse {
@@ -436,6 +435,18 @@ impl fmt::Display for Announced {
             Count(self.response.peers.len(), "peer"),
             self.next_announce.as_secs()
         )
+    }
+}
+
+impl fmt::Display for AnnounceReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InUse => "in use",
+            Self::Head => "head of the list",
+            Self::MorePeers => "more peers wanted",
+            Self::Configured => "as configured",
+            Self::Event => "an event is due",
+        })
     }
 }
 
@@ -501,8 +512,8 @@ mod tests {
         assert_eq!(line(AnnounceReason::InUse), used);
         for (reason, text) in [
             (AnnounceReason::Head, "head of the list"),
-            (AnnounceReason::MorePeers, "more peers are wanted"),
-            (AnnounceReason::Configured, "asked to by the settings"),
+            (AnnounceReason::MorePeers, "more peers wanted"),
+            (AnnounceReason::Configured, "as configured"),
         ] {
             assert_eq!(line(reason), format!("also registered at http://b.example ({text}): 0 peers"));
         }

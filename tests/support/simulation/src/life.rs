@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tracker_failover::{Config, Event, Order};
+use tracker_failover::{AnnounceTo, Config, Event, Order};
 
 use crate::network::{Contact, Heard};
 use crate::time::Millis;
@@ -98,11 +98,13 @@ pub struct Stopped {
 }
 
 impl Plan {
-    /// One torrent, added at the start, with all trackers in one tier and the default configuration.
+    /// One torrent, added at the start, with all trackers in one tier and the default configuration, but registered at
+    /// one tracker at a time: what is measured is failover, and an answer here names a single peer.
     pub fn one_torrent(world: World, until: Millis) -> Self {
         let tiers = vec![(0..world.trackers.len()).collect()];
         let add = Deed { at: 0, torrent: 0, what: What::Add };
-        Self { world: Arc::new(world), tiers, deeds: vec![add], until, config: Config::default() }
+        let config = Config::default().announce_to(AnnounceTo::One);
+        Self { world: Arc::new(world), tiers, deeds: vec![add], until, config }
     }
 
     /// The same plan with each tracker in its own tier.
