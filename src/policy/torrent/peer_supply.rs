@@ -20,6 +20,9 @@ const FEW: u32 = 4;
 /// How long a client needs to connect to the peers that an answer named. Until then its own count says nothing.
 const CONNECTING: Duration = Duration::from_secs(10);
 
+/// For how long what the client counted on demand is used.
+const COUNT_LIFETIME: Duration = Duration::from_secs(10);
+
 /// A peer is new if no tracker of the torrent has named it within this.
 const NEW: Duration = Duration::from_secs(3600);
 
@@ -34,6 +37,10 @@ const LATE: Duration = Duration::from_secs(60);
 pub(super) struct PeerSupply {
     /// What the client counts, if it does.
     counts: Option<PeerCounts>,
+    /// When it counted, or was last asked to.
+    counted_at: Timestamp,
+    /// Whether it is asked to count when a decision is due.
+    is_on_demand: bool,
     /// When a tracker last answered.
     answered_at: Timestamp,
     /// Until when one answer's peers are enough.
@@ -60,8 +67,24 @@ struct Named {
 
 impl PeerSupply {
     /// Takes in what the client counts.
-    pub(super) fn set(&mut self, counts: PeerCounts) {
-        self.counts = Some(counts);
+    pub(super) fn set(&mut self, counts: PeerCounts, now: Timestamp) {
+        (self.counts, self.counted_at) = (Some(counts), now);
+    }
+
+    /// Has the client asked to count when a decision is due.
+    pub(super) fn count_on_demand(&mut self) {
+        self.is_on_demand = true;
+    }
+
+    /// Whether the client is to be asked now. It is asked once, whether it answers or not.
+    pub(super) fn demand(&mut self, now: Timestamp) -> bool {
+        let from = self.counts_from();
+        let is_old = self.counted_at < from.max(now.before(COUNT_LIFETIME));
+        let is_due = self.is_on_demand && from <= now && is_old;
+        if is_due {
+            self.counted_at = now;
+        }
+        is_due
     }
 
     /// Takes in an answer of any tracker, whose next one is due after `interval`.
@@ -153,6 +176,11 @@ impl PeerSupply {
     /// When a tracker last answered.
     pub(super) fn answered_at(&self) -> Timestamp {
         self.answered_at
+    }
+
+    /// Whether the client counts its peers.
+    pub(super) fn is_counted(&self) -> bool {
+        self.is_on_demand || self.counts.is_some()
     }
 
     /// From when on what the client counts is better than what trackers said.
