@@ -10,11 +10,12 @@ use std::fmt;
 
 use crate::life::{History, Plan};
 use crate::network::Network;
+use crate::reach::Kind;
 
 pub use models::Model;
 
 /// A client that can be played in a world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Client {
     /// This crate's engine.
     Ours,
@@ -22,10 +23,12 @@ pub enum Client {
     Oracle,
     /// Another client's rules.
     Model(Model),
+    /// A client of swarms, which plays there only ([`reach`](crate::reach)).
+    InSwarm(Kind),
 }
 
 impl Client {
-    /// Everybody, ours first.
+    /// Everybody who plays alone, ours first.
     pub const ALL: [Self; 7] = [
         Self::Ours,
         Self::Oracle,
@@ -46,12 +49,16 @@ impl Client {
     ];
 
     /// Plays a plan. Only ours plays more than the first torrent.
+    ///
+    /// # Panics
+    /// With a client of swarms.
     pub fn play(self, plan: &Plan) -> History {
         let mut network = Network::new(plan.world.clone());
         let life = match self {
             Self::Ours => return ours::play(plan, plan.world.seed).0,
             Self::Oracle => oracle::play(plan, &mut network),
             Self::Model(model) => model.play(plan, &mut network),
+            Self::InSwarm(kind) => panic!("{kind} plays in swarms only"),
         };
         network.heard.sort_by_key(|heard| heard.at);
         let (heard, impolite) = (network.heard, network.impolite);
@@ -65,6 +72,7 @@ impl fmt::Display for Client {
             Self::Ours => "ours",
             Self::Oracle => "oracle",
             Self::Model(model) => model.name(),
+            Self::InSwarm(kind) => return kind.fmt(f),
         })
     }
 }
