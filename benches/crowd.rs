@@ -16,7 +16,8 @@ use tokio::time::timeout;
 use tracker_failover::net::http::{HttpConfig, HttpProber, HttpTransport};
 use tracker_failover::net::resolver::SystemResolver;
 use tracker_failover::{
-    Alert, AnnounceHandle, Announcer, AnnouncerBuilder, InfoHash, PeerId, Torrent, TrackerSet,
+    Alert, AnnounceHandle, AnnounceTo, Announcer, AnnouncerBuilder, Config, InfoHash, PeerId, Torrent,
+    TrackerSet,
 };
 
 /// How long the torrents get to be announced.
@@ -104,7 +105,8 @@ fn print(
 fn announcer() -> Announcer {
     let transport = HttpTransport::new(HttpConfig::new(), Arc::new(SystemResolver::new()));
     let prober = HttpProber::new(&transport);
-    AnnouncerBuilder::new(transport).prober(prober).seed(7).spawn()
+    let one = Config::default().announce_to(AnnounceTo::One);
+    AnnouncerBuilder::new(transport).prober(prober).config(one).seed(7).spawn()
 }
 
 /// Two living and two silent trackers for each, each in its own tier: those of even number live.

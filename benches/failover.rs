@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
 use fake_tracker::Behaviour;
-use tracker_failover::{Alert, Config, Probing};
+use tracker_failover::{Alert, Probing};
 
 use loopback::Loopback;
-use world::{World, alerts_until, is_announced, now, torrent};
+use world::{World, alerts_until, is_announced, now, one_at_a_time, torrent};
 
 /// A way to be dead, and its name.
 type Kind = (&'static str, fn() -> Behaviour);
@@ -41,7 +41,7 @@ fn world(behaviours: impl IntoIterator<Item = Behaviour>) -> World {
 /// From nothing to the first answer: two dead trackers in front of a live one, each in its own tier.
 async fn start(dead: Behaviour, probing: Probing) -> Duration {
     let world = world([dead.clone(), dead, Behaviour::ok()]);
-    let config = Config::default().probing(probing);
+    let config = one_at_a_time().probing(probing);
     let mut session = world.announcer(config).add(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     world.elapsed()
@@ -50,7 +50,7 @@ async fn start(dead: Behaviour, probing: Probing) -> Duration {
 /// The tracker in use dies and the next regular announce finds out, or (`urgent`) an urgent one does.
 async fn in_use(dead: Behaviour, urgent: bool) -> Duration {
     let world = world([Behaviour::ok(), Behaviour::ok(), Behaviour::ok()]);
-    let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
     let mut in_use = None;
     // Twice, so that it is known how fast it answers.
     for _ in 0..2 {

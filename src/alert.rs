@@ -67,6 +67,13 @@ pub enum Alert {
         /// The number of trackers that the round can try.
         of: usize,
     },
+    /// A tracker is tried beside the one in use, which stays the one in use.
+    AttemptBeside {
+        /// The tracker that is tried.
+        tracker: TrackerUrl,
+        /// Why.
+        reason: AnnounceReason,
+    },
     /// A tracker hasn't responded in time. It may still answer, but the next one is tried beside it.
     NoResponse {
         /// The silent tracker.
@@ -184,6 +191,8 @@ pub enum AnnounceReason {
     /// It is asked because of [`AnnounceTo::EachTier`](crate::AnnounceTo::EachTier) or
     /// [`AnnounceTo::All`](crate::AnnounceTo::All).
     Configured,
+    /// It is sent an event that is due, as [`Event::Completed`].
+    Event,
 }
 
 /// An answered announce, with the attempts it took.
@@ -372,6 +381,7 @@ impl fmt::Display for Alert {
             Self::AttemptStarted { tracker, attempt, of } => {
                 write!(f, "trying {tracker} (attempt {attempt}/{of})")
             }
+            Self::AttemptBeside { tracker, reason } => write!(f, "trying {tracker} as well: {reason}"),
             Self::NoResponse { tracker, waited } => {
                 write!(f, "{tracker}: no answer for {} ms", waited.as_millis())
             }
@@ -411,8 +421,24 @@ impl fmt::Display for Alert {
     }
 }
 
+impl fmt::Display for AnnounceReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InUse => "in use",
+            Self::Head => "head of the list",
+            Self::MorePeers => "more peers are wanted",
+            Self::Configured => "asked to by the settings",
+            Self::Event => "an event is due",
+        })
+    }
+}
+
 impl fmt::Display for Announced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.reason != AnnounceReason::InUse {
+            let peers = Count(self.response.peers.len(), "peer");
+            return write!(f, "also registered at {} ({}): {peers}", self.tracker, self.reason);
+        }
         write!(
             f,
             "succeeded after {}: {}, {}, next announce in {} s",
@@ -421,6 +447,17 @@ impl fmt::Display for Announced {
             Count(self.response.peers.len(), "peer"),
             self.next_announce.as_secs()
         )
+    }
+}
+
+impl fmt::Display for AnnounceReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InUse => "in use",
+            Self::Head => "head of the list",
+            Self::MorePeers => "more peers wanted",
+            Self::Configured => "as configured",
+        })
     }
 }
 
@@ -463,6 +500,34 @@ mod tests {
         };
         assert_eq!(alerts(1), "1 tracker found; event=stopped, announcing to 1 tracker; 1 alert missed");
         assert_eq!(alerts(0), "0 trackers found; event=stopped, announcing to 0 trackers; 0 alerts missed");
+    }
+
+    #[test]
+    fn an_announce_beside_the_tracker_in_use_shows_its_reason() {
+        let line = |reason| {
+            let tracker = "http://b.example/announce?passkey=7".parse().unwrap();
+            let announced = Announced {
+                tracker,
+                event: Some(Event::Started),
+                reason,
+                response: AnnounceResponse::default(),
+                attempts: 1,
+                failed: Vec::new(),
+                moved_from: None,
+                interval: Duration::from_secs(1800),
+                next_announce: Duration::from_secs(1795),
+            };
+            Alert::Announced(Arc::new(announced)).to_string()
+        };
+        let used = "succeeded after 1 attempt: http://b.example, 0 peers, next announce in 1795 s";
+        assert_eq!(line(AnnounceReason::InUse), used);
+        for (reason, text) in [
+            (AnnounceReason::Head, "head of the list"),
+            (AnnounceReason::MorePeers, "more peers wanted"),
+            (AnnounceReason::Configured, "as configured"),
+        ] {
+            assert_eq!(line(reason), format!("also registered at http://b.example ({text}): 0 peers"));
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracker_failover::Cause;
 use tracker_failover::policy::{Engine, Input, Output, Timestamp};
 use tracker_failover::{AnnounceError, AnnounceResponse, InfoHash, Measurement, PeerId, Torrent, TrackerUrl};
-use tracker_failover::{Config, TrackerSet};
+use tracker_failover::{AnnounceTo, Config, TrackerSet};
 
 /// The engine, its time, and how often it was called.
 pub(crate) struct Idle {
@@ -24,7 +24,7 @@ pub(crate) struct Idle {
 impl Idle {
     /// An engine without torrents.
     pub(crate) fn new() -> Self {
-        let engine = Engine::new(Config::default(), 7);
+        let engine = Engine::new(Config::default().announce_to(AnnounceTo::One), 7);
         Self { engine, now: Timestamp::ZERO, calls: 0, announces: 0, refuses: None, own_passkeys: false }
     }
 

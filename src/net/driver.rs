@@ -20,7 +20,7 @@ use self::command::EndReason;
 pub(super) use self::command::{Command, DriverLink, TorrentKey};
 use self::event::DriverEvent;
 use self::shutdown::Shutdown;
-pub(super) use self::torrents::Torrents;
+pub(super) use self::torrents::{PeerCounter, Torrents};
 use super::cache::{self, Cache};
 use super::clock::{self, Clock, Standstill};
 use super::guarded;
@@ -259,6 +259,8 @@ impl Driver {
             Output::Alert { torrent, alert } => self.torrents.alert(torrent, &alert),
             Output::RoundEnded { torrent, round, result } => {
                 self.torrents.round_ended(torrent, round, &result);
+                // What follows, further trackers or none, depends on the peers that there are.
+                self.torrents.count_peers(torrent);
             }
             Output::Ended { torrent, trackers, stopped } => {
                 let info_hash = self.torrents.ended(torrent, *trackers, &stopped);
@@ -301,10 +303,13 @@ impl Driver {
     }
 
     fn task_ended(&mut self, end: TaskEnd) {
-        let Some(Finished { attempt, input, lookup_time }) = self.attempts.finished(end) else { return };
+        let Some(Finished { attempt, input, opened }) = self.attempts.finished(end) else { return };
         let now = self.torrents.clock.now();
-        if let Some(lookup_time) = lookup_time {
-            self.torrents.engine.discount(attempt, lookup_time, now);
+        if let Some(opened) = opened {
+            self.torrents.engine.discount(attempt, opened.lookup_time, now);
+            if let Some(address) = opened.address {
+                self.torrents.engine.reached(attempt, address, now);
+            }
         }
         self.torrents.engine.handle(input, now);
     }

@@ -107,10 +107,10 @@ pub enum Scheduling {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum AnnounceTo {
     /// One tracker at a time. Private torrents always do that (BEP 27).
-    #[default]
     One,
     /// The tracker in use, and others while peers are short: the head of the list, where clients that follow BEP 12
     /// are, and one further tracker after the other.
+    #[default]
     AsNeeded,
     /// One tracker of each tier.
     EachTier,
@@ -272,7 +272,7 @@ impl Config {
     /// How many trackers a torrent is registered at. Private torrents use [`AnnounceTo::One`] whatever is set here
     /// (BEP 27), and so do announces on request.
     ///
-    /// Default: `One`.
+    /// Default: `AsNeeded`. A tracker that is alive and knows no peer would hide the only seed for ever.
     #[must_use]
     pub fn announce_to(mut self, announce_to: AnnounceTo) -> Self {
         self.announce_to = announce_to;
@@ -612,7 +612,7 @@ impl Default for Config {
             probing: Probing::Parallel,
             race: true,
             scheduling: Scheduling::Automatic,
-            announce_to: AnnounceTo::One,
+            announce_to: AnnounceTo::AsNeeded,
             limits: Limits {
                 tier_patience: Duration::from_secs(1),
                 open_limit: Duration::from_secs(10),

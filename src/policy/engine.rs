@@ -151,7 +151,7 @@ impl Engine {
     /// Sets how many peers the client has, which decides whether further trackers are asked
     /// ([`AnnounceTo::AsNeeded`](crate::AnnounceTo::AsNeeded)). Cheap; to be called as often as it changes.
     pub fn set_peers(&mut self, torrent: TorrentId, peers: PeerCounts, now: Timestamp) {
-        self.with(torrent, now, |state, shared| state.set_peers(peers, shared.now));
+        self.with(torrent, now, |state, _| state.set_peers(peers));
     }
 
     /// Notes that the download has become complete: `completed` is sent at once, to the tracker in use. Does nothing

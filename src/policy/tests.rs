@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::config::{Config, Order, Probing, Scheduling};
+use super::config::{AnnounceTo, Config, Order, Probing, Scheduling};
 use super::{Engine, Input, Output, Timestamp, TorrentId, TrackerSet};
 use crate::alert::{Alert, Announced};
 use crate::announce::{AnnounceResponse, InfoHash, Peer, PeerAddress, PeerId, Torrent, Transfer};
@@ -156,6 +156,11 @@ fn refused() -> AnnounceError {
     AnnounceError::Connect(crate::Cause::new("refused"))
 }
 
+/// The default settings, but for announces to one tracker at a time.
+fn one_at_a_time() -> Config {
+    Config::default().announce_to(AnnounceTo::One)
+}
+
 fn on_request() -> Config {
     Config::strict_bep12().scheduling(Scheduling::Manual).without_shuffle()
 }
@@ -167,7 +172,7 @@ fn left(left: u64) -> Transfer {
 #[test]
 fn on_request_nothing_is_announced_by_itself() {
     for order in [Order::Nearest, Order::Bep12] {
-        let config = Config::default().scheduling(Scheduling::Manual).order(order).probing(Probing::Off);
+        let config = one_at_a_time().scheduling(Scheduling::Manual).order(order).probing(Probing::Off);
         let mut played = Played::new(&[&["a"]], config);
         assert!(played.told.is_empty(), "not at the start");
         played.announce();
@@ -246,7 +251,7 @@ fn suspended_trackers_are_reported_in_their_turn() {
 /// One that refuses the torrent neither starves it, nor is asked each time a dead one is looked for.
 #[test]
 fn dead_trackers_are_looked_for_beside_one_that_refuses_and_it_is_left_in_peace() {
-    let config = Config::default().probing(Probing::Off);
+    let config = one_at_a_time().probing(Probing::Off);
     let mut played = Played::new(&[&["a", "b"]], config);
     played.engine.update(played.torrent, left(1000));
     played.fails("a", AnnounceError::Rejected(Rejection::new("unregistered torrent")));
@@ -265,7 +270,7 @@ fn dead_trackers_are_looked_for_beside_one_that_refuses_and_it_is_left_in_peace(
 /// Where all hosts are known nothing is measured, and the user still hears in which order they stand.
 #[test]
 fn a_start_with_known_hosts_tells_the_order_of_failover() {
-    let mut engine = Engine::new(Config::default(), 7);
+    let mut engine = Engine::new(one_at_a_time(), 7);
     let mut orders = Vec::new();
     for number in 0..2 {
         engine.add(TrackerSet::new([["a", "b"].map(url)]), a_torrent(number), Timestamp::ZERO);
@@ -291,7 +296,7 @@ fn a_start_with_known_hosts_tells_the_order_of_failover() {
 #[test]
 fn a_failed_probe_is_a_cause_in_the_rounds_error() {
     let trackers = TrackerSet::new([["a", "b"].map(url)]);
-    let mut engine = Engine::new(Config::default(), 7);
+    let mut engine = Engine::new(one_at_a_time(), 7);
     engine.add(trackers, a_torrent(1), Timestamp::ZERO);
     let error = loop {
         match engine.poll(Timestamp::ZERO) {
@@ -314,7 +319,7 @@ fn a_failed_probe_is_a_cause_in_the_rounds_error() {
 #[test]
 fn an_answered_stopped_is_a_sign_of_life() {
     for fails in [false, true] {
-        let mut played = Played::new(&[&["a"]], Config::default());
+        let mut played = Played::new(&[&["a"]], one_at_a_time());
         let start = played.answered_at("a");
         played.play_until(played.now + Duration::from_secs(60));
         if fails {
@@ -330,7 +335,7 @@ fn an_answered_stopped_is_a_sign_of_life() {
 /// has found that dead, nor the nearest where it was found dead before there was any in use.
 #[test]
 fn the_tracker_that_is_shown_is_the_one_that_is_asked() {
-    let mut played = Played::new(&[&["a", "b"]], Config::default());
+    let mut played = Played::new(&[&["a", "b"]], one_at_a_time());
     let other = played.and_another();
     assert_eq!(played.current(other), Some(url("a")));
     played.play_until(played.due(other).before(Duration::from_secs(300)));
@@ -364,10 +369,10 @@ fn the_tracker_that_is_shown_is_the_one_that_is_asked() {
 #[test]
 fn announces_of_two_torrents_that_stall_send_the_others_elsewhere() {
     for stalling in 1..=2 {
-        let mut played = Played::new(&[&["a", "b"]], Config::default());
+        let mut played = Played::new(&[&["a", "b"]], one_at_a_time());
         let others = [played.and_another(), played.and_another()];
         let due = played.due(others[1]);
-        let config = Config::default();
+        let config = one_at_a_time();
         let wait = crate::policy::hosts::REPLY_PATIENCE + Duration::from_millis(500);
         assert!(wait < config.limits.reply_limit, "they are still under way when the other is due");
         played.play_until(due.before(wait));
@@ -389,7 +394,7 @@ fn announces_of_two_torrents_that_stall_send_the_others_elsewhere() {
 /// R103: what was waited for before the tracker was dialled is no part of its latency.
 #[test]
 fn a_slow_look_up_does_not_make_a_tracker_look_far() {
-    let config = Config::default().probing(Probing::Off);
+    let config = one_at_a_time().probing(Probing::Off);
     let mut engine = Engine::new(config, 7);
     let mut now = Timestamp::ZERO;
     engine.add(TrackerSet::new([[url("a")]]), a_torrent(1), now);

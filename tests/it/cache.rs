@@ -8,11 +8,9 @@ use std::time::{Duration, SystemTime};
 use fake_tracker::{Asked, Behaviour, Reply};
 use tempfile::TempDir;
 use tracker_failover::wire::cache::{decode, encode};
-use tracker_failover::{
-    Alert, AnnounceHandle, Announcer, Config, HostSnapshot, Probing, RttSnapshot, TrackerSet,
-};
+use tracker_failover::{Alert, AnnounceHandle, Announcer, HostSnapshot, Probing, RttSnapshot, TrackerSet};
 
-use super::world::{INFO_HASH, World, alerts_until, is_announced, probes, torrent};
+use super::world::{INFO_HASH, World, alerts_until, is_announced, one_at_a_time, probes, torrent};
 
 const DAY: u64 = 24 * 3600;
 
@@ -256,7 +254,7 @@ async fn a_folder_that_cannot_be_written_to_stops_nothing_and_is_reported_once()
     let is_bound = fs::write(folder.path().join("probe"), b"").is_err();
     let path = if is_bound { path } else { path.join("no such folder") };
     let world = world(&[5]);
-    let mut config = Config::default();
+    let mut config = one_at_a_time();
     config = config.interval_override(Duration::from_secs(30)).probing(Probing::Off);
     let announcer = world.builder().config(config).latency_cache(&path).spawn();
     let mut session = announcer.add(world.in_tiers(), torrent());

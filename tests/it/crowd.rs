@@ -10,6 +10,8 @@ use tracker_failover::{
 use tracker_failover::{Config, Probing, TrackerSet};
 use virtual_net::{Scene, Trackers};
 
+use super::world::one_at_a_time;
+
 const ROUND_TRIP: Duration = Duration::from_millis(50);
 
 /// Trackers named `silent` give no sign of life, and those named `sleepy` give none while they are asleep; all others
@@ -81,7 +83,7 @@ fn at(secs: u64) -> Timestamp {
 }
 
 fn without_probing() -> Config {
-    Config::default().probing(Probing::Off)
+    one_at_a_time().probing(Probing::Off)
 }
 
 /// How many of these moments fall into one second, at most.

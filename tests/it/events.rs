@@ -5,11 +5,11 @@ use std::time::Duration;
 use fake_tracker::{Asked, Behaviour, Reply, RetryIn};
 use tracker_failover::{Alert, AnnounceError, Config, InfoHash, Probing, TrackerSet, Transfer};
 
-use super::world::{World, alerts_until, is_announced, torrent};
+use super::world::{World, alerts_until, is_announced, one_at_a_time, torrent};
 
 /// Trackers asked in list order, at an interval of a minute.
 fn by_list() -> Config {
-    Config::default().probing(Probing::Off)
+    one_at_a_time().probing(Probing::Off)
 }
 
 fn every(secs: u64) -> Behaviour {

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use tracker_failover::policy::{Engine, Output, Timestamp, TorrentId};
 use tracker_failover::{
-    AnnounceError, AnnounceRequest, AnnounceResponse, Cause, HostSnapshot, InfoHash, Measurement, PeerId,
-    Rejection, Retry, RttSnapshot, Torrent, TrackerUrl, Transfer,
+    AnnounceError, AnnounceRequest, AnnounceResponse, AnnounceTo, Cause, HostSnapshot, InfoHash, Measurement,
+    Peer, PeerAddress, PeerCounts, PeerId, Rejection, Retry, RttSnapshot, Torrent, TrackerUrl, Transfer,
 };
 use tracker_failover::{Config, TrackerSet};
 use virtual_net::{Scene, Trackers};
@@ -54,6 +54,7 @@ enum Deed {
     OverrideInterval(Option<Duration>),
     NumWant(Option<u32>),
     Update(u64, Option<u64>),
+    Peers(u64, u64),
     WantPeers,
     Reannounce,
     Complete,
@@ -78,6 +79,10 @@ fn small(place: usize) -> u32 {
 }
 
 const SETTINGS: &[Setting] = &[
+    ("announce_to", |config, to| {
+        let all = [AnnounceTo::AsNeeded, AnnounceTo::EachTier, AnnounceTo::All, AnnounceTo::One];
+        config.announce_to(all[to % all.len()])
+    }),
     ("race", |config, to| if to % 2 == 0 { config } else { config.without_race() }),
     ("of_hosts", |config, to| if to % 2 == 0 { config } else { config.without_back_off() }),
     ("tier_patience", |config, to| config.tier_patience(duration(to))),
@@ -159,6 +164,9 @@ impl Trackers for InTurn {
                 (response.interval, response.min_interval) = (interval, min_interval);
                 (response.complete, response.incomplete, response.downloaded) = (peers, peers, peers);
                 response.dropped_peers = usize::MAX;
+                let address = ([8, 8, 8, [1, 2, 3][self.next % 3]], 1).into();
+                response.peers =
+                    peers.map(|_| Peer { address: PeerAddress::Ip(address), id: None }).into_iter().collect();
                 return Some((if late { LATE } else { ROUND_TRIP }, Ok(response)));
             }
             Answer::Rejected { retry, interval } => {
@@ -248,6 +256,11 @@ impl Short {
                 let transfer = Transfer { uploaded: *number, downloaded: *number, left: *left };
                 engine.update(torrent, transfer);
             }
+            Deed::Peers(connected, seeds) => {
+                let [connected, seeds] =
+                    [*connected, *seeds].map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+                engine.set_peers(torrent, PeerCounts { connected, connecting: connected, seeds }, now);
+            }
             Deed::WantPeers => engine.want_peers(torrent, now),
             Deed::Reannounce => _ = engine.reannounce(torrent, now),
             Deed::Complete => engine.complete(torrent, now),
@@ -304,6 +317,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         prop::option::of(extreme_duration()).prop_map(Deed::OverrideInterval),
         prop::option::of(select(vec![0, 1, u32::MAX])).prop_map(Deed::NumWant),
         (number(), prop::option::of(number())).prop_map(|(number, left)| Deed::Update(number, left)),
+        (number(), number()).prop_map(|(connected, seeds)| Deed::Peers(connected, seeds)),
         Just(Deed::WantPeers),
         Just(Deed::Reannounce),
         Just(Deed::Complete),

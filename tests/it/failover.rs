@@ -5,7 +5,7 @@ use std::time::Duration;
 use fake_tracker::{Asked, Behaviour};
 use tracker_failover::{Alert, Config, Order, Probing, TrackerSet};
 
-use super::world::{World, alerts_until, is_announced, torrent};
+use super::world::{World, alerts_until, is_announced, one_at_a_time, torrent};
 
 /// A way to be dead, and what two of them in front of a live tracker may cost without probing.
 struct Dead {
@@ -56,7 +56,7 @@ async fn time_to_answer(dead: &Dead, config: Config, tiers: fn(&World) -> Tracke
 async fn with_probing_no_kind_of_death_costs_more_than_600_ms() {
     for dead in &KINDS {
         for tiers in [World::in_tiers, World::in_one_tier] {
-            let elapsed = time_to_answer(dead, Config::default(), tiers).await;
+            let elapsed = time_to_answer(dead, one_at_a_time(), tiers).await;
             assert!(elapsed <= Duration::from_millis(600), "{}: {elapsed:?}", dead.name);
         }
     }
@@ -67,7 +67,7 @@ async fn with_probing_no_kind_of_death_costs_more_than_600_ms() {
 async fn without_probing_each_kind_costs_its_patience_once() {
     for dead in &KINDS {
         for tiers in [World::in_tiers, World::in_one_tier] {
-            let config = Config::default().probing(Probing::Off);
+            let config = one_at_a_time().probing(Probing::Off);
             let elapsed = time_to_answer(dead, config, tiers).await;
             assert!(elapsed <= dead.without_probing, "{}: {elapsed:?}", dead.name);
         }
@@ -77,7 +77,7 @@ async fn without_probing_each_kind_costs_its_patience_once() {
 #[tokio::test(start_paused = true)]
 async fn bep12_costs_at_most_a_second_a_tier_more() {
     for dead in &KINDS {
-        let mut config = Config::default().order(Order::Bep12);
+        let mut config = one_at_a_time().order(Order::Bep12);
         let elapsed = time_to_answer(dead, config.clone(), World::in_tiers).await;
         assert!(elapsed <= dead.without_probing + Duration::from_secs(2), "{}: {elapsed:?}", dead.name);
         // In one tier the shuffle may put the live one first; without it the two dead ones are in front.
@@ -99,7 +99,7 @@ async fn an_only_tracker_that_stalls_is_given_up() {
     ];
     for stall in stalls {
         let world = World::new([stall.clone()]);
-        let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
+        let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
         let alerts = alerts_until(&mut session, |alert| matches!(alert, Alert::RoundFailed { .. })).await;
         assert!(world.elapsed() <= Duration::from_secs(45), "{stall:?}: {:?}", world.elapsed());
         let text = alerts.last().unwrap().to_string();
@@ -120,7 +120,7 @@ async fn what_is_no_reply_fails_over_at_once() {
     ];
     for behaviour in broken {
         let world = World::new([behaviour.clone(), Behaviour::ok()]);
-        let config = Config::default().probing(Probing::Off);
+        let config = one_at_a_time().probing(Probing::Off);
         let mut session = world.announcer(config).add(world.in_tiers(), torrent());
         alerts_until(&mut session, is_announced).await;
         assert_eq!(world.received_text(), "0:started 1:started", "{behaviour:?}");
@@ -133,7 +133,7 @@ async fn what_is_no_reply_fails_over_at_once() {
 async fn no_tracker_is_asked_twice_in_a_round() {
     for dead in &KINDS {
         let world = World::new([(dead.behaviour)(), (dead.behaviour)(), (dead.behaviour)()]);
-        let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
+        let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
         alerts_until(&mut session, |alert| matches!(alert, Alert::RoundFailed { .. })).await;
         for number in 0..3 {
             let announces = world.tracker(number).announces().len();
@@ -147,7 +147,7 @@ async fn no_tracker_is_asked_twice_in_a_round() {
 async fn a_late_answer_brings_its_peers_and_nothing_else() {
     let slow = Behaviour::ok_every(Duration::from_secs(100), None).after(Duration::from_secs(4));
     let world = World::new([slow, Behaviour::ok()]);
-    let config = Config::default().probing(Probing::Off);
+    let config = one_at_a_time().probing(Probing::Off);
     let mut session = world.announcer(config).add(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     let before = session.status().await.unwrap();
@@ -168,7 +168,7 @@ async fn the_probes_connection_carries_the_announce() {
     for number in 0..2 {
         world.tracker(number).set_latency(Duration::from_millis(100 * (number as u64 + 1)));
     }
-    let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     assert_eq!(world.tracker(0).connections(), 1);
     assert_eq!(world.elapsed().as_millis() / 100, 3, "connect, probe, announce: {:?}", world.elapsed());
@@ -179,7 +179,7 @@ async fn the_probes_connection_carries_the_announce() {
 async fn a_tracker_that_lies_about_being_alive_costs_its_patience_once() {
     let liar = Behaviour::ok().when(Asked::Announce, Behaviour::Silent);
     let world = World::new([liar, Behaviour::ok_after(Duration::from_millis(30))]);
-    let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     assert_eq!(world.received_text(), "0:started 1:started");
     assert!(world.elapsed() < Duration::from_millis(1700), "{:?}", world.elapsed());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fake_tracker::{Behaviour, FakeTracker};
 use tracker_failover::{Alert, Announced, Config, InfoHash, Order, Probing, Torrent, TrackerSet};
 
-use super::world::{World, alerts_until, is_announced, torrent};
+use super::world::{World, alerts_until, is_announced, one_at_a_time, torrent};
 
 fn every(secs: u64) -> Behaviour {
     Behaviour::ok_every(Duration::from_secs(secs), None)
@@ -16,7 +16,7 @@ async fn sleep(secs: u64) {
 }
 
 fn by_list() -> Config {
-    Config::default().probing(Probing::Off)
+    one_at_a_time().probing(Probing::Off)
 }
 
 fn another(number: u8) -> Torrent {
@@ -181,7 +181,7 @@ async fn when_everything_fails_no_host_is_blamed() {
         for number in 0..4 {
             world.tracker(number).set_latency(Duration::from_millis(10 * (number as u64 + 1)));
         }
-        let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
+        let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
         alerts_until(&mut session, |alert| matches!(alert, Alert::FailoverOrder { .. })).await;
         for number in 0..4 {
             world.tracker(number).set_behaviour(down.clone());
@@ -228,7 +228,7 @@ async fn the_nearest_is_returned_to_after_a_while() {
     let world = World::new([every(300), every(300)]);
     world.tracker(0).set_latency(Duration::from_millis(5));
     world.tracker(1).set_latency(Duration::from_millis(30));
-    let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     world.tracker(0).kill().await;
     alerts_until(&mut session, is_announced).await;
@@ -258,7 +258,7 @@ async fn a_flapping_tracker_causes_few_switches() {
     let world = World::new([every(300), every(300)]);
     world.tracker(0).set_latency(Duration::from_millis(5));
     world.tracker(1).set_latency(Duration::from_millis(30));
-    let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
     let mut last = None;
     let mut switches = 0;
     for turn in 0..48 {
@@ -285,7 +285,7 @@ async fn a_session_explains_itself() {
     let world = World::new([every(300), every(300)]);
     world.tracker(0).set_latency(Duration::from_millis(5));
     world.tracker(1).set_latency(Duration::from_millis(30));
-    let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     let (near, far) = (world.url(0), world.url(1));
     let line = session.explain().await.unwrap();

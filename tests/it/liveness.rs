@@ -8,6 +8,8 @@ use tracker_failover::policy::Timestamp;
 use tracker_failover::{Config, Probing};
 use tracker_failover::{Retry, Scheme};
 
+use super::world::one_at_a_time;
+
 const HOUR: u64 = 3600;
 
 /// The ways in which a host can be dead for all torrents.
@@ -67,7 +69,7 @@ fn towards(tracker: usize, condition: Condition) -> Newcomer {
 
 /// A life in which a test has its own expectation.
 fn life(world: World) -> Life {
-    let mut life = Life::new(world, Config::default(), 7);
+    let mut life = Life::new(world, one_at_a_time(), 7);
     life.tolerate_starvation();
     life
 }
@@ -259,7 +261,7 @@ fn siblings_on_one_host_are_asked_in_the_same_round() {
                 let mut trackers: Vec<usize> =
                     (0..bad_ones).map(|_| world.tracker(host, script.clone())).collect();
                 trackers.push(world.tracker(host, Script::well()));
-                let config = Config::default().probing(probing);
+                let config = one_at_a_time().probing(probing);
                 let mut life = Life::new(world, config, 7);
                 life.tolerate_starvation();
                 let torrent = life.add(of(&trackers));
@@ -384,7 +386,7 @@ fn a_host_that_stalls_holds_up_no_start() {
             let host = world.near(Scheme::Http, Script::well());
             world.hosts[host].round_trip = Duration::from_millis(60);
             let living = world.tracker(host, Script::well());
-            let config = Config::default().probing(probing);
+            let config = one_at_a_time().probing(probing);
             let mut life = Life::new(world, config, 7);
             life.tolerate_starvation();
             // These have nowhere else to go, and keep every place of the stalled one taken.
@@ -416,7 +418,7 @@ fn a_busy_host_is_not_left_for_good_for_one_that_stalls() {
             let mut world = World::default();
             let busy = well(&mut world);
             let stalled = sick(&mut world, scheme, Script::always(condition));
-            let mut config = if breaker { Config::default() } else { Config::strict_bep12() };
+            let mut config = if breaker { one_at_a_time() } else { Config::strict_bep12() };
             config = config.probing(Probing::Off);
             let mut life = Life::new(world, config, 7);
             life.tolerate_starvation();

@@ -8,6 +8,7 @@ mod extremes;
 mod failover;
 mod health;
 mod liveness;
+mod reach;
 mod reported;
 mod scenarios;
 #[cfg(feature = "udp")]

@@ -10,6 +10,8 @@ use tracker_failover::{
 use tracker_failover::{Config, Order, Probing, TrackerSet, TrackerState, TrackerStatus};
 use virtual_net::{Scene, Trackers};
 
+use super::world::one_at_a_time;
+
 /// Trackers that do what the beginning of their name says: `mute` opens and never answers, `gone` refuses connections,
 /// `no` refuses the torrent, `cancels` is a transport that gives up, `slow` takes five seconds,
 /// `tardy` needs three to answer and asks for two hours then, `dies` refuses connections after a minute, `flood` names
@@ -44,7 +46,7 @@ fn torrent(left: u64) -> Torrent {
 }
 
 fn unmeasured() -> Config {
-    Config::default().probing(Probing::Off)
+    one_at_a_time().probing(Probing::Off)
 }
 
 impl Trackers for Named {
@@ -256,7 +258,7 @@ fn a_new_session_waits_until_the_one_before_has_stopped() {
 #[test]
 fn each_reply_that_stalls_halves_the_patience_with_the_next() {
     for order in [Order::Nearest, Order::Bep12] {
-        let config = Config::default().order(order).without_shuffle();
+        let config = one_at_a_time().order(order).without_shuffle();
         let mut played = Played::new(config);
         played.add(&["mute-1", "mute-2", "b"], 1000);
         played.play_until(at(5000));
@@ -309,7 +311,7 @@ fn a_sleep_uses_up_no_limit() {
     played.play_until(at(603_000));
     assert!(played.trackers().alerts.iter().any(|(_, alert)| matches!(alert, Alert::LateResponse { .. })));
 
-    let mut played = Played::new(Config::default());
+    let mut played = Played::new(one_at_a_time());
     played.add(&["a", "b"], 1000);
     played.play_until(at(5));
     played.sleep();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fake_tracker::{Behaviour, Cluster};
 use tracker_failover::{Alert, Announced, Config, Probing};
 
-use super::world::{INFO_HASH, World, alerts_until, is_announced, probes, torrent};
+use super::world::{INFO_HASH, World, alerts_until, is_announced, one_at_a_time, probes, torrent};
 
 /// Three trackers of one cluster at 15, 5 and 30 ms.
 fn cluster() -> World {
@@ -28,13 +28,13 @@ fn lines(alerts: &[Alert]) -> Vec<String> {
 }
 
 fn periodic(interval: Duration) -> Config {
-    Config::default().interval_override(interval)
+    one_at_a_time().interval_override(interval)
 }
 
 #[tokio::test(start_paused = true)]
 async fn three_up_the_nearest_is_chosen() {
     let world = cluster();
-    let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
     let alerts = alerts_until(&mut session, |alert| matches!(alert, Alert::FailoverOrder { .. })).await;
     let lines = lines(&alerts);
     let (a, b, c) = (world.url(0), world.url(1), world.url(2));
@@ -115,7 +115,7 @@ async fn all_die_and_the_next_round_recovers_when_one_returns() {
 async fn a_tracker_that_returns_is_found_by_back_off() {
     for returning in 0..3 {
         let world = World::new([Behaviour::Refused, Behaviour::Refused, Behaviour::Refused]);
-        let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
+        let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
         for _ in 0..4 {
             alerts_until(&mut session, |alert| matches!(alert, Alert::RoundFailed { .. })).await;
         }
@@ -136,7 +136,7 @@ async fn a_live_tracker_keeps_its_interval_beside_dead_ones() {
     for interval in [440, 1200, 1800] {
         let live = Behaviour::ok_every(Duration::from_secs(interval), None);
         let world = World::new([Behaviour::Refused, live, Behaviour::SynDropped]);
-        let session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
+        let session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
         tokio::time::sleep(Duration::from_secs(10_000)).await;
         let announces = world.tracker(1).announces();
         for pair in announces.windows(2) {
@@ -153,7 +153,7 @@ async fn a_live_tracker_keeps_its_interval_beside_dead_ones() {
 #[tokio::test(start_paused = true)]
 async fn one_tracker_is_not_probed() {
     let world = World::new([Behaviour::ok()]);
-    let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     assert_eq!(world.tracker(0).heard().len(), 1);
 }
@@ -185,7 +185,7 @@ async fn a_private_torrent_stays_on_one_tracker_and_probes_none() {
 #[tokio::test(start_paused = true)]
 async fn a_second_torrent_goes_straight_to_the_nearest() {
     let world = cluster();
-    let announcer = world.announcer(Config::default());
+    let announcer = world.announcer(one_at_a_time());
     let mut first = announcer.add(world.in_tiers(), torrent());
     alerts_until(&mut first, |alert| matches!(alert, Alert::FailoverOrder { .. })).await;
     let probed: usize = (0..3).map(|number| probes(world.tracker(number)).len()).sum();
@@ -199,7 +199,7 @@ async fn a_second_torrent_goes_straight_to_the_nearest() {
 #[tokio::test(start_paused = true)]
 async fn a_probe_carries_nothing_about_the_torrent() {
     let world = cluster();
-    let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
     alerts_until(&mut session, |alert| matches!(alert, Alert::FailoverOrder { .. })).await;
     for number in 0..3 {
         let probes = probes(world.tracker(number));
@@ -211,7 +211,7 @@ async fn a_probe_carries_nothing_about_the_torrent() {
 #[tokio::test(start_paused = true)]
 async fn probing_can_be_switched_off() {
     let world = cluster();
-    let config = Config::default().probing(Probing::Off);
+    let config = one_at_a_time().probing(Probing::Off);
     let mut session = world.announcer(config).add(world.in_tiers(), torrent());
     let alerts = alerts_until(&mut session, is_announced).await;
     assert_eq!(announced(&alerts).tracker, world.url(0), "by list order");

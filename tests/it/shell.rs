@@ -10,11 +10,11 @@ use fake_tracker::Behaviour;
 use tokio::time::timeout;
 use tracker_failover::{
     AddressPolicy, Alert, AnnounceError, AnnounceRequest, AnnounceResponse, AnnouncerBuilder, AnnouncerEnded,
-    Channel, Config, Event, InfoHash, Peer, PeerAddress, PeerId, RoundError, Scheme, ScrapeResponse,
-    TimeoutPhase, TorrentStopped, TrackerSet, TrackerUrl, Transfer, Transport, transport,
+    Channel, Event, InfoHash, Peer, PeerAddress, PeerId, RoundError, Scheme, ScrapeResponse, TimeoutPhase,
+    TorrentStopped, TrackerSet, TrackerUrl, Transfer, Transport, transport,
 };
 
-use super::world::{INFO_HASH, World, alerts_until, is_announced, torrent};
+use super::world::{INFO_HASH, World, alerts_until, is_announced, one_at_a_time, torrent};
 
 fn request(event: Option<Event>) -> AnnounceRequest {
     let mut request =
@@ -27,7 +27,7 @@ fn request(event: Option<Event>) -> AnnounceRequest {
 #[tokio::test(start_paused = true)]
 async fn one_call_announces_with_failover_and_the_set_remembers() {
     let world = World::new([Behaviour::Refused, Behaviour::ok(), Behaviour::ok()]);
-    let announcer = world.announcer(Config::default());
+    let announcer = world.announcer(one_at_a_time());
     let mut trackers = world.in_tiers();
     let outcome = announcer.announce(&mut trackers, request(Some(Event::Started))).await.unwrap();
     let first = outcome.tracker.clone();
@@ -46,7 +46,7 @@ async fn one_call_announces_with_failover_and_the_set_remembers() {
 async fn one_call_without_an_answer_names_every_tracker() {
     let world = World::new([Behaviour::Refused, Behaviour::status(500), Behaviour::failure("no")]);
     let mut trackers = world.in_tiers();
-    let error = world.announcer(Config::default()).announce(&mut trackers, request(None)).await.unwrap_err();
+    let error = world.announcer(one_at_a_time()).announce(&mut trackers, request(None)).await.unwrap_err();
     let text = error.to_string();
     assert_eq!(error.attempts().len(), 3);
     assert!(
@@ -116,7 +116,7 @@ impl Channel for Unanswered {
 #[tokio::test(start_paused = true)]
 async fn a_scrape_that_is_never_answered_ends_at_its_limit() {
     for opens in [true, false] {
-        let config = Config::default().open_limit(Duration::from_secs(3)).reply_limit(Duration::from_secs(4));
+        let config = one_at_a_time().open_limit(Duration::from_secs(3)).reply_limit(Duration::from_secs(4));
         let transport = NeverScrapes { opens, opened: AtomicUsize::new(0) };
         let trackers = TrackerSet::new([["http://t.test/announce".parse().unwrap()]]);
         let mut session = AnnouncerBuilder::new(transport).config(config).spawn().add(trackers, torrent());
@@ -135,7 +135,7 @@ async fn trackers_of_other_schemes_are_shown_and_never_tried() {
     let others = ["wss://w.test/announce", "ws://w.test/announce", "dht://d.test/", "gopher://g.test/"];
     let others: Vec<TrackerUrl> = others.iter().map(|url| url.parse().unwrap()).collect();
     let trackers = TrackerSet::new([others.clone(), vec![world.url(0)]]);
-    let mut session = world.announcer(Config::default()).add(trackers, torrent());
+    let mut session = world.announcer(one_at_a_time()).add(trackers, torrent());
     let heard = alerts_until(&mut session, |alert| matches!(alert, Alert::RoundFailed { .. })).await;
     assert!(matches!(&heard[0], Alert::TrackersFound { trackers, unsupported }
         if *trackers == [world.url(0)] && *unsupported == others));
@@ -168,7 +168,7 @@ async fn a_transport_that_panics_fails_its_attempt_only() {
 #[tokio::test(start_paused = true)]
 async fn a_sleepy_listener_misses_alerts_and_stalls_nothing() {
     let world = World::new([Behaviour::ok()]);
-    let config = Config::default().interval_override(Duration::from_secs(1)).alert_queue(8);
+    let config = one_at_a_time().interval_override(Duration::from_secs(1)).alert_queue(8);
     let mut session = world.announcer(config).add(world.in_tiers(), torrent());
     tokio::time::sleep(Duration::from_secs(100)).await;
     assert!(world.tracker(0).announces().len() >= 100);
@@ -191,7 +191,7 @@ async fn shutdown_reports_which_trackers_were_sent_stopped_by_the_callers_deadli
             then(Behaviour::failure("no")),
             then(Behaviour::hang_up()),
         ]);
-        let announcer = world.announcer(Config::default());
+        let announcer = world.announcer(one_at_a_time());
         let mut sessions = Vec::new();
         for number in 0..5 {
             let mut torrent = torrent();
@@ -235,7 +235,7 @@ async fn shutdown_reports_which_trackers_were_sent_stopped_by_the_callers_deadli
 #[tokio::test(start_paused = true)]
 async fn after_a_shutdown_every_clone_reports_that_the_announcer_has_ended() {
     let world = World::new([Behaviour::ok(), Behaviour::Silent]);
-    let announcer = world.announcer(Config::default());
+    let announcer = world.announcer(one_at_a_time());
     let mut session = announcer.add(TrackerSet::new([[world.url(0)]]), torrent());
     alerts_until(&mut session, is_announced).await;
     let clone = announcer.clone();
@@ -276,7 +276,7 @@ async fn after_a_shutdown_every_clone_reports_that_the_announcer_has_ended() {
 async fn the_strictest_deadline_counts() {
     let stop = |behaviour| Behaviour::Sequence(vec![Behaviour::ok(), behaviour]);
     let world = World::new([stop(Behaviour::Silent)]);
-    let announcer = world.announcer(Config::default());
+    let announcer = world.announcer(one_at_a_time());
     let mut session = announcer.add(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     let before = world.elapsed();
@@ -327,7 +327,7 @@ async fn trackers_that_cannot_be_opened_any_more_are_sent_no_stopped() {
 #[tokio::test(start_paused = true)]
 async fn a_dropped_handle_sends_stopped() {
     let world = World::new([Behaviour::ok()]);
-    let mut session = world.announcer(Config::default()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     drop(session);
     world.tracker(0).wait_for_announces(2).await;
@@ -340,7 +340,7 @@ async fn nothing_secret_is_shown() {
     let secret =
         |number: usize| world.tracker(number).url_with("/5ec2e7/announce?passkey=5ec2e7").parse().unwrap();
     let trackers = TrackerSet::new([[secret(0)], [secret(1)], [secret(2)]]);
-    let mut session = world.announcer(Config::default()).add(trackers, torrent());
+    let mut session = world.announcer(one_at_a_time()).add(trackers, torrent());
     let alerts = alerts_until(&mut session, |alert| matches!(alert, Alert::RoundFailed { .. })).await;
     let status = session.status().await.unwrap();
     let mut shown = format!("{alerts:?} {status:?} {session:?} {:?}", session.trackers().await);
@@ -423,7 +423,8 @@ async fn peers_of_a_transport_of_ones_own_are_judged() {
 /// R95: so are those that come late.
 #[tokio::test(start_paused = true)]
 async fn peers_that_come_late_are_judged() {
-    let announcer = AnnouncerBuilder::new(naming(&["8.8.8.8:1", "127.0.0.1:22"])).spawn();
+    let announcer =
+        AnnouncerBuilder::new(naming(&["8.8.8.8:1", "127.0.0.1:22"])).config(one_at_a_time()).spawn();
     let trackers = ["http://late.test/announce", "http://t.test/announce"];
     let trackers = TrackerSet::new(trackers.map(|tracker| [tracker.parse::<TrackerUrl>().unwrap()]));
     let mut session = announcer.add(trackers, torrent());
@@ -449,7 +450,7 @@ async fn a_transport_of_ones_own_names_neither_us_nor_any_number_of_peers() {
     let world = World::new([Behaviour::body(
         b"d11:external ip4:\x08\x08\x04\x048:intervali1800e5:peers12:\x08\x08\x04\x04\x1a\xe1\x08\x08\x04\x04\x1a\xe2e".to_vec(),
     )]);
-    let answer = world.announcer(Config::default()).announce(&mut world.in_tiers(), request(None)).await;
+    let answer = world.announcer(one_at_a_time()).announce(&mut world.in_tiers(), request(None)).await;
     assert_eq!(addresses(&answer.unwrap().response.peers), ["8.8.4.4:6882"]);
 }
 

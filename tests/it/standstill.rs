@@ -10,7 +10,7 @@ use tracker_failover::net::udp::{UdpConfig, UdpTransport};
 use tracker_failover::wire::udp::Times;
 use tracker_failover::{Alert, AnnounceHandle, AnnouncerBuilder, Config, InfoHash, TrackerSet, TrackerUrl};
 
-use super::world::{alerts_until, is_announced, torrent};
+use super::world::{alerts_until, is_announced, one_at_a_time, torrent};
 
 /// How long the tracker takes, which is less than the limit of one second.
 const DELAY: Duration = Duration::from_millis(300);
@@ -25,7 +25,7 @@ const TORRENTS: u8 = 3;
 
 /// Limits that pass during the standstill.
 fn config() -> Config {
-    Config::default().open_limit(LIMIT).reply_limit(LIMIT).last_open_limit(LIMIT).last_reply_limit(LIMIT)
+    one_at_a_time().open_limit(LIMIT).reply_limit(LIMIT).last_open_limit(LIMIT).last_reply_limit(LIMIT)
 }
 
 /// A separate runtime for the trackers, which goes on while ours stands still.

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use tracker_failover::net::http::{Connected, Connector, HttpConfig, HttpProber, HttpTransport};
 use tracker_failover::net::resolver::StaticResolver;
 use tracker_failover::{
-    Alert, AnnounceError, AnnounceHandle, Announcer, AnnouncerBuilder, Cause, Config, InfoHash, PeerId,
-    Torrent, TrackerSet, TrackerUrl, Transfer,
+    Alert, AnnounceError, AnnounceHandle, AnnounceTo, Announcer, AnnouncerBuilder, Cause, Config, InfoHash,
+    PeerId, Torrent, TrackerSet, TrackerUrl, Transfer,
 };
 
 /// Trackers a test knows by number, in the order in which it made them.
@@ -66,7 +66,7 @@ impl World {
         let transport =
             HttpTransport::with_connector(HttpConfig::default(), Arc::new(StaticResolver::new()), pipes);
         let prober = HttpProber::new(&transport);
-        AnnouncerBuilder::new(transport).prober(prober).seed(7)
+        AnnouncerBuilder::new(transport).prober(prober).config(one_at_a_time()).seed(7)
     }
 
     pub(crate) fn announcer(&self, config: Config) -> Announcer {
@@ -97,6 +97,11 @@ impl World {
             self.received().iter().map(|(number, event)| format!("{number}:{event}")).collect();
         announces.join(" ")
     }
+}
+
+/// The default settings, but for announces to one tracker at a time: what most tests count.
+pub(crate) fn one_at_a_time() -> Config {
+    Config::default().announce_to(AnnounceTo::One)
 }
 
 /// A torrent with something left to download.

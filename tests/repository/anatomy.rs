@@ -8,7 +8,7 @@ use tracker_failover::{
     Alert, AnnounceError, AnnounceRequest, AnnounceResponse, Cause, InfoHash, Measurement, PeerId, Torrent,
     TrackerUrl,
 };
-use tracker_failover::{Config, TrackerSet};
+use tracker_failover::{AnnounceTo, Config, TrackerSet};
 use virtual_net::{Scene, Trackers};
 
 use crate::lines;
@@ -82,7 +82,7 @@ impl Trackers for Story {
 
 impl Story {
     fn play() -> String {
-        let mut scene = Scene::new(Config::default(), 7, Self::default());
+        let mut scene = Scene::new(Config::default().announce_to(AnnounceTo::One), 7, Self::default());
         let tiers = ["a", "b", "c"].map(|name| {
             let url: TrackerUrl = format!("http://{name}.test/announce").parse().unwrap();
             [url]

@@ -45,6 +45,8 @@ pub(crate) enum Priority {
     Regular,
     /// The torrent failed at this tracker since it was last answered there.
     Retry,
+    /// An announce beside the tracker in use.
+    Beside,
 }
 
 impl Priority {
@@ -55,7 +57,7 @@ impl Priority {
             Self::Stopped | Self::WantsPeers => 0,
             Self::Completed => 2,
             Self::Regular => 10,
-            Self::Retry => 120,
+            Self::Retry | Self::Beside => 120,
         })
     }
 }

@@ -125,6 +125,11 @@ impl Hosts {
         self.health.host(host).is_some_and(HostHealth::is_backed_off)
     }
 
+    /// Whether an opening at a host has been silent for longer than the patience, and still is.
+    pub(crate) fn is_silent(&self, host: &TrackerHost) -> bool {
+        self.health.host(host).is_some_and(HostHealth::is_silent)
+    }
+
     /// The place of a host in the order of failover. The wait for its pace is part of its cost, so that a start of
     /// thousands of torrents spreads over all hosts (R85).
     pub(crate) fn rank(&self, host: &TrackerHost, now: Timestamp) -> HostRank {

@@ -10,7 +10,7 @@ fn secs(secs: u64) -> Duration {
 /// its own back-off is over.
 #[test]
 fn an_answer_to_one_torrent_brings_a_deferred_one_back_within_a_minute() {
-    let config = Config { probing: Probing::Off, ..Config::default() };
+    let config = Config { probing: Probing::Off, ..one_at_a_time() };
     let mut played = Played::new(&[&["a"]], config);
     let deferred = played.and_another();
     for torrent in [played.torrent, deferred] {
@@ -34,7 +34,7 @@ fn an_answer_to_one_torrent_brings_a_deferred_one_back_within_a_minute() {
 /// R84: an interval that the tracker asked for holds regular announces back, and no event.
 #[test]
 fn completed_passes_the_min_interval() {
-    let mut played = Played::new(&[&["a"]], Config { probing: Probing::Off, ..Config::default() });
+    let mut played = Played::new(&[&["a"]], Config { probing: Probing::Off, ..one_at_a_time() });
     played.engine.update(played.torrent, left(1000));
     played.response.min_interval = Some(secs(972));
     played.announce();

@@ -1,6 +1,7 @@
 //! A round under way: which trackers it opens and announces to, how it queues at hosts, and how it ends.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +9,12 @@ use super::attempt::{Attempt, SentAnnounce, Stage};
 use super::book::TorrentBook;
 use super::candidates::{Candidate, Candidates};
 use super::idle::wait_in_line;
+use super::peer_supply::address_number;
 use super::queue::Queue;
 use super::round::{Round, Step};
 use super::round_kind::RoundKind;
 use super::shared::Shared;
-use crate::alert::{Alert, AnnounceReason, Announced};
+use crate::alert::{Alert, Announced};
 use crate::announce::{AnnounceResponse, Event};
 use crate::error::{AnnounceError, FailedAttempt, RoundError, TimeoutPhase};
 use crate::policy::hosts::{Failed, Priority, REPLY_PATIENCE, REPLY_PATIENCE_FLOOR, Slot, Urgency};
@@ -20,7 +22,7 @@ use crate::policy::io::{AttemptId, Output};
 use crate::policy::tracker_set::Listed;
 use crate::policy::verdict::{TrackerNews, Verdict};
 use crate::time::Timestamp;
-use crate::tracker::{TrackerHost, TrackerUrl};
+use crate::tracker::{Scheme, TrackerHost, TrackerUrl};
 
 /// How long the first announce waits for a probe to be answered before it goes by the list. Living trackers mostly answer
 /// within 0.4 s. With seven of eight silent, 95 of 100 starts took 1.6 s; with 1 s it was 2.5 s.
@@ -88,6 +90,25 @@ impl Announcing {
         Self { round, kind, queue: Queue::default(), announce_again: false, ended: None }
     }
 
+    /// Begins a round beside the tracker in use.
+    pub(super) fn begin_beside() -> Self {
+        let (round, kind) = (Round::new(None), RoundKind::Beside);
+        Self { round, kind, queue: Queue::default(), announce_again: false, ended: None }
+    }
+
+    /// Whether it is beside the tracker in use.
+    pub(super) fn is_beside(&self) -> bool {
+        self.kind.is_beside()
+    }
+
+    /// Ends a round beside the tracker in use, because that one is due. Gives the announces that were sent: they may be
+    /// answered all the same.
+    pub(super) fn give_way(&mut self, shared: &mut Shared<'_>) -> Vec<Attempt> {
+        self.close(shared);
+        self.queue.leave(shared);
+        self.round.end().0
+    }
+
     /// Takes all steps that can be taken now.
     pub(super) fn run(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) -> Progress {
         let progress = self.take_steps(book, shared);
@@ -142,8 +163,12 @@ impl Announcing {
         shared: &mut Shared<'_>,
     ) {
         let Some((attempt, sent)) = self.round.take_announced(id) else { return };
-        let tracker = attempt.tracker.clone();
-        let (moved_from, interval) = book.answered(attempt, sent, &response, shared);
+        let (tracker, reason) = (attempt.tracker.clone(), attempt.reason);
+        let (moved_from, interval) = if self.is_beside() {
+            (None, book.answered_beside(attempt, sent, &response, shared))
+        } else {
+            book.answered(attempt, sent, &response, shared)
+        };
         let attempts = self.round.tried();
         let (others, failed) = self.round.end();
         // An announce that was sent may still register us there, so that `stopped` is due (R21); a silent opening
@@ -154,14 +179,18 @@ impl Announcing {
             shared.give_up(other.id, other.slot);
         }
         // BEP 3 sends `completed` when the download completes: it waits for no interval (R84).
-        if self.announce_again || is_completed_due(book, sent) {
+        if !self.is_beside() && (self.announce_again || is_completed_due(book, &tracker, sent)) {
             book.schedule.request(shared.now);
         }
-        let next_announce = book.schedule.due().map_or(Duration::ZERO, |due| due.since(shared.now));
+        let due = match book.trackers.record(&tracker).filter(|_| self.is_beside()) {
+            Some(record) => Some(record.answers.due()),
+            None => book.schedule.due(),
+        };
+        let next_announce = due.map_or(Duration::ZERO, |due| due.since(shared.now));
         let announced = Arc::new(Announced {
             tracker: tracker.clone(),
             event: sent.event,
-            reason: AnnounceReason::InUse,
+            reason,
             response,
             attempts,
             failed,
@@ -171,7 +200,11 @@ impl Announcing {
         });
         shared.alert(Alert::Announced(Arc::clone(&announced)));
         book.warn(&tracker, announced.response.warning.as_deref(), shared);
-        self.end(Ok(announced), stragglers, book, shared);
+        if self.is_beside() {
+            self.ended = Some(stragglers);
+        } else {
+            self.end(Ok(announced), stragglers, book, shared);
+        }
     }
 
     /// Takes in the failure of an attempt.
@@ -224,6 +257,13 @@ impl Announcing {
     /// Gives up everything that is under way, and ends the round without an answer.
     pub(super) fn abandon(&mut self, book: &TorrentBook, shared: &mut Shared<'_>) {
         self.queue.leave(shared);
+        if self.is_beside() {
+            for attempt in self.round.end().0 {
+                shared.give_up(attempt.id, attempt.slot);
+            }
+            self.ended = Some(Vec::new());
+            return;
+        }
         let (attempts, mut failed) = self.round.end();
         for attempt in attempts {
             failed.push(FailedAttempt { tracker: attempt.tracker.clone(), error: AnnounceError::Cancelled });
@@ -235,6 +275,15 @@ impl Announcing {
     /// Leaves out of account a time in which this process stood still.
     pub(super) fn extend(&mut self, gap: Duration) {
         self.round.extend(gap);
+    }
+
+    /// Takes in the address to which the channel of an attempt leads.
+    pub(super) fn reached(&mut self, id: AttemptId, address: SocketAddr) {
+        if let Some(attempt) = self.round.attempt_mut(id)
+            && attempt.tracker.scheme() == Scheme::Udp
+        {
+            attempt.address = Some(address_number(address.ip(), address.port()));
+        }
     }
 
     /// The opening with this id.
@@ -258,7 +307,7 @@ impl Announcing {
                     let candidate = granted.unwrap_or(first);
                     let of = self.round.total(&candidates);
                     let is_idle = self.round.attempts().is_empty();
-                    let priority = self.priority(&candidate.tracker, book);
+                    let priority = self.priority(&candidate.tracker, book, shared.now);
                     if let Some(slot) = self.queue.admit(candidate.tracker.host_key(), priority, shared) {
                         self.queue.leave(shared);
                         self.open(candidate, slot, of, book, shared);
@@ -278,6 +327,11 @@ impl Announcing {
                     self.failed(id, AnnounceError::TimedOut(phase), book, shared);
                 }
                 Step::Wait(wake) => return Progress::Waits(wake),
+                Step::Exhausted if self.is_beside() => {
+                    // The tracker in use works, so this is no failed round, and no back-off grows.
+                    self.round.end();
+                    return Progress::Ended(Vec::new());
+                }
                 Step::Exhausted if self.is_untimely(book, shared) => {
                     // A round without an attempt is no failed round: the back-off doesn't grow, and its number is
                     // free.
@@ -290,13 +344,14 @@ impl Announcing {
     }
 
     /// How urgent an attempt is, if others queue at its host.
-    fn priority(&self, tracker: &TrackerUrl, book: &TorrentBook) -> Priority {
+    fn priority(&self, tracker: &TrackerUrl, book: &TorrentBook, now: Timestamp) -> Priority {
         // A tracker at which we aren't registered gets `started` in place of `completed`, with the priority of that.
         // A torrent that its tracker refuses goes behind those that are served, unless the user requested the
         // announce.
         let is_requested = matches!(self.kind, RoundKind::Requested | RoundKind::OneShot(_));
-        match book.urgency(&self.kind) {
-            _ if book.ledger.owes_completed() && book.is_registered(tracker) => Priority::Completed,
+        match book.urgency(&self.kind, now) {
+            _ if book.event_for(tracker) == Some(Event::Completed) => Priority::Completed,
+            _ if self.is_beside() => Priority::Beside,
             _ if book.is_refused_by(tracker) && !is_requested => Priority::Retry,
             Urgency::Urgent if book.wants_to_download() || is_requested => Priority::WantsPeers,
             _ => Priority::Regular,
@@ -313,16 +368,22 @@ impl Announcing {
         shared: &mut Shared<'_>,
     ) {
         let tracker = candidate.tracker.clone();
-        if book.is_any_held_back(shared.now) {
+        if !self.is_beside() && book.is_any_held_back(shared.now) {
             // Only then: the whole order costs more than the rest of the decision.
             self.note_forbidden(Some(&tracker), book, shared);
         }
         let from = self.round.last_tried().cloned();
         let id = shared.begin_attempt();
-        let patience = shared.hosts.open_patience(slot.host(), book.urgency(&self.kind));
+        let patience = shared.hosts.open_patience(slot.host(), book.urgency(&self.kind, shared.now));
         // If the host is in back-off this attempt is the trial, and the other torrents wait for its outcome.
         shared.hosts.tried(&slot, book.is_refused_by(&tracker), shared.now);
+        let reason = candidate.reason;
         self.round.start(id, candidate, slot, patience, shared.now);
+        if self.is_beside() {
+            shared.alert(Alert::AttemptBeside { tracker: tracker.clone(), reason });
+            shared.open(id, tracker);
+            return;
+        }
         book.trackers.point_at(&tracker);
         if !std::mem::replace(&mut book.reported_first, true) {
             let latency = book.trackers.latency(&tracker);
@@ -361,6 +422,21 @@ impl Announcing {
             // While its channel opened, a late answer of this tracker to an earlier announce has asked us to wait.
             return self.skip(id, AnnounceError::Suspended, book, shared);
         }
+        if let Some(address) = attempt.address {
+            if self.is_beside() && book.is_known_address(&tracker, address, shared.now) {
+                // The same tracker under another name would count us twice.
+                if let Some(record) = book.trackers.record_mut(&tracker) {
+                    record.answers.is_alias(shared.now);
+                }
+                if let Some(attempt) = self.round.take(id) {
+                    shared.give_up(id, attempt.slot);
+                }
+                return;
+            }
+            if let Some(record) = book.trackers.record_mut(&tracker) {
+                record.answers.keep_address(address);
+            }
+        }
         let request = match self.kind.one_shot() {
             Some(request) => request.clone(),
             None => book.request(&tracker, book.event_for(&tracker)),
@@ -368,7 +444,8 @@ impl Announcing {
         // Trackers that share their peers would count a second `completed` or `stopped` beside the first.
         // Without a race (private torrents, BEP 12 as written) no second tracker is announced to either.
         let may_hedge = book.config.race && !matches!(request.event, Some(Event::Completed | Event::Stopped));
-        let patience = shared.hosts.reply_patience(tracker.host_key(), book.urgency(&self.kind));
+        let urgency = book.urgency(&self.kind, shared.now);
+        let patience = shared.hosts.reply_patience(tracker.host_key(), urgency);
         let patience = may_hedge.then_some((patience, REPLY_PATIENCE_FLOOR));
         // From here on the tracker may list us, even if no answer ever comes.
         book.ledger.sent(&mut book.trackers, &tracker, shared.now);
@@ -490,6 +567,8 @@ impl Announcing {
 }
 
 /// Whether the download became complete during the round, so that its tracker has to be sent `completed`.
-fn is_completed_due(book: &TorrentBook, sent: SentAnnounce) -> bool {
-    book.ledger.owes_completed() && sent.event != Some(Event::Completed) && book.is_automatic()
+fn is_completed_due(book: &TorrentBook, tracker: &TrackerUrl, sent: SentAnnounce) -> bool {
+    book.event_for(tracker) == Some(Event::Completed)
+        && sent.event != Some(Event::Completed)
+        && book.is_automatic()
 }

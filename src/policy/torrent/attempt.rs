@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::alert::AnnounceReason;
 use crate::announce::{Event, Transfer};
 use crate::error::TimeoutPhase;
 use crate::policy::config::Config;
@@ -19,6 +20,10 @@ pub(crate) struct Attempt {
     pub(crate) tracker: TrackerUrl,
     /// The tier of the tracker, under BEP 12; 0 if latency decides.
     pub(super) tier: usize,
+    /// Why the tracker is announced to.
+    pub(super) reason: AnnounceReason,
+    /// The address to which its channel leads, as a number; `None` if it isn't known.
+    pub(super) address: Option<u64>,
     /// The permission to use the host, returned when the attempt ends.
     pub(crate) slot: Slot,
     /// Until when its opening may be silent before the next one starts.

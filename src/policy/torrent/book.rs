@@ -6,16 +6,17 @@ use std::time::Duration;
 use super::attempt::{Attempt, SentAnnounce};
 use super::failback::Failback;
 use super::ledger::Ledger;
+use super::peer_supply::PeerSupply;
 use super::round_kind::RoundKind;
-use super::schedule::{RoundFailure, Schedule};
+use super::schedule::{RoundFailure, Schedule, jittered_interval};
 use super::shared::Shared;
 use crate::alert::Alert;
 use crate::announce::{AnnounceRequest, AnnounceResponse, Event, Torrent, Transfer};
 use crate::error::{AnnounceError, FailedAttempt, Retry};
-use crate::policy::config::{Config, Order, Probing, Scheduling};
+use crate::policy::config::{AnnounceTo, Config, Order, Probing, Scheduling};
 use crate::policy::hosts::{Failed, HostHealth, Outcome, Urgency};
 use crate::policy::io::{RoundNumber, TorrentId};
-use crate::policy::tracker_set::{Listed, TrackerFailure, TrackerRecord, TrackerSet};
+use crate::policy::tracker_set::{Listed, TrackerFailure, TrackerRecord, TrackerSet, Yield};
 use crate::policy::verdict::{Registered, Verdict};
 use crate::prober::Measurement;
 use crate::time::Timestamp;
@@ -44,6 +45,8 @@ pub(super) struct TorrentBook {
     pub(super) wants_peers: bool,
     /// Whether the user was sent an alert of the tracker that is announced to first.
     pub(super) reported_first: bool,
+    /// How many peers there are, by the client and by trackers.
+    pub(super) supply: PeerSupply,
     /// How many peers have the whole torrent, by the last answer with that number.
     pub(super) complete: Option<u64>,
     /// How many peers are still downloading, by the last answer with that number.
@@ -73,6 +76,7 @@ impl TorrentBook {
             rounds: 0,
             wants_peers: false,
             reported_first: false,
+            supply: PeerSupply::default(),
             complete: None,
             incomplete: None,
             added_at: now,
@@ -101,6 +105,17 @@ impl TorrentBook {
         self.config.scheduling == Scheduling::Automatic
     }
 
+    /// Whether an announce is due. Scheduling that is left to the caller has none but those that the caller requests.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        self.schedule.due().is_some_and(|due| due <= now)
+            && (self.is_automatic() || self.schedule.is_requested())
+    }
+
+    /// How many trackers the torrent is registered at.
+    pub(super) fn announce_to(&self) -> AnnounceTo {
+        self.trackers.announce_to()
+    }
+
     /// Whether latency decides, so that hosts are measured.
     pub(super) fn measures_hosts(&self) -> bool {
         self.trackers.order() == Order::Nearest && self.config.probing == Probing::Parallel
@@ -112,12 +127,13 @@ impl TorrentBook {
     }
 
     /// Whether a round is in a hurry, so that a silent tracker is waited for less long.
-    pub(super) fn urgency(&self, kind: &RoundKind) -> Urgency {
+    pub(super) fn urgency(&self, kind: &RoundKind, now: Timestamp) -> Urgency {
         // A torrent that has its peers loses nothing by two more seconds, and each tracker that is tried in haste
         // costs that tracker an announce. A torrent whose trackers fail, or that never had an answer, is always in a
         // hurry.
         let is_well = self.trackers.in_use().is_some() && !self.schedule.is_failing();
-        let is_awaited = kind.ignores_intervals() || self.wants_peers;
+        let is_short = || self.supply.is_very_short(!self.wants_to_download(), now);
+        let is_awaited = kind.ignores_intervals() || self.wants_peers || kind.is_beside() && is_short();
         if is_well && !is_awaited { Urgency::Relaxed } else { Urgency::Urgent }
     }
 
@@ -177,10 +193,17 @@ impl TorrentBook {
     /// Brings the next announce forward because peers are wanted.
     pub(super) fn want_peers(&mut self, now: Timestamp) {
         self.wants_peers = true;
+        for (_, record) in self.trackers.records_mut() {
+            record.answers.want_more();
+        }
         // Only the tracker in use holds it back: the next announce goes there.
         let record = self.trackers.in_use().and_then(|tracker| self.trackers.record(tracker));
-        let allowed_at = record.map_or(Timestamp::ZERO, |record| record.hint.min_interval_until());
-        self.schedule.want_peers(allowed_at, &self.config, now);
+        let allowed_at = record.map_or(Timestamp::ZERO, |record| {
+            let is_overridden = self.config.overriding_interval().is_some();
+            let more_at = if is_overridden { Timestamp::ZERO } else { record.answers.more_at() };
+            record.hint.min_interval_until().max(more_at)
+        });
+        self.schedule.want_peers(allowed_at, now);
     }
 
     /// Sets the interval in place of what trackers ask for, or leaves it to them again. The min intervals of earlier
@@ -192,6 +215,7 @@ impl TorrentBook {
             self.schedule.overridden(interval, now);
             for (_, record) in self.trackers.records_mut() {
                 record.hint.drop_min_interval();
+                record.answers.due_by(now + interval);
             }
         }
     }
@@ -202,9 +226,10 @@ impl TorrentBook {
         tracker: &TrackerUrl,
         sent: SentAnnounce,
         response: &AnnounceResponse,
-        interval: Duration,
+        due: Timestamp,
         now: Timestamp,
     ) {
+        let interval = self.config.interval_after(response);
         // What was sent, and not what is true by now: the download may have become complete meanwhile.
         let announced = (sent.event, sent.transfer.left);
         self.ledger.accepted(&mut self.trackers, tracker, announced, interval, now);
@@ -212,10 +237,54 @@ impl TorrentBook {
         self.complete = response.complete.or(self.complete);
         self.incomplete = response.incomplete.or(self.incomplete);
         let min_interval = self.config.min_interval_after(response);
+        let brought = if self.announce_to() == AnnounceTo::One {
+            Yield { named: response.peers.len(), new: response.peers.len(), peers: 0 }
+        } else {
+            self.supply.answered(response, &self.torrent, interval, now)
+        };
+        if brought.new > 0 {
+            self.wants_peers = false;
+        }
         if let Some(record) = self.trackers.record_mut(tracker) {
             record.hint.answered(min_interval, now);
             record.failure = None;
+            record.answers.answered(response, brought, due, now);
         }
+    }
+
+    /// Takes in the answer of a tracker beside the one in use, and gives the interval in force.
+    pub(super) fn answered_beside(
+        &mut self,
+        attempt: Attempt,
+        sent: SentAnnounce,
+        response: &AnnounceResponse,
+        shared: &mut Shared<'_>,
+    ) -> Duration {
+        let now = shared.now;
+        let tracker = self.measured(attempt, sent, shared);
+        let due = now + jittered_interval(response, &self.config, shared.random());
+        self.accept(&tracker, sent, response, due, now);
+        let in_use = self.trackers.in_use().and_then(|in_use| self.trackers.record(in_use));
+        let in_use = in_use.map(|record| record.answers);
+        if self.announce_to() == AnnounceTo::AsNeeded
+            && let Some(in_use) = in_use
+            && let Some(record) = self.trackers.record_mut(&tracker)
+        {
+            record.answers.compare(&in_use, now);
+        }
+        self.config.interval_after(response)
+    }
+
+    /// Returns the slot of an attempt that was answered, with the time that this took, and gives its tracker.
+    fn measured(&mut self, attempt: Attempt, sent: SentAnnounce, shared: &mut Shared<'_>) -> TrackerUrl {
+        let Attempt { id, tracker, slot, .. } = attempt;
+        // The slot is returned first, so that the latency below includes this sample.
+        let sample = Measurement { connect: sent.opening, first_byte: shared.now.since(sent.at) };
+        shared.finish(id, slot, Outcome::Answered(sample));
+        if let Some(latency) = shared.hosts.health().host(tracker.host_key()).and_then(HostHealth::latency) {
+            self.trackers.record_latency(&tracker, latency);
+        }
+        tracker
     }
 
     /// Takes in the answer that decides a round: its tracker is the one in use now. Gives the tracker that was in use
@@ -227,11 +296,8 @@ impl TorrentBook {
         response: &AnnounceResponse,
         shared: &mut Shared<'_>,
     ) -> (Option<TrackerUrl>, Duration) {
-        let Attempt { id, tracker, slot, .. } = attempt;
         let now = shared.now;
-        // The slot is returned first, so that the latency below includes this sample.
-        let sample = Measurement { connect: sent.opening, first_byte: now.since(sent.at) };
-        shared.finish(id, slot, Outcome::Answered(sample));
+        let tracker = self.measured(attempt, sent, shared);
         let moved_from = self.trackers.in_use().filter(|in_use| **in_use != tracker).cloned();
         if let Some(left) = &moved_from {
             // Whether it failed, was silent for too long, or its host is in back-off: it was chosen first, so it is
@@ -243,14 +309,45 @@ impl TorrentBook {
                 None => self.failback = Some(Failback::left(self.failback.take(), left.clone(), random, now)),
             }
         }
-        if let Some(latency) = shared.hosts.health().host(tracker.host_key()).and_then(HostHealth::latency) {
-            self.trackers.record_latency(&tracker, latency);
-        }
         self.wants_peers = false;
         self.trackers.record_success(&tracker);
         let interval = self.schedule.succeeded(response, &self.config, shared.random(), now);
-        self.accept(&tracker, sent, response, interval, now);
+        let due = self.schedule.due().unwrap_or(now + interval);
+        self.accept(&tracker, sent, response, due, now);
+        if let Some(left) = &moved_from {
+            self.move_duplicates(left, &tracker, now);
+        }
         (moved_from, interval)
+    }
+
+    /// Which trackers are the same as the one in use changes with it: if the new one was a duplicate of the one that
+    /// was left, that one is the duplicate now. Otherwise nothing is known of the others.
+    fn move_duplicates(&mut self, left: &TrackerUrl, tracker: &TrackerUrl, now: Timestamp) {
+        let Some(record) = self.trackers.record_mut(tracker) else { return };
+        let mut answers = record.answers;
+        if answers.is_duplicate(now) {
+            if let Some(left) = self.trackers.record_mut(left) {
+                answers.pass_duplicate_to(&mut left.answers);
+            }
+        } else {
+            for (_, record) in self.trackers.records_mut() {
+                record.answers.forget_duplicate();
+            }
+        }
+        answers.forget_duplicate();
+        if let Some(record) = self.trackers.record_mut(tracker) {
+            record.answers = answers;
+        }
+    }
+
+    /// Whether a tracker at this address lists us already under another name.
+    pub(super) fn is_known_address(&self, tracker: &TrackerUrl, address: u64, now: Timestamp) -> bool {
+        self.trackers.records().any(|(other, record)| {
+            other != tracker
+                && record.answers.address() == Some(address)
+                && record.registration.is_registered()
+                && record.registration.needs_stopped(now)
+        })
     }
 
     /// Takes in the failure of an attempt, whether its round is still under way or not.
@@ -279,6 +376,7 @@ impl TorrentBook {
             record.hint.failed(error, &config, shared.now);
             let failure = TrackerFailure { error: error.clone(), news, at: shared.now };
             record.failure = Some(Box::new(failure));
+            record.answers.failed();
         }
     }
 

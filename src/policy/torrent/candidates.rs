@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::book::TorrentBook;
+use super::reach::{self, Wanted};
 use super::round_kind::RoundKind;
-use crate::alert::Deferral;
+use crate::alert::{AnnounceReason, Deferral};
 use crate::policy::config::Order;
 use crate::policy::hosts::{Demand, HostHealth, HostRank, Hosts};
 use crate::policy::tracker_set::{Listed, TrackerRecord, move_to_front};
@@ -35,29 +36,42 @@ pub(crate) struct Candidate {
     pub(crate) tracker: TrackerUrl,
     /// Its tier, whose trackers are tried before those of the next; 0 for all if latency decides across tiers.
     pub(crate) tier: usize,
+    /// Why it is announced to.
+    pub(crate) reason: AnnounceReason,
 }
 
 impl<'a> Candidates<'a> {
     /// The candidates of a torrent for a round of this kind.
     pub(crate) fn new(book: &'a TorrentBook, kind: &'a RoundKind, hosts: &'a Hosts, now: Timestamp) -> Self {
         let mut candidates = Self { book, kind, hosts, now, needs_peers: false };
-        candidates.needs_peers = candidates.needs_peers();
+        // A torrent that announces beside the tracker in use has one that works.
+        candidates.needs_peers = !kind.is_beside() && candidates.needs_peers();
         candidates
     }
 
     /// Whether any tracker but those tried may be announced to. Most steps of a round need no more than this, which
     /// for a thousand trackers costs a thousandth of their order.
     pub(crate) fn is_any(&self, tried: &BTreeSet<TrackerUrl>) -> bool {
+        if self.kind.is_beside() {
+            return self.count(tried) > 0;
+        }
         self.listed().any(|listed| self.is_eligible(listed, tried))
     }
 
     /// How many trackers but those tried may be announced to.
     pub(crate) fn count(&self, tried: &BTreeSet<TrackerUrl>) -> usize {
+        if self.kind.is_beside() {
+            return self.wanted(tried).count();
+        }
         self.listed().filter(|listed| self.is_eligible(*listed, tried)).count()
     }
 
     /// The first tracker in failover order, but for those tried, that may be announced to.
     pub(crate) fn first(&self, tried: &BTreeSet<TrackerUrl>) -> Option<Candidate> {
+        if self.kind.is_beside() {
+            let first = self.wanted(tried).min_by_key(|wanted| self.rank_beside(wanted))?;
+            return Some(Candidate { reason: first.reason, ..self.candidate(first.listed.0) });
+        }
         let is_eligible = |listed: &Listed<'_>| self.is_eligible(*listed, tried);
         // The tracker that works stays first. By latency alone, one whose distance drifts would move all its torrents
         // to and fro, with a new registration each time.
@@ -74,6 +88,12 @@ impl<'a> Candidates<'a> {
 
     /// The first tracker of a host, but for those tried, that may be announced to.
     pub(crate) fn first_at(&self, host: &TrackerHost, tried: &BTreeSet<TrackerUrl>) -> Option<Candidate> {
+        if self.kind.is_beside() {
+            let mut there = self.wanted(tried).filter(|wanted| wanted.listed.0.host_key() == host);
+            return there
+                .next()
+                .map(|wanted| Candidate { reason: wanted.reason, ..self.candidate(wanted.listed.0) });
+        }
         let mut there = self.listed().filter(|(tracker, _)| tracker.host_key() == host);
         there.find(|listed| self.is_eligible(*listed, tried)).map(|(tracker, _)| self.candidate(tracker))
     }
@@ -104,8 +124,17 @@ impl<'a> Candidates<'a> {
         first
     }
 
+    /// When the first tracker is to be announced to beside the one in use; `None` if none is.
+    pub(crate) fn first_beside(&self) -> Option<Timestamp> {
+        reach::wanted(self, self.book, &BTreeSet::new(), self.now).iter().map(|wanted| wanted.at).min()
+    }
+
     /// When the next of the trackers that weren't tried may be announced to; `None` if none is to come.
     pub(crate) fn next_at(&self, tried: &BTreeSet<TrackerUrl>) -> Option<Timestamp> {
+        if self.kind.is_beside() {
+            let wanted = reach::wanted(self, self.book, tried, self.now).into_iter();
+            return wanted.map(|wanted| wanted.at).filter(|at| *at > self.now).min();
+        }
         let untried = self.listed().filter(|(tracker, _)| !tried.contains(*tracker));
         untried.filter_map(|listed| self.earliest(listed)).filter(|at| *at > self.now).min()
     }
@@ -114,7 +143,7 @@ impl<'a> Candidates<'a> {
     /// Three things hold it back: the hints of the tracker (its `min interval` for a regular announce only), the
     /// torrent's own back-off from a tracker that doesn't serve it, and the back-off of the host, which all torrents
     /// share.
-    fn earliest(&self, listed: Listed<'_>) -> Option<Timestamp> {
+    pub(super) fn earliest(&self, listed: Listed<'_>) -> Option<Timestamp> {
         let hinted = self.book.allowed_at(listed)?;
         Some(hinted.max(self.own_earliest(listed)).max(self.host_earliest(listed)))
     }
@@ -173,12 +202,34 @@ impl<'a> Candidates<'a> {
             Order::Bep12 => self.book.trackers.tier_of(tracker).unwrap_or_default(),
             Order::Nearest => 0,
         };
-        Candidate { tracker: tracker.clone(), tier }
+        Candidate { tracker: tracker.clone(), tier, reason: AnnounceReason::InUse }
+    }
+
+    /// The trackers that are to be announced to now beside the one in use.
+    fn wanted(&self, tried: &BTreeSet<TrackerUrl>) -> impl Iterator<Item = Wanted<'a>> {
+        let wanted = reach::wanted(self, self.book, tried, self.now).into_iter();
+        wanted.filter(|wanted| wanted.at <= self.now)
+    }
+
+    /// The place of a further tracker, the least first: what is due for another reason than peers goes before the next
+    /// in failover order.
+    fn rank_beside(&self, wanted: &Wanted<'_>) -> (bool, Option<(bool, HostRank)>) {
+        let widens = wanted.reason == AnnounceReason::MorePeers;
+        let is_by_rank = widens && self.book.trackers.order() == Order::Nearest;
+        (widens, is_by_rank.then(|| self.rank(wanted.listed)))
+    }
+
+    /// Whether nothing shows that a tracker may not answer: its host isn't in back-off or silent, and it hasn't asked
+    /// us to stay away.
+    pub(super) fn is_well(&self, (tracker, record): Listed<'_>) -> bool {
+        let host = tracker.host_key();
+        let is_suspended = record.is_some_and(|record| record.hint.is_suspended(self.now));
+        !is_suspended && !self.hosts.is_backed_off(host) && !self.hosts.is_silent(host)
     }
 
     /// The trackers whose schemes are supported, in list order, each with its record: to look up the record of each of
     /// a thousand trackers would take a millisecond.
-    fn listed(&self) -> impl Iterator<Item = Listed<'a>> {
+    pub(super) fn listed(&self) -> impl Iterator<Item = Listed<'a>> {
         self.book.trackers.supported_with_records()
     }
 
@@ -232,6 +283,9 @@ impl<'a> Candidates<'a> {
 
     /// Until when the torrent's own back-off keeps it from a tracker that failed.
     fn own_earliest(&self, (_, record): Listed<'_>) -> Timestamp {
+        if self.kind.is_beside() {
+            return self.own_earliest_beside(record);
+        }
         let schedule = &self.book.schedule;
         let Some(failure) = record.and_then(|record| record.failure.as_deref()) else {
             return Timestamp::ZERO;
@@ -243,6 +297,22 @@ impl<'a> Candidates<'a> {
             TrackerNews::OfTheHost if self.needs_peers => schedule.needs_peers_until(),
             _ => schedule.refused_until(failure.at),
         }
+    }
+
+    /// The same for a further tracker. No user waits for it, so it isn't asked again sooner than one that answers.
+    fn own_earliest_beside(&self, record: Option<&TrackerRecord>) -> Timestamp {
+        let Some((record, failure)) = record.and_then(|record| Some((record, record.failure.as_deref()?)))
+        else {
+            return Timestamp::ZERO;
+        };
+        let config = &self.book.config;
+        let is_covered = failure.news == TrackerNews::OfTheHost && config.back_off.of_hosts;
+        let wait = if is_covered {
+            config.back_off.retry_floor
+        } else {
+            record.answers.retry_wait(config.intervals.interval_default)
+        };
+        failure.at + wait
     }
 
     /// Whether the torrent wants peers and no tracker can name any: each has failed it, asked for no announce yet, or

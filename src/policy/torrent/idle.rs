@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::book::TorrentBook;
 use super::candidates::Candidates;
+use super::reach;
 use super::round_kind::RoundKind;
 use super::shared::Shared;
-use super::stragglers::Stragglers;
 use crate::alert::Alert;
+use crate::policy::config::AnnounceTo;
+use crate::policy::hosts::Hosts;
 use crate::policy::io::TorrentId;
 use crate::time::Timestamp;
 
@@ -15,11 +17,17 @@ use crate::time::Timestamp;
 /// the torrent announces within a minute at a host that works again.
 const RECHECK: Duration = Duration::from_secs(40);
 
+/// When a round beside the tracker in use begins.
+pub(super) enum Beside {
+    /// Now.
+    Due,
+    /// Not before this moment; `None` if nothing is to come.
+    At(Option<Timestamp>),
+}
+
 /// A torrent between two rounds.
 #[derive(Debug, Default)]
 pub(super) struct Idle {
-    /// The attempts of the last round that are still under way.
-    pub(super) stragglers: Stragglers,
     /// Another session of the same torrent that is sending `stopped`, which `started` must not overtake (R90).
     pub(super) waits_for: Option<TorrentId>,
     /// Whether the user was sent an alert that the announce that is due is deferred.
@@ -27,11 +35,6 @@ pub(super) struct Idle {
 }
 
 impl Idle {
-    /// The state after a round, of which these attempts are still under way.
-    pub(super) fn after_round(stragglers: Stragglers) -> Self {
-        Self { stragglers, ..Self::default() }
-    }
-
     /// The round that begins now, if one does.
     pub(super) fn next_round(
         &mut self,
@@ -56,11 +59,23 @@ impl Idle {
         [book.schedule.due(), recheck].into_iter().flatten().min()
     }
 
+    /// Whether a round beside the tracker in use begins now; else when to ask again. None does while announces fail:
+    /// their rounds try all trackers.
+    pub(super) fn beside(&self, book: &TorrentBook, hosts: &Hosts, now: Timestamp) -> Beside {
+        let is_well = book.trackers.in_use().is_some() && !book.schedule.is_failing();
+        let may_begin = is_well && !book.schedule.is_deferred() && self.waits_for.is_none();
+        if !may_begin || book.announce_to() == AnnounceTo::One {
+            return Beside::At(None);
+        }
+        match Candidates::new(book, &RoundKind::Beside, hosts, now).first_beside() {
+            Some(at) if at <= now => Beside::Due,
+            at => Beside::At([at, reach::look_at(book, now)].into_iter().flatten().min()),
+        }
+    }
+
     /// Whether an announce is due, and the torrent may make it.
     fn is_due(&self, book: &TorrentBook, now: Timestamp) -> bool {
-        // Scheduling that is left to the caller has no announces but those that the caller requests.
-        let is_due = book.schedule.due().is_some_and(|due| due <= now) && self.waits_for.is_none();
-        is_due && (book.is_automatic() || book.schedule.is_requested())
+        book.is_due(now) && self.waits_for.is_none()
     }
 
     /// Defers the round that is due if no tracker may be announced to yet.

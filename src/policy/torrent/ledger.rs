@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::announce::{AnnounceResponse, Event};
+use crate::policy::config::AnnounceTo;
 use crate::policy::tracker_set::{Registration, TrackerSet};
 use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;
@@ -17,6 +18,8 @@ use crate::tracker::TrackerUrl;
 pub struct Ledger {
     /// Whether the torrent is private (BEP 27).
     private: bool,
+    /// Whether each tracker is sent `completed`, and not only one of them: each counts for itself.
+    each: bool,
     /// Whether `completed` is still to be sent.
     completion: Completion,
     /// Trackers that were removed from the list and may list us: they are sent `stopped` as well.
@@ -29,9 +32,9 @@ enum Completion {
     /// The download isn't complete.
     #[default]
     NotYet,
-    /// It is complete, and no tracker has accepted that.
+    /// It is complete, and a tracker that is to be sent that hasn't accepted it.
     Due,
-    /// A tracker has accepted it, or the download was complete from the start.
+    /// All that are to be sent it have accepted it, or the download was complete from the start.
     Sent,
 }
 
@@ -40,7 +43,8 @@ impl Ledger {
     /// (BEP 3).
     pub fn new(trackers: &TrackerSet, left: Option<u64>) -> Self {
         let completion = if left == Some(0) { Completion::Sent } else { Completion::NotYet };
-        Self { private: trackers.is_private(), completion, removed: Vec::new() }
+        let each = trackers.announce_to() != AnnounceTo::One;
+        Self { private: trackers.is_private(), each, completion, removed: Vec::new() }
     }
 
     /// Notes that the download has become complete. Changes nothing and gives `false` if it was already.
@@ -59,15 +63,25 @@ impl Ledger {
         }
     }
 
-    /// Whether the download is complete and no tracker has accepted that yet.
-    pub fn owes_completed(&self) -> bool {
+    /// Whether the download is complete and a tracker is still to be sent that.
+    pub(crate) fn owes_any_completed(&self) -> bool {
         self.completion == Completion::Due
+    }
+
+    /// Whether this tracker is still to be sent `completed`. Of a cluster only one is: they would count it twice.
+    pub fn owes_completed(&self, trackers: &TrackerSet, tracker: &TrackerUrl) -> bool {
+        let registration = self.registration(trackers, tracker);
+        let is_duplicate =
+            || trackers.record(tracker).is_some_and(|record| record.answers.is_known_duplicate());
+        self.completion == Completion::Due
+            && registration.is_some_and(|known| known.is_registered() && !known.knows_completed())
+            && !is_duplicate()
     }
 
     /// The event of the next announce to this tracker.
     pub fn event_for(&self, trackers: &TrackerSet, tracker: &TrackerUrl) -> Option<Event> {
         if self.is_registered(trackers, tracker) {
-            return self.owes_completed().then_some(Event::Completed);
+            return self.owes_completed(trackers, tracker).then_some(Event::Completed);
         }
         // URLs with one host name are mostly one tracker, for which a second `started` would be a new baseline (R29),
         // and all trackers of a private torrent may share their accounts. Trackers add an unknown peer on a plain
@@ -113,7 +127,13 @@ impl Ledger {
         // don't list.
         let says_complete = event == Some(Event::Completed) || (is_first && left == Some(0));
         if says_complete && event != Some(Event::Stopped) && self.completion == Completion::Due {
-            self.completion = Completion::Sent;
+            self.registration_mut(trackers, tracker).keep_completed();
+            let is_owed = |other: &TrackerUrl, registration: &Registration| {
+                registration.needs_stopped(now) && self.owes_completed(trackers, other)
+            };
+            if !self.each || !trackers.records().any(|(other, record)| is_owed(other, &record.registration)) {
+                self.completion = Completion::Sent;
+            }
         }
     }
 

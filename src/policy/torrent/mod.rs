@@ -19,8 +19,10 @@ mod candidates;
 mod failback;
 mod idle;
 mod ledger;
+mod peer_supply;
 mod probing;
 mod queue;
+mod reach;
 mod round;
 mod round_kind;
 mod schedule;
@@ -34,8 +36,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::announcing::{Announcing, Progress};
+use self::attempt::Attempt;
 use self::book::TorrentBook;
-use self::idle::Idle;
+use self::idle::{Beside, Idle};
 pub use self::ledger::Ledger;
 use self::round_kind::RoundKind;
 pub(crate) use self::shared::Shared;
@@ -61,6 +64,8 @@ pub(crate) struct TorrentState {
     book: TorrentBook,
     /// What the torrent is doing.
     activity: Activity,
+    /// The attempts of earlier rounds that are still under way.
+    stragglers: Stragglers,
     /// When it wakes up next, and what for.
     timer: Option<(Timestamp, Timer)>,
 }
@@ -85,6 +90,8 @@ pub(crate) enum Timer {
     Announce,
     /// A patience or a time limit of the round under way is over.
     Round,
+    /// A further tracker is due beside the one in use.
+    Beside,
     /// The time limit of an attempt that outlived its round is over.
     Stragglers,
     /// The tracker that was left is to be probed.
@@ -102,7 +109,8 @@ impl TorrentState {
         now: Timestamp,
     ) -> Self {
         let book = TorrentBook::new(id, trackers, torrent, config, now);
-        Self { book, activity: Activity::Idle(Idle::default()), timer: None }
+        let activity = Activity::Idle(Idle::default());
+        Self { book, activity, stragglers: Stragglers::default(), timer: None }
     }
 
     /// Begins a session, or the one announce of a torrent that has none.
@@ -139,14 +147,14 @@ impl TorrentState {
     }
 
     /// Takes in how many peers the client has.
-    pub(crate) fn set_peers(&mut self, peers: PeerCounts, now: Timestamp) {
-        let _ = (peers, now, &self.book);
+    pub(crate) fn set_peers(&mut self, peers: PeerCounts) {
+        self.book.supply.set(peers);
     }
 
     /// Notes that the download is complete. A round under way sends `completed`, or is followed by one that does.
     pub(crate) fn complete(&mut self, now: Timestamp) {
         self.book.torrent.transfer.left = Some(0);
-        if self.book.ledger.complete() && self.is_idle() && self.book.is_automatic() {
+        if self.book.ledger.complete() && self.is_between_rounds() && self.book.is_automatic() {
             self.book.schedule.due_now(now);
         }
     }
@@ -159,8 +167,8 @@ impl TorrentState {
     /// Makes an announce due now, whatever the intervals are. Gives the number of its round.
     pub(crate) fn reannounce(&mut self, now: Timestamp) -> Option<RoundNumber> {
         match &mut self.activity {
-            Activity::Idle(_) => self.book.schedule.request(now),
-            Activity::Announcing(announcing) => announcing.announce_again(),
+            Activity::Announcing(announcing) if !announcing.is_beside() => announcing.announce_again(),
+            Activity::Idle(_) | Activity::Announcing(_) => self.book.schedule.request(now),
             Activity::Stopping(_) | Activity::Stopped(_) => return None,
         }
         Some(self.book.rounds + 1)
@@ -170,7 +178,7 @@ impl TorrentState {
     /// keeps to its interval: the tracker asked for that, whatever our network is.
     pub(crate) fn network_changed(&mut self, now: Timestamp) {
         let is_failing = self.book.schedule.is_failing() || self.book.trackers.in_use().is_none();
-        if is_failing && self.is_idle() && self.book.is_automatic() {
+        if is_failing && self.is_between_rounds() && self.book.is_automatic() {
             self.book.schedule.due_now(now);
         }
     }
@@ -178,11 +186,12 @@ impl TorrentState {
     /// This process stood still for `gap`. What is under way loses none of its time by that, and an announce that has
     /// become due meanwhile waits for `wait`, so that not all torrents announce at once.
     pub(crate) fn resumed(&mut self, gap: Duration, wait: Duration, now: Timestamp) {
+        self.stragglers.extend(gap);
+        if self.is_between_rounds() {
+            self.book.schedule.spread(wait, now);
+        }
         match &mut self.activity {
-            Activity::Idle(idle) => {
-                idle.stragglers.extend(gap);
-                self.book.schedule.spread(wait, now);
-            }
+            Activity::Idle(_) => {}
             Activity::Announcing(announcing) => announcing.extend(gap),
             Activity::Stopping(stopping) => stopping.extend(gap),
             Activity::Stopped(_) => {}
@@ -198,11 +207,12 @@ impl TorrentState {
     /// announced to at once if no other works (R83).
     pub(crate) fn change_trackers(&mut self, change: impl FnOnce(&mut TrackerSet), shared: &mut Shared<'_>) {
         self.book.ledger.change_trackers(&mut self.book.trackers, change);
+        if self.is_between_rounds() {
+            let lost_tracker = self.book.trackers.in_use().is_none() && self.book.is_automatic();
+            self.book.schedule.trackers_changed(lost_tracker, shared.now);
+        }
         match &mut self.activity {
-            Activity::Idle(_) => {
-                let lost_tracker = self.book.trackers.in_use().is_none() && self.book.is_automatic();
-                self.book.schedule.trackers_changed(lost_tracker, shared.now);
-            }
+            Activity::Idle(_) => {}
             Activity::Announcing(announcing) => announcing.drop_removed(&mut self.book, shared),
             Activity::Stopping(stopping) => {
                 if let Some(announcing) = stopping.announcing() {
@@ -217,14 +227,12 @@ impl TorrentState {
     /// Begins the end of the session, which takes at most `limit`, even if it has begun already.
     pub(crate) fn stop(&mut self, limit: Duration, shared: &mut Shared<'_>) {
         let announcing = match &mut self.activity {
-            Activity::Idle(idle) => {
-                idle.stragglers.give_up(shared);
-                None
-            }
+            Activity::Idle(_) => None,
             Activity::Announcing(_) => self.take_announcing(),
             Activity::Stopping(stopping) => return stopping.hurry(shared.now + limit),
             Activity::Stopped(_) => return,
         };
+        self.stragglers.give_up(shared);
         let stopping = Stopping::begin(announcing, limit, &mut self.book, shared);
         self.activity = Activity::Stopping(Box::new(stopping));
     }
@@ -243,8 +251,14 @@ impl TorrentState {
 
     /// Leaves `time` of an opening out of account, see [`Engine::discount`](crate::policy::Engine::discount).
     pub(crate) fn discount(&mut self, id: AttemptId, time: Duration, now: Timestamp) {
+        if self.stragglers.contain(id) {
+            if let Some(attempt) = self.stragglers.opening_mut(id) {
+                attempt.extend(time.min(now.since(attempt.started_at())));
+            }
+            return;
+        }
         let opening = match &mut self.activity {
-            Activity::Idle(idle) => idle.stragglers.opening_mut(id),
+            Activity::Idle(_) => None,
             Activity::Announcing(announcing) => announcing.opening_mut(id),
             Activity::Stopping(stopping) => {
                 stopping.announcing().and_then(|announcing| announcing.opening_mut(id))
@@ -258,7 +272,9 @@ impl TorrentState {
 
     /// Takes in the address to which the channel of an attempt leads.
     pub(crate) fn reached(&mut self, id: AttemptId, address: SocketAddr) {
-        let _ = (id, address, &self.book);
+        if let Activity::Announcing(announcing) = &mut self.activity {
+            announcing.reached(id, address);
+        }
     }
 
     /// Takes in the result of a probe.
@@ -277,8 +293,11 @@ impl TorrentState {
 
     /// Takes in that a channel is open.
     pub(crate) fn opened(&mut self, id: AttemptId, shared: &mut Shared<'_>) {
+        if self.stragglers.contain(id) {
+            return self.stragglers.opened(id, shared);
+        }
         match &mut self.activity {
-            Activity::Idle(idle) => idle.stragglers.opened(id, shared),
+            Activity::Idle(_) => {}
             Activity::Announcing(announcing) => announcing.opened(id, shared),
             Activity::Stopping(stopping) => stopping.opened(id),
             Activity::Stopped(_) => {}
@@ -288,8 +307,11 @@ impl TorrentState {
     /// Takes in the answer to an announce.
     pub(crate) fn replied(&mut self, id: AttemptId, response: AnnounceResponse, shared: &mut Shared<'_>) {
         let book = &mut self.book;
+        if self.stragglers.contain(id) {
+            return self.stragglers.replied(id, response, book, shared);
+        }
         match &mut self.activity {
-            Activity::Idle(idle) => idle.stragglers.replied(id, response, book, shared),
+            Activity::Idle(_) => {}
             Activity::Announcing(announcing) => announcing.replied(id, response, book, shared),
             Activity::Stopping(stopping) => match stopping.announcing() {
                 Some(announcing) => announcing.replied(id, response, book, shared),
@@ -302,8 +324,11 @@ impl TorrentState {
     /// Takes in that an attempt failed.
     pub(crate) fn failed(&mut self, id: AttemptId, error: AnnounceError, shared: &mut Shared<'_>) {
         let book = &mut self.book;
+        if self.stragglers.contain(id) {
+            return self.stragglers.failed(id, &error, book, shared);
+        }
         match &mut self.activity {
-            Activity::Idle(idle) => idle.stragglers.failed(id, &error, book, shared),
+            Activity::Idle(_) => {}
             Activity::Announcing(announcing) => announcing.failed(id, error, book, shared),
             Activity::Stopping(stopping) => match stopping.announcing() {
                 Some(announcing) => announcing.failed(id, error, book, shared),
@@ -337,19 +362,45 @@ impl TorrentState {
     /// Goes on as far as possible after any change, and sets the timer.
     pub(crate) fn advance(&mut self, shared: &mut Shared<'_>) {
         self.timer = None;
+        let expires = self.stragglers.expire(&mut self.book, shared);
+        self.wake_at(Timer::Stragglers, expires);
         loop {
             let book = &mut self.book;
             match &mut self.activity {
                 Activity::Idle(idle) => {
-                    let Some(kind) = idle.next_round(book, shared) else { break };
-                    // Whatever they would have shown, the new round finds out by itself.
-                    idle.stragglers.give_up(shared);
-                    let announcing = Announcing::begin(kind, book, shared);
-                    self.activity = Activity::Announcing(Box::new(announcing));
+                    if let Some(kind) = idle.next_round(book, shared) {
+                        // Whatever they would have shown, the new round finds out by itself.
+                        self.stragglers.give_up(shared);
+                        let announcing = Announcing::begin(kind, book, shared);
+                        self.activity = Activity::Announcing(Box::new(announcing));
+                        continue;
+                    }
+                    match idle.beside(book, shared.hosts, shared.now) {
+                        Beside::Due => {
+                            self.activity = Activity::Announcing(Box::new(Announcing::begin_beside()));
+                        }
+                        Beside::At(beside_at) => {
+                            let probe_at = probing::probe_for_failback(book, shared);
+                            let announce_at = idle.wake(book, shared.now);
+                            self.wake_at(Timer::Failback, probe_at);
+                            self.wake_at(Timer::Announce, announce_at);
+                            self.wake_at(Timer::Beside, beside_at);
+                            return;
+                        }
+                    }
+                }
+                Activity::Announcing(announcing) if announcing.is_beside() && book.is_due(shared.now) => {
+                    let attempts = announcing.give_way(shared);
+                    self.round_ended(attempts, shared);
                 }
                 Activity::Announcing(announcing) => match announcing.run(book, shared) {
-                    Progress::Waits(wake) => return self.wake_at(Timer::Round, wake),
-                    Progress::Ended(attempts) => self.round_ended(Stragglers::new(attempts), shared),
+                    Progress::Waits(wake) => {
+                        let due = book.schedule.due().filter(|_| announcing.is_beside());
+                        self.wake_at(Timer::Round, wake);
+                        self.wake_at(Timer::Announce, due);
+                        return;
+                    }
+                    Progress::Ended(attempts) => self.round_ended(attempts, shared),
                     Progress::Cancelled => {
                         idle::defer(book, shared);
                         self.activity = Activity::Idle(Idle::default());
@@ -361,14 +412,6 @@ impl TorrentState {
                 },
                 Activity::Stopped(_) => return,
             }
-        }
-        if let Activity::Idle(idle) = &mut self.activity {
-            let expires = idle.stragglers.expire(&mut self.book, shared);
-            let probe_at = probing::probe_for_failback(&mut self.book, shared);
-            let announce_at = idle.wake(&self.book, shared.now);
-            self.wake_at(Timer::Stragglers, expires);
-            self.wake_at(Timer::Failback, probe_at);
-            self.wake_at(Timer::Announce, announce_at);
         }
     }
 
@@ -444,7 +487,7 @@ impl TorrentState {
         status::explain(&self.book, self.announcing(), hosts, now)
     }
 
-    /// The round under way, unless the session is ending.
+    /// The round under way, unless the session is ending. Rounds beside the tracker in use count too.
     fn announcing(&self) -> Option<&Announcing> {
         match &self.activity {
             Activity::Announcing(announcing) => Some(announcing),
@@ -452,9 +495,13 @@ impl TorrentState {
         }
     }
 
-    /// Whether it is between two rounds.
-    fn is_idle(&self) -> bool {
-        matches!(self.activity, Activity::Idle(_))
+    /// Whether no round is under way, or only one beside the tracker in use.
+    fn is_between_rounds(&self) -> bool {
+        match &self.activity {
+            Activity::Idle(_) => true,
+            Activity::Announcing(announcing) => announcing.is_beside(),
+            Activity::Stopping(_) | Activity::Stopped(_) => false,
+        }
     }
 
     /// Takes the round under way out, which leaves the torrent stopped until the caller sets what it does next.
@@ -466,20 +513,25 @@ impl TorrentState {
     }
 
     /// Goes on after a round: a session is idle again, and a single announce is over.
-    fn round_ended(&mut self, mut stragglers: Stragglers, shared: &mut Shared<'_>) {
+    fn round_ended(&mut self, attempts: Vec<Attempt>, shared: &mut Shared<'_>) {
+        self.stragglers.add(attempts);
         let is_over = self.announcing().is_some_and(Announcing::is_one_shot);
         self.activity = if is_over {
-            stragglers.give_up(shared);
+            self.stragglers.give_up(shared);
             Activity::Stopped(Vec::new())
         } else {
-            Activity::Idle(Idle::after_round(stragglers))
+            // A straggler may be over its limit by now.
+            let expires = self.stragglers.expire(&mut self.book, shared);
+            self.wake_at(Timer::Stragglers, expires);
+            Activity::Idle(Idle::default())
         };
     }
 
     /// Gives up everything that is under way.
     fn give_up(&mut self, shared: &mut Shared<'_>) {
+        self.stragglers.give_up(shared);
         match &mut self.activity {
-            Activity::Idle(idle) => idle.stragglers.give_up(shared),
+            Activity::Idle(_) => {}
             Activity::Announcing(announcing) => announcing.abandon(&self.book, shared),
             Activity::Stopping(stopping) => stopping.give_up(&self.book, shared),
             Activity::Stopped(_) => {}

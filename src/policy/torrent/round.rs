@@ -176,6 +176,8 @@ impl Round {
             id,
             tracker: candidate.tracker,
             tier: candidate.tier,
+            reason: candidate.reason,
+            address: None,
             slot,
             patience_until: now + patience,
             reported_silent: false,
@@ -242,7 +244,7 @@ impl Round {
     }
 
     /// Takes out an attempt.
-    fn take(&mut self, id: AttemptId) -> Option<Attempt> {
+    pub(crate) fn take(&mut self, id: AttemptId) -> Option<Attempt> {
         let place = self.attempts.iter().position(|attempt| attempt.id == id)?;
         Some(self.attempts.remove(place))
     }

@@ -11,9 +11,6 @@ use crate::time::Timestamp;
 /// it.
 const MIN_JITTER: f64 = 0.92;
 
-/// How soon after an announce more peers may be asked for, if the tracker names no `min interval`.
-const WANT_PEERS_FLOOR: Duration = Duration::from_secs(60);
-
 /// After a failure that isn't held against a tracker, the same torrent waits this long. Not less, because what looks like
 /// our own network may be the tracker's trouble; not more, so that a captive portal costs at most a minute.
 const WITHHELD_RETRY: Duration = Duration::from_secs(50);
@@ -38,8 +35,6 @@ pub(crate) struct Schedule {
     deferred: bool,
     /// How many rounds have failed in a row.
     failed_rounds: u32,
-    /// When a round last succeeded.
-    last_success: Option<Timestamp>,
     /// Until when trackers that don't serve this torrent get no announce, while every round fails.
     refused_until: Timestamp,
     /// A tracker that failed before this wasn't asked in the round that set `refused_until`.
@@ -104,17 +99,14 @@ impl Schedule {
         self.needs_peers_until
     }
 
-    /// Brings the next announce forward because peers are wanted: to `allowed_at`, when the tracker in use allows it.
-    pub(crate) fn want_peers(&mut self, allowed_at: Timestamp, config: &Config, now: Timestamp) {
+    /// Brings the next announce forward because peers are wanted: to `allowed_at`, when the tracker in use may be asked
+    /// for more.
+    pub(crate) fn want_peers(&mut self, allowed_at: Timestamp, now: Timestamp) {
         let Some(due) = self.due else { return };
         if self.failed_rounds > 0 {
             return; // The back-off is as short as trackers can bear already.
         }
-        let floor = match config.overriding_interval() {
-            Some(_) => Timestamp::ZERO,
-            None => self.last_success.map_or(Timestamp::ZERO, |last| last + WANT_PEERS_FLOOR),
-        };
-        self.due = Some(due.min(now.max(floor).max(allowed_at)));
+        self.due = Some(due.min(now.max(allowed_at)));
     }
 
     /// Notes that the round that was due has begun. Gives whether the user requested it.
@@ -132,18 +124,9 @@ impl Schedule {
         now: Timestamp,
     ) -> Duration {
         self.failed_rounds = 0;
-        self.last_success = Some(now);
         (self.refused_since, self.refused_until) = (Timestamp::ZERO, Timestamp::ZERO);
-        let interval = config.interval_after(response);
-        // Torrents that were added together would announce together for ever without jitter.
-        let jittered = if config.overriding_interval().is_some() {
-            interval
-        } else {
-            let jittered = interval.mul_f64(MIN_JITTER + (1.0 - MIN_JITTER) * random);
-            jittered.max(config.min_interval_after(response))
-        };
-        (self.due, self.deferred) = (Some(now + jittered), false);
-        interval
+        (self.due, self.deferred) = (Some(now + jittered_interval(response, config, random)), false);
+        config.interval_after(response)
     }
 
     /// Notes a round in which every tracker failed. Trackers that don't serve the torrent are left out of rounds
@@ -198,6 +181,17 @@ impl Schedule {
     pub(crate) fn overridden(&mut self, interval: Duration, now: Timestamp) {
         self.due = self.due.map(|due| due.min(now + interval));
     }
+}
+
+/// How long after an answer the next regular announce is due. Torrents that were added together would announce together
+/// for ever without jitter. `random` is from [0, 1).
+pub(super) fn jittered_interval(response: &AnnounceResponse, config: &Config, random: f64) -> Duration {
+    let interval = config.interval_after(response);
+    if config.overriding_interval().is_some() {
+        return interval;
+    }
+    let jittered = interval.mul_f64(MIN_JITTER + (1.0 - MIN_JITTER) * random);
+    jittered.max(config.min_interval_after(response))
 }
 
 /// Why a round failed, as far as the next one depends on it.

@@ -9,6 +9,7 @@ use super::shared::Shared;
 use crate::alert::{Alert, StopResult};
 use crate::announce::{AnnounceResponse, Event};
 use crate::error::{AnnounceError, TimeoutPhase};
+use crate::policy::config::AnnounceTo;
 use crate::policy::hosts::{Failed, Outcome, Priority, REPLY_PATIENCE, Slot};
 use crate::policy::io::AttemptId;
 use crate::policy::verdict::{Registered, Verdict};
@@ -244,9 +245,9 @@ impl Stopping {
         }
         for tracker in recipients {
             // The tracker in use is sent the `completed` that is still due before `stopped`, or it would never count
-            // the download. One tracker only, because trackers that share their peers would count it twice.
-            let is_in_use = book.trackers.in_use() == Some(&tracker) && book.is_registered(&tracker);
-            let owes_completed = is_in_use && book.ledger.owes_completed();
+            // the download. Others only if each counts for itself: trackers that share their peers would count it twice.
+            let is_meant = book.trackers.in_use() == Some(&tracker) || book.announce_to() != AnnounceTo::One;
+            let owes_completed = is_meant && book.event_for(&tracker) == Some(Event::Completed);
             let event = if owes_completed { Event::Completed } else { Event::Stopped };
             self.pending.push(StopAnnounce::new(tracker, event, shared));
         }

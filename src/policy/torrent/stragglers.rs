@@ -19,10 +19,6 @@ use crate::time::Timestamp;
 pub(super) struct Stragglers(Vec<Attempt>);
 
 impl Stragglers {
-    pub(super) fn new(attempts: Vec<Attempt>) -> Self {
-        Self(attempts)
-    }
-
     /// Notes that the channel of an attempt is open: its host is slow and not dead. Nothing is sent on it.
     pub(super) fn opened(&mut self, id: AttemptId, shared: &mut Shared<'_>) {
         if let Some(attempt) = self.take(id, |attempt| attempt.stage == Stage::Opening) {
@@ -45,8 +41,8 @@ impl Stragglers {
         let Attempt { tracker, slot, .. } = attempt;
         // No sample: it took longer than the patience, and the next patience would be as long.
         let _ = shared.finish(id, slot, Outcome::Alive);
-        let interval = response.interval.unwrap_or(book.config.intervals.interval_default);
-        book.accept(&tracker, sent, &response, interval, shared.now);
+        let due = shared.now + book.config.interval_after(&response);
+        book.accept(&tracker, sent, &response, due, shared.now);
         shared.alert(Alert::LateResponse { tracker, response: Arc::new(response) });
     }
 
@@ -80,6 +76,16 @@ impl Stragglers {
             book.failed(attempt, &error, shared);
         }
         next
+    }
+
+    /// Adds attempts that outlive another round.
+    pub(super) fn add(&mut self, attempts: Vec<Attempt>) {
+        self.0.extend(attempts);
+    }
+
+    /// Whether an attempt is among them.
+    pub(super) fn contain(&self, id: AttemptId) -> bool {
+        self.0.iter().any(|attempt| attempt.id == id)
     }
 
     /// Gives up all attempts.

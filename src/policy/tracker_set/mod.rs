@@ -1,5 +1,6 @@
 //! The trackers of one torrent: their tiers, the cursor, and one record of what is known of each.
 
+mod answers;
 mod hint;
 mod record;
 mod registration;
@@ -12,9 +13,10 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
+pub(crate) use self::answers::{Answers, Yield};
 pub(crate) use self::record::{TrackerFailure, TrackerRecord};
 pub(crate) use self::registration::Registration;
-use super::config::{AnnounceTo, Config, Order, Schemes};
+use super::config::{AnnounceTo, Config, Order, Scheduling, Schemes};
 use super::url_interner::UrlInterner;
 use crate::tracker::TrackerUrl;
 
@@ -153,7 +155,11 @@ impl TrackerSet {
     pub(crate) fn prepare(&mut self, config: &Config, seed: u64) {
         self.schemes = config.schemes;
         self.order.get_or_insert(config.order);
-        self.announce_to.get_or_insert(config.announce_to);
+        match config.scheduling {
+            Scheduling::Automatic => self.announce_to.get_or_insert(config.announce_to),
+            // A caller that decides when to announce gets one announce each time.
+            Scheduling::Manual => self.announce_to.insert(AnnounceTo::One),
+        };
         for entry in &mut self.entries {
             (entry.probing, entry.record) = (false, None);
         }

@@ -1,5 +1,6 @@
 //! What one torrent knows of one of its trackers.
 
+use super::answers::Answers;
 use super::hint::Hint;
 use super::registration::Registration;
 use crate::error::AnnounceError;
@@ -14,6 +15,8 @@ pub(crate) struct TrackerRecord {
     pub(crate) registration: Registration,
     /// When it may be announced to again, by its own answers.
     pub(crate) hint: Hint,
+    /// What its answers brought.
+    pub(crate) answers: Answers,
     /// The last failure; `None` after an answer. Boxed, because most trackers that are announced to answer.
     pub(crate) failure: Option<Box<TrackerFailure>>,
 }

@@ -20,6 +20,8 @@ pub(crate) struct Registration {
     /// When it was sent an announce that it never answered: it may list us because of that. A refusal of a later
     /// announce doesn't change this, an accepted one does.
     unanswered_since: Option<Timestamp>,
+    /// Whether it accepted that the download is complete.
+    knows_completed: bool,
     /// Its `tracker id`, to be sent back to it and to no other tracker (BEP 3).
     tracker_id: Option<TrackerId>,
 }
@@ -52,6 +54,21 @@ impl Registration {
     /// When it last accepted an announce.
     pub(crate) fn accepted_at(&self) -> Option<Timestamp> {
         self.accepted.map(|accepted| accepted.at)
+    }
+
+    /// When the announce that is on its way was sent; `None` if none is.
+    pub(crate) fn sent_at(&self) -> Option<Timestamp> {
+        self.sent_at
+    }
+
+    /// Whether the tracker was sent that the download is complete.
+    pub(crate) fn knows_completed(&self) -> bool {
+        self.knows_completed
+    }
+
+    /// Notes that the tracker was sent that the download is complete.
+    pub(crate) fn keep_completed(&mut self) {
+        self.knows_completed = true;
     }
 
     /// Whether an announce was accepted or is on its way. An old one that was never answered is less than that.

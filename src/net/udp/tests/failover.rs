@@ -8,7 +8,7 @@ use crate::alert::Alert;
 use crate::announce::{PeerId, Torrent, Transfer};
 use crate::net::udp::UdpProber;
 use crate::policy::{Config, Probing, TrackerSet};
-use crate::{AnnounceHandle, AnnouncerBuilder};
+use crate::{AnnounceHandle, AnnounceTo, AnnouncerBuilder};
 
 /// A kind of dead tracker: the time that two of them cost without probing, and the packets that each receives.
 struct Dead {
@@ -45,10 +45,15 @@ fn kinds() -> [Dead; 5] {
     ]
 }
 
+/// The default settings, but for announces to one tracker at a time.
+fn one_at_a_time() -> Config {
+    Config::default().announce_to(AnnounceTo::One)
+}
+
 fn builder(internet: &Internet) -> AnnouncerBuilder {
     let transport = internet.transport(UdpConfig::new());
     let prober = UdpProber::new(&transport);
-    AnnouncerBuilder::new(transport).prober(prober).seed(7)
+    AnnouncerBuilder::new(transport).prober(prober).config(one_at_a_time()).seed(7)
 }
 
 fn torrent() -> Torrent {
@@ -87,7 +92,7 @@ async fn two_dead_trackers_cost_their_patience_and_the_living_one_gets_one_annou
         for order in [Order::Nearest, Order::Bep12] {
             let internet = Internet::new();
             let (in_front, live) = two_dead(&internet, &dead);
-            let mut config = Config::default();
+            let mut config = one_at_a_time();
             (config.order, config.probing) = (order, Probing::Off);
             // Moving to another tier takes time of its own under BEP 12, which isn't the subject here.
             config.limits.tier_patience = Duration::from_millis(250);

@@ -15,7 +15,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracker_failover::net::resolver::StaticResolver;
-use tracker_failover::{Alert, Announcer, TrackerSet, TrackerUrl};
+use tracker_failover::{Alert, AnnounceTo, Announcer, Config, TrackerSet, TrackerUrl};
 
 use crate::report::Report;
 use crate::session::Session;
@@ -122,7 +122,10 @@ fn combinations() -> Vec<Combination> {
 /// Adds the torrents, and watches what the healthy one's tracker hears.
 async fn watch(combination: Combination) -> Result<Seen, Box<dyn Error + Send + Sync>> {
     let Combination { way, on_its_host, others, healthy_first } = combination;
-    let announcer = Announcer::builder().resolver(StaticResolver::new()).spawn();
+    let announcer = Announcer::builder()
+        .config(Config::default().announce_to(AnnounceTo::One))
+        .resolver(StaticResolver::new())
+        .spawn();
     let (tracker, torrent) = (Tracker::healthy(way).await, new_torrent());
     let trackers = only(&tracker)?;
     let mut healthy = None;

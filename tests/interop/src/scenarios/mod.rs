@@ -17,8 +17,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracker_failover::Config;
 use tracker_failover::{Alert, Announced, Announcer, TrackerSet, TrackerUrl};
+use tracker_failover::{AnnounceTo, Config};
 
 use crate::report::Report;
 use crate::session::Session;
@@ -116,13 +116,15 @@ impl Lab<'_> {
     }
 }
 
-/// An announcer with short waits after rounds that failed; all else is the default.
+/// An announcer that announces to one tracker at a time, with short waits after rounds that failed; all else is the
+/// default.
 fn announcer() -> Announcer {
     Announcer::builder().config(short_waits()).spawn()
 }
 
 fn short_waits() -> Config {
     Config::default()
+        .announce_to(AnnounceTo::One)
         .retry_floor(Duration::from_millis(500))
         .retry_first(Duration::from_secs(1))
         .retry_ceiling(Duration::from_secs(1))

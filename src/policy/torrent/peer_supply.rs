@@ -1,0 +1,218 @@
+//! How many peers a torrent has, by its client and by its trackers: whether peers are short.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::announce::{AnnounceResponse, Peer, PeerAddress, PeerCounts, Torrent};
+use crate::policy::tracker_set::Yield;
+use crate::time::Timestamp;
+
+/// A leecher with fewer useful peers than this is short of them. `BiglyBT` asks further trackers below 10 connections.
+const ENOUGH: u32 = 10;
+
+/// The same for a seed: `BiglyBT` asks further trackers for one only below 3 connections.
+const ENOUGH_FOR_SEED: u32 = 3;
+
+/// With fewer known peers than this a leecher asks trackers beyond the head. Below it one peer that leaves may be the last;
+/// with more the peers exchange addresses (model of swarms of 2 to 300 peers).
+const FEW: u32 = 4;
+
+/// How long a client needs to connect to the peers that an answer named. Until then its own count says nothing.
+const CONNECTING: Duration = Duration::from_secs(10);
+
+/// A peer is new if no tracker of the torrent has named it within this.
+const NEW: Duration = Duration::from_secs(3600);
+
+/// How many peers are remembered, to recognise new ones. More than are enough need no comparison.
+const MOST_NAMED: usize = 64;
+
+/// By how much the next answer may be late before its tracker's numbers don't count any more: failover takes time.
+const LATE: Duration = Duration::from_secs(60);
+
+/// How many peers a torrent has, as far as its client and its trackers have said.
+#[derive(Debug, Default)]
+pub(super) struct PeerSupply {
+    /// What the client counts, if it does.
+    counts: Option<PeerCounts>,
+    /// When a tracker last answered.
+    answered_at: Timestamp,
+    /// Until when one answer's peers are enough.
+    enough_until: Timestamp,
+    /// Until when a tracker's word counts that there is a peer of the other kind: a seed for a leecher, a leecher for
+    /// a seed.
+    counterpart_until: Timestamp,
+    /// The peers that were named within the last hour, while they aren't enough.
+    named: Vec<Named>,
+    /// Whether the last answer brought no peer, or counted no peer of the other kind.
+    is_last_poor: bool,
+    /// For how long what a tracker said counts.
+    lifetime: Duration,
+}
+
+/// A peer that was named.
+#[derive(Debug, Clone, Copy)]
+struct Named {
+    /// Its address as a number.
+    peer: u64,
+    /// When it was last named.
+    at: Timestamp,
+}
+
+impl PeerSupply {
+    /// Takes in what the client counts.
+    pub(super) fn set(&mut self, counts: PeerCounts) {
+        self.counts = Some(counts);
+    }
+
+    /// Takes in an answer of any tracker, whose next one is due after `interval`.
+    pub(super) fn answered(
+        &mut self,
+        response: &AnnounceResponse,
+        torrent: &Torrent,
+        interval: Duration,
+        now: Timestamp,
+    ) -> Yield {
+        let is_seed = torrent.transfer.left == Some(0);
+        let known = self.named.len();
+        let mut brought = Yield::default();
+        self.named.retain(|named| now.since(named.at) < NEW);
+        for peer in others(response, torrent) {
+            brought.named += 1;
+            brought.peers = brought.peers.wrapping_add(peer);
+            match self.named.iter_mut().find(|named| named.peer == peer) {
+                Some(named) => named.at = now,
+                None => {
+                    brought.new += 1;
+                    if self.named.len() < MOST_NAMED {
+                        self.named.push(Named { peer, at: now });
+                    }
+                }
+            }
+        }
+        debug_assert!(known <= MOST_NAMED);
+        self.answered_at = now;
+        self.lifetime = interval + LATE;
+        let enough = if is_seed { ENOUGH_FOR_SEED } else { ENOUGH };
+        let counted = if is_seed { response.incomplete } else { response.complete };
+        // A tracker that doesn't count but names many peers has a seed among them as likely as not.
+        let has_counterpart = counted
+            .map_or(brought.named >= enough as usize || (is_seed && brought.named > 0), |count| count > 0);
+        self.is_last_poor = brought.named == 0 || !has_counterpart;
+        if has_counterpart {
+            self.counterpart_until = now + self.lifetime;
+        }
+        let leechers = response.incomplete.filter(|_| is_seed).unwrap_or_default();
+        if self.fresh(now) >= enough || leechers >= u64::from(enough) {
+            self.enough_until = now + self.lifetime;
+            self.named = Vec::new();
+        }
+        brought
+    }
+
+    /// How many useful peers there are, and how many are enough.
+    pub(super) fn peers(&self, is_seed: bool, now: Timestamp) -> (u32, u32) {
+        let enough = if is_seed { ENOUGH_FOR_SEED } else { ENOUGH };
+        let known = match self.counts.filter(|_| self.counts_from() <= now) {
+            Some(counts) => counts.connected.saturating_add(counts.connecting),
+            None if self.enough_until > now => enough,
+            None => self.fresh(now),
+        };
+        (known, enough)
+    }
+
+    /// Whether peers are short.
+    pub(super) fn is_short(&self, is_seed: bool, now: Timestamp) -> bool {
+        let (known, enough) = self.peers(is_seed, now);
+        known < enough
+    }
+
+    /// Whether trackers beyond the head are asked: a leecher knows few peers or of no seed, a seed of no leecher.
+    pub(super) fn is_very_short(&self, is_seed: bool, now: Timestamp) -> bool {
+        let (known, _) = self.peers(is_seed, now);
+        if is_seed {
+            known == 0 && !self.has_counterpart(is_seed, now)
+        } else {
+            known < FEW || !self.has_counterpart(is_seed, now)
+        }
+    }
+
+    /// Whether there is a seed for a leecher, or a leecher for a seed.
+    pub(super) fn has_counterpart(&self, is_seed: bool, now: Timestamp) -> bool {
+        let connected = self.counts.is_some_and(|counts| {
+            let seeds = counts.seeds.min(counts.connected);
+            if is_seed { counts.connected > seeds } else { seeds > 0 }
+        });
+        connected || self.counterpart_until > now
+    }
+
+    /// Whether the last answer brought no peer, or counted no seed.
+    pub(super) fn is_last_poor(&self) -> bool {
+        self.is_last_poor
+    }
+
+    /// When a tracker last answered.
+    pub(super) fn answered_at(&self) -> Timestamp {
+        self.answered_at
+    }
+
+    /// From when on what the client counts is better than what trackers said.
+    pub(super) fn counts_from(&self) -> Timestamp {
+        if self.is_last_poor { Timestamp::ZERO } else { self.answered_at + CONNECTING }
+    }
+
+    /// How many peers were named within the interval.
+    fn fresh(&self, now: Timestamp) -> u32 {
+        let fresh = self.named.iter().filter(|named| now.since(named.at) < self.lifetime).count();
+        u32::try_from(fresh).unwrap_or(u32::MAX)
+    }
+}
+
+/// The peers of an answer as numbers, this client left out. It is recognised by its id, or by its address and port. If
+/// no address is known the first peer with its port is taken for it.
+fn others(response: &AnnounceResponse, torrent: &Torrent) -> impl Iterator<Item = u64> {
+    let own = torrent.ip.or(response.external_ip);
+    let mut is_found = false;
+    response.peers.iter().filter_map(move |peer| {
+        let is_own = match (&peer.address, peer.id) {
+            (_, Some(id)) => id == torrent.peer_id,
+            (PeerAddress::Ip(address), None) => {
+                address.port() == torrent.port && !is_found && own.is_none_or(|own| own == address.ip())
+            }
+            (PeerAddress::Name(..), None) => false,
+        };
+        is_found |= is_own;
+        (!is_own).then(|| number(peer))
+    })
+}
+
+/// The address of a peer as a number. Never 0.
+fn number(peer: &Peer) -> u64 {
+    match &peer.address {
+        PeerAddress::Ip(address) => address_number(address.ip(), address.port()),
+        PeerAddress::Name(name, port) => {
+            name.bytes().fold(mixed(u64::from(*port)), |number, byte| mixed(number ^ u64::from(byte)))
+        }
+    }
+}
+
+/// An address and port as a number, never 0. The same in every run, so that a run can be repeated.
+pub(super) fn address_number(ip: IpAddr, port: u16) -> u64 {
+    let port = u64::from(port);
+    match ip {
+        IpAddr::V4(ip) => mixed(u64::from(ip.to_bits()) << 16 | port),
+        IpAddr::V6(ip) => {
+            let bits = ip.to_bits();
+            // The halves of 128 bits.
+            let (high, low) = ((bits >> 64) as u64, (bits & u128::from(u64::MAX)) as u64);
+            mixed(mixed(high) ^ mixed(low).rotate_left(1) ^ port)
+        }
+    }
+}
+
+/// A number whose every bit depends on every bit of this one (the finaliser of `SplitMix64`); never 0.
+fn mixed(number: u64) -> u64 {
+    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ number >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (number ^ number >> 31).max(1)
+}

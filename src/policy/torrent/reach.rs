@@ -1,0 +1,213 @@
+//! Which trackers are announced to beside the one in use, when, and why.
+//!
+//! The nearest tracker for speed, the head of the list for meeting others, more while peers are short, and never again
+//! where nothing new came from. Independent trackers don't know each other's peers: a near tracker that is alive and
+//! empty would hide the only seed for ever. Announcing to all of them would find it as well, at a cost to each tracker
+//! that gets clients banned.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::book::TorrentBook;
+use super::candidates::Candidates;
+use crate::alert::AnnounceReason;
+use crate::policy::config::AnnounceTo;
+use crate::policy::tracker_set::{Answers, Listed, TrackerRecord};
+use crate::time::Timestamp;
+use crate::tracker::TrackerUrl;
+
+/// The time between two further trackers that are asked while peers are short. `BiglyBT` activates another group of
+/// trackers each 2.5 s.
+const WIDENING_GAP: Duration = Duration::from_millis(2500);
+
+/// How long the answer to an announce may come late before its tracker is asked again.
+const UNANSWERED: Duration = Duration::from_secs(60);
+
+/// A tracker that is to be announced to beside the one in use.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// The tracker, with its record.
+    pub(crate) listed: Listed<'a>,
+    /// From when on.
+    pub(crate) at: Timestamp,
+    /// Why.
+    pub(crate) reason: AnnounceReason,
+}
+
+/// What one torrent lacks, computed once for all its trackers.
+struct Need {
+    /// How many trackers it is registered at.
+    announce_to: AnnounceTo,
+    /// Whether it has the whole torrent.
+    is_seed: bool,
+    /// Whether the head is wanted.
+    head: bool,
+    /// Whether registrations beyond the head are kept.
+    short: bool,
+    /// Whether trackers beyond the head are asked.
+    very_short: bool,
+    /// Whether peers are wanted now, whatever the intervals are.
+    more: bool,
+    /// From when on the next tracker beyond the head is asked.
+    widens_at: Timestamp,
+    /// Whether some tracker is still to be sent `completed`.
+    completed: bool,
+}
+
+/// The trackers that are to be announced to beside the one in use, in list order. Those that were `tried` in this round
+/// are left out, and another one is the head in their place.
+pub(super) fn wanted<'a>(
+    candidates: &Candidates<'a>,
+    book: &'a TorrentBook,
+    tried: &BTreeSet<TrackerUrl>,
+    now: Timestamp,
+) -> Vec<Wanted<'a>> {
+    let need = Need::of(book, now);
+    let mut wanted = Vec::new();
+    if need.is_nothing() {
+        return wanted;
+    }
+    let in_use = book.trackers.in_use();
+    let mut tiers = BTreeSet::new();
+    if need.announce_to == AnnounceTo::EachTier {
+        // A tier that has a working tracker needs no other.
+        let is_current = |listed: &Listed<'_>| Some(listed.0) == in_use || is_registered(*listed, now);
+        let current = candidates.listed().filter(|listed| is_current(listed) && !is_failing(*listed));
+        tiers.extend(current.filter_map(|(tracker, _)| book.trackers.tier_of(tracker)));
+    }
+    let mut is_head_found = false;
+    for listed in candidates.listed() {
+        if Some(listed.0) == in_use {
+            is_head_found = true;
+        } else if !tried.contains(listed.0) {
+            let is_living = !is_failing(listed) && candidates.is_well(listed);
+            let is_head = !is_head_found;
+            is_head_found |= is_living;
+            let tier = || book.trackers.tier_of(listed.0).unwrap_or_default();
+            let is_due = match need.announce_to {
+                AnnounceTo::EachTier => is_registered(listed, now) || is_living && tiers.insert(tier()),
+                _ => true,
+            };
+            let choice = if is_due { need.choice(listed, is_head, book, now) } else { None };
+            if let Some((at, reason)) = choice
+                && let Some(earliest) = candidates.earliest(listed)
+            {
+                wanted.push(Wanted { listed, at: at.max(earliest).max(unanswered_until(listed)), reason });
+            }
+        }
+        if is_head_found && need.is_head_all() {
+            break;
+        }
+    }
+    wanted
+}
+
+/// When to look again although no tracker is due: what the client counts becomes valid, or spaced trackers are due.
+pub(super) fn look_at(book: &TorrentBook, now: Timestamp) -> Option<Timestamp> {
+    Some(book.supply.counts_from()).filter(|from| *from > now)
+}
+
+impl Need {
+    fn of(book: &TorrentBook, now: Timestamp) -> Self {
+        let announce_to = book.announce_to();
+        let is_seed = !book.wants_to_download();
+        let short = book.supply.is_short(is_seed, now) || book.wants_peers;
+        let is_as_needed = announce_to == AnnounceTo::AsNeeded;
+        let gap = if book.supply.is_last_poor() { Duration::ZERO } else { WIDENING_GAP };
+        Self {
+            announce_to,
+            is_seed,
+            head: is_as_needed && (is_seed || short || !book.supply.has_counterpart(is_seed, now)),
+            short,
+            very_short: is_as_needed && (book.supply.is_very_short(is_seed, now) || book.wants_peers),
+            more: book.wants_peers,
+            widens_at: book.supply.answered_at() + gap,
+            completed: book.ledger.owes_any_completed(),
+        }
+    }
+
+    /// Whether no tracker is wanted, whatever its record says.
+    fn is_nothing(&self) -> bool {
+        let is_as_needed = self.announce_to == AnnounceTo::AsNeeded;
+        is_as_needed && !self.head && !self.short && !self.very_short && !self.completed
+    }
+
+    /// Whether no tracker beyond the head is wanted.
+    fn is_head_all(&self) -> bool {
+        let is_as_needed = self.announce_to == AnnounceTo::AsNeeded;
+        is_as_needed && !self.very_short && !self.completed && (self.is_seed || !self.short)
+    }
+
+    /// From when on a tracker is to be announced to, and why; `None` if it isn't wanted.
+    fn choice(
+        &self,
+        listed: Listed<'_>,
+        is_head: bool,
+        book: &TorrentBook,
+        now: Timestamp,
+    ) -> Option<(Timestamp, AnnounceReason)> {
+        let (tracker, record) = listed;
+        let answers = record.map(|record| &record.answers).filter(|answers| answers.answered_at().is_some());
+        let is_registered = is_registered(listed, now);
+        if self.completed && is_registered && book.ledger.owes_completed(&book.trackers, tracker) {
+            return Some((now, AnnounceReason::Configured));
+        }
+        let duplicate_until = record.map_or(Timestamp::ZERO, |record| record.answers.duplicate_until());
+        let by_interval = answers.map_or(Timestamp::ZERO, Answers::due);
+        let (at, reason) = match self.announce_to {
+            AnnounceTo::One => return None,
+            AnnounceTo::EachTier | AnnounceTo::All => (by_interval, AnnounceReason::Configured),
+            AnnounceTo::AsNeeded if is_head => {
+                if !self.head {
+                    return None;
+                }
+                (self.or_more(by_interval, answers), AnnounceReason::Head)
+            }
+            AnnounceTo::AsNeeded => {
+                let by_yield = answers.map_or(Timestamp::ZERO, Answers::due_by_yield);
+                let reason = AnnounceReason::MorePeers;
+                if is_registered && !self.is_seed {
+                    // It may name further peers by now.
+                    let at = self.short.then(|| self.or_more(by_yield, answers))?;
+                    return Some((at.max(duplicate_until), reason));
+                }
+                // A seed goes round once. What leechers there are find it at the head.
+                let is_round_over = self.is_seed && record.is_some_and(was_asked);
+                if !self.very_short || is_round_over {
+                    return None;
+                }
+                (by_yield.max(self.widens_at), reason)
+            }
+        };
+        Some((at.max(duplicate_until), reason))
+    }
+
+    /// When a tracker is due, or sooner if peers are wanted now and it may name some.
+    fn or_more(&self, due: Timestamp, answers: Option<&Answers>) -> Timestamp {
+        match answers {
+            Some(answers) if self.more && !answers.is_barren() => due.min(answers.more_at()),
+            _ => due,
+        }
+    }
+}
+
+/// Whether a tracker lists us, as far as we know.
+fn is_registered((_, record): Listed<'_>, now: Timestamp) -> bool {
+    record.is_some_and(|record| record.registration.is_registered() && record.registration.needs_stopped(now))
+}
+
+/// Until when the answer to an announce that is on its way is awaited.
+fn unanswered_until((_, record): Listed<'_>) -> Timestamp {
+    let sent_at = record.and_then(|record| record.registration.sent_at());
+    sent_at.map_or(Timestamp::ZERO, |sent_at| sent_at + UNANSWERED)
+}
+
+/// Whether a tracker failed, and hasn't answered since.
+fn is_failing((_, record): Listed<'_>) -> bool {
+    record.is_some_and(|record| record.failure.is_some())
+}
+
+/// Whether a tracker was announced to in this session, whatever came of it.
+fn was_asked(record: &TrackerRecord) -> bool {
+    record.answers.successes() > 0 || record.failure.is_some()
+}

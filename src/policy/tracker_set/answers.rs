@@ -1,0 +1,227 @@
+//! What the answers of one tracker brought, and when it is due again.
+
+use std::time::Duration;
+
+use crate::announce::AnnounceResponse;
+use crate::time::Timestamp;
+
+/// How soon after its last answer a tracker may be asked for more peers, the first time (most trackers refuse an earlier
+/// announce). Doubled each time, so that a tracker hears at most five such announces in its first hour.
+const MORE_PEERS_WAIT: Duration = Duration::from_secs(60);
+
+/// The longest interval of a tracker that brings nothing new, and of retries at one that fails.
+const LONGEST_WAIT: Duration = Duration::from_secs(8 * 3600);
+
+/// After so many answers in a row that brought nothing new a further tracker is asked at doubled intervals.
+const BARREN: u8 = 2;
+
+/// After so many answers in a row that named the peers of the tracker in use a tracker counts as one of the same
+/// cluster. One alone may be chance.
+const SAME: u8 = 2;
+
+/// For how long a tracker of the same cluster isn't asked, the first time, and at most. The wait doubles each time it
+/// is found to be the same again.
+const DUPLICATE_WAIT: (Duration, Duration) = (Duration::from_secs(4 * 3600), Duration::from_secs(24 * 3600));
+
+/// What the answers of one tracker brought.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Answers {
+    /// When it last answered.
+    answered_at: Timestamp,
+    /// When it is due again by its interval.
+    due: Timestamp,
+    /// Until when it isn't asked beside the tracker in use, because it is the same tracker or one of its cluster.
+    duplicate_until: Timestamp,
+    /// The peers that it named last, as one number; 0 if it named none. Two equal sets have the same number.
+    peers: u64,
+    /// The address of a UDP tracker, as a number; 0 if it isn't known.
+    address: u64,
+    /// How many peers have the whole torrent, by its last answer.
+    complete: Option<u32>,
+    /// How many peers are still downloading, by its last answer.
+    incomplete: Option<u32>,
+    /// How many announces it has answered.
+    successes: u32,
+    /// How many have failed since.
+    failures: u16,
+    /// How many peers it named last.
+    named: u16,
+    /// How many of them no tracker had named within the last hour.
+    new: u16,
+    /// How many answers in a row brought no new peer.
+    barren: u8,
+    /// How many answers in a row named the same peers as the tracker in use.
+    same: u8,
+    /// How many times in a row it was asked because peers were wanted.
+    asked_for_more: u8,
+    /// Whether peers were wanted since its last answer.
+    more_wanted: bool,
+}
+
+/// What one answer brought.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Yield {
+    /// How many usable peers it named, this client left out.
+    pub(crate) named: usize,
+    /// How many of them no tracker had named within the last hour.
+    pub(crate) new: usize,
+    /// All of them as one number; 0 if there are none.
+    pub(crate) peers: u64,
+}
+
+impl Answers {
+    /// Takes in an answer. The tracker is due again at `due`.
+    pub(crate) fn answered(
+        &mut self,
+        response: &AnnounceResponse,
+        brought: Yield,
+        due: Timestamp,
+        now: Timestamp,
+    ) {
+        let count = |count: Option<u64>| count.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        let short = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
+        (self.answered_at, self.due) = (now, due);
+        (self.complete, self.incomplete) = (count(response.complete), count(response.incomplete));
+        (self.successes, self.failures) = (self.successes.saturating_add(1), 0);
+        (self.named, self.new, self.peers) = (short(brought.named), short(brought.new), brought.peers);
+        self.barren = if brought.new == 0 { self.barren.saturating_add(1) } else { 0 };
+        self.asked_for_more = if self.more_wanted { self.asked_for_more.saturating_add(1) } else { 0 };
+        self.more_wanted = false;
+    }
+
+    /// Takes in that an announce failed.
+    pub(crate) fn failed(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// Compares the peers of the last answer with those of the tracker in use. Twice the same: both are of one cluster,
+    /// and this one isn't asked for some hours. Looked at again, one such answer is enough.
+    pub(crate) fn compare(&mut self, in_use: &Self, now: Timestamp) {
+        if self.peers == 0 || self.peers != in_use.peers {
+            (self.same, self.duplicate_until) = (0, Timestamp::ZERO);
+            return;
+        }
+        self.same = self.same.saturating_add(1);
+        if self.same >= SAME {
+            let (first, longest) = DUPLICATE_WAIT;
+            let times = 1 << u32::from(self.same - SAME).min(16);
+            self.duplicate_until = now + first.saturating_mul(times).min(longest);
+        }
+    }
+
+    /// Notes that this is the tracker in use under another name.
+    pub(crate) fn is_alias(&mut self, now: Timestamp) {
+        self.duplicate_until = now + DUPLICATE_WAIT.0;
+    }
+
+    /// Forgets that it is the same tracker as the one in use, since that is another one now.
+    pub(crate) fn forget_duplicate(&mut self) {
+        (self.same, self.duplicate_until) = (0, Timestamp::ZERO);
+    }
+
+    /// Whether it is the same tracker as the one in use, or one of its cluster.
+    pub(crate) fn is_duplicate(&self, now: Timestamp) -> bool {
+        self.duplicate_until > now
+    }
+
+    /// Whether it was found to be a duplicate, however long ago.
+    pub(crate) fn is_known_duplicate(&self) -> bool {
+        self.duplicate_until > Timestamp::ZERO
+    }
+
+    /// Passes the mark on to the tracker that was in use until now: of two that are the same, the other one is the
+    /// duplicate then.
+    pub(crate) fn pass_duplicate_to(&mut self, left: &mut Self) {
+        (left.same, left.duplicate_until) = (self.same, self.duplicate_until);
+        self.forget_duplicate();
+    }
+
+    /// Until when it isn't asked because it is a duplicate.
+    pub(crate) fn duplicate_until(&self) -> Timestamp {
+        self.duplicate_until
+    }
+
+    /// Keeps the address of a UDP tracker, as a number.
+    pub(crate) fn keep_address(&mut self, address: u64) {
+        self.address = address;
+    }
+
+    /// Its address as a number; `None` if it isn't known.
+    pub(crate) fn address(&self) -> Option<u64> {
+        (self.address != 0).then_some(self.address)
+    }
+
+    /// Notes that peers are wanted.
+    pub(crate) fn want_more(&mut self) {
+        self.more_wanted = true;
+    }
+
+    /// When it may be asked for more peers: the wait after its last answer doubles with each time.
+    pub(crate) fn more_at(&self) -> Timestamp {
+        let wait = MORE_PEERS_WAIT.saturating_mul(1 << u32::from(self.asked_for_more).min(16));
+        self.answered_at + wait
+    }
+
+    /// When it is due by its interval.
+    pub(crate) fn due(&self) -> Timestamp {
+        self.due
+    }
+
+    /// Sets when it is due, because the interval was overridden.
+    pub(crate) fn due_by(&mut self, due: Timestamp) {
+        self.due = self.due.min(due);
+    }
+
+    /// When it is due as a further tracker: at doubled intervals if it brings nothing new.
+    pub(crate) fn due_by_yield(&self) -> Timestamp {
+        let interval = self.due.since(self.answered_at);
+        let times = 1 << u32::from((self.barren + 1).saturating_sub(BARREN)).min(16);
+        self.answered_at + interval.saturating_mul(times).min(LONGEST_WAIT.max(interval))
+    }
+
+    /// Whether its last answers brought nothing new.
+    pub(crate) fn is_barren(&self) -> bool {
+        self.barren >= BARREN
+    }
+
+    /// How long a further tracker that failed isn't asked again: its usual interval, doubled with each failure.
+    pub(crate) fn retry_wait(&self, interval: Duration) -> Duration {
+        let times = 1 << u32::from(self.failures.saturating_sub(1)).min(16);
+        interval.saturating_mul(times).min(LONGEST_WAIT)
+    }
+
+    /// When it last answered; `None` if it never has.
+    pub(crate) fn answered_at(&self) -> Option<Timestamp> {
+        (self.successes > 0).then_some(self.answered_at)
+    }
+
+    /// How many peers have the whole torrent, by its last answer.
+    pub(crate) fn complete(&self) -> Option<u32> {
+        self.complete
+    }
+
+    /// How many peers are still downloading, by its last answer.
+    pub(crate) fn incomplete(&self) -> Option<u32> {
+        self.incomplete
+    }
+
+    /// How many announces it has answered.
+    pub(crate) fn successes(&self) -> u32 {
+        self.successes
+    }
+
+    /// How many announces have failed since its last answer.
+    pub(crate) fn failures(&self) -> u32 {
+        u32::from(self.failures)
+    }
+
+    /// How many peers it named last.
+    pub(crate) fn named(&self) -> usize {
+        usize::from(self.named)
+    }
+
+    /// How many of them no tracker had named within the last hour.
+    pub(crate) fn new_peers(&self) -> usize {
+        usize::from(self.new)
+    }
+}

@@ -1,0 +1,262 @@
+//! Which trackers are announced to beside the one in use.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tracker_failover::policy::{Engine, Output, Timestamp, TorrentId};
+use tracker_failover::{
+    Alert, AnnounceError, AnnounceReason, AnnounceRequest, AnnounceResponse, AnnounceTo, Cause, Config,
+    Event, InfoHash, Measurement, Peer, PeerAddress, PeerCounts, PeerId, Torrent, TrackerSet, TrackerUrl,
+};
+use virtual_net::{Scene, Trackers};
+
+const INTERVAL: Duration = Duration::from_secs(1800);
+
+/// What a tracker is like.
+#[derive(Debug, Clone)]
+struct Nature {
+    /// How long an exchange takes; `None` if it refuses connections.
+    distance: Option<Duration>,
+    complete: u64,
+    incomplete: u64,
+    /// The peers it names, by number.
+    peers: Vec<u8>,
+}
+
+/// The trackers, by the letters of their hosts, and what each received.
+#[derive(Debug, Default)]
+struct World {
+    natures: BTreeMap<String, Nature>,
+    received: Vec<(String, Timestamp, Option<Event>)>,
+    announced: Vec<(String, AnnounceReason)>,
+}
+
+fn letter(tracker: &TrackerUrl) -> String {
+    tracker.host().trim_end_matches(".test").to_owned()
+}
+
+fn peer(number: u8) -> Peer {
+    Peer { address: PeerAddress::Ip(SocketAddr::from(([9, 9, 9, number], 6881))), id: None }
+}
+
+impl Trackers for World {
+    fn probe(
+        &mut self,
+        tracker: &TrackerUrl,
+        _: Timestamp,
+    ) -> Option<(Duration, Result<Measurement, AnnounceError>)> {
+        let distance = self.natures[&letter(tracker)].distance;
+        Some(match distance {
+            Some(distance) => (distance, Ok(Measurement { connect: distance, first_byte: distance })),
+            None => (Duration::from_millis(1), Err(AnnounceError::Connect(Cause::new("refused")))),
+        })
+    }
+
+    fn open(&mut self, tracker: &TrackerUrl, _: Timestamp) -> Option<(Duration, Result<(), AnnounceError>)> {
+        let distance = self.natures[&letter(tracker)].distance;
+        Some(match distance {
+            Some(distance) => (distance, Ok(())),
+            None => (Duration::from_millis(1), Err(AnnounceError::Connect(Cause::new("refused")))),
+        })
+    }
+
+    fn announce(
+        &mut self,
+        tracker: &TrackerUrl,
+        request: &AnnounceRequest,
+        now: Timestamp,
+    ) -> Option<(Duration, Result<AnnounceResponse, AnnounceError>)> {
+        let name = letter(tracker);
+        let nature = &self.natures[&name];
+        self.received.push((name, now, request.event));
+        let mut response = AnnounceResponse::default();
+        response.interval = Some(INTERVAL);
+        (response.complete, response.incomplete) = (Some(nature.complete), Some(nature.incomplete));
+        response.peers = nature.peers.iter().map(|number| peer(*number)).collect();
+        Some((nature.distance?, Ok(response)))
+    }
+
+    fn report(&mut self, output: &Output, _: &mut Engine, now: Timestamp) {
+        if let Output::Alert { alert: Alert::Announced(announced), .. } = output {
+            self.announced.push((letter(&announced.tracker), announced.reason));
+        }
+        if let Output::Alert { alert, .. } = output {
+            {
+                println!("{:>9.3} {alert}", now.since(Timestamp::ZERO).as_secs_f64());
+            }
+        }
+    }
+}
+
+struct Play {
+    scene: Scene<World>,
+    torrent: TorrentId,
+}
+
+impl Play {
+    /// A torrent whose tiers are words; a letter is a tracker, its distance grows with its place in the alphabet, and it
+    /// is alive and empty until it is changed.
+    fn new(
+        tiers: &[&str],
+        config: Config,
+        left: u64,
+        change: impl FnOnce(&mut BTreeMap<String, Nature>),
+    ) -> Self {
+        let url = |letter: char| format!("http://{letter}.test/announce").parse::<TrackerUrl>().unwrap();
+        let trackers = TrackerSet::new(tiers.iter().map(|tier| tier.chars().map(url)));
+        let mut world = World::default();
+        for letter in tiers.concat().chars() {
+            let distance = Some(Duration::from_millis(u64::from(u32::from(letter)) - 90));
+            let nature = Nature { distance, complete: 0, incomplete: 1, peers: Vec::new() };
+            world.natures.insert(letter.to_string(), nature);
+        }
+        change(&mut world.natures);
+        let mut scene = Scene::new(config, 7, world);
+        let mut torrent = Torrent::new(InfoHash::new([1; 20]), PeerId::new(*b"-XX0001-abcdefghijkl"), 7000);
+        torrent.transfer.left = Some(left);
+        let torrent = scene.driver.add(trackers, torrent);
+        Self { scene, torrent }
+    }
+
+    fn until(&mut self, seconds: u64) -> &mut Self {
+        self.scene.play_until(Timestamp::from_start(Duration::from_secs(seconds)));
+        self
+    }
+
+    fn received(&self) -> String {
+        let names = self.scene.trackers.received.iter().map(|(name, _, event)| match event {
+            Some(event) => format!("{name}:{event}"),
+            None => name.clone(),
+        });
+        names.collect::<Vec<_>>().join(" ")
+    }
+
+    fn count(&self, name: &str) -> usize {
+        self.scene.trackers.received.iter().filter(|(heard, ..)| heard == name).count()
+    }
+}
+
+fn rich(natures: &mut BTreeMap<String, Nature>, name: &str, peers: std::ops::Range<u8>) {
+    let nature = natures.get_mut(name).unwrap();
+    (nature.complete, nature.incomplete, nature.peers) = (1, peers.len() as u64, peers.collect());
+}
+
+/// A near tracker that is alive and empty hides no seed.
+#[test]
+fn an_empty_near_tracker_hides_no_seed() {
+    for tiers in [&["ab"][..], &["a", "b"], &["b", "a"]] {
+        let mut play = Play::new(tiers, Config::default(), 1000, |natures| rich(natures, "b", 0..1));
+        play.until(5);
+        assert_eq!(play.received(), "a:started b:started", "{tiers:?}");
+        let day = 24 * 3600;
+        for second in (60..day).step_by(60) {
+            let now = play.scene.driver.now();
+            play.scene.driver.engine.want_peers(play.torrent, now);
+            play.until(second);
+        }
+        let by_interval = day / 1800;
+        assert!(play.count("a") as u64 <= by_interval * 12 / 10, "{tiers:?}: {}", play.count("a"));
+        assert!(play.count("b") > 2, "{tiers:?}");
+    }
+}
+
+/// Where the first answer names enough peers no other tracker is asked.
+#[test]
+fn a_fed_leecher_stays_at_one_tracker() {
+    let mut play = Play::new(&["a", "b", "c"], Config::default(), 1000, |natures| rich(natures, "a", 0..50));
+    play.until(2 * 3600);
+    assert_eq!(play.received(), "a:started a a a a");
+}
+
+/// A seed is registered at the nearest and at the head, each at its own interval.
+#[test]
+fn a_seed_is_registered_at_the_head_as_well() {
+    let mut play = Play::new(&["c", "b", "a"], Config::default(), 0, |natures| rich(natures, "a", 0..9));
+    play.until(2 * 3600);
+    let counts = ["a", "b", "c"].map(|name| play.count(name));
+    assert_eq!(counts, [5, 0, 5], "{}", play.received());
+    let reasons = &play.scene.trackers.announced;
+    assert_eq!(reasons[..2], [("a".into(), AnnounceReason::InUse), ("c".into(), AnnounceReason::Head)]);
+}
+
+/// The head is the first that lives; if the first returns, the torrent is registered there.
+#[test]
+fn the_head_is_the_first_living_tracker_of_the_list() {
+    let mut play = Play::new(&["d", "c", "b", "a"], Config::default(), 0, |natures| {
+        rich(natures, "a", 0..9);
+        natures.get_mut("d").unwrap().distance = None;
+    });
+    play.until(600);
+    assert_eq!(play.received(), "a:started c:started");
+    play.scene.trackers.natures.get_mut("d").unwrap().distance = Some(Duration::from_millis(10));
+    play.until(3 * 3600);
+    assert!(play.received().contains("d:started"), "{}", play.received());
+}
+
+#[test]
+fn the_clients_own_count_decides_before_that_of_trackers() {
+    let mut play = Play::new(&["a", "b", "c"], Config::default(), 1000, |natures| rich(natures, "a", 0..50));
+    let set = |play: &mut Play, connected, seeds| {
+        let counts = PeerCounts { connected, connecting: 0, seeds };
+        let now = play.scene.driver.now();
+        play.scene.driver.engine.set_peers(play.torrent, counts, now);
+    };
+    set(&mut play, 0, 0);
+    play.until(9);
+    assert_eq!(play.received(), "a:started", "it is given time to connect");
+    set(&mut play, 3, 1);
+    play.until(20);
+    assert_eq!(play.received(), "a:started b:started c:started", "three of fifty could be reached");
+}
+
+#[test]
+fn completed_goes_to_each_tracker_but_one_of_a_cluster() {
+    let mut play = Play::new(&["a", "b", "c"], Config::default(), 1000, |natures| {
+        rich(natures, "a", 0..2);
+        rich(natures, "b", 0..2);
+        rich(natures, "c", 2..4);
+    });
+    play.until(2500);
+    assert_eq!(["a", "b", "c"].map(|name| play.count(name)), [2; 3], "two of a cluster, one alone");
+    let now = play.scene.driver.now();
+    play.scene.driver.engine.complete(play.torrent, now);
+    play.until(2510);
+    let received = play.received();
+    assert!(received.ends_with("a:completed c:completed"), "{received}");
+    let now = play.scene.driver.now();
+    play.scene.driver.engine.stop(play.torrent, now);
+    play.until(2520);
+    let received = play.received();
+    assert!(received.ends_with("a:stopped b:stopped c:stopped"), "{received}");
+}
+
+#[test]
+fn a_cluster_settles_on_one_tracker() {
+    let mut play = Play::new(&["abc"], Config::default(), 1000, |natures| {
+        for name in ["a", "b", "c"] {
+            rich(natures, name, 0..3);
+        }
+    });
+    play.until(24 * 3600);
+    assert!((49..=53).contains(&play.count("a")), "{}", play.count("a"));
+    for name in ["b", "c"] {
+        assert!(play.count(name) <= 5, "{name}: {}", play.count(name));
+    }
+}
+
+#[test]
+fn each_tier_and_all_are_what_they_say() {
+    for (announce_to, expected) in
+        [(AnnounceTo::One, [1, 0, 0, 0]), (AnnounceTo::EachTier, [1, 0, 1, 0]), (AnnounceTo::All, [1; 4])]
+    {
+        let config = Config::default().announce_to(announce_to);
+        let mut play = Play::new(&["ab", "cd"], config, 1000, |_| {});
+        play.until(60);
+        assert_eq!(["a", "b", "c", "d"].map(|name| play.count(name)), expected, "{announce_to:?}");
+        play.until(4 * 3600);
+        let counts = ["a", "b", "c", "d"].map(|name| play.count(name));
+        assert_eq!(counts.map(|count| usize::from(count > 0)), expected);
+        assert!(counts.iter().all(|count| *count == 0 || (8..=10).contains(count)), "{counts:?}");
+    }
+}
