@@ -44,9 +44,11 @@ impl Row {
         self.figures.iter().find(|(other, _)| *other == client).map(|(_, figure)| *figure)
     }
 
-    /// Whether ours reaches the goal; `None` where there is none.
+    /// Whether ours reaches the goal, in both ways if both were played; `None` where there is none.
     pub fn is_reached(&self) -> Option<bool> {
-        Some(self.of(Client::Ours)? <= self.goal?.at_most)
+        let at_most = self.goal?.at_most;
+        let as_needed = self.of(Client::AsNeeded).is_none_or(|figure| figure <= at_most);
+        Some(self.of(Client::Ours)? <= at_most && as_needed)
     }
 }
 

@@ -43,7 +43,7 @@ impl Ours {
         let number = PeerNumber::try_from(member).unwrap_or(PeerNumber::MAX);
         let mut peer_id = *b"-XX0001-000000000000";
         peer_id[16..].copy_from_slice(&number.to_be_bytes());
-        let mut torrent = Torrent::new(InfoHash::new([7; 20]), PeerId::new(peer_id), 6881);
+        let mut torrent = Torrent::new(InfoHash::new([7; 20]), PeerId::new(peer_id), address(number).port());
         torrent.transfer.left = Some(if of.is_seed { 0 } else { 1000 });
         let seed = world.seed.wrapping_mul(1000).wrapping_add(u64::from(number));
         Self {
@@ -159,8 +159,9 @@ impl Agent for Ours {
     }
 }
 
-/// The address of a peer: public, and no other's.
+/// The address of a peer: public, and no other's, with a port of its own as clients choose one.
 fn address(peer: PeerNumber) -> SocketAddr {
     let [_, a, b, c] = peer.to_be_bytes();
-    SocketAddr::from(([81, a, b, c], 6881))
+    let port = 10_000 + u16::try_from(peer % 50_000).unwrap_or(0);
+    SocketAddr::from(([81, a, b, c], port))
 }
