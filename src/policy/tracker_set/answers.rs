@@ -6,7 +6,8 @@ use crate::announce::AnnounceResponse;
 use crate::time::Timestamp;
 
 /// How soon after its last answer a tracker may be asked for more peers, the first time (most trackers refuse an earlier
-/// announce). Doubled each time, so that a tracker hears at most five such announces in its first hour.
+/// announce). Doubled each time up to half of the interval, so that a tracker with the usual one hears at most six
+/// announces in its first hour.
 const MORE_PEERS_WAIT: Duration = Duration::from_secs(60);
 
 /// The longest interval of a tracker that brings nothing new, and of retries at one that fails.
@@ -159,7 +160,8 @@ impl Answers {
     /// When it may be asked for more peers: the wait after its last answer doubles with each time.
     pub(crate) fn more_at(&self) -> Timestamp {
         let wait = MORE_PEERS_WAIT.saturating_mul(1 << u32::from(self.asked_for_more).min(16));
-        self.answered_at + wait
+        let is_worth_it = wait.saturating_mul(2) <= self.due.since(self.answered_at);
+        if is_worth_it { self.answered_at + wait } else { self.due }
     }
 
     /// When it is due by its interval.
@@ -270,12 +272,12 @@ mod tests {
         let mut answers = Answers::default();
         answered(&mut answers, 50, 0);
         let mut waits = Vec::new();
-        for _ in 0..4 {
+        for _ in 0..6 {
             waits.push(answers.more_at().since(at(0)).as_secs());
             answers.want_more();
             answered(&mut answers, 50, 0);
         }
-        assert_eq!(waits, [60, 120, 240, 480], "new peers don't make it shorter");
+        assert_eq!(waits, [60, 120, 240, 480, 1800, 1800], "new peers don't make it shorter");
         answered(&mut answers, 50, 0);
         assert_eq!(answers.more_at(), at(60), "peers weren't wanted before this announce");
     }
