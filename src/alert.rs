@@ -421,18 +421,6 @@ impl fmt::Display for Alert {
     }
 }
 
-impl fmt::Display for AnnounceReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::InUse => "in use",
-            Self::Head => "head of the list",
-            Self::MorePeers => "more peers are wanted",
-            Self::Configured => "asked to by the settings",
-            Self::Event => "an event is due",
-        })
-    }
-}
-
 impl fmt::Display for Announced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.reason != AnnounceReason::InUse {
@@ -457,6 +445,7 @@ impl fmt::Display for AnnounceReason {
             Self::Head => "head of the list",
             Self::MorePeers => "more peers wanted",
             Self::Configured => "as configured",
+            Self::Event => "an event is due",
         })
     }
 }

@@ -257,10 +257,9 @@ impl Driver {
             Output::Announce { attempt, request } => self.attempts.announce(attempt, request),
             Output::Close { attempt } => self.attempts.close(attempt),
             Output::Alert { torrent, alert } => self.torrents.alert(torrent, &alert),
+            Output::CountPeers { torrent } => self.torrents.count_peers(torrent),
             Output::RoundEnded { torrent, round, result } => {
                 self.torrents.round_ended(torrent, round, &result);
-                // What follows, further trackers or none, depends on the peers that there are.
-                self.torrents.count_peers(torrent);
             }
             Output::Ended { torrent, trackers, stopped } => {
                 let info_hash = self.torrents.ended(torrent, *trackers, &stopped);

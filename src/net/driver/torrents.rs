@@ -91,6 +91,7 @@ impl Torrents {
     pub(in crate::net) fn count_peers_with(&mut self, torrent: TorrentId, counter: Guarded<PeerCounter>) {
         if let Some(listener) = self.listeners.get_mut(&torrent) {
             listener.peer_counter = Some(counter);
+            self.engine.count_peers_on_demand(torrent);
             self.count_peers(torrent);
         }
     }

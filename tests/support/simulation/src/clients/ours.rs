@@ -143,6 +143,7 @@ impl Ours {
             Output::Announce { attempt, request } => self.announce(attempt, &request),
             Output::Close { attempt } => self.end(attempt),
             Output::Alert { torrent, alert } => self.alerted(torrent, &alert),
+            Output::CountPeers { .. } => {}
             Output::RoundEnded { torrent, result, .. } => {
                 let outcome = result.map(|announced| self.numbers[&announced.tracker]).ok();
                 self.trace.note(self.now(), outcome.map_or(trace::Step::Failed, trace::Step::Accepted));
