@@ -1,7 +1,8 @@
 //! Announces a torrent to its trackers and prints what happens, until Ctrl+C.
 //!
 //! ```text
-//! cargo run --example announce -- some.torrent [--interval SECS] [--order nearest|bep12] [--once]
+//! cargo run --example announce -- some.torrent [--interval SECS] [--order nearest|bep12]
+//!     [--announce-to one|needed|tier|all] [--once]
 //! cargo run --example announce --features cache -- some.torrent --latency-cache FILE
 //! ```
 
@@ -14,11 +15,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tracker_failover::{
-    Alert, AnnounceHandle, Announcer, Config, Metainfo, Order, PeerId, Torrent, TrackerSet,
+    Alert, AnnounceHandle, AnnounceTo, Announcer, Config, Metainfo, Order, PeerId, Torrent, TrackerSet,
 };
 
-const USAGE: &str =
-    "usage: announce FILE.torrent [--interval SECS] [--order nearest|bep12] [--once] [--latency-cache FILE]";
+const USAGE: &str = "usage: announce FILE.torrent [--interval SECS] [--order nearest|bep12] \
+    [--announce-to one|needed|tier|all] [--once] [--latency-cache FILE]";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -121,6 +122,15 @@ impl Arguments {
                         _ => return Err("--order: expected nearest or bep12".into()),
                     });
                 }
+                "--announce-to" => {
+                    config = config.announce_to(match arguments.next().as_deref() {
+                        Some("one") => AnnounceTo::One,
+                        Some("needed") => AnnounceTo::AsNeeded,
+                        Some("tier") => AnnounceTo::EachTier,
+                        Some("all") => AnnounceTo::All,
+                        _ => return Err("--announce-to: expected one, needed, tier or all".into()),
+                    });
+                }
                 #[cfg(feature = "cache")]
                 "--latency-cache" => {
                     latency_cache = Some(arguments.next().ok_or("--latency-cache: expected a file")?);
@@ -183,7 +193,11 @@ mod tests {
         let [file, cache] =
             ["a.torrent", "hosts"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
         std::fs::write(&file, torrent(&[&dead, &far, &near])).unwrap();
-        let start = || run([&file, "--once", "--latency-cache", &cache].map(str::to_owned).into_iter());
+        let start = || {
+            run([&file, "--once", "--announce-to", "one", "--latency-cache", &cache]
+                .map(str::to_owned)
+                .into_iter())
+        };
 
         assert!(start().await.unwrap());
         assert_eq!(

@@ -171,7 +171,10 @@ impl Driver {
                 }
             }
             // The loop handles these.
-            Output::RoundEnded { .. } | Output::Ended { .. } | Output::Wait(_) => {}
+            Output::RoundEnded { .. }
+            | Output::Ended { .. }
+            | Output::Wait(_)
+            | Output::CountPeers { .. } => {}
         }
     }
 

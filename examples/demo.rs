@@ -110,7 +110,11 @@ async fn story(folder: &Path) -> Outcome<()> {
     near.wait_for_announces(1).await;
 
     println!("--- the download");
-    let mut download = Peer::start(folder, "download", &["--exit-when-done", "--announce-interval", "1"])?;
+    let mut download = Peer::start(
+        folder,
+        "download",
+        &["--exit-when-done", "--announce-interval", "1", "--announce-to", "one"],
+    )?;
     download.until(&format!("[TRACKER] selected {near_name} ")).await?;
     download.until(&format!("succeeded after 1 attempt: {near_name},")).await?;
     download.until(" 50% ").await?;

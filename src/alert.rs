@@ -421,20 +421,12 @@ impl fmt::Display for Alert {
     }
 }
 
-impl fmt::Display for AnnounceReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::InUse => "in use",
-            Self::Head => "head of the list",
-            Self::MorePeers => "more peers are wanted",
-            Self::Configured => "asked to by the settings",
-            Self::Event => "an event is due",
-        })
-    }
-}
-
 impl fmt::Display for Announced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.reason != AnnounceReason::InUse {
+            let peers = Count(self.response.peers.len(), "peer");
+            return write!(f, "also registered at {} ({}): {peers}", self.tracker, self.reason);
+        }
         write!(
             f,
             "succeeded after {}: {}, {}, next announce in {} s",
@@ -443,6 +435,18 @@ impl fmt::Display for Announced {
             Count(self.response.peers.len(), "peer"),
             self.next_announce.as_secs()
         )
+    }
+}
+
+impl fmt::Display for AnnounceReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InUse => "in use",
+            Self::Head => "head of the list",
+            Self::MorePeers => "more peers wanted",
+            Self::Configured => "as configured",
+            Self::Event => "an event is due",
+        })
     }
 }
 
@@ -485,6 +489,34 @@ mod tests {
         };
         assert_eq!(alerts(1), "1 tracker found; event=stopped, announcing to 1 tracker; 1 alert missed");
         assert_eq!(alerts(0), "0 trackers found; event=stopped, announcing to 0 trackers; 0 alerts missed");
+    }
+
+    #[test]
+    fn an_announce_beside_the_tracker_in_use_shows_its_reason() {
+        let line = |reason| {
+            let tracker = "http://b.example/announce?passkey=7".parse().unwrap();
+            let announced = Announced {
+                tracker,
+                event: Some(Event::Started),
+                reason,
+                response: AnnounceResponse::default(),
+                attempts: 1,
+                failed: Vec::new(),
+                moved_from: None,
+                interval: Duration::from_secs(1800),
+                next_announce: Duration::from_secs(1795),
+            };
+            Alert::Announced(Arc::new(announced)).to_string()
+        };
+        let used = "succeeded after 1 attempt: http://b.example, 0 peers, next announce in 1795 s";
+        assert_eq!(line(AnnounceReason::InUse), used);
+        for (reason, text) in [
+            (AnnounceReason::Head, "head of the list"),
+            (AnnounceReason::MorePeers, "more peers wanted"),
+            (AnnounceReason::Configured, "as configured"),
+        ] {
+            assert_eq!(line(reason), format!("also registered at http://b.example ({text}): 0 peers"));
+        }
     }
 
     #[test]

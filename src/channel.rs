@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,12 @@ pub trait Channel: Send {
     /// begin. It isn't counted as the tracker's latency. Zero, unless it is overridden.
     fn lookup_time(&self) -> Duration {
         Duration::ZERO
+    }
+
+    /// The address of the tracker, if the channel leads there directly; `None` through a proxy, or where it isn't known.
+    /// Two UDP trackers at one address are one tracker, and only one of them is announced to. `None`, unless it is overridden.
+    fn address(&self) -> Option<SocketAddr> {
+        None
     }
 
     /// Asks how large the swarms of these torrents are (BEP 48), without joining them.

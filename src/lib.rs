@@ -97,7 +97,7 @@ pub use host_snapshot::{HostSnapshot, RttSnapshot};
 #[cfg(feature = "tokio")]
 pub use net::{alerts::Alerts, announcer::Announcer, builder::AnnouncerBuilder, handle::AnnounceHandle};
 pub use policy::config::{AnnounceTo, Config, Order, Probing, Scheduling, Schemes};
-pub use policy::torrent::{Status, TrackerState, TrackerStatus};
+pub use policy::torrent::{Status, TrackerRole, TrackerState, TrackerStatus};
 pub use policy::tracker_set::TrackerSet;
 pub use prober::{Measurement, Prober};
 pub use scrape::{ScrapeResponse, SwarmCounts};

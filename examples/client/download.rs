@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tracker_failover::{Metainfo, Order, PeerId};
+use tracker_failover::{AnnounceTo, Metainfo, Order, PeerId};
 
 use crate::exit;
 use crate::files::disk::{Disk, Done};
@@ -24,7 +24,7 @@ use crate::swarm::bitfield::Bitfield;
 use crate::swarm::session::{Session, Start};
 use crate::torrent::{Refused, Torrent};
 use crate::trackers::{HAS_CACHE, Options, Trackers};
-use crate::ui::cli::{Download, TrackerOrder};
+use crate::ui::cli::{Download, TrackerCount, TrackerOrder};
 use crate::ui::event::Event;
 use crate::ui::report::Report;
 use crate::ui::units;
@@ -170,10 +170,16 @@ async fn asked(options: &Download, report: &Rc<RefCell<Report>>) -> Options {
         TrackerOrder::Nearest => Order::Nearest,
         TrackerOrder::Bep12 => Order::Bep12,
     };
+    let announce_to = match options.announce_to {
+        TrackerCount::One => AnnounceTo::One,
+        TrackerCount::Needed => AnnounceTo::AsNeeded,
+        TrackerCount::Tier => AnnounceTo::EachTier,
+        TrackerCount::All => AnnounceTo::All,
+    };
     let interval = options.announce_interval.map(|seconds| Duration::from_secs(seconds.into()));
     let ip = ip.map(|address| address.ip());
     let (allow_loopback, latency_cache) = (options.allow_loopback, options.latency_cache.clone());
-    Options { order, interval, ip, allow_loopback, latency_cache }
+    Options { order, announce_to, interval, ip, allow_loopback, latency_cache }
 }
 
 /// Waits until the disk has looked at what is here.

@@ -13,8 +13,8 @@ use tracker_failover::net::resolver::{Resolver, SystemResolver};
 use tracker_failover::net::scheme_router::SchemeRouter;
 use tracker_failover::net::udp::{UdpConfig, UdpProber, UdpTransport};
 use tracker_failover::{
-    AddressPolicy, Alert, AnnounceHandle, Announcer, AnnouncerBuilder, Config, InfoHash, Metainfo, Order,
-    PeerAddress, Torrent, TrackerSet, TrackerUrl, Transfer,
+    AddressPolicy, Alert, AnnounceHandle, AnnounceTo, Announcer, AnnouncerBuilder, Config, InfoHash,
+    Metainfo, Order, PeerAddress, PeerCounts, Torrent, TrackerSet, TrackerUrl, Transfer,
 };
 use tracker_failover::{Status, TrackerState};
 
@@ -35,7 +35,12 @@ pub(crate) struct Trackers {
     scraped: bool,
     in_use: String,
     asked_for_peers: Duration,
+    reported: ReportedPeers,
 }
+
+/// How many peers were reported to the library last, and when.
+#[derive(Debug, Default)]
+struct ReportedPeers(Option<(PeerCounts, Duration)>);
 
 /// News from the trackers.
 #[derive(Debug)]
@@ -56,6 +61,8 @@ pub(crate) enum News {
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     pub(crate) order: Order,
+    /// How many trackers are announced to.
+    pub(crate) announce_to: AnnounceTo,
     pub(crate) interval: Option<Duration>,
     /// The address to announce instead of the one that trackers see.
     pub(crate) ip: Option<IpAddr>,
@@ -71,7 +78,7 @@ impl Trackers {
         if set.is_empty() {
             return None;
         }
-        let config = Config::default().order(options.order);
+        let config = Config::default().order(options.order).announce_to(options.announce_to);
         let config = match options.interval {
             Some(interval) => config.interval_override(interval),
             None => config,
@@ -98,6 +105,7 @@ impl Trackers {
             scraped: false,
             in_use: String::new(),
             asked_for_peers: Duration::ZERO,
+            reported: ReportedPeers::default(),
         })
     }
 
@@ -105,6 +113,13 @@ impl Trackers {
     pub(crate) fn update(&mut self, transfer: Transfer) -> &str {
         self.handle.update(transfer);
         &self.in_use
+    }
+
+    /// Reports how many peers there are, where that has changed.
+    pub(crate) fn set_peers(&mut self, peers: PeerCounts, now: Duration) {
+        if self.reported.is_due(peers, now) {
+            self.handle.set_peers(peers);
+        }
     }
 
     /// Asks for more peers; the library announces when the tracker allows.
@@ -207,6 +222,18 @@ impl Trackers {
     }
 }
 
+impl ReportedPeers {
+    /// Whether these counts are to be reported now, which then counts as done: when they differ from the last, and those
+    /// were reported a second ago. A change that comes sooner is reported at a later call, unless it was taken back.
+    fn is_due(&mut self, peers: PeerCounts, now: Duration) -> bool {
+        let is_due = self.0.is_none_or(|(last, at)| last != peers && now.saturating_sub(at) >= REPORT_EVERY);
+        if is_due {
+            self.0 = Some((peers, now));
+        }
+        is_due
+    }
+}
+
 /// Whether [`Options::latency_cache`] is available, which needs the feature.
 pub(crate) const HAS_CACHE: bool = cfg!(feature = "cache");
 
@@ -244,7 +271,7 @@ async fn resolve(name: String, port: u16, policy: AddressPolicy, news: Sender<Ne
     }
 }
 
-/// The tracker in use, its latency, and how many trackers are failing.
+/// The tracker in use, its latency, and of several trackers how many we are registered at and how many are failing.
 fn describe(status: &Status) -> String {
     let trackers = || status.tiers.iter().flatten();
     let count = trackers().count();
@@ -260,8 +287,12 @@ fn describe(status: &Status) -> String {
             format!("{in_use}{}", shown.unwrap_or_default())
         }
     };
+    let registered = trackers().filter(|tracker| tracker.is_registered).count();
+    // Writing to a string can't fail.
+    if count > 1 && registered > 0 {
+        let _ = write!(text, ", registered at {registered} of {count}");
+    }
     if failing > 0 {
-        // Writing to a string can't fail.
         let _ = write!(text, " ({failing} of {count} failing)");
     }
     text
@@ -269,9 +300,31 @@ fn describe(status: &Status) -> String {
 
 /// How often more peers are asked for.
 const WANT_EVERY: Duration = Duration::from_secs(30);
+/// How often a change of the number of peers is reported, at most.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Names looked up of one answer, and addresses taken of each.
 const MAX_NAMES: usize = 8;
 const MAX_ADDRESSES: usize = 4;
 const MAX_BESIDE: usize = 64;
 const STOP_LIMIT: Duration = Duration::from_millis(3500);
 const RESOLVE_LIMIT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_peers_are_reported_when_they_change_and_at_most_once_a_second() {
+        let mut reported = ReportedPeers::default();
+        let mut due = |connected, millis| {
+            let peers = PeerCounts { connected, ..PeerCounts::default() };
+            reported.is_due(peers, Duration::from_millis(millis))
+        };
+        assert!(due(0, 0), "the first ones");
+        assert!(!due(0, 5000), "no change");
+        assert!(due(1, 5250));
+        assert!(!due(2, 5500) && !due(3, 6000), "too soon");
+        assert!(due(3, 6250), "later, with the last numbers");
+        assert!(!due(4, 6500) && !due(3, 9000), "taken back");
+    }
+}

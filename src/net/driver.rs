@@ -20,7 +20,7 @@ use self::command::EndReason;
 pub(super) use self::command::{Command, DriverLink, TorrentKey};
 use self::event::DriverEvent;
 use self::shutdown::Shutdown;
-pub(super) use self::torrents::Torrents;
+pub(super) use self::torrents::{PeerCounter, Torrents};
 use super::cache::{self, Cache};
 use super::clock::{self, Clock, Standstill};
 use super::guarded;
@@ -257,6 +257,7 @@ impl Driver {
             Output::Announce { attempt, request } => self.attempts.announce(attempt, request),
             Output::Close { attempt } => self.attempts.close(attempt),
             Output::Alert { torrent, alert } => self.torrents.alert(torrent, &alert),
+            Output::CountPeers { torrent } => self.torrents.count_peers(torrent),
             Output::RoundEnded { torrent, round, result } => {
                 self.torrents.round_ended(torrent, round, &result);
             }
@@ -301,10 +302,13 @@ impl Driver {
     }
 
     fn task_ended(&mut self, end: TaskEnd) {
-        let Some(Finished { attempt, input, lookup_time }) = self.attempts.finished(end) else { return };
+        let Some(Finished { attempt, input, opened }) = self.attempts.finished(end) else { return };
         let now = self.torrents.clock.now();
-        if let Some(lookup_time) = lookup_time {
-            self.torrents.engine.discount(attempt, lookup_time, now);
+        if let Some(opened) = opened {
+            self.torrents.engine.discount(attempt, opened.lookup_time, now);
+            if let Some(address) = opened.address {
+                self.torrents.engine.reached(attempt, address, now);
+            }
         }
         self.torrents.engine.handle(input, now);
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::alerts::Alerts;
-use super::driver::{DriverLink, TorrentKey, Torrents};
-use super::guarded::contained;
+use super::driver::{DriverLink, PeerCounter, TorrentKey, Torrents};
+use super::guarded::{Guarded, contained};
 use super::scraper::Scraper;
 use crate::alert::{Alert, Announced, StopResult};
 use crate::announce::{InfoHash, PeerCounts, Transfer};
@@ -77,6 +77,27 @@ impl AnnounceHandle {
         self.driver.act(&self.key, move |torrents, torrent| {
             torrents.engine.set_peers(torrent, peers, torrents.clock.now());
         });
+    }
+
+    /// Has the peers counted by this closure, in place of calls of [`set_peers`](Self::set_peers): now, and whenever it is
+    /// decided whether further trackers are asked. It runs inside the announcer's loop, which waits for it. Where it panics,
+    /// the last counts stand. It is dropped when the torrent ends, or with the next call of this.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use std::sync::atomic::{AtomicU32, Ordering};
+    /// # use tracker_failover::{AnnounceHandle, PeerCounts};
+    /// # fn count(session: &AnnounceHandle, connected: &Arc<AtomicU32>) {
+    /// let connected = Arc::clone(connected);
+    /// session.count_peers_with(move || PeerCounts {
+    ///     connected: connected.load(Ordering::Relaxed),
+    ///     ..PeerCounts::default()
+    /// });
+    /// # }
+    /// ```
+    pub fn count_peers_with(&self, counter: impl FnMut() -> PeerCounts + Send + 'static) {
+        let counter: Guarded<PeerCounter> = Guarded::new(Box::new(counter));
+        self.driver.act(&self.key, move |torrents, torrent| torrents.count_peers_with(torrent, counter));
     }
 
     /// Reports that the download has become complete: sends `completed` to the tracker in use, once, and sets `left` to 0.

@@ -151,7 +151,15 @@ impl Engine {
     /// Sets how many peers the client has, which decides whether further trackers are asked
     /// ([`AnnounceTo::AsNeeded`](crate::AnnounceTo::AsNeeded)). Cheap; to be called as often as it changes.
     pub fn set_peers(&mut self, torrent: TorrentId, peers: PeerCounts, now: Timestamp) {
-        self.with(torrent, now, |state, _| state.set_peers(peers));
+        self.with(torrent, now, |state, shared| state.set_peers(peers, shared.now));
+    }
+
+    /// Has [`Output::CountPeers`] ask how many peers the client has when a decision depends on it, in place of the client
+    /// reporting each change.
+    pub fn count_peers_on_demand(&mut self, torrent: TorrentId) {
+        if let Some(state) = self.torrents.get_mut(&torrent) {
+            state.count_peers_on_demand();
+        }
     }
 
     /// Notes that the download has become complete: `completed` is sent at once, to the tracker in use. Does nothing

@@ -59,6 +59,13 @@ pub enum Output {
         /// What happened.
         alert: Alert,
     },
+    /// Count the peers of this torrent, which was asked for by
+    /// [`Engine::count_peers_on_demand`](super::Engine::count_peers_on_demand); answered by
+    /// [`Engine::set_peers`](super::Engine::set_peers). Without an answer what was known before counts.
+    CountPeers {
+        /// The torrent.
+        torrent: TorrentId,
+    },
     /// A round has ended.
     RoundEnded {
         /// The torrent that made the round.

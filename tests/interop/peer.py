@@ -1,6 +1,6 @@
-"""peer.py FOLDER PORT FILE...: libtorrent with these torrent files, seeding and downloading, until it is killed.
+"""peer.py one|all FOLDER PORT FILE...: libtorrent with these torrent files, seeding and downloading, until it is killed.
 
-Default settings, but for what finds peers without trackers, and that it asks every tracker. "limit N" on standard
+Default settings, but for what finds peers without trackers, and with "all" that it asks every tracker. "limit N" on standard
 input lets it send no more than N bytes a second, 0 for as many as it can.
 """
 
@@ -8,7 +8,7 @@ import sys
 
 import libtorrent
 
-folder, port, *files = sys.argv[1:]
+trackers, folder, port, *files = sys.argv[1:]
 session = libtorrent.session({
     "listen_interfaces": f"127.0.0.1:{port}",
     "enable_dht": False,
@@ -16,8 +16,8 @@ session = libtorrent.session({
     "enable_upnp": False,
     "enable_natpmp": False,
     "allow_multiple_connections_per_ip": True,
-    "announce_to_all_tiers": True,
-    "announce_to_all_trackers": True,
+    "announce_to_all_tiers": trackers == "all",
+    "announce_to_all_trackers": trackers == "all",
 })
 handles = []
 for file in files:

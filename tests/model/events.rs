@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 use tracker_failover::internals::Ledger;
 use tracker_failover::policy::Timestamp;
-use tracker_failover::{AnnounceResponse, Event, TrackerSet, TrackerUrl};
+use tracker_failover::{AnnounceResponse, AnnounceTo, Event, TrackerSet, TrackerUrl};
 
 /// A named host on two ports, another name, and two ports of an address, which are no siblings.
 const TRACKERS: [&str; 5] = [
@@ -36,10 +36,12 @@ fn at(secs: u64) -> Timestamp {
 #[expect(clippy::struct_excessive_bools, reason = "each is a separate fact")]
 pub(crate) struct Rules {
     private: bool,
+    /// Each tracker counts downloads for itself.
+    each: bool,
     complete_from_start: bool,
     /// The download became complete in this session.
     completed: bool,
-    /// Some tracker has heard that it did.
+    /// All that are to be sent that have accepted it.
     told_completed: bool,
     ending: bool,
     trackers: [Tracker; TRACKERS.len()],
@@ -57,6 +59,7 @@ struct Tracker {
     unanswered: Option<u64>,
     id: Option<u8>,
     told_stopped: bool,
+    told_completed: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -79,7 +82,8 @@ impl Rules {
     /// BEP 3; and for those it doesn't speak of, trackers that share their peers, the manual.
     fn event(&self, tracker: usize) -> Option<Event> {
         if self.trackers[tracker].accepted.is_some() {
-            return (self.completed && !self.told_completed).then_some(Event::Completed);
+            let owed = self.completed && !self.told_completed && !self.trackers[tracker].told_completed;
+            return owed.then_some(Event::Completed);
         }
         let siblings: &[usize] = match tracker {
             _ if self.private => &[0, 1, 2, 3, 4],
@@ -92,16 +96,18 @@ impl Rules {
 
     /// All that accepted any announce and may remember it, and all that may have.
     fn stop_recipients(&self) -> BTreeSet<&TrackerUrl> {
-        let owed = |tracker: &Tracker| {
-            let remembers = |(at, interval)| self.now - at < FORTY_FIVE_MINUTES.max(2 * interval);
-            let may = |at| self.now - at < FORTY_FIVE_MINUTES;
-            let in_flight = tracker.in_flight.map(|(since, ..)| since);
-            !tracker.told_stopped
-                && (tracker.accepted.is_some_and(remembers)
-                    || in_flight.is_some_and(may)
-                    || tracker.unanswered.is_some_and(may))
-        };
+        let owed = |tracker: &Tracker| !tracker.told_stopped && self.may_be_listed(tracker);
         (0..TRACKERS.len()).filter(|tracker| owed(&self.trackers[*tracker])).map(url).collect()
+    }
+
+    /// Whether a tracker may remember us.
+    fn may_be_listed(&self, tracker: &Tracker) -> bool {
+        let remembers = |(at, interval)| self.now - at < FORTY_FIVE_MINUTES.max(2 * interval);
+        let may = |at| self.now - at < FORTY_FIVE_MINUTES;
+        let in_flight = tracker.in_flight.map(|(since, ..)| since);
+        tracker.accepted.is_some_and(remembers)
+            || in_flight.is_some_and(may)
+            || tracker.unanswered.is_some_and(may)
     }
 
     fn accept(&mut self, number: usize, interval: u64, id: Option<u8>) {
@@ -112,9 +118,15 @@ impl Rules {
         tracker.accepted = Some((now, interval));
         tracker.unanswered = None;
         tracker.id = id.or(tracker.id);
-        // A tracker that first sees a complete torrent is sent no `completed`, and no other tracker is owed it.
-        self.told_completed |=
-            event == Some(Event::Completed) || (self.completed && is_first && nothing_left);
+        // A tracker that first sees a complete torrent is sent no `completed`.
+        if event == Some(Event::Completed) || (self.completed && is_first && nothing_left) {
+            tracker.told_completed = true;
+            // Where one counts for all, none of the others is owed it. Nor is one that has dropped us meanwhile.
+            let owed = |tracker: &Tracker| {
+                tracker.accepted.is_some() && !tracker.told_completed && self.may_be_listed(tracker)
+            };
+            self.told_completed |= !self.each || !self.trackers.iter().any(owed);
+        }
     }
 }
 
@@ -123,8 +135,9 @@ impl ReferenceStateMachine for Rules {
     type Transition = Step;
 
     fn init_state() -> BoxedStrategy<Self> {
-        let session = |(private, complete_from_start)| Self {
+        let session = |(private, each, complete_from_start)| Self {
             private,
+            each: each && !private,
             complete_from_start,
             completed: false,
             told_completed: false,
@@ -132,7 +145,7 @@ impl ReferenceStateMachine for Rules {
             trackers: Default::default(),
             now: 0,
         };
-        (any::<bool>(), prop::bool::weighted(0.2)).prop_map(session).boxed()
+        (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2)).prop_map(session).boxed()
     }
 
     fn transitions(_: &Self) -> BoxedStrategy<Step> {
@@ -207,7 +220,8 @@ impl StateMachineTest for Real {
 
     fn init_test(rules: &Rules) -> Self {
         let urls = (0..TRACKERS.len()).map(|tracker| url(tracker).clone());
-        let trackers = TrackerSet::new([urls]);
+        let announce_to = if rules.each { AnnounceTo::AsNeeded } else { AnnounceTo::One };
+        let trackers = TrackerSet::new([urls]).with_announce_to(announce_to);
         let trackers = if rules.private { trackers.private() } else { trackers };
         let left = u64::from(!rules.complete_from_start);
         Self { ledger: Ledger::new(&trackers, Some(left)), trackers, sent: [None; TRACKERS.len()] }
@@ -257,7 +271,7 @@ impl StateMachineTest for Real {
             let id = tracker.id.map(|id| vec![id]);
             assert_eq!(ledger.tracker_id(trackers, url), id.as_deref(), "the id that {name} gave");
         }
-        assert_eq!(ledger.owes_completed(), rules.completed && !rules.told_completed);
+        assert_eq!(ledger.owes_any_completed(), rules.completed && !rules.told_completed);
         let owed = ledger.stop_recipients(trackers, at(rules.now));
         assert_eq!(owed.iter().collect::<BTreeSet<_>>(), rules.stop_recipients(), "who is owed stopped");
     }

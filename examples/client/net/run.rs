@@ -68,12 +68,13 @@ pub(crate) async fn run(
             }
             _ = ticks.tick() => {
                 shell.update(Session::tick);
-                let (stats, transfer) = {
+                let (stats, transfer, peers) = {
                     let session = shell.session.borrow();
-                    (session.stats(), session.transfer())
+                    (session.stats(), session.transfer(), session.peer_counts())
                 };
                 let mut tracker = "";
                 if let Some(trackers) = trackers {
+                    trackers.set_peers(peers, shell.now());
                     if stats.wants_peers {
                         trackers.want_peers(shell.now());
                     }

@@ -72,7 +72,7 @@ impl DialBook {
     /// Up to `room` addresses whose time has come. They count as being dialled until
     /// [`connected`](Self::connected) or [`closed`](Self::closed).
     pub(crate) fn due(&mut self, now: Duration, room: usize) -> Vec<SocketAddr> {
-        let dialling = self.known.values().filter(|known| known.state == State::Dialling).count();
+        let dialling = self.dialling();
         if now.saturating_sub(self.counted.0) >= Duration::from_secs(1) {
             self.counted = (now, 0);
         }
@@ -147,6 +147,11 @@ impl DialBook {
     /// Forgets all addresses but banned ones and our own.
     pub(crate) fn forget(&mut self) {
         self.known.retain(|_, known| known.state == State::Never);
+    }
+
+    /// How many addresses are being dialled, their handshakes included.
+    pub(crate) fn dialling(&self) -> usize {
+        self.known.values().filter(|known| known.state == State::Dialling).count()
     }
 
     /// How many addresses are known.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tracker_failover::{PeerId, Transfer};
+use tracker_failover::{PeerCounts, PeerId, Transfer};
 
 use super::PeerKey;
 use super::bitfield::Bitfield;
@@ -315,6 +315,14 @@ impl Session {
     /// makes what was missing at the start.
     pub(crate) fn transfer(&self) -> Transfer {
         Transfer { uploaded: self.up.total(), downloaded: self.downloaded, left: Some(self.left) }
+    }
+
+    /// How many peers there are, by which the library decides whether further trackers are asked.
+    pub(crate) fn peer_counts(&self) -> PeerCounts {
+        let seeds = self.peers.values().filter(|peer| peer.has.is_full()).count();
+        let [connected, connecting, seeds] = [self.peers.len(), self.book.dialling(), seeds]
+            .map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        PeerCounts { connected, connecting, seeds }
     }
 
     /// How things stand.

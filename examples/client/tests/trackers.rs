@@ -96,7 +96,8 @@ fn a_public_torrent_keeps_its_peers_when_the_tracker_changes() {
         wire.drain();
     });
     let address = peer.address.to_string();
-    let mut leech = shared.start("leech", &["--announce-interval", "1", "--peer", &address]);
+    let mut leech =
+        shared.start("leech", &["--announce-interval", "1", "--announce-to", "one", "--peer", &address]);
     leech.wait_for("peer_connected");
     let in_use = loop {
         let announced = trackers.iter().position(|tracker| !tracker.announces().is_empty());
@@ -114,6 +115,23 @@ fn a_public_torrent_keeps_its_peers_when_the_tracker_changes() {
     peer.join();
 }
 
+/// Of a single tracker there is nothing to count.
+#[test]
+fn the_progress_shows_at_how_many_trackers_we_are_registered() {
+    let runtime = runtime();
+    let trackers = runtime.block_on(async {
+        [FakeTracker::start(Behaviour::ok()).await, FakeTracker::start(Behaviour::ok()).await]
+    });
+    let urls = trackers.each_ref().map(FakeTracker::announce_url);
+    for (urls, shown) in [(&urls[..], ", registered at 1 of 2\""), (&urls[..1], " ms\"")] {
+        let shared = Shared::new(100_000, urls);
+        let mut leech = shared.start("leech", &["--announce-to", "one"]);
+        while !leech.wait_for("alert").contains("succeeded after 1 attempt") {}
+        let line = (0..2).map(|_| leech.wait_for("progress")).last().unwrap_or_default();
+        assert!(line.contains(shown), "{line}");
+    }
+}
+
 /// Two runs with one `--latency-cache`: the second announces to the nearest at once, and probes no tracker. A file that
 /// can't be read is reported, and all trackers are probed again.
 #[cfg(all(feature = "cache", unix))]
@@ -128,7 +146,8 @@ fn the_latency_cache_is_kept() {
     let shared = Shared::new(100_000, &[far.announce_url(), near.announce_url()]);
     let cache = shared.path("trackers.cache");
     let run = |last: &str| {
-        let mut client = shared.start("seed", &["--latency-cache", cache.to_str().unwrap()]);
+        let mut client =
+            shared.start("seed", &["--announce-to", "one", "--latency-cache", cache.to_str().unwrap()]);
         let mut said = String::new();
         while !said.contains(last) {
             said += &client.wait_for("alert");

@@ -70,6 +70,9 @@ pub(crate) struct Download {
     /// In which order trackers are tried
     #[arg(long, value_enum, value_name = "ORDER", default_value_t = TrackerOrder::Nearest)]
     pub(crate) order: TrackerOrder,
+    /// How many trackers are announced to
+    #[arg(long, value_enum, value_name = "HOW MANY", default_value_t = TrackerCount::Needed)]
+    pub(crate) announce_to: TrackerCount,
     /// Keeps what was learned about trackers in this file, so that the next start goes straight to the nearest
     #[arg(long, value_name = "FILE")]
     pub(crate) latency_cache: Option<PathBuf>,
@@ -140,6 +143,19 @@ pub(crate) enum TrackerOrder {
     Bep12,
 }
 
+/// How many trackers are announced to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TrackerCount {
+    /// One, and the next where it fails
+    One,
+    /// One, and others while peers are short
+    Needed,
+    /// One of each tier
+    Tier,
+    /// All of them
+    All,
+}
+
 impl Download {
     /// The .torrent, however it was named.
     pub(crate) fn torrent(&self) -> Option<&PathBuf> {
@@ -178,6 +194,22 @@ mod tests {
         }
         let cli = Cli::try_parse_from(["client", "create", "p", "-t", "a,b", "-t", "c"]).unwrap();
         assert!(matches!(cli.command, Some(Command::Create(create)) if create.trackers == ["a,b", "c"]));
+    }
+
+    #[test]
+    fn further_trackers_are_asked_as_needed_unless_the_user_wants_otherwise() {
+        let announce_to = |options: &[&str]| {
+            Cli::try_parse_from([&["client", "x"], options].concat()).unwrap().download.announce_to
+        };
+        assert_eq!(announce_to(&[]), TrackerCount::Needed);
+        for (word, count) in [
+            ("one", TrackerCount::One),
+            ("needed", TrackerCount::Needed),
+            ("tier", TrackerCount::Tier),
+            ("all", TrackerCount::All),
+        ] {
+            assert_eq!(announce_to(&["--announce-to", word]), count);
+        }
     }
 
     #[test]

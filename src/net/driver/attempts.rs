@@ -38,8 +38,17 @@ pub(super) struct TaskEnd(Result<(Id, TaskOutput), JoinError>);
 pub(super) struct Finished {
     pub(super) attempt: AttemptId,
     pub(super) input: Input,
-    /// Where a channel was opened: how long that took before the tracker was dialled.
-    pub(super) lookup_time: Option<Duration>,
+    /// What is known of the opened channel, if the attempt opened one.
+    pub(super) opened: Option<ChannelFacts>,
+}
+
+/// What a channel reports of its opening.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ChannelFacts {
+    /// How long the opening took before the tracker was dialled.
+    pub(super) lookup_time: Duration,
+    /// The tracker's address, if the channel leads there directly.
+    pub(super) address: Option<SocketAddr>,
 }
 
 enum TaskOutput {
@@ -58,7 +67,7 @@ enum Kind {
 struct OpenChannel {
     tracker: TrackerUrl,
     channel: Guarded<Box<dyn Channel>>,
-    lookup_time: Duration,
+    facts: ChannelFacts,
 }
 
 impl AttemptTasks {
@@ -103,7 +112,7 @@ impl AttemptTasks {
         self.spawn(attempt, Kind::Announce, async move {
             let opened = transport.open(&tracker).await;
             TaskOutput::Opened(opened.map(|channel| OpenChannel {
-                lookup_time: channel.lookup_time(),
+                facts: ChannelFacts { lookup_time: channel.lookup_time(), address: channel.address() },
                 channel: Guarded::new(channel),
                 tracker,
             }))
@@ -144,11 +153,11 @@ impl AttemptTasks {
             return None;
         }
         self.running.remove(&attempt);
-        let mut lookup_time = None;
+        let mut opened = None;
         let input = match end.0 {
             Ok((_, TaskOutput::Probed(result))) => Input::Probed(attempt, result),
             Ok((_, TaskOutput::Opened(Ok(channel)))) => {
-                lookup_time = Some(channel.lookup_time);
+                opened = Some(channel.facts);
                 self.channels.insert(attempt, channel);
                 Input::Opened(attempt)
             }
@@ -168,7 +177,7 @@ impl AttemptTasks {
                 }
             }
         };
-        Some(Finished { attempt, input, lookup_time })
+        Some(Finished { attempt, input, opened })
     }
 
     fn spawn(

@@ -1,5 +1,6 @@
 //! The end of the loop, panics in code of the client, and standstills.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,10 +9,11 @@ use async_trait::async_trait;
 use tokio::time::timeout;
 
 use super::*;
-use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, PeerId, Torrent};
+use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, PeerCounts, PeerId, Torrent};
 use crate::error::{AnnounceError, Cause, RoundError};
 
-use crate::policy::TrackerSet;
+use crate::policy::config::AnnounceTo;
+use crate::policy::{AttemptId, Input, TrackerSet};
 use crate::prober::Measurement;
 use crate::tracker::{Scheme, TrackerUrl};
 use crate::transport::Channel;
@@ -27,6 +29,10 @@ struct Odd {
 struct OddChannel {
     host: String,
     dropped: Arc<Mutex<usize>>,
+}
+
+impl OddChannel {
+    const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
 }
 
 #[async_trait]
@@ -57,6 +63,11 @@ impl Channel for OddChannel {
             "mute-drop.test" => std::future::pending().await,
             _ => Ok(AnnounceResponse::default()),
         }
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        assert_ne!(self.host, "address.test", "on purpose");
+        (self.host != "proxied.test").then_some(Self::ADDRESS)
     }
 }
 
@@ -146,6 +157,7 @@ async fn a_panic_in_code_of_the_client_is_an_error_of_one_attempt() {
         "open.test",
         "payload.test",
         "announce.test",
+        "address.test",
         "drop.test",
         "slow-drop.test",
         "mute-drop.test",
@@ -190,6 +202,23 @@ async fn an_answer_counts_though_its_channel_panics_when_dropped() {
     assert_eq!(answer.tracker.host(), "drop.test");
 }
 
+/// A tracker behind a proxy has an address that isn't known here.
+#[tokio::test]
+async fn an_opening_brings_the_address_to_which_the_channel_leads() {
+    let mut attempts = AttemptTasks::new(Arc::new(Odd::default()), None, None);
+    for (number, host, address) in [
+        (1, "ok.test", Some(OddChannel::ADDRESS)),
+        (2, "proxied.test", None),
+        (3, "ok.test", Some(OddChannel::ADDRESS)),
+    ] {
+        attempts.open(AttemptId::new(number), format!("http://{host}/announce").parse().unwrap());
+        let end = attempts.next().await.unwrap();
+        let finished = attempts.finished(end).unwrap();
+        assert!(matches!(finished.input, Input::Opened(_)), "{host}");
+        assert_eq!(finished.opened.map(|opened| opened.address), Some(address), "{host}");
+    }
+}
+
 /// R93.
 #[tokio::test(start_paused = true)]
 async fn a_panic_while_trackers_are_changed_changes_nothing() {
@@ -204,6 +233,47 @@ async fn a_panic_while_trackers_are_changed_changes_nothing() {
     session.add_tracker(1, "http://other.test/announce".parse().unwrap());
     assert_eq!(session.trackers().await.unwrap().len(), 2, "and can be changed later");
     session.announce_now().await.unwrap();
+}
+
+/// R93: neither where it counts nor where it is dropped.
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_closure_that_counts_peers_ends_nothing() {
+    let announcer = AnnouncerBuilder::new(Odd::default()).spawn();
+    let mut session = announcer.add(trackers(&["ok.test"]), torrent());
+    until_announced(&mut session).await;
+    let counted = Arc::new(Mutex::new(0));
+    let (calls, guard) = (Arc::clone(&counted), PanicsWhenDropped);
+    session.count_peers_with(move || {
+        let _ = &guard;
+        *calls.lock().unwrap() += 1;
+        panic!("on purpose");
+    });
+    session.announce_now().await.unwrap();
+    session.announce_now().await.unwrap();
+    session.status().await.unwrap();
+    assert_eq!(*counted.lock().unwrap(), 2, "at once, and when it matters for the first time");
+    session.stop().await.unwrap();
+    announcer.add(trackers(&["ok.test"]), torrent()).announce_now().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_closure_that_counts_peers_lives_as_long_as_its_torrent() {
+    let announcer = AnnouncerBuilder::new(Odd::default()).spawn();
+    let session = announcer.add(trackers(&["ok.test"]), torrent());
+    let (first, second) = (Arc::new(()), Arc::new(()));
+    let counter = |held: &Arc<()>| {
+        let held = Arc::clone(held);
+        move || {
+            let _ = &held;
+            PeerCounts::default()
+        }
+    };
+    session.count_peers_with(counter(&first));
+    session.count_peers_with(counter(&second));
+    session.status().await.unwrap();
+    assert_eq!((Arc::strong_count(&first), Arc::strong_count(&second)), (1, 2), "the last one counts");
+    session.stop().await.unwrap();
+    assert_eq!(Arc::strong_count(&second), 1);
 }
 
 /// R93: calls that come later included.
@@ -349,7 +419,7 @@ impl Laptop {
         let meter = Arc::clone(&slept);
         let clock = Clock::with(Box::new(move || Duration::from_secs(meter.load(Ordering::SeqCst))));
         let announcer = Announcer::start(AnnouncerParts {
-            config: Config::default(),
+            config: Config::default().announce_to(AnnounceTo::One),
             clock,
             seed: 1,
             transport: Arc::new(Counted { took, response, asked: Arc::clone(&asked) }),

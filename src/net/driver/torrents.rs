@@ -7,10 +7,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::alert::{Alert, Announced, StopResult};
-use crate::announce::{AnnounceRequest, InfoHash, Torrent};
+use crate::announce::{AnnounceRequest, InfoHash, PeerCounts, Torrent};
 use crate::error::RoundError;
 use crate::net::alerts::AlertSender;
 use crate::net::clock::Clock;
+use crate::net::guarded::{Guarded, contained};
 use crate::policy::{Config, Engine, Output, RoundNumber, TorrentId, TrackerSet};
 
 /// The engine, its clock, and the users of each torrent.
@@ -29,12 +30,17 @@ pub(in crate::net) struct OneShotResult {
 /// What came of an announce with failover.
 pub(in crate::net) type RoundResult = Result<Arc<Announced>, Arc<RoundError>>;
 
+/// A closure of the client that counts its peers.
+pub(in crate::net) type PeerCounter = Box<dyn FnMut() -> PeerCounts + Send>;
+
 /// What the users of a torrent wait for. Any of them may have left, so a result that can't be sent is dropped.
 #[derive(Default)]
 struct Listener {
     /// The torrent's name in the report of a shutdown; `None` for a single announce.
     info_hash: Option<InfoHash>,
     alerts: Option<AlertSender>,
+    /// The client's closure that counts its peers, if it gave one.
+    peer_counter: Option<Guarded<PeerCounter>>,
     /// Who asked for an announce, each with the first round that answers the request.
     rounds: Vec<(RoundNumber, oneshot::Sender<RoundResult>)>,
     one_shot: Option<oneshot::Sender<OneShotResult>>,
@@ -78,6 +84,24 @@ impl Torrents {
         let round = self.engine.reannounce(torrent, self.clock.now());
         if let (Some(round), Some(listener)) = (round, self.listeners.get_mut(&torrent)) {
             listener.rounds.push((round, result));
+        }
+    }
+
+    /// Has the peers of a torrent counted by this closure, now for the first time.
+    pub(in crate::net) fn count_peers_with(&mut self, torrent: TorrentId, counter: Guarded<PeerCounter>) {
+        if let Some(listener) = self.listeners.get_mut(&torrent) {
+            listener.peer_counter = Some(counter);
+            self.engine.count_peers_on_demand(torrent);
+            self.count_peers(torrent);
+        }
+    }
+
+    /// Passes on how many peers the client has, if it gave a closure. Where that panics, the last counts stand (R93).
+    pub(super) fn count_peers(&mut self, torrent: TorrentId) {
+        let listener = self.listeners.get_mut(&torrent);
+        let counter = listener.and_then(|listener| listener.peer_counter.as_mut()).and_then(Guarded::get_mut);
+        if let Some(peers) = counter.and_then(contained) {
+            self.engine.set_peers(torrent, peers, self.clock.now());
         }
     }
 

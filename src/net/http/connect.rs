@@ -30,6 +30,12 @@ pub trait Connector: Send + Sync {
     /// # Cancel safety
     /// Dropping the future gives up all connections that it was opening.
     async fn connect(&self, host: &str, addresses: &[SocketAddr]) -> Result<Connected, AnnounceError>;
+
+    /// Whether its streams lead straight to the address that [`Connected`] holds, and not through a proxy. False, unless it
+    /// is overridden.
+    fn is_direct(&self) -> bool {
+        false
+    }
 }
 
 /// An open stream, and the address to which it leads.
@@ -75,6 +81,10 @@ impl Connector for TcpConnector {
         let connect = |address| async move { self.dial(address).await.map_err(failed) };
         let (remote, stream) = happy_eyeballs::first(addresses, connect).await?;
         Ok(Connected::new(stream, remote))
+    }
+
+    fn is_direct(&self) -> bool {
+        true
     }
 }
 

@@ -32,6 +32,7 @@ mod verifier;
 mod tests;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -153,6 +154,11 @@ impl Channel for HttpChannel {
 
     fn lookup_time(&self) -> Duration {
         self.connection.as_ref().map_or(Duration::ZERO, |connection| connection.lookup_time)
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        let connection = self.connection.as_ref().filter(|_| self.client.connector.is_direct())?;
+        Some(SocketAddr::new(connection.remote.ip().to_canonical(), connection.remote.port()))
     }
 
     async fn scrape(&mut self, torrents: &[InfoHash]) -> Result<ScrapeResponse, AnnounceError> {

@@ -203,6 +203,10 @@ impl Channel for UdpChannel {
         self.lookup_time
     }
 
+    fn address(&self) -> Option<SocketAddr> {
+        self.client.connector.is_direct().then_some(self.address)
+    }
+
     /// Scrapes 74 torrents at a time: more don't fit into a packet (BEP 15).
     async fn scrape(&mut self, torrents: &[InfoHash]) -> Result<ScrapeResponse, AnnounceError> {
         let mut all = ScrapeResponse::default();

@@ -24,6 +24,12 @@ pub trait DatagramConnector: Send + Sync {
     /// # Errors
     /// When the address can't be reached from here: no network of its family, no local address to send from.
     fn connect(&self, remote: SocketAddr) -> io::Result<Box<dyn DatagramSocket>>;
+
+    /// Whether its sockets send straight to the address that they are opened for, and not to a proxy. Only then are two
+    /// trackers at one address taken for one. False, unless it is overridden.
+    fn is_direct(&self) -> bool {
+        false
+    }
 }
 
 /// A socket for datagrams to and from one address.
@@ -76,6 +82,10 @@ impl DatagramConnector for UdpConnector {
         socket.connect(remote)?;
         socket.set_nonblocking(true)?;
         Ok(Box::new(SystemSocket(tokio::net::UdpSocket::from_std(socket)?)))
+    }
+
+    fn is_direct(&self) -> bool {
+        true
     }
 }
 

@@ -129,6 +129,11 @@ impl<'a> Candidates<'a> {
         reach::wanted(self, self.book, &BTreeSet::new(), self.now).iter().map(|wanted| wanted.at).min()
     }
 
+    /// The trackers that are to be announced to beside the one in use, now or later.
+    pub(crate) fn all_beside(&self) -> Vec<Wanted<'a>> {
+        reach::wanted(self, self.book, &BTreeSet::new(), self.now)
+    }
+
     /// When the next of the trackers that weren't tried may be announced to; `None` if none is to come.
     pub(crate) fn next_at(&self, tried: &BTreeSet<TrackerUrl>) -> Option<Timestamp> {
         if self.kind.is_beside() {

@@ -9,13 +9,15 @@ use super::round_kind::RoundKind;
 use super::shared::Shared;
 use crate::alert::Alert;
 use crate::policy::config::AnnounceTo;
-use crate::policy::hosts::Hosts;
-use crate::policy::io::TorrentId;
+use crate::policy::io::{Output, TorrentId};
 use crate::time::Timestamp;
 
 /// How often a deferred announce checks whether another torrent has found one of its hosts alive: often enough that
 /// the torrent announces within a minute at a host that works again.
 const RECHECK: Duration = Duration::from_secs(40);
+
+/// How long a client may take to count its peers on demand.
+const COUNTING: Duration = Duration::from_secs(1);
 
 /// When a round beside the tracker in use begins.
 pub(super) enum Beside {
@@ -61,13 +63,18 @@ impl Idle {
 
     /// Whether a round beside the tracker in use begins now; else when to ask again. None does while announces fail:
     /// their rounds try all trackers.
-    pub(super) fn beside(&self, book: &TorrentBook, hosts: &Hosts, now: Timestamp) -> Beside {
+    pub(super) fn beside(&self, book: &mut TorrentBook, shared: &mut Shared<'_>) -> Beside {
+        let now = shared.now;
         let is_well = book.trackers.in_use().is_some() && !book.schedule.is_failing();
         let may_begin = is_well && !book.schedule.is_deferred() && self.waits_for.is_none();
         if !may_begin || book.announce_to() == AnnounceTo::One {
             return Beside::At(None);
         }
-        match Candidates::new(book, &RoundKind::Beside, hosts, now).first_beside() {
+        if book.announce_to() == AnnounceTo::AsNeeded && book.supply.demand(now) {
+            shared.outputs.push_back(Output::CountPeers { torrent: shared.torrent });
+            return Beside::At(Some(now + COUNTING));
+        }
+        match Candidates::new(book, &RoundKind::Beside, shared.hosts, now).first_beside() {
             Some(at) if at <= now => Beside::Due,
             at => Beside::At([at, reach::look_at(book, now)].into_iter().flatten().min()),
         }

@@ -64,7 +64,7 @@ impl Ledger {
     }
 
     /// Whether the download is complete and a tracker is still to be sent that.
-    pub(crate) fn owes_any_completed(&self) -> bool {
+    pub fn owes_any_completed(&self) -> bool {
         self.completion == Completion::Due
     }
 
@@ -257,6 +257,7 @@ mod tests {
     impl Books {
         fn new(hosts: &[&str], private: bool, left: u64) -> Self {
             let trackers = TrackerSet::new([hosts.iter().map(|host| url(host))]);
+            let trackers = trackers.with_announce_to(AnnounceTo::One);
             let trackers = if private { trackers.private() } else { trackers };
             Self { ledger: Ledger::new(&trackers, Some(left)), trackers }
         }
@@ -321,7 +322,7 @@ mod tests {
         assert!(books.ledger.complete() && !books.ledger.complete());
         assert_eq!(books.announce("a", 0), Some(Event::Completed));
         assert_eq!(books.announce("a", 0), None);
-        assert!(!books.ledger.owes_completed() && !books.ledger.complete());
+        assert!(!books.ledger.owes_any_completed() && !books.ledger.complete());
         let mut seed = Books::new(&["a"], false, 0);
         assert!(!seed.ledger.complete());
         assert_eq!(seed.announce("a", 0), Some(Event::Started));
@@ -334,8 +335,22 @@ mod tests {
         books.announce("a", 10);
         books.ledger.complete();
         assert_eq!(books.announce("b", 0), Some(Event::Started));
-        assert!(!books.ledger.owes_completed());
+        assert!(!books.ledger.owes_any_completed());
         assert_eq!(books.event_for("a"), None);
+    }
+
+    #[test]
+    fn each_tracker_is_sent_completed_if_each_counts_for_itself() {
+        let mut books = Books::new(&["a", "b", "c"], false, 10);
+        books.ledger = Ledger::new(&books.trackers.clone().with_announce_to(AnnounceTo::All), Some(10));
+        books.announce("a", 10);
+        books.announce("b", 10);
+        books.ledger.complete();
+        assert_eq!(books.announce("a", 0), Some(Event::Completed));
+        assert_eq!((books.event_for("a"), books.event_for("b")), (None, Some(Event::Completed)));
+        assert_eq!(books.announce("c", 0), Some(Event::Started));
+        assert_eq!(books.announce("b", 0), Some(Event::Completed));
+        assert!(!books.ledger.owes_any_completed());
     }
 
     #[test]

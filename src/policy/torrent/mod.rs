@@ -42,7 +42,7 @@ use self::idle::{Beside, Idle};
 pub use self::ledger::Ledger;
 use self::round_kind::RoundKind;
 pub(crate) use self::shared::Shared;
-pub use self::status::{Status, TrackerState, TrackerStatus};
+pub use self::status::{Status, TrackerRole, TrackerState, TrackerStatus};
 use self::stopping::Stopping;
 use self::stragglers::Stragglers;
 use super::config::Config;
@@ -147,8 +147,13 @@ impl TorrentState {
     }
 
     /// Takes in how many peers the client has.
-    pub(crate) fn set_peers(&mut self, peers: PeerCounts) {
-        self.book.supply.set(peers);
+    pub(crate) fn set_peers(&mut self, peers: PeerCounts, now: Timestamp) {
+        self.book.supply.set(peers, now);
+    }
+
+    /// Has the client asked how many peers it has when a decision is due.
+    pub(crate) fn count_peers_on_demand(&mut self) {
+        self.book.supply.count_on_demand();
     }
 
     /// Notes that the download is complete. A round under way sends `completed`, or is followed by one that does.
@@ -375,7 +380,7 @@ impl TorrentState {
                         self.activity = Activity::Announcing(Box::new(announcing));
                         continue;
                     }
-                    match idle.beside(book, shared.hosts, shared.now) {
+                    match idle.beside(book, shared) {
                         Beside::Due => {
                             self.activity = Activity::Announcing(Box::new(Announcing::begin_beside()));
                         }

@@ -104,7 +104,8 @@ pub(super) fn wanted<'a>(
 
 /// When to look again although no tracker is due: what the client counts becomes valid, or spaced trackers are due.
 pub(super) fn look_at(book: &TorrentBook, now: Timestamp) -> Option<Timestamp> {
-    Some(book.supply.counts_from()).filter(|from| *from > now)
+    let is_counting = book.announce_to() == AnnounceTo::AsNeeded && book.supply.is_counted();
+    Some(book.supply.counts_from()).filter(|from| is_counting && *from > now)
 }
 
 impl Need {
@@ -150,7 +151,7 @@ impl Need {
         let answers = record.map(|record| &record.answers).filter(|answers| answers.answered_at().is_some());
         let is_registered = is_registered(listed, now);
         if self.completed && is_registered && book.ledger.owes_completed(&book.trackers, tracker) {
-            return Some((now, AnnounceReason::Configured));
+            return Some((now, AnnounceReason::Event));
         }
         let duplicate_until = record.map_or(Timestamp::ZERO, |record| record.answers.duplicate_until());
         let by_interval = answers.map_or(Timestamp::ZERO, Answers::due);

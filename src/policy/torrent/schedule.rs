@@ -333,14 +333,13 @@ mod tests {
     fn wanting_peers_respects_the_min_interval() {
         let (mut schedule, config) = (Schedule::default(), Config::default());
         schedule.succeeded(&reply(Some(1800), Some(300)), &config, 0.5, at(0));
-        schedule.want_peers(at(300), &config, at(10));
+        schedule.want_peers(at(300), at(10));
         assert_eq!(schedule.due(), Some(at(300)));
-        schedule.succeeded(&reply(Some(1800), None), &config, 0.5, at(1000));
-        schedule.want_peers(at(0), &config, at(1010));
-        assert_eq!(schedule.due(), Some(at(1060)), "and a floor where there is none");
-        schedule.want_peers(at(0), &config, at(1200));
-        assert_eq!(schedule.due(), Some(at(1060)));
-        schedule.request(at(1001));
-        assert_eq!(schedule.due(), Some(at(1001)));
+        schedule.want_peers(at(0), at(200));
+        assert_eq!(schedule.due(), Some(at(200)));
+        schedule.want_peers(at(0), at(250));
+        assert_eq!(schedule.due(), Some(at(200)), "never later");
+        schedule.request(at(150));
+        assert_eq!(schedule.due(), Some(at(150)));
     }
 }

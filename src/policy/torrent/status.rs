@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::announcing::Announcing;
 use super::book::TorrentBook;
 use super::candidates::Candidates;
+use super::reach::Wanted;
 use super::round_kind::RoundKind;
+use crate::alert::AnnounceReason;
 use crate::error::AnnounceError;
-use crate::policy::config::Order;
+use crate::policy::config::{AnnounceTo, Order};
 use crate::policy::hosts::Hosts;
 use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;
@@ -43,8 +45,40 @@ pub struct TrackerStatus {
     pub state: TrackerState,
     /// Its latency, if it was measured.
     pub latency: Option<Duration>,
-    /// Whether it accepted an announce of this session.
+    /// Whether it accepted an announce of this session, and lists us as far as we know.
     pub is_registered: bool,
+    /// Why it is announced to, or why it isn't.
+    pub role: TrackerRole,
+    /// How many announces it has answered in this session.
+    pub answered: u32,
+    /// How many have failed since it last answered.
+    pub failures_in_a_row: u32,
+    /// How long ago it last answered; `None` if it hasn't in this session.
+    pub last_answer: Option<Duration>,
+    /// How long until its next announce, as far as it is known; `None` if none is planned.
+    pub next_announce: Option<Duration>,
+    /// How many usable peers its last answer named.
+    pub peers: usize,
+    /// How many of them no tracker had named within the last hour.
+    pub new_peers: usize,
+    /// How many peers have the whole torrent, by its last answer.
+    pub complete: Option<u64>,
+    /// How many peers are still downloading, by its last answer.
+    pub incomplete: Option<u64>,
+}
+
+/// Why a tracker is announced to, or why it isn't.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TrackerRole {
+    /// It is the tracker in use.
+    InUse,
+    /// It is announced to beside the one in use, for this reason.
+    Beside(AnnounceReason),
+    /// It isn't announced to: it is the tracker in use under another name, or knows the same peers.
+    Duplicate,
+    /// It isn't announced to: it is there for failover.
+    Spare,
 }
 
 /// What is known of a tracker.
@@ -72,24 +106,57 @@ pub(super) fn status(
     hosts: &Hosts,
     now: Timestamp,
 ) -> Status {
-    let tracker_status = |tracker: &TrackerUrl| TrackerStatus {
-        tracker: tracker.clone(),
-        state: tracker_state(tracker, book, announcing, now),
-        latency: book.trackers.latency(tracker),
-        is_registered: book.is_registered(tracker),
+    let beside = wanted(book, hosts, now);
+    let tracker_status = |tracker: &TrackerUrl| {
+        let record = book.trackers.record(tracker);
+        let answers = record.map(|record| record.answers).unwrap_or_default();
+        let wanted = beside.iter().find(|wanted| wanted.listed.0 == tracker);
+        let is_in_use = book.trackers.in_use() == Some(tracker);
+        let next = if is_in_use { book.schedule.due() } else { wanted.map(|wanted| wanted.at) };
+        TrackerStatus {
+            tracker: tracker.clone(),
+            state: tracker_state(tracker, book, announcing, now),
+            latency: book.trackers.latency(tracker),
+            is_registered: record.is_some_and(|record| {
+                record.registration.is_registered() && record.registration.needs_stopped(now)
+            }),
+            role: match wanted {
+                _ if is_in_use => TrackerRole::InUse,
+                _ if answers.is_duplicate(now) => TrackerRole::Duplicate,
+                Some(wanted) => TrackerRole::Beside(wanted.reason),
+                None => TrackerRole::Spare,
+            },
+            answered: answers.successes(),
+            failures_in_a_row: answers.failures(),
+            last_answer: answers.answered_at().map(|at| now.since(at)),
+            next_announce: next.map(|at| at.since(now)),
+            peers: answers.named(),
+            new_peers: answers.new_peers(),
+            complete: answers.complete().map(u64::from),
+            incomplete: answers.incomplete().map(u64::from),
+        }
     };
     // Between rounds the cursor is where the last round left it, and says nothing about the next.
-    let current = announcing.and_then(|_| book.trackers.pointed_at());
+    let main = announcing.filter(|announcing| !announcing.is_beside());
+    let current = main.and_then(|_| book.trackers.pointed_at());
     let first = || failover_order(book, hosts, now).first().copied();
     Status {
         tiers: book.trackers.tiers().map(|tier| tier.map(tracker_status).collect()).collect(),
         in_use: book.trackers.in_use().cloned(),
         current: current.or_else(first).cloned(),
-        announcing: announcing.is_some(),
+        announcing: main.is_some(),
         next_announce: book.schedule.due().map(|due| due.since(now)),
         complete: book.complete,
         incomplete: book.incomplete,
     }
+}
+
+/// The trackers that are announced to beside the one in use, now or later.
+fn wanted<'a>(book: &'a TorrentBook, hosts: &'a Hosts, now: Timestamp) -> Vec<Wanted<'a>> {
+    if book.trackers.in_use().is_none() || book.announce_to() == AnnounceTo::One {
+        return Vec::new();
+    }
+    Candidates::new(book, &RoundKind::Beside, hosts, now).all_beside()
 }
 
 /// What is known of a tracker, the most recent first: an attempt under way, what it asked for, how it last answered.
@@ -128,6 +195,8 @@ pub(super) fn explain(
     now: Timestamp,
 ) -> String {
     let mut line = choice(book, hosts, now);
+    besides(&mut line, book, hosts, now);
+    let announcing = announcing.filter(|announcing| !announcing.is_beside());
     let trackers: Vec<&TrackerUrl> = book.trackers.supported_trackers().collect();
     let backed_off = trackers.iter().filter(|tracker| hosts.is_backed_off(tracker.host_key())).count();
     // Writing to a string doesn't fail.
@@ -171,6 +240,24 @@ fn choice(book: &TorrentBook, hosts: &Hosts, now: Timestamp) -> String {
     }
 }
 
+/// Which trackers are announced to beside the one in use, and why.
+fn besides(line: &mut String, book: &TorrentBook, hosts: &Hosts, now: Timestamp) {
+    let is_seed = !book.wants_to_download();
+    let (known, enough) = book.supply.peers(is_seed, now);
+    let wanted = wanted(book, hosts, now);
+    for (number, wanted) in wanted.iter().take(SHOWN).enumerate() {
+        let beside = if number == 0 { "; asked beside it:" } else { "," };
+        // Writing to a string doesn't fail.
+        let _ = write!(line, "{beside} {} ({})", wanted.listed.0, wanted.reason);
+    }
+    if wanted.len() > SHOWN {
+        let _ = write!(line, " and {} more", wanted.len() - SHOWN);
+    }
+    if !wanted.is_empty() && book.announce_to() == AnnounceTo::AsNeeded {
+        let _ = write!(line, ", {known} of {enough} peers");
+    }
+}
+
 /// The reason for which a tracker that wasn't measured comes first.
 fn why_unmeasured_first(tracker: &TrackerUrl, book: &TorrentBook, hosts: &Hosts) -> &'static str {
     let mut before = book.trackers.supported_trackers().take_while(|other| *other != tracker).peekable();
@@ -181,6 +268,9 @@ fn why_unmeasured_first(tracker: &TrackerUrl, book: &TorrentBook, hosts: &Hosts)
         |other: &TrackerUrl| hosts.is_backed_off(other.host_key()) || book.trackers.failure(other).is_some();
     if before.all(has_failed) { "those before it in the list failed, not measured" } else { "not measured" }
 }
+
+/// How many further trackers a line names.
+const SHOWN: usize = 3;
 
 /// A duration as people write it.
 struct Span(Duration);

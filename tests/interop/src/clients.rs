@@ -25,7 +25,10 @@ pub(crate) struct Clients {
 pub(crate) enum Other {
     Transmission,
     Aria2,
+    /// At every tracker.
     Libtorrent,
+    /// At one tracker, as it is by default.
+    LibtorrentByDefault,
 }
 
 impl Clients {
@@ -99,7 +102,8 @@ impl Clients {
         match other {
             Other::Transmission => self.transmission(torrents, folder, port),
             Other::Aria2 => self.aria2(torrents, folder, port),
-            Other::Libtorrent => self.libtorrent(torrents, folder, port),
+            Other::Libtorrent => self.libtorrent("all", torrents, folder, port),
+            Other::LibtorrentByDefault => self.libtorrent("one", torrents, folder, port),
         }
     }
 
@@ -133,10 +137,17 @@ impl Clients {
         Program::start("aria2", &mut command)
     }
 
-    fn libtorrent(&self, torrents: &[&Path], folder: &Path, port: u16) -> io::Result<Program> {
+    fn libtorrent(
+        &self,
+        trackers: &str,
+        torrents: &[&Path],
+        folder: &Path,
+        port: u16,
+    ) -> io::Result<Program> {
         let mut command = Command::new("python3");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peer.py");
-        command.env("PYTHONPATH", &self.python).arg(script).arg(folder).arg(port.to_string()).args(torrents);
+        command.env("PYTHONPATH", &self.python).arg(script).arg(trackers).arg(folder).arg(port.to_string());
+        command.args(torrents);
         Program::start("libtorrent", &mut command)
     }
 

@@ -41,6 +41,29 @@ fn a_peer_is_not_asked_before_it_unchokes() {
     assert_eq!(rig.requests(peer).len(), 7);
 }
 
+/// What the library is told, by which it decides whether further trackers are asked.
+#[test]
+fn peers_are_counted_by_what_they_are() {
+    let mut rig = Rig::new(100_000, 16_384);
+    let counts = |rig: &Rig| {
+        let counts = rig.session.peer_counts();
+        (counts.connected, counts.connecting, counts.seeds)
+    };
+    assert_eq!(counts(&rig), (0, 0, 0));
+    let named = [1, 2, 3].map(|host| SocketAddr::from(([198, 51, 100, host], 6881)));
+    rig.session.add_peers(named, rig.now);
+    assert_eq!(counts(&rig), (0, 3, 0));
+    let handshake = Handshake { peer_id: PeerId::new([7; 20]), extended: false };
+    rig.session.connected(named[0], true, handshake, rig.now).unwrap();
+    rig.session.not_connected(named[1], true, Why::Io, rig.now);
+    assert_eq!(counts(&rig), (1, 1, 0));
+    rig.connect();
+    let seed = rig.seed();
+    assert_eq!(counts(&rig), (3, 1, 1));
+    rig.close(seed, Why::Eof);
+    assert_eq!(counts(&rig), (2, 1, 0));
+}
+
 /// P-16: a peer without pieces, and one that announces them late.
 #[test]
 fn a_peer_with_nothing_is_not_asked() {

@@ -32,6 +32,25 @@ async fn an_announce_over_tcp() {
     assert!(served.await.unwrap().ip().is_loopback());
 }
 
+/// With a new connection and with a kept one.
+#[tokio::test]
+async fn a_channel_has_the_address_of_its_tracker_unless_a_connector_may_be_a_proxy() {
+    let tracker = FakeTracker::start(Behaviour::ok()).await;
+    let resolver = StaticResolver::new().with("t.test", [tracker.address().ip()]);
+    let transport = HttpTransport::new(HttpConfig::new(), Arc::new(resolver));
+    let url = format!("http://t.test:{}/a", tracker.address().port());
+    for connection in ["new", "kept"] {
+        let mut channel = transport.open(&url.parse().unwrap()).await.unwrap();
+        assert_eq!(channel.address(), Some(tracker.address()), "{connection}");
+        channel.announce(&request()).await.unwrap();
+    }
+    assert_eq!(tracker.counts().connections, 1);
+
+    let scripted = Internet::default().with("t.test", "8.1.1.1:80", &[&[ok(REPLY)]]);
+    let channel = scripted.transport(HttpConfig::new()).open(&"http://t.test/a".parse().unwrap()).await;
+    assert_eq!(channel.unwrap().address(), None);
+}
+
 /// R8, R75.
 #[tokio::test]
 async fn all_addresses_of_a_name_are_one_attempt() {

@@ -235,6 +235,26 @@ async fn the_look_up_time_is_separate_from_the_opening() {
     assert_eq!((channel.unwrap().lookup_time(), took), (SlowResolver::TAKES, SlowResolver::TAKES + 2 * WAY));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_channel_through_a_proxy_has_no_address() {
+    let internet = Internet::new();
+    internet.host("t.test", V4, UdpBehaviour::Ok);
+    let resolver = Arc::new(internet.0.resolver.lock().unwrap().clone());
+    let proxied = UdpTransport::with_connector(UdpConfig::new(), resolver, Arc::new(Proxy(internet.clone())));
+    assert_eq!(proxied.open(&url(URL)).await.unwrap().address(), None);
+    let direct = internet.transport(UdpConfig::new());
+    assert_eq!(direct.open(&url(URL)).await.unwrap().address(), Some(V4.parse().unwrap()));
+}
+
+/// A connector that leaves open whether it is direct, as every connector did before there was the question.
+struct Proxy(Internet);
+
+impl DatagramConnector for Proxy {
+    fn connect(&self, remote: SocketAddr) -> io::Result<Box<dyn DatagramSocket>> {
+        self.0.connect(remote)
+    }
+}
+
 struct SlowResolver;
 
 impl SlowResolver {

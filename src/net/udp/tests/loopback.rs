@@ -31,6 +31,22 @@ async fn announces_and_scrapes_over_ipv4() {
     assert_eq!(tracker.heard()[1].url_data(), b"/announce");
 }
 
+/// With a new connection id and with a kept one, an IPv4-mapped address included.
+#[tokio::test]
+async fn all_names_of_a_tracker_lead_to_one_address() {
+    let tracker = FakeUdpTracker::start(UdpBehaviour::Ok);
+    let address = tracker.address();
+    let std::net::IpAddr::V4(ip) = address.ip() else { panic!("{address}") };
+    let names =
+        StaticResolver::new().with("a.test", [ip.into()]).with("b.test", [ip.to_ipv6_mapped().into()]);
+    let transport = UdpTransport::new(UdpConfig::new(), Arc::new(names));
+    for host in ["a.test", "b.test", "a.test"] {
+        let channel = transport.open(&url(&format!("udp://{host}:{}", address.port()))).await.unwrap();
+        assert_eq!(channel.address(), Some(address), "{host}");
+    }
+    assert_eq!(heard(&tracker), "c");
+}
+
 /// C35.
 #[tokio::test]
 async fn announces_go_over_ipv6() {

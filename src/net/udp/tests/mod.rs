@@ -138,6 +138,10 @@ impl DatagramConnector for Internet {
         let arriving = tokio::sync::Mutex::new(arriving);
         Ok(Box::new(Wire { internet: self.clone(), remote, to_us, arriving }))
     }
+
+    fn is_direct(&self) -> bool {
+        true
+    }
 }
 
 #[async_trait]

@@ -9,6 +9,7 @@ mod https;
 mod interrupted;
 mod mixed;
 mod npm;
+mod reach;
 mod single;
 mod udp_dead;
 
@@ -94,6 +95,9 @@ pub(crate) async fn run(tools: &Arc<Tools>, words: &[String], report: &mut Repor
         "downloads: our client is killed ten times" => interrupted::client_killed,
         "downloads: the tracker in use is killed half-way" => interrupted::tracker_killed,
         "downloads: two dead UDP trackers before opentracker" => udp_dead::two_dead,
+        "reach: two empty trackers before the one that knows the seed" => reach::two_empty_http,
+        "reach over UDP: two empty trackers before the one that knows the seed" => reach::two_empty_udp,
+        "reach: three opentrackers that share nothing, and three kinds of clients" => reach::spread,
     }
 }
 

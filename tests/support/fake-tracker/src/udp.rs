@@ -101,6 +101,8 @@ struct State {
     of_torrents: BTreeMap<[u8; 20], UdpBehaviour>,
     delay: Duration,
     interval: u32,
+    leechers: u32,
+    seeders: u32,
     peers: Vec<SocketAddr>,
     heard: VecDeque<UdpHeard>,
     lost: [usize; 3],
@@ -138,6 +140,8 @@ impl FakeUdpTracker {
             of_torrents: BTreeMap::new(),
             delay: Duration::ZERO,
             interval: 1800,
+            leechers: 1,
+            seeders: 2,
             peers: vec![SocketAddr::new(peer, 6881)],
             heard: VecDeque::new(),
             lost: [0; 3],
@@ -178,6 +182,12 @@ impl FakeUdpTracker {
     /// Makes it hand out this interval, in seconds.
     pub fn set_interval(&self, seconds: u32) {
         self.shared.lock().interval = seconds;
+    }
+
+    /// Makes it count this many seeders and leechers; one leecher and two seeders at first.
+    pub fn set_counts(&self, seeders: u32, leechers: u32) {
+        let mut state = self.shared.lock();
+        (state.seeders, state.leechers) = (seeders, leechers);
     }
 
     /// Makes it hand out these peers. Those of another family are left out.
@@ -422,7 +432,7 @@ impl State {
             let records: Vec<_> = (0..).zip(heard.scraped()).flat_map(|(index, _)| record(index)).collect();
             return packet(2, transaction, &records);
         }
-        let mut rest = [self.interval, 1, 2].map(u32::to_be_bytes).concat();
+        let mut rest = [self.interval, self.leechers, self.seeders].map(u32::to_be_bytes).concat();
         for peer in &self.peers {
             match (heard.from.ip().to_canonical(), peer.ip()) {
                 (IpAddr::V4(_), IpAddr::V4(ip)) => rest.extend(ip.octets()),
@@ -542,6 +552,19 @@ mod tests {
         assert_eq!(tracker.hear(&packet, from).len(), 1);
         packet[16..36].fill(1);
         assert_eq!(tracker.hear(&packet, from), []);
+    }
+
+    #[tokio::test]
+    async fn the_counts_of_an_answer_can_be_set() {
+        let tracker = FakeUdpTracker::in_memory("127.0.0.1:9".parse().unwrap(), UdpBehaviour::Ok);
+        let from = "127.0.0.1:10".parse().unwrap();
+        let given = tracker.hear(CONNECT, from).remove(0).bytes;
+        let mut packet = announce(b"").bytes;
+        packet[..8].copy_from_slice(&given[8..]);
+        let counted = || tracker.hear(&packet, from).remove(0).bytes[12..20].to_vec();
+        assert_eq!(counted(), [0, 0, 0, 1, 0, 0, 0, 2]);
+        tracker.set_counts(3, 4);
+        assert_eq!(counted(), [0, 0, 0, 4, 0, 0, 0, 3]);
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tracker_failover::{Config, Event, Order};
+use tracker_failover::{AnnounceTo, Config, Event, Order};
 
 use crate::network::{Contact, Heard};
 use crate::time::Millis;
@@ -21,6 +21,8 @@ pub struct Plan {
     pub until: Millis,
     /// How our client is set up.
     pub config: Config,
+    /// How many peers an answer names to our client. Of more than one half are seeds.
+    pub named: u16,
 }
 
 /// Something the user does.
@@ -98,11 +100,13 @@ pub struct Stopped {
 }
 
 impl Plan {
-    /// One torrent, added at the start, with all trackers in one tier and the default configuration.
+    /// One torrent, added at the start, with all trackers in one tier and the default configuration, but registered at
+    /// one tracker at a time: what is measured is failover, and an answer here names a single peer.
     pub fn one_torrent(world: World, until: Millis) -> Self {
         let tiers = vec![(0..world.trackers.len()).collect()];
         let add = Deed { at: 0, torrent: 0, what: What::Add };
-        Self { world: Arc::new(world), tiers, deeds: vec![add], until, config: Config::default() }
+        let config = Config::default().announce_to(AnnounceTo::One);
+        Self { world: Arc::new(world), tiers, deeds: vec![add], until, config, named: 1 }
     }
 
     /// The same plan with each tracker in its own tier.
@@ -116,6 +120,14 @@ impl Plan {
     #[must_use]
     pub fn bep12(mut self) -> Self {
         self.config = self.config.order(Order::Bep12);
+        self
+    }
+
+    /// The same plan with our client registered at as many trackers as needed, and answers that name 50 peers.
+    #[must_use]
+    pub fn as_needed(mut self) -> Self {
+        self.config = self.config.announce_to(AnnounceTo::AsNeeded);
+        self.named = 50;
         self
     }
 

@@ -13,7 +13,7 @@ use tracker_failover::{
     AnnounceError, AnnounceRequest, AnnounceResponse, Cause, Event, InfoHash, Measurement, PeerId, Rejection,
     Retry, TimeoutPhase, Torrent, TrackerUrl, Transfer,
 };
-use tracker_failover::{Config, Order, TrackerSet};
+use tracker_failover::{AnnounceTo, Config, Order, TrackerSet};
 use virtual_net::{Driver, Step};
 
 /// What came of a life in which no rule was broken.
@@ -127,7 +127,7 @@ impl World {
         for number in 0..count {
             tiers.choose_mut(&mut random).unwrap().push(url(number));
         }
-        let mut config = Config::default();
+        let mut config = Config::default().announce_to(AnnounceTo::One);
         if !random.random_bool(0.8) {
             config = config.without_race();
         }

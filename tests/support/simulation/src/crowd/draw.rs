@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tracker_failover::policy::Timestamp;
-use tracker_failover::{Config, Order, Probing};
+use tracker_failover::{AnnounceTo, Config, Order, Probing};
 use tracker_failover::{Retry, Scheme};
 
 use super::commands::{Listing, Newcomer};
@@ -91,7 +91,7 @@ fn pick<'a, T>(random: &mut StdRng, from: &'a [T]) -> &'a T {
 }
 
 fn config(random: &mut StdRng) -> Config {
-    let mut config = Config::default();
+    let mut config = Config::default().announce_to(AnnounceTo::One);
     match random.random_range(0..12) {
         0 => config = Config::strict_bep12(),
         1 | 2 => config = config.order(Order::Bep12),
