@@ -17,4 +17,5 @@ mod shell;
 mod simulation;
 #[cfg(feature = "udp")]
 mod standstill;
+mod start;
 mod world;
