@@ -209,7 +209,7 @@ fn others(response: &AnnounceResponse, torrent: &Torrent) -> impl Iterator<Item 
         let is_own = match (&peer.address, peer.id) {
             (_, Some(id)) => id == torrent.peer_id,
             (PeerAddress::Ip(address), None) => {
-                address.port() == torrent.port && !is_found && own.is_none_or(|own| own == address.ip())
+                address.port() == torrent.port && own.map_or(!is_found, |own| own == address.ip())
             }
             (PeerAddress::Name(..), None) => false,
         };
@@ -248,4 +248,144 @@ fn mixed(number: u64) -> u64 {
     let number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ number >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     (number ^ number >> 31).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::announce::{InfoHash, PeerId};
+
+    const INTERVAL: Duration = Duration::from_secs(1800);
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_start(Duration::from_secs(seconds))
+    }
+
+    fn torrent(left: u64) -> Torrent {
+        let mut torrent = Torrent::new(InfoHash::new([1; 20]), PeerId::new([2; 20]), 7000);
+        torrent.transfer.left = Some(left);
+        torrent
+    }
+
+    fn peer(number: u16, port: u16) -> Peer {
+        let [high, low] = number.to_be_bytes();
+        Peer { address: PeerAddress::Ip(SocketAddr::from(([9, 9, high, low], port))), id: None }
+    }
+
+    /// An answer that names these peers and counts so many seeds and leechers.
+    fn answer(
+        peers: std::ops::Range<u16>,
+        complete: Option<u64>,
+        incomplete: Option<u64>,
+    ) -> AnnounceResponse {
+        let peers = peers.map(|number| peer(number, 6881)).collect();
+        AnnounceResponse { peers, complete, incomplete, ..AnnounceResponse::default() }
+    }
+
+    fn counts(connected: u32, connecting: u32, seeds: u32) -> PeerCounts {
+        PeerCounts { connected, connecting, seeds }
+    }
+
+    #[test]
+    fn a_leecher_is_short_below_ten_peers_and_a_seed_below_three_leechers() {
+        let mut supply = PeerSupply::default();
+        assert!(supply.is_short(false, at(0)) && supply.is_very_short(false, at(0)));
+        supply.answered(&answer(0..6, Some(1), None), &torrent(9), INTERVAL, at(0));
+        assert_eq!(supply.peers(false, at(1)), (6, 10));
+        assert!(supply.is_short(false, at(1)) && !supply.is_very_short(false, at(1)));
+        supply.answered(&answer(4..12, Some(1), None), &torrent(9), INTERVAL, at(2));
+        assert!(!supply.is_short(false, at(3)), "twelve different ones of two trackers");
+        assert!(supply.is_short(false, at(2 + 1800 + 60)), "they are those of one interval");
+
+        let mut supply = PeerSupply::default();
+        supply.answered(&answer(0..0, None, Some(0)), &torrent(0), INTERVAL, at(0));
+        assert!(supply.is_short(true, at(1)) && supply.is_very_short(true, at(1)));
+        supply.answered(&answer(0..1, None, Some(1)), &torrent(0), INTERVAL, at(0));
+        assert!(supply.is_short(true, at(1)) && !supply.is_very_short(true, at(1)));
+        supply.answered(&answer(0..1, None, Some(3)), &torrent(0), INTERVAL, at(0));
+        assert!(!supply.is_short(true, at(1)));
+    }
+
+    #[test]
+    fn peers_without_a_seed_are_never_enough_to_stop_looking() {
+        let mut supply = PeerSupply::default();
+        supply.answered(&answer(0..50, Some(0), None), &torrent(9), INTERVAL, at(0));
+        assert!(!supply.is_short(false, at(1)) && supply.is_very_short(false, at(1)));
+        assert!(supply.is_last_poor());
+        supply.set(counts(8, 0, 1), at(1));
+        assert!(!supply.is_very_short(false, at(1)), "the client is connected to one");
+        let mut supply = PeerSupply::default();
+        supply.answered(&answer(0..50, None, None), &torrent(9), INTERVAL, at(0));
+        assert!(!supply.is_very_short(false, at(1)), "a tracker that doesn't count");
+    }
+
+    #[test]
+    fn the_client_has_ten_seconds_to_connect_before_its_count_decides() {
+        let mut supply = PeerSupply::default();
+        supply.set(counts(0, 0, 0), at(0));
+        supply.answered(&answer(0..50, Some(9), None), &torrent(9), INTERVAL, at(100));
+        assert!(!supply.is_short(false, at(109)) && supply.is_short(false, at(110)));
+        supply.set(counts(3, 7, 0), at(110));
+        assert!(!supply.is_short(false, at(110)), "connections that are being made count");
+        supply.set(counts(u32::MAX, u32::MAX, u32::MAX), at(110));
+        assert!(!supply.is_very_short(false, at(110)));
+    }
+
+    #[test]
+    fn a_client_that_counts_on_demand_is_asked_once_for_each_decision() {
+        let mut supply = PeerSupply::default();
+        supply.count_on_demand();
+        supply.answered(&answer(0..50, Some(9), None), &torrent(9), INTERVAL, at(100));
+        assert!(!supply.demand(at(109)), "it has no connections yet");
+        assert!(supply.demand(at(110)) && !supply.demand(at(110)));
+        supply.set(counts(3, 7, 0), at(111));
+        assert!(!supply.demand(at(120)) && supply.demand(at(122)));
+    }
+
+    #[test]
+    fn a_peer_is_new_if_no_tracker_named_it_within_an_hour() {
+        let (mut supply, torrent) = (PeerSupply::default(), torrent(9));
+        let mut new =
+            |peers, seconds| supply.answered(&answer(peers, None, None), &torrent, INTERVAL, at(seconds)).new;
+        assert_eq!([new(0..3, 0), new(2..5, 1800), new(0..5, 3599)], [3, 2, 0]);
+        assert_eq!(new(0..5, 3599 + 3600), 5);
+    }
+
+    #[test]
+    fn this_client_is_no_peer_of_its_own() {
+        let named = |response: &AnnounceResponse, torrent: &Torrent| {
+            PeerSupply::default().answered(response, torrent, INTERVAL, at(0)).named
+        };
+        let mut response = answer(0..2, None, None);
+        response.peers.push(peer(7, 7000));
+        assert_eq!(named(&response, &torrent(9)), 2, "by its port, if no address is known");
+        response.peers.push(peer(8, 7000));
+        assert_eq!(named(&response, &torrent(9)), 3, "one client has one address");
+        response.external_ip = Some([9, 9, 0, 8].into());
+        assert_eq!(named(&response, &torrent(9)), 3);
+        response.peers[0].id = Some(torrent(9).peer_id);
+        assert_eq!(named(&response, &torrent(9)), 2);
+    }
+
+    #[test]
+    fn equal_sets_are_one_number_in_any_order_and_memory_is_bounded() {
+        let (mut supply, torrent) = (PeerSupply::default(), torrent(9));
+        let mut response = answer(0..9, Some(0), None);
+        let first = supply.answered(&response, &torrent, INTERVAL, at(0)).peers;
+        response.peers.reverse();
+        assert_eq!(supply.answered(&response, &torrent, INTERVAL, at(0)).peers, first);
+        response.peers.pop();
+        assert_ne!(supply.answered(&response, &torrent, INTERVAL, at(0)).peers, first);
+        for round in 0..100 {
+            supply.answered(
+                &answer(round * 9..round * 9 + 9, None, None),
+                &torrent,
+                Duration::ZERO,
+                at(round.into()),
+            );
+            assert!(supply.named.len() <= MOST_NAMED);
+        }
+    }
 }

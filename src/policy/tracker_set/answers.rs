@@ -6,7 +6,8 @@ use crate::announce::AnnounceResponse;
 use crate::time::Timestamp;
 
 /// How soon after its last answer a tracker may be asked for more peers, the first time (most trackers refuse an earlier
-/// announce). Doubled each time, so that a tracker hears at most five such announces in its first hour.
+/// announce). Doubled each time up to half of the interval, so that a tracker with the usual one hears at most six
+/// announces in its first hour.
 const MORE_PEERS_WAIT: Duration = Duration::from_secs(60);
 
 /// The longest interval of a tracker that brings nothing new, and of retries at one that fails.
@@ -159,7 +160,8 @@ impl Answers {
     /// When it may be asked for more peers: the wait after its last answer doubles with each time.
     pub(crate) fn more_at(&self) -> Timestamp {
         let wait = MORE_PEERS_WAIT.saturating_mul(1 << u32::from(self.asked_for_more).min(16));
-        self.answered_at + wait
+        let is_worth_it = wait.saturating_mul(2) <= self.due.since(self.answered_at);
+        if is_worth_it { self.answered_at + wait } else { self.due }
     }
 
     /// When it is due by its interval.
@@ -175,7 +177,7 @@ impl Answers {
     /// When it is due as a further tracker: at doubled intervals if it brings nothing new.
     pub(crate) fn due_by_yield(&self) -> Timestamp {
         let interval = self.due.since(self.answered_at);
-        let times = 1 << u32::from((self.barren + 1).saturating_sub(BARREN)).min(16);
+        let times = 1 << u32::from(self.barren.saturating_add(1).saturating_sub(BARREN)).min(16);
         self.answered_at + interval.saturating_mul(times).min(LONGEST_WAIT.max(interval))
     }
 
@@ -223,5 +225,103 @@ impl Answers {
     /// How many of them no tracker had named within the last hour.
     pub(crate) fn new_peers(&self) -> usize {
         usize::from(self.new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 3600;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_start(Duration::from_secs(seconds))
+    }
+
+    /// Answers to announces at these seconds, each due half an hour later, which brought so many new peers.
+    fn answered(answers: &mut Answers, new: usize, seconds: u64) {
+        let brought = Yield { named: new, new, peers: new as u64 };
+        answers.answered(&AnnounceResponse::default(), brought, at(seconds + 1800), at(seconds));
+    }
+
+    #[test]
+    fn what_brings_nothing_new_twice_is_asked_at_doubled_intervals() {
+        let mut answers = Answers::default();
+        let waits: Vec<u64> = (0..8)
+            .map(|_| {
+                answered(&mut answers, 0, 1000);
+                answers.due_by_yield().since(at(1000)).as_secs() / 60
+            })
+            .collect();
+        assert_eq!(waits, [30, 60, 120, 240, 480, 480, 480, 480], "up to eight hours");
+        answered(&mut answers, 1, 1000);
+        assert_eq!(answers.due_by_yield(), at(2800), "a new peer ends it");
+    }
+
+    #[test]
+    fn an_interval_beyond_eight_hours_is_kept() {
+        let mut answers = Answers::default();
+        for _ in 0..4 {
+            answers.answered(&AnnounceResponse::default(), Yield::default(), at(9 * HOUR), at(0));
+        }
+        assert_eq!(answers.due_by_yield(), at(9 * HOUR));
+    }
+
+    #[test]
+    fn more_peers_are_asked_for_after_a_wait_that_doubles() {
+        let mut answers = Answers::default();
+        answered(&mut answers, 50, 0);
+        let mut waits = Vec::new();
+        for _ in 0..6 {
+            waits.push(answers.more_at().since(at(0)).as_secs());
+            answers.want_more();
+            answered(&mut answers, 50, 0);
+        }
+        assert_eq!(waits, [60, 120, 240, 480, 1800, 1800], "new peers don't make it shorter");
+        answered(&mut answers, 50, 0);
+        assert_eq!(answers.more_at(), at(60), "peers weren't wanted before this announce");
+    }
+
+    #[test]
+    fn two_equal_answers_in_a_row_make_a_duplicate_for_a_time_that_doubles() {
+        let (mut answers, mut in_use) = (Answers::default(), Answers::default());
+        (answers.peers, in_use.peers) = (7, 7);
+        answers.compare(&in_use, at(0));
+        assert!(!answers.is_duplicate(at(1)), "one may be chance");
+        let mut waits = Vec::new();
+        for _ in 0..5 {
+            answers.compare(&in_use, at(0));
+            waits.push(answers.duplicate_until().since(at(0)).as_secs() / HOUR);
+        }
+        assert_eq!(waits, [4, 8, 16, 24, 24]);
+        in_use.peers = 8;
+        answers.compare(&in_use, at(0));
+        assert!(!answers.is_known_duplicate());
+        (answers.peers, in_use.peers) = (0, 0);
+        answers.compare(&in_use, at(0));
+        answers.compare(&in_use, at(0));
+        assert!(!answers.is_duplicate(at(1)), "two that name no peer aren't the same");
+    }
+
+    #[test]
+    fn what_fails_is_asked_later_each_time_and_numbers_stay_in_bounds() {
+        let mut answers = Answers::default();
+        let half_an_hour = Duration::from_secs(1800);
+        let waits: Vec<u64> = (0..6)
+            .map(|_| {
+                answers.failed();
+                answers.retry_wait(half_an_hour).as_secs() / 60
+            })
+            .collect();
+        assert_eq!(waits, [30, 60, 120, 240, 480, 480]);
+        for _ in 0..70_000 {
+            answers.failed();
+            answers.want_more();
+            answered(&mut answers, 0, 0);
+            answers.compare(&answers.clone(), at(0));
+        }
+        answers.answered(&AnnounceResponse::default(), Yield::default(), Timestamp::NEVER, at(0));
+        assert!(answers.due_by_yield() >= at(0) && answers.more_at() > at(0));
+        assert_eq!(answers.retry_wait(Duration::MAX), LONGEST_WAIT);
     }
 }

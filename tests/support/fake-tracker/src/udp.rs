@@ -561,7 +561,7 @@ mod tests {
         let given = tracker.hear(CONNECT, from).remove(0).bytes;
         let mut packet = announce(b"").bytes;
         packet[..8].copy_from_slice(&given[8..]);
-        let mut counted = || tracker.hear(&packet, from).remove(0).bytes[12..20].to_vec();
+        let counted = || tracker.hear(&packet, from).remove(0).bytes[12..20].to_vec();
         assert_eq!(counted(), [0, 0, 0, 1, 0, 0, 0, 2]);
         tracker.set_counts(3, 4);
         assert_eq!(counted(), [0, 0, 0, 4, 0, 0, 0, 3]);

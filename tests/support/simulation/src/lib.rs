@@ -23,6 +23,7 @@ pub mod life;
 pub mod lives;
 pub mod metrics;
 pub mod network;
+pub mod reach;
 pub mod scenarios;
 pub mod script;
 #[cfg(feature = "shell")]

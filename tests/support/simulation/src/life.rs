@@ -21,6 +21,8 @@ pub struct Plan {
     pub until: Millis,
     /// How our client is set up.
     pub config: Config,
+    /// How many peers an answer names to our client. Of more than one half are seeds.
+    pub named: u16,
 }
 
 /// Something the user does.
@@ -104,7 +106,7 @@ impl Plan {
         let tiers = vec![(0..world.trackers.len()).collect()];
         let add = Deed { at: 0, torrent: 0, what: What::Add };
         let config = Config::default().announce_to(AnnounceTo::One);
-        Self { world: Arc::new(world), tiers, deeds: vec![add], until, config }
+        Self { world: Arc::new(world), tiers, deeds: vec![add], until, config, named: 1 }
     }
 
     /// The same plan with each tracker in its own tier.
@@ -118,6 +120,14 @@ impl Plan {
     #[must_use]
     pub fn bep12(mut self) -> Self {
         self.config = self.config.order(Order::Bep12);
+        self
+    }
+
+    /// The same plan with our client registered at as many trackers as needed, and answers that name 50 peers.
+    #[must_use]
+    pub fn as_needed(mut self) -> Self {
+        self.config = self.config.announce_to(AnnounceTo::AsNeeded);
+        self.named = 50;
         self
     }
 

@@ -17,7 +17,7 @@ use std::thread;
 
 use simulation::crowd::{self, Size, Tally};
 use simulation::lives::{self, Violation};
-use simulation::scenarios::{ALL, EXPECTED_TO_FAIL, Effort};
+use simulation::scenarios::{ALL, EXPECTED_TO_FAIL, Effort, SWARMS};
 use simulation::table::markdown;
 
 /// How long one life lasts at most, in steps.
@@ -47,11 +47,15 @@ fn main() -> ExitCode {
 }
 
 fn scenarios(numbers: &[u64], effort: Effort) -> ExitCode {
-    let mut rows = Vec::new();
+    // Swarms have other clients, and so another table.
+    let (mut alone, mut in_swarms) = (Vec::new(), Vec::new());
     for scenario in ALL.iter().filter(|one| numbers.is_empty() || numbers.contains(&one.number)) {
-        rows.extend((scenario.play)(effort));
+        let table = if SWARMS.contains(&scenario.number) { &mut in_swarms } else { &mut alone };
+        table.extend((scenario.play)(effort));
     }
-    println!("{}", markdown(&rows, EXPECTED_TO_FAIL));
+    for rows in [alone, in_swarms].into_iter().filter(|rows| !rows.is_empty()) {
+        println!("{}", markdown(&rows, EXPECTED_TO_FAIL));
+    }
     ExitCode::SUCCESS
 }
 

@@ -44,20 +44,29 @@ impl Row {
         self.figures.iter().find(|(other, _)| *other == client).map(|(_, figure)| *figure)
     }
 
-    /// Whether ours reaches the goal; `None` where there is none.
+    /// Whether ours reaches the goal, in both ways if both were played; `None` where there is none.
     pub fn is_reached(&self) -> Option<bool> {
-        Some(self.of(Client::Ours)? <= self.goal?.at_most)
+        let at_most = self.goal?.at_most;
+        let as_needed = self.of(Client::AsNeeded).is_none_or(|figure| figure <= at_most);
+        Some(self.of(Client::Ours)? <= at_most && as_needed)
     }
 }
 
-/// All rows as a table in markdown. Each figure is followed by ours as a share of it.
+/// All rows as a table in markdown, with a column for each client of any row. Each figure is followed by ours as a share
+/// of it.
 pub fn markdown(rows: &[Row], expected_to_fail: &[(&str, &str)]) -> String {
+    let mut others: Vec<Client> = Vec::new();
+    for (client, _) in rows.iter().flat_map(|row| &row.figures) {
+        if *client != Client::Ours && !others.contains(client) {
+            others.push(*client);
+        }
+    }
     let mut text = String::from("| row | figure | ours | goal |");
-    for client in &Client::ALL[1..] {
+    for client in &others {
         let _ = write!(text, " {client} |");
     }
     text.push_str("\n|---|---|--:|---|");
-    text.push_str(&"--:|".repeat(Client::ALL.len() - 1));
+    text.push_str(&"--:|".repeat(others.len()));
     text.push('\n');
     for row in rows {
         let ours = row.of(Client::Ours).unwrap_or(f64::NAN);
@@ -69,7 +78,7 @@ pub fn markdown(rows: &[Row], expected_to_fail: &[(&str, &str)]) -> String {
             figure(ours),
             goal(row, expected_to_fail)
         );
-        for client in &Client::ALL[1..] {
+        for client in &others {
             match row.of(*client) {
                 Some(theirs) => {
                     let _ = write!(text, " {}{} |", figure(theirs), share(ours, theirs));

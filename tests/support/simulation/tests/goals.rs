@@ -60,4 +60,6 @@ scenarios! {
     shutdown: 23,
     hostile_intervals: 24,
     lying_life: 29,
+    reach: 30,
+    cost_of_reach: 31,
 }

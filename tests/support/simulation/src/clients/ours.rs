@@ -43,6 +43,7 @@ struct Ours {
     network: Network,
     numbers: HashMap<TrackerUrl, usize>,
     tiers: Vec<Vec<TrackerUrl>>,
+    named: u16,
     attempts: BTreeMap<AttemptId, Attempt>,
     kept: BTreeMap<usize, VecDeque<Kept>>,
     torrents: BTreeMap<TorrentId, usize>,
@@ -88,6 +89,7 @@ impl Ours {
             network: Network::new(plan.world.clone()),
             numbers: plan.world.numbers(),
             tiers: plan.tiers.iter().map(|tier| tier.iter().map(url).collect()).collect(),
+            named: plan.named,
             attempts: BTreeMap::new(),
             kept: BTreeMap::new(),
             torrents: BTreeMap::new(),
@@ -334,7 +336,7 @@ impl Ours {
             }
             Happening::Replied(reply, kept) => {
                 self.keep(tracker, kept);
-                match response(reply) {
+                match response(reply, self.named) {
                     Ok(response) => Input::Replied(id, Box::new(response)),
                     Err(error) => Input::Failed(id, error),
                 }

@@ -27,15 +27,22 @@ pub(crate) fn open_error(error: OpenError) -> AnnounceError {
     }
 }
 
-/// What the transport would make of a reply.
-pub(super) fn response(reply: Reply) -> Result<AnnounceResponse, AnnounceError> {
+/// What the transport would make of a reply that names so many peers.
+pub(super) fn response(reply: Reply, named: u16) -> Result<AnnounceResponse, AnnounceError> {
     match reply {
         Reply::Good { interval, min_interval } => {
             let mut response = AnnounceResponse::default();
             response.interval = Some(span(interval));
             response.min_interval = min_interval.map(span);
-            let address = PeerAddress::Ip(([8, 8, 8, 8], 6881).into());
-            response.peers = vec![Peer { address, id: None }];
+            if named > 1 {
+                response.complete = Some(u64::from(named / 2));
+                response.incomplete = Some(u64::from(named - named / 2));
+            }
+            let peer = |number| {
+                let [a, b] = u16::to_be_bytes(number);
+                Peer { address: PeerAddress::Ip(([8, 8, a, b], 7000).into()), id: None }
+            };
+            response.peers = (1..=named).map(peer).collect();
             Ok(response)
         }
         Reply::Status(status, retry) => Err(AnnounceError::Status { status, retry: hint(retry) }),

@@ -18,7 +18,7 @@ pub(super) fn suspend(effort: Effort) -> Vec<Row> {
     let mut rows = Vec::new();
     for (name, gap) in [("8 h", 8 * HOUR), ("3 d", 3 * DAY)] {
         for in_flight in [false, true] {
-            let plan = |client, seed| {
+            let plan = |client: Client, seed| {
                 let plan = Plan::one_torrent(World::drawn(seed, 4, 0.01), 0);
                 let at = if in_flight {
                     next_need(&plan, client, settled(seed)) + random(seed).random_range(0..200)
@@ -27,7 +27,7 @@ pub(super) fn suspend(effort: Effort) -> Vec<Row> {
                 };
                 Plan { until: at + gap + HOUR, ..plan.and(at, What::Sleep(gap)) }
             };
-            let study = Study::with(&[Client::Ours], plan, (effort.0 / 4).max(50), |plan, history| {
+            let study = Study::with(&Client::OURS, plan, (effort.0 / 4).max(50), |plan, history| {
                 let woke = plan.until - HOUR;
                 let answer = history.torrents[0].answer_after(woke);
                 [vec![wait(answer.map(|answer| answer.at - woke))]]
@@ -71,11 +71,10 @@ pub(super) fn network_change(effort: Effort) -> Vec<Row> {
     const AFTER: Millis = 3 * HOUR;
     let mut rows = Vec::new();
     for reported in [true, false] {
-        let plan = |client, seed| {
+        let plan = |client: Client, seed| {
             let plan = Plan::one_torrent(World::drawn(seed, 5, 0.0), 0);
             let at = quiet(&plan, client, seed);
-            let plan =
-                if reported && client == Client::Ours { plan.and(at, What::ChangeNetwork) } else { plan };
+            let plan = if reported && client.is_ours() { plan.and(at, What::ChangeNetwork) } else { plan };
             let plan = plan.and(at + 2 * MINUTE, What::Reannounce).in_world(|world| {
                 for tracker in &mut world.trackers {
                     tracker.slow = 0.0;
@@ -84,15 +83,19 @@ pub(super) fn network_change(effort: Effort) -> Vec<Row> {
             });
             Plan { until: at + AFTER, ..plan }
         };
-        let study =
-            Study::with(&[Client::Ours, Client::Oracle], plan, (effort.0 / 2).max(100), |plan, history| {
+        let study = Study::with(
+            &[Client::Ours, Client::AsNeeded, Client::Oracle],
+            plan,
+            (effort.0 / 2).max(100),
+            |plan, history| {
                 let (from, until) = (plan.until - AFTER, plan.until);
                 let life = &history.torrents[0];
                 let first = life.delays(from, until).first().copied().flatten();
                 let accepted = life.answers.iter().filter(|answer| answer.at >= from).count();
                 let announces = count(live_announces(history, from, until));
                 [vec![wait(first)], vec![announces / count(accepted)]]
-            });
+            },
+        );
         let case = if reported { "21 ×4, reported" } else { "21 ×4, unreported" };
         let [p50, p95] = waits(&study, &format!("{case}, urgent"), WAIT);
         let limit = 2.0 * oracle(&p95);

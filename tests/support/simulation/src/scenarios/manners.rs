@@ -68,7 +68,7 @@ fn min_interval(effort: Effort) -> Row {
     };
     let study =
         // What others do when their user would like more peers is no rule of time.
-        Study::new(&[Client::Ours], plan, (effort.0 / 4).max(50), |_, history| [vec![count(history.impolite)]]);
+        Study::new(&Client::OURS, plan, (effort.0 / 4).max(50), |_, history| [vec![count(history.impolite)]]);
     study.row(0, "15 min interval, early", EARLY, mean).goal("G8", 0.0)
 }
 

@@ -1,9 +1,11 @@
 //! The scenarios, by the numbers that the tables show.
 
 mod common;
+mod cost;
 mod elsewhere;
 mod manners;
 mod outage;
+mod reach;
 mod recovery;
 mod start;
 mod steady;
@@ -57,7 +59,12 @@ pub const ALL: &[Scenario] = &[
     Scenario { number: 23, title: "shutdown", play: manners::shutdown },
     Scenario { number: 24, title: "hostile intervals", play: manners::hostile_intervals },
     Scenario { number: 29, title: "life that lies", play: outage::lying_life },
+    Scenario { number: 30, title: "reach", play: reach::meetings },
+    Scenario { number: 31, title: "cost of reach", play: cost::announces },
 ];
+
+/// Those that are played with swarms.
+pub const SWARMS: &[u64] = &[30, 31];
 
 /// The goals that today's engine doesn't reach, and what will change that. A row that is listed here and reaches
 /// its goal fails the test: the list has to be true.

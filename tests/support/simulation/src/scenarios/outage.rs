@@ -87,7 +87,7 @@ pub(super) fn slow_loris(effort: Effort) -> Vec<Row> {
     // The way to it, the patience with it, and the way to the next.
     let limit = 1.5 + 2.0 * oracle(&p95);
     let longest = study.row(1, "5 longest attempt", "s until its connection is closed", largest);
-    let figures = longest.figures.into_iter().filter(|(client, _)| *client == Client::Ours).collect();
+    let figures = longest.figures.into_iter().filter(|(client, _)| client.is_ours()).collect();
     let longest = Row { figures, ..longest };
     vec![p50, p95.goal("1.5 s + 2 × the oracle's", limit), longest.goal("target", 16.5)]
 }

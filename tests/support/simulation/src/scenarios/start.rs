@@ -75,10 +75,10 @@ pub(super) fn udp_loss(effort: Effort) -> Vec<Row> {
 fn warm(effort: Effort) -> Vec<Row> {
     let mut rows = Vec::new();
     for dead in [0, 4, 7] {
-        let plan = |client, seed| {
+        let plan = |client: Client, seed| {
             let plan = Plan::one_torrent(with_dead(seed, dead, State::SILENT), 0);
             let at = settled(seed);
-            if client == Client::Ours {
+            if client.is_ours() {
                 return Plan { until: at + LONG_ENOUGH, ..plan.and_to(1, at, What::Add) };
             }
             let add = Deed { at, torrent: 0, what: What::Add };
