@@ -260,3 +260,26 @@ fn each_tier_and_all_are_what_they_say() {
         assert!(counts.iter().all(|count| *count == 0 || (8..=10).contains(count)), "{counts:?}");
     }
 }
+
+/// The leechers that trackers counted may have finished since. A client that uses another tracker of the list meets us when
+/// we go round.
+#[test]
+fn a_seed_whose_leechers_have_finished_goes_round_once() {
+    let mut play = Play::new(&["a", "b", "c"], Config::default(), 1000, |natures| rich(natures, "a", 0..9));
+    let set = |play: &mut Play, connected, seeds| {
+        let counts = PeerCounts { connected, connecting: 0, seeds };
+        let now = play.scene.driver.now();
+        play.scene.driver.engine.set_peers(play.torrent, counts, now);
+    };
+    play.until(5);
+    set(&mut play, 9, 3);
+    let now = play.scene.driver.now();
+    play.scene.driver.engine.complete(play.torrent, now);
+    play.until(30);
+    assert_eq!(play.received(), "a:started a:completed", "six leechers are left");
+    set(&mut play, 0, 0);
+    play.until(40);
+    assert_eq!(play.received(), "a:started a:completed b:started c:started");
+    play.until(600);
+    assert_eq!(["b", "c"].map(|name| play.count(name)), [1, 1], "once: {}", play.received());
+}
