@@ -22,7 +22,8 @@ const SAME: u8 = 2;
 
 /// For how long a tracker of the same cluster isn't asked, the first time, and at most. The wait doubles each time it
 /// is found to be the same again.
-const DUPLICATE_WAIT: (Duration, Duration) = (Duration::from_secs(4 * 3600), Duration::from_secs(24 * 3600));
+const DUPLICATE_WAIT: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(24 * 3600));
+const MIN_SAME: u16 = 3;
 
 /// What the answers of one tracker brought.
 #[derive(Debug, Clone, Copy, Default)]
@@ -98,14 +99,14 @@ impl Answers {
     /// Compares the peers of the last answer with those of the tracker in use. Twice the same: both are of one cluster,
     /// and this one isn't asked for some hours. Looked at again, one such answer is enough.
     pub(crate) fn compare(&mut self, in_use: &Self, now: Timestamp) {
-        if self.peers == 0 || self.peers != in_use.peers {
+        if self.named < MIN_SAME || self.peers != in_use.peers {
             (self.same, self.duplicate_until) = (0, Timestamp::ZERO);
             return;
         }
         self.same = self.same.saturating_add(1);
         if self.same >= SAME {
             let (first, longest) = DUPLICATE_WAIT;
-            let times = 1 << u32::from(self.same - SAME).min(16);
+            let times = 8_u32.pow(u32::from(self.same - SAME).min(5));
             self.duplicate_until = now + first.saturating_mul(times).min(longest);
         }
     }
