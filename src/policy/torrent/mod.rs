@@ -374,8 +374,7 @@ impl TorrentState {
             match &mut self.activity {
                 Activity::Idle(idle) => {
                     if let Some(kind) = idle.next_round(book, shared) {
-                        // Whatever they would have shown, the new round finds out by itself.
-                        self.stragglers.give_up(shared);
+                        self.stragglers.begin_round(shared);
                         let announcing = Announcing::begin(kind, book, shared);
                         self.activity = Activity::Announcing(Box::new(announcing));
                         continue;
