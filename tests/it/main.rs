@@ -18,4 +18,5 @@ mod shell;
 mod simulation;
 #[cfg(feature = "udp")]
 mod standstill;
+mod start;
 mod world;

@@ -6,7 +6,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::policy::config::Config;
+use crate::policy::config::{Config, HostLoad};
 use crate::policy::io::TorrentId;
 use crate::time::Timestamp;
 use crate::tracker::{Scheme, TrackerHost};
@@ -60,6 +60,11 @@ impl Priority {
             Self::Retry | Self::Beside => 120,
         })
     }
+
+    /// Whether those of the other priorities hardly ever wait for it.
+    fn gives_way(self) -> bool {
+        matches!(self, Self::Retry | Self::Beside)
+    }
 }
 
 /// A torrent in a queue: the least goes first.
@@ -73,11 +78,25 @@ struct Queued {
     arrival: u64,
     /// The torrent that waits.
     torrent: TorrentId,
+    /// Whether it gives way to others.
+    gives_way: bool,
 }
 
 /// How many attempts that got no answer are held at one host beside its places. A host that answers none of them has no
 /// work with them, and each ends after half a minute.
 const MAX_YIELDED: usize = 32;
+
+/// The torrents that wait at one host.
+#[derive(Debug, Default)]
+struct Queue {
+    /// In the order in which they are admitted.
+    in_turn: BTreeSet<Queued>,
+    /// The same by torrent and arrival: thousands leave because another host has admitted them, and a search for each
+    /// would take seconds.
+    by_torrent: BTreeMap<(TorrentId, u64), Queued>,
+    /// How many of them give way to others.
+    giving_way: usize,
+}
 
 /// The limits of one host.
 #[derive(Debug, Default)]
@@ -90,7 +109,7 @@ struct HostLimit {
     /// before this on.
     allowance_until: Timestamp,
     /// The torrents that wait.
-    queue: BTreeSet<Queued>,
+    queue: Queue,
     /// Its moment in [`HostLimiter::due`].
     due: Option<Timestamp>,
 }
@@ -107,10 +126,11 @@ impl HostLimiter {
     ) -> bool {
         let paced = priority != Priority::Stopped;
         let arrival = self.arrivals;
-        let queued = Queued { paced, turn: now + priority.slack(), arrival, torrent };
+        let (turn, gives_way) = (now + priority.slack(), priority.gives_way());
+        let queued = Queued { paced, turn, arrival, torrent, gives_way };
         self.sweep(now);
         let limit = self.by_host.entry(host.clone()).or_default();
-        let first = limit.queue.first().is_none_or(|first| *first > queued);
+        let first = limit.queue.first().is_none_or(|first| first > queued);
         let admitted = first && limit.next_at(paced, host.scheme(), config, now).is_some_and(|at| at <= now);
         if admitted {
             limit.take_place(paced, config, now);
@@ -125,7 +145,7 @@ impl HostLimiter {
     /// Takes a torrent out of a queue.
     pub(super) fn leave(&mut self, host: &TrackerHost, torrent: TorrentId, config: &Config, now: Timestamp) {
         if let Some(limit) = self.by_host.get_mut(host) {
-            limit.queue.retain(|queued| queued.torrent != torrent);
+            limit.queue.remove_torrent(torrent);
             self.reschedule(host, config, now);
         }
     }
@@ -167,12 +187,12 @@ impl HostLimiter {
             self.due.pop_first();
             let Some(limit) = self.by_host.get_mut(&host) else { continue };
             limit.due = None;
-            let next = limit.queue.first().copied();
+            let next = limit.queue.first();
             let admitted = next.filter(|next| {
                 limit.next_at(next.paced, host.scheme(), config, now).is_some_and(|at| at <= now)
             });
             if let Some(next) = admitted {
-                limit.queue.pop_first();
+                limit.queue.remove(next);
                 limit.take_place(next.paced, config, now);
             }
             self.reschedule(&host, config, now);
@@ -187,10 +207,13 @@ impl HostLimiter {
     /// `stopped` has no other to go to.
     pub(super) fn evict(&mut self, host: &TrackerHost, config: &Config, now: Timestamp) {
         if let Some(limit) = self.by_host.get_mut(host) {
-            let (go, stay): (BTreeSet<_>, BTreeSet<_>) =
-                std::mem::take(&mut limit.queue).into_iter().partition(|queued| queued.paced);
-            limit.queue = stay;
-            self.evicted.extend(go.into_iter().map(|queued| (queued.torrent, host.clone())));
+            for queued in std::mem::take(&mut limit.queue).in_turn {
+                if queued.paced {
+                    self.evicted.push_back((queued.torrent, host.clone()));
+                } else {
+                    limit.queue.insert(queued);
+                }
+            }
             self.reschedule(host, config, now);
         }
     }
@@ -200,11 +223,22 @@ impl HostLimiter {
         self.evicted.pop_front()
     }
 
-    /// How long an announce that came now would wait for the pace of a host.
-    pub(super) fn expected_wait(&self, host: &TrackerHost, config: &Config, now: Timestamp) -> Duration {
+    /// How long an announce that came now would wait for the pace and the places of a host, if each holds its place
+    /// for as long as an `exchange` takes. Those that would give way to it aren't counted.
+    pub(super) fn expected_wait(
+        &self,
+        host: &TrackerHost,
+        exchange: Duration,
+        config: &Config,
+        now: Timestamp,
+    ) -> Duration {
         let Some(limit) = self.by_host.get(host) else { return Duration::ZERO };
-        let queued = interval(config).saturating_mul(u32::try_from(limit.queue.len()).unwrap_or(u32::MAX));
-        limit.wait(config, now).saturating_add(queued)
+        let before = limit.queue.len() - limit.queue.giving_way;
+        let times = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let pace = limit.wait_behind(times(before), config, now);
+        let places = places(host.scheme(), config);
+        let ends = (limit.inside + before + 1).saturating_sub(places);
+        pace.max(exchange.saturating_mul(times(ends)) / times(places))
     }
 
     /// When a torrent may be admitted next.
@@ -235,20 +269,49 @@ impl HostLimiter {
     }
 }
 
+impl Queue {
+    /// How many wait.
+    fn len(&self) -> usize {
+        self.in_turn.len()
+    }
+
+    /// The next to be admitted.
+    fn first(&self) -> Option<Queued> {
+        self.in_turn.first().copied()
+    }
+
+    /// Adds one.
+    fn insert(&mut self, queued: Queued) {
+        self.in_turn.insert(queued);
+        self.by_torrent.insert((queued.torrent, queued.arrival), queued);
+        self.giving_way += usize::from(queued.gives_way);
+    }
+
+    /// Removes one that waits.
+    fn remove(&mut self, queued: Queued) {
+        self.in_turn.remove(&queued);
+        self.by_torrent.remove(&(queued.torrent, queued.arrival));
+        self.giving_way -= usize::from(queued.gives_way);
+    }
+
+    /// Removes all of a torrent: it may list several trackers at the host.
+    fn remove_torrent(&mut self, torrent: TorrentId) {
+        let all = (torrent, 0)..=(torrent, u64::MAX);
+        while let Some(queued) = self.by_torrent.range(all.clone()).next().map(|(_, queued)| *queued) {
+            self.remove(queued);
+        }
+    }
+}
+
 impl HostLimit {
     /// Whether nothing is lost by dropping it.
     fn is_idle(&self, now: Timestamp) -> bool {
-        self.inside + self.yielded == 0 && self.queue.is_empty() && self.allowance_until <= now
+        self.inside + self.yielded == 0 && self.queue.len() == 0 && self.allowance_until <= now
     }
 
     /// When the next attempt can be admitted; `None` if another has to end first.
     fn next_at(&self, paced: bool, scheme: Scheme, config: &Config, now: Timestamp) -> Option<Timestamp> {
-        let most = if scheme == Scheme::Udp {
-            config.load.exchanges_per_host
-        } else {
-            config.load.connections_per_host
-        };
-        if self.inside >= most.max(1) {
+        if self.inside >= places(scheme, config) {
             return None;
         }
         Some(if paced { now + self.wait(config, now) } else { now })
@@ -256,8 +319,14 @@ impl HostLimit {
 
     /// How long until the pace allows another announce.
     fn wait(&self, config: &Config, now: Timestamp) -> Duration {
+        self.wait_behind(0, config, now)
+    }
+
+    /// The same behind so many others.
+    fn wait_behind(&self, others: u32, config: &Config, now: Timestamp) -> Duration {
         let burst = interval(config).saturating_mul(config.load.announces_burst.saturating_sub(1));
-        self.allowance_until.since(now).saturating_sub(burst)
+        let others = interval(config).saturating_mul(others);
+        self.allowance_until.since(now).saturating_add(others).saturating_sub(burst)
     }
 
     /// Takes a place, and its part of the allowance.
@@ -268,6 +337,13 @@ impl HostLimit {
             self.allowance_until = self.allowance_until.max(now) + interval(config);
         }
     }
+}
+
+/// How many attempts a host of a scheme gets at once.
+fn places(scheme: Scheme, config: &Config) -> usize {
+    let HostLoad { connections_per_host, exchanges_per_host, .. } = config.load;
+    let places = if scheme == Scheme::Udp { exchanges_per_host } else { connections_per_host };
+    places.max(1)
 }
 
 /// The time between two announces at the pace of a host.

@@ -41,6 +41,10 @@ use crate::prober::Measurement;
 use crate::time::Timestamp;
 use crate::tracker::TrackerHost;
 
+/// A longer queue makes a host come after farther ones only in steps of this. With less, fifty torrents that start
+/// together would spread over far trackers for the time that one second takes, and stay there.
+const QUEUE_STEP: Duration = Duration::from_secs(2);
+
 /// How often a torrent asks again for a host at which another torrent's opening is silent.
 const VERDICT_LOOK: Duration = Duration::from_secs(1);
 
@@ -67,6 +71,8 @@ pub(crate) struct Hosts {
 pub(crate) struct HostRank {
     /// Hosts in back-off come last.
     is_backed_off: bool,
+    /// How many times [`QUEUE_STEP`] an announce is expected to wait in its queue.
+    queue_steps: u64,
     /// Measured hosts come first. Hosts that haven't answered their probes yet may be silent, and that costs more than
     /// the longest way.
     is_unmeasured: bool,
@@ -135,10 +141,12 @@ impl Hosts {
     pub(crate) fn rank(&self, host: &TrackerHost, now: Timestamp) -> HostRank {
         let known = self.health.host(host);
         let cost = known.map_or_else(HostHealth::unknown_cost, HostHealth::cost);
+        let wait = self.limiter.expected_wait(host, cost, &self.config, now);
         HostRank {
             is_backed_off: known.is_some_and(HostHealth::is_backed_off),
+            queue_steps: wait.as_secs() / QUEUE_STEP.as_secs(),
             is_unmeasured: known.and_then(HostHealth::latency).is_none(),
-            cost: cost.saturating_add(self.limiter.expected_wait(host, &self.config, now)),
+            cost,
         }
     }
 

@@ -39,7 +39,7 @@ fn a_burst_of_twenty_and_then_twenty_a_second() {
     let (mut limiter, config, host) = (HostLimiter::default(), roomy(), host("http://a.test/"));
     let admit = |n| limiter.admit(&host, id(n), Priority::Regular, &config, at(0));
     assert_eq!((0..100).map(admit).filter(|admitted| *admitted).count(), 20);
-    assert_eq!(limiter.expected_wait(&host, &config, at(0)), Duration::from_millis(50 * 81));
+    assert_eq!(limiter.expected_wait(&host, Duration::ZERO, &config, at(0)), Duration::from_millis(50 * 81));
     let mut admitted = Vec::new();
     while let Some(wake) = limiter.wake()
         && let Some((torrent, _)) = limiter.next_admitted(&config, wake)
@@ -48,6 +48,30 @@ fn a_burst_of_twenty_and_then_twenty_a_second() {
     }
     assert_eq!(admitted.len(), 80);
     assert_eq!((admitted[0], admitted[1], admitted[79]), ((50, id(20)), (100, id(21)), (4000, id(99))));
+}
+
+/// With four places of a second each, four are admitted in a second.
+#[test]
+fn the_expected_wait_counts_places_that_are_held_for_long() {
+    let (mut limiter, config, host) = (HostLimiter::default(), Config::default(), host("http://a.test/"));
+    let expected = |limiter: &HostLimiter| {
+        limiter.expected_wait(&host, Duration::from_secs(1), &config, at(0)).as_millis()
+    };
+    let mut waits = Vec::new();
+    for number in 0..8 {
+        waits.push(expected(&limiter));
+        limiter.admit(&host, id(number), Priority::WantsPeers, &config, at(0));
+    }
+    assert_eq!(waits, [0, 0, 0, 0, 250, 500, 750, 1000]);
+    assert_eq!(limiter.expected_wait(&host, Duration::MAX, &config, at(0)), Duration::MAX / 4);
+    let before = expected(&limiter);
+    for (number, priority) in (10..).zip([Priority::Beside, Priority::Retry]) {
+        limiter.admit(&host, id(number), priority, &config, at(0));
+    }
+    assert_eq!(expected(&limiter), before, "these give way");
+    limiter.leave(&host, id(10), &config, at(0));
+    limiter.leave(&host, id(7), &config, at(0));
+    assert_eq!(expected(&limiter), before - 250);
 }
 
 #[test]
