@@ -116,7 +116,7 @@ fn a_public_torrent_keeps_its_peers_when_the_tracker_changes() {
 }
 
 /// Two trackers are alive and know no peer, the third is farther away and knows the seed. The first two are announced to
-/// once, and hear of the completion if they list us.
+/// once, and receive completed if they list us.
 #[test]
 fn an_empty_tracker_hides_no_peer() {
     let runtime = runtime();
