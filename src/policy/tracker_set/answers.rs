@@ -32,6 +32,9 @@ const DUPLICATE_WAIT: (Duration, Duration) = (Duration::from_secs(3600), Duratio
 /// By how much that time grows each time.
 const DUPLICATE_GROWTH: u32 = 8;
 
+/// For how long a UDP tracker isn't asked that has the address of another one. Names rarely change their addresses.
+const ALIAS_WAIT: Duration = Duration::from_secs(4 * 3600);
+
 /// What the answers of one tracker brought.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Answers {
@@ -120,7 +123,7 @@ impl Answers {
 
     /// Notes that this is the tracker in use under another name.
     pub(crate) fn is_alias(&mut self, now: Timestamp) {
-        self.duplicate_until = now + DUPLICATE_WAIT.0;
+        self.duplicate_until = now + ALIAS_WAIT;
     }
 
     /// Forgets that it is the same tracker as the one in use, since that is another one now.
