@@ -2,6 +2,7 @@
 
 #[cfg(feature = "cache")]
 mod cache;
+mod clusters;
 mod crowd;
 mod events;
 mod extremes;

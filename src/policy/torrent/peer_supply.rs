@@ -161,11 +161,16 @@ impl PeerSupply {
 
     /// Whether there is a seed for a leecher, or a leecher for a seed.
     pub(super) fn has_counterpart(&self, is_seed: bool, now: Timestamp) -> bool {
-        let connected = self.counts.is_some_and(|counts| {
+        let connected = self.counts.map(|counts| {
             let seeds = counts.seeds.min(counts.connected);
             if is_seed { counts.connected > seeds } else { seeds > 0 }
         });
-        connected || self.counterpart_until > now
+        // A seed's own count wins: the leecher that a tracker counted may have finished since. For a leecher it doesn't,
+        // because a client may count its peers without knowing which are seeds.
+        match connected {
+            Some(connected) if is_seed && self.counts_from() <= now => connected,
+            connected => connected == Some(true) || self.counterpart_until > now,
+        }
     }
 
     /// Whether the last answer brought no peer, or counted no seed.

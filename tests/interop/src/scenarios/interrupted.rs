@@ -86,7 +86,8 @@ pub(super) async fn tracker_killed(lab: &mut Lab<'_>) -> Outcome {
         before.push(tracker.announces().await?);
     }
     let folder = swarm.leech("ours")?;
-    let mut client = clients.ours(&torrent, &folder, &["--announce-interval", "1"])?;
+    let mut client =
+        clients.ours(&torrent, &folder, &["--announce-interval", "1", "--announce-to", "one"])?;
     let first = client.wait_for("an answer", PATIENCE, |line| line.answered().map(str::to_owned)).await?;
     let first = place(&trackers, &first)?;
     client

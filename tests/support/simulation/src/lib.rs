@@ -19,6 +19,7 @@
 
 pub mod clients;
 pub mod crowd;
+pub mod decade;
 pub mod life;
 pub mod lives;
 pub mod metrics;

@@ -66,6 +66,8 @@ pub struct History {
     pub impolite: usize,
     /// How long the longest attempt was kept open. Ours only.
     pub longest_attempt: Millis,
+    /// How many attempts to announce came to nothing.
+    pub wasted: usize,
 }
 
 /// What became of a torrent.

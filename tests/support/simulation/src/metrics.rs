@@ -48,7 +48,7 @@ impl<const N: usize> Study<N> {
             // As long as no further tracker is needed its lives are those of ours, and some of them show that.
             let ours =
                 studied.iter().find(|(other, _)| (*other, *client) == (Client::Ours, Client::AsNeeded));
-            let same = ours.filter(|(_, ours)| is_start(&sample(seeds / 8), ours));
+            let same = ours.filter(|(_, ours)| is_start(&sample((seeds / 8).max(1)), ours));
             let all = same.map_or_else(|| sample(seeds), |(_, ours)| ours.clone());
             studied.push((*client, all));
         }

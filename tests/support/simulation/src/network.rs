@@ -19,6 +19,8 @@ pub struct Network {
     /// How many announces came before the tracker's last hint or min interval allowed one. Means something
     /// where there is one torrent.
     pub impolite: usize,
+    /// How many attempts to announce came to nothing: no connection, no answer or a refusal.
+    pub wasted: usize,
     /// Until when trackers want no announce: at all, and no regular one.
     not_before: HashMap<usize, (Millis, Millis)>,
     /// How many exchanges a tracker has had at one moment.
@@ -95,7 +97,14 @@ const MAX_RESENDS: usize = 9;
 impl Network {
     /// A wire on which nothing has been sent.
     pub fn new(world: Arc<World>) -> Self {
-        Self { world, heard: Vec::new(), impolite: 0, not_before: HashMap::new(), nth: HashMap::new() }
+        Self {
+            world,
+            heard: Vec::new(),
+            impolite: 0,
+            wasted: 0,
+            not_before: HashMap::new(),
+            nth: HashMap::new(),
+        }
     }
 
     /// Looks a tracker's name up: when that ends, and whether it was found. `None` if no answer comes.
@@ -145,15 +154,32 @@ impl Network {
         at: Millis,
         resends: Resends,
     ) -> Option<(Millis, Result<(), OpenError>)> {
-        match self.resolve(tracker, at)? {
-            (found, Ok(())) => self.connect(tracker, found, resends),
-            unknown => Some(unknown),
-        }
+        let opened = match self.resolve(tracker, at) {
+            Some((found, Ok(()))) => self.connect(tracker, found, resends),
+            unknown => unknown,
+        };
+        self.wasted += usize::from(!matches!(opened, Some((_, Ok(())))));
+        opened
     }
 
     /// Sends a request on a connection that stands since `opened`, and gives the answer. `None` where none ever
     /// comes.
     pub fn ask(
+        &mut self,
+        tracker: usize,
+        opened: Millis,
+        at: Millis,
+        what: Contact,
+        resends: Resends,
+    ) -> Option<(Millis, Reply)> {
+        let reply = self.answer(tracker, opened, at, what, resends);
+        let is_wasted =
+            matches!(what, Contact::Announce(_)) && !matches!(reply, Some((_, Reply::Good { .. })));
+        self.wasted += usize::from(is_wasted);
+        reply
+    }
+
+    fn answer(
         &mut self,
         tracker: usize,
         opened: Millis,

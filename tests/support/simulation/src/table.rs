@@ -55,10 +55,11 @@ impl Row {
 /// All rows as a table in markdown, with a column for each client of any row. Each figure is followed by ours as a share
 /// of it.
 pub fn markdown(rows: &[Row], expected_to_fail: &[(&str, &str)]) -> String {
-    let mut others: Vec<Client> = Vec::new();
+    // By name: a client may have one model that plays alone and another one in swarms.
+    let mut others: Vec<String> = Vec::new();
     for (client, _) in rows.iter().flat_map(|row| &row.figures) {
-        if *client != Client::Ours && !others.contains(client) {
-            others.push(*client);
+        if *client != Client::Ours && !others.contains(&client.to_string()) {
+            others.push(client.to_string());
         }
     }
     let mut text = String::from("| row | figure | ours | goal |");
@@ -79,9 +80,9 @@ pub fn markdown(rows: &[Row], expected_to_fail: &[(&str, &str)]) -> String {
             goal(row, expected_to_fail)
         );
         for client in &others {
-            match row.of(*client) {
-                Some(theirs) => {
-                    let _ = write!(text, " {}{} |", figure(theirs), share(ours, theirs));
+            match row.figures.iter().find(|(other, _)| other.to_string() == *client) {
+                Some((_, theirs)) => {
+                    let _ = write!(text, " {}{} |", figure(*theirs), share(ours, *theirs));
                 }
                 None => text.push_str(" |"),
             }

@@ -62,4 +62,5 @@ scenarios! {
     lying_life: 29,
     reach: 30,
     cost_of_reach: 31,
+    ten_years: 32,
 }

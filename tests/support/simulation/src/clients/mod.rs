@@ -75,8 +75,8 @@ impl Client {
             Self::InSwarm(kind) => panic!("{kind} plays in swarms only"),
         };
         network.heard.sort_by_key(|heard| heard.at);
-        let (heard, impolite) = (network.heard, network.impolite);
-        History { heard, torrents: vec![life], impolite, longest_attempt: 0 }
+        let Network { heard, impolite, wasted, .. } = network;
+        History { heard, torrents: vec![life], impolite, longest_attempt: 0, wasted }
     }
 }
 

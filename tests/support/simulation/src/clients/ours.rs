@@ -34,6 +34,7 @@ pub fn play(plan: &Plan, seed: u64) -> (History, Trace) {
     ours.history.heard = std::mem::take(&mut ours.network.heard);
     ours.history.heard.sort_by_key(|heard| heard.at);
     ours.history.impolite = ours.network.impolite;
+    ours.history.wasted = ours.network.wasted;
     (ours.history, ours.trace)
 }
 

@@ -19,7 +19,9 @@ pub(super) fn announces(effort: Effort) -> Vec<Row> {
     rows.push(alone());
     rows.extend(want_peers());
     rows.extend(empty_near());
-    rows.extend(rule_sets(effort));
+    if effort.is_full() {
+        rows.extend(rule_sets(effort));
+    }
     rows
 }
 
