@@ -233,9 +233,11 @@ impl<'a> Candidates<'a> {
     }
 
     /// The trackers whose schemes are supported, in list order, each with its record: to look up the record of each of
-    /// a thousand trackers would take a millisecond.
+    /// a thousand trackers would take a millisecond. Second address families come last, and only beside the tracker in
+    /// use: a tracker that fails over one family has failed.
     pub(super) fn listed(&self) -> impl Iterator<Item = Listed<'a>> {
-        self.book.trackers.supported_with_records()
+        let seconds = self.kind.is_beside().then(|| self.book.trackers.second_families());
+        self.book.trackers.supported_with_records().chain(seconds.into_iter().flatten())
     }
 
     /// Whether a tracker that wasn't tried may be announced to now.

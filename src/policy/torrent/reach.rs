@@ -81,7 +81,7 @@ pub(super) fn wanted<'a>(
             is_head_found = true;
         } else if !tried.contains(listed.0) {
             let is_living = !is_failing(listed) && candidates.is_well(listed);
-            let is_head = !is_head_found;
+            let is_head = !is_head_found && listed.0.family().is_none();
             is_head_found |= is_living;
             let tier = || book.trackers.tier_of(listed.0).unwrap_or_default();
             let is_due = match need.announce_to {
