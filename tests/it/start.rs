@@ -19,7 +19,7 @@ struct Host {
 }
 
 /// The hosts, and what came of the torrents.
-struct Hosts {
+struct World {
     hosts: Vec<Host>,
     /// How many announces each host received.
     announces: Vec<usize>,
@@ -27,7 +27,7 @@ struct Hosts {
     answered: Vec<Timestamp>,
 }
 
-impl Hosts {
+impl World {
     fn place(tracker: &TrackerUrl) -> usize {
         tracker.host().trim_start_matches('h').trim_end_matches(".test").parse().unwrap()
     }
@@ -37,7 +37,7 @@ impl Hosts {
     }
 }
 
-impl Trackers for Hosts {
+impl Trackers for World {
     fn probe(
         &mut self,
         tracker: &TrackerUrl,
@@ -89,7 +89,7 @@ fn start(torrents: u32, hosts: Vec<Host>, scheme: &str) -> Start {
     let url = |number| format!("{scheme}://h{number}.test:80/announce").parse::<TrackerUrl>().unwrap();
     let tiers: Vec<[TrackerUrl; 1]> = (0..hosts.len()).map(|number| [url(number)]).collect();
     let announces = vec![0; hosts.len()];
-    let mut scene = Scene::new(Config::default(), 7, Hosts { hosts, announces, answered: Vec::new() });
+    let mut scene = Scene::new(Config::default(), 7, World { hosts, announces, answered: Vec::new() });
     for number in 0..torrents {
         let mut hash = [0; 20];
         hash[..4].copy_from_slice(&number.to_be_bytes());
@@ -98,9 +98,9 @@ fn start(torrents: u32, hosts: Vec<Host>, scheme: &str) -> Start {
         scene.driver.add(TrackerSet::new(tiers.clone()), torrent);
     }
     scene.play_until(Timestamp::from_start(Duration::from_secs(100)));
-    let Hosts { announces, answered, .. } = scene.trackers;
-    let (torrents, announced) = (torrents as usize, announces.iter().sum());
-    assert_eq!((answered.len(), announced), (torrents, torrents), "one announce each");
+    let World { announces, answered, .. } = scene.trackers;
+    let (torrents, sum) = (torrents as usize, announces.iter().sum());
+    assert_eq!((answered.len(), sum), (torrents, torrents), "one announce each");
     Start { took: answered[torrents - 1].since(Timestamp::ZERO), announces }
 }
 
