@@ -122,11 +122,7 @@ async fn two_empty(lab: &mut Lab<'_>, scheme: &str) -> Outcome {
             .await;
         let report = &mut *lab.report;
         let took = completed.as_ref().map(|at| *at - client.started);
-        report.check(
-            took.is_ok(),
-            format_args!("{layout}: complete within {:?}", GOAL * FACTOR),
-            took.clone(),
-        );
+        report.check(took.is_ok(), format_args!("{layout}: complete within {:?}", GOAL * FACTOR), took);
         let Ok(took) = took else { continue };
         report.note(format_args!("{scheme}, {layout}: complete in {:.2} s", took.as_secs_f64()));
         report.same(swarm.compare(&folder), Ok(()), format_args!("{layout}: every byte is the same"));
