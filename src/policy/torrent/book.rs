@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::attempt::{Attempt, SentAnnounce};
 use super::failback::Failback;
 use super::ledger::Ledger;
-use super::peer_supply::PeerSupply;
+use super::peer_supply::{PeerSupply, Shortage};
 use super::round_kind::RoundKind;
 use super::schedule::{RoundFailure, Schedule, jittered_interval};
 use super::shared::Shared;
@@ -132,7 +132,7 @@ impl TorrentBook {
         // costs that tracker an announce. A torrent whose trackers fail, or that never had an answer, is always in a
         // hurry.
         let is_well = self.trackers.in_use().is_some() && !self.schedule.is_failing();
-        let is_short = || self.supply.is_very_short(!self.wants_to_download(), now);
+        let is_short = || self.supply.shortage(!self.wants_to_download(), now) == Shortage::Great;
         let is_awaited = kind.ignores_intervals() || self.wants_peers || kind.is_beside() && is_short();
         if is_well && !is_awaited { Urgency::Relaxed } else { Urgency::Urgent }
     }
