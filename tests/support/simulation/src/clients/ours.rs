@@ -143,7 +143,6 @@ impl Ours {
             Output::Announce { attempt, request } => self.announce(attempt, &request),
             Output::Close { attempt } => self.end(attempt),
             Output::Alert { torrent, alert } => self.alerted(torrent, &alert),
-            Output::CountPeers { .. } => {}
             Output::RoundEnded { torrent, result, .. } => {
                 let outcome = result.map(|announced| self.numbers[&announced.tracker]).ok();
                 self.trace.note(self.now(), outcome.map_or(trace::Step::Failed, trace::Step::Accepted));
@@ -163,7 +162,7 @@ impl Ours {
                     stopped.at = at;
                 }
             }
-            Output::Wait(_) => {}
+            Output::CountPeers { .. } | Output::Wait(_) => {}
         }
     }
 

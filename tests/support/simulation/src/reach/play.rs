@@ -283,10 +283,12 @@ impl<'a> Play<'a> {
             let resident = self.registry.is_resident_seed(**peer);
             resident.unwrap_or_else(|| self.world.members[**peer as usize].is_seed)
         };
-        let mut peers = PeerCounts::default();
-        peers.connected = u32::try_from(of.connected.len()).unwrap_or(u32::MAX);
-        peers.connecting = u32::try_from(of.connecting.len()).unwrap_or(u32::MAX);
-        peers.seeds = u32::try_from(of.connected.iter().filter(is_seed).count()).unwrap_or(u32::MAX);
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let peers = PeerCounts {
+            connected: count(of.connected.len()),
+            connecting: count(of.connecting.len()),
+            seeds: count(of.connected.iter().filter(is_seed).count()),
+        };
         self.schedule(self.now, Happening::To(client, News::Peers(peers)));
     }
 
