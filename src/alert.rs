@@ -423,6 +423,10 @@ impl fmt::Display for Alert {
 
 impl fmt::Display for Announced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.reason == AnnounceReason::Event {
+            let event = self.event.map_or("none", Event::name);
+            return write!(f, "event={event} announced to {} as well", self.tracker);
+        }
         if self.reason != AnnounceReason::InUse {
             let peers = Count(self.response.peers.len(), "peer");
             return write!(f, "also registered at {} ({}): {peers}", self.tracker, self.reason);
@@ -493,11 +497,11 @@ mod tests {
 
     #[test]
     fn an_announce_beside_the_tracker_in_use_shows_its_reason() {
-        let line = |reason| {
+        let line = |event, reason| {
             let tracker = "http://b.example/announce?passkey=7".parse().unwrap();
             let announced = Announced {
                 tracker,
-                event: Some(Event::Started),
+                event: Some(event),
                 reason,
                 response: AnnounceResponse::default(),
                 attempts: 1,
@@ -509,13 +513,18 @@ mod tests {
             Alert::Announced(Arc::new(announced)).to_string()
         };
         let used = "succeeded after 1 attempt: http://b.example, 0 peers, next announce in 1795 s";
-        assert_eq!(line(AnnounceReason::InUse), used);
+        assert_eq!(line(Event::Started, AnnounceReason::InUse), used);
+        let completed = "event=completed announced to http://b.example as well";
+        assert_eq!(line(Event::Completed, AnnounceReason::Event), completed);
         for (reason, text) in [
             (AnnounceReason::Head, "head of the list"),
             (AnnounceReason::MorePeers, "more peers wanted"),
             (AnnounceReason::Configured, "as configured"),
         ] {
-            assert_eq!(line(reason), format!("also registered at http://b.example ({text}): 0 peers"));
+            assert_eq!(
+                line(Event::Started, reason),
+                format!("also registered at http://b.example ({text}): 0 peers")
+            );
         }
     }
 

@@ -31,7 +31,7 @@ pub mod deviations {
     #![doc = include_str!("manual/deviations.md")]
 
     #[cfg(doc)]
-    use crate::{Announced, Config, Order, policy::Engine};
+    use crate::{AnnounceTo, Announced, Config, Order, policy::Engine};
 }
 
 pub mod regressions {

@@ -213,9 +213,9 @@ fn the_clients_own_count_decides_before_that_of_trackers() {
 #[test]
 fn completed_goes_to_each_tracker_but_one_of_a_cluster() {
     let mut play = Play::new(&["a", "b", "c"], Config::default(), 1000, |natures| {
-        rich(natures, "a", 0..2);
-        rich(natures, "b", 0..2);
-        rich(natures, "c", 2..4);
+        rich(natures, "a", 0..3);
+        rich(natures, "b", 0..3);
+        rich(natures, "c", 3..6);
     });
     play.until(2500);
     assert_eq!(["a", "b", "c"].map(|name| play.count(name)), [2; 3], "two of a cluster, one alone");
@@ -282,4 +282,24 @@ fn a_seed_whose_leechers_have_finished_goes_round_once() {
     assert_eq!(play.received(), "a:started a:completed b:started c:started");
     play.until(600);
     assert_eq!(["b", "c"].map(|name| play.count(name)), [1, 1], "once: {}", play.received());
+}
+
+/// An announce beside the tracker in use that is on its way when a regular one is due is answered all the same: its
+/// tracker would be asked again otherwise.
+#[test]
+fn an_announce_beside_the_tracker_in_use_outlives_the_next_round() {
+    let mut play = Play::new(&["ba"], Config::default(), 1000, |_| {});
+    play.until(60);
+    play.scene.trackers.natures.get_mut("b").unwrap().distance = Some(Duration::from_secs(1));
+    // b is due before a or after it; either way an announce requested meanwhile interrupts none that was sent.
+    while play.count("b") < 2 {
+        let second = play.scene.driver.now().since(Timestamp::ZERO).as_secs() + 1;
+        play.until(second);
+    }
+    let now = play.scene.driver.now();
+    let torrent = play.torrent;
+    play.scene.driver.engine.reannounce(torrent, now);
+    let second = now.since(Timestamp::ZERO).as_secs();
+    play.until(second + 600);
+    assert_eq!(play.count("b"), 2, "{}", play.received());
 }

@@ -115,6 +115,41 @@ fn a_public_torrent_keeps_its_peers_when_the_tracker_changes() {
     peer.join();
 }
 
+/// Two trackers are alive and know no peer, the third is farther away and knows the seed. The first two are announced to
+/// once, and receive completed if they list us.
+#[test]
+fn an_empty_tracker_hides_no_peer() {
+    let runtime = runtime();
+    let trackers = runtime.block_on(async {
+        let start = || FakeTracker::start(Behaviour::ok());
+        [start().await, start().await, start().await]
+    });
+    let urls = trackers.each_ref().map(FakeTracker::announce_url);
+    for tiers in [urls.to_vec(), vec![urls.join(",")]] {
+        let shared = Shared::new(100_000, &tiers);
+        let mut seed = shared.start("seed", &["--no-trackers"]);
+        let address = SocketAddr::from(([127, 0, 0, 1], seed.port()));
+        trackers[2].set_latency(std::time::Duration::from_millis(50));
+        let peer = SwarmPeer { peer_id: [1; 20], address, left: Some(0) };
+        trackers[2].add_peer(*shared.torrent.info_hash.as_bytes(), peer);
+        trackers.iter().for_each(FakeTracker::forget);
+        let (code, said) = shared.start("leech", &["--exit-when-done", "--deadline-s", "30"]).end();
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("✓ also registered at "), "{said}");
+        for tracker in &trackers[..2] {
+            let events: Vec<_> =
+                tracker.announces().iter().map(|heard| heard.event().map(str::to_owned)).collect();
+            let events: Vec<_> = events.iter().map(Option::as_deref).collect();
+            let allowed: [&[_]; 3] = [
+                &[Some("started"), Some("completed"), Some("stopped")],
+                &[Some("started"), Some("stopped")],
+                &[],
+            ];
+            assert!(allowed.contains(&&events[..]), "{events:?}: {said}");
+        }
+    }
+}
+
 /// Of a single tracker there is nothing to count.
 #[test]
 fn the_progress_shows_at_how_many_trackers_we_are_registered() {

@@ -7,6 +7,7 @@
 //! | Which event does a tracker get? | `ledger` |
 //! | When is the next announce due? | `schedule`; `idle` defers it while no tracker may be announced to |
 //! | Which trackers may be announced to, and which goes first? | `candidates` |
+//! | Which trackers are announced to beside the one in use? | `reach`; whether peers are short: `peer_supply` |
 //! | What does a round do next? | `round`; `announcing` does it |
 //! | What does an answer or a failure change? | `book` |
 //! | When does the torrent go back to the tracker that it left? | `failback`, with `probing` |
@@ -374,8 +375,7 @@ impl TorrentState {
             match &mut self.activity {
                 Activity::Idle(idle) => {
                     if let Some(kind) = idle.next_round(book, shared) {
-                        // Whatever they would have shown, the new round finds out by itself.
-                        self.stragglers.give_up(shared);
+                        self.stragglers.begin_round(shared);
                         let announcing = Announcing::begin(kind, book, shared);
                         self.activity = Activity::Announcing(Box::new(announcing));
                         continue;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::attempt::{Attempt, Stage};
 use super::book::TorrentBook;
 use super::shared::Shared;
-use crate::alert::Alert;
+use crate::alert::{Alert, AnnounceReason};
 use crate::announce::AnnounceResponse;
 use crate::error::{AnnounceError, TimeoutPhase};
 use crate::policy::hosts::Outcome;
@@ -86,6 +86,16 @@ impl Stragglers {
     /// Whether an attempt is among them.
     pub(super) fn contain(&self, id: AttemptId) -> bool {
         self.0.iter().any(|attempt| attempt.id == id)
+    }
+
+    /// Gives up the attempts of the last round, because the next one finds out by itself what they would have shown.
+    /// Announces beside the tracker in use go on: their trackers would be asked again otherwise.
+    pub(super) fn begin_round(&mut self, shared: &mut Shared<'_>) {
+        let goes_on = |attempt: &Attempt| attempt.sent().is_some() && attempt.reason != AnnounceReason::InUse;
+        let (beside, others) = std::mem::take(&mut self.0).into_iter().partition(goes_on);
+        self.0 = others;
+        self.give_up(shared);
+        self.0 = beside;
     }
 
     /// Gives up all attempts.

@@ -41,7 +41,7 @@ fn a_peer_is_not_asked_before_it_unchokes() {
     assert_eq!(rig.requests(peer).len(), 7);
 }
 
-/// What the library is told, by which it decides whether further trackers are asked.
+/// What is reported to the library, by which it decides whether further trackers are asked.
 #[test]
 fn peers_are_counted_by_what_they_are() {
     let mut rig = Rig::new(100_000, 16_384);

@@ -247,7 +247,7 @@ async fn a_channel_through_a_proxy_has_no_address() {
 }
 
 /// A connector that leaves open whether it is direct, as every connector did before there was the question.
-struct Proxy(Internet);
+pub(super) struct Proxy(pub(super) Internet);
 
 impl DatagramConnector for Proxy {
     fn connect(&self, remote: SocketAddr) -> io::Result<Box<dyn DatagramSocket>> {

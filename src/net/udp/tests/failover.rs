@@ -168,6 +168,27 @@ async fn the_whole_life_goes_over_udp() {
     assert!(trackers[1].heard_of(UdpAsked::Announce).is_empty(), "nobody else was told");
 }
 
+/// Through a proxy the address isn't known, and each name is a tracker.
+#[tokio::test(start_paused = true)]
+async fn two_names_of_one_tracker_are_announced_to_once() {
+    for (is_proxied, announces) in [(false, 1), (true, 2)] {
+        let internet = Internet::new();
+        let tracker = internet.host("a.test", "8.1.1.1:6969", UdpBehaviour::Ok);
+        internet.name("b.test", "8.1.1.1:6969".parse().unwrap());
+        let resolver = Arc::new(internet.0.resolver.lock().unwrap().clone());
+        let connector: Arc<dyn DatagramConnector> =
+            if is_proxied { Arc::new(addresses::Proxy(internet)) } else { Arc::new(internet) };
+        let transport = UdpTransport::with_connector(UdpConfig::new(), resolver, connector);
+        let prober = UdpProber::new(&transport);
+        let announcer = AnnouncerBuilder::new(transport).prober(prober).seed(7).spawn();
+        let names = ["a.test", "b.test"].map(|host| [url(&format!("udp://{host}:6969/announce"))]);
+        let session = announcer.add(TrackerSet::new(names), torrent());
+        sleep(Duration::from_secs(1600)).await;
+        assert_eq!(tracker.heard_of(UdpAsked::Announce).len(), announces, "proxied: {is_proxied}");
+        drop(session);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn when_all_are_dead_each_is_named_with_its_cause() {
     let internet = Internet::new();

@@ -28,7 +28,7 @@ const FAR: Duration = Duration::from_millis(80);
 /// How long the trackers are watched after the download. Their interval is half an hour.
 const WATCHED: Duration = Duration::from_secs(15);
 
-/// The announces for want of peers that a tracker may hear in its first interval.
+/// The announces for want of peers that a tracker may receive in its first interval.
 const FOR_WANT_OF_PEERS: usize = 5;
 
 /// A scripted tracker.
@@ -72,7 +72,7 @@ impl Scripted {
         }
     }
 
-    /// The events of the announces it heard, in order.
+    /// The events of the announces it received, in order.
     fn events(&self) -> Vec<String> {
         let of_udp = |heard: &UdpHeard| match heard.event() {
             Some(0) => "none".to_owned(),
@@ -99,7 +99,7 @@ pub(super) async fn two_empty_udp(lab: &mut Lab<'_>) -> Outcome {
     two_empty(lab, "udp").await
 }
 
-/// Two living trackers that know nobody stand before the one that knows the seed, which is farther away: as three tiers
+/// Two living trackers that know no peer stand before the one that knows the seed, which is farther away: as three tiers
 /// and as one.
 async fn two_empty(lab: &mut Lab<'_>, scheme: &str) -> Outcome {
     let clients = Clients::find()?;
@@ -130,7 +130,7 @@ async fn two_empty(lab: &mut Lab<'_>, scheme: &str) -> Outcome {
         for (which, tracker) in [("first", first), ("second", second)] {
             let events = tracker.events();
             let of = |event: &str| events.iter().filter(|heard| *heard == event).count();
-            let what = format!("{layout}: the {which} empty one hears");
+            let what = format!("{layout}: the {which} empty one receives");
             report.check(of("started") <= 1, format_args!("{what} started once"), &events);
             report.check(of("completed") <= 1, format_args!("{what} completed at most once"), &events);
             report.check(
@@ -139,19 +139,19 @@ async fn two_empty(lab: &mut Lab<'_>, scheme: &str) -> Outcome {
                 &events,
             );
         }
-        report.check(third.events().contains(&"completed".to_owned()), "the third hears completed", ());
+        report.check(third.events().contains(&"completed".to_owned()), "the third receives completed", ());
         let before = trackers.each_ref().map(|tracker| tracker.events().len());
         let ended = client.terminate(Duration::from_secs(10)).await?;
         report.check(ended.code() == Some(0), "our client ends well", client.last_words());
         let after = trackers.each_ref().map(|tracker| tracker.events().len());
         let stopped = after.iter().zip(before).all(|(after, before)| *after <= before + 1);
-        report.check(stopped, "and each hears of that at most once", (before, after));
+        report.check(stopped, "and each receives that at most once", (before, after));
     }
     Ok(())
 }
 
 /// Three trackers that share nothing, and clients that use them each by its own rules. Those of others use the first of
-/// their list, and each has another order, so each is at another tracker. Whoever seeds, everybody finishes.
+/// their list, and each has another order, so each is at another tracker. Whichever client seeds, all finish.
 pub(super) async fn spread(lab: &mut Lab<'_>) -> Outcome {
     let clients = Clients::find()?;
     for seeds in [None, Some(Other::LibtorrentByDefault), Some(Other::Aria2)] {
