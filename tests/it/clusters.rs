@@ -83,8 +83,8 @@ async fn two_clients_of_a_cluster_are_at_the_nearest_tracker_and_at_the_head() {
     assert_eq!(heard.len(), 2);
     for (port, trackers) in &heard {
         let count = |number| trackers.iter().filter(|heard| **heard == number).count();
-        let [head, nearest, third] = [count(0), count(1), count(2)];
-        assert!(head <= 18 && (16..=18).contains(&nearest), "{port:?} announces to {trackers:?}");
+        let [first, nearest, third] = [count(0), count(1), count(2)];
+        assert!(first <= 18 && (16..=18).contains(&nearest), "{port:?} announces to {trackers:?}");
         assert!(third <= 5, "{port:?} announces to {trackers:?}");
     }
 }
