@@ -65,7 +65,7 @@ async fn each_client_of_a_cluster_settles_on_one_tracker_within_an_hour() {
     let settled = heard(&world, born + HOUR);
     assert_eq!(settled.len(), 20, "all announce");
     for (port, trackers) in &settled {
-        let count = |number| trackers.iter().filter(|heard| **heard == number).count();
+        let count = |number| trackers.iter().filter(|tracker| **tracker == number).count();
         let mut counts = [count(0), count(1), count(2)];
         counts.sort_unstable();
         let [fewest, second, most] = counts;
@@ -79,10 +79,10 @@ async fn each_client_of_a_cluster_settles_on_one_tracker_within_an_hour() {
 #[tokio::test(start_paused = true)]
 async fn two_clients_of_a_cluster_are_at_the_nearest_tracker_and_at_the_head() {
     let (world, born) = four_hours(2).await;
-    let heard = heard(&world, born);
-    assert_eq!(heard.len(), 2);
-    for (port, trackers) in &heard {
-        let count = |number| trackers.iter().filter(|heard| **heard == number).count();
+    let all = heard(&world, born);
+    assert_eq!(all.len(), 2);
+    for (port, trackers) in &all {
+        let count = |number| trackers.iter().filter(|tracker| **tracker == number).count();
         let [head, nearest, third] = [count(0), count(1), count(2)];
         assert!(head <= 18 && (16..=18).contains(&nearest), "{port:?} announces to {trackers:?}");
         assert!(third <= 5, "{port:?} announces to {trackers:?}");
