@@ -160,7 +160,7 @@ impl TorrentState {
 
     /// Notes that the download is complete. A round under way sends `completed`, or is followed by one that does.
     pub(crate) fn complete(&mut self, now: Timestamp) {
-        self.book.torrent.transfer.left = Some(0);
+        self.book.nothing_left();
         if self.book.ledger.complete() && self.is_between_rounds() && self.book.is_automatic() {
             self.book.schedule.due_now(now);
         }
