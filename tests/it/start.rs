@@ -19,7 +19,7 @@ struct Host {
 }
 
 /// The hosts, and what came of the torrents.
-struct Hosts {
+struct World {
     hosts: Vec<Host>,
     /// How many announces each host received.
     announces: Vec<usize>,
@@ -27,7 +27,7 @@ struct Hosts {
     answered: Vec<Timestamp>,
 }
 
-impl Hosts {
+impl World {
     fn place(tracker: &TrackerUrl) -> usize {
         tracker.host().trim_start_matches('h').trim_end_matches(".test").parse().unwrap()
     }
@@ -37,7 +37,7 @@ impl Hosts {
     }
 }
 
-impl Trackers for Hosts {
+impl Trackers for World {
     fn probe(
         &mut self,
         tracker: &TrackerUrl,
@@ -89,7 +89,7 @@ fn start(torrents: u32, hosts: Vec<Host>, scheme: &str) -> Start {
     let url = |number| format!("{scheme}://h{number}.test:80/announce").parse::<TrackerUrl>().unwrap();
     let tiers: Vec<[TrackerUrl; 1]> = (0..hosts.len()).map(|number| [url(number)]).collect();
     let announces = vec![0; hosts.len()];
-    let mut scene = Scene::new(Config::default(), 7, Hosts { hosts, announces, answered: Vec::new() });
+    let mut scene = Scene::new(Config::default(), 7, World { hosts, announces, answered: Vec::new() });
     for number in 0..torrents {
         let mut hash = [0; 20];
         hash[..4].copy_from_slice(&number.to_be_bytes());
@@ -97,10 +97,10 @@ fn start(torrents: u32, hosts: Vec<Host>, scheme: &str) -> Start {
         torrent.transfer.left = Some(1000);
         scene.driver.add(TrackerSet::new(tiers.clone()), torrent);
     }
-    scene.play_until(Timestamp::from_start(Duration::from_secs(300)));
-    let Hosts { announces, answered, .. } = scene.trackers;
-    let (torrents, announced) = (torrents as usize, announces.iter().sum());
-    assert_eq!((answered.len(), announced), (torrents, torrents), "one announce each");
+    scene.play_until(Timestamp::from_start(Duration::from_secs(100)));
+    let World { announces, answered, .. } = scene.trackers;
+    let (torrents, sum) = (torrents as usize, announces.iter().sum());
+    assert_eq!((answered.len(), sum), (torrents, torrents), "one announce each");
     Start { took: answered[torrents - 1].since(Timestamp::ZERO), announces }
 }
 
@@ -128,31 +128,27 @@ fn half_slow(count: u64) -> Vec<Host> {
     hosts
 }
 
-/// R85, G13. At 20 announces a second each, and as far as their distances allow that with four connections at once, the
-/// hosts could do it in 20, 25, 25 and 42 s.
+/// R85, G13. At 20 announces a second, and with as many at once as a host gets, these hosts need 25 s.
 #[test]
 fn five_thousand_torrents_start_on_twelve_hosts_within_thirty_seconds() {
-    for (name, hosts, scheme, limit) in [
-        ("equally far", at_distances([50; 12]), "http", 22),
-        ("5 to 200 ms away", spread_out(12), "http", 28),
-        ("half of them slow, 16 exchanges at once", half_slow(12), "udp", 28),
-        ("half of them slow, 4 connections at once", half_slow(12), "http", 48),
+    for (name, hosts, scheme) in [
+        ("5 to 200 ms away", spread_out(12), "http"),
+        ("the same, half of them work for a second on each announce", half_slow(12), "udp"),
     ] {
         let start = start(5000, hosts, scheme);
-        assert!(start.took <= Duration::from_secs(limit), "{name}: {start:?}");
-        assert!(start.announces.iter().all(|announces| *announces > 100), "{name}: {start:?}");
+        assert!(start.took < Duration::from_secs(28), "{name}: {start:?}");
+        assert!(
+            start.announces.iter().all(|announces| *announces > 100),
+            "no host is idle: {name}, {start:?}"
+        );
     }
 }
 
-/// R85, G13.
+/// R85, G13. These hosts need 62 s.
 #[test]
 fn ten_thousand_torrents_start_on_eight_hosts_within_seventy_seconds() {
-    for (name, hosts, scheme) in
-        [("equally far", at_distances([50; 8]), "http"), ("5 to 200 ms away", spread_out(8), "udp")]
-    {
-        let start = start(10_000, hosts, scheme);
-        assert!(start.took <= Duration::from_secs(68), "{name}: {start:?}");
-    }
+    let start = start(10_000, at_distances([50; 8]), "http");
+    assert!(start.took < Duration::from_secs(65), "{start:?}");
 }
 
 /// The pace of one host is no reason to go to a farther one, as long as a start there takes no more than two seconds.

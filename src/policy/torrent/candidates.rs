@@ -126,18 +126,18 @@ impl<'a> Candidates<'a> {
 
     /// When the first tracker is to be announced to beside the one in use; `None` if none is.
     pub(crate) fn first_beside(&self) -> Option<Timestamp> {
-        reach::wanted(self, self.book, &BTreeSet::new(), self.now).iter().map(|wanted| wanted.at).min()
+        self.beside(&BTreeSet::new()).iter().map(|wanted| wanted.at).min()
     }
 
     /// The trackers that are to be announced to beside the one in use, now or later.
     pub(crate) fn all_beside(&self) -> Vec<Wanted<'a>> {
-        reach::wanted(self, self.book, &BTreeSet::new(), self.now)
+        self.beside(&BTreeSet::new())
     }
 
     /// When the next of the trackers that weren't tried may be announced to; `None` if none is to come.
     pub(crate) fn next_at(&self, tried: &BTreeSet<TrackerUrl>) -> Option<Timestamp> {
         if self.kind.is_beside() {
-            let wanted = reach::wanted(self, self.book, tried, self.now).into_iter();
+            let wanted = self.beside(tried).into_iter();
             return wanted.map(|wanted| wanted.at).filter(|at| *at > self.now).min();
         }
         let untried = self.listed().filter(|(tracker, _)| !tried.contains(*tracker));
@@ -148,7 +148,7 @@ impl<'a> Candidates<'a> {
     /// Three things hold it back: the hints of the tracker (its `min interval` for a regular announce only), the
     /// torrent's own back-off from a tracker that doesn't serve it, and the back-off of the host, which all torrents
     /// share.
-    pub(super) fn earliest(&self, listed: Listed<'_>) -> Option<Timestamp> {
+    fn earliest(&self, listed: Listed<'_>) -> Option<Timestamp> {
         let hinted = self.book.allowed_at(listed)?;
         Some(hinted.max(self.own_earliest(listed)).max(self.host_earliest(listed)))
     }
@@ -210,9 +210,15 @@ impl<'a> Candidates<'a> {
         Candidate { tracker: tracker.clone(), tier, reason: AnnounceReason::InUse }
     }
 
+    /// The trackers that are to be announced to beside the one in use, now or later, but for those tried.
+    fn beside(&self, tried: &BTreeSet<TrackerUrl>) -> Vec<Wanted<'a>> {
+        let (earliest, is_well) = (|listed| self.earliest(listed), |listed| self.is_well(listed));
+        reach::wanted(self.book, tried, earliest, is_well, self.now)
+    }
+
     /// The trackers that are to be announced to now beside the one in use.
     fn wanted(&self, tried: &BTreeSet<TrackerUrl>) -> impl Iterator<Item = Wanted<'a>> {
-        let wanted = reach::wanted(self, self.book, tried, self.now).into_iter();
+        let wanted = self.beside(tried).into_iter();
         wanted.filter(|wanted| wanted.at <= self.now)
     }
 
@@ -226,7 +232,7 @@ impl<'a> Candidates<'a> {
 
     /// Whether nothing shows that a tracker may not answer: its host isn't in back-off or silent, and it hasn't asked
     /// us to stay away.
-    pub(super) fn is_well(&self, (tracker, record): Listed<'_>) -> bool {
+    fn is_well(&self, (tracker, record): Listed<'_>) -> bool {
         let host = tracker.host_key();
         let is_suspended = record.is_some_and(|record| record.hint.is_suspended(self.now));
         !is_suspended && !self.hosts.is_backed_off(host) && !self.hosts.is_silent(host)
@@ -234,7 +240,7 @@ impl<'a> Candidates<'a> {
 
     /// The trackers whose schemes are supported, in list order, each with its record: to look up the record of each of
     /// a thousand trackers would take a millisecond.
-    pub(super) fn listed(&self) -> impl Iterator<Item = Listed<'a>> {
+    fn listed(&self) -> impl Iterator<Item = Listed<'a>> {
         self.book.trackers.supported_with_records()
     }
 

@@ -50,12 +50,13 @@ use super::config::Config;
 use super::hosts::{Hosts, Outcome, Slot};
 use super::io::{AttemptId, RoundNumber, TorrentId};
 use super::tracker_set::TrackerSet;
+use super::url_interner::UrlInterner;
 use crate::alert::{Alert, StopResult};
 use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, PeerCounts, Torrent, Transfer};
 use crate::error::AnnounceError;
 use crate::prober::Measurement;
 use crate::time::Timestamp;
-use crate::tracker::{TrackerHost, TrackerUrl};
+use crate::tracker::{AddressFamily, TrackerHost, TrackerUrl};
 
 /// One torrent of the engine. An engine may have tens of thousands, nearly all of which are idle, so what is needed
 /// only during a round is boxed.
@@ -197,10 +198,9 @@ impl TorrentState {
             self.book.schedule.spread(wait, now);
         }
         match &mut self.activity {
-            Activity::Idle(_) => {}
             Activity::Announcing(announcing) => announcing.extend(gap),
             Activity::Stopping(stopping) => stopping.extend(gap),
-            Activity::Stopped(_) => {}
+            Activity::Idle(_) | Activity::Stopped(_) => {}
         }
     }
 
@@ -218,14 +218,13 @@ impl TorrentState {
             self.book.schedule.trackers_changed(lost_tracker, shared.now);
         }
         match &mut self.activity {
-            Activity::Idle(_) => {}
             Activity::Announcing(announcing) => announcing.drop_removed(&mut self.book, shared),
             Activity::Stopping(stopping) => {
                 if let Some(announcing) = stopping.announcing() {
                     announcing.drop_removed(&mut self.book, shared);
                 }
             }
-            Activity::Stopped(_) => {}
+            Activity::Idle(_) | Activity::Stopped(_) => {}
         }
         probing::probe_unknown(&mut self.book, shared);
     }
@@ -264,12 +263,11 @@ impl TorrentState {
             return;
         }
         let opening = match &mut self.activity {
-            Activity::Idle(_) => None,
             Activity::Announcing(announcing) => announcing.opening_mut(id),
             Activity::Stopping(stopping) => {
                 stopping.announcing().and_then(|announcing| announcing.opening_mut(id))
             }
-            Activity::Stopped(_) => None,
+            Activity::Idle(_) | Activity::Stopped(_) => None,
         };
         if let Some(attempt) = opening {
             attempt.extend(time.min(now.since(attempt.started_at())));
@@ -280,6 +278,13 @@ impl TorrentState {
     pub(crate) fn reached(&mut self, id: AttemptId, address: SocketAddr) {
         if let Activity::Announcing(announcing) = &mut self.activity {
             announcing.reached(id, address);
+        }
+    }
+
+    /// Takes in that the tracker of an attempt has addresses of another family as well.
+    pub(crate) fn reachable_over(&mut self, id: AttemptId, family: AddressFamily, urls: &mut UrlInterner) {
+        if let Activity::Announcing(announcing) = &mut self.activity {
+            announcing.reachable_over(id, family, urls);
         }
     }
 
@@ -303,10 +308,9 @@ impl TorrentState {
             return self.stragglers.opened(id, shared);
         }
         match &mut self.activity {
-            Activity::Idle(_) => {}
             Activity::Announcing(announcing) => announcing.opened(id, shared),
             Activity::Stopping(stopping) => stopping.opened(id),
-            Activity::Stopped(_) => {}
+            Activity::Idle(_) | Activity::Stopped(_) => {}
         }
     }
 
@@ -317,13 +321,12 @@ impl TorrentState {
             return self.stragglers.replied(id, response, book, shared);
         }
         match &mut self.activity {
-            Activity::Idle(_) => {}
             Activity::Announcing(announcing) => announcing.replied(id, response, book, shared),
             Activity::Stopping(stopping) => match stopping.announcing() {
                 Some(announcing) => announcing.replied(id, response, book, shared),
                 None => stopping.finished(id, Ok(&response), book, shared),
             },
-            Activity::Stopped(_) => {}
+            Activity::Idle(_) | Activity::Stopped(_) => {}
         }
     }
 
@@ -334,13 +337,12 @@ impl TorrentState {
             return self.stragglers.failed(id, &error, book, shared);
         }
         match &mut self.activity {
-            Activity::Idle(_) => {}
             Activity::Announcing(announcing) => announcing.failed(id, error, book, shared),
             Activity::Stopping(stopping) => match stopping.announcing() {
                 Some(announcing) => announcing.failed(id, error, book, shared),
                 None => stopping.finished(id, Err(error), book, shared),
             },
-            Activity::Stopped(_) => {}
+            Activity::Idle(_) | Activity::Stopped(_) => {}
         }
     }
 
@@ -536,10 +538,9 @@ impl TorrentState {
     fn give_up(&mut self, shared: &mut Shared<'_>) {
         self.stragglers.give_up(shared);
         match &mut self.activity {
-            Activity::Idle(_) => {}
             Activity::Announcing(announcing) => announcing.abandon(&self.book, shared),
             Activity::Stopping(stopping) => stopping.give_up(&self.book, shared),
-            Activity::Stopped(_) => {}
+            Activity::Idle(_) | Activity::Stopped(_) => {}
         }
         self.activity = Activity::Stopped(Vec::new());
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::announce::{AnnounceResponse, Peer, PeerAddress, PeerCounts, Torrent};
 use crate::policy::tracker_set::Yield;
 use crate::time::Timestamp;
+use crate::tracker::AddressFamily;
 
 /// A leecher with fewer useful peers than this is short of them. `BiglyBT` asks further trackers below 10 connections.
 const ENOUGH: u32 = 10;
@@ -56,6 +57,17 @@ pub(super) struct PeerSupply {
     lifetime: Duration,
 }
 
+/// How short of peers a torrent is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Shortage {
+    /// There are enough.
+    None,
+    /// There are fewer than enough.
+    Some,
+    /// A leecher knows few peers or of no seed, a seed knows of no leecher.
+    Great,
+}
+
 /// A peer that was named.
 #[derive(Debug, Clone, Copy)]
 struct Named {
@@ -96,23 +108,20 @@ impl PeerSupply {
         now: Timestamp,
     ) -> Yield {
         let is_seed = torrent.transfer.left == Some(0);
-        let known = self.named.len();
         let mut brought = Yield::default();
         self.named.retain(|named| now.since(named.at) < NEW);
         for peer in others(response, torrent) {
             brought.named += 1;
             brought.peers = brought.peers.wrapping_add(peer);
-            match self.named.iter_mut().find(|named| named.peer == peer) {
-                Some(named) => named.at = now,
-                None => {
-                    brought.new += 1;
-                    if self.named.len() < MOST_NAMED {
-                        self.named.push(Named { peer, at: now });
-                    }
-                }
+            if let Some(named) = self.named.iter_mut().find(|named| named.peer == peer) {
+                named.at = now;
+                continue;
+            }
+            brought.new += 1;
+            if self.named.len() < MOST_NAMED {
+                self.named.push(Named { peer, at: now });
             }
         }
-        debug_assert!(known <= MOST_NAMED);
         self.answered_at = now;
         self.lifetime = interval + LATE;
         let enough = if is_seed { ENOUGH_FOR_SEED } else { ENOUGH };
@@ -143,19 +152,17 @@ impl PeerSupply {
         (known, enough)
     }
 
-    /// Whether peers are short.
-    pub(super) fn is_short(&self, is_seed: bool, now: Timestamp) -> bool {
+    /// How short of peers the torrent is.
+    pub(super) fn shortage(&self, is_seed: bool, now: Timestamp) -> Shortage {
         let (known, enough) = self.peers(is_seed, now);
-        known < enough
-    }
-
-    /// Whether trackers beyond the head are asked: a leecher knows few peers or of no seed, a seed of no leecher.
-    pub(super) fn is_very_short(&self, is_seed: bool, now: Timestamp) -> bool {
-        let (known, _) = self.peers(is_seed, now);
-        if is_seed {
-            known == 0 && !self.has_counterpart(is_seed, now)
-        } else {
-            known < FEW || !self.has_counterpart(is_seed, now)
+        let has_few = known < if is_seed { 1 } else { FEW };
+        // A seed with a leecher has what it is there for. A leecher needs a seed, however many others it knows.
+        let is_alone = !self.has_counterpart(is_seed, now);
+        let is_great = if is_seed { has_few && is_alone } else { has_few || is_alone };
+        match known < enough {
+            _ if is_great => Shortage::Great,
+            true => Shortage::Some,
+            false => Shortage::None,
         }
     }
 
@@ -201,15 +208,18 @@ impl PeerSupply {
 }
 
 /// The peers of an answer as numbers, this client left out. It is recognised by its id, or by its address and port. If
-/// no address is known the first peer with its port is taken for it.
+/// no address of the peer's family is known the first peer with its port is taken for it.
 fn others(response: &AnnounceResponse, torrent: &Torrent) -> impl Iterator<Item = u64> {
-    let own = torrent.ip.or(response.external_ip);
+    let known = [torrent.ip, response.external_ip];
+    let families = known.map(|ip| ip.map(AddressFamily::of));
     let mut is_found = false;
     response.peers.iter().filter_map(move |peer| {
         let is_own = match (&peer.address, peer.id) {
             (_, Some(id)) => id == torrent.peer_id,
             (PeerAddress::Ip(address), None) => {
-                address.port() == torrent.port && own.map_or(!is_found, |own| own == address.ip())
+                let ip = address.ip();
+                let is_likely = || !is_found && !families.contains(&Some(AddressFamily::of(ip)));
+                address.port() == torrent.port && (known.contains(&Some(ip)) || is_likely())
             }
             (PeerAddress::Name(..), None) => false,
         };
@@ -234,10 +244,7 @@ pub(super) fn address_number(ip: IpAddr, port: u16) -> u64 {
     match ip {
         IpAddr::V4(ip) => mixed(u64::from(ip.to_bits()) << 16 | port),
         IpAddr::V6(ip) => {
-            let bits = ip.to_bits();
-            // The halves of 128 bits.
-            let (high, low) = ((bits >> 64) as u64, (bits & u128::from(u64::MAX)) as u64);
-            mixed(mixed(high) ^ mixed(low).rotate_left(1) ^ port)
+            ip.octets().iter().fold(mixed(port), |number, byte| mixed(number ^ u64::from(*byte)))
         }
     }
 }
@@ -291,34 +298,34 @@ mod tests {
     #[test]
     fn a_leecher_is_short_below_ten_peers_and_a_seed_below_three_leechers() {
         let mut supply = PeerSupply::default();
-        assert!(supply.is_short(false, at(0)) && supply.is_very_short(false, at(0)));
+        assert!(supply.shortage(false, at(0)) == Shortage::Great);
         supply.answered(&answer(0..6, Some(1), None), &torrent(9), INTERVAL, at(0));
         assert_eq!(supply.peers(false, at(1)), (6, 10));
-        assert!(supply.is_short(false, at(1)) && !supply.is_very_short(false, at(1)));
+        assert!(supply.shortage(false, at(1)) == Shortage::Some);
         supply.answered(&answer(4..12, Some(1), None), &torrent(9), INTERVAL, at(2));
-        assert!(!supply.is_short(false, at(3)), "twelve different ones of two trackers");
-        assert!(supply.is_short(false, at(2 + 1800 + 60)), "they are those of one interval");
+        assert!(supply.shortage(false, at(3)) == Shortage::None, "twelve different ones of two trackers");
+        assert!(supply.shortage(false, at(2 + 1800 + 60)) > Shortage::None, "they are those of one interval");
 
         let mut supply = PeerSupply::default();
         supply.answered(&answer(0..0, None, Some(0)), &torrent(0), INTERVAL, at(0));
-        assert!(supply.is_short(true, at(1)) && supply.is_very_short(true, at(1)));
+        assert!(supply.shortage(true, at(1)) == Shortage::Great);
         supply.answered(&answer(0..1, None, Some(1)), &torrent(0), INTERVAL, at(0));
-        assert!(supply.is_short(true, at(1)) && !supply.is_very_short(true, at(1)));
+        assert!(supply.shortage(true, at(1)) == Shortage::Some);
         supply.answered(&answer(0..1, None, Some(3)), &torrent(0), INTERVAL, at(0));
-        assert!(!supply.is_short(true, at(1)));
+        assert!(supply.shortage(true, at(1)) == Shortage::None);
     }
 
     #[test]
     fn peers_without_a_seed_are_never_enough_to_stop_looking() {
         let mut supply = PeerSupply::default();
         supply.answered(&answer(0..50, Some(0), None), &torrent(9), INTERVAL, at(0));
-        assert!(!supply.is_short(false, at(1)) && supply.is_very_short(false, at(1)));
+        assert!(supply.shortage(false, at(1)) == Shortage::Great);
         assert!(supply.is_last_poor());
         supply.set(counts(8, 0, 1), at(1));
-        assert!(!supply.is_very_short(false, at(1)), "the client is connected to one");
+        assert!(supply.shortage(false, at(1)) < Shortage::Great, "the client is connected to one");
         let mut supply = PeerSupply::default();
         supply.answered(&answer(0..50, None, None), &torrent(9), INTERVAL, at(0));
-        assert!(!supply.is_very_short(false, at(1)), "a tracker that doesn't count");
+        assert!(supply.shortage(false, at(1)) < Shortage::Great, "a tracker that doesn't count");
     }
 
     #[test]
@@ -326,11 +333,14 @@ mod tests {
         let mut supply = PeerSupply::default();
         supply.set(counts(0, 0, 0), at(0));
         supply.answered(&answer(0..50, Some(9), None), &torrent(9), INTERVAL, at(100));
-        assert!(!supply.is_short(false, at(109)) && supply.is_short(false, at(110)));
+        assert!(
+            supply.shortage(false, at(109)) == Shortage::None
+                && supply.shortage(false, at(110)) > Shortage::None
+        );
         supply.set(counts(3, 7, 0), at(110));
-        assert!(!supply.is_short(false, at(110)), "connections that are being made count");
+        assert!(supply.shortage(false, at(110)) == Shortage::None, "connections that are being made count");
         supply.set(counts(u32::MAX, u32::MAX, u32::MAX), at(110));
-        assert!(!supply.is_very_short(false, at(110)));
+        assert!(supply.shortage(false, at(110)) < Shortage::Great);
     }
 
     #[test]
@@ -365,7 +375,11 @@ mod tests {
         assert_eq!(named(&response, &torrent(9)), 3, "one client has one address");
         response.external_ip = Some([9, 9, 0, 8].into());
         assert_eq!(named(&response, &torrent(9)), 3);
-        response.peers[0].id = Some(torrent(9).peer_id);
+        let over_ipv6 = PeerAddress::Ip("[2001:db8::7]:7000".parse().unwrap());
+        response.peers[2] = Peer { address: over_ipv6, id: None };
+        response.peers.swap_remove(3);
+        assert_eq!(named(&response, &torrent(9)), 2, "only its address of the other family is known");
+        response.peers[2].id = Some(torrent(9).peer_id);
         assert_eq!(named(&response, &torrent(9)), 2);
     }
 

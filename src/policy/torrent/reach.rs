@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::book::TorrentBook;
-use super::candidates::Candidates;
+use super::peer_supply::Shortage;
 use crate::alert::AnnounceReason;
 use crate::policy::config::AnnounceTo;
 use crate::policy::tracker_set::{Answers, Listed, TrackerRecord};
@@ -40,12 +40,8 @@ struct Need {
     announce_to: AnnounceTo,
     /// Whether it has the whole torrent.
     is_seed: bool,
-    /// Whether the head is wanted.
-    head: bool,
-    /// Whether registrations beyond the head are kept.
-    short: bool,
-    /// Whether trackers beyond the head are asked.
-    very_short: bool,
+    /// How short of peers it is.
+    shortage: Shortage,
     /// Whether peers are wanted now, whatever the intervals are.
     more: bool,
     /// From when on the next tracker beyond the head is asked.
@@ -56,10 +52,14 @@ struct Need {
 
 /// The trackers that are to be announced to beside the one in use, in list order. Those that were `tried` in this round
 /// are left out, and another one is the head in their place.
+///
+/// `earliest` gives when hints and back-offs allow an announce to a tracker, if ever, and `is_well` whether nothing
+/// shows that it may not answer.
 pub(super) fn wanted<'a>(
-    candidates: &Candidates<'a>,
     book: &'a TorrentBook,
     tried: &BTreeSet<TrackerUrl>,
+    earliest: impl Fn(Listed<'a>) -> Option<Timestamp>,
+    is_well: impl Fn(Listed<'a>) -> bool,
     now: Timestamp,
 ) -> Vec<Wanted<'a>> {
     let need = Need::of(book, now);
@@ -72,16 +72,20 @@ pub(super) fn wanted<'a>(
     if need.announce_to == AnnounceTo::EachTier {
         // A tier that has a working tracker needs no other.
         let is_current = |listed: &Listed<'_>| Some(listed.0) == in_use || is_registered(*listed, now);
-        let current = candidates.listed().filter(|listed| is_current(listed) && !is_failing(*listed));
+        let current = book
+            .trackers
+            .supported_with_records()
+            .filter(|listed| is_current(listed) && !is_failing(*listed));
         tiers.extend(current.filter_map(|(tracker, _)| book.trackers.tier_of(tracker)));
     }
     let mut is_head_found = false;
-    for listed in candidates.listed() {
+    // Second address families come last, and only here: a tracker that fails over one family has failed.
+    for listed in book.trackers.supported_with_records().chain(book.trackers.second_families()) {
         if Some(listed.0) == in_use {
             is_head_found = true;
         } else if !tried.contains(listed.0) {
-            let is_living = !is_failing(listed) && candidates.is_well(listed);
-            let is_head = !is_head_found;
+            let is_living = !is_failing(listed) && is_well(listed);
+            let is_head = !is_head_found && listed.0.family().is_none();
             is_head_found |= is_living;
             let tier = || book.trackers.tier_of(listed.0).unwrap_or_default();
             let is_due = match need.announce_to {
@@ -90,7 +94,7 @@ pub(super) fn wanted<'a>(
             };
             let choice = if is_due { need.choice(listed, is_head, book, now) } else { None };
             if let Some((at, reason)) = choice
-                && let Some(earliest) = candidates.earliest(listed)
+                && let Some(earliest) = earliest(listed)
             {
                 wanted.push(Wanted { listed, at: at.max(earliest).max(unanswered_until(listed)), reason });
             }
@@ -110,17 +114,13 @@ pub(super) fn look_at(book: &TorrentBook, now: Timestamp) -> Option<Timestamp> {
 
 impl Need {
     fn of(book: &TorrentBook, now: Timestamp) -> Self {
-        let announce_to = book.announce_to();
         let is_seed = !book.wants_to_download();
-        let short = book.supply.is_short(is_seed, now) || book.wants_peers;
-        let is_as_needed = announce_to == AnnounceTo::AsNeeded;
+        let shortage = if book.wants_peers { Shortage::Great } else { book.supply.shortage(is_seed, now) };
         let gap = if book.supply.is_last_poor() { Duration::ZERO } else { WIDENING_GAP };
         Self {
-            announce_to,
+            announce_to: book.announce_to(),
             is_seed,
-            head: is_as_needed && (is_seed || short || !book.supply.has_counterpart(is_seed, now)),
-            short,
-            very_short: is_as_needed && (book.supply.is_very_short(is_seed, now) || book.wants_peers),
+            shortage,
             more: book.wants_peers,
             widens_at: book.supply.answered_at() + gap,
             completed: book.ledger.owes_any_completed(),
@@ -129,14 +129,18 @@ impl Need {
 
     /// Whether no tracker is wanted, whatever its record says.
     fn is_nothing(&self) -> bool {
-        let is_as_needed = self.announce_to == AnnounceTo::AsNeeded;
-        is_as_needed && !self.head && !self.short && !self.very_short && !self.completed
+        self.announce_to == AnnounceTo::AsNeeded && !self.needs_head() && !self.completed
     }
 
     /// Whether no tracker beyond the head is wanted.
     fn is_head_all(&self) -> bool {
-        let is_as_needed = self.announce_to == AnnounceTo::AsNeeded;
-        is_as_needed && !self.very_short && !self.completed && (self.is_seed || !self.short)
+        let most = if self.is_seed { Shortage::Some } else { Shortage::None };
+        self.announce_to == AnnounceTo::AsNeeded && self.shortage <= most && !self.completed
+    }
+
+    /// Whether the head of the list is wanted: a seed is to be found there, and a leecher finds others.
+    fn needs_head(&self) -> bool {
+        self.is_seed || self.shortage > Shortage::None
     }
 
     /// From when on a tracker is to be announced to, and why; `None` if it isn't wanted.
@@ -159,7 +163,7 @@ impl Need {
             AnnounceTo::One => return None,
             AnnounceTo::EachTier | AnnounceTo::All => (by_interval, AnnounceReason::Configured),
             AnnounceTo::AsNeeded if is_head => {
-                if !self.head {
+                if !self.needs_head() {
                     return None;
                 }
                 (self.or_more(by_interval, answers), AnnounceReason::Head)
@@ -169,12 +173,13 @@ impl Need {
                 let reason = AnnounceReason::MorePeers;
                 if is_registered && !self.is_seed {
                     // It may name further peers by now.
-                    let at = self.short.then(|| self.or_more(by_yield, answers))?;
+                    let is_short = self.shortage > Shortage::None;
+                    let at = is_short.then(|| self.or_more(by_yield, answers))?;
                     return Some((at.max(duplicate_until), reason));
                 }
                 // A seed goes round once. What leechers there are find it at the head.
                 let is_round_over = self.is_seed && record.is_some_and(was_asked);
-                if !self.very_short || is_round_over {
+                if self.shortage < Shortage::Great || is_round_over {
                     return None;
                 }
                 (by_yield.max(self.widens_at), reason)

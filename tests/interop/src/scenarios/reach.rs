@@ -3,7 +3,7 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use fake_tracker::{
@@ -122,7 +122,7 @@ async fn two_empty(lab: &mut Lab<'_>, scheme: &str) -> Outcome {
             .await;
         let report = &mut *lab.report;
         let took = completed.as_ref().map(|at| *at - client.started);
-        report.check(took.is_ok(), format_args!("{layout}: complete within {:?}", GOAL * FACTOR), &took);
+        report.check(took.is_ok(), format_args!("{layout}: complete within {:?}", GOAL * FACTOR), took);
         let Ok(took) = took else { continue };
         report.note(format_args!("{scheme}, {layout}: complete in {:.2} s", took.as_secs_f64()));
         report.same(swarm.compare(&folder), Ok(()), format_args!("{layout}: every byte is the same"));
@@ -162,14 +162,14 @@ pub(super) async fn spread(lab: &mut Lab<'_>) -> Outcome {
         }
         let seeder = seeds.map_or("ours", name_of);
         // A seed of ours first, so that it is the leeches that have to find it.
-        let mut programs = vec![start(&swarm, &clients, &trackers, seeds, swarm.seed())?];
+        let mut programs = vec![start(&swarm, &clients, &trackers, seeds, &swarm.seed())?];
         until_registered(&trackers, &programs[0]).await?;
         let mut leeches = Vec::new();
         for (number, other) in
             [None, Some(Other::LibtorrentByDefault), Some(Other::Aria2), None].into_iter().enumerate()
         {
             let folder = swarm.leech(&format!("leech-{number}"))?;
-            let program = start(&swarm, &clients, &trackers, other, folder.clone())?;
+            let program = start(&swarm, &clients, &trackers, other, &folder)?;
             leeches.push((other.map_or("ours", name_of), folder, program.started));
             programs.push(program);
         }
@@ -201,7 +201,7 @@ fn start(
     clients: &Clients,
     trackers: &[Tracker],
     other: Option<Other>,
-    folder: PathBuf,
+    folder: &Path,
 ) -> Result<Program, Box<dyn Error>> {
     let first = match other {
         None => 0,
@@ -212,8 +212,8 @@ fn start(
     urls.rotate_left(first);
     let torrent = swarm.torrent(clients, &format!("order-{first}"), &urls)?;
     Ok(match other {
-        None => clients.ours(&torrent, &folder, &[])?,
-        Some(other) => clients.other(other, &[&torrent], &folder, free_port()?)?,
+        None => clients.ours(&torrent, folder, &[])?,
+        Some(other) => clients.other(other, &[&torrent], folder, free_port()?)?,
     })
 }
 
@@ -236,7 +236,7 @@ async fn until_registered(trackers: &[Tracker], seeder: &Program) -> Outcome {
 }
 
 /// Waits until a folder is whole.
-async fn until_the_same(swarm: &Swarm, folder: &std::path::Path) -> Result<(), String> {
+async fn until_the_same(swarm: &Swarm, folder: &Path) -> Result<(), String> {
     let same = async {
         while swarm.compare(folder).is_err() {
             sleep(Duration::from_millis(100)).await;

@@ -82,6 +82,8 @@ async fn perform(
         "url_display" => parse::url_display(&read(fields)?),
         "open" => sessions.open(read(fields)?),
         "announce" => sessions.announce(&read(fields)?).await,
+        "add_tracker" => sessions.add_tracker(&read(fields)?),
+        "peers" => sessions.peers(&read(fields)?),
         "scrape" => sessions.scrape(&read(fields)?).await,
         "order" => sessions.order(&read(fields)?).await,
         "dump" => sessions.dump(&read(fields)?).await,

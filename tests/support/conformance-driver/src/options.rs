@@ -3,6 +3,10 @@
 //! Two defaults differ from the crate's own, because the cases were written for them: a missing `policy` is
 //! `within_tier` (the crate: [`Order::Nearest`]), and a missing `address_policy` is `public_only` (the crate: all,
 //! with redirects guarded). A given `address_policy` is that of peers as well, and final: no tracker widens it.
+//!
+//! Two options are the project's own. `announce_to` is `one`, which is the default here, `as_needed`, `each_tier` or
+//! `all`. Announces on request go to one tracker, so a session with another value is on schedule: it begins with the
+//! operation `announce`. With `probing` trackers are measured at the start.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -10,13 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tracker_failover::Scheduling;
-use tracker_failover::net::http::{HttpConfig, HttpTransport, TlsConfig};
+use tracker_failover::net::http::{HttpConfig, HttpProber, HttpTransport, TlsConfig};
 use tracker_failover::net::resolver::{Resolver, StaticResolver, SystemResolver};
 use tracker_failover::net::scheme_router::SchemeRouter;
-use tracker_failover::net::udp::{UdpConfig, UdpTransport};
+use tracker_failover::net::udp::{UdpConfig, UdpProber, UdpTransport};
 use tracker_failover::wire::udp::Times;
-use tracker_failover::{AddressPolicy, Announcer, AnnouncerBuilder, Config, Order, Probing};
+use tracker_failover::{
+    AddressPolicy, AnnounceTo, Announcer, AnnouncerBuilder, Config, Order, Probing, Scheduling,
+};
 
 use crate::answer::Failure;
 
@@ -48,12 +53,30 @@ pub(crate) struct Options {
     bep41: Option<bool>,
     ip_families: Option<serde_json::Value>,
     extra_roots_pem: Option<String>,
+    announce_to: Option<String>,
+    probing: Option<bool>,
 }
 
 impl Options {
     /// Whether sessions with these options may share an announcer: not where a seed has to give the same run.
     pub(crate) fn may_share(&self) -> bool {
         self.seed.is_none()
+    }
+
+    /// How many trackers a session is registered at.
+    fn announce_to(&self) -> Result<AnnounceTo, Failure> {
+        match self.announce_to.as_deref() {
+            None | Some("one") => Ok(AnnounceTo::One),
+            Some("as_needed") => Ok(AnnounceTo::AsNeeded),
+            Some("each_tier") => Ok(AnnounceTo::EachTier),
+            Some("all") => Ok(AnnounceTo::All),
+            Some(_) => Err(Failure::Unsupported),
+        }
+    }
+
+    /// Whether a session announces by itself.
+    pub(crate) fn is_on_schedule(&self) -> Result<bool, Failure> {
+        Ok(self.announce_to()? != AnnounceTo::One)
     }
 
     /// The policy of a session. `private` torrents have their own order, whatever is asked for; `udp` says that
@@ -74,7 +97,10 @@ impl Options {
             Some("all_tiers") if private => (Order::Bep12, true),
             Some(_) => return Err(Failure::Unsupported),
         };
-        let mut config = Config::default().order(order).probing(Probing::Off).scheduling(Scheduling::Manual);
+        let scheduling = if self.is_on_schedule()? { Scheduling::Automatic } else { Scheduling::Manual };
+        let probing = if self.probing == Some(true) { Probing::Parallel } else { Probing::Off };
+        let mut config = Config::default().order(order).probing(probing).scheduling(scheduling);
+        config = config.announce_to(self.announce_to()?);
         if !self.hedge.unwrap_or(!is_strict) {
             config = config.without_race();
         }
@@ -111,10 +137,11 @@ impl Options {
                 Arc::new(names.iter().fold(known, |known, (name, ips)| known.with(name, ips.iter().copied())))
             }
         };
-        let transports = SchemeRouter::new()
-            .with(HttpTransport::new(self.http()?, Arc::clone(&resolver)))
-            .with(UdpTransport::new(self.udp()?, resolver));
-        let mut builder = AnnouncerBuilder::new(transports).config(config);
+        let http = HttpTransport::new(self.http()?, Arc::clone(&resolver));
+        let udp = UdpTransport::new(self.udp()?, resolver);
+        let (http_prober, udp_prober) = (HttpProber::new(&http), UdpProber::new(&udp));
+        let transports = SchemeRouter::new().with_prober(http, http_prober).with_prober(udp, udp_prober);
+        let mut builder = AnnouncerBuilder::new(transports.clone()).prober(transports).config(config);
         if self.address_policy.is_some() {
             builder = builder.peer_addresses(self.addresses()?);
         }

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tracker_failover::Config;
 use tracker_failover::Scheme;
 use tracker_failover::{
-    Alerts, AnnounceHandle, Announced, Announcer, InfoHash, Order, PeerId, Torrent, TrackerSet, TrackerUrl,
-    Transfer,
+    Alert, Alerts, AnnounceHandle, AnnounceReason, Announced, Announcer, InfoHash, Order, PeerCounts, PeerId,
+    RoundError, Torrent, TrackerSet, TrackerUrl, Transfer,
 };
 
 use crate::answer::{self, Failure};
@@ -29,6 +29,8 @@ struct Session {
     announcer: Announcer,
     config: Config,
     private: bool,
+    /// Whether it announces by itself.
+    on_schedule: bool,
     swarms: Vec<Swarm>,
 }
 
@@ -73,6 +75,24 @@ pub(crate) struct Announce {
 }
 
 #[derive(Deserialize)]
+pub(crate) struct Peers {
+    session: Option<usize>,
+    #[serde(default)]
+    connected: u32,
+    #[serde(default)]
+    connecting: u32,
+    #[serde(default)]
+    seeds: u32,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct AddTracker {
+    session: Option<usize>,
+    tier: usize,
+    tracker: String,
+}
+
+#[derive(Deserialize)]
 pub(crate) struct OfSession {
     session: Option<usize>,
     #[serde(default)]
@@ -97,7 +117,7 @@ impl Sessions {
             options => crate::read(options)?,
         };
         let udp = tiers.iter().flatten().any(|tracker| tracker.scheme() == Scheme::Udp);
-        let config = options.config(private, udp)?;
+        let (config, on_schedule) = (options.config(private, udp)?, options.is_on_schedule()?);
         let announcers = &mut self.announcers;
         let alike = (text, udp);
         let announcer = match announcers.get(&alike) {
@@ -127,8 +147,10 @@ impl Sessions {
             let trackers = if private { trackers.private() } else { trackers };
             Swarm { torrent, trackers, handle: None, last: None }
         });
-        let mut session = Session { announcer, config, private, swarms: swarms.collect() };
-        session.resume();
+        let mut session = Session { announcer, config, private, on_schedule, swarms: swarms.collect() };
+        if !on_schedule {
+            session.resume();
+        }
         self.open.push(session);
         Ok(json!({ "session": self.open.len() - 1, "skipped": skipped }))
     }
@@ -143,6 +165,12 @@ impl Sessions {
         if announce.event.as_deref() == Some("stopped") {
             return session.stop(transfer).await;
         }
+        if session.on_schedule {
+            for swarm in session.swarms.iter_mut().filter(|swarm| swarm.handle.is_none()) {
+                // It announces at once, so the counters come first.
+                (swarm.torrent.transfer, swarm.torrent.num_want) = (transfer, announce.numwant);
+            }
+        }
         session.resume();
         let mut answers = Vec::new();
         for swarm in &mut session.swarms {
@@ -150,10 +178,14 @@ impl Sessions {
             let Some(handle) = &swarm.handle else { continue };
             handle.update(transfer);
             handle.set_num_want(announce.numwant);
+            let alerts = handle.subscribe();
             if announce.event.as_deref() == Some("completed") {
                 handle.complete();
             }
-            let answer = handle.announce_now().await;
+            let answer = match announce.event.as_deref() {
+                Some("started" | "completed") if session.on_schedule => next_result(alerts).await,
+                _ => handle.announce_now().await,
+            };
             swarm.last = answer.as_ref().ok().cloned().or(swarm.last.take());
             answers.push(answer);
         }
@@ -170,6 +202,26 @@ impl Sessions {
             Some(Err(error)) => Err(Failure::of_round(error, &session.config)),
             _ => Err(Failure::new("no_trackers", "the session has no info-hash")),
         }
+    }
+
+    /// Reports how many peers the client has.
+    pub(crate) fn peers(&mut self, peers: &Peers) -> Result<Value, Failure> {
+        let Peers { connected, connecting, seeds, .. } = *peers;
+        let session = self.session(peers.session)?;
+        for handle in session.swarms.iter().filter_map(|swarm| swarm.handle.as_ref()) {
+            handle.set_peers(PeerCounts { connected, connecting, seeds });
+        }
+        Ok(json!({}))
+    }
+
+    pub(crate) fn add_tracker(&mut self, add: &AddTracker) -> Result<Value, Failure> {
+        let tracker: TrackerUrl =
+            add.tracker.parse().map_err(|error| Failure::new("malformed", &format!("{error}")))?;
+        let session = self.session(add.session)?;
+        for handle in session.swarms.iter().filter_map(|swarm| swarm.handle.as_ref()) {
+            handle.add_tracker(add.tier, tracker.clone());
+        }
+        Ok(json!({}))
     }
 
     pub(crate) async fn scrape(&mut self, scrape: &OfSession) -> Result<Value, Failure> {
@@ -264,6 +316,18 @@ impl Session {
             "drop_existing_peers": false, "dropped_peers": 0,
         }))
     }
+}
+
+/// What comes of the next announce to the tracker in use.
+async fn next_result(mut alerts: Alerts) -> Result<Arc<Announced>, Arc<RoundError>> {
+    while let Some(alert) = alerts.next().await {
+        match alert {
+            Alert::Announced(announced) if announced.reason == AnnounceReason::InUse => return Ok(announced),
+            Alert::RoundFailed { error, .. } => return Err(error),
+            _ => {}
+        }
+    }
+    Err(Arc::new(RoundError::NoTrackers))
 }
 
 /// The log: what the user of a session hears.
