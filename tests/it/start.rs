@@ -20,7 +20,7 @@ struct Host {
 
 /// The hosts, and what came of the torrents.
 struct Hosts {
-    hosts: Vec<Host>,
+    all: Vec<Host>,
     /// How many announces each host received.
     announces: Vec<usize>,
     /// When each torrent was answered for the first time.
@@ -33,7 +33,7 @@ impl Hosts {
     }
 
     fn round_trip(&self, tracker: &TrackerUrl) -> Duration {
-        self.hosts[Self::place(tracker)].round_trip
+        self.all[Self::place(tracker)].round_trip
     }
 }
 
@@ -59,7 +59,7 @@ impl Trackers for Hosts {
     ) -> Option<(Duration, Result<AnnounceResponse, AnnounceError>)> {
         let place = Self::place(tracker);
         self.announces[place] += 1;
-        let Host { round_trip, work } = self.hosts[place];
+        let Host { round_trip, work } = self.all[place];
         let mut response = AnnounceResponse::default();
         response.interval = Some(Duration::from_secs(1800));
         // As many as end the search for peers, so that no further tracker is asked.
@@ -89,7 +89,7 @@ fn start(torrents: u32, hosts: Vec<Host>, scheme: &str) -> Start {
     let url = |number| format!("{scheme}://h{number}.test:80/announce").parse::<TrackerUrl>().unwrap();
     let tiers: Vec<[TrackerUrl; 1]> = (0..hosts.len()).map(|number| [url(number)]).collect();
     let announces = vec![0; hosts.len()];
-    let mut scene = Scene::new(Config::default(), 7, Hosts { hosts, announces, answered: Vec::new() });
+    let mut scene = Scene::new(Config::default(), 7, Hosts { all: hosts, announces, answered: Vec::new() });
     for number in 0..torrents {
         let mut hash = [0; 20];
         hash[..4].copy_from_slice(&number.to_be_bytes());
@@ -99,8 +99,8 @@ fn start(torrents: u32, hosts: Vec<Host>, scheme: &str) -> Start {
     }
     scene.play_until(Timestamp::from_start(Duration::from_secs(100)));
     let Hosts { announces, answered, .. } = scene.trackers;
-    let (torrents, announced) = (torrents as usize, announces.iter().sum());
-    assert_eq!((answered.len(), announced), (torrents, torrents), "one announce each");
+    let (torrents, received) = (torrents as usize, announces.iter().sum());
+    assert_eq!((answered.len(), received), (torrents, torrents), "one announce each");
     Start { took: answered[torrents - 1].since(Timestamp::ZERO), announces }
 }
 
