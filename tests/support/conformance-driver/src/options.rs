@@ -54,7 +54,7 @@ pub(crate) struct Options {
     ip_families: Option<serde_json::Value>,
     extra_roots_pem: Option<String>,
     announce_to: Option<String>,
-    probing: bool,
+    probing: Option<bool>,
 }
 
 impl Options {
@@ -98,7 +98,7 @@ impl Options {
             Some(_) => return Err(Failure::Unsupported),
         };
         let scheduling = if self.is_on_schedule()? { Scheduling::Automatic } else { Scheduling::Manual };
-        let probing = if self.probing { Probing::Parallel } else { Probing::Off };
+        let probing = if self.probing == Some(true) { Probing::Parallel } else { Probing::Off };
         let mut config = Config::default().order(order).probing(probing).scheduling(scheduling);
         config = config.announce_to(self.announce_to()?);
         if !self.hedge.unwrap_or(!is_strict) {
