@@ -153,7 +153,10 @@ impl TorrentBook {
     /// event that is due doesn't wait for the `min interval` (R84).
     pub(super) fn allowed_at(&self, (tracker, record): Listed<'_>) -> Option<Timestamp> {
         let Some(record) = record else { return Some(Timestamp::ZERO) };
-        record.hint.allowed_at(self.event_for(tracker).is_some())
+        // Which event is due is a question of many look-ups, and mostly makes no difference.
+        let carries_event =
+            record.hint.min_interval_until() > Timestamp::ZERO && self.event_for(tracker).is_some();
+        record.hint.allowed_at(carries_event)
     }
 
     /// Whether the hints of a tracker allow the announce that it is due.

@@ -194,6 +194,9 @@ impl TorrentState {
     /// become due meanwhile waits for `wait`, so that not all torrents announce at once.
     pub(crate) fn resumed(&mut self, gap: Duration, wait: Duration, now: Timestamp) {
         self.stragglers.extend(gap);
+        for (_, record) in self.book.trackers.records_mut() {
+            record.registration.extend(gap);
+        }
         if self.is_between_rounds() {
             self.book.schedule.spread(wait, now);
         }

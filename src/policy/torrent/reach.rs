@@ -67,11 +67,13 @@ pub(super) fn wanted<'a>(
     if need.is_nothing() {
         return wanted;
     }
-    let in_use = book.trackers.in_use();
+    // Compared by address: a URL takes a hundred times as long, and this is asked of each tracker.
+    let in_use = book.trackers.listed_in_use();
+    let is_in_use = |tracker: &TrackerUrl| in_use.is_some_and(|in_use| in_use.is_clone_of(tracker));
     let mut tiers = BTreeSet::new();
     if need.announce_to == AnnounceTo::EachTier {
         // A tier that has a working tracker needs no other.
-        let is_current = |listed: &Listed<'_>| Some(listed.0) == in_use || is_registered(*listed, now);
+        let is_current = |listed: &Listed<'_>| is_in_use(listed.0) || is_registered(*listed, now);
         let current = book
             .trackers
             .supported_with_records()
@@ -81,11 +83,12 @@ pub(super) fn wanted<'a>(
     let mut is_head_found = false;
     // Second address families come last, and only here: a tracker that fails over one family has failed.
     for listed in book.trackers.supported_with_records().chain(book.trackers.second_families()) {
-        if Some(listed.0) == in_use {
+        if is_in_use(listed.0) {
             is_head_found = true;
         } else if !tried.contains(listed.0) {
-            let is_living = !is_failing(listed) && is_well(listed);
             let is_head = !is_head_found && listed.0.family().is_none();
+            let is_of_use = is_head || need.announce_to == AnnounceTo::EachTier;
+            let is_living = is_of_use && !is_failing(listed) && is_well(listed);
             is_head_found |= is_living;
             let tier = || book.trackers.tier_of(listed.0).unwrap_or_default();
             let is_due = match need.announce_to {
@@ -96,7 +99,11 @@ pub(super) fn wanted<'a>(
             if let Some((at, reason)) = choice
                 && let Some(earliest) = earliest(listed)
             {
-                wanted.push(Wanted { listed, at: at.max(earliest).max(unanswered_until(listed)), reason });
+                wanted.push(Wanted {
+                    listed,
+                    at: at.max(earliest).max(unanswered_until(listed, book)),
+                    reason,
+                });
             }
         }
         if is_head_found && need.is_head_all() {
@@ -203,9 +210,9 @@ fn is_registered((_, record): Listed<'_>, now: Timestamp) -> bool {
 }
 
 /// Until when the answer to an announce that is on its way is awaited.
-fn unanswered_until((_, record): Listed<'_>) -> Timestamp {
+fn unanswered_until((_, record): Listed<'_>, book: &TorrentBook) -> Timestamp {
     let sent_at = record.and_then(|record| record.registration.sent_at());
-    sent_at.map_or(Timestamp::ZERO, |sent_at| sent_at + UNANSWERED)
+    sent_at.map_or(Timestamp::ZERO, |sent_at| sent_at + UNANSWERED.max(book.config.limits.last_reply_limit))
 }
 
 /// Whether a tracker failed, and hasn't answered since.

@@ -247,7 +247,10 @@ impl Stopping {
         for tracker in recipients {
             // The tracker in use is sent the `completed` that is still due before `stopped`, or it would never count
             // the download. Others only if each counts for itself: trackers that share their peers would count it twice.
-            let is_meant = book.trackers.in_use() == Some(&tracker) || book.announce_to() != AnnounceTo::One;
+            // One that was removed from the list is sent none: what it asks for isn't kept any more.
+            let is_listed = book.trackers.tier_of(&tracker).is_some();
+            let is_meant = book.trackers.in_use() == Some(&tracker)
+                || is_listed && book.announce_to() != AnnounceTo::One;
             let owes_completed = is_meant && book.event_for(&tracker) == Some(Event::Completed);
             let event = if owes_completed { Event::Completed } else { Event::Stopped };
             self.pending.push(StopAnnounce::new(tracker, event, shared));

@@ -377,6 +377,11 @@ impl TrackerSet {
         self.in_use.as_ref()
     }
 
+    /// The same as the list holds it, so that it can be compared by address.
+    pub(crate) fn listed_in_use(&self) -> Option<&TrackerUrl> {
+        self.entry(self.in_use()?).map(|entry| &entry.tracker)
+    }
+
     /// The tracker to announce to: where the cursor is, else the first of the order.
     pub fn current(&self) -> Option<&TrackerUrl> {
         self.cursor.as_ref().or_else(|| self.failover_order().first().copied())

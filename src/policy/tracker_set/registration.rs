@@ -98,6 +98,11 @@ impl Registration {
         self.unanswered_since = self.sent_at.replace(now).or(self.unanswered_since);
     }
 
+    /// Leaves out of account a time in which this process stood still.
+    pub(crate) fn extend(&mut self, gap: Duration) {
+        self.sent_at = self.sent_at.map(|sent_at| sent_at + gap);
+    }
+
     /// Notes that an announce with this event was accepted.
     pub(crate) fn accepted(&mut self, event: Option<Event>, interval: Duration, now: Timestamp) {
         (self.sent_at, self.unanswered_since) = (None, None);
