@@ -42,7 +42,7 @@ fn ours_with_ours(effort: Effort) -> Vec<Row> {
             // Our order is that of latency, whatever the tiers: one kind of list is enough.
             let draw = Draw { sick, in_tiers: true, ..Draw::new(peers, trackers) };
             // How far trackers that come and go part a swarm differs more from world to world.
-            let worlds = worlds(effort, peers.0) * if sick.1 > 0 { 2 } else { 1 };
+            let worlds = worlds(effort, peers.0) * if sick.1 > 0 { 4 } else { 1 };
             let played = played((0..worlds).map(|seed| draw.world(seed)));
             let id = format!("30 {} peers, {trackers} trackers, {}", peers.0, sickness(sick));
             let ours = missed_of(&played, |_, _| true);
