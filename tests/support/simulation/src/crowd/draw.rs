@@ -73,8 +73,14 @@ impl Drawn {
             longest_list: *pick(&mut random, &[1, 3, 6, 12]),
             random: StdRng::seed_from_u64(random.random()),
         };
-        let config = config(&mut random);
+        let mut config = config(&mut random);
+        // `Config::strict_bep12` keeps to one tracker.
+        let as_needed = !config.is_by_tiers() && random.random_bool(0.3);
+        if as_needed {
+            config = config.announce_to(AnnounceTo::AsNeeded);
+        }
         let mut life = Life::new(world, config, random.random());
+        life.as_needed = as_needed;
         let first =
             if random.random_bool(0.5) || size == Size::Full { user.most } else { user.most.div_ceil(4) };
         for _ in 0..first {
