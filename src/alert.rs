@@ -199,7 +199,8 @@ pub enum AnnounceReason {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Announced {
-    /// The tracker that answered.
+    /// The tracker that answered. Its [`family`](TrackerUrl::family) is set if it was announced to over a second address
+    /// family: the list has it without.
     pub tracker: TrackerUrl,
     /// The event that was sent to it; `None` for a regular announce.
     pub event: Option<Event>,

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash};
 use crate::error::AnnounceError;
 use crate::scrape::ScrapeResponse;
-use crate::tracker::{Scheme, TrackerUrl};
+use crate::tracker::{AddressFamily, Scheme, TrackerUrl};
 
 /// Opens channels to trackers.
 ///
@@ -59,6 +59,14 @@ pub trait Channel: Send {
     /// The address of the tracker, if the channel leads there directly; `None` through a proxy, or where it isn't known.
     /// Two UDP trackers at one address are one tracker, and only one of them is announced to. `None`, unless it is overridden.
     fn address(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    /// The other address family over which the tracker can be reached from here: it has addresses of both, and the channel
+    /// leads straight to one of them. The tracker is announced to over both then, while peers are short: transports that
+    /// give a family here have to use its addresses only for a [`TrackerUrl`] that is restricted to it
+    /// ([`TrackerUrl::family`]). `None`, unless it is overridden.
+    fn other_family(&self) -> Option<AddressFamily> {
         None
     }
 

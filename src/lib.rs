@@ -101,7 +101,7 @@ pub use policy::torrent::{Status, TrackerRole, TrackerState, TrackerStatus};
 pub use policy::tracker_set::TrackerSet;
 pub use prober::{Measurement, Prober};
 pub use scrape::{ScrapeResponse, SwarmCounts};
-pub use tracker::{Scheme, TrackerHost, TrackerUrl, TrackerUrlError};
+pub use tracker::{AddressFamily, Scheme, TrackerHost, TrackerUrl, TrackerUrlError};
 pub use wire::metainfo::{FileEntry, Metainfo, MetainfoError, SkipReason, SkippedTracker};
 
 /// Parts of the policy for the reference models in `tests`. No part of the public interface.

@@ -1,9 +1,9 @@
-//! The announce address of a tracker, its scheme and its host.
+//! The announce address of a tracker, its scheme, its host and its address family.
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -24,6 +24,9 @@ const MAX_NAME_LEN: usize = 253;
 /// written in two ways is recognised. `Display` and `Debug` show scheme, host and port only, because paths and queries hold
 /// passkeys.
 ///
+/// A tracker that is announced to over both address families has a second address, which is restricted to one of them
+/// ([`family`](Self::family)) and shown with it: `http://tracker.example (IPv6)`. It isn't equal to the unrestricted one.
+///
 /// Cloning is cheap.
 ///
 /// ```
@@ -39,6 +42,7 @@ pub struct TrackerUrl(Arc<Parts>);
 
 /// The address as it was written, and the positions of the parts that are used as they are. Ranges instead of strings,
 /// because clients hold tens of thousands of addresses.
+#[derive(Clone)]
 struct Parts {
     text: Box<str>,
     host: TrackerHost,
@@ -71,6 +75,18 @@ pub struct TrackerHost {
     scheme: Scheme,
     host: Arc<str>,
     port: u16,
+    /// The family that its addresses are restricted to: machines answer over one and are dead over the other.
+    family: Option<AddressFamily>,
+}
+
+/// The family of an IP address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum AddressFamily {
+    /// IPv4, also where an address is mapped into IPv6.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
 }
 
 /// Why a text isn't the announce address of a tracker.
@@ -141,7 +157,7 @@ impl TrackerUrl {
         let authority_at = scheme_name.len() + "://".len();
         Ok(Self(Arc::new(Parts {
             text: text.into(),
-            host: TrackerHost { scheme, host: host.into(), port: port.unwrap_or(default_port) },
+            host: TrackerHost { scheme, host: host.into(), port: port.unwrap_or(default_port), family: None },
             foreign_scheme: (scheme == Scheme::Other).then(|| scheme_name.into()),
             userinfo: userinfo.map(|userinfo| span(authority_at, userinfo.len())),
             target: span(authority_at + end, target.len()),
@@ -172,6 +188,26 @@ impl TrackerUrl {
     pub fn explicit_port(&self) -> Option<u16> {
         let default = matches!((self.scheme(), self.port()), (Scheme::Http, 80) | (Scheme::Https, 443));
         if default || self.scheme() == Scheme::Other { None } else { Some(self.port()) }
+    }
+
+    /// The address family that it is restricted to; `None` if it may be announced to over either.
+    pub fn family(&self) -> Option<AddressFamily> {
+        self.0.host.family
+    }
+
+    /// The same tracker over this address family only.
+    pub(crate) fn over(&self, family: AddressFamily) -> Self {
+        self.restricted(Some(family))
+    }
+
+    /// The same tracker over any address family.
+    pub(crate) fn unrestricted(self) -> Self {
+        if self.family().is_none() { self } else { self.restricted(None) }
+    }
+
+    fn restricted(&self, family: Option<AddressFamily>) -> Self {
+        let host = TrackerHost { family, ..self.0.host.clone() };
+        Self(Arc::new(Parts { host, ..Parts::clone(&self.0) }))
     }
 
     /// The tracker's host, the key of health and connections.
@@ -217,12 +253,12 @@ impl TrackerUrl {
         self.0.text.get(usize::from(span.start)..usize::from(span.end)).unwrap_or_default()
     }
 
-    fn normalised(&self) -> (&str, &str, u16, Option<&str>, &str) {
+    fn normalised(&self) -> (&str, &str, u16, Option<&str>, &str, Option<AddressFamily>) {
         let target = match self.scheme() {
             Scheme::Http | Scheme::Https if self.0.target.is_empty() => "/",
             _ => self.path_and_query(),
         };
-        (self.scheme_name(), self.host(), self.port(), self.userinfo(), target)
+        (self.scheme_name(), self.host(), self.port(), self.userinfo(), target, self.family())
     }
 }
 
@@ -251,6 +287,18 @@ impl TrackerHost {
     /// The port, as in [`TrackerUrl::port`].
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The address family, as in [`TrackerUrl::family`].
+    pub fn family(&self) -> Option<AddressFamily> {
+        self.family
+    }
+}
+
+impl AddressFamily {
+    /// The family of an address.
+    pub fn of(address: IpAddr) -> Self {
+        if address.to_canonical().is_ipv4() { Self::Ipv4 } else { Self::Ipv6 }
     }
 }
 
@@ -351,7 +399,8 @@ impl fmt::Display for TrackerUrl {
             return write!(f, "{}://{host}", self.scheme_name());
         }
         write!(f, "{}://{}", self.scheme_name(), self.host())?;
-        self.explicit_port().map_or(Ok(()), |port| write!(f, ":{port}"))
+        self.explicit_port().map_or(Ok(()), |port| write!(f, ":{port}"))?;
+        self.family().map_or(Ok(()), |family| write!(f, " ({family})"))
     }
 }
 
@@ -363,7 +412,17 @@ impl fmt::Debug for TrackerUrl {
 
 impl fmt::Display for TrackerHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}:{}", self.scheme.name(), self.host, self.port)
+        write!(f, "{}://{}:{}", self.scheme.name(), self.host, self.port)?;
+        self.family.map_or(Ok(()), |family| write!(f, " ({family})"))
+    }
+}
+
+impl fmt::Display for AddressFamily {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ipv4 => "IPv4",
+            Self::Ipv6 => "IPv6",
+        })
     }
 }
 
@@ -449,6 +508,19 @@ mod tests {
                 "{shown}"
             );
         }
+    }
+
+    #[test]
+    fn an_address_of_one_family_is_another_address_and_shown_as_such() {
+        let url = TrackerUrl::parse("http://t.test:8080/a?passkey=abcdef").unwrap();
+        let [v4, v6] = [AddressFamily::Ipv4, AddressFamily::Ipv6].map(|family| url.over(family));
+        assert_eq!(format!("{v4} {v6:?}"), "http://t.test:8080 (IPv4) TrackerUrl(http://t.test:8080 (IPv6))");
+        assert_eq!(v6.tracker_host().to_string(), "http://t.test:8080 (IPv6)");
+        assert_eq!((v4.as_str(), v4.path_and_query()), (url.as_str(), url.path_and_query()));
+        assert!(url != v4 && v4 != v6 && url.tracker_host() != v4.tracker_host());
+        assert_eq!((v4.over(AddressFamily::Ipv6), v6.unrestricted()), (url.over(AddressFamily::Ipv6), url));
+        let mapped = AddressFamily::of("::ffff:192.0.2.1".parse().unwrap());
+        assert_eq!((mapped, v4.family()), (AddressFamily::Ipv4, Some(AddressFamily::Ipv4)));
     }
 
     #[test]

@@ -309,6 +309,9 @@ impl Driver {
             if let Some(address) = opened.address {
                 self.torrents.engine.reached(attempt, address, now);
             }
+            if let Some(family) = opened.other_family {
+                self.torrents.engine.reachable_over(attempt, family, now);
+            }
         }
         self.torrents.engine.handle(input, now);
     }

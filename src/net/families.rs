@@ -1,14 +1,18 @@
-//! The address at which each host was reached last, which is tried first the next time (RFC 8305, section 4: history).
+//! The address at which each host was reached last, which is tried first the next time (RFC 8305, section 4: history),
+//! and the other family over which it can be reached.
 //!
 //! A name server orders addresses by itself, and the system mostly puts IPv6 first. Where that family is dead without
 //! an error, each new connection would wait 250 ms for it: nearly each announce, because few connections outlast an
 //! interval.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Mutex, PoisonError};
 
-use crate::tracker::TrackerHost;
+use super::happy_eyeballs::local_address;
+use crate::error::{AnnounceError, Cause};
+use crate::tracker::{AddressFamily, TrackerHost, TrackerUrl};
 
 /// The most hosts of which an address is kept. A further one clears them all, which costs each 250 ms once.
 const MAX_HOSTS: usize = 4096;
@@ -23,7 +27,7 @@ impl Families {
     pub(super) fn prefer(&self, host: &TrackerHost, addresses: &mut [SocketAddr]) {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(host).copied();
         if let Some(worked) = last {
-            addresses.sort_by_key(|address| (*address != worked, is_v4(*address) != is_v4(worked)));
+            addresses.sort_by_key(|address| (*address != worked, family(address) != family(&worked)));
         }
     }
 
@@ -37,15 +41,42 @@ impl Families {
     }
 }
 
-/// IPv4 as such or mapped into IPv6.
-fn is_v4(address: SocketAddr) -> bool {
-    address.ip().to_canonical().is_ipv4()
+/// Keeps the addresses of the family that a tracker is restricted to.
+///
+/// # Errors
+/// When it has none.
+pub(super) fn restrict(tracker: &TrackerUrl, addresses: &mut Vec<SocketAddr>) -> Result<(), AnnounceError> {
+    let Some(wanted) = tracker.family() else { return Ok(()) };
+    addresses.retain(|address| family(address) == wanted);
+    if addresses.is_empty() {
+        let error = io::Error::new(io::ErrorKind::NotFound, format!("the name has no {wanted} address"));
+        return Err(AnnounceError::Resolve(Cause::new(error)));
+    }
+    Ok(())
+}
+
+/// The other family of these addresses than that of the one that was reached, if this machine has a way there from its
+/// `local` address. Machines without IPv6 are common, and each tracker would be shown as failing there.
+pub(super) fn other_family(
+    reached: SocketAddr,
+    addresses: &[SocketAddr],
+    local: Option<IpAddr>,
+) -> Option<AddressFamily> {
+    let other = addresses.iter().find(|address| family(address) != family(&reached))?;
+    let remote = SocketAddr::new(other.ip().to_canonical(), other.port());
+    // Connecting a UDP socket sends nothing, and shows whether there is a route.
+    let socket = UdpSocket::bind((local_address(local, remote).ok()?, 0)).ok()?;
+    socket.connect(remote).ok()?;
+    Some(family(other))
+}
+
+fn family(address: &SocketAddr) -> AddressFamily {
+    AddressFamily::of(address.ip())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tracker::TrackerUrl;
 
     fn host(number: usize) -> TrackerHost {
         format!("http://h{number}.test/a").parse::<TrackerUrl>().unwrap().tracker_host()
@@ -75,6 +106,25 @@ mod tests {
         let mut other = found;
         families.prefer(&host(2), &mut other);
         assert_eq!(other, found);
+    }
+
+    #[test]
+    fn the_other_family_is_known_where_there_is_a_way_to_it() {
+        let [v4, mapped, v6, other] =
+            addresses(["127.0.0.1:80", "[::ffff:127.0.0.1]:80", "[::1]:80", "127.0.0.2:80"]);
+        let (ipv4, ipv6) = (Some(AddressFamily::Ipv4), Some(AddressFamily::Ipv6));
+        assert_eq!((other_family(v4, &[v4, v6], None), other_family(v6, &[v4, v6], None)), (ipv6, ipv4));
+        assert_eq!(other_family(v4, &[v4, mapped, other], None), None, "all of one family");
+        assert_eq!(other_family(v4, &[v4, v6], Some(v4.ip())), None, "the local address is of one family");
+        let tracker: TrackerUrl = "http://t.test/a".parse().unwrap();
+        for (family, kept) in [(None, vec![v4, mapped, v6]), (ipv4, vec![v4, mapped]), (ipv6, vec![v6])] {
+            let tracker = family.map_or(tracker.clone(), |family| tracker.over(family));
+            let mut addresses = vec![v4, mapped, v6];
+            restrict(&tracker, &mut addresses).unwrap();
+            assert_eq!(addresses, kept, "{family:?}");
+        }
+        let error = restrict(&tracker.over(AddressFamily::Ipv6), &mut vec![v4]).unwrap_err();
+        assert!(matches!(error, AnnounceError::Resolve(_)), "{error}");
     }
 
     #[test]

@@ -109,12 +109,12 @@ pub enum AnnounceTo {
     /// One tracker at a time. Private torrents always do that (BEP 27).
     One,
     /// The tracker in use, and others while peers are short: the head of the list, where clients that follow BEP 12
-    /// are, and one further tracker after the other.
+    /// are, and one further tracker after the other. A tracker with IPv4 and IPv6 addresses counts as two.
     #[default]
     AsNeeded,
     /// One tracker of each tier.
     EachTier,
-    /// Every tracker.
+    /// Every tracker, over IPv4 and over IPv6 if it has addresses of both.
     All,
 }
 

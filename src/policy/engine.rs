@@ -21,6 +21,7 @@ use crate::error::{AnnounceError, TimeoutPhase};
 use crate::host_snapshot::HostSnapshot;
 use crate::prober::Measurement;
 use crate::time::Timestamp;
+use crate::tracker::AddressFamily;
 
 /// All torrents and all tracker hosts of a process, as one state machine without IO, clock or entropy.
 ///
@@ -324,6 +325,15 @@ impl Engine {
     /// trackers with one address are one tracker. To be called before the attempt's [`Input::Opened`].
     pub fn reached(&mut self, attempt: AttemptId, address: SocketAddr, now: Timestamp) {
         self.route(attempt, now, |state, _| state.reached(attempt, address));
+    }
+
+    /// Notes that the tracker of an attempt has addresses of another family than the one that its channel uses, and is
+    /// spoken to directly. If it answers it can be announced to over both: trackers keep separate lists of peers. To be
+    /// called before the attempt's [`Input::Opened`].
+    pub fn reachable_over(&mut self, attempt: AttemptId, family: AddressFamily, now: Timestamp) {
+        let mut urls = std::mem::take(&mut self.urls);
+        self.route(attempt, now, |state, _| state.reachable_over(attempt, family, &mut urls));
+        self.urls = urls;
     }
 
     /// What to do next. What has happened comes before what has become due, so that a timer never acts on old news.

@@ -1,6 +1,5 @@
 //! One copy of each announce URL, however many torrents list it.
 
-use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
@@ -22,14 +21,15 @@ pub(crate) struct UrlInterner {
 /// Below this many URLs none is dropped: a sweep isn't worth it.
 const FEW: usize = 64;
 
-/// A URL compared by its text: equal URLs may be written differently, and each is sent as it is written.
+/// A URL compared by its text and its address family: equal URLs may be written differently, and each is sent as it is
+/// written.
 #[derive(Debug)]
 struct ByText(TrackerUrl);
 
 impl UrlInterner {
     /// The shared copy of a URL.
     pub(crate) fn shared(&mut self, tracker: &TrackerUrl) -> TrackerUrl {
-        if let Some(ByText(known)) = self.known.get(tracker.as_str()) {
+        if let Some(ByText(known)) = self.known.get(&ByText(tracker.clone())) {
             return known.clone();
         }
         // Swept when the number has doubled, so that a sweep costs each URL a constant.
@@ -42,15 +42,9 @@ impl UrlInterner {
     }
 }
 
-impl Borrow<str> for ByText {
-    fn borrow(&self) -> &str {
-        self.0.as_str()
-    }
-}
-
 impl Ord for ByText {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.0.as_str().cmp(other.0.as_str())
+        (self.0.as_str(), self.0.family()).cmp(&(other.0.as_str(), other.0.family()))
     }
 }
 
@@ -71,6 +65,7 @@ impl Eq for ByText {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tracker::AddressFamily;
 
     fn url(text: &str) -> TrackerUrl {
         text.parse().unwrap()
@@ -83,6 +78,9 @@ mod tests {
         assert!(urls.shared(&url("http://t.test/a")).is_clone_of(&first));
         let other = urls.shared(&url("HTTP://t.test:80/a"));
         assert_eq!((other.as_str(), &other), ("HTTP://t.test:80/a", &first));
+        let over_ipv6 = first.over(AddressFamily::Ipv6);
+        assert!(urls.shared(&over_ipv6).is_clone_of(&over_ipv6), "of one family is another one");
+        assert!(urls.shared(&first.over(AddressFamily::Ipv6)).is_clone_of(&over_ipv6));
     }
 
     #[test]

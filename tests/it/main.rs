@@ -7,6 +7,8 @@ mod crowd;
 mod events;
 mod extremes;
 mod failover;
+#[cfg(feature = "udp")]
+mod families;
 mod health;
 mod liveness;
 mod reach;

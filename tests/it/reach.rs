@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tracker_failover::policy::{Engine, Output, Timestamp, TorrentId};
 use tracker_failover::{
-    Alert, AnnounceError, AnnounceReason, AnnounceRequest, AnnounceResponse, AnnounceTo, Cause, Config,
-    Event, InfoHash, Measurement, Peer, PeerAddress, PeerCounts, PeerId, Torrent, TrackerSet, TrackerUrl,
+    AddressFamily, Alert, AnnounceError, AnnounceReason, AnnounceRequest, AnnounceResponse, AnnounceTo,
+    Cause, Config, Event, InfoHash, Measurement, Peer, PeerAddress, PeerCounts, PeerId, Status, Torrent,
+    TrackerRole, TrackerSet, TrackerState, TrackerUrl,
 };
 use virtual_net::{Scene, Trackers};
 
@@ -24,16 +25,24 @@ struct Nature {
     peers: Vec<u8>,
 }
 
-/// The trackers, by the letters of their hosts, and what each received.
+/// The trackers, by the letters of their hosts, and what each received. `a6` is the tracker `a` over IPv6 as a second
+/// address family, `a4` over IPv4.
 #[derive(Debug, Default)]
 struct World {
     natures: BTreeMap<String, Nature>,
     received: Vec<(String, Timestamp, Option<Event>)>,
     announced: Vec<(String, AnnounceReason)>,
+    /// The trackers to which channels were opened.
+    opened: Vec<String>,
 }
 
 fn letter(tracker: &TrackerUrl) -> String {
-    tracker.host().trim_end_matches(".test").to_owned()
+    let family = match tracker.family() {
+        Some(AddressFamily::Ipv4) => "4",
+        Some(_) => "6",
+        None => "",
+    };
+    format!("{}{family}", tracker.host().trim_end_matches(".test"))
 }
 
 fn peer(number: u8) -> Peer {
@@ -54,6 +63,7 @@ impl Trackers for World {
     }
 
     fn open(&mut self, tracker: &TrackerUrl, _: Timestamp) -> Option<(Duration, Result<(), AnnounceError>)> {
+        self.opened.push(letter(tracker));
         let distance = self.natures[&letter(tracker)].distance;
         Some(match distance {
             Some(distance) => (distance, Ok(())),
@@ -75,6 +85,15 @@ impl Trackers for World {
         (response.complete, response.incomplete) = (Some(nature.complete), Some(nature.incomplete));
         response.peers = nature.peers.iter().map(|number| peer(*number)).collect();
         Some((nature.distance?, Ok(response)))
+    }
+
+    fn other_family(&self, tracker: &TrackerUrl) -> Option<AddressFamily> {
+        let has = |family| self.natures.contains_key(&format!("{}{family}", letter(tracker)));
+        match (has(4), has(6)) {
+            (true, _) => Some(AddressFamily::Ipv4),
+            (false, true) => Some(AddressFamily::Ipv6),
+            (false, false) => None,
+        }
     }
 
     fn report(&mut self, output: &Output, _: &mut Engine, now: Timestamp) {
@@ -103,8 +122,19 @@ impl Play {
         left: u64,
         change: impl FnOnce(&mut BTreeMap<String, Nature>),
     ) -> Self {
+        Self::with(tiers, config, left, change, |trackers| trackers)
+    }
+
+    /// The same with another kind of list.
+    fn with(
+        tiers: &[&str],
+        config: Config,
+        left: u64,
+        change: impl FnOnce(&mut BTreeMap<String, Nature>),
+        kind: impl FnOnce(TrackerSet) -> TrackerSet,
+    ) -> Self {
         let url = |letter: char| format!("http://{letter}.test/announce").parse::<TrackerUrl>().unwrap();
-        let trackers = TrackerSet::new(tiers.iter().map(|tier| tier.chars().map(url)));
+        let trackers = kind(TrackerSet::new(tiers.iter().map(|tier| tier.chars().map(url))));
         let mut world = World::default();
         for letter in tiers.concat().chars() {
             let distance = Some(Duration::from_millis(u64::from(u32::from(letter)) - 90));
@@ -122,6 +152,20 @@ impl Play {
     fn until(&mut self, seconds: u64) -> &mut Self {
         self.scene.play_until(Timestamp::from_start(Duration::from_secs(seconds)));
         self
+    }
+
+    /// Gives the engine a command.
+    fn engine<T>(&mut self, command: impl FnOnce(&mut Engine, TorrentId, Timestamp) -> T) -> T {
+        let now = self.scene.driver.now();
+        command(&mut self.scene.driver.engine, self.torrent, now)
+    }
+
+    fn status(&mut self) -> Status {
+        self.engine(|engine, torrent, now| engine.status(torrent, now)).unwrap()
+    }
+
+    fn explain(&self) -> String {
+        self.scene.driver.engine.explain(self.torrent, self.scene.driver.now()).unwrap()
     }
 
     fn received(&self) -> String {
@@ -259,6 +303,125 @@ fn each_tier_and_all_are_what_they_say() {
         assert_eq!(counts.map(|count| usize::from(count > 0)), expected);
         assert!(counts.iter().all(|count| *count == 0 || (8..=10).contains(count)), "{counts:?}");
     }
+}
+
+/// A tracker `a` with both address families, empty over the one and with a seed over the other.
+fn over_both(natures: &mut BTreeMap<String, Nature>) {
+    natures.insert("a6".into(), natures["a"].clone());
+    rich(natures, "a6", 0..1);
+}
+
+/// Trackers keep a separate list of peers for each family.
+#[test]
+fn a_tracker_with_both_address_families_is_announced_to_over_both_while_peers_are_short() {
+    let mut play = Play::new(&["a"], Config::default(), 1000, over_both);
+    play.until(5);
+    assert_eq!(play.received(), "a:started a6:started");
+    let status = play.status();
+    let [main, second] = &status.tiers[0][..] else { panic!("{status:#?}") };
+    assert_eq!(
+        (main.role, second.role),
+        (TrackerRole::InUse, TrackerRole::Beside(AnnounceReason::MorePeers))
+    );
+    assert_eq!(second.tracker.to_string(), "http://a.test (IPv6)");
+    assert!(second.is_registered && (second.peers, second.answered) == (1, 1), "{second:?}");
+    let trackers = play.scene.driver.engine.trackers(play.torrent).unwrap();
+    assert_eq!((trackers.len(), trackers.failover_order().len()), (1, 1));
+    play.until(2 * 3600);
+    assert_eq!(play.count("a6"), 4, "at its own interval, and more rarely as it brings nothing new");
+    play.engine(Engine::complete);
+    play.until(2 * 3600 + 10);
+    assert!(play.received().ends_with("a:completed a6:completed"), "{}", play.received());
+    play.engine(Engine::stop);
+    play.until(2 * 3600 + 20);
+    assert!(play.received().ends_with("a:stopped a6:stopped"), "{}", play.received());
+}
+
+#[test]
+fn one_address_family_is_enough_where_one_tracker_is() {
+    let config = |announce_to| Config::default().announce_to(announce_to);
+    let mut private = Config::default();
+    private = private.announce_to(AnnounceTo::All);
+    for (config, is_private, expected) in [
+        (config(AnnounceTo::One), false, 0),
+        (config(AnnounceTo::EachTier), false, 0),
+        (private, true, 0),
+        (config(AnnounceTo::All), false, 3),
+    ] {
+        let mut play = Play::with(&["a"], config, 1000, over_both, |trackers| {
+            if is_private { trackers.private() } else { trackers }
+        });
+        play.until(3700);
+        assert_eq!((play.count("a"), play.count("a6")), (3, expected), "{}", play.received());
+    }
+    let mut fed = Play::new(&["a"], Config::default(), 1000, |natures| {
+        over_both(natures);
+        rich(natures, "a", 0..50);
+    });
+    fed.until(3 * 3600);
+    assert_eq!(fed.count("a6"), 0);
+}
+
+/// Most machines without IPv6 are reached by no tracker over it.
+#[test]
+fn a_dead_second_address_family_harms_no_tracker() {
+    let mut play = Play::new(&["a", "b", "c"], Config::default(), 1000, |natures| {
+        for name in ["a", "b", "c"] {
+            let dead = Nature { distance: None, ..natures[name].clone() };
+            natures.insert(format!("{name}6"), dead);
+        }
+    });
+    play.until(24 * 3600);
+    assert!((49..=53).contains(&play.count("a")), "{}", play.received());
+    let opened = |name: &str| play.scene.trackers.opened.iter().filter(|opened| *opened == name).count();
+    for name in ["a6", "b6", "c6"] {
+        assert!((2..24 * 5).contains(&opened(name)), "as other dead ones: {name}: {}", opened(name));
+    }
+    assert!(!play.explain().contains("our own network"), "{}", play.explain());
+    assert!(play.explain().contains("0 of 3 trackers backed off"), "{}", play.explain());
+    let status = play.status();
+    assert!(matches!(status.tiers[0][1].state, TrackerState::Failing(Some(_))), "{status:#?}");
+    let now = play.scene.driver.now();
+    let hosts = play.scene.driver.engine.health().snapshot(1_000_000, now);
+    assert!(hosts.len() == 3 && hosts.iter().all(|host| !host.is_backed_off), "{hosts:?}");
+}
+
+#[test]
+fn the_second_address_family_goes_with_its_tracker() {
+    let mut play = Play::new(&["a", "b"], Config::default(), 1000, over_both);
+    play.until(60);
+    let a = "http://a.test/announce".parse::<TrackerUrl>().unwrap();
+    play.engine(|engine, torrent, now| {
+        engine.change_trackers(torrent, |trackers| assert!(trackers.remove(&a)), now);
+    });
+    let before = play.count("a6");
+    play.until(4 * 3600);
+    assert_eq!((before, play.count("a6"), play.status().tiers.concat().len()), (1, 1, 1));
+    play.engine(|engine, torrent, now| {
+        engine.change_trackers(torrent, |trackers| assert!(trackers.add(0, a.clone())), now);
+    });
+    play.until(8 * 3600);
+    assert!(play.count("a6") > 1);
+    assert_eq!(play.received().matches("a6:started").count(), 1, "its registration is remembered");
+    play.engine(Engine::stop);
+    play.until(8 * 3600 + 10);
+    assert_eq!(play.received().matches("a6:stopped").count(), 1, "{}", play.received());
+}
+
+/// The channel that opens first decides over which family the tracker is announced to.
+#[test]
+fn the_second_address_family_is_always_the_other_one() {
+    let mut play = Play::new(&["a"], Config::default(), 1000, over_both);
+    play.until(60);
+    let natures = &mut play.scene.trackers.natures;
+    natures.insert("a4".into(), natures["a6"].clone());
+    play.until(3 * 1800);
+    let before = play.count("a6");
+    play.until(4 * 3600);
+    assert_eq!(play.count("a6"), before);
+    assert!(play.count("a4") >= 2, "{}", play.received());
+    assert!(!play.received().contains("a4:started"), "it is registered over both: {}", play.received());
+    assert_eq!(play.status().tiers[0].len(), 2);
 }
 
 /// The leechers that trackers counted may have finished since. A client that uses another tracker of the list meets us when

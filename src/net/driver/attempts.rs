@@ -13,7 +13,7 @@ use crate::error::{AnnounceError, Cause};
 use crate::net::guarded::{self, Guarded};
 use crate::policy::{AttemptId, Input};
 use crate::prober::{Measurement, Prober};
-use crate::tracker::TrackerUrl;
+use crate::tracker::{AddressFamily, TrackerUrl};
 use crate::transport::{Channel, Transport};
 use crate::wire::compact::MAX_PEERS;
 
@@ -49,6 +49,8 @@ pub(super) struct ChannelFacts {
     pub(super) lookup_time: Duration,
     /// The tracker's address, if the channel leads there directly.
     pub(super) address: Option<SocketAddr>,
+    /// The other address family over which the tracker can be reached.
+    pub(super) other_family: Option<AddressFamily>,
 }
 
 enum TaskOutput {
@@ -112,7 +114,11 @@ impl AttemptTasks {
         self.spawn(attempt, Kind::Announce, async move {
             let opened = transport.open(&tracker).await;
             TaskOutput::Opened(opened.map(|channel| OpenChannel {
-                facts: ChannelFacts { lookup_time: channel.lookup_time(), address: channel.address() },
+                facts: ChannelFacts {
+                    lookup_time: channel.lookup_time(),
+                    address: channel.address(),
+                    other_family: channel.other_family(),
+                },
                 channel: Guarded::new(channel),
                 tracker,
             }))

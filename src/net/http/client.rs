@@ -17,7 +17,7 @@ use super::request::{self, TrackerRequest};
 use crate::address::AddressKind;
 use crate::error::{AnnounceError, RedirectError};
 use crate::net::clock;
-use crate::net::families::Families;
+use crate::net::families::{self, Families};
 use crate::net::resolver::{self, Resolver};
 #[cfg(feature = "tls")]
 use crate::tracker::Scheme;
@@ -79,6 +79,7 @@ impl HttpClient {
         let policy = &self.config.addresses;
         let mut addresses =
             resolver::allowed_addresses(&*self.resolver, policy, url.host(), url.port()).await?;
+        families::restrict(url, &mut addresses)?;
         addresses.retain(|address| self.may_lead(redirected_by, *address));
         if addresses.is_empty() {
             return Err(AnnounceError::Redirect(RedirectError::PrivateTarget));
@@ -100,7 +101,13 @@ impl HttpClient {
             Scheme::Https => self.config.tls.secure(url.host(), connected).await?,
             _ => connected,
         };
-        HttpConnection::open(connected, &self.config).await
+        let remote = connected.remote;
+        let mut connection = HttpConnection::open(connected, &self.config).await?;
+        // Through a proxy the address isn't the tracker's.
+        if self.connector.is_direct() {
+            connection.other_family = families::other_family(remote, addresses, self.config.local_address);
+        }
+        Ok(connection)
     }
 
     /// Whether a redirect may lead from one address to another (R74): never from the internet into a private network,
@@ -130,7 +137,10 @@ impl HttpClient {
                 return Ok(self.finish(&request, response, used).await);
             }
             let next = redirect::next(&request.url, response.headers().get(LOCATION));
-            let next = next.map_err(AnnounceError::Redirect)?;
+            let mut next = next.map_err(AnnounceError::Redirect)?;
+            if let Some(family) = tracker.family() {
+                next = next.over(family);
+            }
             let too_many = AnnounceError::Redirect(RedirectError::TooMany(self.config.max_redirects));
             hops_left = hops_left.checked_sub(1).ok_or(too_many)?;
             redirected_by = Some(used.remote);

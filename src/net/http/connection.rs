@@ -24,6 +24,7 @@ use super::connect::{Connected, Stream};
 use super::status_line::StatusLine;
 use crate::error::{AnnounceError, Cause, ReplyError};
 use crate::net::clock;
+use crate::tracker::AddressFamily;
 
 /// How many interim answers (1xx) may come before the real one (S-06).
 const MAX_INTERIM: usize = 5;
@@ -44,6 +45,8 @@ pub(super) struct HttpConnection {
     ends: bool,
     /// How long the name look-up took, where the connection was opened for its present use.
     pub(super) lookup_time: Duration,
+    /// The other address family over which the tracker can be reached.
+    pub(super) other_family: Option<AddressFamily>,
     driver: JoinHandle<()>,
 }
 
@@ -92,8 +95,17 @@ impl HttpConnection {
         // The error that ends a connection is also that of the request in progress, so it can be dropped here.
         let driver = tokio::spawn(async move { drop(connection.await) });
         let (max_head, remote) = (config.max_head, connected.remote);
-        let lookup_time = Duration::ZERO;
-        Ok(Self { sender, watch, max_head, remote, reused: false, ends: false, lookup_time, driver })
+        Ok(Self {
+            sender,
+            watch,
+            max_head,
+            remote,
+            reused: false,
+            ends: false,
+            lookup_time: Duration::ZERO,
+            other_family: None,
+            driver,
+        })
     }
 
     /// Sends a request and waits for the head of its answer.

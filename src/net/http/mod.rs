@@ -57,7 +57,7 @@ use super::resolver::Resolver;
 use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash};
 use crate::error::AnnounceError;
 use crate::scrape::ScrapeResponse;
-use crate::tracker::{Scheme, TrackerUrl};
+use crate::tracker::{AddressFamily, Scheme, TrackerUrl};
 use crate::transport::{Channel, Transport};
 use crate::wire;
 
@@ -159,6 +159,10 @@ impl Channel for HttpChannel {
     fn address(&self) -> Option<SocketAddr> {
         let connection = self.connection.as_ref().filter(|_| self.client.connector.is_direct())?;
         Some(SocketAddr::new(connection.remote.ip().to_canonical(), connection.remote.port()))
+    }
+
+    fn other_family(&self) -> Option<AddressFamily> {
+        self.connection.as_ref()?.other_family
     }
 
     async fn scrape(&mut self, torrents: &[InfoHash]) -> Result<ScrapeResponse, AnnounceError> {

@@ -11,7 +11,7 @@ use super::config::UdpConfig;
 use super::endpoint::SharedEndpoint;
 use super::socket::DatagramConnector;
 use crate::error::{AnnounceError, Cause, TimeoutPhase};
-use crate::net::families::Families;
+use crate::net::families::{self, Families};
 use crate::net::happy_eyeballs;
 use crate::net::resolver::{Resolver, allowed_addresses};
 use crate::tracker::TrackerUrl;
@@ -52,6 +52,7 @@ impl UdpClient {
                 addresses.push(address);
             }
         }
+        families::restrict(tracker, &mut addresses)?;
         self.families.prefer(&tracker.tracker_host(), &mut addresses);
         Ok(addresses)
     }

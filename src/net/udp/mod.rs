@@ -30,13 +30,13 @@ pub use self::socket::{DatagramConnector, DatagramSocket, UdpConnector};
 
 use self::client::UdpClient;
 use super::clock;
-use super::families::Families;
+use super::families::{self, Families};
 use super::happy_eyeballs::NEXT_ADDRESS_AFTER;
 use super::resolver::Resolver;
 use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash};
 use crate::error::{AnnounceError, ReplyError, TimeoutPhase};
 use crate::scrape::ScrapeResponse;
-use crate::tracker::{Scheme, TrackerUrl};
+use crate::tracker::{AddressFamily, Scheme, TrackerUrl};
 use crate::transport::{Channel, Transport};
 use crate::wire::udp::{Answer, MAX_SCRAPED, Question};
 
@@ -74,6 +74,8 @@ struct UdpChannel {
     tracker: TrackerUrl,
     address: SocketAddr,
     lookup_time: Duration,
+    /// The other address family over which the tracker can be reached.
+    other_family: Option<AddressFamily>,
     /// The tracker's other addresses, where the connection id is from earlier: this address may have died since.
     others: Vec<SocketAddr>,
 }
@@ -111,8 +113,9 @@ impl Transport for UdpTransport {
             return Err(AnnounceError::Unsupported);
         }
         let begun = clock::now();
-        let mut others = self.0.addresses(tracker).await?;
+        let all = self.0.addresses(tracker).await?;
         let lookup_time = clock::now() - begun;
+        let mut others = all.clone();
         let address = if let Some(address) = self.0.connected(&others) {
             others.retain(|other| *other != address);
             address
@@ -123,7 +126,10 @@ impl Transport for UdpTransport {
             address
         };
         let (client, tracker) = (Arc::clone(&self.0), tracker.clone());
-        Ok(Box::new(UdpChannel { client, tracker, address, lookup_time, others }))
+        let local = client.config.local_address;
+        let is_direct = client.connector.is_direct();
+        let other_family = is_direct.then(|| families::other_family(address, &all, local)).flatten();
+        Ok(Box::new(UdpChannel { client, tracker, address, lookup_time, other_family, others }))
     }
 
     fn supports(&self, scheme: Scheme) -> bool {
@@ -205,6 +211,10 @@ impl Channel for UdpChannel {
 
     fn address(&self) -> Option<SocketAddr> {
         self.client.connector.is_direct().then_some(self.address)
+    }
+
+    fn other_family(&self) -> Option<AddressFamily> {
+        self.other_family
     }
 
     /// Scrapes 74 torrents at a time: more don't fit into a packet (BEP 15).

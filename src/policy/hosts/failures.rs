@@ -82,7 +82,8 @@ impl Hosts {
             return Some(Ended { withheld: true, outage: None });
         }
         let mut outage = None;
-        if could_be_local {
+        // A machine without IPv6 reaches no tracker over it, and its network works all the same.
+        if could_be_local && host.family().is_none() {
             let known = self.health.len();
             if let Some(suspects) = self.outage.suspect(host, known, started_at, now) {
                 outage = Some(OutageNews::Began);

@@ -75,9 +75,9 @@ impl HealthBook {
         self.hosts.get(host)
     }
 
-    /// How many hosts are known.
+    /// How many hosts are known, each once, whether it is announced to over a second address family or not.
     pub(super) fn len(&self) -> usize {
-        self.hosts.len()
+        self.hosts.keys().filter(|host| host.family().is_none()).count()
     }
 
     /// The latency of a host that answered within `lifetime`, in this network, and hasn't failed since.

@@ -28,10 +28,12 @@ impl HealthBook {
     }
 
     /// What is worth keeping for the next run, the host with the latest answer or failure first. `calendar` is the
-    /// present moment in seconds since 1970.
+    /// present moment in seconds since 1970. Hosts over one address family only are left out: the next run may be in a
+    /// network with other families.
     pub fn snapshot(&self, calendar: u64, now: Timestamp) -> Vec<HostSnapshot> {
         let then = |moment: Timestamp| calendar.saturating_sub(now.since(moment).as_secs());
-        let hosts = self.hosts.iter().map(|(host, health)| health.snapshot(host.clone(), then));
+        let hosts = self.hosts.iter().filter(|(host, _)| host.family().is_none());
+        let hosts = hosts.map(|(host, health)| health.snapshot(host.clone(), then));
         Self::worth_keeping(hosts, calendar)
     }
 

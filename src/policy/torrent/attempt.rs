@@ -24,6 +24,8 @@ pub(crate) struct Attempt {
     pub(super) reason: AnnounceReason,
     /// The address to which its channel leads, as a number; `None` if it isn't known.
     pub(super) address: Option<u64>,
+    /// The same tracker over the address family that its channel doesn't use; `None` if it has none.
+    pub(super) second: Option<TrackerUrl>,
     /// The permission to use the host, returned when the attempt ends.
     pub(crate) slot: Slot,
     /// Until when its opening may be silent before the next one starts.

@@ -1,5 +1,6 @@
 //! What one torrent keeps from one announce to the next, and what each answer and each failure changes of it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::policy::tracker_set::{Listed, TrackerFailure, TrackerRecord, TrackerS
 use crate::policy::verdict::{Registered, Verdict};
 use crate::prober::Measurement;
 use crate::time::Timestamp;
-use crate::tracker::TrackerUrl;
+use crate::tracker::{AddressFamily, TrackerUrl};
 
 /// One torrent's identity, its trackers with what each answered, its schedule, and the events that are due.
 #[derive(Debug)]
@@ -184,7 +185,9 @@ impl TorrentBook {
         // Some trackers would answer `stopped` with a full list of peers.
         request.num_want = if event == Some(Event::Stopped) { Some(0) } else { torrent.num_want };
         request.key = torrent.key;
-        request.ip = torrent.ip;
+        // Over the other family it would be another peer's.
+        let fits = |ip: &IpAddr| tracker.family().is_none_or(|family| family == AddressFamily::of(*ip));
+        request.ip = torrent.ip.filter(fits);
         // It belongs to the tracker that sent it (R28).
         request.tracker_id = self.ledger.tracker_id(&self.trackers, tracker).map(Vec::from);
         request
@@ -277,7 +280,10 @@ impl TorrentBook {
 
     /// Returns the slot of an attempt that was answered, with the time that this took, and gives its tracker.
     fn measured(&mut self, attempt: Attempt, sent: SentAnnounce, shared: &mut Shared<'_>) -> TrackerUrl {
-        let Attempt { id, tracker, slot, .. } = attempt;
+        let Attempt { id, tracker, slot, second, .. } = attempt;
+        if let Some(second) = second {
+            self.trackers.set_second_family(&tracker, second);
+        }
         // The slot is returned first, so that the latency below includes this sample.
         let sample = Measurement { connect: sent.opening, first_byte: shared.now.since(sent.at) };
         shared.finish(id, slot, Outcome::Answered(sample));

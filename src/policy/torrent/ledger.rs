@@ -85,13 +85,15 @@ impl Ledger {
         }
         // URLs with one host name are mostly one tracker, for which a second `started` would be a new baseline (R29),
         // and all trackers of a private torrent may share their accounts. Trackers add an unknown peer on a plain
-        // announce.
+        // announce. Over another address family it is another list of peers, or another peer of one list.
         let is_known_there = trackers
             .records()
             .map(|(other, record)| (other, &record.registration))
             .chain(self.removed.iter().map(|(other, registration)| (other, registration)))
             .any(|(other, registration)| {
-                let is_sibling = tracker.is_named() && other.host() == tracker.host();
+                let is_sibling = tracker.is_named()
+                    && other.host() == tracker.host()
+                    && other.family() == tracker.family();
                 registration.is_registered() && (self.private || is_sibling)
             });
         if is_known_there { None } else { Some(Event::Started) }
@@ -164,6 +166,7 @@ impl Ledger {
         let recipients = listed.chain(removed).filter(|(_, registration)| registration.needs_stopped(now));
         let mut recipients: Vec<TrackerUrl> = recipients.map(|(tracker, _)| tracker.clone()).collect();
         recipients.sort();
+        recipients.dedup();
         recipients
     }
 

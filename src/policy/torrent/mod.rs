@@ -50,12 +50,13 @@ use super::config::Config;
 use super::hosts::{Hosts, Outcome, Slot};
 use super::io::{AttemptId, RoundNumber, TorrentId};
 use super::tracker_set::TrackerSet;
+use super::url_interner::UrlInterner;
 use crate::alert::{Alert, StopResult};
 use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, PeerCounts, Torrent, Transfer};
 use crate::error::AnnounceError;
 use crate::prober::Measurement;
 use crate::time::Timestamp;
-use crate::tracker::{TrackerHost, TrackerUrl};
+use crate::tracker::{AddressFamily, TrackerHost, TrackerUrl};
 
 /// One torrent of the engine. An engine may have tens of thousands, nearly all of which are idle, so what is needed
 /// only during a round is boxed.
@@ -277,6 +278,13 @@ impl TorrentState {
     pub(crate) fn reached(&mut self, id: AttemptId, address: SocketAddr) {
         if let Activity::Announcing(announcing) = &mut self.activity {
             announcing.reached(id, address);
+        }
+    }
+
+    /// Takes in that the tracker of an attempt has addresses of another family as well.
+    pub(crate) fn reachable_over(&mut self, id: AttemptId, family: AddressFamily, urls: &mut UrlInterner) {
+        if let Activity::Announcing(announcing) = &mut self.activity {
+            announcing.reachable_over(id, family, urls);
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::announce::{AnnounceResponse, Peer, PeerAddress, PeerCounts, Torrent};
 use crate::policy::tracker_set::Yield;
 use crate::time::Timestamp;
+use crate::tracker::AddressFamily;
 
 /// A leecher with fewer useful peers than this is short of them. `BiglyBT` asks further trackers below 10 connections.
 const ENOUGH: u32 = 10;
@@ -207,15 +208,18 @@ impl PeerSupply {
 }
 
 /// The peers of an answer as numbers, this client left out. It is recognised by its id, or by its address and port. If
-/// no address is known the first peer with its port is taken for it.
+/// no address of the peer's family is known the first peer with its port is taken for it.
 fn others(response: &AnnounceResponse, torrent: &Torrent) -> impl Iterator<Item = u64> {
-    let own = torrent.ip.or(response.external_ip);
+    let known = [torrent.ip, response.external_ip];
+    let families = known.map(|ip| ip.map(AddressFamily::of));
     let mut is_found = false;
     response.peers.iter().filter_map(move |peer| {
         let is_own = match (&peer.address, peer.id) {
             (_, Some(id)) => id == torrent.peer_id,
             (PeerAddress::Ip(address), None) => {
-                address.port() == torrent.port && own.map_or(!is_found, |own| own == address.ip())
+                let ip = address.ip();
+                let is_likely = || !is_found && !families.contains(&Some(AddressFamily::of(ip)));
+                address.port() == torrent.port && (known.contains(&Some(ip)) || is_likely())
             }
             (PeerAddress::Name(..), None) => false,
         };
@@ -371,7 +375,11 @@ mod tests {
         assert_eq!(named(&response, &torrent(9)), 3, "one client has one address");
         response.external_ip = Some([9, 9, 0, 8].into());
         assert_eq!(named(&response, &torrent(9)), 3);
-        response.peers[0].id = Some(torrent(9).peer_id);
+        let over_ipv6 = PeerAddress::Ip("[2001:db8::7]:7000".parse().unwrap());
+        response.peers[2] = Peer { address: over_ipv6, id: None };
+        response.peers.swap_remove(3);
+        assert_eq!(named(&response, &torrent(9)), 2, "only its address of the other family is known");
+        response.peers[2].id = Some(torrent(9).peer_id);
         assert_eq!(named(&response, &torrent(9)), 2);
     }
 

@@ -79,12 +79,13 @@ pub(super) fn wanted<'a>(
         tiers.extend(current.filter_map(|(tracker, _)| book.trackers.tier_of(tracker)));
     }
     let mut is_head_found = false;
-    for listed in book.trackers.supported_with_records() {
+    // Second address families come last, and only here: a tracker that fails over one family has failed.
+    for listed in book.trackers.supported_with_records().chain(book.trackers.second_families()) {
         if Some(listed.0) == in_use {
             is_head_found = true;
         } else if !tried.contains(listed.0) {
             let is_living = !is_failing(listed) && is_well(listed);
-            let is_head = !is_head_found;
+            let is_head = !is_head_found && listed.0.family().is_none();
             is_head_found |= is_living;
             let tier = || book.trackers.tier_of(listed.0).unwrap_or_default();
             let is_due = match need.announce_to {

@@ -178,6 +178,7 @@ impl Round {
             tier: candidate.tier,
             reason: candidate.reason,
             address: None,
+            second: None,
             slot,
             patience_until: now + patience,
             reported_silent: false,

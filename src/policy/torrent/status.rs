@@ -11,7 +11,7 @@ use super::round_kind::RoundKind;
 use crate::alert::AnnounceReason;
 use crate::error::AnnounceError;
 use crate::policy::config::{AnnounceTo, Order};
-use crate::policy::hosts::Hosts;
+use crate::policy::hosts::{HostHealth, Hosts};
 use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;
 
@@ -19,7 +19,8 @@ use crate::tracker::TrackerUrl;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Status {
-    /// The tiers with their trackers, in their present order.
+    /// The tiers with their trackers, in their present order. A tracker that is announced to over a second address family
+    /// is followed by an entry for that, whose [`family`](TrackerUrl::family) is set.
     pub tiers: Vec<Vec<TrackerStatus>>,
     /// The tracker that answered last.
     pub in_use: Option<TrackerUrl>,
@@ -116,7 +117,10 @@ pub(super) fn status(
         TrackerStatus {
             tracker: tracker.clone(),
             state: tracker_state(tracker, book, announcing, now),
-            latency: book.trackers.latency(tracker),
+            latency: match tracker.family() {
+                Some(_) => hosts.health().host(tracker.host_key()).and_then(HostHealth::latency),
+                None => book.trackers.latency(tracker),
+            },
             is_registered: record.is_some_and(|record| {
                 record.registration.is_registered() && record.registration.needs_stopped(now)
             }),
@@ -136,12 +140,17 @@ pub(super) fn status(
             incomplete: answers.incomplete().map(u64::from),
         }
     };
+    let with_second = |tracker| std::iter::once(tracker).chain(book.trackers.second_family_of(tracker));
     // Between rounds the cursor is where the last round left it, and says nothing about the next.
     let main = announcing.filter(|announcing| !announcing.is_beside());
     let current = main.and_then(|_| book.trackers.pointed_at());
     let first = || failover_order(book, hosts, now).first().copied();
     Status {
-        tiers: book.trackers.tiers().map(|tier| tier.map(tracker_status).collect()).collect(),
+        tiers: book
+            .trackers
+            .tiers()
+            .map(|tier| tier.flat_map(with_second).map(tracker_status).collect())
+            .collect(),
         in_use: book.trackers.in_use().cloned(),
         current: current.or_else(first).cloned(),
         announcing: main.is_some(),

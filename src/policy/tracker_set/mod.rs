@@ -14,6 +14,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
 pub(crate) use self::answers::{Answers, Yield};
+use self::record::{Known, SecondFamily};
 pub(crate) use self::record::{TrackerFailure, TrackerRecord};
 pub(crate) use self::registration::Registration;
 use super::config::{AnnounceTo, Config, Order, Scheduling, Schemes};
@@ -79,7 +80,7 @@ struct Entry {
     /// A probe is under way.
     probing: bool,
     /// What the session knows beyond that. Boxed, because most trackers of most torrents are never announced to.
-    record: Option<Box<TrackerRecord>>,
+    known: Option<Box<Known>>,
 }
 
 /// A tracker of the list with its record. To look up the record of each of a thousand trackers by its URL takes a
@@ -110,7 +111,8 @@ impl TrackerSet {
         let mut seen = BTreeSet::new();
         for tier in tiers {
             let number = set.next_tier();
-            let new = tier.into_iter().filter(|tracker| seen.insert(tracker.clone()));
+            let new =
+                tier.into_iter().map(TrackerUrl::unrestricted).filter(|tracker| seen.insert(tracker.clone()));
             set.entries.extend(new.map(|tracker| Entry::new(tracker, number)));
         }
         set.entries.shrink_to_fit();
@@ -161,7 +163,7 @@ impl TrackerSet {
             Scheduling::Manual => self.announce_to.insert(AnnounceTo::One),
         };
         for entry in &mut self.entries {
-            (entry.probing, entry.record) = (false, None);
+            (entry.probing, entry.known) = (false, None);
         }
         if self.order() == Order::Bep12 && config.shuffle && !self.shuffled {
             *self = std::mem::take(self).shuffled(seed);
@@ -172,6 +174,9 @@ impl TrackerSet {
     pub(crate) fn share(&mut self, urls: &mut UrlInterner) {
         for entry in &mut self.entries {
             entry.tracker = urls.shared(&entry.tracker);
+            if let Some(second) = entry.known.as_mut().and_then(|known| known.second.as_mut()) {
+                second.tracker = urls.shared(&second.tracker);
+            }
         }
         for pointer in [&mut self.in_use, &mut self.cursor].into_iter().flatten() {
             *pointer = urls.shared(pointer);
@@ -216,7 +221,7 @@ impl TrackerSet {
 
     /// The tier of a tracker, counted from 0.
     pub fn tier_of(&self, tracker: &TrackerUrl) -> Option<usize> {
-        self.entry(tracker).map(|entry| entry.tier as usize)
+        self.entry(tracker).or_else(|| self.with_second(tracker)).map(|entry| entry.tier as usize)
     }
 
     /// The measured latency of a tracker.
@@ -274,27 +279,79 @@ impl TrackerSet {
 
     /// What this session knows of a tracker; `None` if nothing.
     pub(crate) fn record(&self, tracker: &TrackerUrl) -> Option<&TrackerRecord> {
-        self.entry(tracker)?.record.as_deref()
+        if tracker.family().is_some() {
+            return self.with_second(tracker)?.second().map(|second| &second.record);
+        }
+        self.entry(tracker)?.known.as_deref().map(|known| &known.record)
     }
 
     /// The record of a tracker, made if there is none; `None` if the tracker isn't in the list.
     pub(crate) fn record_mut(&mut self, tracker: &TrackerUrl) -> Option<&mut TrackerRecord> {
-        Some(self.entry_mut(tracker)?.record.get_or_insert_default())
+        if tracker.family().is_some() {
+            let seconds = self.entries.iter_mut().filter_map(|entry| entry.known.as_mut()?.second.as_mut());
+            let mut seconds = seconds.filter(|second| second.tracker == *tracker);
+            return seconds.next().map(|second| &mut second.record);
+        }
+        Some(&mut self.entry_mut(tracker)?.known.get_or_insert_default().record)
     }
 
-    /// All trackers of which this session knows something.
+    /// All trackers of which this session knows something, second address families included.
     pub(crate) fn records(&self) -> impl Iterator<Item = (&TrackerUrl, &TrackerRecord)> {
-        self.entries.iter().filter_map(|entry| Some((&entry.tracker, entry.record.as_deref()?)))
+        self.entries.iter().filter_map(|entry| Some((&entry.tracker, entry.known.as_deref()?))).flat_map(
+            |(tracker, known)| {
+                let second = known.second.as_deref().map(|second| (&second.tracker, &second.record));
+                std::iter::once((tracker, &known.record)).chain(second)
+            },
+        )
     }
 
     /// The same records, to change them.
     pub(crate) fn records_mut(&mut self) -> impl Iterator<Item = (&TrackerUrl, &mut TrackerRecord)> {
-        self.entries.iter_mut().filter_map(|entry| Some((&entry.tracker, entry.record.as_deref_mut()?)))
+        self.entries
+            .iter_mut()
+            .filter_map(|entry| Some((&entry.tracker, entry.known.as_deref_mut()?)))
+            .flat_map(|(tracker, known)| {
+                let second = known.second.as_deref_mut();
+                let second = second.map(|second| (&second.tracker, &mut second.record));
+                std::iter::once((tracker, &mut known.record)).chain(second)
+            })
+    }
+
+    /// Notes the other address family over which a tracker of a public torrent can be announced to as well: `second` is
+    /// its URL restricted to that. If it was the other way round until now, the two registrations have changed places.
+    pub(crate) fn set_second_family(&mut self, tracker: &TrackerUrl, second: TrackerUrl) {
+        if !self.asks_second_families() {
+            return;
+        }
+        if let Some(entry) = self.entry_mut(tracker) {
+            let known = entry.known.get_or_insert_default();
+            let record = known.second.take().map(|known| known.record).unwrap_or_default();
+            known.second = Some(Box::new(SecondFamily { tracker: second, record }));
+        }
+    }
+
+    /// The same tracker over its other address family, if it is announced to over both.
+    pub(crate) fn second_family_of(&self, tracker: &TrackerUrl) -> Option<&TrackerUrl> {
+        let second = self.entry(tracker).filter(|_| self.asks_second_families())?.second()?;
+        Some(&second.tracker)
+    }
+
+    /// The trackers over their other address families, tier by tier, each with its record.
+    pub(crate) fn second_families(&self) -> impl Iterator<Item = Listed<'_>> {
+        let seconds = self.supported().filter_map(Entry::second);
+        let seconds = seconds.filter(|_| self.asks_second_families());
+        seconds.map(|second| (&second.tracker, Some(&second.record)))
+    }
+
+    /// Whether trackers are announced to over their second address family. Those of a private torrent would count it as
+    /// another client.
+    fn asks_second_families(&self) -> bool {
+        matches!(self.announce_to(), AnnounceTo::AsNeeded | AnnounceTo::All)
     }
 
     /// The trackers that can be announced to, tier by tier, each with its record.
     pub(crate) fn supported_with_records(&self) -> impl Iterator<Item = Listed<'_>> {
-        self.supported().map(|entry| (&entry.tracker, entry.record.as_deref()))
+        self.supported().map(|entry| (&entry.tracker, entry.known.as_deref().map(|known| &known.record)))
     }
 
     /// The last failure of a tracker, if it hasn't answered since.
@@ -309,6 +366,9 @@ impl TrackerSet {
 
     /// Whether the last probe of or announce to a tracker failed.
     pub fn is_failing(&self, tracker: &TrackerUrl) -> bool {
+        if tracker.family().is_some() {
+            return self.failure(tracker).is_some();
+        }
         self.entry(tracker).is_some_and(|entry| entry.failing)
     }
 
@@ -413,6 +473,7 @@ impl TrackerSet {
     /// `false` if the tracker is listed already, or if the torrent is private: its trackers are those of its file
     /// (BEP 27). For a private tracker that has moved there is [`replace`](Self::replace).
     pub fn add(&mut self, tier: usize, tracker: TrackerUrl) -> bool {
+        let tracker = tracker.unrestricted();
         if self.private || self.entry(&tracker).is_some() {
             return false;
         }
@@ -477,6 +538,13 @@ impl TrackerSet {
         self.entries.get(self.place(tracker)?)
     }
 
+    /// The tracker of the list that has this one as its second address family.
+    fn with_second(&self, tracker: &TrackerUrl) -> Option<&Entry> {
+        tracker.family()?;
+        let is_second = |entry: &Entry| entry.second().is_some_and(|second| second.tracker == *tracker);
+        self.entries.iter().find(|entry| is_second(entry))
+    }
+
     fn entry_mut(&mut self, tracker: &TrackerUrl) -> Option<&mut Entry> {
         let place = self.place(tracker)?;
         self.entries.get_mut(place)
@@ -499,7 +567,12 @@ pub(crate) fn move_to_front(order: &mut [&TrackerUrl], front: Option<&TrackerUrl
 
 impl Entry {
     fn new(tracker: TrackerUrl, tier: u32) -> Self {
-        Self { tracker, latency: None, tier, failing: false, probing: false, record: None }
+        Self { tracker, latency: None, tier, failing: false, probing: false, known: None }
+    }
+
+    /// The same tracker over its other address family.
+    fn second(&self) -> Option<&SecondFamily> {
+        self.known.as_deref()?.second.as_deref()
     }
 
     /// Whether both are in one tier.

@@ -6,6 +6,26 @@ use super::registration::Registration;
 use crate::error::AnnounceError;
 use crate::policy::verdict::TrackerNews;
 use crate::time::Timestamp;
+use crate::tracker::TrackerUrl;
+
+/// What a torrent knows of a tracker of its list.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Known {
+    /// What it knows of the tracker.
+    pub(super) record: TrackerRecord,
+    /// The same tracker over its other address family, if it has one.
+    pub(super) second: Option<Box<SecondFamily>>,
+}
+
+/// A tracker over the address family that announces to it don't go over. Trackers keep a separate list of peers for each
+/// family, so it is another registration.
+#[derive(Debug, Clone)]
+pub(super) struct SecondFamily {
+    /// The announce URL, restricted to this family.
+    pub(super) tracker: TrackerUrl,
+    /// What the torrent knows of it.
+    pub(super) record: TrackerRecord,
+}
 
 /// Everything that one torrent has learned of one tracker in this session. What is known of the tracker's host is
 /// shared with all other torrents, and kept in `policy::hosts`.

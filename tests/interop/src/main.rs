@@ -29,8 +29,8 @@ use clients::Clients;
 use report::Report;
 use tools::Tools;
 
-/// The whole run; it takes a fraction of that.
-const LIMIT: Duration = Duration::from_secs(480);
+/// The whole run; it takes about half of that.
+const LIMIT: Duration = Duration::from_secs(720);
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::net::http::HttpProber;
 use crate::prober::Prober;
+use crate::tracker::{AddressFamily, TrackerUrl};
 
 const SECRET: &str = "http://user:pass@a.test/x/announce?passkey=own";
 
@@ -25,6 +26,23 @@ async fn a_redirect_is_followed_as_it_stands() {
         let response = announce(&internet.transport(config(5)), SECRET).await.unwrap();
         assert_eq!(response.tracker_address, Some("8.1.1.2:81".parse().unwrap()), "{status}");
         assert_eq!(internet.targets(), ["GET /x/announce?passkey=own&", "GET /x/announce?a=1|"], "{status}");
+    }
+}
+
+/// Over IPv6 the tracker would list another peer.
+#[tokio::test]
+async fn a_tracker_that_is_announced_to_over_one_family_is_redirected_within_it() {
+    for (family, address) in [(AddressFamily::Ipv4, "8.1.1.2:80"), (AddressFamily::Ipv6, "[2600::2]:80")] {
+        let moved: &[&[Step]] = &[&[redirect("http://b.test/")]];
+        let internet = Internet::default()
+            .with("a.test", "8.1.1.1:80", moved)
+            .with("a.test", "[2600::1]:80", moved)
+            .with("b.test", "8.1.1.2:80", &[&[ok(REPLY)]])
+            .with("b.test", "[2600::2]:80", &[&[ok(REPLY)]]);
+        let tracker = "http://a.test/".parse::<TrackerUrl>().unwrap().over(family);
+        let mut channel = internet.transport(config(5)).open(&tracker).await.unwrap();
+        let response = channel.announce(&request()).await.unwrap();
+        assert_eq!(response.tracker_address, Some(address.parse().unwrap()));
     }
 }
 

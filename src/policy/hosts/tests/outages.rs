@@ -1,6 +1,7 @@
 //! Failures that our own network or machine causes.
 
 use super::*;
+use crate::tracker::AddressFamily;
 
 /// R80: three dead hosts of one torrent look like a dead network. That withholds blame, and delays no torrent.
 #[test]
@@ -107,4 +108,22 @@ fn no_host_is_blamed_for_attempts_from_before_a_gap() {
         }
         assert!(hosts.is_backed_off(&host("a")), "{error}");
     }
+}
+
+/// Many machines have no way to IPv6, and trackers with both address families have two hosts.
+#[test]
+fn trackers_that_are_dead_over_a_second_address_family_are_no_outage() {
+    let over_ipv6 = |name: &str| url(name).over(AddressFamily::Ipv6);
+    let mut hosts = hosts();
+    for (number, name) in (10..).zip(["x", "y", "z"]) {
+        let tracker = over_ipv6(name);
+        let slot = hosts.admit(tracker.host_key(), id(number), Priority::Beside, at(100)).unwrap();
+        let failed =
+            Failed { verdict: Verdict::of(&silent()), tracker: &tracker, before: false, random: 0.0 };
+        assert_eq!(hosts.finished(slot, Outcome::Failed(failed), at(101)), Ended::default(), "{name}");
+        assert!(hosts.is_backed_off(tracker.host_key()) && !hosts.is_backed_off(&host(name)), "{name}");
+    }
+    fails(&mut hosts, 1, "x", &silent(), (100, 101));
+    let ended = fails(&mut hosts, 2, "y", &silent(), (100, 101));
+    assert_eq!(ended.outage, Some(OutageNews::Began), "of the two that are known");
 }

@@ -7,6 +7,7 @@
 //! | see some scenarios only, or as the tests play them | `.. -- scenarios 3 7`, `.. -- quick 3 7` |
 //! | play 10^8 random steps under the auditor's eyes | `cargo run --release -p simulation -- lives 100000000` |
 //! | play 10^4 worlds of 200 torrents on 40 hosts | `cargo run --release -p simulation -- worlds 10000` |
+//! | see one swarm, and who met when | `.. -- swarm 10 3 20 8 6 17` |
 //! | have every goal asserted | `cargo test -p simulation` |
 //!
 //! A [`World`](world::World) is trackers with a [`Script`](script::Script) each. What becomes of a packet hangs
@@ -14,7 +15,7 @@
 //! repeated. A [`Plan`](life::Plan) is what a user does there; a [`Client`](clients::Client) lives it, and
 //! leaves a [`History`](life::History). Our engine lives it alone ([`clients::ours`], years in seconds), or
 //! within the whole crate over HTTP (`shell`): `tests/both.rs` has it that both decide the same, at the same
-//! millisecond. The [`scenarios`] make figures of histories and hold them against the goals; the list of
+//! millisecond. Whether several clients of one torrent meet takes a world of another kind: [`reach`]. The [`scenarios`] make figures of histories and hold them against the goals; the list of
 //! [those that aren't reached yet](scenarios::EXPECTED_TO_FAIL) has to be true, or the tests fail.
 
 pub mod clients;

@@ -10,8 +10,8 @@ use rand::seq::IndexedMutRandom;
 use rand::{RngExt, SeedableRng};
 use tracker_failover::policy::{AttemptId, Engine, Input, Output, Timestamp, TorrentId};
 use tracker_failover::{
-    AnnounceError, AnnounceRequest, AnnounceResponse, Cause, Event, InfoHash, Measurement, PeerId, Rejection,
-    Retry, TimeoutPhase, Torrent, TrackerUrl, Transfer,
+    AnnounceError, AnnounceRequest, AnnounceResponse, Cause, Event, InfoHash, Measurement, Peer, PeerAddress,
+    PeerCounts, PeerId, Rejection, Retry, TimeoutPhase, Torrent, TrackerUrl, Transfer,
 };
 use tracker_failover::{AnnounceTo, Config, Order, TrackerSet};
 use virtual_net::{Driver, Step};
@@ -77,6 +77,8 @@ struct Seen {
     /// Accepted an announce and was never sent `stopped` since.
     knows: bool,
     may_know: bool,
+    /// Accepted `completed`.
+    completed: bool,
     last_accepted: Timestamp,
     announces: usize,
     in_flight: usize,
@@ -96,6 +98,8 @@ struct World {
     open: BTreeMap<AttemptId, TrackerUrl>,
     announcing: BTreeMap<AttemptId, AnnounceRequest>,
     private: bool,
+    /// Whether trackers beside the one in use aren't announced to.
+    is_one: bool,
     complete: bool,
     complete_from_start: bool,
     completed_accepted: usize,
@@ -127,7 +131,12 @@ impl World {
         for number in 0..count {
             tiers.choose_mut(&mut random).unwrap().push(url(number));
         }
-        let mut config = Config::default().announce_to(AnnounceTo::One);
+        let announce_to = match random.random_range(0..6) {
+            0..=2 => AnnounceTo::One,
+            3 | 4 => AnnounceTo::AsNeeded,
+            _ => AnnounceTo::All,
+        };
+        let mut config = Config::default().announce_to(announce_to);
         if !random.random_bool(0.8) {
             config = config.without_race();
         }
@@ -150,6 +159,7 @@ impl World {
             open: BTreeMap::new(),
             announcing: BTreeMap::new(),
             private,
+            is_one: private || announce_to == AnnounceTo::One,
             complete: complete_from_start,
             complete_from_start,
             completed_accepted: 0,
@@ -208,9 +218,10 @@ impl World {
                 _ => self.answer_after(attempt, Answer::Measured(true)),
             },
             Output::Open { attempt, tracker } => {
+                // What is opened beside the tracker in use belongs to no round.
                 let stopping = self.stopping_since.is_some();
                 assert!(
-                    stopping || self.opened_in_round.insert(tracker.clone()),
+                    stopping || !self.is_one || self.opened_in_round.insert(tracker.clone()),
                     "{tracker} twice in a round"
                 );
                 self.open.insert(attempt, tracker);
@@ -280,7 +291,8 @@ impl World {
             None => assert!(seen.accepted || introduced, "{tracker} is to be sent `started` first"),
             Some(event) => panic!("an event without a rule: {event}"),
         }
-        assert!(!completes || self.completed_accepted == 0, "completed once");
+        let sent = if self.is_one { self.completed_accepted > 0 } else { seen.completed };
+        assert!(!completes || !sent, "{tracker} is sent `completed` once");
         seen.uploaded = request.transfer.uploaded;
         seen.in_flight += 1;
         seen.announces += 1;
@@ -333,9 +345,18 @@ impl World {
                 seen.last_accepted = now;
                 // The tracker's last word counts.
                 seen.min_interval_until = now;
+                seen.completed |= request.event == Some(Event::Completed);
                 self.completed_accepted += usize::from(request.event == Some(Event::Completed));
                 let mut response = AnnounceResponse::default();
                 response.interval = Some(Duration::from_secs(self.random.random_range(0..4000)));
+                response.complete = self.random.random_bool(0.5).then(|| self.random.random_range(0..3));
+                response.incomplete = self.random.random_bool(0.5).then(|| self.random.random_range(0..3));
+                let peers = self.random.random_range(0..6);
+                let peer = |number: u8| Peer {
+                    address: PeerAddress::Ip(([81, 1, 1, number], 6881).into()),
+                    id: None,
+                };
+                response.peers = (0..peers).map(|_| peer(self.random.random_range(1..30))).collect();
                 if self.random.random_bool(0.3) {
                     let min_interval = Duration::from_secs(self.random.random_range(0..3000));
                     response.min_interval = Some(min_interval);
@@ -371,6 +392,13 @@ impl World {
                 self.complete = true;
                 self.forced_until = self.rounds_ended + 2;
                 self.driver.engine.complete(self.torrent, self.driver.now());
+            }
+            18..=22 => {
+                let mut peers = PeerCounts::default();
+                peers.connected = self.random.random_range(0..15);
+                peers.connecting = self.random.random_range(0..5);
+                peers.seeds = self.random.random_range(0..=peers.connected);
+                self.driver.engine.set_peers(self.torrent, peers, self.driver.now());
             }
             17 => {
                 self.stopping_since = Some(self.driver.now());

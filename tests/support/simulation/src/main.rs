@@ -8,7 +8,9 @@
 //! - `cargo run --release -p simulation -- life 17`: the life of a crowd with this seed again, with its last events
 //!   (`-- life 17 5000` with more of them);
 //! - `cargo run --release -p simulation -- worlds 10000`: so many worlds of 200 torrents on 40 hosts of which 30 are
-//!   sick, and `-- world 17` one of them again.
+//!   sick, and `-- world 17` one of them again;
+//! - `cargo run --release -p simulation -- swarm 10 3 20 8 6 17`: a swarm of ten clients, three of them seeds, among 20
+//!   trackers of which 8 are dead and 6 come and go, with this seed: what every tracker heard, and who met when.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,8 +19,10 @@ use std::thread;
 
 use simulation::crowd::{self, Size, Tally};
 use simulation::lives::{self, Violation};
+use simulation::reach::{Draw, play};
 use simulation::scenarios::{ALL, EXPECTED_TO_FAIL, Effort, SWARMS};
 use simulation::table::markdown;
+use simulation::time::seconds;
 
 /// How long one life lasts at most, in steps.
 const LIFE: usize = 3000;
@@ -36,10 +40,15 @@ fn main() -> ExitCode {
         (Some("life"), Ok([seed, lines])) => replay(*seed, Size::Drawn, size(*lines)),
         (Some("world"), Ok([seed])) => replay(*seed, Size::Full, LINES),
         (Some("world"), Ok([seed, lines])) => replay(*seed, Size::Full, size(*lines)),
+        (Some("swarm"), Ok([peers, seeds, trackers, dead, flapping, seed])) => {
+            let sick = (size(*dead), size(*flapping));
+            let draw = Draw::new((size(*peers), size(*seeds)), size(*trackers));
+            swarm(&Draw { sick, in_tiers: true, ..draw }, *seed)
+        }
         _ => {
             eprintln!(
                 "expected nothing, `scenarios NUMBER..`, `quick NUMBER..`, `lives STEPS`, `worlds NUMBER`, \
-                 `life SEED [LINES]` or `world SEED [LINES]`"
+                 `life SEED [LINES]`, `world SEED [LINES]` or `swarm PEERS SEEDS TRACKERS DEAD FLAPPING SEED`"
             );
             ExitCode::from(2)
         }
@@ -56,6 +65,21 @@ fn scenarios(numbers: &[u64], effort: Effort) -> ExitCode {
     for rows in [alone, in_swarms].into_iter().filter(|rows| !rows.is_empty()) {
         println!("{}", markdown(&rows, EXPECTED_TO_FAIL));
     }
+    ExitCode::SUCCESS
+}
+
+/// Plays one swarm, and shows what happened.
+fn swarm(draw: &Draw, seed: u64) -> ExitCode {
+    let world = draw.world(seed);
+    for (number, member) in world.members.iter().enumerate() {
+        let role = if member.is_seed { "seed" } else { "leecher" };
+        println!("client {number}: {}, {role}, from {:.3} s on", member.kind, seconds(member.starts));
+    }
+    for (number, tracker) in world.trackers.iter().enumerate() {
+        let lives = if world.lives(number, world.until) { "lives" } else { "is down" };
+        println!("tracker {number}: {:?}, {:.0?} ms, {lives} at the end", tracker.scheme, tracker.distances);
+    }
+    print!("{}", play(&world));
     ExitCode::SUCCESS
 }
 

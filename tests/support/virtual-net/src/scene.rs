@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tracker_failover::Config;
 use tracker_failover::policy::{AttemptId, Engine, Input, Output, Timestamp};
-use tracker_failover::{AnnounceError, AnnounceRequest, AnnounceResponse, Measurement, TrackerUrl};
+use tracker_failover::{
+    AddressFamily, AnnounceError, AnnounceRequest, AnnounceResponse, Measurement, TrackerUrl,
+};
 
 use crate::{Driver, Step};
 
@@ -23,6 +25,11 @@ pub trait Trackers {
     /// An opening.
     fn open(&mut self, tracker: &TrackerUrl, now: Timestamp)
     -> Option<(Duration, Result<(), AnnounceError>)>;
+
+    /// The other address family over which a tracker can be reached, reported with each of its channels.
+    fn other_family(&self, _tracker: &TrackerUrl) -> Option<AddressFamily> {
+        None
+    }
 
     /// An announce on an open channel.
     fn announce(
@@ -65,7 +72,16 @@ impl<T: Trackers> Scene<T> {
     pub fn step(&mut self, until: Option<Timestamp>) -> bool {
         match self.driver.step(until) {
             Step::Output(output) => self.act(output),
-            Step::Event(input) => self.driver.handle(input),
+            Step::Event(input) => {
+                if let Input::Opened(attempt) = input
+                    && let Some(tracker) = self.attempts.get(&attempt)
+                    && let Some(family) = self.trackers.other_family(tracker)
+                {
+                    let now = self.driver.now();
+                    self.driver.engine.reachable_over(attempt, family, now);
+                }
+                self.driver.handle(input);
+            }
             Step::Woken => {}
             Step::Idle => return false,
         }

@@ -162,7 +162,7 @@ impl Ours {
                     stopped.at = at;
                 }
             }
-            Output::Wait(_) | Output::CountPeers { .. } => {}
+            Output::CountPeers { .. } | Output::Wait(_) => {}
         }
     }
 

@@ -57,6 +57,7 @@ impl Life {
             stopping_since: None,
             private: newcomer.private,
             races: !newcomer.private && !self.one_by_one,
+            as_needed: self.as_needed && !newcomer.private,
             breaker: self.breaker,
             complete: newcomer.seed,
             complete_from_start: newcomer.seed,

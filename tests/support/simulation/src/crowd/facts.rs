@@ -17,6 +17,8 @@ pub(super) struct Member {
     pub(super) private: bool,
     /// Whether several trackers are opened beside each other.
     pub(super) races: bool,
+    /// Whether it is registered at further trackers as needed.
+    pub(super) as_needed: bool,
     /// Whether hosts that fail are kept in mind.
     pub(super) breaker: bool,
     pub(super) complete: bool,
@@ -61,6 +63,8 @@ pub(super) struct Listed {
     pub(super) no_regular_before: Timestamp,
     pub(super) not_again: bool,
     pub(super) accepted: bool,
+    /// Accepted `completed`.
+    pub(super) completed: bool,
     /// Accepted an announce, and was never sent `stopped` since.
     pub(super) knows: bool,
     pub(super) may_know: bool,
@@ -142,6 +146,7 @@ impl Listed {
             no_regular_before: Timestamp::ZERO,
             not_again: false,
             accepted: false,
+            completed: false,
             knows: false,
             may_know: false,
             last_accepted: Timestamp::ZERO,

@@ -17,6 +17,7 @@ use super::world::World;
 
 /// An engine, the world around it, and the auditor. A broken rule is a panic that names it.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact")]
 pub struct Life {
     pub(super) driver: Driver<(AttemptId, Happening)>,
     pub(super) world: Arc<World>,
@@ -34,6 +35,8 @@ pub struct Life {
     /// Whose tracker is opened next.
     pub(super) trying: Option<(usize, usize)>,
     pub(super) one_by_one: bool,
+    /// Whether public torrents are registered at further trackers as needed.
+    pub(super) as_needed: bool,
     pub(super) breaker: bool,
     pub(super) steps: u64,
     step_limit: u64,
@@ -73,6 +76,7 @@ impl Life {
         Self {
             hosts: hosts.collect(),
             breaker: config.has_back_off(),
+            as_needed: false,
             one_by_one: config.is_sequential() || config.is_by_tiers(),
             driver: Driver::new(Engine::new(config, seed)),
             world: Arc::new(world),

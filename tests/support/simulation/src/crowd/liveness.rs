@@ -129,9 +129,10 @@ pub(super) fn outlook(
     let due = member.due().max(well_since);
     for listed in member.listed.iter().filter(|listed| listed.on_list && !listed.never) {
         let mut may = due.max(listed.since).max(listed.suspended_until);
-        let owes_event = member.owes_since.is_some() || !listed.accepted;
-        if !owes_event {
-            may = may.max(listed.early_until);
+        if listed.accepted {
+            // An event lifts the min interval from the moment on at which it is owed.
+            may =
+                may.max(member.owes_since.map_or(listed.early_until, |since| listed.early_until.min(since)));
         }
         let fate = world.fate(listed.tracker, listed.own.as_ref());
         let (mut from, mut looks) = (may.max(now), 0);

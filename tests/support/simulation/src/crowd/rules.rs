@@ -92,7 +92,9 @@ impl Life {
             Some(Event::Completed) => {
                 check(listed.accepted, "has no registration")?;
                 check(member.complete && !member.complete_from_start, "there was nothing to complete")?;
-                check(!member.completed_accepted, "completed was accepted before")
+                // Further trackers count downloads as well, each for itself.
+                let accepted = if member.as_needed { listed.completed } else { member.completed_accepted };
+                check(!accepted, "completed was accepted before")
             }
             Some(Event::Stopped) => {
                 check(stopping, "stopped while it runs")?;
@@ -151,6 +153,7 @@ impl Life {
         // A tracker's last word counts.
         (listed.early_until, listed.no_regular_before) = (min_interval, min_interval);
         let is_completed = request.event == Some(Event::Completed);
+        listed.completed |= is_completed;
         let member = &mut self.members[torrent];
         member.completed_accepted |= is_completed;
         if is_completed || (first && request.transfer.left == Some(0)) {

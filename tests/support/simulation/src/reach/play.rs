@@ -283,7 +283,7 @@ impl<'a> Play<'a> {
             let resident = self.registry.is_resident_seed(**peer);
             resident.unwrap_or_else(|| self.world.members[**peer as usize].is_seed)
         };
-        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let peers = PeerCounts {
             connected: count(of.connected.len()),
             connecting: count(of.connecting.len()),

@@ -28,7 +28,7 @@ pub(super) fn years(effort: Effort) -> Vec<Row> {
         // A year is 17,500 announces of those who make the fewest.
         if effort.is_full() {
             rows.extend(lives(&Client::ALL, years, trackers, 10));
-        } else if (years, trackers) != (3, 20) {
+        } else if [(1, 20), (3, 3)].contains(&(years, trackers)) {
             rows.extend(lives(&FEW, years, trackers, 1));
         }
         rows.push(meetings(years, trackers, effort));

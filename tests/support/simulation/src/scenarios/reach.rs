@@ -41,12 +41,14 @@ fn ours_with_ours(effort: Effort) -> Vec<Row> {
         for peers in [(2, 1), (10, 3)] {
             // Our order is that of latency, whatever the tiers: one kind of list is enough.
             let draw = Draw { sick, in_tiers: true, ..Draw::new(peers, trackers) };
-            let worlds = worlds(effort, peers.0);
+            // How far trackers that come and go part a swarm differs more from world to world.
+            let worlds = worlds(effort, peers.0) * if sick.1 > 0 { 2 } else { 1 };
+            let played = played((0..worlds).map(|seed| draw.world(seed)));
             let id = format!("30 {} peers, {trackers} trackers, {}", peers.0, sickness(sick));
-            let ours = missed(&draw, worlds, |_, _| true);
+            let ours = missed_of(&played, |_, _| true);
             rows.push(Row::new(id.clone(), MISSED, vec![(Client::Ours, ours)]).goal("G11", goal));
             if peers.0 > 2 {
-                let lonely = lonely(&draw, worlds);
+                let lonely = lonely(&played);
                 let what = "clients that meet no seed or leecher in time, %";
                 let row = Row::new(format!("{id}, lonely"), what, vec![(Client::Ours, lonely)]);
                 rows.push(row.goal("G11", goal));
@@ -92,7 +94,7 @@ fn ours_with_others(effort: Effort) -> Vec<Row> {
             for (name, kinds) in [("their leecher", (Kind::OURS, other)), ("their seed", (other, Kind::OURS))]
             {
                 let draw = Draw { sick: (8, 0), in_tiers, then: 10 * MINUTE, ..Draw::new((2, 1), 20) };
-                let of = |kinds| missed(&Draw { kinds, ..draw }, worlds(effort, 2), |_, _| true);
+                let of = |kinds| missed(&Draw { kinds, ..draw }, worlds(effort, 2) / 2, |_, _| true);
                 let mut figures = vec![(Client::Ours, of(kinds))];
                 if effort.is_full() {
                     figures.push((Client::InSwarm(other), of((other, other))));
@@ -168,11 +170,23 @@ fn missed(draw: &Draw, worlds: u64, counts: impl Fn(Kind, Kind) -> bool) -> f64 
 
 /// The same of these worlds.
 pub(super) fn missed_pairs(worlds: impl Iterator<Item = World>, counts: impl Fn(Kind, Kind) -> bool) -> f64 {
-    let samples = worlds.flat_map(|world| {
-        let log = play(&world);
-        pairs(&world)
+    missed_of(&played(worlds), counts)
+}
+
+fn played(worlds: impl Iterator<Item = World>) -> Vec<(World, Log)> {
+    worlds
+        .map(|world| {
+            let log = play(&world);
+            (world, log)
+        })
+        .collect()
+}
+
+fn missed_of(played: &[(World, Log)], counts: impl Fn(Kind, Kind) -> bool) -> f64 {
+    let samples = played.iter().flat_map(|(world, log)| {
+        pairs(world)
             .filter(|(a, b)| counts(world.members[*a].kind, world.members[*b].kind))
-            .filter_map(|(a, b)| meets(&world, &log, a, b))
+            .filter_map(|(a, b)| meets(world, log, a, b))
             .map(|meets| if meets { 0.0 } else { 100.0 })
             .collect::<Vec<_>>()
     });
@@ -181,10 +195,8 @@ pub(super) fn missed_pairs(worlds: impl Iterator<Item = World>, counts: impl Fn(
 
 /// The share of clients that start when one of the other kind is there, and aren't named to any of them in time or any
 /// of them to it, in percent.
-fn lonely(draw: &Draw, worlds: u64) -> f64 {
-    let samples = (0..worlds).flat_map(|seed| {
-        let world = draw.world(seed);
-        let log = play(&world);
+fn lonely(played: &[(World, Log)]) -> f64 {
+    let samples = played.iter().flat_map(|(world, log)| {
         let of = |number: usize| {
             let member = &world.members[number];
             let is_other = |other: &usize| {
@@ -193,7 +205,7 @@ fn lonely(draw: &Draw, worlds: u64) -> f64 {
             };
             let mut others = (0..world.members.len()).filter(is_other).peekable();
             others.peek()?;
-            let meets = others.any(|other| meets(&world, &log, number, other) == Some(true));
+            let meets = others.any(|other| meets(world, log, number, other) == Some(true));
             Some(if meets { 0.0 } else { 100.0 })
         };
         (0..world.members.len()).filter_map(of).collect::<Vec<_>>()
