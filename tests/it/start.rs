@@ -19,25 +19,25 @@ struct Host {
 }
 
 /// The hosts, and what came of the torrents.
-struct World {
-    hosts: Vec<Host>,
+struct Hosts {
+    all: Vec<Host>,
     /// How many announces each host received.
     announces: Vec<usize>,
     /// When each torrent was answered for the first time.
     answered: Vec<Timestamp>,
 }
 
-impl World {
+impl Hosts {
     fn place(tracker: &TrackerUrl) -> usize {
         tracker.host().trim_start_matches('h').trim_end_matches(".test").parse().unwrap()
     }
 
     fn round_trip(&self, tracker: &TrackerUrl) -> Duration {
-        self.hosts[Self::place(tracker)].round_trip
+        self.all[Self::place(tracker)].round_trip
     }
 }
 
-impl Trackers for World {
+impl Trackers for Hosts {
     fn probe(
         &mut self,
         tracker: &TrackerUrl,
@@ -59,7 +59,7 @@ impl Trackers for World {
     ) -> Option<(Duration, Result<AnnounceResponse, AnnounceError>)> {
         let place = Self::place(tracker);
         self.announces[place] += 1;
-        let Host { round_trip, work } = self.hosts[place];
+        let Host { round_trip, work } = self.all[place];
         let mut response = AnnounceResponse::default();
         response.interval = Some(Duration::from_secs(1800));
         // As many as end the search for peers, so that no further tracker is asked.
@@ -89,7 +89,7 @@ fn start(torrents: u32, hosts: Vec<Host>, scheme: &str) -> Start {
     let url = |number| format!("{scheme}://h{number}.test:80/announce").parse::<TrackerUrl>().unwrap();
     let tiers: Vec<[TrackerUrl; 1]> = (0..hosts.len()).map(|number| [url(number)]).collect();
     let announces = vec![0; hosts.len()];
-    let mut scene = Scene::new(Config::default(), 7, World { hosts, announces, answered: Vec::new() });
+    let mut scene = Scene::new(Config::default(), 7, Hosts { all: hosts, announces, answered: Vec::new() });
     for number in 0..torrents {
         let mut hash = [0; 20];
         hash[..4].copy_from_slice(&number.to_be_bytes());
@@ -98,9 +98,9 @@ fn start(torrents: u32, hosts: Vec<Host>, scheme: &str) -> Start {
         scene.driver.add(TrackerSet::new(tiers.clone()), torrent);
     }
     scene.play_until(Timestamp::from_start(Duration::from_secs(100)));
-    let World { announces, answered, .. } = scene.trackers;
-    let (torrents, sum) = (torrents as usize, announces.iter().sum());
-    assert_eq!((answered.len(), sum), (torrents, torrents), "one announce each");
+    let Hosts { announces, answered, .. } = scene.trackers;
+    let (torrents, received) = (torrents as usize, announces.iter().sum());
+    assert_eq!((answered.len(), received), (torrents, torrents), "one announce each");
     Start { took: answered[torrents - 1].since(Timestamp::ZERO), announces }
 }
 

@@ -14,6 +14,7 @@ use super::queue::Queue;
 use super::round::{Round, Step};
 use super::round_kind::RoundKind;
 use super::shared::Shared;
+use super::stragglers::Stragglers;
 use crate::alert::{Alert, Announced};
 use crate::announce::{AnnounceResponse, Event};
 use crate::error::{AnnounceError, FailedAttempt, RoundError, TimeoutPhase};
@@ -110,9 +111,15 @@ impl Announcing {
         self.round.end().0
     }
 
-    /// Takes all steps that can be taken now.
-    pub(super) fn run(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) -> Progress {
-        let progress = self.take_steps(book, shared);
+    /// Takes all steps that can be taken now. An earlier announce to the same tracker that is still unanswered is given
+    /// up for the one that this round sends.
+    pub(super) fn run(
+        &mut self,
+        book: &mut TorrentBook,
+        earlier: &mut Stragglers,
+        shared: &mut Shared<'_>,
+    ) -> Progress {
+        let progress = self.take_steps(book, earlier, shared);
         // A slot that isn't used would hold a place at its host for ever, and a queue that isn't left would admit an
         // attempt that isn't made any more.
         self.queue.give_back(shared);
@@ -302,7 +309,12 @@ impl Announcing {
     }
 
     /// Takes step after step until the round has to wait or has ended.
-    fn take_steps(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) -> Progress {
+    fn take_steps(
+        &mut self,
+        book: &mut TorrentBook,
+        earlier: &mut Stragglers,
+        shared: &mut Shared<'_>,
+    ) -> Progress {
         loop {
             if let Some(stragglers) = self.ended.take() {
                 return Progress::Ended(stragglers);
@@ -329,7 +341,7 @@ impl Announcing {
                         return Progress::Waits(if is_idle { limit } else { Some(check) });
                     }
                 }
-                Step::Announce(id) => self.announce(id, book, shared),
+                Step::Announce(id) => self.announce(id, book, earlier, shared),
                 Step::Silent(id) => self.silent(id, shared),
                 Step::Stalled(id) => self.stalled(id, book, shared),
                 Step::Expired(id, phase) => {
@@ -423,9 +435,16 @@ impl Announcing {
     }
 
     /// Announces on a channel that is open.
-    fn announce(&mut self, id: AttemptId, book: &mut TorrentBook, shared: &mut Shared<'_>) {
+    fn announce(
+        &mut self,
+        id: AttemptId,
+        book: &mut TorrentBook,
+        earlier: &mut Stragglers,
+        shared: &mut Shared<'_>,
+    ) {
         let Some(attempt) = self.round.attempt(id) else { return };
         let tracker = attempt.tracker.clone();
+        earlier.give_up_at(&tracker, shared);
         if !self.is_one_shot()
             && !Candidates::new(book, &self.kind, shared.hosts, shared.now).is_allowed(&tracker)
         {

@@ -94,11 +94,22 @@ impl TorrentBook {
         if self.rounds == 0 && known.left.is_none() && transfer.left == Some(0) {
             self.ledger.was_complete();
         }
+        if transfer.left == Some(0) {
+            self.nothing_left();
+        }
         self.torrent.transfer = Transfer {
             uploaded: known.uploaded.max(transfer.uploaded),
             downloaded: known.downloaded.max(transfer.downloaded),
             left: transfer.left,
         };
+    }
+
+    /// Notes that nothing is left to download.
+    pub(super) fn nothing_left(&mut self) {
+        if self.torrent.transfer.left != Some(0) {
+            self.supply.became_seed();
+        }
+        self.torrent.transfer.left = Some(0);
     }
 
     /// Whether announces are made by the schedule, and not only on request.

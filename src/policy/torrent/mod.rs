@@ -160,7 +160,7 @@ impl TorrentState {
 
     /// Notes that the download is complete. A round under way sends `completed`, or is followed by one that does.
     pub(crate) fn complete(&mut self, now: Timestamp) {
-        self.book.torrent.transfer.left = Some(0);
+        self.book.nothing_left();
         if self.book.ledger.complete() && self.is_between_rounds() && self.book.is_automatic() {
             self.book.schedule.due_now(now);
         }
@@ -400,19 +400,21 @@ impl TorrentState {
                     let attempts = announcing.give_way(shared);
                     self.round_ended(attempts, shared);
                 }
-                Activity::Announcing(announcing) => match announcing.run(book, shared) {
-                    Progress::Waits(wake) => {
-                        let due = book.schedule.due().filter(|_| announcing.is_beside());
-                        self.wake_at(Timer::Round, wake);
-                        self.wake_at(Timer::Announce, due);
-                        return;
+                Activity::Announcing(announcing) => {
+                    match announcing.run(book, &mut self.stragglers, shared) {
+                        Progress::Waits(wake) => {
+                            let due = book.schedule.due().filter(|_| announcing.is_beside());
+                            self.wake_at(Timer::Round, wake);
+                            self.wake_at(Timer::Announce, due);
+                            return;
+                        }
+                        Progress::Ended(attempts) => self.round_ended(attempts, shared),
+                        Progress::Cancelled => {
+                            idle::defer(book, shared);
+                            self.activity = Activity::Idle(Idle::default());
+                        }
                     }
-                    Progress::Ended(attempts) => self.round_ended(attempts, shared),
-                    Progress::Cancelled => {
-                        idle::defer(book, shared);
-                        self.activity = Activity::Idle(Idle::default());
-                    }
-                },
+                }
                 Activity::Stopping(stopping) => match stopping.run(book, shared) {
                     Some(deadline) => return self.wake_at(Timer::Stop, Some(deadline)),
                     None => self.activity = Activity::Stopped(stopping.results()),

@@ -99,6 +99,12 @@ impl PeerSupply {
         is_due
     }
 
+    /// Forgets what trackers said, because the download has become complete: it was about seeds, and a seed needs leechers.
+    pub(super) fn became_seed(&mut self) {
+        (self.enough_until, self.counterpart_until) = (Timestamp::ZERO, Timestamp::ZERO);
+        self.named = Vec::new();
+    }
+
     /// Takes in an answer of any tracker, whose next one is due after `interval`.
     pub(super) fn answered(
         &mut self,
@@ -313,6 +319,15 @@ mod tests {
         assert!(supply.shortage(true, at(1)) == Shortage::Some);
         supply.answered(&answer(0..1, None, Some(3)), &torrent(0), INTERVAL, at(0));
         assert!(supply.shortage(true, at(1)) == Shortage::None);
+    }
+
+    #[test]
+    fn what_was_known_of_seeds_says_nothing_of_leechers() {
+        let mut supply = PeerSupply::default();
+        supply.answered(&answer(0..50, Some(9), Some(41)), &torrent(9), INTERVAL, at(0));
+        assert_eq!(supply.shortage(false, at(1)), Shortage::None);
+        supply.became_seed();
+        assert_eq!(supply.shortage(true, at(1)), Shortage::Great);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::announcing::{Announcing, Progress};
 use super::book::TorrentBook;
 use super::shared::Shared;
+use super::stragglers::Stragglers;
 use crate::alert::{Alert, StopResult};
 use crate::announce::{AnnounceResponse, Event};
 use crate::error::{AnnounceError, TimeoutPhase};
@@ -107,7 +108,7 @@ impl Stopping {
     /// Goes on as far as possible, and gives when to go on; `None` once the session has ended.
     pub(super) fn run(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) -> Option<Timestamp> {
         if let Some(in_flight) = &mut self.in_flight {
-            match in_flight.announcing.run(book, shared) {
+            match in_flight.announcing.run(book, &mut Stragglers::default(), shared) {
                 Progress::Waits(wake) if shared.now < in_flight.until => {
                     return Some(wake.map_or(in_flight.until, |wake| wake.min(in_flight.until)));
                 }

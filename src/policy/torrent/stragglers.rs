@@ -12,6 +12,7 @@ use crate::error::{AnnounceError, TimeoutPhase};
 use crate::policy::hosts::Outcome;
 use crate::policy::io::AttemptId;
 use crate::time::Timestamp;
+use crate::tracker::TrackerUrl;
 
 /// Announces still unanswered, and openings still silent, when another tracker won the round. A late answer brings
 /// peers, and its tracker is sent `stopped` at the end. An opening shows whether its host is dead.
@@ -96,6 +97,15 @@ impl Stragglers {
         self.0 = others;
         self.give_up(shared);
         self.0 = beside;
+    }
+
+    /// Gives up the attempts at a tracker, because another announce to it is about to be sent.
+    pub(super) fn give_up_at(&mut self, tracker: &TrackerUrl, shared: &mut Shared<'_>) {
+        let (there, others) =
+            std::mem::take(&mut self.0).into_iter().partition(|attempt| attempt.tracker == *tracker);
+        self.0 = there;
+        self.give_up(shared);
+        self.0 = others;
     }
 
     /// Gives up all attempts.

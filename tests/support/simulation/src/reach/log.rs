@@ -49,12 +49,10 @@ impl Log {
         self.heard.iter().filter(move |heard| heard.member == member && (from..to).contains(&heard.at))
     }
 
-    /// How often one client announced in one interval, on average from one moment to another. Ours keeps 0.96 of what
-    /// trackers ask for, because it spreads its announces by up to 8 %.
+    /// How often one client announced in one interval, on average from one moment to another.
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     pub fn rate(&self, world: &World, member: usize, from: Millis, to: Millis) -> f64 {
-        let kept = if world.members[member].kind.is_ours() { 0.96 } else { 1.0 };
-        let interval = world.trackers[0].interval as f64 * kept;
+        let interval = world.trackers[0].interval as f64;
         self.announces(member, from, to).count() as f64 * interval / (to - from) as f64
     }
 
