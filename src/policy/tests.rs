@@ -1,6 +1,7 @@
 //! Sessions played through the engine, with trackers that answer or fail at once.
 
 mod liveness;
+mod reach;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use super::config::{AnnounceTo, Config, Order, Probing, Scheduling};
 use super::{Engine, Input, Output, Timestamp, TorrentId, TrackerSet};
-use crate::alert::{Alert, Announced};
+use crate::alert::{Alert, AnnounceReason, Announced};
 use crate::announce::{AnnounceResponse, InfoHash, Peer, PeerAddress, PeerId, Torrent, Transfer};
 use crate::error::{AnnounceError, Rejection, Retry, RoundError};
 use crate::prober::Measurement;
