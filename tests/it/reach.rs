@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tracker_failover::policy::{Engine, Output, Timestamp, TorrentId};
+use tracker_failover::policy::{AttemptId, Engine, Input, Output, Timestamp, TorrentId};
 use tracker_failover::{
     AddressFamily, Alert, AnnounceError, AnnounceReason, AnnounceRequest, AnnounceResponse, AnnounceTo,
-    Cause, Config, Event, InfoHash, Measurement, Peer, PeerAddress, PeerCounts, PeerId, Status, Torrent,
-    TrackerRole, TrackerSet, TrackerState, TrackerUrl,
+    Cause, Config, Event, InfoHash, Measurement, Peer, PeerAddress, PeerCounts, PeerId, Probing, Scheduling,
+    Status, Torrent, TrackerRole, TrackerSet, TrackerState, TrackerUrl,
 };
 use virtual_net::{Scene, Trackers};
 
@@ -34,6 +34,10 @@ struct World {
     announced: Vec<(String, AnnounceReason)>,
     /// The trackers to which channels were opened.
     opened: Vec<String>,
+    /// When each was connected to.
+    opened_at: Vec<(String, Timestamp)>,
+    /// How many peers the client counts when it is asked.
+    connected: Option<u32>,
 }
 
 fn letter(tracker: &TrackerUrl) -> String {
@@ -62,7 +66,12 @@ impl Trackers for World {
         })
     }
 
-    fn open(&mut self, tracker: &TrackerUrl, _: Timestamp) -> Option<(Duration, Result<(), AnnounceError>)> {
+    fn open(
+        &mut self,
+        tracker: &TrackerUrl,
+        now: Timestamp,
+    ) -> Option<(Duration, Result<(), AnnounceError>)> {
+        self.opened_at.push((letter(tracker), now));
         self.opened.push(letter(tracker));
         let distance = self.natures[&letter(tracker)].distance;
         Some(match distance {
@@ -96,7 +105,10 @@ impl Trackers for World {
         }
     }
 
-    fn report(&mut self, output: &Output, _: &mut Engine, now: Timestamp) {
+    fn report(&mut self, output: &Output, engine: &mut Engine, now: Timestamp) {
+        if let (Output::CountPeers { torrent }, Some(connected)) = (output, self.connected) {
+            engine.set_peers(*torrent, PeerCounts { connected, connecting: 0, seeds: 1 }, now);
+        }
         if let Output::Alert { alert: Alert::Announced(announced), .. } = output {
             self.announced.push((letter(&announced.tracker), announced.reason));
         }
@@ -465,4 +477,175 @@ fn an_announce_beside_the_tracker_in_use_outlives_the_next_round() {
     let second = now.since(Timestamp::ZERO).as_secs();
     play.until(second + 600);
     assert_eq!(play.count("b"), 2, "{}", play.received());
+}
+
+/// Takes in everything that the engine wants now, and gives what it opens at a tracker.
+fn opening(engine: &mut Engine, name: &str, now: Timestamp) -> Option<AttemptId> {
+    let mut found = None;
+    loop {
+        match engine.poll(now) {
+            Output::Wait(_) => return found,
+            Output::Open { attempt, tracker } if letter(&tracker) == name => found = Some(attempt),
+            _ => {}
+        }
+    }
+}
+
+/// A slot that a host grants to a round beside the tracker in use at the moment at which that one is due goes back.
+#[test]
+fn a_host_stays_open_if_the_tracker_in_use_is_due_when_it_admits_a_further_announce() {
+    let at = |millis: u64| Timestamp::from_start(Duration::from_millis(millis));
+    let url = |letter: &str| format!("http://{letter}.test/announce").parse::<TrackerUrl>().unwrap();
+    let torrent = |number| Torrent::new(InfoHash::new([number; 20]), PeerId::new([2; 20]), 7000);
+    let answer = || {
+        let mut response = AnnounceResponse::default();
+        response.interval = Some(INTERVAL);
+        Box::new(response)
+    };
+    let config = Config::default().probing(Probing::Off).connections_per_host(1).announce_to(AnnounceTo::All);
+    let mut engine = Engine::new(config, 7);
+    engine.add(TrackerSet::new([[url("b")]]), torrent(1), at(0));
+    let held = opening(&mut engine, "b", at(0)).unwrap();
+    engine.handle(Input::Opened(held), at(10));
+    opening(&mut engine, "b", at(10));
+    let both = engine.add(TrackerSet::new([[url("a")], [url("b")]]), torrent(2), at(100));
+    engine.override_interval(both, Some(Duration::from_secs(1)), at(100));
+    let first = opening(&mut engine, "a", at(100)).unwrap();
+    engine.handle(Input::Opened(first), at(150));
+    opening(&mut engine, "a", at(150));
+    engine.handle(Input::Replied(first, answer()), at(200));
+    assert_eq!(opening(&mut engine, "b", at(200)), None, "it queues there");
+    engine.handle(Input::Replied(held, answer()), at(1200));
+    opening(&mut engine, "b", at(1200));
+    engine.forget(both, at(1300));
+    engine.add(TrackerSet::new([[url("b")]]), torrent(3), at(3000));
+    assert!(opening(&mut engine, "b", at(3000)).is_some(), "its only place is free");
+}
+
+#[test]
+fn of_a_cluster_one_tracker_is_sent_completed_after_a_failover_and_back() {
+    for done in [5700, 9000, 20_000] {
+        let mut play = Play::new(&["ab"], Config::default(), 1000, |natures| {
+            rich(natures, "a", 0..3);
+            rich(natures, "b", 0..3);
+        });
+        play.until(2000);
+        play.scene.trackers.natures.get_mut("a").unwrap().distance = None;
+        play.until(4000);
+        play.scene.trackers.natures.get_mut("a").unwrap().distance = Some(Duration::from_millis(7));
+        play.until(5400);
+        let counts = PeerCounts { connected: 20, connecting: 0, seeds: 5 };
+        play.engine(|engine, torrent, now| engine.set_peers(torrent, counts, now));
+        play.until(done);
+        play.engine(Engine::complete);
+        play.until(done + 3 * 3600);
+        play.engine(Engine::stop);
+        play.until(done + 3 * 3600 + 60);
+        assert_eq!(play.received().matches("completed").count(), 1, "{done}: {}", play.received());
+    }
+}
+
+#[test]
+fn completed_is_sent_if_the_other_tracker_of_a_cluster_was_removed() {
+    let mut play = Play::new(&["ab"], Config::default(), 1000, |natures| {
+        rich(natures, "a", 0..3);
+        rich(natures, "b", 0..3);
+    });
+    play.until(2400);
+    let removed = "http://a.test/announce".parse::<TrackerUrl>().unwrap();
+    play.engine(|engine, torrent, now| {
+        engine.change_trackers(torrent, |trackers| assert!(trackers.remove(&removed)), now);
+    });
+    play.until(2500);
+    play.engine(Engine::complete);
+    play.until(2600);
+    assert_eq!(play.received().matches("b:completed").count(), 1, "{}", play.received());
+}
+
+/// A client that can't connect to what it was named stays short of peers. It gets nothing new from the same trackers.
+#[test]
+fn trackers_that_name_the_same_peers_for_ever_are_asked_less_and_less() {
+    let names: Vec<String> = ('a'..='l').map(String::from).collect();
+    for (peers, complete, connected) in [(40, 1, Some(2)), (5, 1, Some(2)), (20, 0, None)] {
+        let mut play = Play::new(&[&names.concat()], Config::default(), 1000, |natures| {
+            for (name, first) in names.iter().zip(0..) {
+                rich(natures, name, first..first + peers);
+                natures.get_mut(name).unwrap().complete = complete;
+            }
+        });
+        if let Some(connected) = connected {
+            let counts = PeerCounts { connected, connecting: 0, seeds: 1 };
+            play.engine(|engine, torrent, now| engine.set_peers(torrent, counts, now));
+        }
+        play.until(24 * 3600);
+        let counts: Vec<usize> = names.iter().map(|name| play.count(name)).collect();
+        let most = counts[1..].iter().sum::<usize>();
+        assert!(most <= 11 * 20, "{peers} peers each, by interval 11 × 48: {counts:?}");
+    }
+}
+
+#[test]
+fn announces_beside_the_tracker_in_use_are_spread_after_a_sleep() {
+    let mut play = Play::new(&["b", "a"], Config::default(), 0, |natures| rich(natures, "a", 0..9));
+    play.until(600);
+    let gap = Duration::from_secs(8 * 3600);
+    play.scene.driver.sleep(gap);
+    let woken = play.scene.driver.now();
+    play.scene.driver.engine.resumed(gap, woken);
+    let before = play.scene.trackers.opened_at.len();
+    play.until(600 + gap.as_secs() + 120);
+    let after = &play.scene.trackers.opened_at[before..];
+    let soonest = woken + Duration::from_secs(2);
+    assert!(after.len() == 2 && after.iter().all(|(_, at)| *at >= soonest), "{after:?}, awake at {woken:?}");
+}
+
+#[test]
+fn each_tier_has_one_tracker_again_after_a_failback() {
+    let config = Config::default().announce_to(AnnounceTo::EachTier);
+    let mut play = Play::new(&["ab", "c"], config, 1000, |natures| rich(natures, "a", 0..50));
+    play.until(1000);
+    play.scene.trackers.natures.get_mut("a").unwrap().distance = None;
+    play.until(3600);
+    play.scene.trackers.natures.get_mut("a").unwrap().distance = Some(Duration::from_millis(7));
+    play.until(4 * 3600);
+    let before = play.count("b");
+    play.until(24 * 3600);
+    assert_eq!(play.count("b"), before, "{}", play.explain());
+    assert!(play.count("c") > 45, "{}", play.count("c"));
+}
+
+/// The caller decides when to announce, whatever a change of the list says, and the engine waits.
+#[test]
+fn a_change_of_the_list_announces_to_no_further_tracker_if_that_is_not_allowed() {
+    let fresh = || {
+        let url = |name| [format!("http://{name}.test/announce").parse::<TrackerUrl>().unwrap()];
+        TrackerSet::new(["a", "b"].map(url))
+    };
+    let manual = Config::default().scheduling(Scheduling::Manual);
+    let one = Config::default().announce_to(AnnounceTo::One);
+    for (config, private) in [(manual, false), (one, false), (Config::default(), true)] {
+        let mut play =
+            Play::with(&["a", "b"], config, 1000, |_| {}, |set| if private { set.private() } else { set });
+        play.scene.driver.limit_polls(100_000, 100_000);
+        play.engine(Engine::reannounce);
+        play.until(60);
+        play.engine(|engine, torrent, now| engine.change_trackers(torrent, |set| *set = fresh(), now));
+        for second in (61..2500).step_by(7) {
+            play.until(second);
+        }
+        let count = ["a", "b"].map(|name| usize::from(play.count(name) > 0));
+        assert_eq!(count.iter().sum::<usize>(), 1, "private: {private}: {}", play.received());
+    }
+}
+
+#[test]
+fn a_client_that_counts_on_demand_is_asked_each_minute() {
+    let mut play = Play::new(&["a", "b"], Config::default(), 1000, |natures| rich(natures, "a", 0..50));
+    play.scene.trackers.connected = Some(20);
+    play.engine(|engine, torrent, _| engine.count_peers_on_demand(torrent));
+    play.until(60);
+    assert_eq!(play.count("b"), 0);
+    play.scene.trackers.connected = Some(0);
+    play.until(180);
+    assert_eq!(play.count("b"), 1, "the peers are gone: {}", play.received());
 }

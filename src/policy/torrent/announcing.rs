@@ -67,14 +67,9 @@ impl Announcing {
     pub(super) fn begin(kind: RoundKind, book: &mut TorrentBook, shared: &mut Shared<'_>) -> Self {
         book.rounds += 1;
         book.trackers.begin_round();
-        if let Some(failback) = book.failback.as_mut().filter(|failback| failback.is_ready())
-            && matches!(kind, RoundKind::Scheduled)
-            && book.trackers.tier_of(failback.tracker()).is_some()
-        {
-            // Its probe was answered. Only a scheduled round goes back: if the tracker fails after all, no user
-            // waits. The tracker in use until now comes second.
-            book.trackers.fail_back_to(failback.tracker());
-            failback.returned(shared.now);
+        if matches!(kind, RoundKind::Scheduled) {
+            // Only a scheduled round goes back: if the tracker fails after all, no user waits.
+            book.fail_back(shared.now);
         }
         // The first tracker to answer its probe is the nearest one, so a start waits for it for a moment instead of
         // going by the list. If a tracker is known to answer there is nothing to wait for.
@@ -107,6 +102,8 @@ impl Announcing {
     /// answered all the same.
     pub(super) fn give_way(&mut self, shared: &mut Shared<'_>) -> Vec<Attempt> {
         self.close(shared);
+        // A slot may just have been granted.
+        self.queue.give_back(shared);
         self.queue.leave(shared);
         self.round.end().0
     }
@@ -264,6 +261,7 @@ impl Announcing {
 
     /// Gives up everything that is under way, and ends the round without an answer.
     pub(super) fn abandon(&mut self, book: &TorrentBook, shared: &mut Shared<'_>) {
+        self.queue.give_back(shared);
         self.queue.leave(shared);
         if self.is_beside() {
             for attempt in self.round.end().0 {

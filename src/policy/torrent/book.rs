@@ -46,6 +46,8 @@ pub(super) struct TorrentBook {
     pub(super) wants_peers: bool,
     /// Whether the user was sent an alert of the tracker that is announced to first.
     pub(super) reported_first: bool,
+    /// From when on trackers beside the one in use are announced to: later after a sleep.
+    pub(super) beside_from: Timestamp,
     /// How many peers there are, by the client and by trackers.
     pub(super) supply: PeerSupply,
     /// How many peers have the whole torrent, by the last answer with that number.
@@ -77,6 +79,7 @@ impl TorrentBook {
             rounds: 0,
             wants_peers: false,
             reported_first: false,
+            beside_from: Timestamp::ZERO,
             supply: PeerSupply::default(),
             complete: None,
             incomplete: None,
@@ -333,19 +336,41 @@ impl TorrentBook {
         self.trackers.record_success(&tracker);
         let interval = self.schedule.succeeded(response, &self.config, shared.random(), now);
         let due = self.schedule.due().unwrap_or(now + interval);
+        // Of no tracker, if the one that it was a duplicate of was removed.
+        if moved_from.is_none()
+            && let Some(record) = self.trackers.record_mut(&tracker)
+        {
+            record.answers.forget_duplicate();
+        }
         self.accept(&tracker, sent, response, due, now);
         if let Some(left) = &moved_from {
-            self.move_duplicates(left, &tracker, now);
+            self.move_duplicates(left, &tracker);
         }
         (moved_from, interval)
     }
 
+    /// Makes the tracker that was left the one in use again if its probe was answered. The one in use until now comes
+    /// second.
+    pub(super) fn fail_back(&mut self, now: Timestamp) {
+        let Some(failback) = self.failback.as_mut().filter(|failback| failback.is_ready()) else { return };
+        if self.trackers.tier_of(failback.tracker()).is_none() {
+            return;
+        }
+        failback.returned(now);
+        let tracker = failback.tracker().clone();
+        let left = self.trackers.in_use().cloned();
+        self.trackers.fail_back_to(&tracker);
+        if let Some(left) = left.filter(|left| *left != tracker) {
+            self.move_duplicates(&left, &tracker);
+        }
+    }
+
     /// Which trackers are the same as the one in use changes with it: if the new one was a duplicate of the one that
     /// was left, that one is the duplicate now. Otherwise nothing is known of the others.
-    fn move_duplicates(&mut self, left: &TrackerUrl, tracker: &TrackerUrl, now: Timestamp) {
+    fn move_duplicates(&mut self, left: &TrackerUrl, tracker: &TrackerUrl) {
         let Some(record) = self.trackers.record_mut(tracker) else { return };
         let mut answers = record.answers;
-        if answers.is_duplicate(now) {
+        if answers.is_known_duplicate() {
             if let Some(left) = self.trackers.record_mut(left) {
                 answers.pass_duplicate_to(&mut left.answers);
             }
@@ -365,6 +390,7 @@ impl TorrentBook {
         self.trackers.records().any(|(other, record)| {
             other != tracker
                 && record.answers.address() == Some(address)
+                && !record.answers.is_duplicate(now)
                 && record.registration.is_registered()
                 && record.registration.needs_stopped(now)
         })

@@ -66,7 +66,8 @@ impl Idle {
     pub(super) fn beside(&self, book: &mut TorrentBook, shared: &mut Shared<'_>) -> Beside {
         let now = shared.now;
         let is_well = book.trackers.in_use().is_some() && !book.schedule.is_failing();
-        let may_begin = is_well && !book.schedule.is_deferred() && self.waits_for.is_none();
+        let may_begin =
+            is_well && book.is_automatic() && !book.schedule.is_deferred() && self.waits_for.is_none();
         if !may_begin || book.announce_to() == AnnounceTo::One {
             return Beside::At(None);
         }

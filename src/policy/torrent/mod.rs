@@ -199,6 +199,7 @@ impl TorrentState {
         }
         if self.is_between_rounds() {
             self.book.schedule.spread(wait, now);
+            self.book.beside_from = now + wait;
         }
         match &mut self.activity {
             Activity::Announcing(announcing) => announcing.extend(gap),
@@ -215,7 +216,10 @@ impl TorrentState {
     /// Changes the list of trackers. No tracker gets its next announce earlier because of that, but a new one is
     /// announced to at once if no other works (R83).
     pub(crate) fn change_trackers(&mut self, change: impl FnOnce(&mut TrackerSet), shared: &mut Shared<'_>) {
+        // A caller may put a new set in the place of the old one.
+        let before = self.book.trackers.settings();
         self.book.ledger.change_trackers(&mut self.book.trackers, change);
+        self.book.trackers.keep_settings(before, &self.book.config);
         if self.is_between_rounds() {
             let lost_tracker = self.book.trackers.in_use().is_none() && self.book.is_automatic();
             self.book.schedule.trackers_changed(lost_tracker, shared.now);
@@ -406,9 +410,7 @@ impl TorrentState {
                 Activity::Announcing(announcing) => {
                     match announcing.run(book, &mut self.stragglers, shared) {
                         Progress::Waits(wake) => {
-                            let due = book.schedule.due().filter(|_| announcing.is_beside());
-                            self.wake_at(Timer::Round, wake);
-                            self.wake_at(Timer::Announce, due);
+                            self.wake_at_round(wake, shared);
                             return;
                         }
                         Progress::Ended(attempts) => self.round_ended(attempts, shared),
@@ -548,6 +550,18 @@ impl TorrentState {
             Activity::Idle(_) | Activity::Stopped(_) => {}
         }
         self.activity = Activity::Stopped(Vec::new());
+    }
+
+    /// Sets the timer while a round is under way. One beside the tracker in use delays neither the next announce nor the
+    /// probe before it.
+    fn wake_at_round(&mut self, wake: Option<Timestamp>, shared: &mut Shared<'_>) {
+        self.wake_at(Timer::Round, wake);
+        if self.is_between_rounds() {
+            let probe_at = probing::probe_for_failback(&mut self.book, shared);
+            let due = self.book.schedule.due().filter(|_| self.book.is_automatic());
+            self.wake_at(Timer::Failback, probe_at);
+            self.wake_at(Timer::Announce, due);
+        }
     }
 
     /// Sets the timer, unless it is set to an earlier moment.

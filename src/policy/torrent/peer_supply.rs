@@ -24,11 +24,14 @@ const CONNECTING: Duration = Duration::from_secs(10);
 /// For how long what the client counted on demand is used.
 const COUNT_LIFETIME: Duration = Duration::from_secs(10);
 
+/// How often the client is asked to count, if nothing happens: peers that are lost are noticed within this.
+const COUNT_AGAIN: Duration = Duration::from_secs(60);
+
 /// A peer is new if no tracker of the torrent has named it within this.
 const NEW: Duration = Duration::from_secs(3600);
 
 /// How many peers are remembered, to recognise new ones. More than are enough need no comparison.
-const MOST_NAMED: usize = 64;
+const MAX_NAMED: usize = 64;
 
 /// By how much the next answer may be late before its tracker's numbers don't count any more: failover takes time.
 const LATE: Duration = Duration::from_secs(60);
@@ -81,6 +84,9 @@ impl PeerSupply {
     /// Takes in what the client counts.
     pub(super) fn set(&mut self, counts: PeerCounts, now: Timestamp) {
         (self.counts, self.counted_at) = (Some(counts), now);
+        if counts.connected >= ENOUGH {
+            self.named = Vec::new();
+        }
     }
 
     /// Has the client asked to count when a decision is due.
@@ -123,8 +129,9 @@ impl PeerSupply {
                 named.at = now;
                 continue;
             }
-            brought.new += 1;
-            if self.named.len() < MOST_NAMED {
+            // A torrent that knows so many peers of the last hour needs no further tracker to find more.
+            if self.named.len() < MAX_NAMED {
+                brought.new += 1;
                 self.named.push(Named { peer, at: now });
             }
         }
@@ -142,7 +149,10 @@ impl PeerSupply {
         let leechers = response.incomplete.filter(|_| is_seed).unwrap_or_default();
         if self.fresh(now) >= enough || leechers >= u64::from(enough) {
             self.enough_until = now + self.lifetime;
-            self.named = Vec::new();
+            if has_counterpart && self.counts.is_none() && !self.is_on_demand {
+                // No further tracker is asked, so nothing needs to be recognised.
+                self.named = Vec::new();
+            }
         }
         brought
     }
@@ -196,9 +206,10 @@ impl PeerSupply {
         self.answered_at
     }
 
-    /// Whether the client counts its peers.
-    pub(super) fn is_counted(&self) -> bool {
-        self.is_on_demand || self.counts.is_some()
+    /// When the client's own count decides, or is asked for the next time; `None` if it doesn't count.
+    pub(super) fn next_count(&self) -> Option<Timestamp> {
+        let again = if self.is_on_demand { self.counted_at + COUNT_AGAIN } else { Timestamp::ZERO };
+        (self.is_on_demand || self.counts.is_some()).then(|| self.counts_from().max(again))
     }
 
     /// From when on what the client counts is better than what trackers said.
@@ -414,7 +425,7 @@ mod tests {
                 Duration::ZERO,
                 at(round.into()),
             );
-            assert!(supply.named.len() <= MOST_NAMED);
+            assert!(supply.named.len() <= MAX_NAMED);
         }
     }
 }

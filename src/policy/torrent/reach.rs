@@ -5,7 +5,7 @@
 //! empty would hide the only seed for ever. Announcing to all of them would find it as well, at a cost to each tracker
 //! that gets clients banned.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::book::TorrentBook;
@@ -70,15 +70,16 @@ pub(super) fn wanted<'a>(
     // Compared by address: a URL takes a hundred times as long, and this is asked of each tracker.
     let in_use = book.trackers.listed_in_use();
     let is_in_use = |tracker: &TrackerUrl| in_use.is_some_and(|in_use| in_use.is_clone_of(tracker));
-    let mut tiers = BTreeSet::new();
+    let tier = |tracker: &TrackerUrl| book.trackers.tier_of(tracker).unwrap_or_default();
+    // One tracker of each tier: the one in use, else one that lists us, else the first that works.
+    let mut tiers = BTreeMap::new();
     if need.announce_to == AnnounceTo::EachTier {
-        // A tier that has a working tracker needs no other.
-        let is_current = |listed: &Listed<'_>| is_in_use(listed.0) || is_registered(*listed, now);
-        let current = book
-            .trackers
-            .supported_with_records()
-            .filter(|listed| is_current(listed) && !is_failing(*listed));
-        tiers.extend(current.filter_map(|(tracker, _)| book.trackers.tier_of(tracker)));
+        tiers.extend(in_use.map(|in_use| (tier(in_use), in_use)));
+        for listed in book.trackers.supported_with_records() {
+            if is_registered(listed, now) && !is_failing(listed) {
+                tiers.entry(tier(listed.0)).or_insert(listed.0);
+            }
+        }
     }
     let mut is_head_found = false;
     // Second address families come last, and only here: a tracker that fails over one family has failed.
@@ -90,9 +91,13 @@ pub(super) fn wanted<'a>(
             let is_of_use = is_head || need.announce_to == AnnounceTo::EachTier;
             let is_living = is_of_use && !is_failing(listed) && is_well(listed);
             is_head_found |= is_living;
-            let tier = || book.trackers.tier_of(listed.0).unwrap_or_default();
             let is_due = match need.announce_to {
-                AnnounceTo::EachTier => is_registered(listed, now) || is_living && tiers.insert(tier()),
+                AnnounceTo::EachTier => {
+                    let chosen = tiers.get(&tier(listed.0)).copied();
+                    let chosen = chosen.or_else(|| is_living.then_some(listed.0));
+                    tiers.extend(chosen.map(|chosen| (tier(listed.0), chosen)));
+                    chosen.is_some_and(|chosen| chosen.is_clone_of(listed.0))
+                }
                 _ => true,
             };
             let choice = if is_due { need.choice(listed, is_head, book, now) } else { None };
@@ -101,7 +106,7 @@ pub(super) fn wanted<'a>(
             {
                 wanted.push(Wanted {
                     listed,
-                    at: at.max(earliest).max(unanswered_until(listed, book)),
+                    at: at.max(earliest).max(unanswered_until(listed, book)).max(book.beside_from),
                     reason,
                 });
             }
@@ -113,10 +118,10 @@ pub(super) fn wanted<'a>(
     wanted
 }
 
-/// When to look again although no tracker is due: what the client counts becomes valid, or spaced trackers are due.
+/// When to look again although no tracker is due: the client's own count decides from then on, or is asked for again.
 pub(super) fn look_at(book: &TorrentBook, now: Timestamp) -> Option<Timestamp> {
-    let is_counting = book.announce_to() == AnnounceTo::AsNeeded && book.supply.is_counted();
-    Some(book.supply.counts_from()).filter(|from| is_counting && *from > now)
+    let counted_at = book.supply.next_count().filter(|_| book.announce_to() == AnnounceTo::AsNeeded);
+    counted_at.filter(|at| *at > now)
 }
 
 impl Need {

@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 const MORE_PEERS_WAIT: Duration = Duration::from_secs(60);
 
 /// The longest interval of a tracker that brings nothing new, and of retries at one that fails.
-const LONGEST_WAIT: Duration = Duration::from_secs(8 * 3600);
+const MAX_WAIT: Duration = Duration::from_secs(8 * 3600);
 
 /// After so many answers in a row that brought nothing new a further tracker is asked at doubled intervals.
 const BARREN: u8 = 2;
@@ -187,7 +187,7 @@ impl Answers {
     pub(crate) fn due_by_yield(&self) -> Timestamp {
         let interval = self.due.since(self.answered_at);
         let times = 1 << u32::from(self.barren.saturating_add(1).saturating_sub(BARREN)).min(16);
-        self.answered_at + interval.saturating_mul(times).min(LONGEST_WAIT.max(interval))
+        self.answered_at + interval.saturating_mul(times).min(MAX_WAIT.max(interval))
     }
 
     /// Whether its last answers brought nothing new.
@@ -198,7 +198,7 @@ impl Answers {
     /// How long a further tracker that failed isn't asked again: its usual interval, doubled with each failure.
     pub(crate) fn retry_wait(&self, interval: Duration) -> Duration {
         let times = 1 << u32::from(self.failures.saturating_sub(1)).min(16);
-        interval.saturating_mul(times).min(LONGEST_WAIT)
+        interval.saturating_mul(times).min(MAX_WAIT)
     }
 
     /// When it last answered; `None` if it never has.
@@ -331,6 +331,6 @@ mod tests {
         }
         answers.answered(&AnnounceResponse::default(), Yield::default(), Timestamp::NEVER, at(0));
         assert!(answers.due_by_yield() >= at(0) && answers.more_at() > at(0));
-        assert_eq!(answers.retry_wait(Duration::MAX), LONGEST_WAIT);
+        assert_eq!(answers.retry_wait(Duration::MAX), MAX_WAIT);
     }
 }

@@ -62,6 +62,16 @@ pub struct TrackerSet {
     visited: Vec<TrackerUrl>,
 }
 
+/// What a set says beside its trackers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SetSettings {
+    private: bool,
+    order: Option<Order>,
+    announce_to: Option<AnnounceTo>,
+    schemes: Schemes,
+    shuffled: bool,
+}
+
 /// The longest latency that is kept: a longer one is no measurement, and sums of it would overflow.
 const MAX_LATENCY: Duration = Duration::from_secs(24 * 3600);
 
@@ -150,6 +160,29 @@ impl TrackerSet {
         }
         self.shuffled = true;
         self
+    }
+
+    /// What the set says beside its trackers.
+    pub(crate) fn settings(&self) -> SetSettings {
+        SetSettings {
+            private: self.private,
+            order: self.order,
+            announce_to: self.announce_to,
+            schemes: self.schemes,
+            shuffled: self.shuffled,
+        }
+    }
+
+    /// Takes over what a change of the set has left open: a new set in place of this one says nothing of it. A private
+    /// torrent stays private.
+    pub(crate) fn keep_settings(&mut self, before: SetSettings, config: &Config) {
+        self.private |= before.private;
+        self.order = self.order.or(before.order);
+        self.announce_to = match config.scheduling {
+            Scheduling::Automatic => self.announce_to.or(before.announce_to),
+            Scheduling::Manual => Some(AnnounceTo::One),
+        };
+        (self.schemes, self.shuffled) = (before.schemes, self.shuffled || before.shuffled);
     }
 
     /// Prepares the set for a session: takes from the configuration what the caller left open, and drops what an
