@@ -172,6 +172,12 @@ impl Play {
         command(&mut self.scene.driver.engine, self.torrent, now)
     }
 
+    /// Reports how many peers the client is connected to.
+    fn set_peers(&mut self, connected: u32, seeds: u32) {
+        let counts = PeerCounts { connected, connecting: 0, seeds };
+        self.engine(|engine, torrent, now| engine.set_peers(torrent, counts, now));
+    }
+
     fn status(&mut self) -> Status {
         self.engine(|engine, torrent, now| engine.status(torrent, now)).unwrap()
     }
@@ -253,15 +259,10 @@ fn the_head_is_the_first_living_tracker_of_the_list() {
 #[test]
 fn the_clients_own_count_decides_before_that_of_trackers() {
     let mut play = Play::new(&["a", "b", "c"], Config::default(), 1000, |natures| rich(natures, "a", 0..50));
-    let set = |play: &mut Play, connected, seeds| {
-        let counts = PeerCounts { connected, connecting: 0, seeds };
-        let now = play.scene.driver.now();
-        play.scene.driver.engine.set_peers(play.torrent, counts, now);
-    };
-    set(&mut play, 0, 0);
+    play.set_peers(0, 0);
     play.until(9);
     assert_eq!(play.received(), "a:started", "it is given time to connect");
-    set(&mut play, 3, 1);
+    play.set_peers(3, 1);
     play.until(20);
     assert_eq!(play.received(), "a:started b:started c:started", "three of fifty could be reached");
 }
@@ -441,18 +442,13 @@ fn the_second_address_family_is_always_the_other_one() {
 #[test]
 fn a_seed_whose_leechers_have_finished_goes_round_once() {
     let mut play = Play::new(&["a", "b", "c"], Config::default(), 1000, |natures| rich(natures, "a", 0..9));
-    let set = |play: &mut Play, connected, seeds| {
-        let counts = PeerCounts { connected, connecting: 0, seeds };
-        let now = play.scene.driver.now();
-        play.scene.driver.engine.set_peers(play.torrent, counts, now);
-    };
     play.until(5);
-    set(&mut play, 9, 3);
+    play.set_peers(9, 3);
     let now = play.scene.driver.now();
     play.scene.driver.engine.complete(play.torrent, now);
     play.until(30);
     assert_eq!(play.received(), "a:started a:completed", "six leechers are left");
-    set(&mut play, 0, 0);
+    play.set_peers(0, 0);
     play.until(40);
     assert_eq!(play.received(), "a:started a:completed b:started c:started");
     play.until(600);
@@ -534,8 +530,7 @@ fn of_a_cluster_one_tracker_is_sent_completed_after_a_failover_and_back() {
         play.until(4000);
         play.scene.trackers.natures.get_mut("a").unwrap().distance = Some(Duration::from_millis(7));
         play.until(5400);
-        let counts = PeerCounts { connected: 20, connecting: 0, seeds: 5 };
-        play.engine(|engine, torrent, now| engine.set_peers(torrent, counts, now));
+        play.set_peers(20, 5);
         play.until(done);
         play.engine(Engine::complete);
         play.until(done + 3 * 3600);
@@ -574,8 +569,7 @@ fn trackers_that_name_the_same_peers_for_ever_are_asked_less_and_less() {
             }
         });
         if let Some(connected) = connected {
-            let counts = PeerCounts { connected, connecting: 0, seeds: 1 };
-            play.engine(|engine, torrent, now| engine.set_peers(torrent, counts, now));
+            play.set_peers(connected, 1);
         }
         play.until(24 * 3600);
         let counts: Vec<usize> = names.iter().map(|name| play.count(name)).collect();

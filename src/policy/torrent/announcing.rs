@@ -102,9 +102,7 @@ impl Announcing {
     /// answered all the same.
     pub(super) fn give_way(&mut self, shared: &mut Shared<'_>) -> Vec<Attempt> {
         self.close(shared);
-        // A slot may just have been granted.
-        self.queue.give_back(shared);
-        self.queue.leave(shared);
+        self.queue.end(shared);
         self.round.end().0
     }
 
@@ -261,8 +259,7 @@ impl Announcing {
 
     /// Gives up everything that is under way, and ends the round without an answer.
     pub(super) fn abandon(&mut self, book: &TorrentBook, shared: &mut Shared<'_>) {
-        self.queue.give_back(shared);
-        self.queue.leave(shared);
+        self.queue.end(shared);
         if self.is_beside() {
             for attempt in self.round.end().0 {
                 shared.give_up(attempt.id, attempt.slot);

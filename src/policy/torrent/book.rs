@@ -336,16 +336,8 @@ impl TorrentBook {
         self.trackers.record_success(&tracker);
         let interval = self.schedule.succeeded(response, &self.config, shared.random(), now);
         let due = self.schedule.due().unwrap_or(now + interval);
-        // Of no tracker, if the one that it was a duplicate of was removed.
-        if moved_from.is_none()
-            && let Some(record) = self.trackers.record_mut(&tracker)
-        {
-            record.answers.forget_duplicate();
-        }
         self.accept(&tracker, sent, response, due, now);
-        if let Some(left) = &moved_from {
-            self.move_duplicates(left, &tracker);
-        }
+        self.move_duplicates(moved_from.as_ref(), &tracker);
         (moved_from, interval)
     }
 
@@ -360,28 +352,22 @@ impl TorrentBook {
         let tracker = failback.tracker().clone();
         let left = self.trackers.in_use().cloned();
         self.trackers.fail_back_to(&tracker);
-        if let Some(left) = left.filter(|left| *left != tracker) {
-            self.move_duplicates(&left, &tracker);
-        }
+        self.move_duplicates(left.filter(|left| *left != tracker).as_ref(), &tracker);
     }
 
-    /// Which trackers are the same as the one in use changes with it: if the new one was a duplicate of the one that
-    /// was left, that one is the duplicate now. Otherwise nothing is known of the others.
-    fn move_duplicates(&mut self, left: &TrackerUrl, tracker: &TrackerUrl) {
+    /// Which trackers are the same as the one in use changes with it. It is a duplicate of none itself. If it was one of
+    /// the tracker that was left, that one is the duplicate now; otherwise nothing is known of the others.
+    fn move_duplicates(&mut self, left: Option<&TrackerUrl>, tracker: &TrackerUrl) {
         let Some(record) = self.trackers.record_mut(tracker) else { return };
-        let mut answers = record.answers;
-        if answers.is_known_duplicate() {
-            if let Some(left) = self.trackers.record_mut(left) {
-                answers.pass_duplicate_to(&mut left.answers);
+        let mark = record.answers.take_duplicate();
+        let Some(left) = left else { return };
+        match mark {
+            Some(mark) => {
+                if let Some(left) = self.trackers.record_mut(left) {
+                    left.answers.duplicate(mark);
+                }
             }
-        } else {
-            for (_, record) in self.trackers.records_mut() {
-                record.answers.forget_duplicate();
-            }
-        }
-        answers.forget_duplicate();
-        if let Some(record) = self.trackers.record_mut(tracker) {
-            record.answers = answers;
+            None => self.trackers.records_mut().for_each(|(_, record)| record.answers.forget_duplicate()),
         }
     }
 
@@ -391,8 +377,7 @@ impl TorrentBook {
             other != tracker
                 && record.answers.address() == Some(address)
                 && !record.answers.is_duplicate(now)
-                && record.registration.is_registered()
-                && record.registration.needs_stopped(now)
+                && record.registration.lists_us(now)
         })
     }
 

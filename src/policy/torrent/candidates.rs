@@ -53,7 +53,7 @@ impl<'a> Candidates<'a> {
     /// for a thousand trackers costs a thousandth of their order.
     pub(crate) fn is_any(&self, tried: &BTreeSet<TrackerUrl>) -> bool {
         if self.kind.is_beside() {
-            return self.count(tried) > 0;
+            return self.wanted(tried).next().is_some();
         }
         self.listed().any(|listed| self.is_eligible(listed, tried))
     }
@@ -69,8 +69,8 @@ impl<'a> Candidates<'a> {
     /// The first tracker in failover order, but for those tried, that may be announced to.
     pub(crate) fn first(&self, tried: &BTreeSet<TrackerUrl>) -> Option<Candidate> {
         if self.kind.is_beside() {
-            let first = self.wanted(tried).min_by_key(|wanted| self.rank_beside(wanted))?;
-            return Some(Candidate { reason: first.reason, ..self.candidate(first.listed.0) });
+            let first = self.wanted(tried).min_by_key(|wanted| self.rank_beside(wanted));
+            return first.map(|wanted| self.candidate_beside(&wanted));
         }
         let is_eligible = |listed: &Listed<'_>| self.is_eligible(*listed, tried);
         // The tracker that works stays first. By latency alone, one whose distance drifts would move all its torrents
@@ -90,9 +90,7 @@ impl<'a> Candidates<'a> {
     pub(crate) fn first_at(&self, host: &TrackerHost, tried: &BTreeSet<TrackerUrl>) -> Option<Candidate> {
         if self.kind.is_beside() {
             let mut there = self.wanted(tried).filter(|wanted| wanted.listed.0.host_key() == host);
-            return there
-                .next()
-                .map(|wanted| Candidate { reason: wanted.reason, ..self.candidate(wanted.listed.0) });
+            return there.next().map(|wanted| self.candidate_beside(&wanted));
         }
         let mut there = self.listed().filter(|(tracker, _)| tracker.host_key() == host);
         there.find(|listed| self.is_eligible(*listed, tried)).map(|(tracker, _)| self.candidate(tracker))
@@ -126,7 +124,7 @@ impl<'a> Candidates<'a> {
 
     /// When the first tracker is to be announced to beside the one in use; `None` if none is.
     pub(crate) fn first_beside(&self) -> Option<Timestamp> {
-        self.beside(&BTreeSet::new()).iter().map(|wanted| wanted.at).min()
+        self.all_beside().iter().map(|wanted| wanted.at).min()
     }
 
     /// The trackers that are to be announced to beside the one in use, now or later.
@@ -208,6 +206,11 @@ impl<'a> Candidates<'a> {
             Order::Nearest => 0,
         };
         Candidate { tracker: tracker.clone(), tier, reason: AnnounceReason::InUse }
+    }
+
+    /// A further tracker as a candidate.
+    fn candidate_beside(&self, wanted: &Wanted<'_>) -> Candidate {
+        Candidate { reason: wanted.reason, ..self.candidate(wanted.listed.0) }
     }
 
     /// The trackers that are to be announced to beside the one in use, now or later, but for those tried.

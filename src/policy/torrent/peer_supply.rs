@@ -137,7 +137,7 @@ impl PeerSupply {
         }
         self.answered_at = now;
         self.lifetime = interval + LATE;
-        let enough = if is_seed { ENOUGH_FOR_SEED } else { ENOUGH };
+        let enough = enough(is_seed);
         let counted = if is_seed { response.incomplete } else { response.complete };
         // A tracker that doesn't count but names many peers has a seed among them as likely as not.
         let has_counterpart = counted
@@ -159,7 +159,7 @@ impl PeerSupply {
 
     /// How many useful peers there are, and how many are enough.
     pub(super) fn peers(&self, is_seed: bool, now: Timestamp) -> (u32, u32) {
-        let enough = if is_seed { ENOUGH_FOR_SEED } else { ENOUGH };
+        let enough = enough(is_seed);
         let known = match self.counts.filter(|_| self.counts_from() <= now) {
             Some(counts) => counts.connected.saturating_add(counts.connecting),
             None if self.enough_until > now => enough,
@@ -213,7 +213,7 @@ impl PeerSupply {
     }
 
     /// From when on what the client counts is better than what trackers said.
-    pub(super) fn counts_from(&self) -> Timestamp {
+    fn counts_from(&self) -> Timestamp {
         if self.is_last_poor { Timestamp::ZERO } else { self.answered_at + CONNECTING }
     }
 
@@ -222,6 +222,11 @@ impl PeerSupply {
         let fresh = self.named.iter().filter(|named| now.since(named.at) < self.lifetime).count();
         u32::try_from(fresh).unwrap_or(u32::MAX)
     }
+}
+
+/// How many peers are enough.
+fn enough(is_seed: bool) -> u32 {
+    if is_seed { ENOUGH_FOR_SEED } else { ENOUGH }
 }
 
 /// The peers of an answer as numbers, this client left out. It is recognised by its id, or by its address and port. If

@@ -68,6 +68,13 @@ impl Queue {
         }
     }
 
+    /// Returns a granted slot and leaves all queues, because the round is over: a slot that isn't returned would hold a
+    /// place at its host for ever.
+    pub(super) fn end(&mut self, shared: &mut Shared<'_>) {
+        self.give_back(shared);
+        self.leave(shared);
+    }
+
     /// Leaves all queues.
     pub(super) fn leave(&mut self, shared: &mut Shared<'_>) {
         for host in self.hosts.drain(..) {

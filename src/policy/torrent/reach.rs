@@ -211,7 +211,7 @@ impl Need {
 
 /// Whether a tracker lists us, as far as we know.
 fn is_registered((_, record): Listed<'_>, now: Timestamp) -> bool {
-    record.is_some_and(|record| record.registration.is_registered() && record.registration.needs_stopped(now))
+    record.is_some_and(|record| record.registration.lists_us(now))
 }
 
 /// Until when the answer to an announce that is on its way is awaited.

@@ -121,9 +121,7 @@ pub(super) fn status(
                 Some(_) => hosts.health().host(tracker.host_key()).and_then(HostHealth::latency),
                 None => book.trackers.latency(tracker),
             },
-            is_registered: record.is_some_and(|record| {
-                record.registration.is_registered() && record.registration.needs_stopped(now)
-            }),
+            is_registered: record.is_some_and(|record| record.registration.lists_us(now)),
             role: match wanted {
                 _ if is_in_use => TrackerRole::InUse,
                 _ if answers.is_duplicate(now) => TrackerRole::Duplicate,

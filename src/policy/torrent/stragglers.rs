@@ -93,24 +93,25 @@ impl Stragglers {
     /// Announces beside the tracker in use go on: their trackers would be asked again otherwise.
     pub(super) fn begin_round(&mut self, shared: &mut Shared<'_>) {
         let goes_on = |attempt: &Attempt| attempt.sent().is_some() && attempt.reason != AnnounceReason::InUse;
-        let (beside, others) = std::mem::take(&mut self.0).into_iter().partition(goes_on);
-        self.0 = others;
-        self.give_up(shared);
-        self.0 = beside;
+        self.give_up_if(|attempt| !goes_on(attempt), shared);
     }
 
     /// Gives up the attempts at a tracker, because another announce to it is about to be sent.
     pub(super) fn give_up_at(&mut self, tracker: &TrackerUrl, shared: &mut Shared<'_>) {
-        let (there, others) =
-            std::mem::take(&mut self.0).into_iter().partition(|attempt| attempt.tracker == *tracker);
-        self.0 = there;
-        self.give_up(shared);
-        self.0 = others;
+        self.give_up_if(|attempt| attempt.tracker == *tracker, shared);
     }
 
     /// Gives up all attempts.
     pub(super) fn give_up(&mut self, shared: &mut Shared<'_>) {
-        for attempt in std::mem::take(&mut self.0) {
+        self.give_up_if(|_| true, shared);
+    }
+
+    /// Gives up some attempts.
+    fn give_up_if(&mut self, is_given_up: impl Fn(&Attempt) -> bool, shared: &mut Shared<'_>) {
+        let (given_up, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.0).into_iter().partition(is_given_up);
+        self.0 = others;
+        for attempt in given_up {
             shared.give_up(attempt.id, attempt.slot);
         }
     }

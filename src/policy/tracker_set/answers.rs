@@ -79,6 +79,15 @@ pub(crate) struct Yield {
     pub(crate) peers: u64,
 }
 
+/// That a tracker is the same as the one in use.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct DuplicateMark {
+    /// How many answers in a row showed it.
+    same: u8,
+    /// Until when it isn't asked.
+    until: Timestamp,
+}
+
 impl Answers {
     /// Takes in an answer. The tracker is due again at `due`.
     pub(crate) fn answered(
@@ -105,10 +114,10 @@ impl Answers {
     }
 
     /// Compares the peers of the last answer with those of the tracker in use. Twice the same: both are of one cluster,
-    /// and this one isn't asked for some hours. Looked at again, one such answer is enough.
+    /// and this one isn't asked for a while. Looked at again, one such answer is enough.
     pub(crate) fn compare(&mut self, in_use: &Self, now: Timestamp) {
         if self.peers == 0 || self.peers != in_use.peers {
-            (self.same, self.duplicate_until) = (0, Timestamp::ZERO);
+            self.forget_duplicate();
             return;
         }
         self.same = self.same.saturating_add(1);
@@ -126,7 +135,20 @@ impl Answers {
 
     /// Forgets that it is the same tracker as the one in use, since that is another one now.
     pub(crate) fn forget_duplicate(&mut self) {
-        (self.same, self.duplicate_until) = (0, Timestamp::ZERO);
+        self.duplicate(DuplicateMark::default());
+    }
+
+    /// Takes the mark of a duplicate off, because this is the tracker in use now. Gives it if there was one.
+    pub(crate) fn take_duplicate(&mut self) -> Option<DuplicateMark> {
+        let mark = DuplicateMark { same: self.same, until: self.duplicate_until };
+        let was_duplicate = self.is_known_duplicate();
+        self.forget_duplicate();
+        was_duplicate.then_some(mark)
+    }
+
+    /// Puts the mark of a duplicate on.
+    pub(crate) fn duplicate(&mut self, mark: DuplicateMark) {
+        (self.same, self.duplicate_until) = (mark.same, mark.until);
     }
 
     /// Whether it is the same tracker as the one in use, or one of its cluster.
@@ -137,13 +159,6 @@ impl Answers {
     /// Whether it was found to be a duplicate, however long ago.
     pub(crate) fn is_known_duplicate(&self) -> bool {
         self.duplicate_until > Timestamp::ZERO
-    }
-
-    /// Passes the mark on to the tracker that was in use until now: of two that are the same, the other one is the
-    /// duplicate then.
-    pub(crate) fn pass_duplicate_to(&mut self, left: &mut Self) {
-        (left.same, left.duplicate_until) = (self.same, self.duplicate_until);
-        self.forget_duplicate();
     }
 
     /// Until when it isn't asked because it is a duplicate.

@@ -51,6 +51,11 @@ impl Registration {
         self.accepted.is_some()
     }
 
+    /// Whether the tracker accepted an announce of this session and lists us still, as far as we know.
+    pub(crate) fn lists_us(&self, now: Timestamp) -> bool {
+        self.is_registered() && self.needs_stopped(now)
+    }
+
     /// When it last accepted an announce.
     pub(crate) fn accepted_at(&self) -> Option<Timestamp> {
         self.accepted.map(|accepted| accepted.at)

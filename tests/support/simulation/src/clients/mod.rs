@@ -13,6 +13,7 @@ use crate::network::Network;
 use crate::reach::Kind;
 
 pub use models::Model;
+pub(crate) use models::transmission_back_off;
 
 /// A client that can be played in a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -91,15 +91,7 @@ impl Model {
                 shuffles: false,
                 tcp: (45 * SECOND, 1),
                 udp: (&[0, 15 * SECOND], 30 * SECOND),
-                then: Then::NextsBackOff(|failures| match failures {
-                    0 => 0,
-                    1 => 20 * SECOND,
-                    2 => 5 * MINUTE + 30 * SECOND,
-                    3 => 15 * MINUTE + 30 * SECOND,
-                    4 => 30 * MINUTE + 30 * SECOND,
-                    5 => 60 * MINUTE + 30 * SECOND,
-                    _ => 120 * MINUTE + 30 * SECOND,
-                }),
+                then: Then::NextsBackOff(transmission_back_off),
                 minds_hints: false,
                 probes: false,
             },
@@ -157,6 +149,19 @@ impl Model {
         life.needs.sort_unstable();
         life.answers.sort_unstable_by_key(|answer| answer.at);
         life
+    }
+}
+
+/// How long Transmission waits after so many failures in a row (announcer.cc).
+pub(crate) fn transmission_back_off(failures: u32) -> Millis {
+    match failures {
+        0 => 0,
+        1 => 20 * SECOND,
+        2 => 5 * MINUTE + 30 * SECOND,
+        3 => 15 * MINUTE + 30 * SECOND,
+        4 => 30 * MINUTE + 30 * SECOND,
+        5 => 60 * MINUTE + 30 * SECOND,
+        _ => 120 * MINUTE + 30 * SECOND,
     }
 }
 

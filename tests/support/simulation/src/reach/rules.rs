@@ -3,6 +3,7 @@
 use tracker_failover::Scheme;
 
 use super::world::Kind;
+use crate::clients::transmission_back_off;
 use crate::time::{MINUTE, Millis, SECOND};
 
 /// What a client of the models does.
@@ -87,14 +88,7 @@ pub(super) fn of(kind: Kind) -> Rules {
             shuffles: false,
             activation: Activation::AtOnce,
             patience: (45 * SECOND, 30 * SECOND),
-            back_off: |_, failures| match failures {
-                1 => 20 * SECOND,
-                2 => 5 * MINUTE + 30 * SECOND,
-                3 => 15 * MINUTE + 30 * SECOND,
-                4 => 30 * MINUTE + 30 * SECOND,
-                5 => 60 * MINUTE + 30 * SECOND,
-                _ => 120 * MINUTE + 30 * SECOND,
-            },
+            back_off: |_, failures| transmission_back_off(failures),
         },
     }
 }

@@ -19,7 +19,7 @@ const IN_TIME: Millis = 15 * SECOND;
 /// The same for a large swarm, where a connection through others counts as well.
 const IN_TIME_LARGE: Millis = MINUTE;
 
-/// 30: who learns of whom.
+/// 30: which clients learn of each other.
 pub(super) fn meetings(effort: Effort) -> Vec<Row> {
     let mut rows = ours_with_ours(effort);
     rows.extend(large_swarms(effort));
