@@ -8,36 +8,8 @@
 //! itself. Only a peer that starts after the nearest tracker has died has the second half of the torrent, so the download
 //! succeeds only if the failover does. The program checks what it shows, and exits with an error if anything differs.
 
-#[path = "client/create.rs"]
-mod create;
-#[path = "client/download.rs"]
-mod download;
-#[path = "client/exit.rs"]
-mod exit;
-#[path = "client/files/mod.rs"]
-mod files;
-#[path = "lines/mod.rs"]
-mod lines;
-#[path = "client/list.rs"]
-mod list;
-#[path = "client/net/mod.rs"]
-mod net;
-#[path = "client/scrape.rs"]
-mod scrape;
-#[path = "client/select.rs"]
-mod select;
-#[path = "client/signals.rs"]
-mod signals;
-#[path = "client/swarm/mod.rs"]
-mod swarm;
-#[path = "client/torrent.rs"]
-mod torrent;
-#[path = "client/trackers.rs"]
-mod trackers;
-#[path = "client/ui/mod.rs"]
-mod ui;
-#[path = "client/wire/mod.rs"]
-mod wire;
+#[path = "client/src/lib.rs"]
+pub mod client;
 
 use std::error::Error;
 use std::fs;
@@ -45,7 +17,6 @@ use std::path::Path;
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
-use clap::Parser;
 use fake_tracker::{Behaviour, Cluster};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -55,7 +26,8 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 use tracker_failover::InfoHash;
 
-use ui::cli::{Cli, Command as Subcommand};
+#[expect(clippy::wildcard_imports, reason = "the paths in it begin with `crate`")]
+use client::*;
 
 const SIZE: usize = 64 << 20;
 
@@ -67,11 +39,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).peekable();
     if arguments.next_if(|first| first == "--as-client").is_some() {
-        let cli = Cli::parse_from(std::iter::once("client".into()).chain(arguments));
-        return ExitCode::from(match &cli.command {
-            Some(Subcommand::Create(options)) => create::main(options),
-            None => download::main(&cli.download),
-        });
+        return run(std::iter::once("client".into()).chain(arguments));
     }
     match demo() {
         Ok(()) => {
@@ -152,7 +120,7 @@ fn make_content(folder: &Path) -> Outcome<Vec<u8>> {
 
 /// `client create`.
 async fn make_torrent(folder: &Path, trackers: &[String]) -> Outcome<()> {
-    let mut client = client()?;
+    let mut client = client_command()?;
     client.arg("create").arg(folder.join("whole/film")).arg("--output").arg(folder.join("film.torrent"));
     for tracker in trackers {
         client.args(["--tracker", tracker]);
@@ -161,7 +129,7 @@ async fn make_torrent(folder: &Path, trackers: &[String]) -> Outcome<()> {
 }
 
 /// This program as the client.
-fn client() -> Outcome<Command> {
+fn client_command() -> Outcome<Command> {
     let mut client = Command::new(std::env::current_exe()?);
     client.arg("--as-client").stdin(Stdio::null()).kill_on_drop(true);
     Ok(client)
@@ -176,7 +144,7 @@ struct Peer {
 impl Peer {
     /// Starts the client with its own folder.
     fn start(folder: &Path, own: &str, more: &[&str]) -> Outcome<Self> {
-        let mut client = client()?;
+        let mut client = client_command()?;
         client.arg("--torrent").arg(folder.join("film.torrent")).arg("--out").arg(folder.join(own));
         // One tracker at a time: what is shown is the failover, and these trackers share a swarm.
         client

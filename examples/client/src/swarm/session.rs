@@ -22,6 +22,7 @@ use super::pieces::Suspects;
 use super::rate::Rate;
 use crate::torrent::Torrent;
 use crate::ui::event::Event;
+use crate::wire::extension::Offer;
 use crate::wire::handshake::Handshake;
 use crate::wire::message::{Block, Limits, Message};
 use crate::wire::{Why, extension};
@@ -30,7 +31,7 @@ use crate::wire::{Why, extension};
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(super) own_id: PeerId,
-    pub(super) port: u16,
+    pub(super) offer: Offer,
     pub(super) rng: StdRng,
     pub(super) have: Bitfield,
     /// What is wanted and isn't here.
@@ -144,7 +145,7 @@ impl Session {
         let wanted_bytes = picker.bytes_of(&torrent.wanted());
         Self {
             own_id: start.own_id,
-            port: start.port,
+            offer: Offer { port: start.port, ..Offer::default() },
             rng,
             have: start.have,
             lacking,
@@ -251,7 +252,7 @@ impl Session {
             peer.out.push(&Message::Bitfield(self.have.as_bytes()));
         }
         if handshake.extended {
-            peer.out.push(&Message::Extended(0, &extension::write(self.port, address.ip())));
+            peer.out.push(&Message::Extended(0, &extension::write(self.offer, address.ip())));
         }
         if dialled {
             self.book.connected(address);

@@ -1,8 +1,8 @@
-//! The extension handshake (BEP 10): writes ours, reads a peer's.
+//! The extension handshake (BEP 10): which extensions of the protocol each side speaks, and under which ids.
 
 use std::net::IpAddr;
 
-use bendy::decoding::Decoder;
+use bendy::decoding::{Decoder, Object};
 use bendy::encoding::{Encoder, Error};
 use tracker_failover::wire::clean_text;
 
@@ -14,6 +14,21 @@ const MAX_DEPTH: usize = 8;
 /// Characters kept of a client's name.
 const MAX_NAME: usize = 64;
 
+/// The ids under which peers send us the messages of an extension.
+pub(crate) const UT_PEX: u8 = 1;
+pub(crate) const UT_METADATA: u8 = 2;
+
+/// What we offer in our handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Offer {
+    /// The port on which we take connections.
+    pub(crate) port: u16,
+    /// Whether peers may tell us of others (BEP 11), which they may not for private torrents (BEP 27).
+    pub(crate) pex: bool,
+    /// The bytes of the metadata, where we have it (BEP 9).
+    pub(crate) metadata_size: Option<usize>,
+}
+
 /// What we read of a peer's extension handshake. Everything in it is optional.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ExtensionHandshake {
@@ -23,18 +38,32 @@ pub(crate) struct ExtensionHandshake {
     pub(crate) port: Option<u16>,
     /// What it calls itself, fit to be shown.
     pub(crate) client: Option<String>,
+    /// The id under which it takes messages of peer exchange (BEP 11).
+    pub(crate) ut_pex: Option<u8>,
+    /// The id under which it takes messages about metadata (BEP 9).
+    pub(crate) ut_metadata: Option<u8>,
+    /// The bytes of the metadata, where it has it (BEP 9).
+    pub(crate) metadata_size: Option<u32>,
 }
 
-/// The handshake we send: no extensions of ours, our port, our queue, and how the peer looks from here.
-pub(crate) fn write(port: u16, peer: IpAddr) -> Vec<u8> {
-    encode(port, peer).unwrap_or_else(|_| b"de".to_vec())
+/// The handshake we send: the extensions we speak, our port, our queue, and how the peer looks from here.
+pub(crate) fn write(offer: Offer, peer: IpAddr) -> Vec<u8> {
+    encode(offer, peer).unwrap_or_else(|_| b"de".to_vec())
 }
 
-fn encode(port: u16, peer: IpAddr) -> Result<Vec<u8>, Error> {
+fn encode(offer: Offer, peer: IpAddr) -> Result<Vec<u8>, Error> {
     let mut encoder = Encoder::new();
     encoder.emit_dict(|mut dict| {
-        dict.emit_pair_with(b"m", |m| m.emit_dict(|_| Ok(())))?;
-        dict.emit_pair(b"p", port)?;
+        dict.emit_pair_with(b"m", |m| {
+            m.emit_dict(|mut m| {
+                m.emit_pair(b"ut_metadata", UT_METADATA)?;
+                if offer.pex { m.emit_pair(b"ut_pex", UT_PEX) } else { Ok(()) }
+            })
+        })?;
+        if let Some(size) = offer.metadata_size {
+            dict.emit_pair(b"metadata_size", size)?;
+        }
+        dict.emit_pair(b"p", offer.port)?;
         dict.emit_pair(b"reqq", MAX_QUEUED_REQUESTS)?;
         dict.emit_pair(b"v", concat!("tracker-failover ", env!("CARGO_PKG_VERSION")))?;
         dict.emit_pair_with(b"yourip", |value| match peer {
@@ -59,6 +88,10 @@ fn read_into(bytes: &[u8], found: &mut ExtensionHandshake) -> Result<(), bendy::
     let mut dict = object.try_into_dictionary()?;
     while let Some((key, value)) = dict.next_pair()? {
         match key {
+            b"m" => read_ids(value, found)?,
+            b"metadata_size" => {
+                found.metadata_size = value.try_into_integer()?.parse().ok().filter(|&size| size > 0);
+            }
             b"reqq" => found.reqq = value.try_into_integer()?.parse().ok(),
             b"p" => found.port = value.try_into_integer()?.parse().ok().filter(|&port| port != 0),
             b"v" => {
@@ -71,15 +104,32 @@ fn read_into(bytes: &[u8], found: &mut ExtensionHandshake) -> Result<(), bendy::
     Ok(())
 }
 
+/// Reads which extensions a peer speaks; an id of 0 says that it doesn't (any more).
+fn read_ids(value: Object<'_, '_>, found: &mut ExtensionHandshake) -> Result<(), bendy::decoding::Error> {
+    let mut ids = value.try_into_dictionary()?;
+    while let Some((name, id)) = ids.next_pair()? {
+        let place = match name {
+            b"ut_pex" => &mut found.ut_pex,
+            b"ut_metadata" => &mut found.ut_metadata,
+            _ => continue,
+        };
+        *place = id.try_into_integer()?.parse().ok().filter(|&id| id != 0);
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn our_handshake_can_be_read() {
-        let bytes = write(6881, IpAddr::from([127, 0, 0, 1]));
+        let offer = Offer { port: 6881, pex: true, metadata_size: Some(40_000) };
+        let bytes = write(offer, IpAddr::from([127, 0, 0, 1]));
         let read = read(&bytes);
         assert_eq!((read.port, read.reqq), (Some(6881), Some(2000)));
+        assert_eq!((read.ut_pex, read.ut_metadata), (Some(UT_PEX), Some(UT_METADATA)));
+        assert_eq!(read.metadata_size, Some(40_000));
         assert!(read.client.is_some_and(|name| name.starts_with("tracker-failover")));
         assert!(bytes.windows(12).any(|part| part == b"6:yourip4:\x7f\0"));
     }
@@ -98,6 +148,9 @@ mod tests {
             b"l".repeat(60_000),
             [b"d1:m".to_vec(), b"d1:a".repeat(10_000)].concat(),
             b"d1:v99999999999:".to_vec(),
+            b"d1:md11:ut_metadatai0e6:ut_pexi256eee".to_vec(),
+            b"d13:metadata_sizei-1ee".to_vec(),
+            b"d13:metadata_sizei4294967296ee".to_vec(),
         ];
         for bomb in bombs {
             assert_eq!(read(&bomb), ExtensionHandshake::default(), "{:?}", &bomb[..bomb.len().min(20)]);

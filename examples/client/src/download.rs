@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use rand::RngExt;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tracker_failover::{AnnounceTo, Metainfo, Order, PeerId};
+use tracker_failover::{AnnounceTo, Metainfo, Order, PeerId, TrackerSet};
 
+use crate::discovery::Discovery;
+use crate::discovery::trackers::{HAS_CACHE, Options, Trackers};
 use crate::exit;
 use crate::files::disk::{Disk, Done};
 use crate::list::list;
@@ -23,7 +25,6 @@ use crate::signals::Signals;
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::session::{Session, Start};
 use crate::torrent::{Refused, Torrent};
-use crate::trackers::{HAS_CACHE, Options, Trackers};
 use crate::ui::cli::{Download, TrackerCount, TrackerOrder};
 use crate::ui::event::Event;
 use crate::ui::report::Report;
@@ -104,16 +105,14 @@ async fn download(
     if !options.no_trackers {
         let mut announced = tracker_failover::Torrent::new(torrent.info_hash, own_id, port);
         announced.transfer = shell.session.borrow().transfer();
-        trackers = Trackers::start(metainfo, announced, &asked(options, report).await);
+        trackers = Trackers::start(TrackerSet::from(metainfo), announced, &asked(options, report).await);
     }
     let until = Until { done: options.exit_when_done, deadline: options.deadline_s.map(Duration::from_secs) };
     let (done, signals) = (&mut prepared.done, &mut prepared.signals);
-    let outcome = run(&shell, prepared.listeners, done, &mut trackers, signals, until).await;
-    if let Some(mut trackers) = trackers {
-        trackers.update(shell.session.borrow().transfer());
-        report.borrow_mut().info("stopping: telling the trackers (Ctrl+C again to quit now)");
-        trackers.stop(|tag, text| report.borrow_mut().tracker(tag, text)).await;
-    }
+    let mut discovery = Discovery::new(trackers);
+    let outcome = run(&shell, prepared.listeners, done, &mut discovery, signals, until).await;
+    let transfer = shell.session.borrow().transfer();
+    discovery.stop(transfer, |tag, text| report.borrow_mut().tracker(tag, text)).await;
     shell.finish().await;
     while let Ok(job) = prepared.done.try_recv() {
         shell.disk_done(job);

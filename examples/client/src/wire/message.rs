@@ -42,7 +42,9 @@ pub(crate) enum Message<'a> {
     Cancel(Block),
     /// An extended message (BEP 10): its id and its body.
     Extended(u8, &'a [u8]),
-    /// A kind that means nothing to us, such as the DHT's `port`; skipped.
+    /// The port on which the peer takes queries of the DHT (BEP 5).
+    Port(u16),
+    /// A kind that means nothing to us; skipped.
     Unknown(u8),
 }
 
@@ -116,6 +118,7 @@ fn read(kind: u8, body: &[u8]) -> Option<Message<'_>> {
         6 => Message::Request(block(body)?),
         7 => Message::Piece { piece: number(body, 0)?, begin: number(body, 4)?, data: body.get(8..)? },
         8 => Message::Cancel(block(body)?),
+        9 => Message::Port(u16::from_be_bytes(*body.first_chunk()?)),
         20 => {
             let (&id, payload) = body.split_first()?;
             Message::Extended(id, payload)
@@ -161,6 +164,10 @@ impl Message<'_> {
                 head(out, 2 + payload.len(), 20);
                 out.push(id);
                 out.extend_from_slice(payload);
+            }
+            Self::Port(port) => {
+                head(out, 3, 9);
+                out.extend_from_slice(&port.to_be_bytes());
             }
             Self::Unknown(kind) => head(out, 1, kind),
         }
@@ -208,6 +215,7 @@ mod tests {
             Message::Bitfield(&[0x80]),
             Message::Request(block),
             Message::Piece { piece: 1, begin: 2, data: b"data" },
+            Message::Port(6881),
             Message::Cancel(block),
             Message::Extended(0, b"de"),
             Message::Unknown(99),

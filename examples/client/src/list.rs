@@ -5,9 +5,9 @@ use std::io::{self, Write as _};
 
 use tracker_failover::{Metainfo, TrackerUrl};
 
+use crate::discovery::trackers::transports;
 use crate::scrape::{Swarm, ask_all};
 use crate::torrent::Torrent;
-use crate::trackers::transports;
 use crate::ui::cli::Download;
 use crate::ui::json::Object;
 use crate::ui::units;

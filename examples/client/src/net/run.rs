@@ -9,10 +9,11 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::listen::Listeners;
 use super::shell::Shell;
+use crate::discovery::news::News;
+use crate::discovery::{Discovery, SwarmState};
 use crate::files::disk::Done;
 use crate::signals::Signals;
 use crate::swarm::session::Session;
-use crate::trackers::{News, Trackers};
 
 /// How a download ended.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ pub(crate) async fn run(
     shell: &Rc<Shell>,
     listeners: Listeners,
     done: &mut UnboundedReceiver<Done>,
-    trackers: &mut Option<Trackers>,
+    discovery: &mut Discovery,
     signals: &mut Signals,
     until: Until,
 ) -> Outcome {
@@ -52,7 +53,7 @@ pub(crate) async fn run(
     }
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut alone = trackers.is_none();
+    let mut alone = discovery.is_empty();
     let mut paces = interval(PACE);
     paces.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let limited = shell.session.borrow().is_limited();
@@ -68,22 +69,16 @@ pub(crate) async fn run(
             }
             _ = ticks.tick() => {
                 shell.update(Session::tick);
-                let (stats, transfer, peers) = {
+                let (stats, swarm) = {
                     let session = shell.session.borrow();
-                    (session.stats(), session.transfer(), session.peer_counts())
+                    let (stats, transfer, peers) = (session.stats(), session.transfer(), session.peer_counts());
+                    (stats, SwarmState { transfer, peers, wants_peers: stats.wants_peers })
                 };
-                let mut tracker = "";
-                if let Some(trackers) = trackers {
-                    trackers.set_peers(peers, shell.now());
-                    if stats.wants_peers {
-                        trackers.want_peers(shell.now());
-                    }
-                    tracker = trackers.update(transfer);
-                }
+                let tracker = discovery.tick(swarm, shell.now());
                 shell.report.borrow_mut().progress(&stats, tracker, shell.now());
             }
             _ = paces.tick(), if limited => shell.update(Session::pace),
-            news = next_news(trackers) => match news {
+            news = discovery.next() => match news {
                 News::Peers(peers) => {
                     shell.update(|session, now| session.add_peers(peers, now));
                 }
@@ -100,9 +95,7 @@ pub(crate) async fn run(
         let session = shell.session.borrow();
         if !whole && session.is_whole() {
             whole = true;
-            if let Some(trackers) = trackers {
-                trackers.complete(session.transfer());
-            }
+            discovery.complete(session.transfer());
         }
         if session.is_complete() {
             if until.done {
@@ -114,13 +107,6 @@ pub(crate) async fn run(
         if until.deadline.is_some_and(|deadline| shell.now() >= deadline) {
             return Outcome::Deadline;
         }
-    }
-}
-
-async fn next_news(trackers: &mut Option<Trackers>) -> News {
-    match trackers {
-        Some(trackers) => trackers.next().await,
-        None => std::future::pending().await,
     }
 }
 

@@ -46,7 +46,7 @@ impl Session {
                 self.extended(key, payload, now);
                 self.count_pointless(key, true)
             }
-            Message::KeepAlive | Message::Unknown(_) | Message::Extended(..) => Ok(()),
+            Message::KeepAlive | Message::Port(_) | Message::Unknown(_) | Message::Extended(..) => Ok(()),
         }
     }
 

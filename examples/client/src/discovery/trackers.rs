@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,12 @@ use tracker_failover::net::resolver::{Resolver, SystemResolver};
 use tracker_failover::net::scheme_router::SchemeRouter;
 use tracker_failover::net::udp::{UdpConfig, UdpProber, UdpTransport};
 use tracker_failover::{
-    AddressPolicy, Alert, AnnounceHandle, AnnounceTo, Announcer, AnnouncerBuilder, Config, InfoHash,
-    Metainfo, Order, PeerAddress, PeerCounts, Torrent, TrackerSet, TrackerUrl, Transfer,
+    AddressPolicy, Alert, AnnounceHandle, AnnounceTo, Announcer, AnnouncerBuilder, Config, InfoHash, Order,
+    PeerAddress, PeerCounts, Torrent, TrackerSet, TrackerUrl, Transfer,
 };
 use tracker_failover::{Status, TrackerState};
 
+use super::news::News;
 use crate::lines;
 use crate::scrape::Swarm;
 
@@ -42,21 +43,6 @@ pub(crate) struct Trackers {
 #[derive(Debug, Default)]
 struct ReportedPeers(Option<(PeerCounts, Duration)>);
 
-/// News from the trackers.
-#[derive(Debug)]
-pub(crate) enum News {
-    /// Peers, from any tracker.
-    Peers(Vec<SocketAddr>),
-    /// A line for the user: a tag and a text.
-    Line(&'static str, String),
-    /// The size of the swarm at the tracker in use, once at the start.
-    Swarm(TrackerUrl, Swarm),
-    /// The tracker in use has changed, and the torrent is private: all peers have to be dropped (BEP 27).
-    Moved,
-    /// No tracker may be announced to again in this session.
-    NoneLeft,
-}
-
 /// The user's settings for trackers.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -73,8 +59,7 @@ pub(crate) struct Options {
 
 impl Trackers {
     /// Starts announcing; `None` if the torrent has no trackers.
-    pub(crate) fn start(metainfo: &Metainfo, mut torrent: Torrent, options: &Options) -> Option<Self> {
-        let set = TrackerSet::from(metainfo);
+    pub(crate) fn start(set: TrackerSet, mut torrent: Torrent, options: &Options) -> Option<Self> {
         if set.is_empty() {
             return None;
         }
@@ -92,7 +77,7 @@ impl Trackers {
             builder = builder.peer_addresses(resolving.clone());
         }
         let announcer = with_cache(builder, options.latency_cache.as_deref()).spawn();
-        let info_hash = torrent.info_hash;
+        let (info_hash, private) = (torrent.info_hash, set.is_private());
         let handle = announcer.add(set, torrent);
         Some(Self {
             announcer,
@@ -101,7 +86,7 @@ impl Trackers {
             beside: channel(MAX_BESIDE),
             resolving,
             info_hash,
-            private: metainfo.is_private(),
+            private,
             scraped: false,
             in_use: String::new(),
             asked_for_peers: Duration::ZERO,
