@@ -161,6 +161,36 @@ impl AnnounceHandle {
         self.change_trackers(move |trackers| trackers.replace(tiers));
     }
 
+    /// Changes the trackers by a closure: tiers, [order](TrackerSet::with_order), or
+    /// [how many are announced to](TrackerSet::with_announce_to). What is known of trackers that stay is kept. The closure runs
+    /// inside the announcer's loop, which waits for it; where it panics, nothing is changed.
+    ///
+    /// ```
+    /// # use tracker_failover::{AnnounceHandle, TrackerUrl};
+    /// # fn add_last(session: &AnnounceHandle, tracker: TrackerUrl) {
+    /// session.change_trackers(|trackers| {
+    ///     trackers.add(trackers.tiers().count(), tracker);
+    /// });
+    /// # }
+    /// ```
+    pub fn change_trackers(&self, change: impl FnOnce(&mut TrackerSet) + Send + 'static) {
+        self.driver.act(&self.key, move |torrents, torrent| {
+            let Some(mut changed) = torrents.engine.trackers(torrent).cloned() else { return };
+            // A panic in the closure leaves the trackers as they were (R93).
+            if contained(|| change(&mut changed)).is_some() {
+                let now = torrents.clock.now();
+                torrents.engine.change_trackers(torrent, move |trackers| *trackers = changed, now);
+            }
+        });
+    }
+
+    /// Makes the torrent private for the rest of its session, as the metadata of a magnet link may say after its trackers
+    /// were added (BEP 27): from now on no tracker is probed or raced, and one at a time is announced to. A private torrent
+    /// doesn't become public again.
+    pub fn set_private(&self) {
+        self.change_trackers(|trackers| *trackers = std::mem::take(trackers).private());
+    }
+
     /// The present state of the announces: each tracker, and what is due when.
     ///
     /// # Errors
@@ -241,17 +271,6 @@ impl AnnounceHandle {
     /// Dropping the future discards the result. The torrent ends all the same.
     pub async fn stop(self) -> Result<Vec<StopResult>, AnnouncerEnded> {
         self.driver.ask(&self.key, |torrents, torrent, sender| torrents.stop(torrent, Some(sender))).await
-    }
-
-    pub(super) fn change_trackers(&self, change: impl FnOnce(&mut TrackerSet) + Send + 'static) {
-        self.driver.act(&self.key, move |torrents, torrent| {
-            let Some(mut changed) = torrents.engine.trackers(torrent).cloned() else { return };
-            // A panic in the closure leaves the trackers as they were (R93).
-            if contained(|| change(&mut changed)).is_some() {
-                let now = torrents.clock.now();
-                torrents.engine.change_trackers(torrent, move |trackers| *trackers = changed, now);
-            }
-        });
     }
 }
 

@@ -187,6 +187,9 @@ impl Engine {
 
     /// Changes a torrent's trackers through a closure. The cursor and what is known stay as far as the trackers
     /// do; attempts at removed ones are given up.
+    ///
+    /// A set that becomes [private](TrackerSet::private) makes the torrent private for the rest of its session: no tracker
+    /// is probed or raced any more, or announced to beside the one in use.
     pub fn change_trackers(
         &mut self,
         torrent: TorrentId,
@@ -198,7 +201,8 @@ impl Engine {
             change(trackers);
             trackers.share(&mut urls);
         };
-        self.with(torrent, now, |state, shared| state.change_trackers(change, shared));
+        let private_config = Arc::clone(&self.private_config);
+        self.with(torrent, now, |state, shared| state.change_trackers(change, &private_config, shared));
         self.urls = urls;
     }
 

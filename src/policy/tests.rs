@@ -1,6 +1,7 @@
 //! Sessions played through the engine, with trackers that answer or fail at once.
 
 mod liveness;
+mod private;
 mod reach;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -249,6 +249,15 @@ impl Announcing {
         }
     }
 
+    /// Gives up all openings, and begins anew by the order in force. Announces that were sent go on.
+    pub(super) fn end_race(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) {
+        self.queue.end(shared);
+        for attempt in self.round.restart() {
+            shared.give_up(attempt.id, attempt.slot);
+        }
+        book.trackers.begin_round();
+    }
+
     /// Starts no further attempts, because the session ends. Announces that were sent may still be answered.
     pub(super) fn close(&mut self, shared: &mut Shared<'_>) {
         // Nothing was sent on these channels, so no tracker lists us because of them.

@@ -107,6 +107,14 @@ impl TorrentBook {
         };
     }
 
+    /// Makes the torrent private, with these settings. What was measured decides no more.
+    pub(super) fn become_private(&mut self, config: Arc<Config>) {
+        self.config = config;
+        self.ledger.become_private();
+        self.trackers.end_probes();
+        self.failback = None;
+    }
+
     /// Notes that nothing is left to download.
     pub(super) fn nothing_left(&mut self) {
         if self.torrent.transfer.left != Some(0) {

@@ -47,6 +47,11 @@ impl Ledger {
         Self { private: trackers.is_private(), each, completion, removed: Vec::new() }
     }
 
+    /// Notes that the torrent is private: one tracker at a time is announced to.
+    pub(crate) fn become_private(&mut self) {
+        (self.private, self.each) = (true, false);
+    }
+
     /// Notes that the download has become complete. Changes nothing and gives `false` if it was already.
     pub fn complete(&mut self) -> bool {
         let is_first = self.completion == Completion::NotYet;

@@ -215,11 +215,20 @@ impl TorrentState {
 
     /// Changes the list of trackers. No tracker gets its next announce earlier because of that, but a new one is
     /// announced to at once if no other works (R83).
-    pub(crate) fn change_trackers(&mut self, change: impl FnOnce(&mut TrackerSet), shared: &mut Shared<'_>) {
+    pub(crate) fn change_trackers(
+        &mut self,
+        change: impl FnOnce(&mut TrackerSet),
+        private_config: &Arc<Config>,
+        shared: &mut Shared<'_>,
+    ) {
         // A caller may put a new set in the place of the old one.
         let before = self.book.trackers.settings();
+        let was_private = self.book.trackers.is_private();
         self.book.ledger.change_trackers(&mut self.book.trackers, change);
         self.book.trackers.keep_settings(before, &self.book.config);
+        if !was_private && self.book.trackers.is_private() {
+            self.become_private(Arc::clone(private_config), shared);
+        }
         if self.is_between_rounds() {
             let lost_tracker = self.book.trackers.in_use().is_none() && self.book.is_automatic();
             self.book.schedule.trackers_changed(lost_tracker, shared.now);
@@ -234,6 +243,21 @@ impl TorrentState {
             Activity::Idle(_) | Activity::Stopped(_) => {}
         }
         probing::probe_unknown(&mut self.book, shared);
+    }
+
+    /// Ends what a private torrent doesn't do (BEP 27): probes, races, and announces beside the tracker in use. What was
+    /// sent already may be answered.
+    fn become_private(&mut self, config: Arc<Config>, shared: &mut Shared<'_>) {
+        self.book.become_private(config);
+        shared.probes.forget(shared.torrent);
+        if let Activity::Announcing(announcing) = &mut self.activity {
+            if announcing.is_beside() {
+                let attempts = announcing.give_way(shared);
+                self.round_ended(attempts, shared);
+            } else {
+                announcing.end_race(&mut self.book, shared);
+            }
+        }
     }
 
     /// Begins the end of the session, which takes at most `limit`, even if it has begun already.

@@ -83,6 +83,21 @@ impl Round {
         dropped
     }
 
+    /// Takes out the attempts whose announce wasn't sent, and makes their trackers candidates again. The next opening
+    /// waits for no probe.
+    pub(crate) fn restart(&mut self) -> Vec<Attempt> {
+        let was_sent = |attempt: &Attempt| attempt.sent().is_some();
+        let (sent, dropped): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.attempts).into_iter().partition(was_sent);
+        self.attempts = sent;
+        self.come_back();
+        for attempt in &dropped {
+            self.tried.remove(&attempt.tracker);
+        }
+        self.release();
+        dropped
+    }
+
     /// Whether it starts no further attempts, because the session ends.
     pub(crate) fn is_closing(&self) -> bool {
         self.closing

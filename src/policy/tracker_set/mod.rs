@@ -300,6 +300,13 @@ impl TrackerSet {
         self.entry_mut(tracker).is_some_and(|entry| std::mem::replace(&mut entry.probing, probing))
     }
 
+    /// Notes that no probe is awaited any more.
+    pub(crate) fn end_probes(&mut self) {
+        for entry in &mut self.entries {
+            entry.probing = false;
+        }
+    }
+
     /// Whether a tracker is being probed.
     pub(crate) fn is_probing(&self, tracker: &TrackerUrl) -> bool {
         self.entry(tracker).is_some_and(|entry| entry.probing)
