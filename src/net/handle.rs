@@ -1,6 +1,7 @@
 //! The handle of one torrent's announces: the loop's face for that torrent.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,6 +70,22 @@ impl AnnounceHandle {
     /// Sets how many peers announces ask for from now on, as in [`Torrent::num_want`](crate::Torrent::num_want).
     pub fn set_num_want(&self, num_want: Option<u32>) {
         self.driver.act(&self.key, move |torrents, torrent| torrents.engine.set_num_want(torrent, num_want));
+    }
+
+    /// Sets the port on which the client accepts connections, as in [`Torrent::port`](crate::Torrent::port). A changed one is
+    /// announced soon, without an event, to each tracker that lists us.
+    pub fn set_port(&self, port: u16) {
+        self.driver.act(&self.key, move |torrents, torrent| {
+            torrents.engine.set_port(torrent, port, torrents.clock.now());
+        });
+    }
+
+    /// Sets the address to announce in place of the one that trackers see, as in [`Torrent::ip`](crate::Torrent::ip). A
+    /// changed one is announced soon, without an event, to each tracker that lists us.
+    pub fn set_ip(&self, ip: Option<IpAddr>) {
+        self.driver.act(&self.key, move |torrents, torrent| {
+            torrents.engine.set_ip(torrent, ip, torrents.clock.now());
+        });
     }
 
     /// Sets how many peers the client has, which decides whether further trackers are asked

@@ -1,7 +1,7 @@
 //! The engine: hands each input to its torrent, wakes torrents when their timers are due, and gives what to do next.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,7 +126,7 @@ impl Engine {
         now: Timestamp,
     ) -> TorrentId {
         let mut torrent = Torrent::new(request.info_hash, request.peer_id, request.port);
-        torrent.transfer = request.transfer;
+        (torrent.transfer, torrent.ip) = (request.transfer, request.ip);
         let id = self.insert(trackers, torrent, now);
         self.with(id, now, |state, shared| state.begin(Some(request), shared));
         id
@@ -147,6 +147,18 @@ impl Engine {
         if let Some(state) = self.torrents.get_mut(&torrent) {
             state.set_num_want(num_want);
         }
+    }
+
+    /// Sets the port on which the client takes connections, as in [`Torrent::port`]. A changed one is announced soon to
+    /// each tracker that lists us, without an event: as soon as its `min interval` allows.
+    pub fn set_port(&mut self, torrent: TorrentId, port: u16, now: Timestamp) {
+        self.with(torrent, now, |state, shared| state.set_port(port, shared.now));
+    }
+
+    /// Sets the address to announce in place of the one that trackers see, as in [`Torrent::ip`]. A changed one is
+    /// announced soon, as with [`set_port`](Self::set_port).
+    pub fn set_ip(&mut self, torrent: TorrentId, ip: Option<IpAddr>, now: Timestamp) {
+        self.with(torrent, now, |state, shared| state.set_ip(ip, shared.now));
     }
 
     /// Sets how many peers the client has, which decides whether further trackers are asked

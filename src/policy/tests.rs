@@ -1,5 +1,6 @@
 //! Sessions played through the engine, with trackers that answer or fail at once.
 
+mod address;
 mod liveness;
 mod private;
 mod reach;

@@ -1,5 +1,6 @@
 //! One attempt at one tracker, from its opening to its end.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::alert::AnnounceReason;
@@ -58,6 +59,8 @@ pub(crate) struct SentAnnounce {
     pub(crate) event: Option<Event>,
     /// The counters that it carries.
     pub(crate) transfer: Transfer,
+    /// The port and the address of the client that it carries.
+    pub(crate) address: (u16, Option<IpAddr>),
     /// From when another tracker may be announced to beside it; `None` if none may.
     pub(super) patience_until: Option<Timestamp>,
     /// Whether it wasn't answered in time, and another tracker is tried beside it.

@@ -234,6 +234,18 @@ impl TorrentBook {
         self.schedule.want_peers(allowed_at, now);
     }
 
+    /// Brings the next announce to each tracker that lists us forward, because the port or the address has changed: a plain
+    /// announce, as soon as the tracker's `min interval` allows.
+    pub(super) fn announce_address(&mut self, now: Timestamp) {
+        for (_, record) in self.trackers.records_mut() {
+            let allowed_at = record.hint.min_interval_until();
+            record.answers.due_by(now.max(allowed_at));
+        }
+        let in_use = self.trackers.in_use().and_then(|tracker| self.trackers.record(tracker));
+        let allowed_at = in_use.map_or(Timestamp::ZERO, |record| record.hint.min_interval_until());
+        self.schedule.want_peers(allowed_at, now);
+    }
+
     /// Sets the interval in place of what trackers ask for, or leaves it to them again. The min intervals of earlier
     /// answers are dropped: otherwise the tracker in use might not be announced to yet, and the round would go to
     /// another.
@@ -277,6 +289,9 @@ impl TorrentBook {
             record.hint.answered(min_interval, now);
             record.failure = None;
             record.answers.answered(response, brought, due, now);
+        }
+        if sent.address != (self.torrent.port, self.torrent.ip) {
+            self.announce_address(now);
         }
     }
 

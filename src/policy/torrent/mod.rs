@@ -32,7 +32,7 @@ mod status;
 mod stopping;
 mod stragglers;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,6 +146,20 @@ impl TorrentState {
     /// Sets how many peers announces ask for.
     pub(crate) fn set_num_want(&mut self, num_want: Option<u32>) {
         self.book.torrent.num_want = num_want;
+    }
+
+    /// Sets the port at which the client takes connections. A change is announced soon.
+    pub(crate) fn set_port(&mut self, port: u16, now: Timestamp) {
+        if std::mem::replace(&mut self.book.torrent.port, port) != port {
+            self.book.announce_address(now);
+        }
+    }
+
+    /// Sets the address to announce. A change is announced soon.
+    pub(crate) fn set_ip(&mut self, ip: Option<IpAddr>, now: Timestamp) {
+        if std::mem::replace(&mut self.book.torrent.ip, ip) != ip {
+            self.book.announce_address(now);
+        }
     }
 
     /// Takes in how many peers the client has.

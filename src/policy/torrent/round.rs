@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::attempt::{Attempt, SentAnnounce, Stage};
 use super::candidates::{Candidate, Candidates};
-use crate::announce::{Event, Transfer};
+use crate::announce::AnnounceRequest;
 use crate::error::{AnnounceError, FailedAttempt, TimeoutPhase};
 use crate::policy::config::Config;
 use crate::policy::hosts::Slot;
@@ -215,8 +215,7 @@ impl Round {
     pub(crate) fn announced(
         &mut self,
         id: AttemptId,
-        event: Option<Event>,
-        transfer: Transfer,
+        request: &AnnounceRequest,
         patience: Option<(Duration, Duration)>,
         now: Timestamp,
     ) {
@@ -228,8 +227,15 @@ impl Round {
                 _ => Duration::ZERO,
             };
             let patience_until = patience.map(|patience| now + patience);
-            let sent = SentAnnounce { at: now, opening, event, transfer, patience_until, stalled: false };
-            attempt.stage = Stage::Announcing(sent);
+            attempt.stage = Stage::Announcing(SentAnnounce {
+                at: now,
+                opening,
+                event: request.event,
+                transfer: request.transfer,
+                address: (request.port, request.ip),
+                patience_until,
+                stalled: false,
+            });
         }
     }
 
@@ -451,6 +457,7 @@ mod tests {
         let (book, hosts) = known(tiers, config);
         let index =
             |tracker: &TrackerUrl| book.trackers.trackers().position(|other| other == tracker).unwrap();
+        let request = AnnounceRequest::new(book.torrent.info_hash, book.torrent.peer_id, 6881);
         let mut round = Round::new(None);
         let (mut now, mut opened, mut announced) = (0, String::new(), String::new());
         let mut events: Vec<(u64, AttemptId, &str)> = Vec::new();
@@ -484,7 +491,7 @@ mod tests {
                         }
                         let patience = config.race.then_some(REPLY_PATIENCE);
                         let patience = patience.map(|patience| (patience, REPLY_PATIENCE_FLOOR));
-                        round.announced(id, None, Transfer::default(), patience, at(now));
+                        round.announced(id, &request, patience, at(now));
                     }
                     Step::Silent(_) => {}
                     Step::Stalled(id) => round.hedge(id),
