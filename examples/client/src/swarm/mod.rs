@@ -10,6 +10,7 @@ pub(crate) mod outgoing;
 mod pace;
 pub(crate) mod parts;
 pub(crate) mod peer;
+pub(crate) mod pex;
 pub(crate) mod picker;
 pub(crate) mod pieces;
 pub(crate) mod rarity;
