@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
+use super::greetings::Place;
 use super::shell::{Link, Shell};
 use crate::swarm::PeerKey;
 use crate::wire::Why;
@@ -32,9 +33,12 @@ pub(super) async fn outgoing(shell: Rc<Shell>, address: SocketAddr) {
 }
 
 /// Talks to a peer that has connected to us.
-pub(super) async fn incoming(shell: Rc<Shell>, mut stream: TcpStream, address: SocketAddr) {
-    let greeted = within(greet(&shell, &mut stream, false)).await;
-    shell.greeted();
+pub(super) async fn incoming(shell: Rc<Shell>, mut stream: TcpStream, address: SocketAddr, place: Place) {
+    let greeted = tokio::select! {
+        greeted = within(greet(&shell, &mut stream, false)) => greeted,
+        () = place.revoked.notified() => Err(Why::Full),
+    };
+    shell.greetings.borrow_mut().leave(&place);
     match greeted {
         Ok(handshake) => talk(&shell, stream, address, false, handshake).await,
         Err(why) => shell.update(|session, now| session.not_connected(address, false, why, now)),

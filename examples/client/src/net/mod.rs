@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 mod connection;
+mod greetings;
 pub(crate) mod listen;
 pub(crate) mod run;
 pub(crate) mod shell;

@@ -13,6 +13,7 @@ use tracker_failover::{InfoHash, PeerId};
 
 use super::clock::Clock;
 use super::connection;
+use super::greetings::Greetings;
 use crate::files::disk::{Disk, Done, Job};
 use crate::swarm::PeerKey;
 use crate::swarm::session::{Action, Session};
@@ -31,7 +32,7 @@ pub(crate) struct Shell {
     /// What every connection reads into; each keeps only its unfinished frame.
     pub(super) scratch: RefCell<Vec<u8>>,
     /// Connections that came in and whose handshake isn't done.
-    greeting: Cell<usize>,
+    pub(super) greetings: RefCell<Greetings>,
     failure: RefCell<Option<io::Error>>,
 }
 
@@ -62,7 +63,7 @@ impl Shell {
             disk: RefCell::new(Some(disk)),
             links: RefCell::default(),
             scratch: RefCell::new(scratch),
-            greeting: Cell::new(0),
+            greetings: RefCell::default(),
             failure: RefCell::default(),
         })
     }
@@ -114,21 +115,20 @@ impl Shell {
         loop {
             match socket.accept().await {
                 Ok((stream, address)) => {
-                    let welcome = self.session.borrow().admits(address) && self.greeting.get() < MAX_GREETING;
-                    if welcome {
-                        self.greeting.set(self.greeting.get() + 1);
-                        tokio::task::spawn_local(connection::incoming(Rc::clone(&self), stream, address));
+                    if self.session.borrow().admits(address) {
+                        let place = self.greetings.borrow_mut().enter(address.ip());
+                        tokio::task::spawn_local(connection::incoming(
+                            Rc::clone(&self),
+                            stream,
+                            address,
+                            place,
+                        ));
                     }
                 }
                 // Out of descriptors, or a connection that broke while it waited.
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
             }
         }
-    }
-
-    /// A connection that came in has ended its handshake, one way or the other.
-    pub(super) fn greeted(&self) {
-        self.greeting.set(self.greeting.get().saturating_sub(1));
     }
 
     /// Registers a connection under its key.
@@ -200,8 +200,6 @@ impl Shell {
 
 /// Bytes taken from a socket at a time; few large reads cost less than many small ones.
 const READ: usize = 256 << 10;
-/// Connections that came in and may be in their handshake at a time.
-const MAX_GREETING: usize = 20;
 const FINISH_LIMIT: Duration = Duration::from_secs(3);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -4,11 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
 use crate::wire::Why;
 
 /// Every address we know of.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct DialBook {
+    /// Gives the order of peers that are due at one moment.
+    rng: StdRng,
     known: BTreeMap<SocketAddr, Known>,
     banned: BTreeSet<Ban>,
     /// When dials began to be counted, and how many there were since.
@@ -21,6 +26,9 @@ struct Known {
     failures: u8,
     /// When it may be dialled (again).
     due: Duration,
+    /// Of those that are due at one moment the lowest is dialled first. Random, or all clients that get one list of peers
+    /// would crowd around the lowest addresses (BEP 40).
+    turn: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +48,12 @@ enum Ban {
 }
 
 impl DialBook {
+    /// A book without addresses. The seed decides in which order peers are dialled.
+    pub(crate) fn new(seed: u64) -> Self {
+        let rng = StdRng::seed_from_u64(seed);
+        Self { rng, known: BTreeMap::new(), banned: BTreeSet::new(), counted: (Duration::ZERO, 0) }
+    }
+
     /// Adds an address, and returns whether it may be dialled at all. Which hosts trackers may send
     /// us to is the library's to judge.
     pub(crate) fn add(&mut self, address: SocketAddr, now: Duration) -> bool {
@@ -65,7 +79,8 @@ impl DialBook {
                 None => return false,
             };
         }
-        self.known.insert(address, Known { state: State::Waiting, failures: 0, due: now });
+        let turn = self.rng.random();
+        self.known.insert(address, Known { state: State::Waiting, failures: 0, due: now, turn });
         true
     }
 
@@ -84,7 +99,7 @@ impl DialBook {
             .filter(|(_, known)| {
                 known.state == State::Waiting && known.failures < MAX_FAILURES && known.due <= now
             })
-            .map(|(&address, known)| (known.failures, known.due, address))
+            .map(|(&address, known)| (known.failures, known.due, known.turn, address))
             .collect();
         due.sort_unstable();
         due.truncate(room);
@@ -214,7 +229,7 @@ mod tests {
 
     #[test]
     fn an_address_is_dialled_later_and_later_and_then_given_up() {
-        let (mut book, one) = (DialBook::default(), peer("192.0.2.1:1"));
+        let (mut book, one) = (DialBook::new(1), peer("192.0.2.1:1"));
         assert!(!book.is_exhausted());
         assert!(book.add(one, at(0)));
         let mut tried = Vec::new();
@@ -236,7 +251,7 @@ mod tests {
     #[test]
     fn some_are_never_dialled_again() {
         for why in [Why::Myself, Why::Oversize, Why::InfoHash, Why::Banned] {
-            let (mut book, one) = (DialBook::default(), peer("192.0.2.1:1"));
+            let (mut book, one) = (DialBook::new(1), peer("192.0.2.1:1"));
             book.add(one, at(0));
             book.due(at(0), 9);
             book.connected(one);
@@ -244,7 +259,7 @@ mod tests {
             assert!(book.due(at(9999), 9).is_empty() && book.is_exhausted(), "{why:?}");
             assert!(!book.add(one, at(9999)));
         }
-        let mut book = DialBook::default();
+        let mut book = DialBook::new(1);
         book.ban(peer("192.0.2.1:1"));
         assert!(!book.add(peer("192.0.2.1:2"), at(0)) && book.add(peer("192.0.2.2:2"), at(0)));
         book.ban(peer("[::ffff:127.0.0.1]:1"));
@@ -253,7 +268,7 @@ mod tests {
 
     #[test]
     fn addresses_that_are_no_peers_are_refused() {
-        let mut book = DialBook::default();
+        let mut book = DialBook::new(1);
         for bad in [
             "0.0.0.0:1",
             "0.1.2.3:1",
@@ -268,10 +283,25 @@ mod tests {
         assert!(book.add(peer("127.0.0.1:1"), at(0)) && book.add(peer("10.0.0.1:1"), at(0)));
     }
 
+    /// R163: clients that get one list of peers dial different ones first.
+    #[test]
+    fn peers_that_are_due_together_are_dialled_in_random_order() {
+        let first = |seed| {
+            let mut book = DialBook::new(seed);
+            for host in 1..=200 {
+                book.add(SocketAddr::from(([192, 0, 2, host], 1)), at(0));
+            }
+            book.due(at(0), 16)
+        };
+        let dialled: BTreeSet<SocketAddr> = (0..20).flat_map(first).collect();
+        assert!(dialled.len() > 120, "20 clients dial {} of 200 peers first", dialled.len());
+        assert_eq!(first(7), first(7));
+    }
+
     /// P-11: neither the book nor the dialling grows without bound.
     #[test]
     fn the_book_and_the_dialling_are_bounded() {
-        let mut book = DialBook::default();
+        let mut book = DialBook::new(1);
         for n in 0..5000_u32 {
             book.add(SocketAddr::new(IpAddr::from((0x0b00_0000 + n).to_be_bytes()), 1), at(0));
         }
@@ -291,7 +321,7 @@ mod tests {
             }
         }
         assert_eq!(dialled, MAX_A_SECOND);
-        let mut one_host = DialBook::default();
+        let mut one_host = DialBook::new(1);
         let taken = (1..100).filter(|&port| one_host.add(SocketAddr::from(([192, 0, 2, 1], port)), at(0)));
         assert_eq!(taken.count(), MAX_PER_HOST);
     }

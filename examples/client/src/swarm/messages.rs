@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::PeerKey;
 use super::bitfield::Bitfield;
+use super::pex::Taken;
 use super::session::Session;
 use crate::wire::message::Message;
 use crate::wire::{Why, extension};
@@ -46,6 +47,7 @@ impl Session {
                 self.extended(key, payload, now);
                 self.count_pointless(key, true)
             }
+            Message::Extended(extension::UT_PEX, payload) => self.peers_of(key, payload, now),
             Message::KeepAlive | Message::Port(_) | Message::Unknown(_) | Message::Extended(..) => Ok(()),
         }
     }
@@ -141,6 +143,19 @@ impl Session {
             let listens = SocketAddr::new(peer.address.ip(), port);
             peer.listens = Some(listens);
             self.book.came_in(listens, now);
+        }
+        self.exchange.agreed(key, said.ut_pex, peer.listens);
+    }
+
+    /// A peer names others (BEP 11).
+    fn peers_of(&mut self, key: PeerKey, payload: &[u8], now: Duration) -> Result<(), Why> {
+        let Some(from) = self.peers.get(&key).map(|peer| peer.address) else { return Ok(()) };
+        match self.exchange.received(key, from, payload, self.is_complete(), now) {
+            Taken::Peers(peers) => {
+                self.add_peers(peers, now);
+                Ok(())
+            }
+            Taken::Pointless => self.count_pointless(key, true),
         }
     }
 

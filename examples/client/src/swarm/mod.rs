@@ -4,6 +4,7 @@
 pub(crate) mod bitfield;
 pub(crate) mod choker;
 pub(crate) mod dial;
+pub(crate) mod late;
 pub(crate) mod limit;
 mod messages;
 pub(crate) mod outgoing;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tracker_failover::PeerId;
 
 use super::bitfield::Bitfield;
+use super::late::LateBlocks;
 use super::outgoing::Outgoing;
 use super::rate::Rate;
 use super::window::Window;
@@ -47,7 +48,7 @@ pub(crate) struct Peer {
     /// What it was asked for, in order.
     pub(crate) asked: VecDeque<Block>,
     /// The requests that it may still answer, though the blocks aren't needed any more: after a cancel, a choke or a time-out.
-    pub(crate) late: VecDeque<Block>,
+    pub(crate) late: LateBlocks,
     /// How much it may be asked for at a time.
     pub(crate) window: Window,
     /// What it wants of us, in order.
@@ -98,7 +99,7 @@ impl Peer {
             wanted: false,
             snubbed: false,
             asked: VecDeque::new(),
-            late: VecDeque::new(),
+            late: LateBlocks::default(),
             window: Window::new(now),
             wants: VecDeque::new(),
             loading: 0,
@@ -132,14 +133,6 @@ impl Peer {
         self.pointless = self.pointless.saturating_sub(PARDONED);
         self.chokes = self.chokes.saturating_sub(1);
     }
-
-    /// Remembers a block that may still arrive, though it isn't needed any more.
-    pub(crate) fn expect_late(&mut self, block: Block) {
-        if self.late.len() == MAX_LATE {
-            self.late.pop_front();
-        }
-        self.late.push_back(block);
-    }
 }
 
 /// Takes a block out of a queue; answers mostly come in order, so it is mostly the first.
@@ -149,5 +142,3 @@ pub(crate) fn take(queue: &mut VecDeque<Block>, block: Block) -> bool {
 }
 
 const PARDONED: u32 = 5;
-/// As many as can be outstanding.
-const MAX_LATE: usize = 500;

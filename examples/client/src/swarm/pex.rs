@@ -24,6 +24,8 @@ pub(crate) struct PeerExchange {
 struct Partner {
     /// The id under which it takes messages; `None` if it only sends them.
     id: Option<u8>,
+    /// Where it takes connections itself.
+    address: Option<SocketAddr>,
     /// The peers it was told of and that weren't dropped since.
     told: BTreeSet<SocketAddr>,
     sent_at: Option<Duration>,
@@ -63,12 +65,14 @@ impl PeerExchange {
         !self.is_private
     }
 
-    /// A peer has said under which id it takes messages, or that it takes none.
-    pub(crate) fn agreed(&mut self, key: PeerKey, id: Option<u8>) {
+    /// A peer has said under which id it takes messages, or that it takes none; and where it takes connections, if that
+    /// is known.
+    pub(crate) fn agreed(&mut self, key: PeerKey, id: Option<u8>, address: Option<SocketAddr>) {
         if self.is_private {
             return;
         }
-        self.partners.entry(key).or_insert_with(Partner::new).id = id;
+        let partner = self.partners.entry(key).or_insert_with(Partner::new);
+        (partner.id, partner.address) = (id, address);
     }
 
     /// A peer has left.
@@ -125,12 +129,13 @@ impl PeerExchange {
 
 impl Partner {
     fn new() -> Self {
-        Self { id: None, told: BTreeSet::new(), sent_at: None, received_at: None, taken: 0 }
+        Self { id: None, address: None, told: BTreeSet::new(), sent_at: None, received_at: None, taken: 0 }
     }
 
     /// What it is to be told now, which counts as told.
     fn changes(&mut self, connected: &BTreeMap<SocketAddr, u8>) -> PeerChanges {
-        let new = connected.iter().filter(|(address, _)| !self.told.contains(address));
+        let is_new = |address: &SocketAddr| !self.told.contains(address) && self.address != Some(*address);
+        let new = connected.iter().filter(|(address, _)| is_new(address));
         let added: Vec<ExchangedPeer> =
             new.map(|(&address, &flags)| ExchangedPeer { address, flags }).take(MAX_PEERS).collect();
         let gone = self.told.iter().filter(|address| !connected.contains_key(address));
@@ -183,8 +188,8 @@ mod tests {
     fn each_peer_is_told_of_changes_once_a_minute() {
         let mut exchange = PeerExchange::new(false);
         assert!(told(&mut exchange, &["192.0.2.1:1"], at(0)).is_empty(), "nobody takes messages");
-        exchange.agreed(PeerKey(1), Some(7));
-        let due = exchange.due(&connected(&["192.0.2.1:1", "192.0.2.2:1"]), at(1));
+        exchange.agreed(PeerKey(1), Some(7), Some(address("192.0.2.9:1")));
+        let due = exchange.due(&connected(&["192.0.2.1:1", "192.0.2.2:1", "192.0.2.9:1"]), at(1));
         assert_eq!((due.len(), due[0].to, due[0].id), (1, PeerKey(1), 7));
         assert_eq!(PeerChanges::read(&due[0].body).unwrap().added.len(), 2);
         assert!(told(&mut exchange, &["192.0.2.1:1"], at(60)).is_empty(), "not yet");
@@ -193,14 +198,14 @@ mod tests {
         assert_eq!(changes[0].added[0].address, address("192.0.2.3:1"));
         assert_eq!(changes[0].dropped, [address("192.0.2.2:1")]);
         assert!(told(&mut exchange, &["192.0.2.1:1", "192.0.2.3:1"], at(500)).is_empty(), "no change");
-        exchange.agreed(PeerKey(1), None);
+        exchange.agreed(PeerKey(1), None, None);
         assert!(told(&mut exchange, &[], at(600)).is_empty(), "it takes no messages any more");
     }
 
     #[test]
     fn of_many_peers_fifty_are_named_at_a_time() {
         let mut exchange = PeerExchange::new(false);
-        exchange.agreed(PeerKey(1), Some(1));
+        exchange.agreed(PeerKey(1), Some(1), None);
         let names: Vec<String> = (0..120).map(|port| format!("192.0.2.1:{}", port + 1)).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let counts: Vec<(usize, usize)> = (0..6)
@@ -265,7 +270,7 @@ mod tests {
     fn a_private_torrent_neither_tells_nor_takes_peers() {
         let mut exchange = PeerExchange::new(true);
         assert!(!exchange.is_offered());
-        exchange.agreed(PeerKey(1), Some(1));
+        exchange.agreed(PeerKey(1), Some(1), None);
         assert!(told(&mut exchange, &["192.0.2.1:1"], at(0)).is_empty());
         let body = naming(&[("8.8.8.8:1", 0)]);
         assert_eq!(

@@ -63,7 +63,7 @@ impl Session {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         for block in std::mem::take(&mut peer.asked) {
             self.picker.release(block);
-            peer.expect_late(block);
+            peer.late.expect(block);
             if let Some(limit) = &mut self.down_limit {
                 limit.give_back(block.length.into());
             }
@@ -104,7 +104,7 @@ impl Session {
         }
         let Some(peer) = self.peers.get_mut(&key) else { return Ok(()) };
         if !peer::take(&mut peer.asked, block) {
-            if !peer::take(&mut peer.late, block) {
+            if !peer.late.take(block) {
                 return Err(Why::Unrequested);
             }
             // It had been given back, and came all the same.
@@ -158,7 +158,7 @@ impl Session {
     fn cancel_elsewhere(&mut self, from: PeerKey, block: Block) {
         for (&key, peer) in &mut self.peers {
             if key != from && peer::take(&mut peer.asked, block) {
-                peer.expect_late(block);
+                peer.late.expect(block);
                 if let Some(limit) = &mut self.down_limit {
                     limit.give_back(block.length.into());
                 }

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Weak;
 use std::time::Duration;
 
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use tracker_failover::{PeerCounts, PeerId, Transfer};
 
 use super::PeerKey;
@@ -17,6 +17,7 @@ use super::dial::{DialBook, canonical};
 use super::limit::Limit;
 use super::outgoing::Outgoing;
 use super::peer::Peer;
+use super::pex::PeerExchange;
 use super::picker::Picker;
 use super::pieces::Suspects;
 use super::rate::Rate;
@@ -50,6 +51,8 @@ pub(crate) struct Session {
     pub(super) departed: BTreeMap<PeerKey, SocketAddr>,
     pub(super) choker: Choker,
     pub(super) book: DialBook,
+    /// What peers tell each other of further peers.
+    pub(super) exchange: PeerExchange,
     pub(super) down: Rate,
     pub(super) up: Rate,
     /// Missing bytes of the whole torrent.
@@ -143,9 +146,11 @@ impl Session {
         let picker = Picker::new(torrent.piece_length, total, &lacking, anything_yet, BUDGET, &mut rng);
         let here = picker.bytes_of(&start.have);
         let wanted_bytes = picker.bytes_of(&torrent.wanted());
+        let book = DialBook::new(rng.random());
+        let exchange = PeerExchange::new(torrent.private);
         Self {
             own_id: start.own_id,
-            offer: Offer { port: start.port, ..Offer::default() },
+            offer: Offer { port: start.port, pex: exchange.is_offered(), ..Offer::default() },
             rng,
             have: start.have,
             lacking,
@@ -158,7 +163,8 @@ impl Session {
             suspects: BTreeMap::new(),
             departed: BTreeMap::new(),
             choker: Choker::default(),
-            book: DialBook::default(),
+            book,
+            exchange,
             down: Rate::default(),
             up: Rate::default(),
             left: total - here,
@@ -285,6 +291,7 @@ impl Session {
             limit.give_back(peer.granted.saturating_sub(peer.up.total()));
         }
         self.abandon(key);
+        self.exchange.left(key);
         if peer.counted {
             for piece in peer.has.iter() {
                 self.picker.rarity().decrease(piece);

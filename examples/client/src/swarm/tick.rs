@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::PeerKey;
+use super::peer::Peer;
 use super::session::{Action, MAX_PEERS, Session};
-use crate::wire::Why;
 use crate::wire::message::Message;
+use crate::wire::{Why, pex};
 
 impl Session {
     /// Time has passed; to be called a few times a second.
@@ -35,11 +36,26 @@ impl Session {
         }
         self.peers_at_last_tick = self.peers.len();
         self.look_for_silence(now);
+        self.exchange_peers(now);
         self.judge(now);
         self.stirred = true;
         self.settle(now);
         self.pace(now);
         self.dial(now);
+    }
+
+    /// Tells peers of each other (BEP 11).
+    fn exchange_peers(&mut self, now: Duration) {
+        let flags = |peer: &Peer| {
+            (if peer.has.is_full() { pex::SEED } else { 0 }) | (if peer.dialled { pex::REACHABLE } else { 0 })
+        };
+        let connected = self.peers.values().filter_map(|peer| Some((peer.listens?, flags(peer)))).collect();
+        for update in self.exchange.due(&connected, now) {
+            if let Some(peer) = self.peers.get_mut(&update.to) {
+                peer.out.push(&Message::Extended(update.id, &update.body));
+                self.wakes.insert(update.to);
+            }
+        }
     }
 
     /// A whole read of a peer's has been taken: asks it for more, and reads what it asked for.

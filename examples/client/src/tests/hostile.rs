@@ -36,6 +36,21 @@ fn who_breaks_the_protocol_is_closed() {
     }
 }
 
+/// R154: they give way to who comes after them.
+#[test]
+fn silent_connections_keep_no_peer_out() {
+    let shared = Shared::new(100_000, &[]);
+    let mut seed = shared.start("seed", &["--no-trackers"]);
+    let port = seed.port();
+    let silent: Vec<TcpStream> =
+        (0..100).map(|_| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap()).collect();
+    let peer = format!("127.0.0.1:{port}");
+    let (code, said) = shared.start("leech", &["--no-trackers", "--exit-when-done", "--peer", &peer]).end();
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(said.matches("\"peer_closed\"").count(), 1, "it was let in at the first try: {said}");
+    drop(silent);
+}
+
 fn greeting(hash: InfoHash) -> Vec<u8> {
     handshake::write(hash, PeerId::new(*b"-XX0001-abcdefghijkl")).to_vec()
 }

@@ -1,6 +1,7 @@
 //! The whole program, run as a separate process against scripted peers, trackers and itself.
 
 mod creating;
+mod exchange;
 mod hostile;
 mod limits;
 mod peers;
@@ -13,6 +14,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use clap::Parser;
 use tempfile::TempDir;
@@ -122,6 +124,15 @@ struct Shared {
 
 impl Shared {
     fn new(length: usize, trackers: &[String]) -> Self {
+        Self::with(length, trackers, false)
+    }
+
+    /// The same of a private torrent without trackers.
+    fn private(length: usize) -> Self {
+        Self::with(length, &[], true)
+    }
+
+    fn with(length: usize, trackers: &[String], private: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = content(length);
         fs::create_dir(folder.path().join("seed")).unwrap();
@@ -131,6 +142,7 @@ impl Shared {
             .hash(Some(16_384), |_, _| {})
             .unwrap();
         made.tiers = create::tiers(trackers);
+        made.private = private;
         let bytes = create::encode(&made).unwrap();
         fs::write(folder.path().join("x.torrent"), &bytes).unwrap();
         let torrent = Torrent::parse(&bytes).unwrap().0;

@@ -2,7 +2,6 @@
 
 use std::net::Shutdown;
 use std::sync::mpsc;
-use std::time::Duration;
 
 use super::*;
 

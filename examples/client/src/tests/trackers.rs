@@ -129,7 +129,7 @@ fn an_empty_tracker_hides_no_peer() {
         let shared = Shared::new(100_000, &tiers);
         let mut seed = shared.start("seed", &["--no-trackers"]);
         let address = SocketAddr::from(([127, 0, 0, 1], seed.port()));
-        trackers[2].set_latency(std::time::Duration::from_millis(50));
+        trackers[2].set_latency(Duration::from_millis(50));
         let peer = SwarmPeer { peer_id: [1; 20], address, left: Some(0) };
         trackers[2].add_peer(*shared.torrent.info_hash.as_bytes(), peer);
         trackers.iter().for_each(FakeTracker::forget);
@@ -177,7 +177,7 @@ fn the_latency_cache_is_kept() {
     let (far, near) = runtime.block_on(async {
         (FakeTracker::start(Behaviour::ok()).await, FakeTracker::start(Behaviour::ok()).await)
     });
-    far.set_latency(std::time::Duration::from_millis(150));
+    far.set_latency(Duration::from_millis(150));
     let shared = Shared::new(100_000, &[far.announce_url(), near.announce_url()]);
     let cache = shared.path("trackers.cache");
     let run = |last: &str| {

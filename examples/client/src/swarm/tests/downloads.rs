@@ -334,3 +334,37 @@ fn only_what_is_wanted_is_fetched() {
     // Who lacks what we have is still served.
     assert_eq!(rig.why(useless), None);
 }
+
+/// R164: such a peer is slow, and breaks no rule.
+#[test]
+fn a_peer_that_chokes_after_every_block_is_useful() {
+    let mut rig = Rig::new(64 * 16_384, 16_384);
+    let seed = rig.seed();
+    for _ in 0..300 {
+        let Some(block) = rig.requests(seed).first().copied() else { break };
+        rig.send(seed, block, true).unwrap();
+        if rig.session.is_complete() {
+            break;
+        }
+        rig.say(seed, Message::Choke).unwrap();
+        rig.say(seed, Message::Unchoke).unwrap();
+    }
+    assert!(rig.session.is_complete());
+}
+
+/// One that answers what it was asked for before it choked, too: it keeps the requests that came first.
+#[test]
+fn a_peer_that_answers_all_requests_between_its_chokes_is_useful() {
+    let mut rig = Rig::new(1500 * 16_384, 16_384);
+    let seed = rig.seed();
+    let mut asked = VecDeque::new();
+    for _ in 0..3000 {
+        asked.extend(rig.requests(seed));
+        asked.truncate(250);
+        let Some(block) = asked.pop_front() else { break };
+        assert_eq!(rig.send(seed, block, true), Ok(()));
+        rig.say(seed, Message::Choke).unwrap();
+        rig.say(seed, Message::Unchoke).unwrap();
+    }
+    assert_eq!(rig.closed, []);
+}
