@@ -1,12 +1,11 @@
 //! The files of a torrent: a single one, a list (BEP 3), or a tree (BEP 52), with the attributes of BEP 47.
 
+use std::borrow::Cow;
+
 use bendy::decoding::{DictDecoder, ListDecoder, Object};
 
 use super::MetainfoError;
 use crate::wire::bencode::{Value, decoder};
-
-/// How many files a torrent may have. More would only fill a disk with names.
-const MAX_FILES: usize = 100_000;
 
 /// How many parts and bytes a path may have: no common system can store longer ones.
 const MAX_PARTS: usize = 100;
@@ -23,6 +22,8 @@ const MAX_CONTENT_LEN: u64 = i64::MAX as u64;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FileEntry {
     path: Vec<String>,
+    /// The parts as they stand in the torrent, where they aren't UTF-8.
+    raw_path: Option<Box<[Vec<u8>]>>,
     length: u64,
     attributes: Attributes,
 }
@@ -42,12 +43,33 @@ impl FileEntry {
         &self.path
     }
 
+    /// The same parts as bytes, as they stand in the torrent. Names on Unix are bytes, and torrents made there may hold some
+    /// that aren't UTF-8, which [`path`](Self::path) gives with replacement characters.
+    ///
+    /// ```
+    /// # use tracker_failover::Metainfo;
+    /// let torrent = b"d4:infod5:filesld6:lengthi1e4:pathl2:\xfc.eee4:name1:d12:piece lengthi1e\
+    ///                 6:pieces20:aaaaaaaaaaaaaaaaaaaaee";
+    /// let metainfo = Metainfo::parse(torrent)?;
+    /// let file = &metainfo.files()[0];
+    /// assert_eq!(file.path(), ["\u{fffd}."]);
+    /// assert_eq!(file.path_bytes().collect::<Vec<_>>(), [b"\xfc."]);
+    /// # Ok::<(), tracker_failover::MetainfoError>(())
+    /// ```
+    pub fn path_bytes(&self) -> impl Iterator<Item = &[u8]> {
+        let text = self.path.iter().map(String::as_bytes);
+        let raw = self.raw_path.iter().flatten().map(Vec::as_slice);
+        let is_text = self.raw_path.is_none();
+        text.filter(move |_| is_text).chain(raw)
+    }
+
     /// The length in bytes.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// Whether it is padding (BEP 47): zeros that count as content and aren't stored in a file.
+    /// Whether it is padding: zeros that count as content and aren't stored in a file. It is marked with an attribute
+    /// (BEP 47), or has the name that BitComet gave padding before there were attributes (`_____padding_file_0_…`).
     pub fn is_padding(&self) -> bool {
         self.attributes.padding
     }
@@ -73,7 +95,7 @@ pub(super) struct FileList {
 
 impl FileList {
     /// A torrent of one file.
-    pub(super) fn of_one(name: &str, length: Value<'_>, attr: Option<&[u8]>) -> Result<Self, MetainfoError> {
+    pub(super) fn of_one(name: &Name, length: Value<'_>, attr: Option<&[u8]>) -> Result<Self, MetainfoError> {
         let mut list = Self::default();
         let length = match length {
             Value::Integer(text) => content_length(text),
@@ -81,7 +103,9 @@ impl FileList {
         };
         let length = length.ok_or_else(|| MetainfoError::field("info.length", LENGTH))?;
         let attributes = attr.map_or_else(Attributes::default, Attributes::read);
-        list.add("info.name", FileEntry { path: vec![name.to_owned()], length, attributes })?;
+        let raw_path = name.raw.clone().map(|raw| vec![raw].into());
+        let file = FileEntry { path: vec![name.text.clone()], raw_path, length, attributes };
+        list.add("info.name", file)?;
         Ok(list)
     }
 
@@ -110,7 +134,7 @@ impl FileList {
         let Ok(Some(Object::Dict(root))) = decoder.next_object() else {
             return Err(MetainfoError::field(TREE, "a dictionary"));
         };
-        list.add_folder(root, &mut Vec::new())?;
+        list.add_folder(root, &mut Path::default())?;
         list.not_empty(TREE)
     }
 
@@ -138,17 +162,13 @@ impl FileList {
     }
 
     /// Adds a folder of a tree. Recursion is bounded by the depth limit of the document.
-    fn add_folder(
-        &mut self,
-        mut folder: DictDecoder<'_, '_>,
-        path: &mut Vec<String>,
-    ) -> Result<(), MetainfoError> {
+    fn add_folder(&mut self, mut folder: DictDecoder<'_, '_>, path: &mut Path) -> Result<(), MetainfoError> {
         let mut is_file = false;
         while let Some((name, node)) = folder.next_pair().map_err(unreadable)? {
             let Object::Dict(node) = node else {
                 return Err(MetainfoError::field(TREE, "dictionaries all the way down"));
             };
-            if is_file || (name.is_empty() && path.is_empty()) {
+            if is_file || (name.is_empty() && path.text.is_empty()) {
                 return Err(MetainfoError::field(TREE, "each name to be either a file or a folder"));
             }
             if name.is_empty() {
@@ -156,7 +176,7 @@ impl FileList {
                 let file = read_of_tree(node, path)?;
                 self.add(TREE, file)?;
             } else {
-                path.push(String::from_utf8_lossy(name).into_owned());
+                path.push(name);
                 self.add_folder(node, path)?;
                 path.pop();
             }
@@ -173,7 +193,6 @@ impl FileList {
             _ if file.path.len() > MAX_PARTS => Some("a path of at most 100 parts"),
             _ if path_bytes > MAX_PATH_LEN => Some("a path of at most 4096 bytes"),
             _ if self.path_bytes > MAX_PATHS_LEN => Some("paths of at most 64 MiB in all"),
-            _ if self.files.len() >= MAX_FILES => Some("at most 100000 files"),
             None => Some("lengths of at most 2^63-1 bytes in all"),
             Some(total) => {
                 self.total_length = total;
@@ -191,6 +210,65 @@ impl FileList {
         if self.files.is_empty() { Err(MetainfoError::field(place, "at least one file")) } else { Ok(self) }
     }
 }
+
+/// A name, and its bytes where they aren't UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Name {
+    pub(super) text: String,
+    pub(super) raw: Option<Vec<u8>>,
+}
+
+impl Name {
+    pub(super) fn read(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        let raw = matches!(text, Cow::Owned(_)).then(|| bytes.to_vec());
+        Self { text: text.into_owned(), raw }
+    }
+}
+
+/// The parts of a path, as text and as bytes.
+#[derive(Debug, Clone, Default)]
+struct Path {
+    text: Vec<String>,
+    raw: Vec<Vec<u8>>,
+}
+
+impl Path {
+    /// As BEP 47 recommends.
+    fn of_padding(length: u64) -> Self {
+        let mut path = Self::default();
+        path.push(b".pad");
+        path.push(length.to_string().as_bytes());
+        path
+    }
+
+    fn push(&mut self, part: &[u8]) {
+        self.text.push(String::from_utf8_lossy(part).into_owned());
+        self.raw.push(part.to_vec());
+    }
+
+    fn pop(&mut self) {
+        (self.text.pop(), self.raw.pop());
+    }
+
+    /// Whether a part isn't UTF-8.
+    fn is_raw(&self) -> bool {
+        self.text.iter().zip(&self.raw).any(|(text, raw)| text.as_bytes() != raw)
+    }
+
+    /// Whether it is the name that BitComet gives padding.
+    fn is_of_padding(&self) -> bool {
+        self.raw.last().is_some_and(|name| name.starts_with(BITCOMET_PADDING))
+    }
+
+    fn entry(self, length: u64, attributes: Attributes) -> FileEntry {
+        let raw_path = self.is_raw().then(|| self.raw.into());
+        FileEntry { path: self.text, raw_path, length, attributes }
+    }
+}
+
+/// How the names begin that BitComet gives padding (libtorrent recognises the same).
+const BITCOMET_PADDING: &[u8] = b"_____padding_file_";
 
 impl Attributes {
     fn read(letters: &[u8]) -> Self {
@@ -214,21 +292,27 @@ fn read_listed(place: &str, mut entry: DictDecoder<'_, '_>) -> Result<FileEntry,
         match (key, value) {
             (b"attr", Object::Bytes(letters)) => attributes = Attributes::read(letters),
             (b"length", Object::Integer(text)) => length = content_length(text),
-            (b"path", Object::List(parts)) => path = read_path(parts, |part| Some(lossy(part))),
+            (b"path", Object::List(parts)) => path = read_path(parts),
             // Written by clients whose `path` is in an older encoding, which lossy decoding would garble.
-            (b"path.utf-8", Object::List(parts)) => unicode_path = read_path(parts, utf8),
+            (b"path.utf-8", Object::List(parts)) => {
+                unicode_path = read_path(parts).filter(|path| !path.is_raw());
+            }
             _ => {}
         }
     }
     // A link has no content, and some clients leave its length out.
     let length = length.or(attributes.symlink.then_some(0));
     let length = length.ok_or_else(|| MetainfoError::field(format!("{place}.length"), LENGTH))?;
+    // Padding needs no path: it is never a file (BEP 47 only recommends one).
+    let padding = || attributes.padding.then(|| Path::of_padding(length));
+    let path = path.or_else(padding);
     let path = path.ok_or_else(|| MetainfoError::field(format!("{place}.path"), "a list of strings"))?;
-    let path = unicode_path.filter(|unicode| unicode.len() == path.len()).unwrap_or(path);
-    Ok(FileEntry { path, length, attributes })
+    let path = unicode_path.filter(|unicode| unicode.text.len() == path.text.len()).unwrap_or(path);
+    let attributes = Attributes { padding: attributes.padding || path.is_of_padding(), ..attributes };
+    Ok(path.entry(length, attributes))
 }
 
-fn read_of_tree(mut entry: DictDecoder<'_, '_>, path: &[String]) -> Result<FileEntry, MetainfoError> {
+fn read_of_tree(mut entry: DictDecoder<'_, '_>, path: &Path) -> Result<FileEntry, MetainfoError> {
     let mut attributes = Attributes::default();
     let mut length = None;
     let mut has_root = false;
@@ -245,28 +329,20 @@ fn read_of_tree(mut entry: DictDecoder<'_, '_>, path: &[String]) -> Result<FileE
     if length > 0 && !has_root {
         return Err(MetainfoError::field(format!("{TREE}: pieces root"), "a string of 32 bytes"));
     }
-    Ok(FileEntry { path: path.to_vec(), length, attributes })
+    Ok(path.clone().entry(length, attributes))
 }
 
-/// The parts of a path, at most one more than allowed. `None` if one isn't a string, or can't be decoded.
-fn read_path(mut parts: ListDecoder<'_, '_>, read: impl Fn(&[u8]) -> Option<String>) -> Option<Vec<String>> {
-    let mut path = Vec::new();
+/// The parts of a path, at most one more than allowed. `None` if one isn't a string.
+fn read_path(mut parts: ListDecoder<'_, '_>) -> Option<Path> {
+    let mut path = Path::default();
     while let Some(part) = parts.next_object().ok()? {
         match part {
-            Object::Bytes(part) if path.len() <= MAX_PARTS => path.push(read(part)?),
+            Object::Bytes(part) if path.text.len() <= MAX_PARTS => path.push(part),
             Object::Bytes(_) => {}
             Object::Integer(_) | Object::List(_) | Object::Dict(_) => return None,
         }
     }
     Some(path)
-}
-
-fn lossy(part: &[u8]) -> String {
-    String::from_utf8_lossy(part).into_owned()
-}
-
-fn utf8(part: &[u8]) -> Option<String> {
-    std::str::from_utf8(part).ok().map(str::to_owned)
 }
 
 fn content_length(text: &str) -> Option<u64> {

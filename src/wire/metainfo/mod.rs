@@ -16,7 +16,7 @@ pub use trackers::{SkipReason, SkippedTracker};
 use crate::announce::InfoHash;
 use crate::tracker::TrackerUrl;
 use crate::wire::bencode::{Document, Fields, Rules, Value};
-use files::FileList;
+use files::{FileList, Name};
 
 /// The largest torrent file that is read, in bytes. Real ones are smaller than 10 MiB.
 const MAX_FILE_LEN: usize = 32 << 20;
@@ -63,7 +63,9 @@ pub struct Metainfo {
     info_hash: InfoHash,
     v1: Option<InfoHash>,
     v2: Option<[u8; 32]>,
-    name: String,
+    name: Name,
+    /// The bytes of `info` as they stand in the file.
+    info: Box<[u8]>,
     private: bool,
     piece_length: u64,
     pieces: Vec<[u8; 20]>,
@@ -117,6 +119,7 @@ impl Metainfo {
             v1,
             v2,
             name,
+            info: hashed.into(),
             private: !matches!(info.get("private"), None | Some(Value::Integer("0"))),
             piece_length,
             pieces,
@@ -180,7 +183,18 @@ impl Metainfo {
 
     /// The suggested name of the file, or of the folder for the files. Not safe as a file name.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.name.text
+    }
+
+    /// The same name as bytes, as it stands in the torrent, see [`FileEntry::path_bytes`].
+    pub fn name_bytes(&self) -> &[u8] {
+        self.name.raw.as_deref().unwrap_or(self.name.text.as_bytes())
+    }
+
+    /// The bytes of `info` as they stand in the file: what the info-hash is of, and what clients send each other as metadata
+    /// (BEP 9).
+    pub fn info_bytes(&self) -> &[u8] {
+        &self.info
     }
 
     /// Whether the torrent may be announced to its own trackers only (BEP 27). Any value of the key but 0 counts, because a
@@ -223,7 +237,7 @@ impl Metainfo {
 impl fmt::Debug for Metainfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metainfo")
-            .field("name", &self.name)
+            .field("name", &self.name.text)
             .field("info_hash", &self.info_hash)
             .field("tiers", &self.tiers)
             .field("private", &self.private)
@@ -252,13 +266,10 @@ fn meta_version(info: &Fields<'_>) -> Result<u64, MetainfoError> {
     }
 }
 
-fn name(info: &Fields<'_>) -> Result<String, MetainfoError> {
-    let unicode = info.bytes("name.utf-8").and_then(|name| std::str::from_utf8(name).ok());
-    match (unicode, info.bytes("name")) {
-        (Some(name), Some(_)) => Ok(name.to_owned()),
-        (None, Some(name)) => Ok(String::from_utf8_lossy(name).into_owned()),
-        (_, None) => Err(MetainfoError::field("info.name", "a string")),
-    }
+fn name(info: &Fields<'_>) -> Result<Name, MetainfoError> {
+    let unicode = info.bytes("name.utf-8").filter(|name| std::str::from_utf8(name).is_ok());
+    let name = info.bytes("name").ok_or_else(|| MetainfoError::field("info.name", "a string"))?;
+    Ok(Name::read(unicode.unwrap_or(name)))
 }
 
 fn piece_length(info: &Fields<'_>, has_v2: bool) -> Result<u64, MetainfoError> {
@@ -275,14 +286,15 @@ fn piece_length(info: &Fields<'_>, has_v2: bool) -> Result<u64, MetainfoError> {
     Ok(length)
 }
 
-fn content(info: &Fields<'_>, name: &str, has_v1: bool, has_v2: bool) -> Result<Content, MetainfoError> {
+fn content(info: &Fields<'_>, name: &Name, has_v1: bool, has_v2: bool) -> Result<Content, MetainfoError> {
     let tree = match info.get("file tree") {
         Some(Value::Dict(tree)) if has_v2 => Some(FileList::of_tree(tree)?),
         _ if has_v2 => return Err(MetainfoError::field("info.file tree", "a dictionary")),
         _ => None,
     };
     if !has_v1 && let Some(list) = tree {
-        let single_file = matches!(list.files(), [file] if matches!(file.path(), [part] if part == name));
+        let single_file =
+            matches!(list.files(), [file] if matches!(file.path(), [part] if *part == name.text));
         return Ok(Content { list, single_file });
     }
     let (list, single_file) = match (info.get("length"), info.get("files")) {

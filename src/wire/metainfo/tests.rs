@@ -325,7 +325,6 @@ fn bad_lists_are_refused() {
         ),
         (&long_part, "info.files.0: expected a path of at most 4096 bytes"),
         (&many_parts, "info.files.0: expected a path of at most 100 parts"),
-        (&"d6:lengthi0e4:pathl1:aee".repeat(100_001), "info.files.100000: expected at most 100000 files"),
     ];
     for (files, expected) in rows {
         let error = parse(several(files, 1)).unwrap_err().to_string();
@@ -459,4 +458,85 @@ fn depth_needs_little_stack() {
             && Metainfo::parse(&file(format!("d{unread}{}", &single("", "")[1..]))).is_ok()
     });
     assert!(thread.unwrap().join().unwrap());
+}
+
+/// R164: real torrents have more.
+#[test]
+fn a_torrent_may_have_very_many_files() {
+    let files = "d6:lengthi0e4:pathl1:aee".repeat(200_000);
+    let one = "d6:lengthi5e4:pathl1:bee";
+    assert_eq!(good(several(&format!("{files}{one}"), 1)).files().len(), 200_001);
+}
+
+/// R157: BEP 47 only recommends a path, and `pad_file_no_path.torrent` of libtorrent has none.
+#[test]
+fn padding_needs_no_path() {
+    for attr in ["p", "px", "xp"] {
+        let files = format!("d4:attr{}6:lengthi6eed6:lengthi5e4:pathl1:bee", text(attr));
+        let metainfo = good(several(&files, 1));
+        let padding = &metainfo.files()[0];
+        assert_eq!((padding.is_padding(), padding.length()), (true, 6), "{attr}");
+        assert_eq!(padding.path(), [".pad", "6"]);
+    }
+    for attr in ["x", "h", ""] {
+        let files = format!("d4:attr{}6:lengthi6eed6:lengthi5e4:pathl1:bee", text(attr));
+        let error = parse(several(&files, 1)).unwrap_err().to_string();
+        assert!(error.contains("info.files.0.path: expected a list of strings"), "{attr}: {error}");
+    }
+}
+
+/// R157: the names that it gave padding before there were attributes.
+#[test]
+fn the_padding_of_bitcomet_is_recognised() {
+    let rows = [
+        ("_____padding_file_0_____", true),
+        ("_____padding_file_12_if you see this file, please update to BitComet 0.85 or above____", true),
+        ("____padding_file_0_____", false),
+        ("a _____padding_file_0_", false),
+        ("_____padding", false),
+    ];
+    for (name, is_padding) in rows {
+        for folder in ["", "1:d"] {
+            let files = format!("d6:lengthi6e4:pathl{folder}{}eed6:lengthi5e4:pathl1:bee", text(name));
+            let metainfo = good(several(&files, 1));
+            assert_eq!(metainfo.files()[0].is_padding(), is_padding, "{folder}{name}");
+        }
+        let folder = format!("d6:lengthi6e4:pathl{}1:beed6:lengthi5e4:pathl1:bee", text(name));
+        assert!(!good(several(&folder, 1)).files()[0].is_padding(), "a folder of that name is one");
+    }
+}
+
+/// R156: names on Unix are bytes.
+#[test]
+fn names_that_are_not_utf8_are_given_as_bytes() {
+    let bytes = |name: &[u8]| [name.len().to_string().as_bytes(), b":", name].concat();
+    let of = |list: &[&[u8]]| [b"d6:lengthi5e4:pathl", &list.concat()[..], b"ee"].concat();
+    let raw = [b"b\xfcch".as_slice(), b"\xff"];
+    let info = |files: &[u8], more: &[u8]| {
+        let end = format!("12:piece lengthi16384e6:pieces{}e", text(ZEROS));
+        [b"d5:filesl", files, b"e4:name", &bytes(b"n\xf6"), more, end.as_bytes()].concat()
+    };
+    let files = of(&raw.map(bytes).iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let metainfo = good(info(&files, b""));
+    let file = &metainfo.files()[0];
+    assert_eq!(file.path_bytes().collect::<Vec<_>>(), raw);
+    assert_eq!(file.path(), ["b\u{fffd}ch", "\u{fffd}"]);
+    assert_eq!((metainfo.name(), metainfo.name_bytes()), ("n\u{fffd}", b"n\xf6".as_slice()));
+    // Text beside it is preferred, if it is text.
+    let named = good(info(&files, b"10:name.utf-83:n\xc3\xb6"));
+    assert_eq!((named.name(), named.name_bytes()), ("n\u{f6}", "n\u{f6}".as_bytes()));
+    let named = good(info(&files, b"10:name.utf-81:\xff"));
+    assert_eq!(named.name_bytes(), b"n\xf6");
+    // What is UTF-8 is the same as bytes.
+    let metainfo = good(single("", ""));
+    assert_eq!(metainfo.files()[0].path_bytes().collect::<Vec<_>>(), [b"x"]);
+    assert_eq!(metainfo.name_bytes(), b"x");
+}
+
+#[test]
+fn the_bytes_of_info_are_those_of_the_hash() {
+    let info = single("1:ai1e", "");
+    let metainfo = good(&info);
+    assert_eq!(metainfo.info_bytes(), info.as_bytes());
+    assert_eq!(metainfo.info_hash(), InfoHash::new(Sha1::digest(metainfo.info_bytes()).into()));
 }
