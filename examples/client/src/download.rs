@@ -16,6 +16,8 @@ use crate::discovery::Discovery;
 use crate::discovery::trackers::{HAS_CACHE, Options, Trackers};
 use crate::exit;
 use crate::files::disk::{Disk, Done};
+use crate::files::names::NameRules;
+use crate::files::space::free_space;
 use crate::list::list;
 use crate::net::clock::Clock;
 use crate::net::listen::Listeners;
@@ -42,7 +44,7 @@ pub(crate) fn main(options: &Download) -> u8 {
         return exit::USAGE;
     }
     let read = match read(path) {
-        Ok(bytes) => Torrent::parse(&bytes),
+        Ok(bytes) => Torrent::parse(&bytes, NameRules::of(&options.archives)),
         Err(error) => {
             report.borrow_mut().error(&format!("{}: {error}", path.display()));
             return exit::OTHER;
@@ -92,6 +94,7 @@ async fn download(
     let own_id = PeerId::with_prefix(*b"-TF0100-", random.random());
     let start = Start { have: prepared.have, own_id, port, seed: random.random(), down_limit, up_limit };
     let session = Session::new(&torrent, start);
+    warn_of_space(&mut report.borrow_mut(), &options.archives, session.stats().left);
     if session.is_complete() {
         report.borrow_mut().event(&Event::Complete);
     }
@@ -119,6 +122,15 @@ async fn download(
     }
     let complete = shell.session.borrow().is_complete();
     conclude(&mut report.borrow_mut(), &outcome, complete)
+}
+
+/// Warns if the disk has less room than what is missing takes. Other programs may make some, and what is sparse may be
+/// counted twice, so it is tried all the same.
+fn warn_of_space(report: &mut Report, folder: &Path, missing: u64) {
+    if let Some(free) = free_space(folder).filter(|&free| free < missing) {
+        let (missing, free) = (units::bytes(missing), units::bytes(free));
+        report.info(&format!("warning: {missing} are missing, and the disk has room for {free}"));
+    }
 }
 
 /// What a download needs before its first connection.
