@@ -13,6 +13,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tracker_failover::{AnnounceTo, Metainfo, Order, PeerId, TrackerSet};
 
 use crate::discovery::Discovery;
+use crate::discovery::overlay::{self, Overlay};
+use crate::discovery::rule::Joins;
 use crate::discovery::trackers::{HAS_CACHE, Options, Trackers};
 use crate::exit;
 use crate::files::disk::{Disk, Done};
@@ -27,7 +29,7 @@ use crate::signals::Signals;
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::session::{Session, Start};
 use crate::torrent::{Refused, Torrent};
-use crate::ui::cli::{Download, TrackerCount, TrackerOrder};
+use crate::ui::cli::{DiscoveryMode, Download, TrackerCount, TrackerOrder};
 use crate::ui::event::Event;
 use crate::ui::report::Report;
 use crate::ui::units;
@@ -105,14 +107,16 @@ async fn download(
         }
     }
     let mut trackers = None;
-    if !options.no_trackers {
+    if !options.no_trackers && options.discovery_mode != DiscoveryMode::Overlay {
         let mut announced = tracker_failover::Torrent::new(torrent.info_hash, own_id, port);
         announced.transfer = shell.session.borrow().transfer();
         trackers = Trackers::start(TrackerSet::from(metainfo), announced, &asked(options, report).await);
     }
     let until = Until { done: options.exit_when_done, deadline: options.deadline_s.map(Duration::from_secs) };
     let (done, signals) = (&mut prepared.done, &mut prepared.signals);
-    let mut discovery = Discovery::new(trackers);
+    let overlay =
+        overlay(options, &torrent, port, report).map(|settings| Overlay::new(settings, shell.now()));
+    let mut discovery = Discovery::new(trackers, overlay);
     let outcome = run(&shell, prepared.listeners, done, &mut discovery, signals, until).await;
     let transfer = shell.session.borrow().transfer();
     discovery.stop(transfer, |tag, text| report.borrow_mut().tracker(tag, text)).await;
@@ -164,6 +168,27 @@ async fn prepare(
     };
     let listeners = Listeners::bind(options.port).map_err(NotPrepared::Other)?;
     Ok(Prepared { signals, disk, done, have, listeners })
+}
+
+/// How the DHT is used: not at all unless the command line wants it, and never for a private torrent (BEP 27).
+fn overlay(
+    options: &Download,
+    torrent: &Torrent,
+    port: u16,
+    report: &Rc<RefCell<Report>>,
+) -> Option<overlay::Settings> {
+    let joins = match options.discovery_mode {
+        DiscoveryMode::Tracker => return None,
+        DiscoveryMode::Overlay => Joins::AtOnce,
+        DiscoveryMode::Both => Joins::AsNeeded,
+    };
+    if torrent.private {
+        report.borrow_mut().tracker("OVERLAY", "private torrent: the DHT stays off");
+        return None;
+    }
+    let (info_hash, allow_loopback) = (torrent.info_hash, options.allow_loopback);
+    let bootstrap = options.dht_bootstrap.iter().map(|node| node.0.clone()).collect();
+    Some(overlay::Settings { joins, info_hash, port, bootstrap, allow_loopback })
 }
 
 /// How the command line wants trackers to be asked.
@@ -225,7 +250,7 @@ fn conclude(report: &mut Report, outcome: &Outcome, complete: bool) -> u8 {
     let (reason, code) = match outcome {
         Outcome::Done => ("complete".into(), exit::COMPLETE),
         Outcome::Deadline => ("not complete at the deadline".into(), exit::INCOMPLETE),
-        Outcome::OutOfPeers => ("no tracker and no peer left".into(), exit::INCOMPLETE),
+        Outcome::OutOfPeers => ("nothing that names peers and no peer left".into(), exit::INCOMPLETE),
         Outcome::Interrupted => ("interrupted; what is here is kept".into(), exit::INTERRUPTED),
         Outcome::Failed(error) => (format!("{error}; what is here is kept"), exit::DISK),
     };

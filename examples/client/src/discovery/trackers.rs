@@ -121,6 +121,12 @@ impl Trackers {
         self.handle.complete();
     }
 
+    /// The torrent has turned out to be private.
+    pub(super) fn set_private(&mut self) {
+        self.private = true;
+        self.handle.set_private();
+    }
+
     /// Waits for the next news. Nothing is lost when the future is dropped.
     pub(crate) async fn next(&mut self) -> News {
         loop {

@@ -4,6 +4,7 @@ mod creating;
 mod exchange;
 mod hostile;
 mod limits;
+mod overlay;
 mod peers;
 mod select;
 mod trackers;
