@@ -15,6 +15,8 @@ pub(crate) mod files;
 #[path = "../../lines/mod.rs"]
 pub(crate) mod lines;
 pub(crate) mod list;
+pub(crate) mod magnet;
+pub(crate) mod metadata;
 pub(crate) mod net;
 pub(crate) mod scrape;
 pub(crate) mod select;
