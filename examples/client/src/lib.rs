@@ -18,6 +18,7 @@ pub(crate) mod list;
 pub(crate) mod magnet;
 pub(crate) mod metadata;
 pub(crate) mod net;
+pub(crate) mod resolve;
 pub(crate) mod scrape;
 pub(crate) mod select;
 pub(crate) mod signals;

@@ -55,6 +55,18 @@ impl Discovery {
         }
     }
 
+    /// Whether all peers that it names come from the torrent's trackers, as those of a private torrent have to (BEP 27).
+    pub(crate) fn names_peers_of_trackers_only(&self) -> bool {
+        true
+    }
+
+    /// The torrent has turned out to be private (BEP 27): its trackers keep its peers apart.
+    pub(crate) fn set_private(&mut self) {
+        if let Some(trackers) = &mut self.trackers {
+            trackers.set_private();
+        }
+    }
+
     /// Waits for the next news; for ever if there is nothing that has any. Nothing is lost when the future is dropped.
     pub(crate) async fn next(&mut self) -> News {
         match &mut self.trackers {

@@ -115,6 +115,12 @@ impl Trackers {
         }
     }
 
+    /// The torrent is private, which wasn't known at the start.
+    pub(crate) fn set_private(&mut self) {
+        self.private = true;
+        self.handle.set_private();
+    }
+
     /// The download is complete.
     pub(crate) fn complete(&mut self, transfer: Transfer) {
         self.handle.update(transfer);

@@ -140,7 +140,14 @@ impl Exchange {
 
     /// The requests since the last time this was asked.
     pub(crate) fn take_requests(&mut self) -> Vec<Request> {
-        std::mem::take(&mut self.requests)
+        let mut requests = std::mem::take(&mut self.requests);
+        // Those to peers that have left or were given up meanwhile aren't sent.
+        let is_asked = |attempt: &Attempt, piece| attempt.asked.contains(&piece);
+        requests.retain(|request| {
+            let attempt = self.peers.get(&request.to).and_then(|peer| peer.attempt.as_ref());
+            attempt.is_some_and(|attempt| is_asked(attempt, request.piece))
+        });
+        requests
     }
 
     /// The metadata, once it is here and has the right hash.
