@@ -2,6 +2,7 @@
 
 mod algorithm;
 mod anatomy;
+mod features;
 mod imports;
 #[path = "../../examples/lines/mod.rs"]
 mod lines;

@@ -1,13 +1,17 @@
 //! Makes a .torrent of a file or folder: what `client create` does.
 
+use std::ffi::OsStr;
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use bendy::encoding::{Encoder, Error, SingleItemEncoder};
 use sha1::{Digest, Sha1};
+use tracker_failover::TrackerUrl;
 
 use crate::exit;
+use crate::files::names::shown;
 use crate::files::storage::identity;
 use crate::ui::cli::Create;
 use crate::ui::report::Report;
@@ -18,9 +22,9 @@ pub(crate) struct NewTorrent {
     /// The trackers by tier; none are written where there are none.
     pub(crate) tiers: Vec<Vec<String>>,
     /// The name of the file, or of the folder.
-    pub(crate) name: String,
-    /// The parts of each file's path and its length; a single file has no parts.
-    pub(crate) files: Vec<(Vec<String>, u64)>,
+    pub(crate) name: Vec<u8>,
+    /// The files; a single one has no path.
+    pub(crate) files: Vec<NewFile>,
     /// Bytes of a piece.
     pub(crate) piece_length: u32,
     /// The SHA-1 of each piece, one after the other.
@@ -29,15 +33,40 @@ pub(crate) struct NewTorrent {
     pub(crate) private: bool,
 }
 
+/// One file of a .torrent.
+#[derive(Debug, Clone)]
+pub(crate) struct NewFile {
+    /// The parts of its path.
+    pub(crate) path: Vec<Vec<u8>>,
+    /// Its length in bytes.
+    pub(crate) length: u64,
+    /// Whether it is padding (BEP 47).
+    pub(crate) padding: bool,
+}
+
 /// `client create`; gives the exit code.
 pub(crate) fn main(options: &Create) -> u8 {
     let mut report = Report::new(false, false, false);
-    let written = create(options, |piece, of| {
+    if let Err(reason) = check(options) {
+        report.error(&reason);
+        return exit::USAGE;
+    }
+    let source = match Source::at(&options.path) {
+        Ok(source) => source.without(&output(options)),
+        Err(error) => {
+            report.error(&error.to_string());
+            return exit::OTHER;
+        }
+    };
+    for left_out in source.left_out() {
+        report.info(&left_out.to_string());
+    }
+    let written = create(options, source, |piece, of| {
         report.looked(u32::try_from(piece).unwrap_or(u32::MAX), u32::try_from(of).unwrap_or(u32::MAX));
     });
     match written {
         Ok((path, pieces)) => {
-            report.last(&format!("wrote {} with {pieces} pieces", path.display()));
+            report.last(&format!("wrote {} with {pieces} pieces", shown(&path)));
             exit::COMPLETE
         }
         Err(error) => {
@@ -47,11 +76,37 @@ pub(crate) fn main(options: &Create) -> u8 {
     }
 }
 
+/// Whether the options make sense.
+fn check(options: &Create) -> Result<(), String> {
+    for tracker in tiers(&options.trackers).iter().flatten() {
+        // Neither the address nor the library's error is shown in full: it may hold a passkey.
+        tracker.parse::<TrackerUrl>().map_err(|error| {
+            format!("--tracker: {error}; expected http, https or udp addresses, with commas within a tier")
+        })?;
+    }
+    if options.private && options.trackers.is_empty() {
+        return Err(
+            "--private: a private torrent is found by its trackers only, give one with --tracker".into()
+        );
+    }
+    Ok(())
+}
+
+/// Where the .torrent goes.
+fn output(options: &Create) -> PathBuf {
+    let named_by = || {
+        let name =
+            fs::canonicalize(&options.path).ok().and_then(|path| path.file_name().map(ToOwned::to_owned));
+        let mut name = name.unwrap_or_default();
+        name.push(".torrent");
+        PathBuf::from(name)
+    };
+    options.output.clone().unwrap_or_else(named_by)
+}
+
 /// Makes the .torrent; gives where it is, and its number of pieces.
-fn create(options: &Create, progress: impl FnMut(u64, u64)) -> io::Result<(PathBuf, usize)> {
-    let source = Source::at(&options.path)?;
-    let default = || PathBuf::from(format!("{}.torrent", source.name));
-    let output = options.output.clone().unwrap_or_else(default);
+fn create(options: &Create, source: Source, progress: impl FnMut(u64, u64)) -> io::Result<(PathBuf, usize)> {
+    let output = output(options);
     // Before the work of hashing.
     may_write(&output, &source, options.overwrite)?;
     let mut torrent = source.hash(options.piece_size.map(|size| size.saturating_mul(1024)), progress)?;
@@ -77,13 +132,13 @@ fn may_write(output: &Path, source: &Source, overwrite: bool) -> io::Result<()> 
     let written = of(&target);
     let is_same = |file: &PathBuf| *file == target || (written.is_some() && of(file) == written);
     if source.files.iter().any(is_same) {
-        let text = format!("{} is what the torrent is made of, and isn't replaced", output.display());
+        let text = format!("{} is what the torrent is made of, and isn't replaced", shown(output));
         return Err(io::Error::other(text));
     }
     if overwrite {
         return Ok(());
     }
-    Err(io::Error::other(format!("{} exists already, --overwrite replaces it", output.display())))
+    Err(io::Error::other(format!("{} exists already, --overwrite replaces it", shown(output))))
 }
 
 /// What a torrent is made of.
@@ -91,8 +146,22 @@ fn may_write(output: &Path, source: &Source, overwrite: bool) -> io::Result<()> 
 pub(crate) struct Source {
     /// The file or folder, without links.
     path: PathBuf,
-    name: String,
+    name: Vec<u8>,
     files: Vec<PathBuf>,
+    left_out: Vec<LeftOut>,
+}
+
+/// What lies in the folder and isn't in the torrent.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    path: PathBuf,
+    why: &'static str,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is left out: {}", shown(&self.path), self.why)
+    }
 }
 
 impl Source {
@@ -104,9 +173,29 @@ impl Source {
         let path = fs::canonicalize(path).map_err(|error| about(path, &error))?;
         let name =
             path.file_name().ok_or_else(|| io::Error::other("expected a file or folder with a name"))?;
-        let name = name.to_string_lossy().into_owned();
-        let files = if path.is_file() { vec![path.clone()] } else { walk(&path)? };
-        Ok(Self { path, name, files })
+        let name = bytes(name);
+        let (files, left_out) = if path.is_file() { (vec![path.clone()], Vec::new()) } else { walk(&path)? };
+        Ok(Self { path, name, files, left_out })
+    }
+
+    /// What isn't in the torrent, by path.
+    pub(crate) fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
+    }
+
+    /// The same without an earlier .torrent at the output's path. Where nothing else is there, it stays, so that it is
+    /// refused to be replaced.
+    fn without(mut self, output: &Path) -> Self {
+        let is_torrent = output.extension().is_some_and(|extension| extension == "torrent");
+        if let Ok(output) = fs::canonicalize(output)
+            && is_torrent
+            && output != self.path
+            && let Some(at) = self.files.iter().position(|file| *file == output)
+        {
+            self.files.remove(at);
+            self.left_out.push(LeftOut { path: output, why: "the .torrent is written there" });
+        }
+        self
     }
 
     /// Hashes the content. `progress` is called for every piece, with its index and the number of pieces.
@@ -121,11 +210,12 @@ impl Source {
         let mut files = Vec::with_capacity(self.files.len());
         for file in &self.files {
             let length = fs::metadata(file).map_err(|error| about(file, &error))?.len();
-            files.push((parts(file.strip_prefix(&self.path).unwrap_or(file)), length));
+            let path = parts(file.strip_prefix(&self.path).unwrap_or(file));
+            files.push(NewFile { path, length, padding: false });
         }
-        let total = files.iter().map(|(_, length)| length).sum::<u64>();
+        let total = files.iter().map(|file| file.length).sum::<u64>();
         if total == 0 {
-            return Err(io::Error::other(format!("{} holds nothing", self.path.display())));
+            return Err(io::Error::other(format!("{} holds nothing", shown(&self.path))));
         }
         let piece_length = piece_length.unwrap_or_else(|| default_piece_length(total));
         let count = total.div_ceil(u64::from(piece_length));
@@ -169,31 +259,29 @@ pub(crate) fn encode(torrent: &NewTorrent) -> Result<Vec<u8>, Error> {
 fn encode_info(info: SingleItemEncoder<'_>, torrent: &NewTorrent) -> Result<(), Error> {
     info.emit_dict(|mut info| {
         match torrent.files.as_slice() {
-            [(parts, length)] if parts.is_empty() => info.emit_pair(b"length", *length)?,
+            [single] if single.path.is_empty() => info.emit_pair(b"length", single.length)?,
             files => info.emit_pair_with(b"files", |list| {
                 list.emit_list(|list| {
-                    for (parts, length) in files {
+                    for NewFile { path, length, padding } in files {
                         list.emit_dict(|mut file| {
-                            if parts.first().is_some_and(|part| part == ".pad") {
+                            if *padding {
                                 file.emit_pair(b"attr", "p")?;
                             }
                             file.emit_pair(b"length", *length)?;
-                            file.emit_pair_with(b"path", |path| strings(path, parts))
+                            file.emit_pair_with(b"path", |list| {
+                                list.emit_list(|list| path.iter().try_for_each(|part| list.emit_bytes(part)))
+                            })
                         })?;
                     }
                     Ok(())
                 })
             })?,
         }
-        info.emit_pair(b"name", torrent.name.as_str())?;
+        info.emit_pair_with(b"name", |name| name.emit_bytes(&torrent.name))?;
         info.emit_pair(b"piece length", torrent.piece_length)?;
         info.emit_pair_with(b"pieces", |pieces| pieces.emit_bytes(&torrent.pieces))?;
         if torrent.private { info.emit_pair(b"private", 1) } else { Ok(()) }
     })
-}
-
-fn strings(item: SingleItemEncoder<'_>, texts: &[String]) -> Result<(), Error> {
-    item.emit_list(|list| texts.iter().try_for_each(|text| list.emit_str(text)))
 }
 
 fn strings_of_strings(item: SingleItemEncoder<'_>, lists: &[Vec<String>]) -> Result<(), Error> {
@@ -217,27 +305,51 @@ fn default_piece_length(total: u64) -> u32 {
     u32::try_from(length).unwrap_or(16 << 20)
 }
 
-/// The files below a folder, sorted bytewise; links aren't followed.
-fn walk(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+/// The files below a folder, sorted bytewise, and what is left out: links aren't followed, and what other clients would
+/// take for padding is none.
+fn walk(folder: &Path) -> io::Result<(Vec<PathBuf>, Vec<LeftOut>)> {
+    let (mut files, mut left_out) = (Vec::new(), Vec::new());
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).map_err(|error| about(&folder, &error))? {
             let entry = entry?;
-            let kind = entry.file_type()?;
-            if kind.is_dir() {
-                folders.push(entry.path());
+            let (kind, path, name) = (entry.file_type()?, entry.path(), bytes(&entry.file_name()));
+            let why = if kind.is_symlink() {
+                "links are not followed"
+            } else if kind.is_dir() && name == b".pad" {
+                "other clients take what is in it for padding"
+            } else if name.starts_with(b"_____padding_file_") {
+                "other clients take it for padding"
+            } else if kind.is_dir() {
+                folders.push(path);
+                continue;
             } else if kind.is_file() {
-                files.push(entry.path());
-            }
+                files.push(path);
+                continue;
+            } else {
+                "it is neither a file nor a folder"
+            };
+            left_out.push(LeftOut { path, why });
         }
     }
     files.sort_by_key(|file| parts(file));
-    Ok(files)
+    left_out.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok((files, left_out))
 }
 
-fn parts(path: &Path) -> Vec<String> {
-    path.iter().map(|part| part.to_string_lossy().into_owned()).collect()
+fn parts(path: &Path) -> Vec<Vec<u8>> {
+    path.iter().map(bytes).collect()
+}
+
+/// A name as it stands in a .torrent: on Unix its bytes, elsewhere UTF-8.
+#[cfg(unix)]
+fn bytes(name: &OsStr) -> Vec<u8> {
+    std::os::unix::ffi::OsStrExt::as_bytes(name).to_vec()
+}
+
+#[cfg(not(unix))]
+fn bytes(name: &OsStr) -> Vec<u8> {
+    name.to_string_lossy().into_owned().into_bytes()
 }
 
 /// Files read one after the other.
@@ -262,12 +374,12 @@ impl Read for Chain {
 }
 
 fn about(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+    io::Error::new(error.kind(), format!("{}: {error}", shown(path)))
 }
 
 #[cfg(test)]
 mod tests {
-    use tracker_failover::{Metainfo, TrackerUrl};
+    use tracker_failover::Metainfo;
 
     use super::*;
 

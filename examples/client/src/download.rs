@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use rand::RngExt;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tracker_failover::{AnnounceTo, Metainfo, Order, PeerId, TrackerSet, Transfer};
+use tracker_failover::{Metainfo, PeerId, TrackerSet, Transfer};
 
-use crate::discovery::Discovery;
-use crate::discovery::trackers::{HAS_CACHE, Options, Trackers};
+use crate::discover::discover;
+use crate::discovery::trackers::HAS_CACHE;
 use crate::exit;
 use crate::files::disk::{Disk, Done};
+use crate::files::names::NameRules;
+use crate::files::space::free_space;
 use crate::list::list;
 use crate::magnet::{Magnet, MagnetError};
 use crate::net::clock::Clock;
@@ -27,7 +29,7 @@ use crate::signals::Signals;
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::session::{Session, Start};
 use crate::torrent::{Refused, Torrent};
-use crate::ui::cli::{Download, TrackerCount, TrackerOrder};
+use crate::ui::cli::Download;
 use crate::ui::event::Event;
 use crate::ui::report::Report;
 use crate::ui::units;
@@ -43,7 +45,7 @@ pub(crate) fn main(options: &Download) -> u8 {
         report.borrow_mut().error("--latency-cache: this program was built without the feature cache");
         return exit::USAGE;
     }
-    let source = match Source::open(path) {
+    let source = match Source::open(path, options) {
         Ok(source) => source,
         Err(NotOpened::Io(error)) => {
             report.borrow_mut().error(&format!("{}: {error}", path.display()));
@@ -70,21 +72,19 @@ pub(crate) fn main(options: &Download) -> u8 {
 async fn start(options: &Download, source: Source, report: &Rc<RefCell<Report>>) -> u8 {
     let (mut torrent, metainfo, selection, begun) = match source {
         Source::Torrent(torrent, metainfo) => (*torrent, metainfo, options.select.clone(), None),
-        Source::Magnet(magnet) => {
-            match resolve(options, &magnet, asked(options, report).await, report).await {
-                Ok((torrent, metainfo, begun)) => {
-                    let selection = options.select.as_ref().or(magnet.selection()).cloned();
-                    (torrent, Box::new(metainfo), selection, Some(begun))
-                }
-                Err(NotResolved::Ended(outcome)) => {
-                    return conclude(&mut report.borrow_mut(), &outcome, false);
-                }
-                Err(NotResolved::Refused(refused)) => return refuse(&mut report.borrow_mut(), &refused),
-                Err(NotResolved::Io(error)) => {
-                    return give_up(&mut report.borrow_mut(), &NotPrepared::Other(error));
-                }
+        Source::Magnet(magnet) => match resolve(options, &magnet, report).await {
+            Ok((torrent, metainfo, begun)) => {
+                let selection = options.select.as_ref().or(magnet.selection()).cloned();
+                (torrent, Box::new(metainfo), selection, Some(begun))
             }
-        }
+            Err(NotResolved::Ended(outcome)) => {
+                return conclude(&mut report.borrow_mut(), &outcome, false);
+            }
+            Err(NotResolved::Refused(refused)) => return refuse(&mut report.borrow_mut(), &refused),
+            Err(NotResolved::Io(error)) => {
+                return give_up(&mut report.borrow_mut(), &NotPrepared::Other(error));
+            }
+        },
     };
     let unselectable = selection.and_then(|selection| selection.apply(&mut torrent).err());
     let code = match unselectable {
@@ -137,6 +137,7 @@ async fn download(
     let (have, metadata) = (prepared.have, Arc::from(metainfo.info_bytes()));
     let start = Start { have, own_id, port, seed, book, metadata, down_limit, up_limit };
     let session = Session::new(&torrent, start);
+    warn_of_space(&mut report.borrow_mut(), &options.archives, session.stats().left);
     if session.is_complete() {
         report.borrow_mut().event(&Event::Complete);
     }
@@ -146,15 +147,15 @@ async fn download(
             report.borrow_mut().error(&format!("{peer} can't be a peer's address"));
         }
     }
-    let mut trackers = None;
-    if !options.no_trackers && is_new {
-        let mut announced = tracker_failover::Torrent::new(torrent.info_hash, own_id, port);
-        announced.transfer = shell.session.borrow().transfer();
-        trackers = Trackers::start(TrackerSet::from(metainfo), announced, &asked(options, report).await);
-    }
     let until = Until { done: options.exit_when_done, deadline: options.deadline_s.map(Duration::from_secs) };
     let (done, signals) = (&mut prepared.done, &mut prepared.signals);
-    let mut discovery = discovery.unwrap_or_else(|| Discovery::new(trackers));
+    let mut discovery = if let Some(discovery) = discovery {
+        discovery
+    } else {
+        let mut announced = tracker_failover::Torrent::new(torrent.info_hash, own_id, port);
+        announced.transfer = shell.session.borrow().transfer();
+        discover(options, TrackerSet::from(metainfo), announced, torrent.private, shell.now(), report).await
+    };
     shell.adopt(connections);
     let outcome = run(&shell, prepared.listeners, done, &mut discovery, signals, until).await;
     let transfer = shell.session.borrow().transfer();
@@ -181,13 +182,23 @@ enum NotOpened {
 }
 
 impl Source {
-    fn open(path: &Path) -> Result<Self, NotOpened> {
+    fn open(path: &Path, options: &Download) -> Result<Self, NotOpened> {
         if let Some(link) = path.to_str().filter(|text| Magnet::is_magnet(text)) {
             return link.parse().map(Self::Magnet).map_err(NotOpened::Magnet);
         }
         let bytes = read(path).map_err(NotOpened::Io)?;
-        let (torrent, metainfo) = Torrent::parse(&bytes).map_err(NotOpened::Refused)?;
+        let (torrent, metainfo) =
+            Torrent::parse(&bytes, NameRules::of(&options.archives)).map_err(NotOpened::Refused)?;
         Ok(Self::Torrent(Box::new(torrent), Box::new(metainfo)))
+    }
+}
+
+/// Warns if the disk has less room than what is missing takes. Other programs may make some, and what is sparse may be
+/// counted twice, so it is tried all the same.
+fn warn_of_space(report: &mut Report, folder: &Path, missing: u64) {
+    if let Some(free) = free_space(folder).filter(|&free| free < missing) {
+        let (missing, free) = (units::bytes(missing), units::bytes(free));
+        report.info(&format!("warning: {missing} are missing, and the disk has room for {free}"));
     }
 }
 
@@ -231,33 +242,6 @@ async fn prepare(
     Ok(Prepared { signals, disk, done, have, listeners })
 }
 
-/// How the command line wants trackers to be asked.
-async fn asked(options: &Download, report: &Rc<RefCell<Report>>) -> Options {
-    let mut ip = None;
-    if let Some(name) = &options.hostname {
-        ip = tokio::net::lookup_host((name.as_str(), 0)).await.ok().and_then(|mut found| found.next());
-        if ip.is_none() {
-            report
-                .borrow_mut()
-                .error(&format!("--hostname: {name} has no address, trackers use what they see"));
-        }
-    }
-    let order = match options.order {
-        TrackerOrder::Nearest => Order::Nearest,
-        TrackerOrder::Bep12 => Order::Bep12,
-    };
-    let announce_to = match options.announce_to {
-        TrackerCount::One => AnnounceTo::One,
-        TrackerCount::Needed => AnnounceTo::AsNeeded,
-        TrackerCount::Tier => AnnounceTo::EachTier,
-        TrackerCount::All => AnnounceTo::All,
-    };
-    let interval = options.announce_interval.map(|seconds| Duration::from_secs(seconds.into()));
-    let ip = ip.map(|address| address.ip());
-    let (allow_loopback, latency_cache) = (options.allow_loopback, options.latency_cache.clone());
-    Options { order, announce_to, interval, ip, allow_loopback, latency_cache }
-}
-
 /// Waits until the disk has looked at what is here.
 async fn look(
     done: &mut UnboundedReceiver<Done>,
@@ -290,7 +274,7 @@ fn conclude(report: &mut Report, outcome: &Outcome, complete: bool) -> u8 {
     let (reason, code) = match outcome {
         Outcome::Done => ("complete".into(), exit::COMPLETE),
         Outcome::Deadline => ("not complete at the deadline".into(), exit::INCOMPLETE),
-        Outcome::OutOfPeers => ("no tracker and no peer left".into(), exit::INCOMPLETE),
+        Outcome::OutOfPeers => ("nothing that names peers and no peer left".into(), exit::INCOMPLETE),
         Outcome::Interrupted => ("interrupted; what is here is kept".into(), exit::INTERRUPTED),
         Outcome::Failed(error) => (format!("{error}; what is here is kept"), exit::DISK),
     };

@@ -8,6 +8,7 @@
 //! everything that is built beside them, and what works without them couldn't be tested.
 
 pub(crate) mod create;
+pub(crate) mod discover;
 pub(crate) mod discovery;
 pub(crate) mod download;
 pub(crate) mod exit;

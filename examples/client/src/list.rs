@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use tracker_failover::{Metainfo, TrackerUrl};
 
 use crate::discovery::trackers::transports;
+use crate::files::names::shown;
 use crate::scrape::{Swarm, ask_all};
 use crate::torrent::Torrent;
 use crate::ui::cli::Download;
@@ -25,7 +26,7 @@ pub(crate) async fn list(options: &Download, torrent: &Torrent, metainfo: &Metai
     }
     let mut text = if options.json { String::new() } else { format!("{}\n", torrent.name) };
     for (index, file) in (1..).zip(torrent.files.iter().filter(|file| !file.pad)) {
-        let (path, length) = (file.path.display().to_string(), file.length);
+        let (path, length) = (shown(&file.path), file.length);
         if options.json {
             let line = Object::event("file").number("index", index).number("length", length);
             text += &line.text("path", &path).line();

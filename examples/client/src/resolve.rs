@@ -11,8 +11,9 @@ use rand::RngExt;
 use tokio::time::timeout;
 use tracker_failover::{Metainfo, PeerAddress, PeerId, TrackerSet, Transfer};
 
+use crate::discover::discover;
 use crate::discovery::Discovery;
-use crate::discovery::trackers::{Options, Trackers};
+use crate::files::names::NameRules;
 use crate::magnet::Magnet;
 use crate::net::clock::Clock;
 use crate::net::listen::Listeners;
@@ -55,7 +56,6 @@ pub(crate) enum NotResolved {
 pub(crate) async fn resolve(
     options: &Download,
     magnet: &Magnet,
-    trackers: Options,
     report: &Rc<RefCell<Report>>,
 ) -> Result<(Torrent, Metainfo, Begun), NotResolved> {
     let clock = Clock::start();
@@ -68,8 +68,7 @@ pub(crate) async fn resolve(
     let mut announced = tracker_failover::Torrent::new(magnet.info_hash(), own_id, listeners.port);
     announced.transfer = Transfer { uploaded: 0, downloaded: 0, left: None };
     let set = TrackerSet::new(magnet.tiers());
-    let trackers = if options.no_trackers { None } else { Trackers::start(set, announced, &trackers) };
-    let mut discovery = Discovery::new(trackers);
+    let mut discovery = discover(options, set, announced, false, clock.now(), report).await;
     let peers = options.peers.iter().copied().chain(addresses(magnet.peers()).await).collect();
     let begin = Begin {
         info_hash: magnet.info_hash(),
@@ -88,12 +87,12 @@ pub(crate) async fn resolve(
     let (size, info_hash) = (found.metadata.len(), magnet.info_hash());
     report.borrow_mut().event(&Event::Metadata { size, info_hash });
     let file = magnet.torrent_file(&found.metadata);
-    let (torrent, metainfo) = match Torrent::parse(&file) {
+    let (torrent, metainfo) = match Torrent::parse(&file, NameRules::of(&options.archives)) {
         Ok(parsed) => parsed,
         Err(refused) => return Err(end(discovery, NotResolved::Refused(refused), report).await),
     };
     if torrent.private {
-        discovery.set_private();
+        discovery.set_private().await;
         let may_stay = |peer: &Adopted| !peer.dialled || found.named_by_trackers.contains(&peer.address);
         found.connections.retain(may_stay);
         found.book.retain(|address| found.named_by_trackers.contains(&address));

@@ -6,7 +6,7 @@ use tracker_failover::FileEntry;
 use tracker_failover::wire::clean_text;
 use tracker_failover::{InfoHash, Metainfo, MetainfoError};
 
-use crate::files::names;
+use crate::files::names::{self, NameRules};
 use crate::swarm::bitfield::Bitfield;
 
 /// A torrent that can be downloaded.
@@ -61,11 +61,11 @@ impl Refused {
 }
 
 impl Torrent {
-    /// Checks a torrent file.
+    /// Checks a torrent file, to be saved where names have these rules.
     ///
     /// # Errors
     /// When it can't be downloaded, or not safely.
-    pub(crate) fn new(metainfo: &Metainfo) -> Result<Self, Refused> {
+    pub(crate) fn new(metainfo: &Metainfo, rules: NameRules) -> Result<Self, Refused> {
         let Some(info_hash) = metainfo.info_hash_v1() else {
             return Err(Refused {
                 kind: "unsupported_version",
@@ -79,14 +79,14 @@ impl Torrent {
             let found = hashes.len();
             return Err(Refused::malformed(format!("expected at most {MAX_PIECES} pieces, found {found}")));
         }
-        let folder = (!metainfo.is_single_file()).then_some(metainfo.name());
+        let folder = (!metainfo.is_single_file()).then_some(metainfo.name_bytes());
         if metainfo.files().iter().any(FileEntry::is_symlink) {
             return Err(names::refused("it holds a symbolic link, expected files only"));
         }
         // Padding is never written, so its names are of no interest (F-08).
         let written = |file: &&FileEntry| !file.is_padding();
-        let mut paths =
-            names::paths(folder, metainfo.files().iter().filter(written).map(FileEntry::path))?.into_iter();
+        let files = metainfo.files().iter().filter(written).map(FileEntry::path_bytes);
+        let mut paths = names::paths(rules, folder, files)?.into_iter();
         let mut offset = 0;
         let mut files = Vec::with_capacity(metainfo.files().len());
         for file in metainfo.files() {
@@ -95,7 +95,7 @@ impl Torrent {
             files.push(File { path: path.unwrap_or_default(), length, offset, pad, wanted: !pad });
             offset += length;
         }
-        let name = clean_text(metainfo.name().as_bytes());
+        let name = clean_text(metainfo.name_bytes());
         let (private, total) = (metainfo.is_private(), metainfo.total_length());
         Ok(Self { info_hash, name, private, piece_length, total, hashes, files })
     }
@@ -104,7 +104,7 @@ impl Torrent {
     ///
     /// # Errors
     /// When they are none, or one that can't be downloaded.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<(Self, Metainfo), Refused> {
+    pub(crate) fn parse(bytes: &[u8], rules: NameRules) -> Result<(Self, Metainfo), Refused> {
         let metainfo = Metainfo::parse(bytes).map_err(|error| Refused {
             kind: match error {
                 MetainfoError::UnsupportedVersion { .. } => "unsupported_version",
@@ -113,7 +113,7 @@ impl Torrent {
             },
             reason: error.to_string(),
         })?;
-        Ok((Self::new(&metainfo)?, metainfo))
+        Ok((Self::new(&metainfo, rules)?, metainfo))
     }
 
     /// How many pieces it has.
@@ -125,20 +125,26 @@ impl Torrent {
     /// The pieces that the wanted files need.
     pub(crate) fn wanted(&self) -> Bitfield {
         let mut wanted = Bitfield::empty(self.pieces());
-        let piece_at =
-            |offset| u32::try_from(offset / u64::from(self.piece_length.max(1))).unwrap_or(u32::MAX);
         if !self.is_partial() {
             // Among them those of padding alone.
             for piece in 0..self.pieces() {
                 wanted.insert(piece);
             }
         }
-        for file in self.files.iter().filter(|file| file.wanted && file.length > 0) {
-            for piece in piece_at(file.offset)..=piece_at(file.offset + file.length - 1) {
-                wanted.insert(piece);
-            }
+        for piece in self.files.iter().filter(|file| file.wanted).flat_map(|file| self.pieces_of(file)) {
+            wanted.insert(piece);
         }
         wanted
+    }
+
+    /// The pieces that hold bytes of a file.
+    pub(crate) fn pieces_of(&self, file: &File) -> std::ops::Range<u32> {
+        let length = u64::from(self.piece_length.max(1));
+        let number = |piece: u64| u32::try_from(piece).unwrap_or(u32::MAX);
+        if file.length == 0 {
+            return 0..0;
+        }
+        number(file.offset / length)..number((file.offset + file.length).div_ceil(length))
     }
 
     /// Whether some files aren't wanted.
@@ -161,7 +167,7 @@ pub(crate) mod tests {
     use sha1::{Digest, Sha1};
 
     use super::*;
-    use crate::create::{NewTorrent, encode};
+    use crate::create::{NewFile, NewTorrent, encode};
 
     /// The bytes that the conformance cases use as content.
     pub(crate) fn content(length: usize) -> Vec<u8> {
@@ -170,16 +176,21 @@ pub(crate) mod tests {
 
     /// A torrent of these bytes in one file.
     pub(crate) fn single(name: &str, data: &[u8], piece_length: usize) -> Torrent {
-        made_of(name, vec![(vec![], data.len() as u64)], data, piece_length)
+        let file = NewFile { path: vec![], length: data.len() as u64, padding: false };
+        made_of(name, vec![file], data, piece_length)
     }
 
     /// A torrent of these bytes in several files, below `.pad` those that are padding.
     pub(crate) fn multi(name: &str, files: &[(&str, u64)], data: &[u8], piece_length: usize) -> Torrent {
-        let files = files.iter().map(|&(path, length)| (path.split('/').map(Into::into).collect(), length));
+        let files = files.iter().map(|&(path, length)| NewFile {
+            path: path.split('/').map(|part| part.as_bytes().to_vec()).collect(),
+            length,
+            padding: path.starts_with(".pad/"),
+        });
         made_of(name, files.collect(), data, piece_length)
     }
 
-    fn made_of(name: &str, files: Vec<(Vec<String>, u64)>, data: &[u8], piece_length: usize) -> Torrent {
+    fn made_of(name: &str, files: Vec<NewFile>, data: &[u8], piece_length: usize) -> Torrent {
         let pieces = data.chunks(piece_length).flat_map(|piece| <[u8; 20]>::from(Sha1::digest(piece)));
         let torrent = NewTorrent {
             name: name.into(),
@@ -188,7 +199,7 @@ pub(crate) mod tests {
             pieces: pieces.collect(),
             ..NewTorrent::default()
         };
-        Torrent::parse(&encode(&torrent).unwrap()).unwrap().0
+        Torrent::parse(&encode(&torrent).unwrap(), NameRules::HERE).unwrap().0
     }
 
     #[test]
@@ -232,9 +243,9 @@ pub(crate) mod tests {
             ("<html>".into(), "malformed"),
         ];
         for (text, kind) in rows {
-            let refused = Torrent::parse(text.as_bytes()).unwrap_err();
+            let refused = Torrent::parse(text.as_bytes(), NameRules::HERE).unwrap_err();
             assert_eq!(refused.kind, kind, "{text}: {refused}");
         }
-        assert!(Torrent::parse(plain("x", "5", "5").as_bytes()).is_ok());
+        assert!(Torrent::parse(plain("x", "5", "5").as_bytes(), NameRules::HERE).is_ok());
     }
 }

@@ -69,7 +69,7 @@ impl FileEntry {
     }
 
     /// Whether it is padding: zeros that count as content and aren't stored in a file. It is marked with an attribute
-    /// (BEP 47), or has the name that BitComet gave padding before there were attributes (`_____padding_file_0_…`).
+    /// (BEP 47), or has the name that `BitComet` gave padding before there were attributes (`_____padding_file_0_…`).
     pub fn is_padding(&self) -> bool {
         self.attributes.padding
     }
@@ -248,7 +248,8 @@ impl Path {
     }
 
     fn pop(&mut self) {
-        (self.text.pop(), self.raw.pop());
+        self.text.pop();
+        self.raw.pop();
     }
 
     /// Whether a part isn't UTF-8.
@@ -256,7 +257,7 @@ impl Path {
         self.text.iter().zip(&self.raw).any(|(text, raw)| text.as_bytes() != raw)
     }
 
-    /// Whether it is the name that BitComet gives padding.
+    /// Whether it is the name that `BitComet` gives padding.
     fn is_of_padding(&self) -> bool {
         self.raw.last().is_some_and(|name| name.starts_with(BITCOMET_PADDING))
     }
@@ -267,7 +268,7 @@ impl Path {
     }
 }
 
-/// How the names begin that BitComet gives padding (libtorrent recognises the same).
+/// How the names begin that `BitComet` gives padding (libtorrent recognises the same).
 const BITCOMET_PADDING: &[u8] = b"_____padding_file_";
 
 impl Attributes {

@@ -115,16 +115,16 @@ impl Trackers {
         }
     }
 
-    /// The torrent is private, which wasn't known at the start.
-    pub(crate) fn set_private(&mut self) {
-        self.private = true;
-        self.handle.set_private();
-    }
-
     /// The download is complete.
     pub(crate) fn complete(&mut self, transfer: Transfer) {
         self.handle.update(transfer);
         self.handle.complete();
+    }
+
+    /// The torrent has turned out to be private.
+    pub(super) fn set_private(&mut self) {
+        self.private = true;
+        self.handle.set_private();
     }
 
     /// Waits for the next news. Nothing is lost when the future is dropped.

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use sha1::{Digest as _, Sha1};
 
+use super::names::shown;
 use super::storage::{Existing, Found, Storage};
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::parts::PART;
@@ -55,6 +56,15 @@ pub(crate) fn check(
             "files of these names are there with other content: --overwrite replaces them, --archives takes \
              another folder",
         ));
+    }
+    for (index, path) in storage.linked() {
+        let pieces = torrent.files.get(index).map_or(0..0, |file| torrent.pieces_of(file));
+        if !pieces.clone().all(|piece| have.get(piece)) {
+            return Err(io::Error::other(format!(
+                "{} is a link, and what it leads to isn't complete: links are read and not written",
+                shown(&path)
+            )));
+        }
     }
     storage.prepare()?;
     for (piece, anywhere) in elsewhere {
@@ -233,5 +243,43 @@ mod tests {
         found[0] = 1;
         assert!(run(&found).unwrap_err().to_string().contains("other content"));
         assert_eq!(run(&data).unwrap().len(), 2);
+    }
+
+    /// R164: a collection that is linked together is seeded; what a link leads to is never changed.
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_a_complete_file_is_read() {
+        use std::os::unix::fs::symlink;
+        let data = content(100);
+        let torrent = Arc::new(multi("d", &[("a", 40), ("sub/b", 60)], &data, 16));
+        for (spoilt, good) in [(None, true), (Some(3), false), (Some(99), false)] {
+            let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let mut there = data.clone();
+            if let Some(at) = spoilt {
+                there[at] ^= 1;
+            }
+            fs::write(elsewhere.path().join("one"), &there[..40]).unwrap();
+            fs::write(elsewhere.path().join("b"), &there[40..]).unwrap();
+            fs::create_dir(folder.path().join("d")).unwrap();
+            symlink(elsewhere.path().join("one"), folder.path().join("d/a")).unwrap();
+            symlink(elsewhere.path(), folder.path().join("d/sub")).unwrap();
+            let mut storage = Storage::new(folder.path(), Arc::clone(&torrent)).unwrap();
+            match check(&torrent, &mut storage, true, |_| true) {
+                Ok(have) => {
+                    assert!(good && have.is_full());
+                    let mut read = [0; 16];
+                    storage.read(32..48, &mut read).unwrap();
+                    assert_eq!(read, data[32..48]);
+                }
+                Err(error) => assert!(!good && error.to_string().contains("is a link"), "{error}"),
+            }
+            let error = storage.write(32..48, &[0; 16]).unwrap_err();
+            assert!(error.to_string().contains("is a link"), "{error}");
+            let now = [
+                fs::read(elsewhere.path().join("one")).unwrap(),
+                fs::read(elsewhere.path().join("b")).unwrap(),
+            ];
+            assert!(now.concat() == there, "what the links lead to is as it was");
+        }
     }
 }

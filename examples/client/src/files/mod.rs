@@ -6,4 +6,5 @@ pub(crate) mod check;
 pub(crate) mod disk;
 pub(crate) mod layout;
 pub(crate) mod names;
+pub(crate) mod space;
 pub(crate) mod storage;

@@ -1,9 +1,12 @@
-//! The torrent's files on the disk: opened without following links, read and written by range.
+//! The torrent's files on the disk, read and written by range.
+//!
+//! Links are followed for reading only, where they lead to a complete file: a link in the folder may lead anywhere, and
+//! what a stranger sends isn't to be written there.
 //!
 //! Files that aren't wanted are neither made nor changed. What a piece holds of them beside something that is wanted
 //! goes to the [parts file](super::border), where it is read again to be given to others.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -12,6 +15,7 @@ use std::sync::Arc;
 
 use super::border::Border;
 use super::layout::{Segment, segments};
+use super::names::shown;
 use crate::torrent::Torrent;
 
 /// The files below the output folder.
@@ -20,6 +24,8 @@ pub(crate) struct Storage {
     root: PathBuf,
     torrent: Arc<Torrent>,
     border: Border,
+    /// The files to which links lead: read, and never written.
+    linked: BTreeSet<usize>,
     /// The files used last, the latest at the end.
     open: Vec<Open>,
 }
@@ -63,16 +69,17 @@ impl Storage {
         fs::create_dir_all(folder).map_err(|error| at(folder, &error))?;
         let root = fs::canonicalize(folder).map_err(|error| at(folder, &error))?;
         let border = Border::of(&torrent);
-        Ok(Self { root, torrent, border, open: Vec::new() })
+        Ok(Self { root, torrent, border, linked: BTreeSet::new(), open: Vec::new() })
     }
 
     /// What is there.
     ///
     /// # Errors
     /// When something is there that is no file, or is too long and must not be touched (F-03, F-10).
-    pub(crate) fn existing(&self, overwrite: bool) -> io::Result<Existing> {
-        let mut found = Vec::with_capacity(self.torrent.files.len());
-        for file in &self.torrent.files {
+    pub(crate) fn existing(&mut self, overwrite: bool) -> io::Result<Existing> {
+        let torrent = Arc::clone(&self.torrent);
+        let mut found = Vec::with_capacity(torrent.files.len());
+        for (index, file) in torrent.files.iter().enumerate() {
             if file.pad {
                 found.push(None);
                 continue;
@@ -85,12 +92,22 @@ impl Storage {
                 found.push(metadata.map(|metadata| metadata.len()).filter(|&length| length <= file.length));
                 continue;
             }
-            let metadata = if self.parent_is_safe(&file.path, false)? { regular(&path)? } else { None };
+            let own = self.parent_is_safe(&file.path, false);
+            let metadata = match own.and_then(|safe| if safe { regular(&path) } else { Ok(None) }) {
+                Ok(metadata) => metadata,
+                // A link in the way. What it leads to is read where that is as long as it has to be.
+                Err(error) => {
+                    let target = fs::metadata(&path).ok();
+                    let target = target.filter(|target| target.is_file() && target.len() == file.length);
+                    self.linked.insert(index);
+                    Some(target.ok_or(error)?)
+                }
+            };
             let length = metadata.map(|metadata| metadata.len());
             if let Some(length) = length.filter(|&length| length > file.length && !overwrite) {
                 return Err(io::Error::other(format!(
                     "{} has {length} bytes where the torrent has {}: it is another file, --overwrite replaces it",
-                    path.display(),
+                    shown(&path),
                     file.length
                 )));
             }
@@ -106,7 +123,10 @@ impl Storage {
     /// When one can't be made, or two of them turn out to be the same file (F-06).
     pub(crate) fn prepare(&self) -> io::Result<()> {
         let mut seen = HashSet::new();
-        for file in self.torrent.files.iter().filter(|file| file.wanted) {
+        for (index, file) in self.torrent.files.iter().enumerate().filter(|(_, file)| file.wanted) {
+            if self.linked.contains(&index) {
+                continue;
+            }
             let path = self.root.join(&file.path);
             self.parent_is_safe(&file.path, true)?;
             let metadata = match regular(&path)? {
@@ -120,11 +140,16 @@ impl Storage {
             if identity(&metadata).is_some_and(|identity| !seen.insert(identity)) {
                 return Err(io::Error::other(format!(
                     "{} is also another file of the torrent",
-                    path.display()
+                    shown(&path)
                 )));
             }
         }
         Ok(())
+    }
+
+    /// The paths of the files to which links lead, with their indices.
+    pub(crate) fn linked(&self) -> impl Iterator<Item = (usize, PathBuf)> {
+        self.linked.iter().map(|&index| (index, self.path_of(index)))
     }
 
     /// Reads a range of the torrent.
@@ -254,13 +279,7 @@ impl Storage {
             self.open.remove(found)
         } else {
             self.open.retain(|open| open.index != index);
-            let file = self.torrent.files.get(index);
-            if let Some(file) = file {
-                self.parent_is_safe(&file.path, write)?;
-            }
-            // The parts file is made when it is needed.
-            let create = write && file.is_none() && regular(&path)?.is_none();
-            Open { index, file: open(&path, write, create)?, writable: write, position: 0 }
+            Open { index, file: self.open_file(index, write)?, writable: write, position: 0 }
         };
         let done = (|| {
             if entry.position != offset {
@@ -278,6 +297,23 @@ impl Storage {
         Ok(())
     }
 
+    fn open_file(&self, index: usize, write: bool) -> io::Result<File> {
+        let path = self.path_of(index);
+        if self.linked.contains(&index) {
+            if write {
+                return Err(io::Error::other(format!("{} is a link, and is not written", shown(&path))));
+            }
+            return File::open(&path).map_err(|error| at(&path, &error));
+        }
+        let file = self.torrent.files.get(index);
+        if let Some(file) = file {
+            self.parent_is_safe(&file.path, write)?;
+        }
+        // The parts file is made when it is needed.
+        let create = write && file.is_none() && regular(&path)?.is_none();
+        open(&path, write, create)
+    }
+
     /// Whether the folders above a file are there, and folders: a link among them would lead elsewhere (F-03).
     fn parent_is_safe(&self, path: &Path, create: bool) -> io::Result<bool> {
         let mut folder = self.root.clone();
@@ -288,7 +324,7 @@ impl Storage {
                 Ok(_) => {
                     return Err(io::Error::other(format!(
                         "{} is no folder but a link or a file, and is not followed",
-                        folder.display()
+                        shown(&folder)
                     )));
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound && create => {
@@ -308,7 +344,7 @@ fn regular(path: &Path) -> io::Result<Option<Metadata>> {
         Ok(metadata) if metadata.is_file() => Ok(Some(metadata)),
         Ok(_) => Err(io::Error::other(format!(
             "{} is no regular file but a link, a folder or a device, and is not touched",
-            path.display()
+            shown(path)
         ))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(at(path, &error)),
@@ -325,7 +361,7 @@ fn open(path: &Path, write: bool, create: bool) -> io::Result<File> {
     if let (Some(before), Ok(after)) = (before, file.metadata())
         && identity(&before) != identity(&after)
     {
-        return Err(io::Error::other(format!("{} was exchanged while it was opened", path.display())));
+        return Err(io::Error::other(format!("{} was exchanged while it was opened", shown(path))));
     }
     Ok(file)
 }
@@ -345,7 +381,7 @@ pub(crate) fn identity(_: &Metadata) -> Option<(u64, u64)> {
 
 /// An error with the path of its file.
 fn at(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+    io::Error::new(error.kind(), format!("{}: {error}", shown(path)))
 }
 
 /// Files kept open; systems allow a process some hundreds.
@@ -381,19 +417,22 @@ mod tests {
     /// F-03: links planted before the download lead nowhere.
     #[cfg(unix)]
     #[test]
-    fn links_are_not_followed() {
+    fn links_are_not_written() {
         use std::os::unix::fs::symlink;
         for (link, target) in [("d/a", "out"), ("d/a", "nowhere"), ("d/sub", "."), ("d", ".")] {
             let folder = tempfile::tempdir().unwrap();
             let elsewhere = tempfile::tempdir().unwrap();
-            fs::write(elsewhere.path().join("out"), b"12345").unwrap();
+            fs::write(elsewhere.path().join("out"), b"123456").unwrap();
             let path = folder.path().join(link);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             symlink(elsewhere.path().join(target), &path).unwrap();
-            let storage = storage(folder.path(), &[("a", 5), ("sub/b", 3)]);
+            let mut storage = storage(folder.path(), &[("a", 5), ("sub/b", 3)]);
             assert!(storage.existing(true).is_err(), "{link} to {target}");
+            let mut storage = self::storage(folder.path(), &[("a", 5), ("sub/b", 3)]);
             assert!(storage.prepare().is_err(), "{link} to {target}");
+            assert!(storage.write(0..8, &[1; 8]).is_err(), "{link} to {target}");
             assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1, "{link} to {target}");
+            assert_eq!(fs::read(elsewhere.path().join("out")).unwrap(), b"123456");
         }
     }
 
@@ -403,7 +442,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("x"), [0; 41]).unwrap();
         let torrent = single("x", &content(40), 16);
-        let storage = Storage::new(folder.path(), Arc::new(torrent)).unwrap();
+        let mut storage = Storage::new(folder.path(), Arc::new(torrent)).unwrap();
         assert!(storage.existing(false).unwrap_err().to_string().contains("--overwrite"));
         assert_eq!(storage.existing(true).unwrap().files, [Some(41)]);
         storage.prepare().unwrap();

@@ -75,17 +75,14 @@ impl Exchange {
             return;
         }
         let (Some(id), Some(size)) = (id, size.filter(|size| (1..=MAX_SIZE).contains(size))) else { return };
-        match self.peers.get_mut(&key) {
-            Some(peer) => {
-                peer.id = id;
-                if peer.attempt.is_none() {
-                    peer.size = size;
-                }
+        if let Some(peer) = self.peers.get_mut(&key) {
+            peer.id = id;
+            if peer.attempt.is_none() {
+                peer.size = size;
             }
-            None => {
-                let peer = Peer { id, size, attempts: 0, due: now, pointless: 0, attempt: None };
-                self.peers.insert(key, peer);
-            }
+        } else {
+            let peer = Peer { id, size, attempts: 0, due: now, pointless: 0, attempt: None };
+            self.peers.insert(key, peer);
         }
         self.ask(now);
     }

@@ -65,7 +65,9 @@ mod tests {
 
     fn bytes(messages: &[Message<'_>]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        messages.iter().for_each(|message| message.write(&mut bytes));
+        for message in messages {
+            message.write(&mut bytes);
+        }
         bytes
     }
 
@@ -90,7 +92,11 @@ mod tests {
             let mut inbox = Inbox::default();
             let mut count = 0;
             for part in all.chunks(chunk) {
-                inbox.take(part, |_| Ok(count += 1)).unwrap();
+                let accept = |_: Message<'_>| {
+                    count += 1;
+                    Ok(())
+                };
+                inbox.take(part, accept).unwrap();
             }
             assert_eq!(count, 7);
             assert_eq!(inbox.into_unread(), bytes(&kept), "{chunk} bytes at a time");

@@ -247,6 +247,11 @@ impl MetadataSwarm {
         self.peers.is_empty() && self.book.is_exhausted()
     }
 
+    /// Whether a peer is connected, or one is known that may be dialled, now or later.
+    pub(crate) fn has_peers(&self) -> bool {
+        !self.peers.is_empty() || self.book.len() > 0 && !self.book.is_exhausted()
+    }
+
     /// How many peers are connected.
     pub(crate) fn connected(&self) -> usize {
         self.peers.len()

@@ -108,10 +108,9 @@ impl Scene {
         match kind {
             Kind::Silent => return,
             Kind::Rejects => return self.say(to, MetadataMessage::Reject(piece)),
-            Kind::Honest | Kind::Trickles => {}
             Kind::Lies => data.fill(0xaa),
             Kind::LiesAtTheEnd if end == self.metadata.len() => *data.last_mut().unwrap() ^= 1,
-            Kind::LiesAtTheEnd => {}
+            Kind::Honest | Kind::Trickles | Kind::LiesAtTheEnd => {}
             Kind::Contradicts => total_size = Some(u32::MAX),
             Kind::Short => data.truncate(data.len() - 1),
             Kind::Floods => again = 1000,

@@ -174,6 +174,8 @@ impl Phase {
         SwarmState {
             transfer: Transfer { uploaded: 0, downloaded: 0, left: None },
             peers: PeerCounts { connected, connecting, seeds: 0 },
+            has_peers: swarm.has_peers(),
+            is_complete: false,
             wants_peers: true,
         }
     }

@@ -22,7 +22,7 @@ pub(crate) enum Outcome {
     Done,
     /// The time is up.
     Deadline,
-    /// No tracker, and no peer left.
+    /// Nothing that names peers, and no peer left.
     OutOfPeers,
     /// The user wants to stop.
     Interrupted,
@@ -71,8 +71,15 @@ pub(crate) async fn run(
                 shell.update(Session::tick);
                 let (stats, swarm) = {
                     let session = shell.session.borrow();
-                    let (stats, transfer, peers) = (session.stats(), session.transfer(), session.peer_counts());
-                    (stats, SwarmState { transfer, peers, wants_peers: stats.wants_peers })
+                    let stats = session.stats();
+                    let swarm = SwarmState {
+                        transfer: session.transfer(),
+                        peers: session.peer_counts(),
+                        has_peers: session.has_peers(),
+                        is_complete: session.is_complete(),
+                        wants_peers: stats.wants_peers,
+                    };
+                    (stats, swarm)
                 };
                 let tracker = discovery.tick(swarm, shell.now());
                 shell.report.borrow_mut().progress(&stats, tracker, shell.now());

@@ -413,6 +413,11 @@ impl Session {
         self.peers.is_empty() && self.book.is_exhausted() && !self.picker.is_checking()
     }
 
+    /// Whether a peer is connected, or one is known that may be dialled, now or later.
+    pub(crate) fn has_peers(&self) -> bool {
+        !self.peers.is_empty() || self.book.len() > 0 && !self.book.is_exhausted()
+    }
+
     /// Whether something is limited, so that [`pace`](Self::pace) is to be called often.
     pub(crate) fn is_limited(&self) -> bool {
         self.down_limit.is_some() || self.up_limit.is_some()

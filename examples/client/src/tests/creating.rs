@@ -1,13 +1,19 @@
 //! `client create` never destroys what is there.
 
+use std::ffi::OsStr;
+#[cfg(unix)]
+use std::os::unix::ffi::OsStrExt;
+
 use super::*;
 use crate::exit;
+use crate::files::names::NameRules;
 use crate::ui::cli::Command as Subcommand;
 
 /// Makes a torrent as the command line does; gives the exit code.
 fn make(path: &Path, output: &Path, more: &[&str]) -> u8 {
-    let own = ["client", "create", path.to_str().unwrap(), "-o", output.to_str().unwrap()];
-    match Cli::parse_from(own.iter().chain(more)).command {
+    let own = ["client".as_ref(), "create".as_ref(), path.as_os_str(), "-o".as_ref(), output.as_os_str()];
+    let more = more.iter().map(OsStr::new);
+    match Cli::parse_from(own.into_iter().chain(more)).command {
         Some(Subcommand::Create(options)) => create::main(&options),
         None => panic!("create is a command"),
     }
@@ -101,7 +107,156 @@ fn create_writes_where_nothing_is_and_replaces_when_asked_to() {
         ("single", "new.torrent", &["--overwrite"]),
     ] {
         assert_eq!(make(&at(path), &at(output), more), exit::COMPLETE, "{path} to {output}");
-        let torrent = Torrent::parse(&fs::read(at(output)).unwrap()).unwrap().0;
+        let torrent = Torrent::parse(&fs::read(at(output)).unwrap(), NameRules::HERE).unwrap().0;
         assert_eq!(torrent.name, path);
+    }
+}
+
+/// What a torrent that was made holds, by names.
+fn made(at: &Path) -> Vec<String> {
+    let torrent = Torrent::parse(&fs::read(at).unwrap(), NameRules::HERE).unwrap().0;
+    torrent.files.iter().map(|file| file.path.to_str().unwrap().to_owned()).collect()
+}
+
+/// R165: what can't be announced to isn't written down.
+#[test]
+fn create_refuses_trackers_that_are_none() {
+    let folder = folder();
+    let at = |name| folder.path().join(name);
+    for more in [
+        &["-t", "not a url"][..],
+        &["-t", ""],
+        &["-t", "http://a.test/announce,"],
+        &["-t", "http://a.test/announce", "-t", "a.test"],
+        &["--private"],
+    ] {
+        assert_eq!(make(&at("single"), &at("new.torrent"), more), exit::USAGE, "{more:?}");
+        assert!(!at("new.torrent").exists(), "{more:?}");
+    }
+    let good = ["--private", "-t", "http://a.test/announce, udp://b.test:1"];
+    assert_eq!(make(&at("single"), &at("new.torrent"), &good), exit::COMPLETE);
+}
+
+/// R165: the torrent of an earlier run isn't part of the next.
+#[test]
+fn create_leaves_its_output_out() {
+    let folder = folder();
+    let at = |name| folder.path().join(name);
+    for more in [&[][..], &["--overwrite"]] {
+        assert_eq!(make(&at("d"), &at("d/new.torrent"), more), exit::COMPLETE);
+        assert_eq!(made(&at("d/new.torrent")), ["d/a", "d/sub/b"]);
+    }
+    // Elsewhere it is a file like others.
+    assert_eq!(make(&at("d"), &at("second.torrent"), &[]), exit::COMPLETE);
+    assert_eq!(made(&at("second.torrent")), ["d/a", "d/new.torrent", "d/sub/b"]);
+}
+
+/// R165: nothing that is in the folder is taken for padding, and what isn't in the torrent is said.
+#[cfg(unix)]
+#[test]
+fn create_says_what_it_leaves_out() {
+    let folder = folder();
+    let at = |name| folder.path().join(name);
+    fs::create_dir(at("d/.pad")).unwrap();
+    fs::write(at("d/.pad/1"), content(7)).unwrap();
+    fs::write(at("d/_____padding_file_0_____"), content(7)).unwrap();
+    std::os::unix::fs::symlink("a", at("d/link")).unwrap();
+    let source = create::Source::at(&at("d")).unwrap();
+    let left_out: Vec<String> = source.left_out().iter().map(ToString::to_string).collect();
+    let expected =
+        [".pad is left out: other", "_____padding_file_0_____ is left out: other", "link is left out: links"];
+    assert_eq!(left_out.len(), expected.len(), "{left_out:?}");
+    for (text, expected) in left_out.iter().zip(expected) {
+        assert!(text.contains(expected), "{text}");
+    }
+    assert_eq!(make(&at("d"), &at("new.torrent"), &[]), exit::COMPLETE);
+    assert_eq!(made(&at("new.torrent")), ["d/a", "d/sub/b"]);
+}
+
+/// Forty names that only some systems dislike.
+#[cfg(unix)]
+fn odd_names() -> Vec<Vec<u8>> {
+    let long = [b"x".repeat(251), b".txt".to_vec()].concat();
+    let names: Vec<&[u8]> = vec![
+        b"R.E.M.",
+        b"Vol. 1.",
+        b"aux.c",
+        b"CON",
+        b"nul.txt",
+        b"COM1",
+        b"LPT1.log",
+        b"b ",
+        b" b",
+        b"a:b",
+        b"a*b",
+        b"a?b",
+        b"a|b",
+        b"a<b>c",
+        b"quo\"te",
+        b"it's",
+        b"a.txt",
+        b"A.txt",
+        b"a.TXT",
+        b"...",
+        b".hidden",
+        b"-rf",
+        b"~",
+        b"$HOME",
+        b"%41",
+        b"#1",
+        b"new\nline",
+        b"tab\tb",
+        b"esc\x1b[2J",
+        b"bell\x07",
+        "left\u{202e}right".as_bytes(),
+        "mark\u{200e}".as_bytes(),
+        "\u{e4}".as_bytes(),
+        "a\u{308}".as_bytes(),
+        "\u{65e5}\u{672c}\u{8a9e}".as_bytes(),
+        "\u{1f600}".as_bytes(),
+        b"latin-\xfc",
+        b"\xff\xfe",
+        b"\x80.",
+        &long,
+    ];
+    names.into_iter().map(<[u8]>::to_vec).collect()
+}
+
+/// The path of one of them; each second is a folder as well.
+#[cfg(unix)]
+fn odd_path(root: &Path, index: usize, name: &[u8]) -> PathBuf {
+    let path = root.join(OsStr::from_bytes(name));
+    if index.is_multiple_of(2) { path } else { path.join(OsStr::from_bytes(name)) }
+}
+
+/// R156, F-09: forty names that only some systems dislike; made, seeded from where they lie, and downloaded.
+#[cfg(unix)]
+#[test]
+fn a_tree_of_odd_names_comes_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = odd_names();
+    assert_eq!(names.len(), 40);
+    let root = folder.path().join("seed").join(OsStr::from_bytes(b"tree \xe9."));
+    for (index, name) in names.iter().enumerate() {
+        let path = odd_path(&root, index, name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content(5000 + index)).unwrap();
+    }
+    let torrent = folder.path().join("odd.torrent");
+    assert_eq!(make(&root, &torrent, &[]), exit::COMPLETE);
+    let start = |own: &str, more: &[&str]| {
+        let out = folder.path().join(own);
+        let all = ["--torrent", torrent.to_str().unwrap(), "--out", out.to_str().unwrap(), "--no-trackers"];
+        Client::start(&[&all, more].concat())
+    };
+    let mut seed = start("seed", &[]);
+    let peer = format!("127.0.0.1:{}", seed.port());
+    seed.wait_for("complete");
+    let (code, said) = start("leech", &["--exit-when-done", "--peer", &peer]).end();
+    assert_eq!(code, Some(0), "{said}");
+    let got = folder.path().join("leech").join(OsStr::from_bytes(b"tree \xe9."));
+    for (index, name) in names.iter().enumerate() {
+        let path = odd_path(&got, index, name);
+        assert!(is_content(&path, &content(5000 + index)), "{path:?}");
     }
 }

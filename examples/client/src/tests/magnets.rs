@@ -169,11 +169,11 @@ fn messages_that_come_early_are_not_lost() {
         let offer = Offer { port: 1, pex: false, metadata_size: Some(metadata.len()) };
         wire.say(&Message::Extended(0, &extension::write(offer, Ipv4Addr::LOCALHOST.into())));
         wire.each(|wire, message| match message {
-            Message::Extended(UT_METADATA, body) => {
-                if MetadataMessage::read(body) == Some(MetadataMessage::Request(0)) {
-                    let answer = MetadataMessage::Data { piece: 0, total_size: None, data: &metadata };
-                    wire.say(&Message::Extended(UT_METADATA, &answer.write()));
-                }
+            Message::Extended(UT_METADATA, body)
+                if MetadataMessage::read(body) == Some(MetadataMessage::Request(0)) =>
+            {
+                let answer = MetadataMessage::Data { piece: 0, total_size: None, data: &metadata };
+                wire.say(&Message::Extended(UT_METADATA, &answer.write()));
             }
             Message::Request(block) => {
                 let start = (block.piece * 16_384 + block.begin) as usize;
@@ -279,14 +279,14 @@ fn a_torrent_that_turns_out_private_leaves_peer_exchange() {
         wire.say(&Message::Extended(0, &extension::write(offer, Ipv4Addr::LOCALHOST.into())));
         wire.each(|wire, message| match message {
             Message::Extended(0, body) => sender.send(extension::read(body).ut_pex).unwrap(),
-            Message::Extended(UT_METADATA, body) => {
-                if MetadataMessage::read(body) == Some(MetadataMessage::Request(0)) {
-                    let answer = MetadataMessage::Data { piece: 0, total_size: None, data: &metadata };
-                    wire.say(&Message::Extended(UT_METADATA, &answer.write()));
-                    let added = vec![ExchangedPeer { address, flags: 0 }];
-                    let named = PeerChanges { added, dropped: vec![] };
-                    wire.say(&Message::Extended(extension::UT_PEX, &named.write()));
-                }
+            Message::Extended(UT_METADATA, body)
+                if MetadataMessage::read(body) == Some(MetadataMessage::Request(0)) =>
+            {
+                let answer = MetadataMessage::Data { piece: 0, total_size: None, data: &metadata };
+                wire.say(&Message::Extended(UT_METADATA, &answer.write()));
+                let added = vec![ExchangedPeer { address, flags: 0 }];
+                let named = PeerChanges { added, dropped: vec![] };
+                wire.say(&Message::Extended(extension::UT_PEX, &named.write()));
             }
             _ => {}
         });

@@ -5,6 +5,7 @@ mod exchange;
 mod hostile;
 mod limits;
 mod magnets;
+mod overlay;
 mod peers;
 mod select;
 mod trackers;
@@ -22,6 +23,7 @@ use tempfile::TempDir;
 use tracker_failover::{InfoHash, PeerId};
 
 use crate::create;
+use crate::files::names::NameRules;
 use crate::torrent::Torrent;
 use crate::torrent::tests::content;
 use crate::ui::cli::Cli;
@@ -146,7 +148,7 @@ impl Shared {
         made.private = private;
         let bytes = create::encode(&made).unwrap();
         fs::write(folder.path().join("x.torrent"), &bytes).unwrap();
-        let torrent = Torrent::parse(&bytes).unwrap().0;
+        let torrent = Torrent::parse(&bytes, NameRules::HERE).unwrap().0;
         Self { folder, data, torrent }
     }
 

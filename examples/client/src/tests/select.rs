@@ -24,7 +24,7 @@ fn shared(trackers: &[String]) -> Shared {
     made.tiers = create::tiers(trackers);
     let bytes = create::encode(&made).unwrap();
     fs::write(folder.path().join("x.torrent"), &bytes).unwrap();
-    let torrent = Torrent::parse(&bytes).unwrap().0;
+    let torrent = Torrent::parse(&bytes, NameRules::HERE).unwrap().0;
     Shared { folder, data, torrent }
 }
 

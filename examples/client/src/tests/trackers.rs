@@ -4,7 +4,7 @@ use fake_tracker::{Behaviour, FakeTracker, SwarmPeer};
 
 use super::*;
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -41,9 +42,12 @@ pub(crate) struct Download {
     /// The name or address to announce instead of the one that trackers see
     #[arg(long, value_name = "NAME")]
     pub(crate) hostname: Option<String>,
-    /// How peers are found
+    /// How peers are found; the DHT is IPv4 only, and stays off for private torrents
     #[arg(long, value_enum, value_name = "MODE", default_value_t = DiscoveryMode::Tracker)]
     pub(crate) discovery_mode: DiscoveryMode,
+    /// A node of the DHT to begin with, instead of the public ones; may be repeated
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) dht_bootstrap: Vec<NodeName>,
     /// The port for peers, 0 for any [default: 6881, or the next free one]
     #[arg(long, value_name = "N")]
     pub(crate) port: Option<u16>,
@@ -97,7 +101,7 @@ pub(crate) struct Download {
     /// Asks no tracker
     #[arg(long)]
     pub(crate) no_trackers: bool,
-    /// Lets trackers name peers on this machine
+    /// Lets trackers and the DHT name peers on this machine
     #[arg(long)]
     pub(crate) allow_loopback: bool,
     /// Ends after so many seconds, complete or not
@@ -135,6 +139,27 @@ pub(crate) struct Create {
 pub(crate) enum DiscoveryMode {
     /// By the torrent's trackers
     Tracker,
+    /// By the DHT alone (BEP 5)
+    Overlay,
+    /// By the trackers, and by the DHT while they don't bring enough peers
+    Both,
+}
+
+/// `HOST:PORT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NodeName(pub(crate) String);
+
+impl FromStr for NodeName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err("expected a host and a port, such as router.example.org:6881"),
+        }
+    }
 }
 
 /// In which order trackers are tried.
@@ -171,7 +196,7 @@ Exit codes:
   0    complete, also when interrupted while seeding
   1    something else went wrong
   2    wrong usage
-  3    not complete at --deadline-s, or no tracker and no peer left
+  3    not complete at --deadline-s, or nothing that names peers and no peer left
   4    the torrent was refused
   5    the disk is full, or files can't be read or written
   130  interrupted before everything was here";
@@ -218,6 +243,17 @@ mod tests {
     #[test]
     fn an_unknown_discovery_mode_says_which_exist() {
         let error = Cli::try_parse_from(["client", "x", "--discovery-mode", "dht"]).unwrap_err().to_string();
-        assert!(error.contains("possible values: tracker"), "{error}");
+        assert!(error.contains("possible values: tracker, overlay, both"), "{error}");
+    }
+
+    #[test]
+    fn a_bootstrap_node_is_a_host_and_a_port() {
+        let parse = |node| Cli::try_parse_from(["client", "x", "--dht-bootstrap", node]);
+        for good in ["router.example.org:6881", "192.0.2.1:1"] {
+            assert_eq!(parse(good).unwrap().download.dht_bootstrap, [NodeName(good.to_owned())]);
+        }
+        for bad in ["router.example.org", ":6881", "x:0", "x:65536", "x:", ""] {
+            assert!(parse(bad).unwrap_err().to_string().contains("expected a host and a port"), "{bad}");
+        }
     }
 }
