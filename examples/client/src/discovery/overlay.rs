@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, ToSocketAddrs, UdpSocket};
+use std::panic;
 use std::pin::{self, pin};
 use std::thread;
 use std::time::Duration;
@@ -266,8 +267,14 @@ fn resolve(names: &[String]) -> Vec<SocketAddrV4> {
 
 /// A node on the UDP port of this number, or on any.
 fn bind(nodes: &[SocketAddrV4], port: u16) -> io::Result<Dht> {
-    let at = |port| Dht::builder().bootstrap(nodes).port(port).build();
-    at(port).or_else(|_| at(0))
+    // The crate panics where its socket can't be bound, so that is tried before.
+    let is_free = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok();
+    let at = |port| {
+        let build = || Dht::builder().bootstrap(nodes).port(port).build();
+        let failed = |_| Err(io::Error::new(io::ErrorKind::AddrInUse, "the port is in use"));
+        panic::catch_unwind(build).unwrap_or_else(failed)
+    };
+    if is_free { at(port).or_else(|_| at(0)) } else { at(0) }
 }
 
 /// The tag of the lines about the DHT.
