@@ -69,7 +69,8 @@ fn check_trackers(metainfo: &Metainfo) {
 
 fn check_content(metainfo: &Metainfo) {
     let files = metainfo.files();
-    assert!(!files.is_empty() && files.len() <= 100_000);
+    assert!(!files.is_empty());
+    assert_eq!(String::from_utf8_lossy(metainfo.name_bytes()), metainfo.name());
     let total = files.iter().try_fold(0_u64, |sum, file| sum.checked_add(file.length()));
     assert_eq!(total, Some(metainfo.total_length()));
     assert!(i64::try_from(metainfo.total_length()).is_ok());
@@ -79,6 +80,8 @@ fn check_content(metainfo: &Metainfo) {
     assert_eq!(metainfo.pieces().len() as u64, expected);
     for file in files {
         assert!((1..=100).contains(&file.path().len()));
+        let texts = file.path_bytes().map(String::from_utf8_lossy);
+        assert!(texts.eq(file.path().iter().map(String::as_str)));
         // Bytes that are no UTF-8 take three each in their replacement.
         assert!(file.path().iter().map(String::len).sum::<usize>() <= 4096);
     }

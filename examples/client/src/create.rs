@@ -11,7 +11,7 @@ use sha1::{Digest, Sha1};
 use tracker_failover::TrackerUrl;
 
 use crate::exit;
-use crate::files::names::shown;
+use crate::files::names::{is_accepted, shown};
 use crate::files::storage::identity;
 use crate::ui::cli::Create;
 use crate::ui::report::Report;
@@ -174,6 +174,10 @@ impl Source {
         let name =
             path.file_name().ok_or_else(|| io::Error::other("expected a file or folder with a name"))?;
         let name = bytes(name);
+        if !is_accepted(&name) {
+            let text = format!("{}: clients refuse a torrent of this name", shown(&path));
+            return Err(io::Error::other(text));
+        }
         let (files, left_out) = if path.is_file() { (vec![path.clone()], Vec::new()) } else { walk(&path)? };
         Ok(Self { path, name, files, left_out })
     }
@@ -316,6 +320,8 @@ fn walk(folder: &Path) -> io::Result<(Vec<PathBuf>, Vec<LeftOut>)> {
             let (kind, path, name) = (entry.file_type()?, entry.path(), bytes(&entry.file_name()));
             let why = if kind.is_symlink() {
                 "links are not followed"
+            } else if !is_accepted(&name) {
+                "clients refuse its name"
             } else if kind.is_dir() && name == b".pad" {
                 "other clients take what is in it for padding"
             } else if name.starts_with(b"_____padding_file_") {

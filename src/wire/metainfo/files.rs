@@ -306,7 +306,7 @@ fn read_listed(place: &str, mut entry: DictDecoder<'_, '_>) -> Result<FileEntry,
     let length = length.ok_or_else(|| MetainfoError::field(format!("{place}.length"), LENGTH))?;
     // Padding needs no path: it is never a file (BEP 47 only recommends one).
     let padding = || attributes.padding.then(|| Path::of_padding(length));
-    let path = path.or_else(padding);
+    let path = path.filter(|path| !(attributes.padding && path.text.is_empty())).or_else(padding);
     let path = path.ok_or_else(|| MetainfoError::field(format!("{place}.path"), "a list of strings"))?;
     let path = unicode_path.filter(|unicode| unicode.text.len() == path.text.len()).unwrap_or(path);
     let attributes = Attributes { padding: attributes.padding || path.is_of_padding(), ..attributes };

@@ -478,6 +478,11 @@ fn padding_needs_no_path() {
         assert_eq!((padding.is_padding(), padding.length()), (true, 6), "{attr}");
         assert_eq!(padding.path(), [".pad", "6"]);
     }
+    // Nor a good one.
+    for path in ["4:pathle", "4:path1:a", "4:pathli1ee"] {
+        let files = format!("d4:attr1:p6:lengthi6e{path}ed6:lengthi5e4:pathl1:bee");
+        assert_eq!(good(several(&files, 1)).files()[0].path(), [".pad", "6"], "{path}");
+    }
     for attr in ["x", "h", ""] {
         let files = format!("d4:attr{}6:lengthi6eed6:lengthi5e4:pathl1:bee", text(attr));
         let error = parse(several(&files, 1)).unwrap_err().to_string();

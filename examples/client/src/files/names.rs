@@ -4,7 +4,7 @@
 //! are where the system can have them, so that what other clients saved is found: names on Unix are bytes, and only Windows
 //! refuses `aux.c` or a dot at the end. Where it does, characters are replaced. Equal names are made different by a number.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, hash_map};
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -67,17 +67,32 @@ pub(crate) fn paths<'a, Parts: Iterator<Item = &'a [u8]>>(
     files: impl Iterator<Item = Parts>,
 ) -> Result<Vec<PathBuf>, Refused> {
     let folder = folder.map(|name| part(rules, name, "the torrent's name")).transpose()?;
-    let mut taken = Taken { rules, files: HashSet::new(), folders: HashSet::new() };
-    let mut paths = Vec::new();
+    let mut taken = Taken::new(rules);
+    let (mut paths, mut namesakes) = (Vec::new(), Vec::new());
     for file in files {
         let mut parts: Vec<Vec<u8>> = folder.iter().cloned().collect();
         for name in file {
             parts.push(part(rules, name, "a file's path")?);
         }
-        taken.claim(&mut parts)?;
-        paths.push(parts.into_iter().map(os_string).collect());
+        let (folder, is_taken) = taken.claim(&parts)?;
+        if is_taken {
+            namesakes.push((paths.len(), folder, parts.last().cloned().unwrap_or_default()));
+        }
+        paths.push(parts.into_iter().map(os_string).collect::<PathBuf>());
+    }
+    // Only now, since a number must not make a name that another file has.
+    for (index, folder, name) in namesakes {
+        let numbered = taken.number(folder, &name)?;
+        if let Some(path) = paths.get_mut(index) {
+            path.set_file_name(os_string(numbered));
+        }
     }
     Ok(paths)
+}
+
+/// Whether a file of that name can be in a torrent: what [`paths`] refuses can't be downloaded.
+pub(crate) fn is_accepted(name: &[u8]) -> bool {
+    part(NameRules::UNIX, name, "the name").is_ok()
 }
 
 /// A path as it may be shown on a terminal: it may hold anything.
@@ -141,43 +156,78 @@ fn dot_of_ending(name: &[u8]) -> Option<usize> {
     name.iter().rposition(|&byte| byte == b'.').filter(|&dot| dot > 0)
 }
 
-/// The paths in use.
+/// The files and folders so far. Each name is kept once, below its folder, so that memory doesn't grow with the depth.
 #[derive(Debug)]
 struct Taken {
     rules: NameRules,
-    files: HashSet<Vec<u8>>,
-    folders: HashSet<Vec<u8>>,
+    entries: HashMap<(Folder, Vec<u8>), Entry>,
+    folders: u32,
+}
+
+/// The number of a folder.
+type Folder = u32;
+
+/// What has a name.
+#[derive(Debug, Clone, Copy)]
+enum Entry {
+    Folder(Folder),
+    /// A file, and the number that its next namesake gets.
+    File {
+        next: u32,
+    },
 }
 
 impl Taken {
-    /// Takes a path; its last part is changed where another file has it already.
-    fn claim(&mut self, parts: &mut [Vec<u8>]) -> Result<(), Refused> {
-        let Some((last, folders)) = parts.split_last_mut() else { return Ok(()) };
-        let twice = |name: &[u8]| refused(format!("{:?} is a file and a folder at once", clean_text(name)));
-        let mut folder = Vec::new();
-        for part in folders.iter() {
-            folder.extend(self.key(part));
-            if self.files.contains(&folder) {
-                return Err(twice(part));
+    fn new(rules: NameRules) -> Self {
+        Self { rules, entries: HashMap::new(), folders: 0 }
+    }
+
+    /// Takes a path as it is. Gives the folder of its file, and whether another file has the path already.
+    fn claim(&mut self, parts: &[Vec<u8>]) -> Result<(Folder, bool), Refused> {
+        let mut folder = ROOT;
+        let Some((last, folders)) = parts.split_last() else { return Ok((folder, false)) };
+        for part in folders {
+            let key = (folder, self.key(part));
+            let new = self.folders.saturating_add(1);
+            match self.entries.entry(key).or_insert(Entry::Folder(new)) {
+                Entry::File { .. } => return Err(both(part)),
+                Entry::Folder(found) => folder = *found,
             }
-            self.folders.insert(folder.clone());
-            folder.push(b'/');
+            self.folders = self.folders.max(folder);
         }
-        let original = last.clone();
-        for number in 2..MAX_SAME_NAME {
-            let path = [folder.as_slice(), &self.key(last)].concat();
-            if self.folders.contains(&path) {
-                return Err(twice(&original));
+        let key = (folder, self.key(last));
+        match self.entries.entry(key) {
+            hash_map::Entry::Vacant(free) => {
+                free.insert(Entry::File { next: 2 });
+                Ok((folder, false))
             }
-            if self.files.insert(path) {
-                return Ok(());
-            }
-            let number = format!(" ({number})");
-            let (stem, ending) = original.split_at(dot_of_ending(&original).unwrap_or(original.len()));
-            let room = MAX_PART.saturating_sub(number.len() + ending.len());
-            *last = [&shortened(stem, room), number.as_bytes(), ending].concat();
+            hash_map::Entry::Occupied(taken) => match taken.get() {
+                Entry::Folder(_) => Err(both(last)),
+                Entry::File { .. } => Ok((folder, true)),
+            },
         }
-        Err(refused(format!("too many files are called {:?}", clean_text(&original))))
+    }
+
+    /// Takes a name with a number for a file whose own is taken.
+    fn number(&mut self, folder: Folder, name: &[u8]) -> Result<Vec<u8>, Refused> {
+        let original = (folder, self.key(name));
+        let (stem, ending) = name.split_at(dot_of_ending(name).unwrap_or(name.len()));
+        let first = match self.entries.get(&original) {
+            Some(Entry::File { next }) => *next,
+            _ => 2,
+        };
+        for number in first..MAX_SAME_NAME {
+            let text = format!(" ({number})");
+            let room = MAX_PART.saturating_sub(text.len() + ending.len());
+            let numbered = [&shortened(stem, room), text.as_bytes(), ending].concat();
+            let key = (folder, self.key(&numbered));
+            if let hash_map::Entry::Vacant(free) = self.entries.entry(key) {
+                free.insert(Entry::File { next: 2 });
+                self.entries.insert(original, Entry::File { next: number + 1 });
+                return Ok(numbered);
+            }
+        }
+        Err(refused(format!("too many files are called {:?}", clean_text(name))))
     }
 
     /// What two names have in common if the folder takes them for one.
@@ -187,6 +237,10 @@ impl Taken {
         }
         String::from_utf8_lossy(name).to_lowercase().into_bytes()
     }
+}
+
+fn both(name: &[u8]) -> Refused {
+    refused(format!("{:?} is a file and a folder at once", clean_text(name)))
 }
 
 #[cfg(unix)]
@@ -217,6 +271,8 @@ const MAX_PART: usize = 255;
 /// A longer ending is none.
 const MAX_ENDING: usize = 16;
 const MAX_SAME_NAME: u32 = 10_000;
+/// The number of the output folder.
+const ROOT: Folder = 0;
 
 #[cfg(test)]
 mod tests {
@@ -354,6 +410,30 @@ mod tests {
         assert_eq!(paths, ["d/A.txt", "d/a.txt", "d/A (2).txt", "d/D/x", "d/d/X"]);
         assert!(of(NameRules::UNIX, "d", &[&["a"], &["A", "b"]]).is_ok());
         assert_eq!(of(NameRules::UNIX, "d", &[&["a"], &["a", "b"]]).unwrap_err().kind, "unsafe_path");
+    }
+
+    /// F-06: two files of the same bytes, beside files that have the names that a number would make.
+    #[test]
+    fn a_number_takes_no_name_of_another_file() {
+        let files: [&[&str]; 5] = [&["a"], &["a"], &["a (2)"], &["a (3)", "x"], &["a"]];
+        let paths = of(NameRules::UNIX, "d", &files).unwrap();
+        assert_eq!(paths, ["d/a", "d/a (4)", "d/a (2)", "d/a (3)/x", "d/a (5)"]);
+        let many = vec![&["a"][..]; MAX_SAME_NAME as usize];
+        assert_eq!(of(NameRules::UNIX, "d", &many).unwrap_err().kind, "unsafe_path");
+    }
+
+    /// F-11: names of folders are kept once, however deep the files lie below them.
+    #[test]
+    fn deep_folders_cost_no_more_than_their_names() {
+        let mut taken = Taken::new(NameRules::UNIX);
+        let mut bytes = 0;
+        for file in 0..100 {
+            let parts = vec![format!("{file:040}").into_bytes(); 100];
+            bytes += parts.concat().len();
+            taken.claim(&parts).unwrap();
+        }
+        let kept: usize = taken.entries.keys().map(|(_, name)| name.len()).sum();
+        assert!(kept <= bytes, "{kept} bytes of {bytes}");
     }
 
     #[test]

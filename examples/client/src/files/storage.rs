@@ -6,7 +6,7 @@
 //! Files that aren't wanted are neither made nor changed. What a piece holds of them beside something that is wanted
 //! goes to the [parts file](super::border), where it is read again to be given to others.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -24,8 +24,8 @@ pub(crate) struct Storage {
     root: PathBuf,
     torrent: Arc<Torrent>,
     border: Border,
-    /// The files to which links lead: read, and never written.
-    linked: BTreeSet<usize>,
+    /// The files to which links lead, with what they led to at the start: read, and never written.
+    linked: BTreeMap<usize, Option<(u64, u64)>>,
     /// The files used last, the latest at the end.
     open: Vec<Open>,
 }
@@ -69,7 +69,7 @@ impl Storage {
         fs::create_dir_all(folder).map_err(|error| at(folder, &error))?;
         let root = fs::canonicalize(folder).map_err(|error| at(folder, &error))?;
         let border = Border::of(&torrent);
-        Ok(Self { root, torrent, border, linked: BTreeSet::new(), open: Vec::new() })
+        Ok(Self { root, torrent, border, linked: BTreeMap::new(), open: Vec::new() })
     }
 
     /// What is there.
@@ -99,8 +99,9 @@ impl Storage {
                 Err(error) => {
                     let target = fs::metadata(&path).ok();
                     let target = target.filter(|target| target.is_file() && target.len() == file.length);
-                    self.linked.insert(index);
-                    Some(target.ok_or(error)?)
+                    let target = target.ok_or(error)?;
+                    self.linked.insert(index, identity(&target));
+                    Some(target)
                 }
             };
             let length = metadata.map(|metadata| metadata.len());
@@ -124,7 +125,7 @@ impl Storage {
     pub(crate) fn prepare(&self) -> io::Result<()> {
         let mut seen = HashSet::new();
         for (index, file) in self.torrent.files.iter().enumerate().filter(|(_, file)| file.wanted) {
-            if self.linked.contains(&index) {
+            if self.linked.contains_key(&index) {
                 continue;
             }
             let path = self.root.join(&file.path);
@@ -149,7 +150,7 @@ impl Storage {
 
     /// The paths of the files to which links lead, with their indices.
     pub(crate) fn linked(&self) -> impl Iterator<Item = (usize, PathBuf)> {
-        self.linked.iter().map(|&index| (index, self.path_of(index)))
+        self.linked.keys().map(|&index| (index, self.path_of(index)))
     }
 
     /// Reads a range of the torrent.
@@ -315,11 +316,11 @@ impl Storage {
 
     fn open_file(&self, index: usize, write: bool) -> io::Result<File> {
         let path = self.path_of(index);
-        if self.linked.contains(&index) {
+        if let Some(&target) = self.linked.get(&index) {
             if write {
                 return Err(io::Error::other(format!("{} is a link, and is not written", shown(&path))));
             }
-            return File::open(&path).map_err(|error| at(&path, &error));
+            return open_link(&path, target);
         }
         let file = self.torrent.files.get(index);
         if let Some(file) = file {
@@ -380,6 +381,19 @@ fn open(path: &Path, write: bool, create: bool) -> io::Result<File> {
         return Err(io::Error::other(format!("{} was exchanged while it was opened", shown(path))));
     }
     Ok(file)
+}
+
+/// Opens what a link leads to, for reading, unless it leads elsewhere by now: only what was checked may be given to others.
+fn open_link(path: &Path, target: Option<(u64, u64)>) -> io::Result<File> {
+    let leads_elsewhere = |found: &Metadata| !found.is_file() || identity(found) != target;
+    // Before it is opened too, since opening a pipe would wait for its other end.
+    let before = fs::metadata(path).map_err(|error| at(path, &error))?;
+    let file = if leads_elsewhere(&before) { None } else { Some(File::open(path)) };
+    let file = file.transpose().map_err(|error| at(path, &error))?;
+    match file {
+        Some(file) if file.metadata().is_ok_and(|found| !leads_elsewhere(&found)) => Ok(file),
+        _ => Err(io::Error::other(format!("{} leads elsewhere than at the start", shown(path)))),
+    }
 }
 
 /// The identity of a file, if the system has one.
@@ -449,6 +463,29 @@ mod tests {
             assert!(storage.write(0..8, &[1; 8]).is_err(), "{link} to {target}");
             assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1, "{link} to {target}");
             assert_eq!(fs::read(elsewhere.path().join("out")).unwrap(), b"123456");
+        }
+    }
+
+    /// F-03: a link that is turned to another file after the check gives nothing of that to peers.
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_was_turned_is_not_read() {
+        use std::os::unix::fs::symlink;
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for name in ["one", "other"] {
+            fs::write(elsewhere.path().join(name), b"12345").unwrap();
+        }
+        fs::create_dir(folder.path().join("d")).unwrap();
+        let link = folder.path().join("d/a");
+        symlink(elsewhere.path().join("one"), &link).unwrap();
+        for turned in [false, true] {
+            let mut storage = storage(folder.path(), &[("a", 5), ("b", 3)]);
+            storage.existing(false).unwrap();
+            if turned {
+                fs::remove_file(&link).unwrap();
+                symlink(elsewhere.path().join("other"), &link).unwrap();
+            }
+            assert_eq!(storage.read(0..5, &mut [0; 5]).is_err(), turned);
         }
     }
 

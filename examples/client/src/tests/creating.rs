@@ -173,6 +173,23 @@ fn create_says_what_it_leaves_out() {
     assert_eq!(made(&at("new.torrent")), ["d/a", "d/sub/b"]);
 }
 
+/// R165, F-02: names that are refused when a torrent is read don't get into one.
+#[cfg(unix)]
+#[test]
+fn create_makes_no_torrent_that_is_refused() {
+    let folder = folder();
+    let at = |name| folder.path().join(name);
+    for name in ["d/a\\b", "d/C:", "d/ ", "d\\e"] {
+        fs::write(at(name), content(7)).unwrap();
+    }
+    let source = create::Source::at(&at("d")).unwrap();
+    assert_eq!(source.left_out().len(), 3, "{:?}", source.left_out());
+    assert_eq!(make(&at("d"), &at("new.torrent"), &[]), exit::COMPLETE);
+    assert_eq!(made(&at("new.torrent")), ["d/a", "d/sub/b"]);
+    assert_eq!(make(&at("d\\e"), &at("second.torrent"), &[]), exit::OTHER);
+    assert!(!at("second.torrent").exists());
+}
+
 /// Forty names that only some systems dislike.
 #[cfg(unix)]
 fn odd_names() -> Vec<Vec<u8>> {
