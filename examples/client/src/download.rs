@@ -1,8 +1,7 @@
 //! One download: reads the torrent, checks existing files, runs the swarm, and reports the result.
 
 use std::cell::RefCell;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,29 +25,38 @@ use crate::net::listen::Listeners;
 use crate::net::run::{Outcome, Until, run};
 use crate::net::shell::Shell;
 use crate::signals::Signals;
+use crate::source::{Source, SourceError};
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::session::{Session, Start};
 use crate::torrent::{Refused, Torrent};
 use crate::ui::cli::{DiscoveryMode, Download, TrackerCount, TrackerOrder};
 use crate::ui::event::Event;
-use crate::ui::report::Report;
+use crate::ui::report::{Report, Summary};
 use crate::ui::units;
 
 /// Downloads with the options of the command line, and returns the exit code.
 pub(crate) fn main(options: &Download) -> u8 {
     let report = Rc::new(RefCell::new(Report::new(options.json, options.quiet, options.verbose)));
-    let Some(path) = options.torrent() else {
-        report.borrow_mut().error("expected a .torrent, see --help");
-        return exit::USAGE;
+    let source = match options.source() {
+        Ok(Source::Magnet(_)) => {
+            report.borrow_mut().error("magnet links are not supported: expected a .torrent");
+            return exit::USAGE;
+        }
+        Ok(source) => source,
+        Err(error) => {
+            report.borrow_mut().error(&error.to_string());
+            return exit::USAGE;
+        }
     };
     if options.latency_cache.is_some() && !HAS_CACHE {
         report.borrow_mut().error("--latency-cache: this program was built without the feature cache");
         return exit::USAGE;
     }
-    let read = match read(path) {
+    let read = match source.read() {
         Ok(bytes) => Torrent::parse(&bytes, NameRules::of(&options.archives)),
+        Err(SourceError::Content(what)) => Err(Refused::malformed(what)),
         Err(error) => {
-            report.borrow_mut().error(&format!("{}: {error}", path.display()));
+            report.borrow_mut().failed(&error.to_string());
             return exit::OTHER;
         }
     };
@@ -84,6 +92,7 @@ async fn download(
     let clock = Clock::start();
     let torrent = Arc::new(torrent);
     introduce(&mut report.borrow_mut(), &torrent, metainfo);
+    report.borrow_mut().set_seeds(!options.exit_when_done);
     let [down_limit, up_limit] = [options.down, options.up].map(|limit| limit.filter(|&limit| limit > 0));
     report.borrow_mut().limits(down_limit, up_limit);
     let mut prepared = match prepare(options, &torrent, report).await {
@@ -119,12 +128,18 @@ async fn download(
     let mut discovery = Discovery::new(trackers, overlay);
     let outcome = run(&shell, prepared.listeners, done, &mut discovery, signals, until).await;
     let transfer = shell.session.borrow().transfer();
+    let trackers = discovery.answered();
     discovery.stop(transfer, |tag, text| report.borrow_mut().tracker(tag, text)).await;
     shell.finish().await;
     while let Ok(job) = prepared.done.try_recv() {
         shell.disk_done(job);
     }
-    let complete = shell.session.borrow().is_complete();
+    let (complete, transfer) = {
+        let session = shell.session.borrow();
+        (session.is_complete(), session.transfer())
+    };
+    let (downloaded, uploaded, time) = (transfer.downloaded, transfer.uploaded, shell.now());
+    report.borrow_mut().summary(Summary { downloaded, uploaded, time, trackers });
     conclude(&mut report.borrow_mut(), &outcome, complete)
 }
 
@@ -252,65 +267,57 @@ fn conclude(report: &mut Report, outcome: &Outcome, complete: bool) -> u8 {
         Outcome::Deadline => ("not complete at the deadline".into(), exit::INCOMPLETE),
         Outcome::OutOfPeers => ("nothing that names peers and no peer left".into(), exit::INCOMPLETE),
         Outcome::Interrupted => ("interrupted; what is here is kept".into(), exit::INTERRUPTED),
-        Outcome::Failed(error) => (format!("{error}; what is here is kept"), exit::DISK),
+        Outcome::Failed(error) => (format!("{}; what is here is kept", disk_fault(error)), exit::DISK),
     };
     report.event(&Event::Incomplete { reason: reason.clone() });
-    report.last(&reason);
+    if code == exit::DISK {
+        report.failed(&reason);
+    } else {
+        report.last(&reason);
+    }
     code
 }
 
 fn give_up(report: &mut Report, failed: &NotPrepared) -> u8 {
     let (reason, code) = match failed {
         NotPrepared::Interrupted => ("interrupted while looking at what is here".into(), exit::INTERRUPTED),
-        NotPrepared::Disk(error) => (error.to_string(), exit::DISK),
+        NotPrepared::Disk(error) => (disk_fault(error), exit::DISK),
         NotPrepared::Other(error) => (error.to_string(), exit::OTHER),
     };
     report.event(&Event::Incomplete { reason: reason.clone() });
     if code == exit::INTERRUPTED {
         report.last(&reason);
     } else {
-        report.error(&reason);
-        report.flush();
+        report.failed(&reason);
     }
     code
 }
 
 fn refuse(report: &mut Report, refused: &Refused) -> u8 {
     report.event(&Event::Refused { kind: refused.kind, reason: refused.reason.clone() });
-    report.error(&format!("torrent refused: {refused}"));
-    report.flush();
+    report.failed(&format!("torrent refused: {refused}"));
     exit::REFUSED
 }
 
 fn introduce(report: &mut Report, torrent: &Torrent, metainfo: &Metainfo) {
-    report.set_name(&torrent.name);
-    report.config(&format!(
-        "{}: {} in {}, {} of {}{}",
-        torrent.name,
-        units::bytes(torrent.total),
-        units::count(torrent.files.iter().filter(|file| !file.pad).count() as u64, "file"),
-        units::count(torrent.pieces().into(), "piece"),
-        units::bytes(torrent.piece_length.into()),
-        if torrent.private { ", private: DHT and PEX stay off" } else { "" }
-    ));
+    report.added(torrent);
     if torrent.is_partial() {
         report.selected(torrent);
     }
     for skipped in metainfo.skipped_trackers() {
-        report.config(&format!("tracker {} left out: {}", skipped.shown, skipped.reason));
+        report.skipped(skipped);
     }
 }
 
-/// Reads a .torrent, up to a little more than one may have.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("expected a file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_TORRENT + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+/// A fault of the disk, and what can be done about it where that is known.
+fn disk_fault(error: &io::Error) -> String {
+    let advice = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free some space, and start it again to go on"
+        }
+        io::ErrorKind::PermissionDenied => "; --out takes a folder that you may write to",
+        io::ErrorKind::ReadOnlyFilesystem => "; --out takes a folder that can be written to",
+        _ => "",
+    };
+    format!("{error}{advice}")
 }
-
-/// The library refuses what is larger.
-const MAX_TORRENT: u64 = 32 << 20;

@@ -19,6 +19,7 @@ pub(crate) mod net;
 pub(crate) mod scrape;
 pub(crate) mod select;
 pub(crate) mod signals;
+pub(crate) mod source;
 pub(crate) mod swarm;
 #[cfg(test)]
 mod tests;
