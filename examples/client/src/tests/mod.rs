@@ -6,6 +6,7 @@ mod hostile;
 mod limits;
 mod overlay;
 mod peers;
+mod screen;
 mod select;
 mod trackers;
 

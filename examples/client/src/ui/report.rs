@@ -291,21 +291,21 @@ impl Report {
 
     /// How things stand, a few times a second.
     pub(crate) fn progress(&mut self, stats: &Stats, tracker: &str, now: Duration) {
-        let status = Status { name: &self.name, stats, tracker };
+        let shown = Status { name: &self.name, stats, tracker };
         if stats.left > 0 {
             self.incomplete = now;
         }
-        let tenth = status.percent() / 10;
+        let tenth = shown.percent() / 10;
         let is_due = self.reported.is_none_or(|(reported, last)| {
             if self.json { now.saturating_sub(reported) >= JSON_EVERY } else { tenth > last }
         });
         if let Some(bar) = &self.bar {
             let columns = console::Term::stderr().size_checked().map_or(COLUMNS, |(_, columns)| columns);
-            let [first, second] = status.lines(columns.into());
+            let [first, second] = shown.lines(columns.into());
             bar.set_message(first);
             bar.set_prefix(second);
         } else if is_due {
-            let text = if self.json { status.json() } else { status.plain() };
+            let text = if self.json { shown.json() } else { shown.plain() };
             self.reported = Some((now, tenth));
             if self.json {
                 self.write(&text);

@@ -45,11 +45,8 @@ impl Status<'_> {
 
     /// One line for where there is no terminal.
     pub(crate) fn plain(self) -> String {
-        let mut text = self.figures().join(" ");
-        if !self.tracker.is_empty() {
-            text += &format!(" · tracker {}", self.tracker);
-        }
-        text
+        let figures = self.figures().join(" ");
+        if self.tracker.is_empty() { figures } else { format!("{figures} · tracker {}", self.tracker) }
     }
 
     /// The `progress` event.
