@@ -35,6 +35,8 @@ pub(crate) struct Session {
     pub(super) offer: Offer,
     pub(super) rng: StdRng,
     pub(super) have: Bitfield,
+    /// The pieces that the user wants.
+    pub(super) wanted: Bitfield,
     /// What is wanted and isn't here.
     pub(super) lacking: Bitfield,
     pub(super) peers: BTreeMap<PeerKey, Peer>,
@@ -138,14 +140,15 @@ impl Session {
     pub(crate) fn new(torrent: &Torrent, start: Start) -> Self {
         let mut rng = StdRng::seed_from_u64(start.seed);
         let total = torrent.total;
-        let mut lacking = torrent.wanted();
+        let wanted = torrent.wanted();
+        let mut lacking = wanted.clone();
         for piece in start.have.iter() {
             lacking.remove(piece);
         }
         let anything_yet = start.have.len() > 0;
         let picker = Picker::new(torrent.piece_length, total, &lacking, anything_yet, BUDGET, &mut rng);
         let here = picker.bytes_of(&start.have);
-        let wanted_bytes = picker.bytes_of(&torrent.wanted());
+        let wanted_bytes = picker.bytes_of(&wanted);
         let book = DialBook::new(rng.random());
         let exchange = PeerExchange::new(torrent.private);
         Self {
@@ -153,6 +156,7 @@ impl Session {
             offer: Offer { port: start.port, pex: exchange.is_offered(), ..Offer::default() },
             rng,
             have: start.have,
+            wanted,
             lacking,
             peers: BTreeMap::new(),
             next_key: 0,

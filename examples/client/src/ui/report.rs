@@ -186,8 +186,7 @@ impl Report {
         if self.json {
             self.write(&Object::event("error").text("text", text).line());
         }
-        let tag = if self.colour[1] { "\x1b[31m[ERROR]\x1b[0m" } else { "[ERROR]" };
-        self.aside(&format!("{tag} {text}\n"));
+        self.fault(text);
     }
 
     /// What was transferred.
@@ -262,6 +261,10 @@ impl Report {
             Event::PeerBanned { peer } => self.say("[INFO]", &format!("peer {peer} sent bad data, banned")),
             Event::PieceBad { piece, .. } => {
                 self.say("[INFO]", &format!("piece {piece} failed its hash, fetching it again"));
+            }
+            Event::PiecesLost { count, reason } => {
+                let pieces = units::count(*count as u64, "piece");
+                self.fault(&format!("{pieces} can't be read any more: {reason}"));
             }
             Event::Complete => {
                 let what = if self.partial { "the selected files are complete" } else { "download complete" };
@@ -342,6 +345,11 @@ impl Report {
         }
     }
 
+    fn fault(&mut self, text: &str) {
+        let tag = if self.colour[1] { "\x1b[31m[ERROR]\x1b[0m" } else { "[ERROR]" };
+        self.aside(&format!("{tag} {text}\n"));
+    }
+
     fn aside(&mut self, line: &str) {
         self.flush();
         let write = || drop(io::stderr().write_all(line.as_bytes()));
@@ -389,6 +397,9 @@ fn in_json(event: &Event) -> String {
         Event::PieceBad { piece, peer } => {
             let peer = peer.map(|peer| peer.to_string());
             Object::event("piece_bad").number("piece", (*piece).into()).maybe("peer", peer.as_deref())
+        }
+        Event::PiecesLost { count, reason } => {
+            Object::event("pieces_lost").number("pieces", *count as u64).text("reason", reason)
         }
         Event::Complete => Object::event("complete"),
         Event::Incomplete { reason } => Object::event("incomplete").text("reason", reason),
