@@ -1,8 +1,7 @@
 //! One download: reads the torrent, checks existing files, runs the swarm, and reports the result.
 
 use std::cell::RefCell;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,29 +25,33 @@ use crate::net::run::{Outcome, Until, run};
 use crate::net::shell::Shell;
 use crate::resolve::{Begun, NotResolved, resolve};
 use crate::signals::Signals;
+use crate::source::{Source, SourceError};
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::session::{Session, Start};
 use crate::torrent::{Refused, Torrent};
 use crate::ui::cli::Download;
 use crate::ui::event::Event;
-use crate::ui::report::Report;
+use crate::ui::report::{Report, Summary};
 use crate::ui::units;
 
 /// Downloads with the options of the command line, and returns the exit code.
 pub(crate) fn main(options: &Download) -> u8 {
     let report = Rc::new(RefCell::new(Report::new(options.json, options.quiet, options.verbose)));
-    let Some(path) = options.torrent() else {
-        report.borrow_mut().error("expected a .torrent, see --help");
-        return exit::USAGE;
+    let source = match options.source() {
+        Ok(source) => source,
+        Err(error) => {
+            report.borrow_mut().error(&error.to_string());
+            return exit::USAGE;
+        }
     };
     if options.latency_cache.is_some() && !HAS_CACHE {
         report.borrow_mut().error("--latency-cache: this program was built without the feature cache");
         return exit::USAGE;
     }
-    let source = match Source::open(path, options) {
-        Ok(source) => source,
-        Err(NotOpened::Io(error)) => {
-            report.borrow_mut().error(&format!("{}: {error}", path.display()));
+    let opened = match Opened::of(&source, options) {
+        Ok(opened) => opened,
+        Err(NotOpened::Source(error)) => {
+            report.borrow_mut().failed(&error.to_string());
             return exit::OTHER;
         }
         Err(NotOpened::Magnet(error)) => {
@@ -65,14 +68,14 @@ pub(crate) fn main(options: &Download) -> u8 {
         }
     };
     let swarm = tokio::task::LocalSet::new();
-    swarm.block_on(&runtime, start(options, source, &report))
+    swarm.block_on(&runtime, start(options, opened, &report))
 }
 
 /// Gets the torrent, and lists or downloads it.
-async fn start(options: &Download, source: Source, report: &Rc<RefCell<Report>>) -> u8 {
-    let (mut torrent, metainfo, selection, begun) = match source {
-        Source::Torrent(torrent, metainfo) => (*torrent, metainfo, options.select.clone(), None),
-        Source::Magnet(magnet) => match resolve(options, &magnet, report).await {
+async fn start(options: &Download, opened: Opened, report: &Rc<RefCell<Report>>) -> u8 {
+    let (mut torrent, metainfo, selection, begun) = match opened {
+        Opened::Torrent(torrent, metainfo) => (*torrent, metainfo, options.select.clone(), None),
+        Opened::Magnet(magnet) => match resolve(options, &magnet, report).await {
             Ok((torrent, metainfo, begun)) => {
                 let selection = options.select.as_ref().or(magnet.selection()).cloned();
                 (torrent, Box::new(metainfo), selection, Some(begun))
@@ -123,6 +126,7 @@ async fn download(
     let is_new = discovery.is_none();
     let torrent = Arc::new(torrent);
     introduce(&mut report.borrow_mut(), &torrent, metainfo);
+    report.borrow_mut().set_seeds(!options.exit_when_done);
     let [down_limit, up_limit] = [options.down, options.up].map(|limit| limit.filter(|&limit| limit > 0));
     report.borrow_mut().limits(down_limit, up_limit);
     let mut prepared = match prepare(options, &torrent, early.take(), report).await {
@@ -159,34 +163,43 @@ async fn download(
     shell.adopt(connections);
     let outcome = run(&shell, prepared.listeners, done, &mut discovery, signals, until).await;
     let transfer = shell.session.borrow().transfer();
+    let trackers = discovery.answered();
     discovery.stop(transfer, |tag, text| report.borrow_mut().tracker(tag, text)).await;
     shell.finish().await;
     while let Ok(job) = prepared.done.try_recv() {
         shell.disk_done(job);
     }
-    let complete = shell.session.borrow().is_complete();
+    let (complete, transfer) = {
+        let session = shell.session.borrow();
+        (session.is_complete(), session.transfer())
+    };
+    let (downloaded, uploaded, time) = (transfer.downloaded, transfer.uploaded, shell.now());
+    report.borrow_mut().summary(Summary { downloaded, uploaded, time, trackers });
     conclude(&mut report.borrow_mut(), &outcome, complete)
 }
 
-/// What the command line names.
-enum Source {
+/// What the argument holds.
+enum Opened {
     Torrent(Box<Torrent>, Box<Metainfo>),
     Magnet(Magnet),
 }
 
-/// Why it is none.
+/// Why it can't be used.
 enum NotOpened {
-    Io(io::Error),
+    Source(SourceError),
     Magnet(MagnetError),
     Refused(Refused),
 }
 
-impl Source {
-    fn open(path: &Path, options: &Download) -> Result<Self, NotOpened> {
-        if let Some(link) = path.to_str().filter(|text| Magnet::is_magnet(text)) {
+impl Opened {
+    fn of(source: &Source, options: &Download) -> Result<Self, NotOpened> {
+        if let Source::Magnet(link) = source {
             return link.parse().map(Self::Magnet).map_err(NotOpened::Magnet);
         }
-        let bytes = read(path).map_err(NotOpened::Io)?;
+        let bytes = source.read().map_err(|error| match error {
+            SourceError::Content(what) => NotOpened::Refused(Refused::malformed(what)),
+            error => NotOpened::Source(error),
+        })?;
         let (torrent, metainfo) =
             Torrent::parse(&bytes, NameRules::of(&options.archives)).map_err(NotOpened::Refused)?;
         Ok(Self::Torrent(Box::new(torrent), Box::new(metainfo)))
@@ -276,65 +289,57 @@ fn conclude(report: &mut Report, outcome: &Outcome, complete: bool) -> u8 {
         Outcome::Deadline => ("not complete at the deadline".into(), exit::INCOMPLETE),
         Outcome::OutOfPeers => ("nothing that names peers and no peer left".into(), exit::INCOMPLETE),
         Outcome::Interrupted => ("interrupted; what is here is kept".into(), exit::INTERRUPTED),
-        Outcome::Failed(error) => (format!("{error}; what is here is kept"), exit::DISK),
+        Outcome::Failed(error) => (format!("{}; what is here is kept", disk_fault(error)), exit::DISK),
     };
     report.event(&Event::Incomplete { reason: reason.clone() });
-    report.last(&reason);
+    if code == exit::DISK {
+        report.failed(&reason);
+    } else {
+        report.last(&reason);
+    }
     code
 }
 
 fn give_up(report: &mut Report, failed: &NotPrepared) -> u8 {
     let (reason, code) = match failed {
         NotPrepared::Interrupted => ("interrupted while looking at what is here".into(), exit::INTERRUPTED),
-        NotPrepared::Disk(error) => (error.to_string(), exit::DISK),
+        NotPrepared::Disk(error) => (disk_fault(error), exit::DISK),
         NotPrepared::Other(error) => (error.to_string(), exit::OTHER),
     };
     report.event(&Event::Incomplete { reason: reason.clone() });
     if code == exit::INTERRUPTED {
         report.last(&reason);
     } else {
-        report.error(&reason);
-        report.flush();
+        report.failed(&reason);
     }
     code
 }
 
 fn refuse(report: &mut Report, refused: &Refused) -> u8 {
     report.event(&Event::Refused { kind: refused.kind, reason: refused.reason.clone() });
-    report.error(&format!("torrent refused: {refused}"));
-    report.flush();
+    report.failed(&format!("torrent refused: {refused}"));
     exit::REFUSED
 }
 
 fn introduce(report: &mut Report, torrent: &Torrent, metainfo: &Metainfo) {
-    report.set_name(&torrent.name);
-    report.config(&format!(
-        "{}: {} in {}, {} of {}{}",
-        torrent.name,
-        units::bytes(torrent.total),
-        units::count(torrent.files.iter().filter(|file| !file.pad).count() as u64, "file"),
-        units::count(torrent.pieces().into(), "piece"),
-        units::bytes(torrent.piece_length.into()),
-        if torrent.private { ", private: DHT and PEX stay off" } else { "" }
-    ));
+    report.added(torrent);
     if torrent.is_partial() {
         report.selected(torrent);
     }
     for skipped in metainfo.skipped_trackers() {
-        report.config(&format!("tracker {} left out: {}", skipped.shown, skipped.reason));
+        report.skipped(skipped);
     }
 }
 
-/// Reads a .torrent, up to a little more than one may have.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("expected a file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_TORRENT + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+/// A fault of the disk, and what can be done about it where that is known.
+fn disk_fault(error: &io::Error) -> String {
+    let advice = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free some space, and start it again to go on"
+        }
+        io::ErrorKind::PermissionDenied => "; --out takes a folder that you may write to",
+        io::ErrorKind::ReadOnlyFilesystem => "; --out takes a folder that can be written to",
+        _ => "",
+    };
+    format!("{error}{advice}")
 }
-
-/// The library refuses what is larger.
-const MAX_TORRENT: u64 = 32 << 20;

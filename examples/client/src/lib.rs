@@ -23,6 +23,7 @@ pub(crate) mod resolve;
 pub(crate) mod scrape;
 pub(crate) mod select;
 pub(crate) mod signals;
+pub(crate) mod source;
 pub(crate) mod swarm;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use crate::scrape::{Swarm, ask_all};
 use crate::torrent::Torrent;
 use crate::ui::cli::Download;
 use crate::ui::json::Object;
+use crate::ui::report::{added, files, skipped};
 use crate::ui::units;
 
 /// Shows a torrent on standard output. Trackers are asked unless the command line forbids it.
@@ -24,7 +25,7 @@ pub(crate) async fn list(options: &Download, torrent: &Torrent, metainfo: &Metai
         let asked = ask_all(&transports(), &urls, torrent.info_hash).await;
         answers = asked.into_iter().map(Some).collect();
     }
-    let mut text = if options.json { String::new() } else { format!("{}\n", torrent.name) };
+    let mut text = if options.json { added(torrent) } else { head(torrent) };
     for (index, file) in (1..).zip(torrent.files.iter().filter(|file| !file.pad)) {
         let (path, length) = (shown(&file.path), file.length);
         if options.json {
@@ -38,8 +39,29 @@ pub(crate) async fn list(options: &Download, torrent: &Torrent, metainfo: &Metai
     for ((tier, tracker), answer) in trackers.iter().zip(answers) {
         text += &line(*tier, &tracker.to_string(), answer, options.json);
     }
+    for tracker in metainfo.skipped_trackers() {
+        if options.json {
+            text += &skipped(tracker);
+        } else {
+            let _ = writeln!(text, "left out  {}: {}", tracker.shown, tracker.reason);
+        }
+    }
     // Whoever reads us may have seen enough.
     let _ = io::stdout().write_all(text.as_bytes());
+}
+
+/// What there is to know of the torrent as a whole.
+fn head(torrent: &Torrent) -> String {
+    format!(
+        "{}\ninfo-hash {}\n{} in {}, {} of {}{}\n",
+        torrent.name,
+        torrent.info_hash,
+        units::bytes(torrent.total),
+        units::count(files(torrent), "file"),
+        units::count(torrent.pieces().into(), "piece"),
+        units::bytes(torrent.piece_length.into()),
+        if torrent.private { ", private" } else { "" }
+    )
 }
 
 /// One tracker.

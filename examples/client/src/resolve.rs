@@ -63,7 +63,8 @@ pub(crate) async fn resolve(
     let listeners = Listeners::bind(options.port).map_err(NotResolved::Io)?;
     let mut random = rand::rng();
     let own_id = PeerId::with_prefix(*b"-TF0100-", random.random());
-    report.borrow_mut().set_name(magnet.name().unwrap_or("magnet"));
+    let name = magnet.name().map_or_else(|| magnet.info_hash().to_string(), ToOwned::to_owned);
+    report.borrow_mut().config(&format!("magnet link of {name}"));
     report.borrow_mut().listening(listeners.port);
     let mut announced = tracker_failover::Torrent::new(magnet.info_hash(), own_id, listeners.port);
     announced.transfer = Transfer { uploaded: 0, downloaded: 0, left: None };

@@ -65,6 +65,11 @@ impl Discovery {
         trackers.update(swarm.transfer)
     }
 
+    /// How many trackers have answered.
+    pub(crate) fn answered(&self) -> usize {
+        self.trackers.as_ref().map_or(0, Trackers::answered)
+    }
+
     /// The download is complete.
     pub(crate) fn complete(&mut self, transfer: Transfer) {
         if let Some(trackers) = &mut self.trackers {

@@ -1,6 +1,6 @@
 //! The only user of the library's announcer: takes trackers, gives peers and lines for the user.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,8 @@ pub(crate) struct Trackers {
     info_hash: InfoHash,
     private: bool,
     scraped: bool,
+    /// The trackers that have answered an announce.
+    answered: BTreeSet<String>,
     in_use: String,
     asked_for_peers: Duration,
     reported: ReportedPeers,
@@ -88,6 +90,7 @@ impl Trackers {
             info_hash,
             private,
             scraped: false,
+            answered: BTreeSet::new(),
             in_use: String::new(),
             asked_for_peers: Duration::ZERO,
             reported: ReportedPeers::default(),
@@ -113,6 +116,11 @@ impl Trackers {
             self.asked_for_peers = now;
             self.handle.want_peers();
         }
+    }
+
+    /// How many trackers have answered an announce.
+    pub(crate) fn answered(&self) -> usize {
+        self.answered.len()
     }
 
     /// The download is complete.
@@ -165,9 +173,11 @@ impl Trackers {
     }
 
     fn take(&mut self, alert: &Alert) {
-        self.waiting.extend(lines::of(alert).into_iter().map(|(tag, text)| News::Line(tag, text)));
+        let news = if lines::is_detail(alert) { News::Detail } else { News::Line };
+        self.waiting.extend(lines::of(alert).into_iter().map(|(tag, text)| news(tag, text)));
         match alert {
             Alert::Announced(announced) => {
+                self.answered.insert(announced.tracker.to_string());
                 if self.private && announced.moved_from.is_some() {
                     self.waiting.push_back(News::Moved);
                 }

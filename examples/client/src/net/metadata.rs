@@ -132,6 +132,7 @@ pub(crate) async fn fetch(
                     }
                 }
                 News::Line(tag, text) => report.borrow_mut().tracker(tag, &text),
+                News::Detail(tag, text) => report.borrow_mut().detail(tag, &text),
                 News::Swarm(tracker, swarm) => report.borrow_mut().swarm(&tracker.to_string(), swarm),
                 News::Moved => {}
                 News::NoneLeft => alone = true,
@@ -141,7 +142,7 @@ pub(crate) async fn fetch(
         }
         phase.act(&mut connections);
         let tracker = discovery.tick(phase.state(), phase.now());
-        report.borrow_mut().fetching_metadata(phase.connected(), tracker, phase.now());
+        report.borrow_mut().fetching_metadata(phase.connected(), tracker);
         if let Some(metadata) = phase.swarm.borrow_mut().take_metadata() {
             break metadata;
         }

@@ -90,6 +90,7 @@ pub(crate) async fn run(
                     shell.update(|session, now| session.add_peers(peers, now));
                 }
                 News::Line(tag, text) => shell.report.borrow_mut().tracker(tag, &text),
+                News::Detail(tag, text) => shell.report.borrow_mut().detail(tag, &text),
                 News::Swarm(tracker, swarm) => shell.report.borrow_mut().swarm(&tracker.to_string(), swarm),
                 News::Moved => shell.update(|session, _| session.forget_peers()),
                 News::NoneLeft => alone = true,

@@ -7,6 +7,7 @@ mod limits;
 mod magnets;
 mod overlay;
 mod peers;
+mod screen;
 mod select;
 mod trackers;
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::units;
 use crate::select::Selection;
+use crate::source::{Source, SourceError};
 
 /// Downloads a torrent from whatever peers the nearest living tracker knows.
 #[derive(Debug, Parser)]
@@ -30,12 +32,12 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Download {
-    /// The .torrent, or a magnet link
-    #[arg(value_name = "FILE", conflicts_with = "torrent")]
-    pub(crate) file: Option<PathBuf>,
-    /// The .torrent, as an option
-    #[arg(long, value_name = "FILE")]
-    pub(crate) torrent: Option<PathBuf>,
+    /// The .torrent, - for standard input, or a magnet link in quotes
+    #[arg(value_name = "TORRENT", conflicts_with = "torrent")]
+    pub(crate) sources: Vec<OsString>,
+    /// The same, as an option
+    #[arg(long, value_name = "TORRENT")]
+    pub(crate) torrent: Vec<OsString>,
     /// Where files are saved to and seeded from
     #[arg(short = 'd', long, visible_alias = "out", value_name = "DIR", default_value = ".")]
     pub(crate) archives: PathBuf,
@@ -185,9 +187,12 @@ pub(crate) enum TrackerCount {
 }
 
 impl Download {
-    /// The .torrent, however it was named.
-    pub(crate) fn torrent(&self) -> Option<&PathBuf> {
-        self.torrent.as_ref().or(self.file.as_ref())
+    /// What names the torrent, however it was given.
+    ///
+    /// # Errors
+    /// When there isn't exactly one, or it is of a kind that is not read.
+    pub(crate) fn source(&self) -> Result<Source, SourceError> {
+        Source::of(if self.torrent.is_empty() { &self.sources } else { &self.torrent })
     }
 }
 
@@ -218,8 +223,13 @@ mod tests {
             [["client", "x.torrent"].as_slice(), &["client", "--torrent", "x.torrent", "--out", "d"]]
         {
             let cli = Cli::try_parse_from(arguments).unwrap();
-            assert_eq!(cli.download.torrent(), Some(&PathBuf::from("x.torrent")));
+            assert_eq!(cli.download.source().unwrap(), Source::File("x.torrent".into()));
         }
+        let cli = Cli::try_parse_from(["client", "--torrent", "-"]).unwrap();
+        assert_eq!(cli.download.source().unwrap(), Source::Stdin);
+        // R160: a second one is not taken for a subcommand.
+        let cli = Cli::try_parse_from(["client", "a.torrent", "b.torrent", "--json"]).unwrap();
+        assert!(matches!(cli.download.source(), Err(SourceError::Several(2))));
         let cli = Cli::try_parse_from(["client", "create", "p", "-t", "a,b", "-t", "c"]).unwrap();
         assert!(matches!(cli.command, Some(Command::Create(create)) if create.trackers == ["a,b", "c"]));
     }

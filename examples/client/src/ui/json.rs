@@ -45,6 +45,22 @@ impl Object {
         }
     }
 
+    /// Adds a number in thousandths, which is written with three digits behind the point; or null.
+    pub(crate) fn maybe_thousandths(mut self, key: &str, value: Option<u64>) -> Self {
+        let Some(value) = value else { return self.maybe(key, None) };
+        self.key(key);
+        // Writing to a string can't fail.
+        let _ = write!(self.0, "{}.{:03}", value / 1000, value % 1000);
+        self
+    }
+
+    /// Adds true or false.
+    pub(crate) fn flag(mut self, key: &str, value: bool) -> Self {
+        self.key(key);
+        self.0.push_str(if value { "true" } else { "false" });
+        self
+    }
+
     /// The line, with its end.
     pub(crate) fn line(mut self) -> String {
         self.0.push_str("}\n");
@@ -87,7 +103,12 @@ mod tests {
             .maybe("b", None)
             .number("c", 7)
             .maybe_number("d", None)
+            .maybe_thousandths("e", Some(1_050))
+            .flag("f", true)
             .line();
-        assert_eq!(line, "{\"event\":\"x\",\"a\":\"q\\\"\\\\\\n\\u001bä\",\"b\":null,\"c\":7,\"d\":null}\n");
+        assert_eq!(
+            line,
+            "{\"event\":\"x\",\"a\":\"q\\\"\\\\\\n\\u001bä\",\"b\":null,\"c\":7,\"d\":null,\"e\":1.050,\"f\":true}\n"
+        );
     }
 }

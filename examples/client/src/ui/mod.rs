@@ -4,4 +4,5 @@ pub(crate) mod cli;
 pub(crate) mod event;
 pub(crate) mod json;
 pub(crate) mod report;
+pub(crate) mod status;
 pub(crate) mod units;

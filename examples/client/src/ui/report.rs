@@ -1,16 +1,20 @@
 //! Output for the user: a progress bar below lines on a terminal, plain lines elsewhere, JSON for programs.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::event::Event;
 use super::json::Object;
+use super::status::Status;
 use super::units;
 use crate::scrape::Swarm;
 use crate::swarm::session::Stats;
 use crate::torrent::Torrent;
+use tracker_failover::SkippedTracker;
 
 /// The output of the program.
 #[derive(Debug)]
@@ -22,9 +26,17 @@ pub(crate) struct Report {
     verbose: bool,
     /// Whether some files aren't wanted.
     partial: bool,
+    /// Whether it goes on when everything is here.
+    seeds: bool,
+    /// Whether standard output and standard error may be coloured.
+    colour: [bool; 2],
     bar: Option<ProgressBar>,
     /// When progress was reported last, and how many tenths of the download were here then.
     reported: Option<(Duration, u64)>,
+    /// When bytes were missing last.
+    incomplete: Duration,
+    /// The peers that were connected, for the summary.
+    peers: BTreeSet<SocketAddr>,
     name: String,
 }
 
@@ -39,13 +51,58 @@ impl Report {
                 ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar()),
             )
         });
-        let out = io::BufWriter::new(io::stdout());
-        Self { out, json, quiet, verbose, partial: false, bar, reported: None, name: String::new() }
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
+        let colour = [io::stdout().is_terminal(), io::stderr().is_terminal()].map(|is| is && wanted);
+        Self {
+            out: io::BufWriter::new(io::stdout()),
+            json,
+            quiet,
+            verbose,
+            partial: false,
+            seeds: false,
+            colour,
+            bar,
+            reported: None,
+            incomplete: Duration::ZERO,
+            peers: BTreeSet::new(),
+            name: String::new(),
+        }
     }
 
     /// A setting, or a fact found at the start.
     pub(crate) fn config(&mut self, text: &str) {
         self.say("[CONFIG]", text);
+    }
+
+    /// The torrent, at the start.
+    pub(crate) fn added(&mut self, torrent: &Torrent) {
+        self.name.clone_from(&torrent.name);
+        if self.json {
+            self.write(&added(torrent));
+        }
+        self.config(&format!(
+            "{}: {} in {}, {} of {}{}",
+            torrent.name,
+            units::bytes(torrent.total),
+            units::count(files(torrent), "file"),
+            units::count(torrent.pieces().into(), "piece"),
+            units::bytes(torrent.piece_length.into()),
+            if torrent.private { ", private: DHT and PEX stay off" } else { "" }
+        ));
+    }
+
+    /// A tracker of the torrent that isn't used.
+    pub(crate) fn skipped(&mut self, tracker: &SkippedTracker) {
+        if self.json {
+            self.write(&skipped(tracker));
+        }
+        self.config(&format!("tracker {} left out: {}", tracker.shown, tracker.reason));
+    }
+
+    /// Whether it goes on when everything is here, which is said then.
+    pub(crate) fn set_seeds(&mut self, seeds: bool) {
+        self.seeds = seeds;
     }
 
     /// Only some files are wanted.
@@ -104,6 +161,13 @@ impl Report {
         }
     }
 
+    /// A line about trackers that only those want to read who look for a fault; programs are given it too.
+    pub(crate) fn detail(&mut self, tag: &str, text: &str) {
+        if self.json || self.verbose {
+            self.tracker(tag, text);
+        }
+    }
+
     /// The size of the swarm at a tracker.
     pub(crate) fn swarm(&mut self, tracker: &str, swarm: Swarm) {
         if self.json {
@@ -122,7 +186,46 @@ impl Report {
         if self.json {
             self.write(&Object::event("error").text("text", text).line());
         }
-        self.aside(&format!("[ERROR] {text}\n"));
+        self.fault(text);
+    }
+
+    /// What was transferred.
+    pub(crate) fn summary(&mut self, summary: Summary) {
+        // The time in which there was something to download, which is known to a quarter of a second.
+        let busy = if self.incomplete.is_zero() { summary.time } else { self.incomplete.min(summary.time) };
+        let (speed, ratio) = (speed(summary.downloaded, busy), ratio(summary));
+        let (peers, trackers) = (self.peers.len() as u64, summary.trackers as u64);
+        if self.json {
+            let line = Object::event("summary")
+                .number("downloaded", summary.downloaded)
+                .number("uploaded", summary.uploaded)
+                .maybe_thousandths("ratio", ratio)
+                .maybe_thousandths("seconds", u64::try_from(summary.time.as_millis()).ok())
+                .number("down", speed)
+                .number("peers", peers)
+                .number("trackers", trackers);
+            self.write(&line.line());
+        }
+        let shown = ratio.map(|ratio| format!(" (ratio {}.{:02})", ratio / 1000, ratio % 1000 / 10));
+        self.info(&format!(
+            "downloaded {} at {}/s, uploaded {}{} in {}, {}, {}",
+            units::bytes(summary.downloaded),
+            units::bytes(speed),
+            units::bytes(summary.uploaded),
+            shown.unwrap_or_default(),
+            units::time(summary.time),
+            units::count(peers, "peer"),
+            units::count(trackers, "tracker")
+        ));
+    }
+
+    /// A fault that ended it, as the last line.
+    pub(crate) fn failed(&mut self, text: &str) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        self.error(text);
+        self.flush();
     }
 
     /// The reason of the end, as the last line.
@@ -144,6 +247,11 @@ impl Report {
             let line = in_json(event);
             self.write(&line);
         }
+        if let Event::PeerConnected { peer } = event
+            && self.peers.len() < MAX_COUNTED
+        {
+            self.peers.insert(*peer);
+        }
         match event {
             Event::PeerConnected { .. } | Event::PeerClosed { .. } if !self.verbose => {}
             Event::PeerConnected { peer } => self.say("[INFO]", &format!("peer {peer} connected")),
@@ -156,10 +264,15 @@ impl Report {
             }
             Event::PiecesLost { count, reason } => {
                 let pieces = units::count(*count as u64, "piece");
-                self.aside(&format!("[ERROR] {pieces} can't be read any more: {reason}\n"));
+                self.fault(&format!("{pieces} can't be read any more: {reason}"));
             }
-            Event::Complete if self.partial => self.say("[INFO]", "the selected files are complete"),
-            Event::Complete => self.say("[INFO]", "download complete"),
+            Event::Complete => {
+                let what = if self.partial { "the selected files are complete" } else { "download complete" };
+                self.say("[INFO]", what);
+                if self.seeds {
+                    self.say("[INFO]", "seeding, Ctrl+C ends it");
+                }
+            }
             Event::Metadata { size, .. } => {
                 self.say("[INFO]", &format!("metadata received, {}", units::bytes(*size as u64)));
             }
@@ -170,9 +283,8 @@ impl Report {
     /// So many pieces of what was there have been looked at.
     pub(crate) fn looked(&mut self, piece: u32, pieces: u32) {
         if let Some(bar) = &self.bar {
-            bar.set_length(pieces.into());
-            bar.set_position(piece.into());
-            bar.set_message("checking what is here");
+            let percent = u64::from(piece) * 100 / u64::from(pieces.max(1));
+            bar.set_message(format!("{percent}% checking what is here"));
         }
         if self.json {
             let line = Object::event("checking")
@@ -184,48 +296,39 @@ impl Report {
     }
 
     /// The metadata of a magnet link isn't here yet.
-    pub(crate) fn fetching_metadata(&mut self, connected: usize, tracker: &str, now: Duration) {
-        let text = format!("{} fetching metadata, {}", self.name, units::count(connected as u64, "peer"));
+    pub(crate) fn fetching_metadata(&mut self, connected: usize, tracker: &str) {
+        let text = format!("fetching metadata, {}", units::count(connected as u64, "peer"));
         if let Some(bar) = &self.bar {
-            bar.set_length(1);
             bar.set_message(text);
             bar.set_prefix(if tracker.is_empty() { String::new() } else { format!("tracker {tracker}") });
-        } else if !self.json
-            && self.reported.is_none_or(|(reported, _)| now.saturating_sub(reported) >= PLAIN_EVERY)
-        {
-            self.reported = Some((now, 0));
-            self.say("[INFO]", text.trim_start());
+        } else if !self.json && self.reported.is_none() {
+            self.reported = Some((Duration::ZERO, 0));
+            self.say("[INFO]", &text);
         }
         self.flush();
     }
 
-    /// What is shown before the bar.
-    pub(crate) fn set_name(&mut self, name: &str) {
-        self.name = name.chars().take(MAX_NAME).collect();
-    }
-
     /// How things stand, a few times a second.
     pub(crate) fn progress(&mut self, stats: &Stats, tracker: &str, now: Duration) {
-        let every = if self.json { JSON_EVERY } else { PLAIN_EVERY };
-        let line = Line { name: &self.name, stats };
-        let tenth = line.percent() / 10;
-        let due = self
-            .reported
-            .is_none_or(|(reported, at)| now.saturating_sub(reported) >= every || (tenth > at && !self.json));
+        let shown = Status { name: &self.name, stats, tracker };
+        if stats.left > 0 {
+            self.incomplete = now;
+        }
+        let tenth = shown.percent() / 10;
+        let is_due = self.reported.is_none_or(|(reported, last)| {
+            if self.json { now.saturating_sub(reported) >= JSON_EVERY } else { tenth > last }
+        });
         if let Some(bar) = &self.bar {
-            bar.set_length(stats.total);
-            bar.set_position(stats.total - stats.left);
-            bar.set_message(line.to_string());
-            bar.set_prefix(if tracker.is_empty() { String::new() } else { format!("tracker {tracker}") });
-        } else if due {
+            let columns = console::Term::stderr().size_checked().map_or(COLUMNS, |(_, columns)| columns);
+            let [first, second] = shown.lines(columns.into());
+            bar.set_message(first);
+            bar.set_prefix(second);
+        } else if is_due {
+            let text = if self.json { shown.json() } else { shown.plain() };
             self.reported = Some((now, tenth));
             if self.json {
-                let line = line.in_json(tracker);
-                self.write(&line);
+                self.write(&text);
             } else {
-                let tracker =
-                    if tracker.is_empty() { String::new() } else { format!(" · tracker {tracker}") };
-                let text = format!("{line}{tracker}");
                 self.say("[INFO]", &text);
             }
         }
@@ -240,7 +343,11 @@ impl Report {
 
     fn say(&mut self, tag: &str, text: &str) {
         if !self.json && !self.quiet {
-            self.write(&format!("{tag} {text}\n"));
+            if self.colour[0] {
+                self.write(&format!("\x1b[36m{tag}\x1b[0m {text}\n"));
+            } else {
+                self.write(&format!("{tag} {text}\n"));
+            }
         }
     }
 
@@ -254,6 +361,11 @@ impl Report {
         }
     }
 
+    fn fault(&mut self, text: &str) {
+        let tag = if self.colour[1] { "\x1b[31m[ERROR]\x1b[0m" } else { "[ERROR]" };
+        self.aside(&format!("{tag} {text}\n"));
+    }
+
     fn aside(&mut self, line: &str) {
         self.flush();
         let write = || drop(io::stderr().write_all(line.as_bytes()));
@@ -264,52 +376,29 @@ impl Report {
     }
 }
 
-struct Line<'a> {
-    name: &'a str,
-    stats: &'a Stats,
+/// The `added` event.
+pub(crate) fn added(torrent: &Torrent) -> String {
+    Object::event("added")
+        .text("info_hash", &torrent.info_hash.to_string())
+        .text("name", &torrent.name)
+        .number("length", torrent.total)
+        .number("files", files(torrent))
+        .number("pieces", torrent.pieces().into())
+        .flag("private", torrent.private)
+        .line()
 }
 
-impl Line<'_> {
-    fn percent(&self) -> u64 {
-        if self.stats.left == 0 {
-            return 100;
-        }
-        let done = u128::from(self.stats.total - self.stats.left);
-        u64::try_from(done * 100 / u128::from(self.stats.total.max(1))).unwrap_or(100)
-    }
-
-    fn in_json(&self, tracker: &str) -> String {
-        Object::event("progress")
-            .number("percent", self.percent())
-            .number("left", self.stats.left)
-            .number("total", self.stats.total)
-            .number("down", self.stats.down_speed)
-            .number("up", self.stats.up_speed)
-            .number("peers", self.stats.connected as u64)
-            .number("known_peers", self.stats.known as u64)
-            .maybe("tracker", Some(tracker).filter(|tracker| !tracker.is_empty()))
-            .line()
-    }
+/// The `skipped_tracker` event.
+pub(crate) fn skipped(tracker: &SkippedTracker) -> String {
+    Object::event("skipped_tracker")
+        .text("tracker", &tracker.shown)
+        .text("reason", &tracker.reason.to_string())
+        .line()
 }
 
-impl std::fmt::Display for Line<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let stats = self.stats;
-        write!(
-            f,
-            "{} {}% {}/{} ↓{}/s ↑{}/s",
-            self.name,
-            self.percent(),
-            units::bytes(stats.total - stats.left),
-            units::bytes(stats.total),
-            units::bytes(stats.down_speed),
-            units::bytes(stats.up_speed)
-        )?;
-        if let Some(seconds) = stats.left.checked_div(stats.down_speed).filter(|_| stats.left > 0) {
-            write!(f, " eta {}", units::time(Duration::from_secs(seconds)))?;
-        }
-        write!(f, " peers {}/{}", stats.connected, stats.known)
-    }
+/// How many files there are, without padding.
+pub(crate) fn files(torrent: &Torrent) -> u64 {
+    torrent.files.iter().filter(|file| !file.pad).count() as u64
 }
 
 fn in_json(event: &Event) -> String {
@@ -337,9 +426,54 @@ fn in_json(event: &Event) -> String {
     .line()
 }
 
-/// The name and the numbers, and below them the tracker, which is what this program is about.
-const TEMPLATE: &str = "▕{bar:20}▏ {wide_msg}\n  {prefix}";
-/// Characters of the torrent's name that are shown with the progress.
-const MAX_NAME: usize = 30;
+/// What was transferred, at the end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Summary {
+    /// Bytes received and sent.
+    pub(crate) downloaded: u64,
+    pub(crate) uploaded: u64,
+    /// How long the program ran.
+    pub(crate) time: Duration,
+    /// Trackers that have answered.
+    pub(crate) trackers: usize,
+}
+
+/// Uploaded for each byte that was downloaded, in thousandths.
+fn ratio(summary: Summary) -> Option<u64> {
+    u128::from(summary.uploaded)
+        .saturating_mul(1000)
+        .checked_div(u128::from(summary.downloaded))
+        .map(|ratio| u64::try_from(ratio).unwrap_or(u64::MAX))
+}
+
+/// Bytes a second over this time.
+fn speed(bytes: u64, time: Duration) -> u64 {
+    let millis = time.as_millis().max(1);
+    u64::try_from(u128::from(bytes).saturating_mul(1000) / millis).unwrap_or(u64::MAX)
+}
+
+/// The two lines of the status; the figures in the terminal's own colour, the tracker less bright.
+const TEMPLATE: &str = "{msg}\n{prefix:.dim}";
+/// Peers counted for the summary.
+const MAX_COUNTED: usize = 100_000;
+/// The width of a terminal that doesn't say how wide it is.
+const COLUMNS: u16 = 80;
+/// Programs are given the progress this often; people at each tenth of the download.
 const JSON_EVERY: Duration = Duration::from_secs(1);
-const PLAIN_EVERY: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R162
+    #[test]
+    fn the_ratio_and_the_speed_are_of_what_was_transferred() {
+        let summary =
+            |downloaded, uploaded| Summary { downloaded, uploaded, time: Duration::ZERO, trackers: 0 };
+        assert_eq!(ratio(summary(2000, 1000)), Some(500));
+        assert_eq!(ratio(summary(0, 1000)), None);
+        assert_eq!(ratio(summary(1, u64::MAX)), Some(u64::MAX));
+        assert_eq!(speed(1000, Duration::from_millis(500)), 2000);
+        assert_eq!(speed(0, Duration::ZERO), 0);
+    }
+}
