@@ -16,6 +16,7 @@ pub(crate) mod files;
 pub(crate) mod lines;
 pub(crate) mod list;
 pub(crate) mod net;
+pub(crate) mod refused;
 pub(crate) mod scrape;
 pub(crate) mod select;
 pub(crate) mod signals;

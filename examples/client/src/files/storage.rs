@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::border::Border;
+use super::identity::identity;
 use super::layout::{Segment, segments};
 use super::names::shown;
 use crate::torrent::{self, Torrent};
@@ -380,19 +381,6 @@ fn open(path: &Path, write: bool, create: bool) -> io::Result<File> {
         return Err(io::Error::other(format!("{} was exchanged while it was opened", shown(path))));
     }
     Ok(file)
-}
-
-/// The identity of a file, if the system has one.
-#[cfg(unix)]
-#[expect(clippy::unnecessary_wraps, reason = "other systems don't say")]
-pub(crate) fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt;
-    Some((metadata.dev(), metadata.ino()))
-}
-
-#[cfg(not(unix))]
-pub(crate) fn identity(_: &Metadata) -> Option<(u64, u64)> {
-    None
 }
 
 /// An error with the path of its file.
