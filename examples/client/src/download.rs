@@ -10,26 +10,26 @@ use std::time::Duration;
 
 use rand::RngExt;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tracker_failover::{AnnounceTo, Metainfo, Order, PeerId, TrackerSet};
+use tracker_failover::{Metainfo, PeerId, TrackerSet, Transfer};
 
-use crate::discovery::Discovery;
-use crate::discovery::overlay::{self, Overlay};
-use crate::discovery::rule::Joins;
-use crate::discovery::trackers::{HAS_CACHE, Options, Trackers};
+use crate::discover::discover;
+use crate::discovery::trackers::HAS_CACHE;
 use crate::exit;
 use crate::files::disk::{Disk, Done};
 use crate::files::names::NameRules;
 use crate::files::space::free_space;
 use crate::list::list;
+use crate::magnet::{Magnet, MagnetError};
 use crate::net::clock::Clock;
 use crate::net::listen::Listeners;
 use crate::net::run::{Outcome, Until, run};
 use crate::net::shell::Shell;
+use crate::resolve::{Begun, NotResolved, resolve};
 use crate::signals::Signals;
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::session::{Session, Start};
 use crate::torrent::{Refused, Torrent};
-use crate::ui::cli::{DiscoveryMode, Download, TrackerCount, TrackerOrder};
+use crate::ui::cli::Download;
 use crate::ui::event::Event;
 use crate::ui::report::Report;
 use crate::ui::units;
@@ -45,21 +45,18 @@ pub(crate) fn main(options: &Download) -> u8 {
         report.borrow_mut().error("--latency-cache: this program was built without the feature cache");
         return exit::USAGE;
     }
-    let read = match read(path) {
-        Ok(bytes) => Torrent::parse(&bytes, NameRules::of(&options.archives)),
-        Err(error) => {
+    let source = match Source::open(path, options) {
+        Ok(source) => source,
+        Err(NotOpened::Io(error)) => {
             report.borrow_mut().error(&format!("{}: {error}", path.display()));
             return exit::OTHER;
         }
+        Err(NotOpened::Magnet(error)) => {
+            report.borrow_mut().error(&error.to_string());
+            return exit::USAGE;
+        }
+        Err(NotOpened::Refused(refused)) => return refuse(&mut report.borrow_mut(), &refused),
     };
-    let (mut torrent, metainfo) = match read {
-        Ok(read) => read,
-        Err(refused) => return refuse(&mut report.borrow_mut(), &refused),
-    };
-    if let Some(Err(reason)) = options.select.as_ref().map(|selection| selection.apply(&mut torrent)) {
-        report.borrow_mut().error(&format!("--select: {reason}"));
-        return exit::USAGE;
-    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -67,56 +64,99 @@ pub(crate) fn main(options: &Download) -> u8 {
             return exit::OTHER;
         }
     };
-    if options.list {
-        runtime.block_on(list(options, &torrent, &metainfo));
-        return exit::COMPLETE;
-    }
     let swarm = tokio::task::LocalSet::new();
-    swarm.block_on(&runtime, download(options, torrent, &metainfo, &report))
+    swarm.block_on(&runtime, start(options, source, &report))
+}
+
+/// Gets the torrent, and lists or downloads it.
+async fn start(options: &Download, source: Source, report: &Rc<RefCell<Report>>) -> u8 {
+    let (mut torrent, metainfo, selection, begun) = match source {
+        Source::Torrent(torrent, metainfo) => (*torrent, metainfo, options.select.clone(), None),
+        Source::Magnet(magnet) => match resolve(options, &magnet, report).await {
+            Ok((torrent, metainfo, begun)) => {
+                let selection = options.select.as_ref().or(magnet.selection()).cloned();
+                (torrent, Box::new(metainfo), selection, Some(begun))
+            }
+            Err(NotResolved::Ended(outcome)) => {
+                return conclude(&mut report.borrow_mut(), &outcome, false);
+            }
+            Err(NotResolved::Refused(refused)) => return refuse(&mut report.borrow_mut(), &refused),
+            Err(NotResolved::Io(error)) => {
+                return give_up(&mut report.borrow_mut(), &NotPrepared::Other(error));
+            }
+        },
+    };
+    let unselectable = selection.and_then(|selection| selection.apply(&mut torrent).err());
+    let code = match unselectable {
+        Some(reason) => {
+            report.borrow_mut().error(&format!("--select: {reason}"));
+            exit::USAGE
+        }
+        None if options.list => {
+            list(options, &torrent, &metainfo).await;
+            exit::COMPLETE
+        }
+        None => return download(options, torrent, &metainfo, begun, report).await,
+    };
+    if let Some(begun) = begun {
+        begun.discovery.stop(Transfer::default(), |tag, text| report.borrow_mut().tracker(tag, text)).await;
+    }
+    code
 }
 
 async fn download(
     options: &Download,
     torrent: Torrent,
     metainfo: &Metainfo,
+    begun: Option<Begun>,
     report: &Rc<RefCell<Report>>,
 ) -> u8 {
-    let clock = Clock::start();
+    let mut random = rand::rng();
+    let mut clock = Clock::start();
+    let mut own_id = PeerId::with_prefix(*b"-TF0100-", random.random());
+    let (mut early, mut discovery, mut book, mut connections) = (None, None, None, Vec::new());
+    if let Some(begun) = begun {
+        (clock, own_id, connections) = (begun.clock, begun.own_id, begun.connections);
+        (early, book) = (Some((begun.signals, begun.listeners)), Some(begun.book));
+        discovery = Some(begun.discovery);
+    }
+    let is_new = discovery.is_none();
     let torrent = Arc::new(torrent);
     introduce(&mut report.borrow_mut(), &torrent, metainfo);
     let [down_limit, up_limit] = [options.down, options.up].map(|limit| limit.filter(|&limit| limit > 0));
     report.borrow_mut().limits(down_limit, up_limit);
-    let mut prepared = match prepare(options, &torrent, report).await {
+    let mut prepared = match prepare(options, &torrent, early.take(), report).await {
         Ok(prepared) => prepared,
         Err(failed) => return give_up(&mut report.borrow_mut(), &failed),
     };
     let port = prepared.listeners.port;
-    report.borrow_mut().listening(port);
-    let mut random = rand::rng();
-    let own_id = PeerId::with_prefix(*b"-TF0100-", random.random());
-    let start = Start { have: prepared.have, own_id, port, seed: random.random(), down_limit, up_limit };
+    if is_new {
+        report.borrow_mut().listening(port);
+    }
+    let seed = random.random();
+    let (have, metadata) = (prepared.have, Arc::from(metainfo.info_bytes()));
+    let start = Start { have, own_id, port, seed, book, metadata, down_limit, up_limit };
     let session = Session::new(&torrent, start);
     warn_of_space(&mut report.borrow_mut(), &options.archives, session.stats().left);
     if session.is_complete() {
         report.borrow_mut().event(&Event::Complete);
     }
     let shell = Shell::new(session, prepared.disk, Rc::clone(report), torrent.info_hash, own_id, clock);
-    for &peer in &options.peers {
+    for &peer in options.peers.iter().filter(|_| is_new) {
         if shell.update(|session, now| session.add_peers([peer], now)) == 0 {
             report.borrow_mut().error(&format!("{peer} can't be a peer's address"));
         }
     }
-    let mut trackers = None;
-    if !options.no_trackers && options.discovery_mode != DiscoveryMode::Overlay {
-        let mut announced = tracker_failover::Torrent::new(torrent.info_hash, own_id, port);
-        announced.transfer = shell.session.borrow().transfer();
-        trackers = Trackers::start(TrackerSet::from(metainfo), announced, &asked(options, report).await);
-    }
     let until = Until { done: options.exit_when_done, deadline: options.deadline_s.map(Duration::from_secs) };
     let (done, signals) = (&mut prepared.done, &mut prepared.signals);
-    let overlay =
-        overlay(options, &torrent, port, report).map(|settings| Overlay::new(settings, shell.now()));
-    let mut discovery = Discovery::new(trackers, overlay);
+    let mut discovery = if let Some(discovery) = discovery {
+        discovery
+    } else {
+        let mut announced = tracker_failover::Torrent::new(torrent.info_hash, own_id, port);
+        announced.transfer = shell.session.borrow().transfer();
+        discover(options, TrackerSet::from(metainfo), announced, torrent.private, shell.now(), report).await
+    };
+    shell.adopt(connections);
     let outcome = run(&shell, prepared.listeners, done, &mut discovery, signals, until).await;
     let transfer = shell.session.borrow().transfer();
     discovery.stop(transfer, |tag, text| report.borrow_mut().tracker(tag, text)).await;
@@ -126,6 +166,31 @@ async fn download(
     }
     let complete = shell.session.borrow().is_complete();
     conclude(&mut report.borrow_mut(), &outcome, complete)
+}
+
+/// What the command line names.
+enum Source {
+    Torrent(Box<Torrent>, Box<Metainfo>),
+    Magnet(Magnet),
+}
+
+/// Why it is none.
+enum NotOpened {
+    Io(io::Error),
+    Magnet(MagnetError),
+    Refused(Refused),
+}
+
+impl Source {
+    fn open(path: &Path, options: &Download) -> Result<Self, NotOpened> {
+        if let Some(link) = path.to_str().filter(|text| Magnet::is_magnet(text)) {
+            return link.parse().map(Self::Magnet).map_err(NotOpened::Magnet);
+        }
+        let bytes = read(path).map_err(NotOpened::Io)?;
+        let (torrent, metainfo) =
+            Torrent::parse(&bytes, NameRules::of(&options.archives)).map_err(NotOpened::Refused)?;
+        Ok(Self::Torrent(Box::new(torrent), Box::new(metainfo)))
+    }
 }
 
 /// Warns if the disk has less room than what is missing takes. Other programs may make some, and what is sparse may be
@@ -156,9 +221,13 @@ enum NotPrepared {
 async fn prepare(
     options: &Download,
     torrent: &Arc<Torrent>,
+    early: Option<(Signals, Listeners)>,
     report: &Rc<RefCell<Report>>,
 ) -> Result<Prepared, NotPrepared> {
-    let mut signals = Signals::listen().map_err(NotPrepared::Other)?;
+    let (mut signals, listeners) = match early {
+        Some((signals, listeners)) => (signals, Some(listeners)),
+        None => (Signals::listen().map_err(NotPrepared::Other)?, None),
+    };
     let (sender, mut done) = unbounded_channel();
     let disk = Disk::start(Arc::clone(torrent), &options.archives, options.overwrite, sender)
         .map_err(NotPrepared::Disk)?;
@@ -166,56 +235,11 @@ async fn prepare(
         have = look(&mut done, torrent, report) => have.map_err(NotPrepared::Disk)?,
         () = signals.recv() => return Err(NotPrepared::Interrupted),
     };
-    let listeners = Listeners::bind(options.port).map_err(NotPrepared::Other)?;
+    let listeners = match listeners {
+        Some(listeners) => listeners,
+        None => Listeners::bind(options.port).map_err(NotPrepared::Other)?,
+    };
     Ok(Prepared { signals, disk, done, have, listeners })
-}
-
-/// How the DHT is used: not at all unless the command line wants it, and never for a private torrent (BEP 27).
-fn overlay(
-    options: &Download,
-    torrent: &Torrent,
-    port: u16,
-    report: &Rc<RefCell<Report>>,
-) -> Option<overlay::Settings> {
-    let joins = match options.discovery_mode {
-        DiscoveryMode::Tracker => return None,
-        DiscoveryMode::Overlay => Joins::AtOnce,
-        DiscoveryMode::Both => Joins::AsNeeded,
-    };
-    if torrent.private {
-        report.borrow_mut().tracker("OVERLAY", "private torrent: the DHT stays off");
-        return None;
-    }
-    let (info_hash, allow_loopback) = (torrent.info_hash, options.allow_loopback);
-    let bootstrap = options.dht_bootstrap.iter().map(|node| node.0.clone()).collect();
-    Some(overlay::Settings { joins, info_hash, port, bootstrap, allow_loopback })
-}
-
-/// How the command line wants trackers to be asked.
-async fn asked(options: &Download, report: &Rc<RefCell<Report>>) -> Options {
-    let mut ip = None;
-    if let Some(name) = &options.hostname {
-        ip = tokio::net::lookup_host((name.as_str(), 0)).await.ok().and_then(|mut found| found.next());
-        if ip.is_none() {
-            report
-                .borrow_mut()
-                .error(&format!("--hostname: {name} has no address, trackers use what they see"));
-        }
-    }
-    let order = match options.order {
-        TrackerOrder::Nearest => Order::Nearest,
-        TrackerOrder::Bep12 => Order::Bep12,
-    };
-    let announce_to = match options.announce_to {
-        TrackerCount::One => AnnounceTo::One,
-        TrackerCount::Needed => AnnounceTo::AsNeeded,
-        TrackerCount::Tier => AnnounceTo::EachTier,
-        TrackerCount::All => AnnounceTo::All,
-    };
-    let interval = options.announce_interval.map(|seconds| Duration::from_secs(seconds.into()));
-    let ip = ip.map(|address| address.ip());
-    let (allow_loopback, latency_cache) = (options.allow_loopback, options.latency_cache.clone());
-    Options { order, announce_to, interval, ip, allow_loopback, latency_cache }
 }
 
 /// Waits until the disk has looked at what is here.

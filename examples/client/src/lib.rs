@@ -8,6 +8,7 @@
 //! everything that is built beside them, and what works without them couldn't be tested.
 
 pub(crate) mod create;
+pub(crate) mod discover;
 pub(crate) mod discovery;
 pub(crate) mod download;
 pub(crate) mod exit;
@@ -15,8 +16,11 @@ pub(crate) mod files;
 #[path = "../../lines/mod.rs"]
 pub(crate) mod lines;
 pub(crate) mod list;
+pub(crate) mod magnet;
+pub(crate) mod metadata;
 pub(crate) mod net;
 pub(crate) mod refused;
+pub(crate) mod resolve;
 pub(crate) mod scrape;
 pub(crate) mod select;
 pub(crate) mod signals;

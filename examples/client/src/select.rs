@@ -33,6 +33,27 @@ impl FromStr for Selection {
 }
 
 impl Selection {
+    /// Reads the numbers of a magnet link (BEP 53), which begin with 0.
+    ///
+    /// # Errors
+    /// When they are none.
+    pub(crate) fn of_indices(text: &str) -> Result<Self, String> {
+        let index = |digits: &str| match digits.parse::<usize>() {
+            Ok(index) if index < usize::MAX => Ok(index + 1),
+            _ => Err("expected numbers of files such as 0,2-4"),
+        };
+        let range = |part: &str| {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let (first, last) = (index(first)?, index(last)?);
+            if first > last { Err("a range goes backwards") } else { Ok(first..=last) }
+        };
+        if text.split(',').count() > MAX_RANGES {
+            return Err(format!("expected at most {MAX_RANGES} ranges"));
+        }
+        let ranges: Result<_, &str> = text.split(',').map(range).collect();
+        Ok(Self(ranges?))
+    }
+
     /// Makes the torrent want these files and no others.
     ///
     /// # Errors
@@ -55,6 +76,9 @@ impl Selection {
         Ok(())
     }
 }
+
+/// Ranges in a link, each of which is compared with each file.
+const MAX_RANGES: usize = 1000;
 
 #[cfg(test)]
 mod tests {

@@ -144,7 +144,7 @@ impl Torrent {
 }
 
 /// As libtorrent has it.
-const MAX_PIECES: usize = 2 << 20;
+pub(crate) const MAX_PIECES: usize = 2 << 20;
 
 #[cfg(test)]
 pub(crate) mod tests {

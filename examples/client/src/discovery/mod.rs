@@ -72,8 +72,12 @@ impl Discovery {
         }
     }
 
+    /// Whether all peers that it names come from the torrent's trackers, as those of a private torrent have to (BEP 27).
+    pub(crate) fn names_peers_of_trackers_only(&self) -> bool {
+        self.overlay.is_none()
+    }
+
     /// The torrent has turned out to be private (BEP 27): the DHT is left at once, and its trackers keep its peers apart.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for magnets, whose flag is learnt after the start"))]
     pub(crate) async fn set_private(&mut self) {
         if let Some(trackers) = &mut self.trackers {
             trackers.set_private();

@@ -11,19 +11,21 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tracker_failover::{InfoHash, PeerId};
 
 use super::greetings::Place;
+use super::metadata::Adopted;
 use super::shell::{Link, Shell};
 use crate::swarm::PeerKey;
 use crate::wire::Why;
 use crate::wire::handshake::{self, Handshake};
-use crate::wire::message::next_frame;
+use crate::wire::message::{Limits, next_frame};
 
 /// Dials a peer and talks to it.
 pub(super) async fn outgoing(shell: Rc<Shell>, address: SocketAddr) {
     let greeted = async {
         let mut stream = Shell::connect(address).await?;
-        let handshake = within(greet(&shell, &mut stream, true)).await?;
+        let handshake = greet(shell.info_hash, shell.own_id, &mut stream, true).await?;
         Ok((stream, handshake))
     };
     match greeted.await {
@@ -35,7 +37,7 @@ pub(super) async fn outgoing(shell: Rc<Shell>, address: SocketAddr) {
 /// Talks to a peer that has connected to us.
 pub(super) async fn incoming(shell: Rc<Shell>, mut stream: TcpStream, address: SocketAddr, place: Place) {
     let greeted = tokio::select! {
-        greeted = within(greet(&shell, &mut stream, false)) => greeted,
+        greeted = greet(shell.info_hash, shell.own_id, &mut stream, false) => greeted,
         () = place.revoked.notified() => Err(Why::Full),
     };
     shell.greetings.borrow_mut().leave(&place);
@@ -45,15 +47,27 @@ pub(super) async fn incoming(shell: Rc<Shell>, mut stream: TcpStream, address: S
     }
 }
 
-async fn within(greeting: impl Future<Output = Result<Handshake, Why>>) -> Result<Handshake, Why> {
+/// Exchanges handshakes, within [`HANDSHAKE_TIMEOUT`]. The side that accepted the connection waits for the info-hash before
+/// it sends its own (BEP 3).
+pub(super) async fn greet(
+    info_hash: InfoHash,
+    own_id: PeerId,
+    stream: &mut TcpStream,
+    dialled: bool,
+) -> Result<Handshake, Why> {
+    let greeting = exchange_handshakes(info_hash, own_id, stream, dialled);
     tokio::time::timeout(HANDSHAKE_TIMEOUT, greeting).await.unwrap_or(Err(Why::Timeout))
 }
 
-/// Exchanges handshakes. The side that accepted the connection waits for the info-hash before it sends its own (BEP 3).
-async fn greet(shell: &Shell, stream: &mut TcpStream, dialled: bool) -> Result<Handshake, Why> {
+async fn exchange_handshakes(
+    info_hash: InfoHash,
+    own_id: PeerId,
+    stream: &mut TcpStream,
+    dialled: bool,
+) -> Result<Handshake, Why> {
     // Requests are small and urgent.
     stream.set_nodelay(true).map_err(|_| Why::Io)?;
-    let ours = handshake::write(shell.info_hash, shell.own_id);
+    let ours = handshake::write(info_hash, own_id);
     let mut said = false;
     let mut bytes = [0; handshake::LENGTH];
     let mut filled = 0;
@@ -67,13 +81,20 @@ async fn greet(shell: &Shell, stream: &mut TcpStream, dialled: bool) -> Result<H
             Ok(read) => filled += read,
             Err(_) => return Err(Why::Io),
         }
-        if let Some(handshake) = handshake::read(&bytes[..filled], shell.info_hash)? {
+        if let Some(handshake) = handshake::read(&bytes[..filled], info_hash)? {
             if !said {
                 stream.write_all(&ours).await.map_err(|_| Why::Io)?;
             }
             return Ok(handshake);
         }
     }
+}
+
+/// Goes on with a connection on which the metadata was fetched.
+pub(super) async fn adopted(shell: Rc<Shell>, adopted: Adopted) {
+    let Adopted { stream, address, dialled, handshake, unread } = adopted;
+    let connected = shell.session.borrow_mut().adopted(address, dialled, handshake, shell.now());
+    go_on(&shell, connected, stream, address, dialled, &unread).await;
 }
 
 async fn talk(
@@ -84,11 +105,22 @@ async fn talk(
     handshake: Handshake,
 ) {
     let connected = shell.session.borrow_mut().connected(address, dialled, handshake, shell.now());
+    go_on(shell, connected, stream, address, dialled, &[]).await;
+}
+
+async fn go_on(
+    shell: &Rc<Shell>,
+    connected: Result<PeerKey, Why>,
+    stream: TcpStream,
+    address: SocketAddr,
+    dialled: bool,
+    unread: &[u8],
+) {
     match connected {
         Ok(key) => {
             let link = shell.link(key);
             shell.act();
-            let why = exchange(shell, key, &link, stream).await;
+            let why = exchange(shell, key, &link, stream, unread).await;
             shell.unlink(key, why);
         }
         Err(why) => shell.update(|session, now| session.not_connected(address, dialled, why, now)),
@@ -96,10 +128,14 @@ async fn talk(
 }
 
 /// Reads and writes until one side has enough.
-async fn exchange(shell: &Rc<Shell>, key: PeerKey, link: &Link, mut stream: TcpStream) -> Why {
+async fn exchange(shell: &Rc<Shell>, key: PeerKey, link: &Link, mut stream: TcpStream, unread: &[u8]) -> Why {
     let limits = shell.session.borrow().limits();
     let (mut reader, mut writer) = stream.split();
     let mut carry = Vec::new();
+    if let Err(why) = take_frames(shell, key, unread, &mut carry, limits) {
+        return why;
+    }
+    shell.act();
     loop {
         if let Some(why) = link.closing.get() {
             if why == Why::Redundant {
@@ -149,14 +185,13 @@ fn flush(shell: &Rc<Shell>, key: PeerKey, writer: &mut WriteHalf<'_>) -> Result<
     Ok(blocked)
 }
 
-/// Reads once into the buffer that all connections share, and takes every whole frame; the rest is carried to
-/// the next read.
+/// Reads once into the buffer that all connections share, and takes every whole frame.
 fn poll_read(
     shell: &Shell,
     key: PeerKey,
     reader: &mut ReadHalf<'_>,
     carry: &mut Vec<u8>,
-    limits: crate::wire::message::Limits,
+    limits: Limits,
     context: &mut Context<'_>,
 ) -> Poll<Result<(), Why>> {
     let mut scratch = shell.scratch.borrow_mut();
@@ -171,6 +206,17 @@ fn poll_read(
     }
     scratch[..carry.len()].copy_from_slice(carry);
     let whole = &scratch[..carry.len() + bytes];
+    Poll::Ready(take_frames(shell, key, whole, carry, limits))
+}
+
+/// Takes every whole frame; the rest is carried to the next read.
+fn take_frames(
+    shell: &Shell,
+    key: PeerKey,
+    whole: &[u8],
+    carry: &mut Vec<u8>,
+    limits: Limits,
+) -> Result<(), Why> {
     let mut session = shell.session.borrow_mut();
     let now = shell.now();
     session.heard(key, now);
@@ -190,7 +236,7 @@ fn poll_read(
     session.read_taken(key, now);
     carry.clear();
     carry.extend_from_slice(&whole[at..]);
-    Poll::Ready(taken)
+    taken
 }
 
 /// A handshake takes no longer than this in all (P-07).

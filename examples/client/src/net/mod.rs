@@ -4,5 +4,6 @@ pub(crate) mod clock;
 mod connection;
 mod greetings;
 pub(crate) mod listen;
+pub(crate) mod metadata;
 pub(crate) mod run;
 pub(crate) mod shell;

@@ -14,6 +14,7 @@ use tracker_failover::{InfoHash, PeerId};
 use super::clock::Clock;
 use super::connection;
 use super::greetings::Greetings;
+use super::metadata::Adopted;
 use crate::files::disk::{Disk, Done, Job, Unreadable};
 use crate::swarm::PeerKey;
 use crate::swarm::session::{Action, Session};
@@ -114,6 +115,13 @@ impl Shell {
         }
     }
 
+    /// Goes on with connections on which the metadata was fetched.
+    pub(crate) fn adopt(self: &Rc<Self>, connections: Vec<Adopted>) {
+        for connection in connections {
+            tokio::task::spawn_local(connection::adopted(Rc::clone(self), connection));
+        }
+    }
+
     /// Takes connections from a listening socket for ever.
     pub(crate) async fn listen(self: Rc<Self>, socket: TcpListener) {
         loop {
@@ -205,5 +213,5 @@ impl Shell {
 /// Bytes taken from a socket at a time; few large reads cost less than many small ones.
 const READ: usize = 256 << 10;
 const FINISH_LIMIT: Duration = Duration::from_secs(3);
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -164,6 +164,11 @@ impl DialBook {
         self.known.retain(|_, known| known.state == State::Never);
     }
 
+    /// Forgets all addresses but banned ones, our own and those for which this holds.
+    pub(crate) fn retain(&mut self, keeps: impl Fn(SocketAddr) -> bool) {
+        self.known.retain(|&address, known| known.state == State::Never || keeps(address));
+    }
+
     /// How many addresses are being dialled, their handshakes included.
     pub(crate) fn dialling(&self) -> usize {
         self.known.values().filter(|known| known.state == State::Dialling).count()

@@ -48,6 +48,10 @@ impl Session {
                 self.count_pointless(key, true)
             }
             Message::Extended(extension::UT_PEX, payload) => self.peers_of(key, payload, now),
+            Message::Extended(extension::UT_METADATA, payload) => {
+                let answered = self.answer_about_metadata(key, payload, now);
+                self.count_pointless(key, !answered)
+            }
             Message::KeepAlive | Message::Port(_) | Message::Unknown(_) | Message::Extended(..) => Ok(()),
         }
     }
@@ -145,6 +149,17 @@ impl Session {
             self.book.came_in(listens, now);
         }
         self.exchange.agreed(key, said.ut_pex, peer.listens);
+        peer.ut_metadata = said.ut_metadata;
+    }
+
+    /// Answers a request for metadata; gives whether there was one that could be answered.
+    fn answer_about_metadata(&mut self, key: PeerKey, payload: &[u8], now: Duration) -> bool {
+        let Some(peer) = self.peers.get_mut(&key) else { return false };
+        let Some(id) = peer.ut_metadata else { return false };
+        let Some(answer) = self.metadata.answer(&mut peer.metadata_sent, payload, now) else { return false };
+        peer.out.push(&Message::Extended(id, &answer.body));
+        self.wakes.insert(key);
+        !answer.is_reject
     }
 
     /// A peer names others (BEP 11).

@@ -7,6 +7,7 @@ pub(crate) mod dial;
 pub(crate) mod late;
 pub(crate) mod limit;
 mod messages;
+mod metadata;
 pub(crate) mod outgoing;
 mod pace;
 pub(crate) mod parts;

@@ -9,6 +9,7 @@ use tracker_failover::PeerId;
 
 use super::bitfield::Bitfield;
 use super::late::LateBlocks;
+use super::metadata::Allowance;
 use super::outgoing::Outgoing;
 use super::rate::Rate;
 use super::window::Window;
@@ -75,6 +76,10 @@ pub(crate) struct Peer {
     pub(crate) waiting_since: Duration,
     /// Requests that may still arrive after we choked it, because they were sent before it received that.
     pub(crate) crossing: usize,
+    /// The id under which it takes messages about metadata (BEP 9).
+    pub(crate) ut_metadata: Option<u8>,
+    /// How much metadata it was sent.
+    pub(crate) metadata_sent: Allowance,
     /// Messages of it that changed nothing, of late.
     pub(crate) pointless: u32,
     /// Times it choked us without a block between, of late.
@@ -113,6 +118,8 @@ impl Peer {
             spoke: now,
             waiting_since: now,
             crossing: 0,
+            ut_metadata: None,
+            metadata_sent: Allowance::default(),
             pointless: 0,
             chokes: 0,
         }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
-use std::net::SocketAddr;
-use std::sync::Weak;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -15,6 +15,7 @@ use super::bitfield::Bitfield;
 use super::choker::Choker;
 use super::dial::{DialBook, canonical};
 use super::limit::Limit;
+use super::metadata::MetadataServer;
 use super::outgoing::Outgoing;
 use super::peer::Peer;
 use super::pex::PeerExchange;
@@ -33,6 +34,7 @@ use crate::wire::{Why, extension};
 pub(crate) struct Session {
     pub(super) own_id: PeerId,
     pub(super) offer: Offer,
+    pub(super) metadata: MetadataServer,
     pub(super) rng: StdRng,
     pub(super) have: Bitfield,
     /// The pieces that the user wants.
@@ -112,6 +114,10 @@ pub(crate) struct Start {
     pub(crate) port: u16,
     /// For everything that is left to chance.
     pub(crate) seed: u64,
+    /// The addresses that are known already; `None` for none.
+    pub(crate) book: Option<DialBook>,
+    /// The bytes of the metadata, which peers are given (BEP 9).
+    pub(crate) metadata: Arc<[u8]>,
     /// How many bytes of blocks may come in a second from all peers together; `None` for any.
     pub(crate) down_limit: Option<u64>,
     /// How many may go.
@@ -146,11 +152,16 @@ impl Session {
         let picker = Picker::new(torrent.piece_length, total, &lacking, anything_yet, BUDGET, &mut rng);
         let here = picker.bytes_of(&start.have);
         let wanted_bytes = picker.bytes_of(&wanted);
-        let book = DialBook::new(rng.random());
+        let book = start.book.unwrap_or_else(|| DialBook::new(rng.random()));
         let exchange = PeerExchange::new(torrent.private);
         Self {
             own_id: start.own_id,
-            offer: Offer { port: start.port, pex: exchange.is_offered(), ..Offer::default() },
+            offer: Offer {
+                port: start.port,
+                pex: exchange.is_offered(),
+                metadata_size: Some(start.metadata.len()),
+            },
+            metadata: MetadataServer::new(start.metadata),
             rng,
             have: start.have,
             wanted,
@@ -232,6 +243,54 @@ impl Session {
         handshake: Handshake,
         now: Duration,
     ) -> Result<PeerKey, Why> {
+        let key = self.join(address, dialled, handshake, now)?;
+        if let Some(peer) = self.peers.get_mut(&key)
+            && self.have.len() > 0
+        {
+            peer.out.push(&Message::Bitfield(self.have.as_bytes()));
+        }
+        self.introduce(key, handshake.extended, extension::write);
+        self.actions.push(Action::Tell(Event::PeerConnected { peer: canonical(address) }));
+        Ok(key)
+    }
+
+    /// The same for a connection on which the metadata was fetched. Messages have been exchanged on it already, so that a
+    /// bitfield would be late (BEP 3).
+    ///
+    /// # Errors
+    /// When the connection is to be closed.
+    pub(crate) fn adopted(
+        &mut self,
+        address: SocketAddr,
+        dialled: bool,
+        handshake: Handshake,
+        now: Duration,
+    ) -> Result<PeerKey, Why> {
+        let key = self.join(address, dialled, handshake, now)?;
+        if let Some(peer) = self.peers.get_mut(&key) {
+            for piece in self.have.iter() {
+                peer.out.push(&Message::Have(piece));
+            }
+        }
+        self.introduce(key, handshake.extended, extension::write_again);
+        Ok(key)
+    }
+
+    /// Sends our extension handshake to a peer that takes one.
+    fn introduce(&mut self, key: PeerKey, extended: bool, write: fn(Offer, IpAddr) -> Vec<u8>) {
+        if let Some(peer) = self.peers.get_mut(&key).filter(|_| extended) {
+            let body = write(self.offer, peer.address.ip());
+            peer.out.push(&Message::Extended(0, &body));
+        }
+    }
+
+    fn join(
+        &mut self,
+        address: SocketAddr,
+        dialled: bool,
+        handshake: Handshake,
+        now: Duration,
+    ) -> Result<PeerKey, Why> {
         let address = canonical(address);
         if handshake.peer_id == self.own_id {
             return Err(Why::Myself);
@@ -254,18 +313,11 @@ impl Session {
         }
         let key = PeerKey(self.next_key);
         self.next_key = self.next_key.wrapping_add(1);
-        let mut peer = Peer::new(address, dialled, handshake.peer_id, self.have.pieces(), now);
-        if self.have.len() > 0 {
-            peer.out.push(&Message::Bitfield(self.have.as_bytes()));
-        }
-        if handshake.extended {
-            peer.out.push(&Message::Extended(0, &extension::write(self.offer, address.ip())));
-        }
+        let peer = Peer::new(address, dialled, handshake.peer_id, self.have.pieces(), now);
         if dialled {
             self.book.connected(address);
         }
         self.peers.insert(key, peer);
-        self.actions.push(Action::Tell(Event::PeerConnected { peer: address }));
         Ok(key)
     }
 

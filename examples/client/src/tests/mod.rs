@@ -4,6 +4,7 @@ mod creating;
 mod exchange;
 mod hostile;
 mod limits;
+mod magnets;
 mod overlay;
 mod peers;
 mod select;

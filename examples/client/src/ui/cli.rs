@@ -30,7 +30,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Download {
-    /// The .torrent
+    /// The .torrent, or a magnet link
     #[arg(value_name = "FILE", conflicts_with = "torrent")]
     pub(crate) file: Option<PathBuf>,
     /// The .torrent, as an option
@@ -59,6 +59,9 @@ pub(crate) struct Download {
     /// nothing is missing.
     #[arg(long, value_name = "LIST")]
     pub(crate) select: Option<Selection>,
+    /// Keeps the torrent of a magnet link, as NAME.torrent beside the data
+    #[arg(long)]
+    pub(crate) save_torrent: bool,
     /// Ends when everything is here, instead of seeding until Ctrl+C
     #[arg(long)]
     pub(crate) exit_when_done: bool,

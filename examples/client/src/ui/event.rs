@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use tracker_failover::InfoHash;
+
 use crate::wire::Why;
 
 /// One thing that happened.
@@ -9,6 +11,8 @@ use crate::wire::Why;
 pub(crate) enum Event {
     /// The torrent is none that we take; nothing was begun.
     Refused { kind: &'static str, reason: String },
+    /// The metadata of a magnet link is here; its bytes, and the info-hash.
+    Metadata { size: usize, info_hash: InfoHash },
     /// A peer's handshake is done.
     PeerConnected { peer: SocketAddr },
     /// A connection has ended or never stood.

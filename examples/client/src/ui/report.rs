@@ -160,6 +160,9 @@ impl Report {
             }
             Event::Complete if self.partial => self.say("[INFO]", "the selected files are complete"),
             Event::Complete => self.say("[INFO]", "download complete"),
+            Event::Metadata { size, .. } => {
+                self.say("[INFO]", &format!("metadata received, {}", units::bytes(*size as u64)));
+            }
             Event::PieceOk { .. } | Event::Incomplete { .. } | Event::Refused { .. } => {}
         }
     }
@@ -178,6 +181,22 @@ impl Report {
                 .line();
             self.write(&line);
         }
+    }
+
+    /// The metadata of a magnet link isn't here yet.
+    pub(crate) fn fetching_metadata(&mut self, connected: usize, tracker: &str, now: Duration) {
+        let text = format!("{} fetching metadata, {}", self.name, units::count(connected as u64, "peer"));
+        if let Some(bar) = &self.bar {
+            bar.set_length(1);
+            bar.set_message(text);
+            bar.set_prefix(if tracker.is_empty() { String::new() } else { format!("tracker {tracker}") });
+        } else if !self.json
+            && self.reported.is_none_or(|(reported, _)| now.saturating_sub(reported) >= PLAIN_EVERY)
+        {
+            self.reported = Some((now, 0));
+            self.say("[INFO]", text.trim_start());
+        }
+        self.flush();
     }
 
     /// What is shown before the bar.
@@ -296,6 +315,9 @@ impl std::fmt::Display for Line<'_> {
 fn in_json(event: &Event) -> String {
     match event {
         Event::Refused { kind, reason } => Object::event("refused").text("kind", kind).text("reason", reason),
+        Event::Metadata { size, info_hash } => {
+            Object::event("metadata").number("size", *size as u64).text("info_hash", &info_hash.to_string())
+        }
         Event::PeerConnected { peer } => Object::event("peer_connected").text("peer", &peer.to_string()),
         Event::PeerClosed { peer, why } => {
             Object::event("peer_closed").text("peer", &peer.to_string()).text("why", why.word())

@@ -48,16 +48,25 @@ pub(crate) struct ExtensionHandshake {
 
 /// The handshake we send: the extensions we speak, our port, our queue, and how the peer looks from here.
 pub(crate) fn write(offer: Offer, peer: IpAddr) -> Vec<u8> {
-    encode(offer, peer).unwrap_or_else(|_| b"de".to_vec())
+    encode(offer, peer, false).unwrap_or_else(|_| b"de".to_vec())
 }
 
-fn encode(offer: Offer, peer: IpAddr) -> Result<Vec<u8>, Error> {
+/// The same on a connection on which peer exchange was offered before: where it isn't any more, it is withdrawn.
+pub(crate) fn write_again(offer: Offer, peer: IpAddr) -> Vec<u8> {
+    encode(offer, peer, true).unwrap_or_else(|_| b"de".to_vec())
+}
+
+fn encode(offer: Offer, peer: IpAddr, is_update: bool) -> Result<Vec<u8>, Error> {
     let mut encoder = Encoder::new();
     encoder.emit_dict(|mut dict| {
         dict.emit_pair_with(b"m", |m| {
             m.emit_dict(|mut m| {
                 m.emit_pair(b"ut_metadata", UT_METADATA)?;
-                if offer.pex { m.emit_pair(b"ut_pex", UT_PEX) } else { Ok(()) }
+                if offer.pex || is_update {
+                    // 0 withdraws an extension (BEP 10).
+                    m.emit_pair(b"ut_pex", if offer.pex { UT_PEX } else { 0 })?;
+                }
+                Ok(())
             })
         })?;
         if let Some(size) = offer.metadata_size {
@@ -132,6 +141,16 @@ mod tests {
         assert_eq!(read.metadata_size, Some(40_000));
         assert!(read.client.is_some_and(|name| name.starts_with("tracker-failover")));
         assert!(bytes.windows(12).any(|part| part == b"6:yourip4:\x7f\0"));
+    }
+
+    #[test]
+    fn peer_exchange_can_be_withdrawn() {
+        let offer = Offer { port: 6881, pex: false, metadata_size: None };
+        let has_pex = |bytes: &[u8]| bytes.windows(8).any(|part| part == b"6:ut_pex");
+        assert!(!has_pex(&write(offer, IpAddr::from([127, 0, 0, 1]))));
+        let bytes = write_again(offer, IpAddr::from([127, 0, 0, 1]));
+        assert!(has_pex(&bytes));
+        assert_eq!(read(&bytes).ut_pex, None);
     }
 
     /// P-13, R10-01: bombs and malformed handshakes count as empty.

@@ -51,7 +51,8 @@ pub(crate) enum Message<'a> {
 /// How long a message may be, which depends on the torrent's number of pieces.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    bitfield: u32,
+    /// `None` while the number of pieces isn't known.
+    bitfield: Option<u32>,
     any: u32,
 }
 
@@ -59,7 +60,12 @@ impl Limits {
     /// The limits for a torrent of so many pieces.
     pub(crate) fn new(pieces: u32) -> Self {
         let bitfield = 1 + pieces.div_ceil(8);
-        Self { bitfield, any: bitfield.max(9 + BLOCK).max(MAX_EXTENDED) }
+        Self { bitfield: Some(bitfield), any: bitfield.max(9 + BLOCK).max(MAX_EXTENDED) }
+    }
+
+    /// The limits while the number of pieces isn't known. Bitfields have any length that a torrent of `most` pieces allows.
+    pub(crate) fn without_metadata(most: u32) -> Self {
+        Self { bitfield: None, ..Self::new(most) }
     }
 
     /// The longest frame, with its length prefix.
@@ -73,7 +79,7 @@ impl Limits {
         match kind {
             0..=3 => fits(1),
             4 => fits(5),
-            5 if length != self.bitfield => Err(Why::BadBitfield),
+            5 if self.bitfield.is_some_and(|bitfield| length != bitfield) => Err(Why::BadBitfield),
             6 | 8 => fits(13),
             7 if length < 9 => Err(Why::BadMessage),
             7 if length > 9 + BLOCK => Err(Why::Oversize),
@@ -276,6 +282,16 @@ mod tests {
     fn unknown_kinds_are_skipped() {
         let bytes = frame(5, &[21, 1, 2, 3, 4, 0, 0]);
         assert_eq!(next_frame(&bytes, Limits::new(8)), Ok(Some((Message::Unknown(21), 9))));
+    }
+
+    #[test]
+    fn bitfields_have_any_length_while_the_number_of_pieces_is_unknown() {
+        let limits = Limits::without_metadata(1 << 20);
+        for length in [2, 1000, 1 + (1 << 17)] {
+            assert_eq!(next_frame(&frame(length, &[5]), limits), Ok(None), "{length}");
+        }
+        assert_eq!(next_frame(&frame(2 + (1 << 17), &[5]), limits), Err(Why::Oversize));
+        assert_eq!(next_frame(&frame(1, &[14]), limits), Err(Why::FastViolation));
     }
 
     /// A bitfield longer than everything else is still whole.

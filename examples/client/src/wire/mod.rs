@@ -3,6 +3,7 @@
 pub(crate) mod extension;
 pub(crate) mod handshake;
 pub(crate) mod message;
+pub(crate) mod metadata;
 pub(crate) mod pex;
 
 /// Why a connection ends; the words are those of the `peer_closed` event.

@@ -79,7 +79,17 @@ impl Rig {
             bits.insert(piece);
         }
         let own_id = PeerId::new([0; 20]);
-        let start = Start { have: bits, own_id, port: 6881, seed, down_limit: None, up_limit: None };
+        let metadata = b"de"[..].into();
+        let start = Start {
+            have: bits,
+            own_id,
+            port: 6881,
+            seed,
+            book: None,
+            metadata,
+            down_limit: None,
+            up_limit: None,
+        };
         let session = Session::new(&torrent, start);
         let now = Duration::from_secs(1);
         let (events, closed, dialled) = (Vec::new(), Vec::new(), Vec::new());

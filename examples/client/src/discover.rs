@@ -1,0 +1,80 @@
+//! How the command line wants peers to be found.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use tracker_failover::{AnnounceTo, InfoHash, Order, Torrent, TrackerSet};
+
+use crate::discovery::Discovery;
+use crate::discovery::overlay::{self, Overlay};
+use crate::discovery::rule::Joins;
+use crate::discovery::trackers::{Options, Trackers};
+use crate::ui::cli::{DiscoveryMode, Download, TrackerCount, TrackerOrder};
+use crate::ui::report::Report;
+
+/// Starts to look for peers of a torrent: at these trackers, and by the DHT unless it is private.
+pub(crate) async fn discover(
+    options: &Download,
+    set: TrackerSet,
+    torrent: Torrent,
+    private: bool,
+    now: Duration,
+    report: &RefCell<Report>,
+) -> Discovery {
+    let overlay = overlay(options, torrent.info_hash, private, torrent.port, report);
+    let overlay = overlay.map(|settings| Overlay::new(settings, now));
+    let mut trackers = None;
+    if !options.no_trackers && options.discovery_mode != DiscoveryMode::Overlay {
+        trackers = Trackers::start(set, torrent, &asked(options, report).await);
+    }
+    Discovery::new(trackers, overlay)
+}
+
+/// How the DHT is used: not at all unless the command line wants it, and never for a private torrent (BEP 27).
+fn overlay(
+    options: &Download,
+    info_hash: InfoHash,
+    private: bool,
+    port: u16,
+    report: &RefCell<Report>,
+) -> Option<overlay::Settings> {
+    let joins = match options.discovery_mode {
+        DiscoveryMode::Tracker => return None,
+        DiscoveryMode::Overlay => Joins::AtOnce,
+        DiscoveryMode::Both => Joins::AsNeeded,
+    };
+    if private {
+        report.borrow_mut().tracker("OVERLAY", "private torrent: the DHT stays off");
+        return None;
+    }
+    let allow_loopback = options.allow_loopback;
+    let bootstrap = options.dht_bootstrap.iter().map(|node| node.0.clone()).collect();
+    Some(overlay::Settings { joins, info_hash, port, bootstrap, allow_loopback })
+}
+
+/// How the command line wants trackers to be asked.
+async fn asked(options: &Download, report: &RefCell<Report>) -> Options {
+    let mut ip = None;
+    if let Some(name) = &options.hostname {
+        ip = tokio::net::lookup_host((name.as_str(), 0)).await.ok().and_then(|mut found| found.next());
+        if ip.is_none() {
+            report
+                .borrow_mut()
+                .error(&format!("--hostname: {name} has no address, trackers use what they see"));
+        }
+    }
+    let order = match options.order {
+        TrackerOrder::Nearest => Order::Nearest,
+        TrackerOrder::Bep12 => Order::Bep12,
+    };
+    let announce_to = match options.announce_to {
+        TrackerCount::One => AnnounceTo::One,
+        TrackerCount::Needed => AnnounceTo::AsNeeded,
+        TrackerCount::Tier => AnnounceTo::EachTier,
+        TrackerCount::All => AnnounceTo::All,
+    };
+    let interval = options.announce_interval.map(|seconds| Duration::from_secs(seconds.into()));
+    let ip = ip.map(|address| address.ip());
+    let (allow_loopback, latency_cache) = (options.allow_loopback, options.latency_cache.clone());
+    Options { order, announce_to, interval, ip, allow_loopback, latency_cache }
+}

@@ -1,0 +1,388 @@
+//! The time before a magnet's torrent is known: connections on which metadata is fetched, and which the download takes over.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tracker_failover::{InfoHash, PeerCounts, PeerId, Transfer};
+
+use super::clock::Clock;
+use super::connection::greet;
+use super::greetings::{Greetings, Place};
+use super::run::Outcome;
+use super::shell::{ACCEPT_PAUSE, Link, Shell};
+use crate::discovery::news::News;
+use crate::discovery::{Discovery, SwarmState};
+use crate::metadata::{Inbox, MetadataSwarm};
+use crate::signals::Signals;
+use crate::swarm::PeerKey;
+use crate::swarm::dial::DialBook;
+use crate::ui::event::Event;
+use crate::ui::report::Report;
+use crate::wire::Why;
+use crate::wire::handshake::Handshake;
+
+/// A connection that the download takes over.
+#[derive(Debug)]
+pub(crate) struct Adopted {
+    pub(crate) stream: TcpStream,
+    pub(crate) address: SocketAddr,
+    /// Whether we made it.
+    pub(crate) dialled: bool,
+    pub(crate) handshake: Handshake,
+    /// What has come on it and is still to be taken, as if it had just been read.
+    pub(crate) unread: Vec<u8>,
+}
+
+/// What there is when the metadata is known.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) metadata: Vec<u8>,
+    pub(crate) connections: Vec<Adopted>,
+    /// The addresses that are known.
+    pub(crate) book: DialBook,
+    /// Those of them that a private torrent may be fetched from: the user's and its trackers' (BEP 27).
+    pub(crate) named_by_trackers: BTreeSet<SocketAddr>,
+}
+
+/// What the fetching begins with.
+#[derive(Debug)]
+pub(crate) struct Begin {
+    pub(crate) info_hash: InfoHash,
+    pub(crate) own_id: PeerId,
+    /// The port on which we take connections.
+    pub(crate) port: u16,
+    /// For everything that is left to chance.
+    pub(crate) seed: u64,
+    /// Peers to begin with.
+    pub(crate) peers: Vec<SocketAddr>,
+    /// When it ends without a result, from the start of the clock.
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) clock: Clock,
+}
+
+/// Everything of it on the network thread. Nothing is borrowed across an await.
+struct Phase {
+    swarm: RefCell<MetadataSwarm>,
+    /// Rung when the metadata is here.
+    found: Notify,
+    links: RefCell<BTreeMap<PeerKey, Rc<Link>>>,
+    greetings: RefCell<Greetings>,
+    report: Rc<RefCell<Report>>,
+    begin: Begin,
+}
+
+/// Fetches the metadata of a torrent.
+///
+/// # Errors
+/// The reason of an end without it; never [`Outcome::Done`].
+pub(crate) async fn fetch(
+    begin: Begin,
+    listeners: &[TcpListener],
+    discovery: &mut Discovery,
+    signals: &mut Signals,
+    report: &Rc<RefCell<Report>>,
+) -> Result<Found, Outcome> {
+    let swarm = MetadataSwarm::new(begin.info_hash, begin.own_id, begin.port, begin.seed);
+    let phase = Rc::new(Phase {
+        swarm: RefCell::new(swarm),
+        found: Notify::new(),
+        links: RefCell::default(),
+        greetings: RefCell::default(),
+        report: Rc::clone(report),
+        begin,
+    });
+    let mut connections = JoinSet::new();
+    // Connections end before the end only where the metadata has just come.
+    let mut adopted = Vec::new();
+    let mut named_by_trackers: BTreeSet<SocketAddr> = phase.begin.peers.iter().copied().collect();
+    for &peer in &phase.begin.peers {
+        if !phase.swarm.borrow_mut().add_peer(peer, phase.now()) {
+            report.borrow_mut().error(&format!("{peer} can't be a peer's address"));
+        }
+    }
+    let mut alone = discovery.is_empty();
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let metadata = loop {
+        tokio::select! {
+            accepted = accept(listeners) => match accepted {
+                Some((stream, address)) => phase.accepted(stream, address, &mut connections),
+                None => sleep(ACCEPT_PAUSE).await,
+            },
+            _ = ticks.tick() => phase.swarm.borrow_mut().tick(phase.now()),
+            Some(ended) = connections.join_next() => adopted.extend(ended.ok().flatten()),
+            news = discovery.next() => match news {
+                News::Peers(peers) => {
+                    for peer in peers {
+                        phase.swarm.borrow_mut().add_peer(peer, phase.now());
+                        if discovery.names_peers_of_trackers_only() && named_by_trackers.len() < MAX_NAMED {
+                            named_by_trackers.insert(peer);
+                        }
+                    }
+                }
+                News::Line(tag, text) => report.borrow_mut().tracker(tag, &text),
+                News::Swarm(tracker, swarm) => report.borrow_mut().swarm(&tracker.to_string(), swarm),
+                News::Moved => {}
+                News::NoneLeft => alone = true,
+            },
+            () = phase.found.notified() => {}
+            () = signals.recv() => return Err(Outcome::Interrupted),
+        }
+        phase.act(&mut connections);
+        let tracker = discovery.tick(phase.state(), phase.now());
+        report.borrow_mut().fetching_metadata(phase.connected(), tracker, phase.now());
+        if let Some(metadata) = phase.swarm.borrow_mut().take_metadata() {
+            break metadata;
+        }
+        if alone && phase.swarm.borrow().is_out_of_peers() {
+            return Err(Outcome::OutOfPeers);
+        }
+        if phase.begin.deadline.is_some_and(|deadline| phase.now() >= deadline) {
+            return Err(Outcome::Deadline);
+        }
+    };
+    adopted.extend(phase.hand_over(connections).await);
+    let book = phase.swarm.borrow_mut().take_book();
+    Ok(Found { metadata, connections: adopted, book, named_by_trackers })
+}
+
+impl Phase {
+    fn now(&self) -> Duration {
+        self.begin.clock.now()
+    }
+
+    fn connected(&self) -> usize {
+        self.swarm.borrow().connected()
+    }
+
+    /// What discovery has to know.
+    fn state(&self) -> SwarmState {
+        let swarm = self.swarm.borrow();
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let (connected, connecting) = (count(swarm.connected()), count(swarm.dialling()));
+        SwarmState {
+            transfer: Transfer { uploaded: 0, downloaded: 0, left: None },
+            peers: PeerCounts { connected, connecting, seeds: 0 },
+            has_peers: swarm.has_peers(),
+            is_complete: false,
+            wants_peers: true,
+        }
+    }
+
+    fn accepted(
+        self: &Rc<Self>,
+        stream: TcpStream,
+        address: SocketAddr,
+        connections: &mut JoinSet<Option<Adopted>>,
+    ) {
+        if self.swarm.borrow().admits(address) {
+            let place = self.greetings.borrow_mut().enter(address.ip());
+            connections.spawn_local(Rc::clone(self).incoming(stream, address, place));
+        }
+    }
+
+    /// Does what is to be done: dials peers, wakes the connections that have something to write or are to be closed.
+    fn act(self: &Rc<Self>, connections: &mut JoinSet<Option<Adopted>>) {
+        let due = self.swarm.borrow_mut().due(self.now());
+        for address in due {
+            connections.spawn_local(Rc::clone(self).outgoing(address));
+        }
+        self.wake();
+    }
+
+    fn wake(&self) {
+        let (closing, wakes) = self.swarm.borrow_mut().take_wakes();
+        if self.swarm.borrow().is_found() {
+            self.found.notify_one();
+        }
+        let links = self.links.borrow();
+        for (key, why) in closing {
+            if let Some(link) = links.get(&key) {
+                link.closing.set(Some(why));
+                link.wake.notify_one();
+            }
+        }
+        for link in wakes.iter().filter_map(|key| links.get(key)) {
+            link.wake.notify_one();
+        }
+    }
+
+    async fn outgoing(self: Rc<Self>, address: SocketAddr) -> Option<Adopted> {
+        let greeted = async {
+            let mut stream = Shell::connect(address).await?;
+            let handshake = greet(self.begin.info_hash, self.begin.own_id, &mut stream, true).await?;
+            Ok((stream, handshake))
+        };
+        match greeted.await {
+            Ok((stream, handshake)) => self.talk(stream, address, true, handshake).await,
+            Err(why) => self.not_connected(address, true, why),
+        }
+    }
+
+    async fn incoming(
+        self: Rc<Self>,
+        mut stream: TcpStream,
+        address: SocketAddr,
+        place: Place,
+    ) -> Option<Adopted> {
+        let greeted = tokio::select! {
+            greeted = greet(self.begin.info_hash, self.begin.own_id, &mut stream, false) => greeted,
+            () = place.revoked.notified() => Err(Why::Full),
+        };
+        self.greetings.borrow_mut().leave(&place);
+        match greeted {
+            Ok(handshake) => self.talk(stream, address, false, handshake).await,
+            Err(why) => self.not_connected(address, false, why),
+        }
+    }
+
+    fn not_connected(&self, address: SocketAddr, dialled: bool, why: Why) -> Option<Adopted> {
+        self.swarm.borrow_mut().not_connected(address, dialled, why, self.now());
+        self.report.borrow_mut().event(&Event::PeerClosed { peer: address, why });
+        None
+    }
+
+    /// Talks to a peer until the metadata is here, or one side has enough.
+    async fn talk(
+        &self,
+        mut stream: TcpStream,
+        address: SocketAddr,
+        dialled: bool,
+        handshake: Handshake,
+    ) -> Option<Adopted> {
+        let joined = self.swarm.borrow_mut().connected_to(address, dialled, &handshake, self.now());
+        let key = match joined {
+            Ok(key) => key,
+            Err(why) => return self.not_connected(address, dialled, why),
+        };
+        let link = Rc::new(Link::default());
+        self.links.borrow_mut().insert(key, Rc::clone(&link));
+        self.report.borrow_mut().event(&Event::PeerConnected { peer: address });
+        let mut inbox = Inbox::default();
+        let ended = self.exchange(key, &link, &mut stream, &mut inbox).await;
+        self.links.borrow_mut().remove(&key);
+        match ended {
+            Ok(()) => Some(Adopted { stream, address, dialled, handshake, unread: inbox.into_unread() }),
+            Err(why) => {
+                self.swarm.borrow_mut().disconnected(key, why, self.now());
+                let mut report = self.report.borrow_mut();
+                if why == Why::HashFail {
+                    report.event(&Event::PeerBanned { peer: address });
+                }
+                report.event(&Event::PeerClosed { peer: address, why });
+                None
+            }
+        }
+    }
+
+    async fn exchange(
+        &self,
+        key: PeerKey,
+        link: &Link,
+        stream: &mut TcpStream,
+        inbox: &mut Inbox,
+    ) -> Result<(), Why> {
+        let mut scratch = vec![0; READ];
+        let mut out = Vec::new();
+        loop {
+            if let Some(why) = link.closing.get() {
+                return Err(why);
+            }
+            out.append(&mut self.swarm.borrow_mut().take_outgoing(key));
+            if self.swarm.borrow().is_found() {
+                // What was begun has to be finished, so that the next message begins where this one ends.
+                let written = timeout(LAST_WRITE, stream.write_all(&out)).await;
+                return written.map_err(|_| Why::Timeout)?.map_err(|_| Why::Io);
+            }
+            match stream.try_write(&out) {
+                Ok(written) => drop(out.drain(..written)),
+                Err(error) if is_temporary(error.kind()) => {}
+                Err(_) if out.is_empty() => {}
+                Err(_) => return Err(Why::Io),
+            }
+            tokio::select! {
+                ready = stream.readable() => {
+                    ready.map_err(|_| Why::Io)?;
+                    match stream.try_read(&mut scratch) {
+                        Ok(0) => return Err(Why::Eof),
+                        Ok(read) => {
+                            let bytes = scratch.get(..read).unwrap_or_default();
+                            let taken = inbox.take(bytes, |message| {
+                                self.swarm.borrow_mut().message(key, message, self.now())
+                            });
+                            self.wake();
+                            taken?;
+                        }
+                        Err(error) if is_temporary(error.kind()) => {}
+                        Err(_) => return Err(Why::Io),
+                    }
+                }
+                ready = stream.writable(), if !out.is_empty() => ready.map_err(|_| Why::Io)?,
+                () = link.wake.notified() => {}
+            }
+        }
+    }
+
+    /// Ends all connections but those on which the download can go on.
+    async fn hand_over(&self, mut connections: JoinSet<Option<Adopted>>) -> Vec<Adopted> {
+        for link in self.links.borrow().values() {
+            link.wake.notify_one();
+        }
+        let mut adopted = Vec::new();
+        let gather = async {
+            while !self.links.borrow().is_empty() {
+                match connections.join_next().await {
+                    Some(Ok(Some(connection))) => adopted.push(connection),
+                    Some(_) => {}
+                    None => break,
+                }
+            }
+            // Those that have left the list of links and weren't waited for yet.
+            while let Some(ended) = connections.try_join_next() {
+                if let Ok(Some(connection)) = ended {
+                    adopted.push(connection);
+                }
+            }
+        };
+        // Each of them has its own limit; this one is for the case that it doesn't hold.
+        let _ = timeout(2 * LAST_WRITE, gather).await;
+        connections.abort_all();
+        adopted
+    }
+}
+
+/// The next connection of any of the sockets; `None` if the system can't take one now.
+async fn accept(listeners: &[TcpListener]) -> Option<(TcpStream, SocketAddr)> {
+    poll_fn(|context| {
+        for socket in listeners {
+            if let Poll::Ready(accepted) = socket.poll_accept(context) {
+                return Poll::Ready(accepted.ok());
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn is_temporary(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+const TICK: Duration = Duration::from_millis(250);
+/// Bytes read at a time; most of what comes are pieces of metadata, of 16 KiB.
+const READ: usize = 32 << 10;
+/// So long a peer may take for our last message before the download goes on without it.
+const LAST_WRITE: Duration = Duration::from_secs(1);
+/// As many addresses as are known at most.
+const MAX_NAMED: usize = 2000;

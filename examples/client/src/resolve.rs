@@ -1,0 +1,173 @@
+//! From a magnet link to a torrent: asks trackers for peers and peers for the metadata, and keeps the connections.
+
+use std::cell::RefCell;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rand::RngExt;
+use tokio::time::timeout;
+use tracker_failover::{Metainfo, PeerAddress, PeerId, TrackerSet, Transfer};
+
+use crate::discover::discover;
+use crate::discovery::Discovery;
+use crate::files::names::NameRules;
+use crate::magnet::Magnet;
+use crate::net::clock::Clock;
+use crate::net::listen::Listeners;
+use crate::net::metadata::{self, Adopted, Begin};
+use crate::net::run::Outcome;
+use crate::signals::Signals;
+use crate::swarm::dial::DialBook;
+use crate::torrent::{Refused, Torrent};
+use crate::ui::cli::Download;
+use crate::ui::event::Event;
+use crate::ui::report::Report;
+
+/// What a download has already when its torrent came by a magnet link.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    pub(crate) own_id: PeerId,
+    pub(crate) clock: Clock,
+    pub(crate) signals: Signals,
+    pub(crate) listeners: Listeners,
+    pub(crate) discovery: Discovery,
+    pub(crate) connections: Vec<Adopted>,
+    pub(crate) book: DialBook,
+}
+
+/// Why there is no torrent.
+#[derive(Debug)]
+pub(crate) enum NotResolved {
+    /// It came to an end before the metadata.
+    Ended(Outcome),
+    /// The metadata is none of a torrent that can be downloaded.
+    Refused(Refused),
+    /// The machine gives no port or no signals.
+    Io(io::Error),
+}
+
+/// Fetches the metadata.
+///
+/// # Errors
+/// When there is none, or not before the end.
+pub(crate) async fn resolve(
+    options: &Download,
+    magnet: &Magnet,
+    report: &Rc<RefCell<Report>>,
+) -> Result<(Torrent, Metainfo, Begun), NotResolved> {
+    let clock = Clock::start();
+    let mut signals = Signals::listen().map_err(NotResolved::Io)?;
+    let listeners = Listeners::bind(options.port).map_err(NotResolved::Io)?;
+    let mut random = rand::rng();
+    let own_id = PeerId::with_prefix(*b"-TF0100-", random.random());
+    report.borrow_mut().set_name(magnet.name().unwrap_or("magnet"));
+    report.borrow_mut().listening(listeners.port);
+    let mut announced = tracker_failover::Torrent::new(magnet.info_hash(), own_id, listeners.port);
+    announced.transfer = Transfer { uploaded: 0, downloaded: 0, left: None };
+    let set = TrackerSet::new(magnet.tiers());
+    let mut discovery = discover(options, set, announced, false, clock.now(), report).await;
+    let peers = options.peers.iter().copied().chain(addresses(magnet.peers()).await).collect();
+    let begin = Begin {
+        info_hash: magnet.info_hash(),
+        own_id,
+        port: listeners.port,
+        seed: random.random(),
+        peers,
+        deadline: options.deadline_s.map(Duration::from_secs),
+        clock,
+    };
+    let found = metadata::fetch(begin, &listeners.sockets, &mut discovery, &mut signals, report).await;
+    let mut found = match found {
+        Ok(found) => found,
+        Err(outcome) => return Err(end(discovery, NotResolved::Ended(outcome), report).await),
+    };
+    let (size, info_hash) = (found.metadata.len(), magnet.info_hash());
+    report.borrow_mut().event(&Event::Metadata { size, info_hash });
+    let file = magnet.torrent_file(&found.metadata);
+    let (torrent, metainfo) = match Torrent::parse(&file, NameRules::of(&options.archives)) {
+        Ok(parsed) => parsed,
+        Err(refused) => return Err(end(discovery, NotResolved::Refused(refused), report).await),
+    };
+    if torrent.private {
+        discovery.set_private().await;
+        let may_stay = |peer: &Adopted| !peer.dialled || found.named_by_trackers.contains(&peer.address);
+        found.connections.retain(may_stay);
+        found.book.retain(|address| found.named_by_trackers.contains(&address));
+    }
+    if options.save_torrent {
+        save(options, &torrent, &file, &mut report.borrow_mut());
+    }
+    let (connections, book) = (found.connections, found.book);
+    Ok((torrent, metainfo, Begun { own_id, clock, signals, listeners, discovery, connections, book }))
+}
+
+/// Tells the trackers that it is over.
+async fn end(discovery: Discovery, reason: NotResolved, report: &Rc<RefCell<Report>>) -> NotResolved {
+    let transfer = Transfer { uploaded: 0, downloaded: 0, left: None };
+    discovery.stop(transfer, |tag, text| report.borrow_mut().tracker(tag, text)).await;
+    reason
+}
+
+/// The addresses of the link's peers. Names are looked up once, all at the same time.
+async fn addresses(peers: &[PeerAddress]) -> Vec<std::net::SocketAddr> {
+    let mut addresses = Vec::new();
+    let mut lookups = tokio::task::JoinSet::new();
+    for peer in peers {
+        match peer {
+            PeerAddress::Ip(address) => addresses.push(*address),
+            PeerAddress::Name(name, port) => {
+                let lookup = tokio::net::lookup_host((name.clone(), *port));
+                lookups.spawn(timeout(LOOKUP_LIMIT, lookup));
+            }
+            _ => {}
+        }
+    }
+    while let Some(found) = lookups.join_next().await {
+        if let Ok(Ok(Ok(found))) = found {
+            addresses.extend(found.take(MAX_ADDRESSES));
+        }
+    }
+    addresses
+}
+
+/// Keeps the torrent beside the data.
+fn save(options: &Download, torrent: &Torrent, file: &[u8], report: &mut Report) {
+    let path = options.archives.join(file_name(torrent));
+    let mut open = OpenOptions::new();
+    open.write(true);
+    if options.overwrite {
+        open.create(true).truncate(true);
+    } else {
+        open.create_new(true);
+    }
+    let saved = std::fs::create_dir_all(&options.archives)
+        .and_then(|()| open.open(&path))
+        .and_then(|mut opened| opened.write_all(file));
+    match saved {
+        Ok(()) => report.info(&format!("torrent saved as {}", path.display())),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            report.error(&format!("{} exists, see --overwrite; the torrent isn't saved", path.display()));
+        }
+        Err(error) => report.error(&format!("{}: {error}; the torrent isn't saved", path.display())),
+    }
+}
+
+/// The name of the file or folder that the torrent makes, which is a safe one, with `.torrent` behind it.
+fn file_name(torrent: &Torrent) -> PathBuf {
+    let first = torrent.files.iter().find(|file| !file.pad).and_then(|file| file.path.iter().next());
+    let mut name = first.map_or_else(|| torrent.info_hash.to_string().into(), ToOwned::to_owned);
+    if name.len() > MAX_NAME {
+        name = torrent.info_hash.to_string().into();
+    }
+    name.push(".torrent");
+    name.into()
+}
+
+const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
+/// Addresses taken of each name.
+const MAX_ADDRESSES: usize = 4;
+/// Bytes of a name that can have `.torrent` behind it (255 bytes on most file systems).
+const MAX_NAME: usize = 247;
