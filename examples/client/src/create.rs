@@ -11,8 +11,8 @@ use sha1::{Digest, Sha1};
 use tracker_failover::TrackerUrl;
 
 use crate::exit;
+use crate::files::identity::identity;
 use crate::files::names::{is_accepted, shown};
-use crate::files::storage::identity;
 use crate::ui::cli::Create;
 use crate::ui::report::Report;
 

@@ -19,6 +19,7 @@ pub(crate) mod list;
 pub(crate) mod magnet;
 pub(crate) mod metadata;
 pub(crate) mod net;
+pub(crate) mod refused;
 pub(crate) mod resolve;
 pub(crate) mod scrape;
 pub(crate) mod select;

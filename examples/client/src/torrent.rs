@@ -7,6 +7,7 @@ use tracker_failover::wire::clean_text;
 use tracker_failover::{InfoHash, Metainfo, MetainfoError};
 
 use crate::files::names::{self, NameRules};
+pub(crate) use crate::refused::Refused;
 use crate::swarm::bitfield::Bitfield;
 
 /// A torrent that can be downloaded.
@@ -41,23 +42,6 @@ pub(crate) struct File {
     pub(crate) pad: bool,
     /// Whether the user wants it.
     pub(crate) wanted: bool,
-}
-
-/// Why a torrent isn't taken.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub(crate) struct Refused {
-    /// The kind, as the `refused` event has it.
-    pub(crate) kind: &'static str,
-    /// What was expected and what was found.
-    pub(crate) reason: String,
-}
-
-impl Refused {
-    /// A refusal of something that isn't as the BEPs have it.
-    pub(crate) fn malformed(reason: impl Into<String>) -> Self {
-        Self { kind: "malformed", reason: reason.into() }
-    }
 }
 
 impl Torrent {

@@ -12,8 +12,7 @@ use sha1::{Digest as _, Sha1};
 
 use super::storage::Storage;
 use crate::swarm::parts::PART;
-use crate::swarm::pieces::Verdict;
-use crate::swarm::session::Digest;
+use crate::swarm::verdict::{Digest, Verdict};
 use crate::torrent::Torrent;
 use crate::wire::message::BLOCK;
 

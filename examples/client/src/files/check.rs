@@ -9,7 +9,7 @@ use super::names::shown;
 use super::storage::{Existing, Found, Storage};
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::parts::PART;
-use crate::swarm::session::Digest;
+use crate::swarm::verdict::Digest;
 use crate::torrent::Torrent;
 
 /// Hashes existing files and creates missing ones. `progress` gets the number of pieces checked, and returns whether to

@@ -21,8 +21,7 @@ use super::check::check;
 use super::storage::Storage;
 use crate::swarm::PeerKey;
 use crate::swarm::bitfield::Bitfield;
-use crate::swarm::pieces::Verdict;
-use crate::swarm::session::Digest;
+use crate::swarm::verdict::{Digest, Verdict};
 use crate::torrent::Torrent;
 use crate::wire::message::{Block, write_piece_head};
 

@@ -4,6 +4,7 @@ mod begun;
 mod border;
 pub(crate) mod check;
 pub(crate) mod disk;
+pub(crate) mod identity;
 pub(crate) mod layout;
 pub(crate) mod names;
 pub(crate) mod space;

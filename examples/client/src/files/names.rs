@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use tracker_failover::wire::clean_text;
 
-use super::storage::identity;
-use crate::torrent::Refused;
+use super::identity::identity;
+use crate::refused::Refused;
 
 /// Which names a folder can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

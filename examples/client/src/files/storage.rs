@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::border::Border;
+use super::identity::identity;
 use super::layout::{Segment, segments};
 use super::names::shown;
 use crate::torrent::{self, Torrent};
@@ -394,19 +395,6 @@ fn open_link(path: &Path, target: Option<(u64, u64)>) -> io::Result<File> {
         Some(file) if file.metadata().is_ok_and(|found| !leads_elsewhere(&found)) => Ok(file),
         _ => Err(io::Error::other(format!("{} leads elsewhere than at the start", shown(path)))),
     }
-}
-
-/// The identity of a file, if the system has one.
-#[cfg(unix)]
-#[expect(clippy::unnecessary_wraps, reason = "other systems don't say")]
-pub(crate) fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt;
-    Some((metadata.dev(), metadata.ino()))
-}
-
-#[cfg(not(unix))]
-pub(crate) fn identity(_: &Metadata) -> Option<(u64, u64)> {
-    None
 }
 
 /// An error with the path of its file.

@@ -14,13 +14,14 @@ pub(crate) mod parts;
 pub(crate) mod peer;
 pub(crate) mod pex;
 pub(crate) mod picker;
-pub(crate) mod pieces;
+mod pieces;
 pub(crate) mod rarity;
 pub(crate) mod rate;
 mod requests;
 pub(crate) mod session;
 mod tick;
 mod uploads;
+pub(crate) mod verdict;
 pub(crate) mod window;
 
 /// A connection's number; never used twice.

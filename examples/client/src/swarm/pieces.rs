@@ -8,26 +8,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::PeerKey;
-use super::session::{Action, Digest, Session};
+use super::session::{Action, Session};
+use super::verdict::{Digest, Suspects, Verdict};
 use crate::ui::event::Event;
 use crate::wire::Why;
 use crate::wire::message::Message;
-
-/// The blocks of a bad piece: what they were and who sent them.
-#[derive(Debug)]
-pub(crate) struct Suspects {
-    pub(super) digests: Vec<Digest>,
-    sources: Vec<PeerKey>,
-}
-
-/// What the disk found.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// The hash is right and the piece is on the disk; these blocks differ from those of the earlier attempt.
-    Good { differing: Vec<usize> },
-    /// The hash is wrong; the digests of its blocks.
-    Bad { digests: Vec<Digest> },
-}
 
 impl Session {
     /// A part is stored: takes back its buffer, and what the disk found of its piece where that is whole.

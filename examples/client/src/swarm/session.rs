@@ -20,8 +20,8 @@ use super::outgoing::Outgoing;
 use super::peer::Peer;
 use super::pex::PeerExchange;
 use super::picker::Picker;
-use super::pieces::Suspects;
 use super::rate::Rate;
+use super::verdict::{Digest, Suspects};
 use crate::torrent::Torrent;
 use crate::ui::event::Event;
 use crate::wire::extension::Offer;
@@ -102,9 +102,6 @@ pub(crate) enum Action {
     /// Tell the user.
     Tell(Event),
 }
-
-/// A SHA-1.
-pub(crate) type Digest = [u8; 20];
 
 /// What a session begins with.
 #[derive(Debug)]

@@ -16,8 +16,8 @@ use tracker_failover::PeerId;
 
 use super::PeerKey;
 use super::bitfield::Bitfield;
-use super::pieces::Verdict;
 use super::session::{Action, Session, Start};
+use super::verdict::Verdict;
 use crate::torrent::Torrent;
 use crate::torrent::tests::{content, single};
 use crate::ui::event::Event;
