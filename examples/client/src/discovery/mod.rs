@@ -54,8 +54,8 @@ impl Discovery {
     /// Time has passed. Gives a short description of the tracker in use, empty if there are none.
     pub(crate) fn tick(&mut self, swarm: SwarmState, now: Duration) -> &str {
         if let Some(overlay) = &mut self.overlay {
-            let connections = swarm.peers.connected.saturating_add(swarm.peers.connecting);
-            overlay.tick(Supply::of(connections, swarm.has_peers, swarm.is_complete), now);
+            let supply = Supply::of(swarm.peers.connected, swarm.has_peers, swarm.is_complete);
+            overlay.tick(supply, now);
         }
         let Some(trackers) = &mut self.trackers else { return "" };
         trackers.set_peers(swarm.peers, now);

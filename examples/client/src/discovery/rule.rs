@@ -48,10 +48,10 @@ pub(super) struct Ask {
 
 impl Supply {
     /// The supply of a seed or a leecher. `has_peers` says whether there is any peer, one that could be dialled included.
-    /// What is enough is what the library's rule for further trackers takes for enough.
-    pub(super) fn of(connections: u32, has_peers: bool, is_seed: bool) -> Self {
+    /// Enough is what it is in the library's rule for further trackers, and as there, peers that are being dialled don't count.
+    pub(super) fn of(connected: u32, has_peers: bool, is_seed: bool) -> Self {
         let enough = if is_seed { ENOUGH_FOR_SEED } else { ENOUGH };
-        match connections {
+        match connected {
             _ if !has_peers => Self::None,
             few if few < enough => Self::Few,
             _ => Self::Enough,

@@ -7,6 +7,7 @@
 //! The queues are as long as what the swarm has in progress, which it bounds itself: parts in memory, what is given up of
 //! those that were stored, and reads for peers. Buffers travel back with the answers.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -76,7 +77,16 @@ pub(crate) enum Done {
     /// A part of a piece was stored, and its piece checked where it was whole with it.
     Stored { piece: u32, data: Vec<u8>, verdict: io::Result<Option<Verdict>> },
     /// Blocks were read, or none for a peer that has left.
-    Loaded { peer: PeerKey, messages: io::Result<Vec<u8>>, payload: u64 },
+    Loaded { peer: PeerKey, messages: Result<Vec<u8>, Unreadable>, payload: u64 },
+}
+
+/// What was good, and can't be read any more.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    /// The pieces: the one that was asked for, and all others of its files that are gone with it.
+    pub(crate) pieces: BTreeSet<u32>,
+    /// Why, with the path of the file.
+    pub(crate) error: io::Error,
 }
 
 impl Disk {
@@ -208,14 +218,21 @@ fn load(
     storage: &mut Storage,
     blocks: &[Block],
     mut buffer: Vec<u8>,
-) -> io::Result<Vec<u8>> {
+) -> Result<Vec<u8>, Unreadable> {
     buffer.clear();
     for &block in blocks {
         write_piece_head(&mut buffer, block);
         let start = torrent.range(block.piece).start + u64::from(block.begin);
         let from = buffer.len();
         buffer.resize(from + block.length as usize, 0);
-        storage.read(start..start + u64::from(block.length), &mut buffer[from..])?;
+        let end = start + u64::from(block.length);
+        let read = storage.read(start..end, &mut buffer[from..]);
+        read.map_err(|error| {
+            // Once a piece is written behind the end of a file that was cut, what is between reads as zeros.
+            let mut pieces = storage.missing_pieces(start..end);
+            pieces.insert(block.piece);
+            Unreadable { pieces, error }
+        })?;
     }
     Ok(buffer)
 }

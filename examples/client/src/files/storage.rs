@@ -16,7 +16,7 @@ use std::sync::Arc;
 use super::border::Border;
 use super::layout::{Segment, segments};
 use super::names::shown;
-use crate::torrent::Torrent;
+use crate::torrent::{self, Torrent};
 
 /// The files below the output folder.
 #[derive(Debug)]
@@ -219,6 +219,22 @@ impl Storage {
             }
         }
         Ok(found)
+    }
+
+    /// The pieces of the files in this range that lie behind the ends of those files, as they are now.
+    pub(crate) fn missing_pieces(&self, range: Range<u64>) -> BTreeSet<u32> {
+        let mut missing = BTreeSet::new();
+        for segment in segments(&self.torrent.files, range) {
+            let Some(file) = self.torrent.files.get(segment.file).filter(|file| file.wanted) else {
+                continue;
+            };
+            let length = fs::metadata(self.root.join(&file.path)).map_or(0, |metadata| metadata.len());
+            let rest = file.length.saturating_sub(length);
+            let behind =
+                torrent::File { offset: file.offset + (file.length - rest), length: rest, ..file.clone() };
+            missing.extend(self.torrent.pieces_of(&behind));
+        }
+        missing
     }
 
     /// Takes the parts file away, where nothing is left out any more.

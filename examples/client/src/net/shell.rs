@@ -11,11 +11,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tracker_failover::{InfoHash, PeerId};
 
+use super::adopted::Adopted;
 use super::clock::Clock;
 use super::connection;
 use super::greetings::Greetings;
-use super::metadata::Adopted;
-use crate::files::disk::{Disk, Done, Job};
+use crate::files::disk::{Disk, Done, Job, Unreadable};
 use crate::swarm::PeerKey;
 use crate::swarm::session::{Action, Session};
 use crate::ui::report::Report;
@@ -94,10 +94,14 @@ impl Shell {
                 self.update(|session, now| session.stored(piece, data, verdict, now));
             }
             Done::Stored { verdict: Err(error), .. } => self.fail(error),
-            Done::Loaded { peer, messages, payload } => {
-                let messages =
-                    messages.map_err(|error| self.report.borrow_mut().error(&error.to_string())).ok();
-                self.update(|session, _| session.loaded(peer, messages, payload));
+            Done::Loaded { peer, messages: Ok(messages), payload } => {
+                self.update(|session, _| session.loaded(peer, Some(messages), payload));
+            }
+            Done::Loaded { peer, messages: Err(Unreadable { pieces, error }), .. } => {
+                self.update(|session, now| {
+                    session.lost(&pieces, error.to_string(), now);
+                    session.loaded(peer, None, 0);
+                });
             }
         }
     }

@@ -285,6 +285,11 @@ impl Picker {
         sources
     }
 
+    /// A piece that was good is gone, and has to be fetched again.
+    pub(crate) fn lost(&mut self, piece: u32, rng: &mut impl Rng) {
+        self.rarity.insert(piece, rng);
+    }
+
     /// Whether the disk is still at work on some piece.
     pub(crate) fn is_checking(&self) -> bool {
         !self.checking.is_empty()

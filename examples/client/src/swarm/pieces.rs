@@ -3,6 +3,7 @@
 //! If all of a bad piece came from one peer, that peer is banned. If several peers sent it, the digests of their blocks are
 //! kept, the piece is fetched again from one peer alone, and every peer whose block differs from the valid one is banned.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -80,6 +81,34 @@ impl Session {
         } else {
             self.dial(now);
         }
+    }
+
+    /// Pieces that were here can't be read any more: their file was cut or taken away. We don't have them then, and peers
+    /// may give them again. Peers can't be sent that a piece is gone; who asks for it gets nothing.
+    pub(crate) fn lost(&mut self, pieces: &BTreeSet<u32>, reason: String, now: Duration) {
+        let gone: BTreeSet<u32> = pieces.iter().copied().filter(|&piece| self.have.remove(piece)).collect();
+        if gone.is_empty() {
+            return;
+        }
+        for &piece in &gone {
+            self.left += u64::from(self.picker.piece_length(piece));
+            if self.wanted.get(piece) {
+                self.lacking.insert(piece);
+                self.picker.lost(piece, &mut self.rng);
+            }
+        }
+        self.actions.push(Action::Tell(Event::PiecesLost { count: gone.len(), reason }));
+        let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
+        for key in keys {
+            if let Some(peer) = self.peers.get_mut(&key) {
+                peer.wants.retain(|block| !gone.contains(&block.piece));
+                peer.of_interest = peer.has.count_common(&self.lacking);
+            }
+            self.tell_interest(key);
+        }
+        self.dial(now);
+        self.stirred = true;
+        self.settle(now);
     }
 
     fn bad(&mut self, piece: u32, digests: Vec<Digest>, now: Duration) {

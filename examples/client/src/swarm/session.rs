@@ -37,6 +37,8 @@ pub(crate) struct Session {
     pub(super) metadata: MetadataServer,
     pub(super) rng: StdRng,
     pub(super) have: Bitfield,
+    /// The pieces that the user wants.
+    pub(super) wanted: Bitfield,
     /// What is wanted and isn't here.
     pub(super) lacking: Bitfield,
     pub(super) peers: BTreeMap<PeerKey, Peer>,
@@ -144,14 +146,15 @@ impl Session {
     pub(crate) fn new(torrent: &Torrent, start: Start) -> Self {
         let mut rng = StdRng::seed_from_u64(start.seed);
         let total = torrent.total;
-        let mut lacking = torrent.wanted();
+        let wanted = torrent.wanted();
+        let mut lacking = wanted.clone();
         for piece in start.have.iter() {
             lacking.remove(piece);
         }
         let anything_yet = start.have.len() > 0;
         let picker = Picker::new(torrent.piece_length, total, &lacking, anything_yet, BUDGET, &mut rng);
         let here = picker.bytes_of(&start.have);
-        let wanted_bytes = picker.bytes_of(&torrent.wanted());
+        let wanted_bytes = picker.bytes_of(&wanted);
         let book = start.book.unwrap_or_else(|| DialBook::new(rng.random()));
         let exchange = PeerExchange::new(torrent.private);
         Self {
@@ -164,6 +167,7 @@ impl Session {
             metadata: MetadataServer::new(start.metadata),
             rng,
             have: start.have,
+            wanted,
             lacking,
             peers: BTreeMap::new(),
             next_key: 0,

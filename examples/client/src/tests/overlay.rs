@@ -134,7 +134,7 @@ fn a_client_with_a_dht_goes_on_waiting() {
     let names = node.names();
     let overlay = options("overlay", &names);
     let peer = ["--no-trackers", "--peer", &gone];
-    let (code, said) = shared.start("leech", &[&overlay[..], &peer, &["--deadline-s", "40"]].concat()).end();
+    let (code, said) = shared.start("leech", &[&overlay[..], &peer, &["--deadline-s", "30"]].concat()).end();
     assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("no node of the DHT answers; next attempt in 15 s"), "{said}");
     assert!(said.contains("not complete at the deadline"), "{said}");

@@ -194,3 +194,26 @@ fn two_thousand_requests_at_once_are_answered() {
     });
     assert_eq!(answered, 2000);
 }
+
+/// R158: a file that is cut while it is seeded.
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_cut_while_it_is_seeded_is_said_once_and_fetched_again() {
+    let shared = Shared::new(100_000, &[]);
+    let mut seed = shared.start("seed", &["--no-trackers"]);
+    let cut = format!("127.0.0.1:{}", seed.port());
+    fs::OpenOptions::new().write(true).open(shared.path("seed/x.bin")).unwrap().set_len(20_000).unwrap();
+    let leech = shared.start("leech", &["--no-trackers", "--deadline-s", "4", "--peer", &cut]);
+    assert_eq!(leech.end().0, Some(3));
+    // Another seed mends it.
+    fs::create_dir(shared.path("other")).unwrap();
+    fs::write(shared.path("other/x.bin"), &shared.data).unwrap();
+    let _other = shared.start("other", &["--no-trackers", "--peer", &cut]);
+    let lost = seed.wait_for("pieces_lost");
+    assert!(lost.contains("\"pieces\":6,"), "of seven, all behind the end at once: {lost}");
+    seed.wait_for("complete");
+    seed.terminate();
+    let (code, said) = seed.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(shared.is_whole("seed"), "{said}");
+}

@@ -23,6 +23,8 @@ pub(crate) enum Event {
     PieceOk { piece: u32 },
     /// A piece failed its hash. Holds the peer if all of the piece came from one.
     PieceBad { piece: u32, peer: Option<SocketAddr> },
+    /// Pieces that were here can't be read any more, and aren't here then.
+    PiecesLost { count: usize, reason: String },
     /// Everything is here.
     Complete,
     /// The end, and not everything is here.

@@ -154,6 +154,10 @@ impl Report {
             Event::PieceBad { piece, .. } => {
                 self.say("[INFO]", &format!("piece {piece} failed its hash, fetching it again"));
             }
+            Event::PiecesLost { count, reason } => {
+                let pieces = units::count(*count as u64, "piece");
+                self.aside(&format!("[ERROR] {pieces} can't be read any more: {reason}\n"));
+            }
             Event::Complete if self.partial => self.say("[INFO]", "the selected files are complete"),
             Event::Complete => self.say("[INFO]", "download complete"),
             Event::Metadata { size, .. } => {
@@ -323,6 +327,9 @@ fn in_json(event: &Event) -> String {
         Event::PieceBad { piece, peer } => {
             let peer = peer.map(|peer| peer.to_string());
             Object::event("piece_bad").number("piece", (*piece).into()).maybe("peer", peer.as_deref())
+        }
+        Event::PiecesLost { count, reason } => {
+            Object::event("pieces_lost").number("pieces", *count as u64).text("reason", reason)
         }
         Event::Complete => Object::event("complete"),
         Event::Incomplete { reason } => Object::event("incomplete").text("reason", reason),

@@ -185,3 +185,42 @@ fn requests_may_cross_our_choke() {
     let ended = (0..2000).find(|_| rig.say(peer, Message::Request(FIRST)).is_err());
     assert_eq!((ended.is_some(), rig.why(peer)), (true, Some(Why::BadMessage)));
 }
+
+/// R158: trackers hear that something is missing, new peers that we don't have it, and it is fetched again.
+#[test]
+fn a_piece_that_can_not_be_read_any_more_is_not_here() {
+    let mut rig = Rig::with(3 * 16_384, 16_384, &[0, 1, 2], 1);
+    let peer = taker(&mut rig);
+    rig.hear(peer);
+    assert!(rig.session.is_whole());
+    for _ in 0..2 {
+        rig.session.lost(&[1].into(), "gone".into(), rig.now);
+    }
+    rig.settle();
+    assert_eq!(rig.session.transfer().left, Some(16_384));
+    assert!(!rig.session.is_complete() && !rig.session.is_whole());
+    let lost = |event: &&Event| matches!(event, Event::PiecesLost { count: 1, .. });
+    assert_eq!(rig.events.iter().filter(lost).count(), 1, "said once");
+    rig.say(peer, Message::Request(Block { piece: 1, ..FIRST })).unwrap();
+    assert_eq!(rig.hear(peer), [], "it isn't read again");
+    let newcomer = rig.connect();
+    assert_eq!(rig.hear(newcomer), [Heard::Bitfield(vec![0xa0])]);
+    let seed = rig.seed();
+    let asked = rig.requests(seed);
+    assert_eq!(asked, [Block { piece: 1, ..FIRST }]);
+    rig.send(seed, asked[0], true).unwrap();
+    assert_eq!((rig.session.is_whole(), rig.session.transfer().left), (true, Some(0)));
+}
+
+/// What isn't wanted isn't fetched again.
+#[test]
+fn a_lost_piece_that_is_not_wanted_stays_lost() {
+    let mut torrent =
+        crate::torrent::tests::multi("d", &[("a", 16_384), ("b", 16_384)], &content(32_768), 16_384);
+    torrent.files[1].wanted = false;
+    let mut rig = Rig::of(torrent, content(32_768), &[0, 1], 1);
+    rig.session.lost(&[1].into(), "gone".into(), rig.now);
+    assert_eq!((rig.session.is_complete(), rig.session.transfer().left), (true, Some(16_384)));
+    let seed = rig.unchoking(&[1]);
+    assert_eq!(rig.requests(seed), []);
+}
