@@ -1,31 +1,78 @@
-"""peer.py one|all FOLDER PORT FILE...: libtorrent with these torrent files, seeding and downloading, until it is killed.
+"""peer.py [OPTION...] FOLDER PORT TORRENT...: libtorrent with these torrent files and magnet links, seeding and
+downloading, until it is killed.
 
-Default settings, but for what finds peers without trackers, and with "all" that it asks every tracker. "limit N" on standard
-input lets it send no more than N bytes a second, 0 for as many as it can.
+Default settings, but for what finds peers without trackers, which is off unless an option says otherwise:
+
+  --all            asks every tracker
+  --pex            exchanges peers
+  --dht PORT,...   is a node of the DHT, which begins with the nodes at these ports of 127.0.0.1
+  --super          names its pieces one by one to each peer (BEP 16)
+
+On standard input "limit N" lets it send no more than N bytes a second, 0 for as many as it can; "fetch N" the same for
+what it receives; "connect PORT" makes it connect to a peer at 127.0.0.1. It prints "announced" when a peer has announced
+itself to it as a node of the DHT.
 """
 
 import sys
+import threading
 
 import libtorrent
 
-trackers, folder, port, *files = sys.argv[1:]
+options = {}
+arguments = sys.argv[1:]
+while arguments[0].startswith("--"):
+    option = arguments.pop(0)
+    options[option] = arguments.pop(0) if option == "--dht" else True
+folder, port, *torrents = arguments
 session = libtorrent.session({
     "listen_interfaces": f"127.0.0.1:{port}",
-    "enable_dht": False,
+    "enable_dht": "--dht" in options,
+    "dht_bootstrap_nodes": ",".join(f"127.0.0.1:{node}" for node in options.get("--dht", "").split(",") if node),
+    # All nodes have one address here, which on the internet would be an attack.
+    "dht_restrict_routing_ips": False,
+    "dht_restrict_search_ips": False,
+    "dht_enforce_node_id": False,
+    "dht_prefer_verified_node_ids": False,
+    "dht_ignore_dark_internet": False,
+    "dht_announce_interval": 5,
     "enable_lsd": False,
     "enable_upnp": False,
     "enable_natpmp": False,
     "allow_multiple_connections_per_ip": True,
-    "announce_to_all_tiers": trackers == "all",
-    "announce_to_all_trackers": trackers == "all",
+    "announce_to_all_tiers": "--all" in options,
+    "announce_to_all_trackers": "--all" in options,
+    "alert_mask": libtorrent.alert.category_t.dht_notification,
 })
+
+
+def watch():
+    while True:
+        session.wait_for_alert(1000)
+        for alert in session.pop_alerts():
+            if isinstance(alert, libtorrent.dht_announce_alert):
+                print("announced", flush=True)
+
+
+threading.Thread(target=watch, daemon=True).start()
 handles = []
-for file in files:
-    params = libtorrent.add_torrent_params()
-    params.ti = libtorrent.torrent_info(file)
+for torrent in torrents:
+    if torrent.startswith("magnet:"):
+        params = libtorrent.parse_magnet_uri(torrent)
+    else:
+        params = libtorrent.add_torrent_params()
+        params.ti = libtorrent.torrent_info(torrent)
     params.save_path = folder
-    params.flags |= libtorrent.torrent_flags.disable_pex
+    if "--pex" not in options:
+        params.flags |= libtorrent.torrent_flags.disable_pex
+    if "--super" in options:
+        params.flags |= libtorrent.torrent_flags.super_seeding
     handles.append(session.add_torrent(params))
 for line in sys.stdin:
+    command, number = line.split()
     for handle in handles:
-        handle.set_upload_limit(int(line.split()[1]))
+        if command == "limit":
+            handle.set_upload_limit(int(number))
+        elif command == "fetch":
+            handle.set_download_limit(int(number))
+        elif command == "connect":
+            handle.connect_peer(("127.0.0.1", int(number)))

@@ -1,5 +1,6 @@
 //! The clients that download and seed: ours, and three others, each with everything but trackers switched off.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -77,18 +78,19 @@ impl Clients {
         trackers: &[String],
         output: &Path,
     ) -> io::Result<()> {
+        create(Command::new(&self.ours).arg("create"), path, piece_size, trackers, output)
+    }
+
+    /// The same of a private torrent.
+    pub(crate) fn create_private(
+        &self,
+        path: &Path,
+        piece_size: &str,
+        trackers: &[String],
+        output: &Path,
+    ) -> io::Result<()> {
         let mut command = Command::new(&self.ours);
-        command.arg("create").arg(path).args(["--piece-size", piece_size]).arg("--output").arg(output);
-        // A scenario may make the same torrent for each client in turn.
-        command.arg("--overwrite");
-        for tracker in trackers {
-            command.arg("--tracker").arg(tracker);
-        }
-        let Output { status, stderr, .. } = command.output()?;
-        if status.success() {
-            return Ok(());
-        }
-        Err(io::Error::other(format!("client create: {}", String::from_utf8_lossy(&stderr))))
+        create(command.args(["create", "--private"]), path, piece_size, trackers, output)
     }
 
     /// Starts another one on torrents whose files are in a folder, or will be. It takes connections on this port.
@@ -102,8 +104,8 @@ impl Clients {
         match other {
             Other::Transmission => self.transmission(torrents, folder, port),
             Other::Aria2 => self.aria2(torrents, folder, port),
-            Other::Libtorrent => self.libtorrent("all", torrents, folder, port),
-            Other::LibtorrentByDefault => self.libtorrent("one", torrents, folder, port),
+            Other::Libtorrent => self.libtorrent(&["--all"], torrents, folder, port),
+            Other::LibtorrentByDefault => self.libtorrent(&[], torrents, folder, port),
         }
     }
 
@@ -137,16 +139,17 @@ impl Clients {
         Program::start("aria2", &mut command)
     }
 
-    fn libtorrent(
+    /// Starts libtorrent with these options of `peer.py`, on torrent files and magnet links.
+    pub(crate) fn libtorrent<T: AsRef<OsStr>>(
         &self,
-        trackers: &str,
-        torrents: &[&Path],
+        options: &[&str],
+        torrents: &[T],
         folder: &Path,
         port: u16,
     ) -> io::Result<Program> {
         let mut command = Command::new("python3");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peer.py");
-        command.env("PYTHONPATH", &self.python).arg(script).arg(trackers).arg(folder).arg(port.to_string());
+        command.env("PYTHONPATH", &self.python).arg(script).args(options).arg(folder).arg(port.to_string());
         command.args(torrents);
         Program::start("libtorrent", &mut command)
     }
@@ -165,6 +168,26 @@ impl Clients {
             first_line(Command::new("python3").args(["-c", print_version]).env("PYTHONPATH", &self.python));
         [transmission, aria2, libtorrent].map(Option::unwrap_or_default).join(", ")
     }
+}
+
+fn create(
+    command: &mut Command,
+    path: &Path,
+    piece_size: &str,
+    trackers: &[String],
+    output: &Path,
+) -> io::Result<()> {
+    command.arg(path).args(["--piece-size", piece_size]).arg("--output").arg(output);
+    // A scenario may make the same torrent for each client in turn.
+    command.arg("--overwrite");
+    for tracker in trackers {
+        command.arg("--tracker").arg(tracker);
+    }
+    let Output { status, stderr, .. } = command.output()?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("client create: {}", String::from_utf8_lossy(&stderr))))
 }
 
 /// A port of 127.0.0.1 that nothing else here was given. It lies below the ports of outgoing connections.

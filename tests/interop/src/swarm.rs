@@ -81,6 +81,19 @@ impl Swarm {
         Ok(file)
     }
 
+    /// The same, private (BEP 27).
+    pub(crate) fn private_torrent(
+        &self,
+        clients: &Clients,
+        name: &str,
+        trackers: &[String],
+    ) -> io::Result<PathBuf> {
+        let file = self.folder.join(format!("{name}.torrent"));
+        let path = self.seed().join(self.content.name);
+        clients.create_private(&path, self.content.piece_size, trackers, &file)?;
+        Ok(file)
+    }
+
     /// Starts a tracker for it.
     pub(crate) async fn tracker(&self, tools: &Arc<Tools>, kind: Kind) -> io::Result<Tracker> {
         Tracker::start(tools, kind, Family::V4, self.info_hash).await

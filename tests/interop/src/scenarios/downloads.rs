@@ -158,7 +158,7 @@ async fn until_counted(tracker: &Tracker, expected: Counts, program: &Program) -
 }
 
 /// Waits until the files are there, whole.
-async fn until_the_same(compare: impl Fn() -> Result<(), String>) -> Result<(), String> {
+pub(super) async fn until_the_same(compare: impl Fn() -> Result<(), String>) -> Result<(), String> {
     let same = async {
         while compare().is_err() {
             sleep(Duration::from_millis(100)).await;

@@ -2,6 +2,7 @@
 
 mod completed;
 mod downloads;
+mod exchange;
 mod failover;
 mod families;
 mod frozen;
@@ -9,6 +10,7 @@ mod https;
 mod interrupted;
 mod mixed;
 mod npm;
+mod overlay;
 mod reach;
 mod single;
 mod udp_dead;
@@ -95,6 +97,13 @@ pub(crate) async fn run(tools: &Arc<Tools>, words: &[String], report: &mut Repor
         "downloads: our client is killed ten times" => interrupted::client_killed,
         "downloads: the tracker in use is killed half-way" => interrupted::tracker_killed,
         "downloads: two dead UDP trackers before opentracker" => udp_dead::two_dead,
+        "overlay: the DHT alone" => overlay::alone,
+        "overlay: the DHT beside dead trackers" => overlay::beside_trackers,
+        "overlay: libtorrent finds our client in the DHT" => overlay::announced,
+        "overlay: a private torrent stays out of the DHT" => overlay::private,
+        "exchange: through our client" => exchange::by_ours,
+        "exchange: through libtorrent" => exchange::by_libtorrent,
+        "exchange: from a super-seeding libtorrent" => exchange::from_super_seed,
         "reach: two empty trackers before the one that knows the seed" => reach::two_empty_http,
         "reach over UDP: two empty trackers before the one that knows the seed" => reach::two_empty_udp,
         "reach: three opentrackers that share nothing, and three kinds of clients" => reach::spread,
