@@ -2,6 +2,7 @@
 //! fuzz.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use sha1::{Digest, Sha1};
@@ -70,7 +71,7 @@ pub fn pex(input: &[u8]) {
         let again = PeerChanges::read(&changes.write());
         let mut sorted = changes.clone();
         sorted.added.sort_by_key(|peer| peer.address.is_ipv6());
-        sorted.dropped.sort_by_key(|address| address.is_ipv6());
+        sorted.dropped.sort_by_key(SocketAddr::is_ipv6);
         assert_eq!(again, Some(sorted));
     }
     let mut exchange = PeerExchange::new(false);
@@ -162,7 +163,7 @@ impl Scene {
             5 => self.leave(key),
             6 => {
                 let data = script.bytes();
-                let total_size = (parameter % 2 == 0).then(|| self.size());
+                let total_size = parameter.is_multiple_of(2).then(|| self.size());
                 let message = MetadataMessage::Data { piece: u32::from(parameter / 2), total_size, data };
                 self.say(key, &message.write());
             }
