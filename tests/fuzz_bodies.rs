@@ -129,8 +129,9 @@ fn every_seed_holds() {
 #[test]
 fn every_target_of_the_workspace_has_its_body() {
     let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/Cargo.toml")).unwrap();
-    let targets: Vec<&str> =
-        manifest.split("[[bin]]\nname = \"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    let targets = manifest.split("[[bin]]\nname = \"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    // Those of the example client have their bodies, and the test of them, there.
+    let targets: Vec<&str> = targets.filter(|target| !target.starts_with("client_")).collect();
     assert_eq!(targets, TARGETS.map(|(name, _)| name));
 }
 

@@ -13,6 +13,8 @@ pub(crate) mod discovery;
 pub(crate) mod download;
 pub(crate) mod exit;
 pub(crate) mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 #[path = "../../lines/mod.rs"]
 pub(crate) mod lines;
 pub(crate) mod list;

@@ -246,7 +246,7 @@ fn length_of(piece: u32, size: u32) -> usize {
 }
 
 /// Bytes of metadata, 30 MiB: the library reads torrent files of 32 MiB, and the largest real ones have about 10.
-pub(super) const MAX_SIZE: u32 = 30 << 20;
+pub(crate) const MAX_SIZE: u32 = 30 << 20;
 /// Peers that are asked at a time.
 const ATTEMPTS: usize = 2;
 /// Pieces that one peer is asked for at a time; it has to answer after each round trip.

@@ -6,5 +6,6 @@ mod swarm;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use exchange::{Exchange, MAX_SIZE, Request};
 pub(crate) use inbox::Inbox;
 pub(crate) use swarm::MetadataSwarm;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sha1::{Digest, Sha1};
 use tracker_failover::InfoHash;
 
-use super::exchange::{Exchange, MAX_SIZE, Request};
+use super::{Exchange, MAX_SIZE, Request};
 use crate::swarm::PeerKey;
 use crate::torrent::tests::content;
 use crate::wire::Why;

@@ -13,8 +13,8 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tracker_failover::{InfoHash, PeerId};
 
+use super::adopted::Adopted;
 use super::greetings::Place;
-use super::metadata::Adopted;
 use super::shell::{Link, Shell};
 use crate::swarm::PeerKey;
 use crate::wire::Why;

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracker_failover::{InfoHash, PeerCounts, PeerId, Transfer};
 
+use super::adopted::Adopted;
 use super::clock::Clock;
 use super::connection::greet;
 use super::greetings::{Greetings, Place};
@@ -31,18 +32,6 @@ use crate::ui::event::Event;
 use crate::ui::report::Report;
 use crate::wire::Why;
 use crate::wire::handshake::Handshake;
-
-/// A connection that the download takes over.
-#[derive(Debug)]
-pub(crate) struct Adopted {
-    pub(crate) stream: TcpStream,
-    pub(crate) address: SocketAddr,
-    /// Whether we made it.
-    pub(crate) dialled: bool,
-    pub(crate) handshake: Handshake,
-    /// What has come on it and is still to be taken, as if it had just been read.
-    pub(crate) unread: Vec<u8>,
-}
 
 /// What there is when the metadata is known.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! Sockets and time: the thin shell around the swarm, all on one thread.
 
+pub(crate) mod adopted;
 pub(crate) mod clock;
 mod connection;
 mod greetings;

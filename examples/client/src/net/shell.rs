@@ -11,10 +11,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tracker_failover::{InfoHash, PeerId};
 
+use super::adopted::Adopted;
 use super::clock::Clock;
 use super::connection;
 use super::greetings::Greetings;
-use super::metadata::Adopted;
 use crate::files::disk::{Disk, Done, Job, Unreadable};
 use crate::swarm::PeerKey;
 use crate::swarm::session::{Action, Session};

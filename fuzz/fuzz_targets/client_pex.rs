@@ -1,0 +1,5 @@
+//! Messages of peer exchange.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| client::fuzzing::pex(input));
