@@ -17,6 +17,7 @@ pub(crate) struct Clients {
     ours: PathBuf,
     aria2: PathBuf,
     transmission: PathBuf,
+    qbittorrent: PathBuf,
     /// The folder that libtorrent is installed in.
     python: PathBuf,
 }
@@ -26,6 +27,7 @@ pub(crate) struct Clients {
 pub(crate) enum Other {
     Transmission,
     Aria2,
+    QBittorrent,
     /// At every tracker.
     Libtorrent,
     /// At one tracker, as it is by default.
@@ -54,6 +56,7 @@ impl Clients {
             ours,
             aria2: in_path("aria2c").ok_or_else(|| missing("aria2c"))?,
             transmission: in_path("transmission-daemon").ok_or_else(|| missing("transmission-daemon"))?,
+            qbittorrent: in_path("qbittorrent-nox").ok_or_else(|| missing("qbittorrent-nox"))?,
             python,
         })
     }
@@ -68,6 +71,11 @@ impl Clients {
             "--json",
         ]);
         Program::start("our client", command.args(options))
+    }
+
+    /// Starts ours on a magnet link.
+    pub(crate) fn magnet(&self, link: &str, folder: &Path, options: &[&str]) -> io::Result<Program> {
+        self.ours(Path::new(link), folder, options)
     }
 
     /// Makes a torrent file, as `client create` does.
@@ -104,6 +112,7 @@ impl Clients {
         match other {
             Other::Transmission => self.transmission(torrents, folder, port),
             Other::Aria2 => self.aria2(torrents, folder, port),
+            Other::QBittorrent => self.qbittorrent(torrents, folder, port),
             Other::Libtorrent => self.libtorrent(&["--all"], torrents, folder, port),
             Other::LibtorrentByDefault => self.libtorrent(&[], torrents, folder, port),
         }
@@ -128,6 +137,24 @@ impl Clients {
         let mut command = Command::new(&self.transmission);
         command.args(["--foreground", "--config-dir"]).arg(&home);
         Program::start("Transmission", &mut command)
+    }
+
+    fn qbittorrent(&self, torrents: &[&Path], folder: &Path, port: u16) -> io::Result<Program> {
+        let home = folder.join("qbittorrent");
+        let settings = home.join("qBittorrent/config");
+        fs::create_dir_all(&settings)?;
+        let text = format!(
+            "[LegalNotice]\nAccepted=true\n[BitTorrent]\nSession\\Port={port}\nSession\\Interface=lo\n\
+             Session\\InterfaceName=lo\nSession\\DHTEnabled=false\nSession\\LSDEnabled=false\n\
+             Session\\PeXEnabled=false\nSession\\MultiConnectionsPerIp=true\n\
+             [Preferences]\nWebUI\\Enabled=false\nWebUI\\Port={}\n",
+            free_port()?
+        );
+        fs::write(settings.join("qBittorrent.conf"), text)?;
+        let mut command = Command::new(&self.qbittorrent);
+        command.arg(format!("--profile={}", home.display())).arg(format!("--save-path={}", folder.display()));
+        command.arg("--skip-hash-check").args(torrents);
+        Program::start("qBittorrent", &mut command)
     }
 
     fn aria2(&self, torrents: &[&Path], folder: &Path, port: u16) -> io::Result<Program> {

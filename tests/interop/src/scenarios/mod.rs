@@ -8,6 +8,7 @@ mod families;
 mod frozen;
 mod https;
 mod interrupted;
+mod magnets;
 mod mixed;
 mod npm;
 mod overlay;
@@ -97,6 +98,11 @@ pub(crate) async fn run(tools: &Arc<Tools>, words: &[String], report: &mut Repor
         "downloads: our client is killed ten times" => interrupted::client_killed,
         "downloads: the tracker in use is killed half-way" => interrupted::tracker_killed,
         "downloads: two dead UDP trackers before opentracker" => udp_dead::two_dead,
+        "magnets: our client from libtorrent" => magnets::from_libtorrent,
+        "magnets: our client from Transmission" => magnets::from_transmission,
+        "magnets: our client from aria2" => magnets::from_aria2,
+        "magnets: our client from qBittorrent" => magnets::from_qbittorrent,
+        "magnets: libtorrent and aria2 from our client" => magnets::from_ours,
         "overlay: the DHT alone" => overlay::alone,
         "overlay: the DHT beside dead trackers" => overlay::beside_trackers,
         "overlay: libtorrent finds our client in the DHT" => overlay::announced,

@@ -192,6 +192,7 @@ fn name_of(other: Other) -> &'static str {
         Other::Transmission => "Transmission",
         Other::Aria2 => "aria2",
         Other::Libtorrent | Other::LibtorrentByDefault => "libtorrent",
+        Other::QBittorrent => "qBittorrent",
     }
 }
 
