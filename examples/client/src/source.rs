@@ -106,7 +106,7 @@ fn file(path: &Path) -> Result<Vec<u8>, SourceError> {
     if is_device(kind) {
         return Err(SourceError::NoFile(shown, "a device or a socket"));
     }
-    // Opening a FIFO waits until somebody writes to it.
+    // Opening a FIFO waits for a writer.
     File::open(path).and_then(up_to_limit).map_err(|error| SourceError::Unreadable(shown, error))
 }
 

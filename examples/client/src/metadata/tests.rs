@@ -28,7 +28,7 @@ enum Kind {
     Short,
     /// Each piece takes nearly as long as it may.
     Trickles,
-    /// Sends what nobody has asked for.
+    /// Sends messages without a request.
     Floods,
 }
 
@@ -141,7 +141,7 @@ fn metadata_comes_from_one_honest_peer() {
     }
 }
 
-/// Whatever the others do, and whoever comes first.
+/// Whatever the others do, and in any order.
 #[test]
 fn one_honest_peer_is_enough_among_any_others() {
     let kinds = [

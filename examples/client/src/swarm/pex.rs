@@ -1,7 +1,7 @@
-//! Peer exchange (BEP 11): what each peer is told of the others, and how much of what it tells is taken.
+//! Peer exchange (BEP 11): which addresses each peer is sent, and how many of those that it sends are used.
 //!
-//! Strangers tell us where to connect to, so what they tell is limited in size, number and kind. Private torrents take no
-//! part (BEP 27).
+//! Strangers decide here where we connect to, so what they send is limited in size, number and kind. Private torrents take
+//! no part (BEP 27).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -26,8 +26,8 @@ struct Partner {
     id: Option<u8>,
     /// Where it takes connections itself.
     address: Option<SocketAddr>,
-    /// The peers it was told of and that weren't dropped since.
-    told: BTreeSet<SocketAddr>,
+    /// The addresses it was sent as added, without those sent as dropped since.
+    sent: BTreeSet<SocketAddr>,
     sent_at: Option<Duration>,
     received_at: Option<Duration>,
     /// How many addresses of it were taken.
@@ -129,26 +129,26 @@ impl PeerExchange {
 
 impl Partner {
     fn new() -> Self {
-        Self { id: None, address: None, told: BTreeSet::new(), sent_at: None, received_at: None, taken: 0 }
+        Self { id: None, address: None, sent: BTreeSet::new(), sent_at: None, received_at: None, taken: 0 }
     }
 
-    /// What it is to be told now, which counts as told.
+    /// The changes since the last message, which count as sent.
     fn changes(&mut self, connected: &BTreeMap<SocketAddr, u8>) -> PeerChanges {
-        let is_new = |address: &SocketAddr| !self.told.contains(address) && self.address != Some(*address);
+        let is_new = |address: &SocketAddr| !self.sent.contains(address) && self.address != Some(*address);
         let new = connected.iter().filter(|(address, _)| is_new(address));
         let added: Vec<ExchangedPeer> =
             new.map(|(&address, &flags)| ExchangedPeer { address, flags }).take(MAX_PEERS).collect();
-        let gone = self.told.iter().filter(|address| !connected.contains_key(address));
+        let gone = self.sent.iter().filter(|address| !connected.contains_key(address));
         let dropped: Vec<SocketAddr> = gone.copied().take(MAX_PEERS).collect();
-        self.told.extend(added.iter().map(|peer| peer.address));
+        self.sent.extend(added.iter().map(|peer| peer.address));
         for address in &dropped {
-            self.told.remove(address);
+            self.sent.remove(address);
         }
         PeerChanges { added, dropped }
     }
 }
 
-/// How often a peer is told of changes, at most (BEP 11: once a minute).
+/// How often a peer is sent changes, at most (BEP 11: once a minute).
 const EVERY: Duration = Duration::from_secs(60);
 /// Messages that come sooner after the last one aren't read. Less than a minute, because the first may be between the
 /// minutes of the sender's clock.
@@ -179,27 +179,27 @@ mod tests {
     }
 
     /// The bodies of the messages to a peer that are due.
-    fn told(exchange: &mut PeerExchange, peers: &[&str], now: Duration) -> Vec<PeerChanges> {
+    fn updates(exchange: &mut PeerExchange, peers: &[&str], now: Duration) -> Vec<PeerChanges> {
         let due = exchange.due(&connected(peers), now);
         due.iter().map(|update| PeerChanges::read(&update.body).unwrap()).collect()
     }
 
     #[test]
-    fn each_peer_is_told_of_changes_once_a_minute() {
+    fn each_peer_is_sent_changes_once_a_minute() {
         let mut exchange = PeerExchange::new(false);
-        assert!(told(&mut exchange, &["192.0.2.1:1"], at(0)).is_empty(), "nobody takes messages");
+        assert!(updates(&mut exchange, &["192.0.2.1:1"], at(0)).is_empty(), "no peer takes messages");
         exchange.agreed(PeerKey(1), Some(7), Some(address("192.0.2.9:1")));
         let due = exchange.due(&connected(&["192.0.2.1:1", "192.0.2.2:1", "192.0.2.9:1"]), at(1));
         assert_eq!((due.len(), due[0].to, due[0].id), (1, PeerKey(1), 7));
         assert_eq!(PeerChanges::read(&due[0].body).unwrap().added.len(), 2);
-        assert!(told(&mut exchange, &["192.0.2.1:1"], at(60)).is_empty(), "not yet");
-        let changes = told(&mut exchange, &["192.0.2.1:1", "192.0.2.3:1"], at(61));
+        assert!(updates(&mut exchange, &["192.0.2.1:1"], at(60)).is_empty(), "not yet");
+        let changes = updates(&mut exchange, &["192.0.2.1:1", "192.0.2.3:1"], at(61));
         assert_eq!(changes.len(), 1);
         assert_eq!(changes[0].added[0].address, address("192.0.2.3:1"));
         assert_eq!(changes[0].dropped, [address("192.0.2.2:1")]);
-        assert!(told(&mut exchange, &["192.0.2.1:1", "192.0.2.3:1"], at(500)).is_empty(), "no change");
+        assert!(updates(&mut exchange, &["192.0.2.1:1", "192.0.2.3:1"], at(500)).is_empty(), "no change");
         exchange.agreed(PeerKey(1), None, None);
-        assert!(told(&mut exchange, &[], at(600)).is_empty(), "it takes no messages any more");
+        assert!(updates(&mut exchange, &[], at(600)).is_empty(), "it takes no messages any more");
     }
 
     #[test]
@@ -211,7 +211,7 @@ mod tests {
         let counts: Vec<(usize, usize)> = (0..6)
             .map(|minute| {
                 let peers: &[&str] = if minute < 3 { &names } else { &[] };
-                let changes = told(&mut exchange, peers, at(60 * minute));
+                let changes = updates(&mut exchange, peers, at(60 * minute));
                 changes.first().map_or((0, 0), |changes| (changes.added.len(), changes.dropped.len()))
             })
             .collect();
@@ -267,11 +267,11 @@ mod tests {
 
     /// BEP 27.
     #[test]
-    fn a_private_torrent_neither_tells_nor_takes_peers() {
+    fn a_private_torrent_neither_sends_nor_takes_peers() {
         let mut exchange = PeerExchange::new(true);
         assert!(!exchange.is_offered());
         exchange.agreed(PeerKey(1), Some(1), None);
-        assert!(told(&mut exchange, &["192.0.2.1:1"], at(0)).is_empty());
+        assert!(updates(&mut exchange, &["192.0.2.1:1"], at(0)).is_empty());
         let body = naming(&[("8.8.8.8:1", 0)]);
         assert_eq!(
             exchange.received(PeerKey(1), address("8.0.0.1:1"), &body, false, at(0)),

@@ -44,7 +44,7 @@ impl Session {
         self.dial(now);
     }
 
-    /// Tells peers of each other (BEP 11).
+    /// Sends each peer the addresses of others (BEP 11).
     fn exchange_peers(&mut self, now: Duration) {
         let flags = |peer: &Peer| {
             (if peer.has.is_full() { pex::SEED } else { 0 }) | (if peer.dialled { pex::REACHABLE } else { 0 })

@@ -18,14 +18,14 @@ fn a_client_that_knows_one_peer_finds_the_others_through_it() {
     let (_seed, _hub, hub) = seed_and_hub(&shared);
     let (code, said) = shared.start("leech", &["--no-trackers", "--exit-when-done", "--peer", &hub]).end();
     assert_eq!(code, Some(0), "{said}");
-    // Whichever of the two has dialled the other, or both: each was told.
+    // One of the two has dialled the other, or both have: each was sent the address.
     assert!(said.matches("\"peer_connected\"").count() >= 2, "{said}");
     assert!(shared.is_whole("leech"));
 }
 
 /// BEP 27: what the extension handshake of a private torrent offers, and what comes in two of our minutes of exchange.
 #[test]
-fn clients_of_a_private_torrent_are_not_told_of_each_other() {
+fn clients_of_a_private_torrent_do_not_learn_of_each_other() {
     let shared = Shared::private(300_000);
     let (_seed, hub, hub_address) = seed_and_hub(&shared);
     let stream = TcpStream::connect(&hub_address).unwrap();

@@ -86,7 +86,7 @@ fn a_magnet_is_downloaded_from_a_seed_of_our_own() {
     }
 }
 
-/// The link's peer finds us by our own port, as peers do that a tracker has told of us.
+/// The link's peer finds us by our own port, as peers do that were named our address by a tracker.
 #[test]
 fn a_seed_that_connects_to_us_gives_the_metadata() {
     let shared = Shared::new(100_000, &[]);
@@ -301,7 +301,7 @@ fn a_torrent_that_turns_out_private_leaves_peer_exchange() {
     assert!(named.accept().is_err(), "a peer of a private torrent that another peer has named was dialled");
 }
 
-/// R160: what is no magnet link is refused with a reason, and without metadata it ends as it is told.
+/// R160: what is no magnet link is refused with a reason, and without metadata it ends by its options.
 #[test]
 fn a_magnet_ends_with_a_reason() {
     let shared = Shared::new(100_000, &[]);
