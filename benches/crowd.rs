@@ -16,8 +16,8 @@ use tokio::time::timeout;
 use tracker_failover::net::http::{HttpConfig, HttpProber, HttpTransport};
 use tracker_failover::net::resolver::SystemResolver;
 use tracker_failover::{
-    Alert, AnnounceHandle, AnnounceTo, Announcer, AnnouncerBuilder, Config, InfoHash, PeerId, Torrent,
-    TrackerSet,
+    Alert, Alerts, AnnounceHandle, AnnounceTo, Announcer, AnnouncerBuilder, Config, InfoHash, PeerId,
+    Torrent, TrackerSet,
 };
 
 /// How long the torrents get to be announced.
@@ -42,7 +42,7 @@ async fn play(torrents: u64) {
     let announcer = announcer();
     let before = resident();
     let (began, cpu) = (now(), cpu());
-    let sessions: Vec<AnnounceHandle> = (0..torrents)
+    let sessions: Vec<(AnnounceHandle, Alerts)> = (0..torrents)
         .map(|number| announcer.add(set(&trackers.addresses, number), torrent(number)))
         .collect();
     let sessions = started(sessions).await;
@@ -59,10 +59,10 @@ async fn play(torrents: u64) {
 }
 
 /// Waits until each has been announced once, as far as there is time.
-async fn started(mut sessions: Vec<AnnounceHandle>) -> Vec<AnnounceHandle> {
+async fn started(mut sessions: Vec<(AnnounceHandle, Alerts)>) -> Vec<(AnnounceHandle, Alerts)> {
     let all = async {
-        for session in &mut sessions {
-            while let Some(alert) = session.next_alert().await {
+        for (_, alerts) in &mut sessions {
+            while let Some(alert) = alerts.next().await {
                 if matches!(alert, Alert::Announced(_)) {
                     break;
                 }

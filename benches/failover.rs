@@ -14,7 +14,7 @@ use fake_tracker::Behaviour;
 use tracker_failover::{Alert, Probing};
 
 use loopback::Loopback;
-use world::{World, alerts_until, is_announced, now, one_at_a_time, torrent};
+use world::{AddSession, World, alerts_until, is_announced, now, one_at_a_time, torrent};
 
 /// A way to be dead, and its name.
 type Kind = (&'static str, fn() -> Behaviour);
@@ -42,7 +42,7 @@ fn world(behaviours: impl IntoIterator<Item = Behaviour>) -> World {
 async fn start(dead: Behaviour, probing: Probing) -> Duration {
     let world = world([dead.clone(), dead, Behaviour::ok()]);
     let config = one_at_a_time().probing(probing);
-    let mut session = world.announcer(config).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(config).session(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     world.elapsed()
 }
@@ -50,7 +50,7 @@ async fn start(dead: Behaviour, probing: Probing) -> Duration {
 /// The tracker in use dies and the next regular announce finds out, or (`urgent`) an urgent one does.
 async fn in_use(dead: Behaviour, urgent: bool) -> Duration {
     let world = world([Behaviour::ok(), Behaviour::ok(), Behaviour::ok()]);
-    let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(one_at_a_time()).session(world.in_tiers(), torrent());
     let mut in_use = None;
     // Twice, so that it is known how fast it answers.
     for _ in 0..2 {

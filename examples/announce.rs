@@ -15,7 +15,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tracker_failover::{
-    Alert, AnnounceHandle, AnnounceTo, Announcer, Config, Metainfo, Order, PeerId, Torrent, TrackerSet,
+    Alert, Alerts, AnnounceHandle, AnnounceTo, Announcer, Config, Metainfo, Order, PeerId, Torrent,
+    TrackerSet,
 };
 
 const USAGE: &str = "usage: announce FILE.torrent [--interval SECS] [--order nearest|bep12] \
@@ -52,12 +53,12 @@ async fn run(arguments: impl Iterator<Item = String>) -> Result<bool, Box<dyn Er
         None => announcer,
     };
     let announcer = announcer.spawn();
-    let mut session = announcer.add(TrackerSet::from(&metainfo), torrent);
+    let (handle, mut alerts) = announcer.add(TrackerSet::from(&metainfo), torrent);
     let mut answered = false;
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
-            Some(alert) = session.next_alert() => {
+            Some(alert) = alerts.next() => {
                 let round = match &alert {
                     Alert::Announced(_) => Some(true),
                     Alert::RoundFailed { .. } => Some(false),
@@ -71,21 +72,20 @@ async fn run(arguments: impl Iterator<Item = String>) -> Result<bool, Box<dyn Er
             _ = &mut interrupted => break,
         }
     }
-    stop(session).await;
+    stop(handle, alerts).await;
     // What was learned of the trackers is written before the program ends.
     announcer.shutdown(Duration::from_secs(3)).await;
     Ok(answered)
 }
 
 /// Announces `stopped` to the trackers, which takes at most [`Config::stop_limit`], and prints the results.
-async fn stop(session: AnnounceHandle) {
-    let mut alerts = session.subscribe();
+async fn stop(handle: AnnounceHandle, mut alerts: Alerts) {
     let print = async {
         while let Some(alert) = alerts.next().await {
             show(&alert);
         }
     };
-    let (_, ()) = tokio::join!(session.stop(), print);
+    let (_, ()) = tokio::join!(handle.stop(), print);
 }
 
 /// Prints an alert. False if the output is closed: the program then ends, and announces `stopped` all the same.

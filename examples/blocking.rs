@@ -174,7 +174,8 @@ impl Driver {
             Output::RoundEnded { .. }
             | Output::Ended { .. }
             | Output::Wait(_)
-            | Output::CountPeers { .. } => {}
+            | Output::CountPeers { .. }
+            | Output::CountTransfer { .. } => {}
         }
     }
 

@@ -208,6 +208,8 @@ pub struct Announced {
     pub reason: AnnounceReason,
     /// Its answer.
     pub response: AnnounceResponse,
+    /// How long it took from the beginning of the round until the answer, trackers that failed before included.
+    pub took: Duration,
     /// The number of trackers that were tried, this one included.
     pub attempts: usize,
     /// The attempts that failed before, with their causes; trackers that may not be announced to yet are among them.
@@ -505,6 +507,7 @@ mod tests {
                 event: Some(event),
                 reason,
                 response: AnnounceResponse::default(),
+                took: Duration::from_millis(40),
                 attempts: 1,
                 failed: Vec::new(),
                 moved_from: None,

@@ -181,11 +181,13 @@ pub enum RoundError {
     Failed(Vec<FailedAttempt>),
     /// There is no tracker to announce to.
     NoTrackers,
-    /// The announcer has ended. Nothing was sent.
+    /// The torrent is paused. Nothing was sent.
+    Paused,
+    /// The announcer or the torrent has ended. Nothing was sent.
     Ended(AnnouncerEnded),
 }
 
-/// Why an `Announcer` has ended.
+/// Why an `Announcer` has ended, or one of its torrents.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnnouncerEnded {
@@ -198,6 +200,9 @@ pub enum AnnouncerEnded {
     /// Its task panicked, which is a defect of this crate. Holds the message of the panic.
     #[error("the announcer has ended because its task panicked: {0}")]
     Panicked(String),
+    /// The torrent was stopped or forgotten. The announcer goes on.
+    #[error("the torrent's announces have ended")]
+    TorrentEnded,
 }
 
 /// One failed attempt of a round.
@@ -261,7 +266,7 @@ impl RoundError {
     pub fn attempts(&self) -> &[FailedAttempt] {
         match self {
             Self::Failed(attempts) => attempts,
-            Self::NoTrackers | Self::Ended(_) => &[],
+            Self::NoTrackers | Self::Paused | Self::Ended(_) => &[],
         }
     }
 }
@@ -368,6 +373,7 @@ impl fmt::Display for RoundError {
         let attempts = match self {
             Self::Failed(attempts) => attempts,
             Self::NoTrackers => return f.write_str("no tracker to announce to"),
+            Self::Paused => return f.write_str("the torrent is paused"),
             Self::Ended(ended) => return ended.fmt(f),
         };
         match attempts.len() {

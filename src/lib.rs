@@ -7,18 +7,25 @@
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let metainfo = Metainfo::parse(&std::fs::read("some.torrent")?)?;
-//! let peer_id = PeerId::with_prefix(*b"-XX0001-", rand::random());
-//! let mut torrent = Torrent::new(metainfo.info_hash(), peer_id, 6881);
+//! let mut torrent = Torrent::new(metainfo.info_hash(), PeerId::random(*b"-XX0001-"), 6881);
 //! torrent.transfer.left = Some(metainfo.total_length());
 //!
-//! let mut session = Announcer::new().add(TrackerSet::from(&metainfo), torrent);
-//! while let Some(alert) = session.next_alert().await {
-//!     println!("[{}] {alert}", alert.tag()); // [TRACKER] switching http://a.example -> http://b.example
-//!     for peer in alert.peers() { /* connect to peer.address */ }
+//! let (handle, mut alerts) = Announcer::new().add(TrackerSet::from(&metainfo), torrent);
+//! loop {
+//!     tokio::select! {
+//!         Some(alert) = alerts.next() => {
+//!             println!("[{}] {alert}", alert.tag()); // [TRACKER] switching http://a.example -> http://b.example
+//!             for _peer in alert.peers() { /* connect to peer.address */ }
+//!         }
+//!         _ = tokio::signal::ctrl_c() => break,
+//!     }
 //! }
+//! handle.stop().await?; // sends `stopped` to the trackers that list us, which takes at most 3 s
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! It needs two crates: `tracker-failover`, and `tokio` with the features `macros`, `rt-multi-thread` and `signal`.
 //!
 //! All trackers of a torrent are measured in parallel. The first announce goes to the first tracker that answers, and later
 //! announces stay there. `started`, regular announces, `completed` and `stopped` all fail over: connections to the next
@@ -40,13 +47,19 @@
 //!
 //! | To | see |
 //! |---|---|
-//! | announce a torrent from start to stop | `Announcer::add`, `AnnounceHandle` |
+//! | announce a torrent from start to stop | `Announcer::add`, `AnnounceHandle`, `Alerts` |
+//! | announce many: a desktop client, a seedbox | [`manual::usage`], `AnnounceHandle::count_with`, `Announcer::alerts` |
+//! | use another HTTP client, with its proxy and TLS | [`wire::http`], [`transport::from_fn`] |
+//! | use another network or name look-up | [`Transport`], [`Prober`], `net::resolver::Resolver` |
+//! | use another runtime, or none | [`policy::Engine`] |
+//! | check a list of trackers | [`TrackerUrl`] and [`TrackerSet`] read it, `Announcer::announce` tries it, [`Prober`] measures one |
+//! | show metrics and a status page | `Announcer::hosts`, `Announcer::alerts`, `AnnounceHandle::status` |
+//! | change a running session | `AnnounceHandle::{set_port, set_private, set_order, change_trackers, pause, resume}` |
+//! | scrape many torrents | `AnnounceHandle::scrape_all`, [`wire::http::scrape_batches`] |
 //! | make one announce with failover | `Announcer::announce` |
 //! | follow what happens | [`Alert`] for events, [`Status`] for the current state |
 //! | change order, patience or intervals | [`Config`], with a reason for each default in [`manual::defaults`] |
 //! | keep latencies from one run to the next | `AnnouncerBuilder::latency_cache`, [`policy::HealthBook::restore`] |
-//! | use another HTTP client or network | [`transport::from_fn`], [`Transport`], [`Prober`] |
-//! | use another runtime, or none | [`policy::Engine`] |
 //! | read torrent files, write queries, read replies | [`wire`] |
 //! | learn how it works, and where it differs from the specifications | [`manual`] |
 //!
@@ -67,6 +80,8 @@ mod address;
 mod alert;
 mod announce;
 mod channel;
+#[cfg(feature = "tokio")]
+mod counters;
 mod error;
 mod from_metainfo;
 mod host_snapshot;
@@ -89,13 +104,22 @@ pub use announce::{
     Torrent, Transfer,
 };
 pub use channel::{Channel, Transport};
+#[cfg(feature = "tokio")]
+pub use counters::Counters;
 pub use error::{
     AnnounceError, AnnouncerEnded, CacheError, Cause, FailedAttempt, RedirectError, Rejection, ReplyError,
     Retry, RoundError, TimeoutPhase,
 };
 pub use host_snapshot::{HostSnapshot, RttSnapshot};
 #[cfg(feature = "tokio")]
-pub use net::{alerts::Alerts, announcer::Announcer, builder::AnnouncerBuilder, handle::AnnounceHandle};
+pub use net::{
+    alerts::{Alerts, AllAlerts},
+    announcer::Announcer,
+    builder::AnnouncerBuilder,
+    handle::AnnounceHandle,
+    torrents::StopReport,
+};
+pub use policy::HostStatus;
 pub use policy::config::{AnnounceTo, Config, Order, Probing, Scheduling, Schemes};
 pub use policy::torrent::{Status, TrackerRole, TrackerState, TrackerStatus};
 pub use policy::tracker_set::TrackerSet;

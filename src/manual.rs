@@ -3,7 +3,8 @@
 //! [`architecture`] describes the rooms of the crate, where each decision is made, and a failover millisecond by
 //! millisecond; [`algorithm`] lists the pieces of selection and failover, and what fails without each; [`defaults`] gives a
 //! reason for every setting; [`deviations`] lists where a specification isn't followed; [`regressions`] lists defects of
-//! other clients and of earlier versions that have a test here; [`requirements`] names the tests of each requirement.
+//! other clients and of earlier versions that have a test here; [`requirements`] names the tests of each requirement; [`usage`]
+//! says what to set for one torrent, for a desktop client, and for ten thousand torrents, and what that costs.
 
 pub mod algorithm {
     #![doc = include_str!("manual/algorithm.md")]
@@ -40,4 +41,11 @@ pub mod regressions {
 
 pub mod requirements {
     #![doc = include_str!("manual/requirements.md")]
+}
+
+pub mod usage {
+    #![doc = include_str!("manual/usage.md")]
+
+    #[cfg(doc)]
+    use crate::{AnnounceTo, Config, TrackerSet, policy::HostStatus};
 }

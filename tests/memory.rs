@@ -48,7 +48,7 @@ async fn a_torrent_with_unread_alerts_takes_little() {
     let each = resident().saturating_sub(before) / u64::from(TORRENTS);
     println!("{each} bytes a torrent");
     assert!(each < 24 << 10, "{each} bytes a torrent");
-    let heard = handles[7].next_alert().await.unwrap();
+    let heard = handles[7].1.next().await.unwrap();
     assert_eq!(heard.peers().len(), 200, "the newest peers are there: {heard}");
     drop(warm);
 }

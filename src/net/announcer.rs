@@ -7,14 +7,14 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::alerts;
+use super::alerts::{AlertSender, Alerts, AllAlerts};
 use super::driver::{self, AnnouncerParts, Command, DriverLink, TorrentKey};
 use super::handle::AnnounceHandle;
 use super::scraper::Scraper;
 use crate::alert::{Announced, ShutdownReport};
 use crate::announce::{AnnounceRequest, Torrent};
 use crate::error::{AnnouncerEnded, RoundError};
-use crate::policy::TrackerSet;
+use crate::policy::{HostStatus, TrackerSet};
 
 /// How long [`Announcer::shutdown`] waits for the report, even if the deadline is now.
 const MIN_SHUTDOWN: Duration = Duration::from_millis(20);
@@ -31,10 +31,11 @@ const MIN_SHUTDOWN: Duration = Duration::from_millis(20);
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let trackers = TrackerSet::new([["http://a.test/announce".parse()?, "http://b.test/announce".parse()?]]);
 /// let torrent = Torrent::new(InfoHash::new([1; 20]), PeerId::new(*b"-XX0001-abcdefghijkl"), 6881);
-/// let mut session = Announcer::new().add(trackers, torrent);
-/// while let Some(alert) = session.next_alert().await {
+/// let (handle, mut alerts) = Announcer::new().add(trackers, torrent);
+/// while let Some(alert) = alerts.next().await {
 ///     println!("{alert}");
 /// }
+/// # drop(handle);
 /// # Ok(())
 /// # }
 /// ```
@@ -85,16 +86,35 @@ impl Announcer {
     }
 
     /// Takes over the announces of a torrent, from `started` to `stopped`. A `key` of 0 is replaced by a random one.
-    pub fn add(&self, trackers: TrackerSet, mut torrent: Torrent) -> AnnounceHandle {
+    ///
+    /// The handle controls the torrent, and the alerts say what happens to it and name its peers. They are apart, so that one
+    /// task can read alerts while others hold the handle. The torrent ends with the last clone of its handle; alerts that
+    /// aren't read can be dropped.
+    #[must_use = "dropping the handle ends the announces"]
+    pub fn add(&self, trackers: TrackerSet, mut torrent: Torrent) -> (AnnounceHandle, Alerts) {
         if torrent.key == 0 {
             torrent.key = rand::random();
         }
-        let (alerts, receiver) = alerts::alerts(self.alert_queue);
+        let alerts = AlertSender::of_torrent(self.alert_queue);
+        let subscribers = alerts.subscribers();
+        let listener = subscribers.join();
         let key = TorrentKey::default();
         let info_hash = torrent.info_hash;
-        let (trackers, torrent) = (Box::new(trackers), Box::new(torrent));
-        self.driver.send(Command::Add { trackers, torrent, alerts, key: key.clone() });
-        AnnounceHandle::new(self.driver.clone(), Arc::clone(&self.scraper), key, receiver, info_hash)
+        self.driver.add(trackers, torrent, alerts, &key);
+        let (driver, scraper) = (self.driver.clone(), Arc::clone(&self.scraper));
+        (AnnounceHandle::new(driver, scraper, key, subscribers, info_hash), listener)
+    }
+
+    /// The alerts of all torrents from now on, each with its torrent: for a log, a metrics page, or one task that serves all
+    /// peers.
+    pub fn alerts(&self) -> AllAlerts {
+        self.driver.torrents().lock().all_alerts().join_all()
+    }
+
+    /// What is known of each tracker host, ordered by host: a view of all torrents together, for a status page.
+    pub fn hosts(&self) -> Vec<HostStatus> {
+        let torrents = self.driver.torrents().lock();
+        torrents.engine.hosts(torrents.clock.now())
     }
 
     /// Reports that the network has changed: another interface, another address, a tunnel. Hosts that couldn't be reached

@@ -11,6 +11,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, timeout};
 
 use super::clock::{self, Clock};
+use super::torrents::SharedTorrents;
 use crate::alert::Alert;
 use crate::error::CacheError;
 use crate::host_snapshot::HostSnapshot;
@@ -103,7 +104,7 @@ impl Cache {
     }
 
     /// Takes the output of a job: gives the engine what was read, and keeps a failure for a report.
-    pub(super) fn finished(&mut self, output: JobOutput, engine: &mut Engine, clock: &Clock) {
+    fn finished(&mut self, output: JobOutput, engine: &mut Engine, clock: &Clock) {
         self.job = None;
         match output.0 {
             None => {}
@@ -139,16 +140,15 @@ impl Cache {
     }
 
     /// Writes the changes that aren't in the file, because the process may end.
-    pub(super) async fn finish(&mut self, engine: &mut Engine, clock: &Clock, limit: Duration) {
+    pub(super) async fn finish(&mut self, torrents: &SharedTorrents, limit: Duration) {
         let finish = async {
             while self.job.is_some() {
                 let output = self.job().await;
-                self.finished(output, engine, clock);
+                self.take_in(output, torrents);
             }
-            if self.is_behind(engine) {
-                self.save(engine, clock);
+            if self.begin_last_save(torrents) {
                 let output = self.job().await;
-                self.finished(output, engine, clock);
+                self.take_in(output, torrents);
             }
         };
         // A disk that hangs holds its own thread only.
@@ -156,8 +156,29 @@ impl Cache {
     }
 
     /// The failure that hasn't been reported, if any.
-    pub(super) fn notice(&mut self) -> Option<Alert> {
-        self.notice.take().map(|reason| Alert::CacheFailed { reason })
+    pub(super) fn notice(&self) -> Option<Alert> {
+        self.notice.clone().map(|reason| Alert::CacheFailed { reason })
+    }
+
+    /// Notes that the failure has been reported.
+    pub(super) fn noticed(&mut self) {
+        self.notice = None;
+    }
+
+    /// Takes the output of a job.
+    pub(super) fn take_in(&mut self, output: JobOutput, torrents: &SharedTorrents) {
+        let torrents = &mut *torrents.lock();
+        self.finished(output, &mut torrents.engine, &torrents.clock);
+    }
+
+    /// Begins to write what isn't in the file; gives whether there is anything.
+    fn begin_last_save(&mut self, torrents: &SharedTorrents) -> bool {
+        let torrents = torrents.lock();
+        let is_behind = self.is_behind(&torrents.engine);
+        if is_behind {
+            self.save(&torrents.engine, &torrents.clock);
+        }
+        is_behind
     }
 
     fn is_behind(&self, engine: &Engine) -> bool {

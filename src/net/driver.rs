@@ -6,10 +6,9 @@ mod event;
 mod shutdown;
 #[cfg(test)]
 mod tests;
-mod torrents;
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -20,10 +19,10 @@ use self::command::EndReason;
 pub(super) use self::command::{Command, DriverLink, TorrentKey};
 use self::event::DriverEvent;
 use self::shutdown::Shutdown;
-pub(super) use self::torrents::{PeerCounter, Torrents};
 use super::cache::{self, Cache};
 use super::clock::{self, Clock, Standstill};
 use super::guarded;
+use super::torrents::{SharedTorrents, Torrents};
 use crate::address::AddressPolicy;
 use crate::alert::{Alert, ShutdownReport};
 use crate::error::AnnouncerEnded;
@@ -55,7 +54,7 @@ pub(super) struct AnnouncerParts {
 
 /// The loop's own state.
 struct Driver {
-    torrents: Torrents,
+    torrents: SharedTorrents,
     attempts: AttemptTasks,
     cache: Option<Cache>,
     shutdown: Option<Shutdown>,
@@ -74,8 +73,12 @@ struct Driver {
 pub(super) fn start(parts: AnnouncerParts) -> DriverLink {
     let (sender, commands) = mpsc::unbounded_channel();
     let end = EndReason::default();
+    let torrents = SharedTorrents::new(parts.config, parts.seed, parts.clock);
+    if parts.cache.is_none() {
+        torrents.lock().open();
+    }
     let driver = Driver {
-        torrents: Torrents::new(parts.config, parts.seed, parts.clock),
+        torrents: torrents.clone(),
         attempts: AttemptTasks::new(parts.transport, parts.prober, parts.peers),
         cache: parts.cache,
         shutdown: None,
@@ -85,10 +88,15 @@ pub(super) fn start(parts: AnnouncerParts) -> DriverLink {
         has_finished: false,
     };
     tokio::spawn(driver.supervise());
-    DriverLink::new(sender, end)
+    DriverLink::new(sender, end, torrents)
 }
 
 impl Driver {
+    /// The torrents, for as long as the guard lives.
+    fn torrents(&self) -> MutexGuard<'_, Torrents> {
+        self.torrents.lock()
+    }
+
     /// Runs the loop. No input may end it; if one does, the panic becomes the reason that every later call reports (R93).
     async fn supervise(mut self) {
         if let Err(panic) = guarded::caught(self.run()).await {
@@ -101,10 +109,13 @@ impl Driver {
         for command in self.load_cache().await {
             self.carry_out(command);
         }
+        if self.shutdown.is_none() {
+            self.torrents().open();
+        }
         loop {
             let wake = [self.act(), self.tend_cache(), self.tend_shutdown()];
             let wake = wake.into_iter().flatten().min();
-            if self.torrents.is_empty() && (!self.is_linked || self.shutdown.is_some()) {
+            if self.torrents().is_empty() && (!self.is_linked || self.shutdown.is_some()) {
                 self.finish().await;
                 return;
             }
@@ -112,7 +123,8 @@ impl Driver {
             let look = if self.attempts.are_awaited() { LOOK_BUSY } else { LOOK_IDLE };
             let until = wake.map(|wake| wake.min(clock::after(look)));
             let event = self.next(until).await;
-            match self.torrents.clock.woke() {
+            let standstill = self.torrents().clock.woke();
+            match standstill {
                 None => self.handle(event),
                 Some(standstill) => self.catch_up(event, standstill).await,
             }
@@ -121,7 +133,7 @@ impl Driver {
 
     /// Waits for the next event, at most until then.
     async fn next(&mut self, until: Option<Instant>) -> DriverEvent {
-        self.torrents.clock.waits(until);
+        self.torrents().clock.waits(until);
         let wake = async {
             match until {
                 Some(until) => sleep_until(until).await,
@@ -144,11 +156,11 @@ impl Driver {
     fn handle(&mut self, event: DriverEvent) {
         match event {
             DriverEvent::Command(command) => self.carry_out(command),
-            DriverEvent::Unlinked => self.torrents.stop_all(None),
+            DriverEvent::Unlinked => self.torrents().stop_all(None),
             DriverEvent::Task(end) => self.task_ended(end),
             DriverEvent::Cache(output) => {
                 if let Some(cache) = &mut self.cache {
-                    cache.finished(output, &mut self.torrents.engine, &self.torrents.clock);
+                    cache.take_in(output, &self.torrents);
                 }
             }
             DriverEvent::Wake => {}
@@ -161,7 +173,8 @@ impl Driver {
         let mut events = vec![event];
         loop {
             if standstill.is_long {
-                self.torrents.engine.resumed(standstill.gap, self.torrents.clock.now());
+                let torrents = &mut *self.torrents();
+                torrents.engine.resumed(standstill.gap, torrents.clock.now());
             }
             let end = clock::after(CATCH_UP);
             while self.attempts.have_tasks() && clock::now() < end {
@@ -170,7 +183,8 @@ impl Driver {
                     event => events.push(event),
                 }
             }
-            match self.torrents.clock.woke() {
+            let again = self.torrents().clock.woke();
+            match again {
                 Some(again) => standstill = again,
                 None => break,
             }
@@ -191,7 +205,7 @@ impl Driver {
             tokio::select! {
                 biased;
                 output = cache.job() => {
-                    cache.finished(output, &mut self.torrents.engine, &self.torrents.clock);
+                    cache.take_in(output, &self.torrents);
                     return commands;
                 }
                 command = self.commands.recv() => match command {
@@ -211,7 +225,7 @@ impl Driver {
         if let Some(cache) = &mut self.cache {
             let left = self.shutdown.as_ref().map(|shutdown| shutdown.end - clock::now());
             let limit = left.map_or(cache::LAST_SAVE_LIMIT, |left| left.min(cache::LAST_SAVE_LIMIT));
-            cache.finish(&mut self.torrents.engine, &self.torrents.clock, limit).await;
+            cache.finish(&self.torrents, limit).await;
         }
         self.has_finished = true;
         if let Some(shutdown) = self.shutdown.take() {
@@ -223,7 +237,7 @@ impl Driver {
     fn tend_shutdown(&mut self) -> Option<Instant> {
         let end = self.shutdown.as_ref()?.end;
         if end <= clock::now() {
-            self.torrents.stop_all(Some(Duration::ZERO));
+            self.torrents().stop_all(Some(Duration::ZERO));
             return self.act();
         }
         Some(end)
@@ -232,19 +246,21 @@ impl Driver {
     /// Has the cache written when it is time, and sends its trouble to one torrent. Gives the moment to look again.
     fn tend_cache(&mut self) -> Option<Instant> {
         let cache = self.cache.as_mut()?;
-        if let Some(alerts) = self.torrents.alert_senders().next()
-            && let Some(alert) = cache.notice()
+        let torrents = self.torrents.lock();
+        if let Some(alert) = cache.notice()
+            && torrents.alert_one(&alert)
         {
-            alerts.send(&alert);
+            cache.noticed();
         }
-        cache.tend(&self.torrents.engine, &self.torrents.clock)
+        cache.tend(&torrents.engine, &torrents.clock)
     }
 
     /// Performs what the engine wants done, until it wants to wait. Gives the end of that wait.
     fn act(&mut self) -> Option<Instant> {
         loop {
-            match self.torrents.poll() {
-                Output::Wait(wake) => return wake.map(|wake| self.torrents.clock.instant(wake)),
+            let output = self.torrents().poll();
+            match output {
+                Output::Wait(wake) => return wake.map(|wake| self.torrents().clock.instant(wake)),
                 output => self.perform(output),
             }
         }
@@ -256,14 +272,19 @@ impl Driver {
             Output::Open { attempt, tracker } => self.attempts.open(attempt, tracker),
             Output::Announce { attempt, request } => self.attempts.announce(attempt, request),
             Output::Close { attempt } => self.attempts.close(attempt),
-            Output::Alert { torrent, alert } => self.torrents.alert(torrent, &alert),
-            Output::CountPeers { torrent } => self.torrents.count_peers(torrent),
+            Output::Alert { torrent, alert } => self.torrents().alert(torrent, &alert),
+            Output::CountPeers { torrent } => {
+                self.torrents.count_peers(torrent);
+            }
+            Output::CountTransfer { torrent } => self.torrents.count_transfer(torrent),
             Output::RoundEnded { torrent, round, result } => {
-                self.torrents.round_ended(torrent, round, &result);
+                self.torrents().round_ended(torrent, round, &result);
             }
             Output::Ended { torrent, trackers, stopped } => {
-                let info_hash = self.torrents.ended(torrent, *trackers, &stopped);
-                if let (Some(shutdown), Some(info_hash)) = (&mut self.shutdown, info_hash) {
+                let ended = self.torrents().ended(torrent, *trackers, &stopped);
+                if let (Some(shutdown), Some(info_hash)) =
+                    (&mut self.shutdown, ended.and_then(|ended| ended.info_hash))
+                {
                     shutdown.report.add(info_hash, &stopped);
                 }
             }
@@ -277,43 +298,49 @@ impl Driver {
                 command.refuse(&Alert::AnnouncerEnded { reason: AnnouncerEnded::ShutDown });
             }
             Command::Add { trackers, torrent, alerts, key } => {
-                key.set(self.torrents.add(*trackers, *torrent, alerts));
+                key.set(self.torrents().add(*trackers, *torrent, alerts));
             }
+            Command::Act => {}
             Command::AnnounceOnce { trackers, request, result } => {
-                self.torrents.announce_once(*trackers, *request, result);
+                self.torrents().announce_once(*trackers, *request, result);
             }
             Command::ForTorrent(key, action) => {
                 if let Some(torrent) = key.get() {
-                    action(&mut self.torrents, torrent);
+                    action(&self.torrents, torrent);
                 }
             }
-            Command::NetworkChanged => self.torrents.engine.network_changed(self.torrents.clock.now()),
+            Command::NetworkChanged => {
+                let torrents = &mut *self.torrents();
+                torrents.engine.network_changed(torrents.clock.now());
+            }
             Command::Shutdown { limit, report } => self.shut_down(limit, report),
         }
     }
 
     /// Ends all torrents, and the loop when that is done. Of several limits the strictest counts.
     fn shut_down(&mut self, limit: Duration, waiter: oneshot::Sender<ShutdownReport>) {
+        self.torrents().close();
         let limit = self.shutdown.get_or_insert_with(Shutdown::new).limit(limit, waiter);
         if let Some(cache) = &mut self.cache {
-            cache.hurry(&self.torrents.clock);
+            cache.hurry(&self.torrents.lock().clock);
         }
-        self.torrents.stop_all(Some(limit));
+        self.torrents().stop_all(Some(limit));
     }
 
     fn task_ended(&mut self, end: TaskEnd) {
         let Some(Finished { attempt, input, opened }) = self.attempts.finished(end) else { return };
-        let now = self.torrents.clock.now();
+        let mut torrents = self.torrents();
+        let now = torrents.clock.now();
         if let Some(opened) = opened {
-            self.torrents.engine.discount(attempt, opened.lookup_time, now);
+            torrents.engine.discount(attempt, opened.lookup_time, now);
             if let Some(address) = opened.address {
-                self.torrents.engine.reached(attempt, address, now);
+                torrents.engine.reached(attempt, address, now);
             }
             if let Some(family) = opened.other_family {
-                self.torrents.engine.reachable_over(attempt, family, now);
+                torrents.engine.reachable_over(attempt, family, now);
             }
         }
-        self.torrents.engine.handle(input, now);
+        torrents.engine.handle(input, now);
     }
 }
 
@@ -323,11 +350,13 @@ impl Drop for Driver {
     fn drop(&mut self) {
         let reason = if self.has_finished { AnnouncerEnded::ShutDown } else { AnnouncerEnded::RuntimeEnded };
         let last = Alert::AnnouncerEnded { reason: self.end.settle(reason) };
+        let mut torrents = self.torrents();
         if !self.has_finished {
-            for alerts in self.torrents.alert_senders() {
-                alerts.send(&last);
-            }
+            torrents.alert_all(&last);
         }
+        let ended = torrents.end();
+        drop(torrents);
+        drop(ended);
         // After this no command comes; those that are in the queue are all there are.
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {

@@ -5,26 +5,35 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::alerts::Alerts;
-use super::driver::{DriverLink, PeerCounter, TorrentKey, Torrents};
+use super::alerts::{AlertSubscribers, Alerts};
+use super::driver::{DriverLink, TorrentKey};
 use super::guarded::{Guarded, contained};
 use super::scraper::Scraper;
-use crate::alert::{Alert, Announced, StopResult};
+use super::torrents::{PeerCounter, StopReport, Torrents};
+use crate::alert::Announced;
 use crate::announce::{InfoHash, PeerCounts, Transfer};
+use crate::counters::Counters;
 use crate::error::{AnnounceError, AnnouncerEnded, Cause, RoundError};
-use crate::policy::{Status, TrackerSet};
+use crate::policy::config::Order;
+use crate::policy::{Status, TorrentId, TrackerSet};
 use crate::scrape::ScrapeResponse;
 use crate::tracker::TrackerUrl;
 
 /// The announces of one torrent, from [`Announcer::add`](crate::Announcer::add) until [`stop`](Self::stop).
 ///
 /// `started` goes to the first tracker that answers, regular announces follow at its interval, and each goes to another
-/// tracker when one fails. Dropping the handle ends the torrent as [`stop`](Self::stop) does, without waiting.
-pub struct AnnounceHandle {
+/// tracker when one fails. All methods take `&self`, and cloning is cheap and gives the same torrent, so any part of a program
+/// can hold one. Dropping the last clone ends the torrent as [`stop`](Self::stop) does, without waiting.
+#[derive(Clone)]
+#[must_use = "dropping the last handle of a torrent ends its announces"]
+pub struct AnnounceHandle(Arc<Session>);
+
+/// What the clones of a handle share. Its end is the torrent's.
+struct Session {
     driver: DriverLink,
     scraper: Arc<Scraper>,
     key: TorrentKey,
-    alerts: Alerts,
+    subscribers: AlertSubscribers,
     info_hash: InfoHash,
 }
 
@@ -33,49 +42,73 @@ impl AnnounceHandle {
         driver: DriverLink,
         scraper: Arc<Scraper>,
         key: TorrentKey,
-        alerts: Alerts,
+        subscribers: AlertSubscribers,
         info_hash: InfoHash,
     ) -> Self {
-        Self { driver, scraper, key, alerts, info_hash }
+        Self(Arc::new(Session { driver, scraper, key, subscribers, info_hash }))
     }
 
     /// Has the loop run something, for tests of what it survives.
     #[cfg(test)]
     pub(super) fn run_in_loop(&self, action: impl FnOnce() + Send + 'static) {
-        self.driver.act(&self.key, |_, _| action());
+        self.act(|_, _| action());
     }
 
-    /// The next alert; `None` when the torrent has ended.
-    ///
-    /// # Cancel safety
-    /// No alert is lost.
-    pub async fn next_alert(&mut self) -> Option<Alert> {
-        self.alerts.next().await
+    /// The torrent.
+    pub fn info_hash(&self) -> InfoHash {
+        self.0.info_hash
     }
 
     /// A further listener, which gets all alerts from now on.
     pub fn subscribe(&self) -> Alerts {
-        self.alerts.subscribe()
+        self.0.subscribers.join()
     }
 
     /// Sets the counters that announces report; each announce sends the last ones that were set. `uploaded` and
-    /// `downloaded` are totals in bytes since `started`, and never go back.
+    /// `downloaded` are totals in bytes since the session began, and never go back. A client with many torrents lets itself be
+    /// asked instead, see [`count_with`](Self::count_with).
     ///
-    /// Where `left` is 0 before the first announce, the download was complete from the start, and
-    /// `completed` is never sent (BEP 3).
+    /// When `left` goes from more than 0 to 0 the download has become complete, and `completed` is sent at once, as by
+    /// [`complete`](Self::complete). Where it is 0 before the first announce, the download was complete from the start, and
+    /// `completed` is never sent (BEP 3); nor is it where `left` was unknown before. Where files are checked after the torrent
+    /// was added, see [`found_complete`](Self::found_complete).
     pub fn update(&self, transfer: Transfer) {
-        self.driver.act(&self.key, move |torrents, torrent| torrents.engine.update(torrent, transfer));
+        self.act(move |torrents, torrent| torrents.engine.update(torrent, transfer, torrents.clock.now()));
+    }
+
+    /// Has the counters read from now on when an announce is written, in place of calls of [`update`](Self::update) and
+    /// [`set_peers`](Self::set_peers), and when it is decided whether further trackers are asked. What
+    /// [`update`](Self::update) says of `left` holds for them as well; a download that becomes complete between two announces
+    /// is noticed at the next one, or at once by [`complete`](Self::complete).
+    ///
+    /// The counters are read inside the announcer's loop, which waits for them. Where they panic, the last ones stand, and the
+    /// announce is delayed by a second. They are dropped when the torrent ends, or with the next call of this.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use std::sync::atomic::{AtomicU64, Ordering};
+    /// # use tracker_failover::{AnnounceHandle, Transfer};
+    /// # fn count(handle: &AnnounceHandle, left: &Arc<AtomicU64>) {
+    /// let left = Arc::clone(left);
+    /// handle.count_with(move || Transfer { left: Some(left.load(Ordering::Relaxed)), ..Transfer::default() });
+    /// # }
+    /// ```
+    pub fn count_with(&self, counters: impl Counters) {
+        let counters: Guarded<Box<dyn Counters>> = Guarded::new(Box::new(counters));
+        self.0
+            .driver
+            .act_unlocked(&self.0.key, move |torrents, torrent| torrents.count_with(torrent, counters));
     }
 
     /// Sets how many peers announces ask for from now on, as in [`Torrent::num_want`](crate::Torrent::num_want).
     pub fn set_num_want(&self, num_want: Option<u32>) {
-        self.driver.act(&self.key, move |torrents, torrent| torrents.engine.set_num_want(torrent, num_want));
+        self.act(move |torrents, torrent| torrents.engine.set_num_want(torrent, num_want));
     }
 
     /// Sets the port on which the client accepts connections, as in [`Torrent::port`](crate::Torrent::port). A changed one is
     /// announced soon, without an event, to each tracker that lists us.
     pub fn set_port(&self, port: u16) {
-        self.driver.act(&self.key, move |torrents, torrent| {
+        self.act(move |torrents, torrent| {
             torrents.engine.set_port(torrent, port, torrents.clock.now());
         });
     }
@@ -83,7 +116,7 @@ impl AnnounceHandle {
     /// Sets the address to announce in place of the one that trackers see, as in [`Torrent::ip`](crate::Torrent::ip). A
     /// changed one is announced soon, without an event, to each tracker that lists us.
     pub fn set_ip(&self, ip: Option<IpAddr>) {
-        self.driver.act(&self.key, move |torrents, torrent| {
+        self.act(move |torrents, torrent| {
             torrents.engine.set_ip(torrent, ip, torrents.clock.now());
         });
     }
@@ -91,7 +124,7 @@ impl AnnounceHandle {
     /// Sets how many peers the client has, which decides whether further trackers are asked
     /// ([`AnnounceTo::AsNeeded`](crate::AnnounceTo::AsNeeded)). Cheap; to be called as often as it changes.
     pub fn set_peers(&self, peers: PeerCounts) {
-        self.driver.act(&self.key, move |torrents, torrent| {
+        self.act(move |torrents, torrent| {
             torrents.engine.set_peers(torrent, peers, torrents.clock.now());
         });
     }
@@ -114,19 +147,27 @@ impl AnnounceHandle {
     /// ```
     pub fn count_peers_with(&self, counter: impl FnMut() -> PeerCounts + Send + 'static) {
         let counter: Guarded<PeerCounter> = Guarded::new(Box::new(counter));
-        self.driver.act(&self.key, move |torrents, torrent| torrents.count_peers_with(torrent, counter));
+        self.0.driver.act_unlocked(&self.0.key, move |torrents, torrent| {
+            torrents.count_peers_with(torrent, counter);
+        });
     }
 
     /// Reports that the download has become complete: sends `completed` to the tracker in use, once, and sets `left` to 0.
     pub fn complete(&self) {
-        self.driver.act(&self.key, |torrents, torrent| {
+        self.act(|torrents, torrent| {
             torrents.engine.complete(torrent, torrents.clock.now());
         });
     }
 
+    /// Reports that the files were found to be complete, such as by a check after the torrent was added: sets `left` to 0,
+    /// and `completed` is never sent, because nothing was downloaded (BEP 3).
+    pub fn found_complete(&self) {
+        self.act(|torrents, torrent| torrents.engine.found_complete(torrent, torrents.clock.now()));
+    }
+
     /// Asks for more peers: announces as soon as the `min interval` of the tracker in use allows.
     pub fn want_peers(&self) {
-        self.driver.act(&self.key, |torrents, torrent| {
+        self.act(|torrents, torrent| {
             torrents.engine.want_peers(torrent, torrents.clock.now());
         });
     }
@@ -134,7 +175,7 @@ impl AnnounceHandle {
     /// Announces now, regardless of interval and back-off. Trackers that asked for a pause (`retry in`, `Retry-After`) are
     /// left out.
     pub fn reannounce(&self) {
-        self.driver.act(&self.key, |torrents, torrent| {
+        self.act(|torrents, torrent| {
             torrents.engine.reannounce(torrent, torrents.clock.now());
         });
     }
@@ -142,18 +183,19 @@ impl AnnounceHandle {
     /// As [`reannounce`](Self::reannounce), and gives the result.
     ///
     /// # Errors
-    /// When every tracker failed, with the cause of each; or when the announcer has ended.
+    /// When every tracker failed, with the cause of each; when the torrent is [paused](Self::pause); or when it or the
+    /// announcer has ended.
     ///
     /// # Cancel safety
     /// Dropping the future discards the result. The announce goes on.
     pub async fn announce_now(&self) -> Result<Arc<Announced>, Arc<RoundError>> {
-        let result = self.driver.ask(&self.key, Torrents::announce_now).await;
+        let result = self.0.driver.ask(&self.0.key, Torrents::announce_now).await;
         result.unwrap_or_else(|ended| Err(Arc::new(RoundError::Ended(ended))))
     }
 
     /// Announces at this interval in place of the trackers' own; `None` goes back to theirs.
     pub fn override_interval(&self, interval: Option<Duration>) {
-        self.driver.act(&self.key, move |torrents, torrent| {
+        self.act(move |torrents, torrent| {
             torrents.engine.override_interval(torrent, interval, torrents.clock.now());
         });
     }
@@ -191,14 +233,22 @@ impl AnnounceHandle {
     /// # }
     /// ```
     pub fn change_trackers(&self, change: impl FnOnce(&mut TrackerSet) + Send + 'static) {
-        self.driver.act(&self.key, move |torrents, torrent| {
-            let Some(mut changed) = torrents.engine.trackers(torrent).cloned() else { return };
+        self.0.driver.act_unlocked(&self.0.key, move |torrents, torrent| {
+            let known = torrents.lock().engine.trackers(torrent).cloned();
+            let Some(mut changed) = known else { return };
             // A panic in the closure leaves the trackers as they were (R93).
             if contained(|| change(&mut changed)).is_some() {
+                let mut torrents = torrents.lock();
                 let now = torrents.clock.now();
                 torrents.engine.change_trackers(torrent, move |trackers| *trackers = changed, now);
             }
         });
+    }
+
+    /// Sets the order in which trackers are tried from now on, in place of [`Config::order`](crate::Config::order). A private
+    /// torrent keeps the order of its list (BEP 27).
+    pub fn set_order(&self, order: Order) {
+        self.change_trackers(move |trackers| *trackers = std::mem::take(trackers).with_order(order));
     }
 
     /// Makes the torrent private for the rest of its session, as the metadata of a magnet link may say after its trackers
@@ -208,34 +258,40 @@ impl AnnounceHandle {
         self.change_trackers(|trackers| *trackers = std::mem::take(trackers).private());
     }
 
-    /// The present state of the announces: each tracker, and what is due when.
-    ///
-    /// # Errors
-    /// When the announcer has ended.
-    pub async fn status(&self) -> Result<Status, AnnouncerEnded> {
-        let status = self
-            .driver
-            .look(&self.key, |torrents, torrent| torrents.engine.status(torrent, torrents.clock.now()));
-        status.await
+    /// Pauses the announces: sends `stopped` as [`stop`](Self::stop) does, within
+    /// [`Config::stop_limit`](crate::Config::stop_limit), and then nothing until [`resume`](Self::resume). Counters, key,
+    /// settings, and what is known of trackers are kept, and can be changed meanwhile.
+    pub fn pause(&self) {
+        self.act(|torrents, torrent| torrents.engine.pause(torrent, torrents.clock.now()));
     }
 
-    /// Why this tracker, why now, and what comes next, in one line of English.
-    ///
-    /// # Errors
-    /// When the announcer has ended.
-    pub async fn explain(&self) -> Result<String, AnnouncerEnded> {
-        let line = self
-            .driver
-            .look(&self.key, |torrents, torrent| torrents.engine.explain(torrent, torrents.clock.now()));
-        line.await
+    /// As [`pause`](Self::pause), but without `stopped`: for a short pause, in which trackers may go on to name us. What is
+    /// under way is given up.
+    pub fn pause_silently(&self) {
+        self.act(|torrents, torrent| torrents.engine.pause_silently(torrent, torrents.clock.now()));
     }
 
-    /// The present trackers, with what is known of them.
+    /// Ends a pause: announces at once, with `started` to a tracker that was sent `stopped`.
+    pub fn resume(&self) {
+        self.act(|torrents, torrent| torrents.engine.resume(torrent, torrents.clock.now()));
+    }
+
+    /// The present state of the announces: each tracker, and what is due when. `None` once the torrent or the announcer has
+    /// ended, and while an announcer that has just been started reads its latency cache, at most a second.
     ///
-    /// # Errors
-    /// When the announcer has ended.
-    pub async fn trackers(&self) -> Result<TrackerSet, AnnouncerEnded> {
-        self.driver.look(&self.key, |torrents, torrent| torrents.engine.trackers(torrent).cloned()).await
+    /// Takes about a microsecond for each tracker, during which no announce goes on.
+    pub fn status(&self) -> Option<Status> {
+        self.look(|torrents, torrent| torrents.engine.status(torrent, torrents.clock.now()))
+    }
+
+    /// Why this tracker, why now, and what comes next, in one line of English. `None` as for [`status`](Self::status).
+    pub fn explain(&self) -> Option<String> {
+        self.look(|torrents, torrent| torrents.engine.explain(torrent, torrents.clock.now()))
+    }
+
+    /// The present trackers, with what is known of them. `None` as for [`status`](Self::status).
+    pub fn trackers(&self) -> Option<TrackerSet> {
+        self.look(|torrents, torrent| torrents.engine.trackers(torrent).cloned())
     }
 
     /// Asks the tracker in use how large the swarm is. Whatever comes of it, announces go to the same tracker as before.
@@ -243,7 +299,7 @@ impl AnnounceHandle {
     /// A tracker may name a [`min_request_interval`](crate::ScrapeResponse::min_request_interval). Until that has passed,
     /// its last answer is given again, for all torrents of the announcer.
     ///
-    /// The future doesn't borrow the handle, so it can be awaited beside [`next_alert`](Self::next_alert).
+    /// The future doesn't borrow the handle, so it can be awaited in another task.
     ///
     /// # Errors
     /// When no good answer came; [`AnnounceError::Unsupported`] where the tracker doesn't scrape.
@@ -251,7 +307,7 @@ impl AnnounceHandle {
     /// # Cancel safety
     /// Dropping the future gives the scrape up.
     pub fn scrape(&self) -> impl Future<Output = Result<ScrapeResponse, AnnounceError>> + Send + use<> {
-        self.scrape_all(&[self.info_hash])
+        self.scrape_all(&[self.0.info_hash])
     }
 
     /// As [`scrape`](Self::scrape), for these torrents in one request: a tracker that limits scrapes answers for several
@@ -267,10 +323,16 @@ impl AnnounceHandle {
         &self,
         torrents: &[InfoHash],
     ) -> impl Future<Output = Result<ScrapeResponse, AnnounceError>> + Send + use<> {
-        let (driver, key, info_hashes) = (self.driver.clone(), self.key.clone(), torrents.to_vec());
-        let scraper = Arc::clone(&self.scraper);
+        let (driver, key, info_hashes) = (self.0.driver.clone(), self.0.key.clone(), torrents.to_vec());
+        let scraper = Arc::clone(&self.0.scraper);
         async move {
-            let trackers = driver.look(&key, |torrents, torrent| torrents.engine.trackers(torrent).cloned());
+            // By way of the loop, which may not have added the torrent yet.
+            let trackers = driver.ask(&key, |torrents, torrent, sender| {
+                if let Some(trackers) = torrents.engine.trackers(torrent) {
+                    // The caller may have left.
+                    let _ = sender.send(trackers.clone());
+                }
+            });
             let trackers = trackers.await.map_err(|ended| AnnounceError::Local(Cause::new(ended)))?;
             let tracker =
                 trackers.in_use().or_else(|| trackers.current()).ok_or(AnnounceError::Unsupported)?;
@@ -279,19 +341,36 @@ impl AnnounceHandle {
     }
 
     /// Ends the torrent: sends `stopped` in parallel, once, to every tracker at which it is registered, within
-    /// [`Config::stop_limit`](crate::Config::stop_limit). Gives what came of each.
+    /// [`Config::stop_limit`](crate::Config::stop_limit). Gives what came of each, and the trackers with what is known of
+    /// them.
     ///
     /// # Errors
-    /// When the announcer has ended, and the torrent with it.
+    /// When the torrent or the announcer had ended before.
     ///
     /// # Cancel safety
-    /// Dropping the future discards the result. The torrent ends all the same.
-    pub async fn stop(self) -> Result<Vec<StopResult>, AnnouncerEnded> {
-        self.driver.ask(&self.key, |torrents, torrent, sender| torrents.stop(torrent, Some(sender))).await
+    /// Dropping the future discards the result. The torrent ends all the same, if the future was polled.
+    pub async fn stop(&self) -> Result<StopReport, AnnouncerEnded> {
+        let driver = &self.0.driver;
+        driver.ask(&self.0.key, |torrents, torrent, sender| torrents.stop(torrent, Some(sender))).await
+    }
+
+    /// Ends the torrent at once, without `stopped`: trackers drop us when our registrations expire.
+    pub fn forget(&self) {
+        self.act(|torrents, torrent| torrents.engine.forget(torrent, torrents.clock.now()));
+    }
+
+    /// Has something done to the torrent inside the loop.
+    fn act(&self, action: impl FnOnce(&mut Torrents, TorrentId) + Send + 'static) {
+        self.0.driver.act(&self.0.key, action);
+    }
+
+    /// What is known of the torrent.
+    fn look<T>(&self, read: impl FnOnce(&Torrents, TorrentId) -> Option<T>) -> Option<T> {
+        self.0.driver.look(&self.0.key, read)
     }
 }
 
-impl Drop for AnnounceHandle {
+impl Drop for Session {
     fn drop(&mut self) {
         self.driver.act(&self.key, |torrents, torrent| torrents.stop(torrent, None));
     }
@@ -299,6 +378,6 @@ impl Drop for AnnounceHandle {
 
 impl fmt::Debug for AnnounceHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AnnounceHandle").field("info_hash", &self.info_hash).finish_non_exhaustive()
+        f.debug_struct("AnnounceHandle").field("info_hash", &self.0.info_hash).finish_non_exhaustive()
     }
 }

@@ -17,6 +17,9 @@ mod look_ups;
 pub mod resolver;
 pub mod scheme_router;
 mod scraper;
+#[cfg(test)]
+mod testing;
+pub(crate) mod torrents;
 
 #[cfg(feature = "http")]
 pub mod http;

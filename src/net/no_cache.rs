@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::clock::Clock;
+use super::torrents::SharedTorrents;
 use crate::alert::Alert;
 use crate::policy::Engine;
 
@@ -31,7 +32,7 @@ impl Cache {
         match *self {}
     }
 
-    pub(super) fn finished(&mut self, _: JobOutput, _: &mut Engine, _: &Clock) {
+    pub(super) fn take_in(&mut self, _: JobOutput, _: &SharedTorrents) {
         match *self {}
     }
 
@@ -39,11 +40,15 @@ impl Cache {
         match *self {}
     }
 
-    pub(super) fn finish(&mut self, _: &mut Engine, _: &Clock, _: Duration) -> Pending<()> {
+    pub(super) fn finish(&mut self, _: &SharedTorrents, _: Duration) -> Pending<()> {
         match *self {}
     }
 
-    pub(super) fn notice(&mut self) -> Option<Alert> {
+    pub(super) fn notice(&self) -> Option<Alert> {
+        match *self {}
+    }
+
+    pub(super) fn noticed(&mut self) {
         match *self {}
     }
 }

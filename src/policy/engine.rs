@@ -10,9 +10,9 @@ use rand::{RngExt, SeedableRng};
 
 use super::attempts::Attempts;
 use super::config::Config;
-use super::hosts::{HealthBook, Hosts, Outcome, Probes, Slot};
+use super::hosts::{HealthBook, HostStatus, Hosts, Outcome, Probes, Slot};
 use super::io::{AttemptId, Input, Output, RoundNumber, TorrentId};
-use super::torrent::{Shared, Status, Timer, TorrentState};
+use super::torrent::{AfterStopped, Shared, Status, Timer, TorrentState};
 use super::tracker_set::TrackerSet;
 use super::url_interner::UrlInterner;
 use super::verdict::Verdict;
@@ -21,7 +21,7 @@ use crate::error::{AnnounceError, TimeoutPhase};
 use crate::host_snapshot::HostSnapshot;
 use crate::prober::Measurement;
 use crate::time::Timestamp;
-use crate::tracker::AddressFamily;
+use crate::tracker::{AddressFamily, TrackerHost, TrackerUrl};
 
 /// All torrents and all tracker hosts of a process, as one state machine without IO, clock or entropy.
 ///
@@ -134,12 +134,24 @@ impl Engine {
 
     /// Sets the counters of the download. `uploaded` and `downloaded` are totals of the session and never go back.
     ///
-    /// If `left` is found to be 0 before the first announce, the download was complete from the start, and
-    /// `completed` is never sent (BEP 3).
-    pub fn update(&mut self, torrent: TorrentId, transfer: Transfer) {
+    /// When `left` goes from more than 0 to 0 the download has become complete, as by [`complete`](Self::complete). If it is
+    /// 0 before the first announce, the download was complete from the start, and `completed` is never sent (BEP 3).
+    pub fn update(&mut self, torrent: TorrentId, transfer: Transfer, now: Timestamp) {
+        self.with(torrent, now, |state, shared| state.update(transfer, shared.now));
+    }
+
+    /// Has [`Output::CountTransfer`] ask for the counters when an announce is written, in place of the client reporting each
+    /// change.
+    pub fn count_transfer_on_demand(&mut self, torrent: TorrentId) {
         if let Some(state) = self.torrents.get_mut(&torrent) {
-            state.update(transfer);
+            state.count_transfer_on_demand();
         }
+    }
+
+    /// Notes that the files were found to be complete, such as by a check after the torrent was added: `left` is 0, and
+    /// `completed` is never sent, because nothing was downloaded (BEP 3).
+    pub fn found_complete(&mut self, torrent: TorrentId, now: Timestamp) {
+        self.with(torrent, now, |state, _| state.found_complete());
     }
 
     /// Sets how many peers the announces from now on ask for, as in [`Torrent::num_want`].
@@ -229,19 +241,33 @@ impl Engine {
 
     /// As [`stop`](Self::stop), within the caller's limit.
     pub fn stop_within(&mut self, torrent: TorrentId, limit: Duration, now: Timestamp) {
-        let other = self.same_peers(torrent).find(|other| {
-            self.torrents.get(other).is_some_and(|other| other.is_running() && other.is_session())
-        });
-        let is_running = self.torrents.get(&torrent).is_some_and(|state| state.is_running());
-        if let Some(other) = other.filter(|_| is_running)
-            && let Some(mut heir) = self.torrents.remove(&other)
-        {
-            // Out of the map for a moment, because both torrents are changed at once.
-            self.with(torrent, now, |state, shared| state.leave_to(&mut heir, shared));
-            self.torrents.insert(other, heir);
-        } else {
-            self.with(torrent, now, |state, shared| state.stop(limit, shared));
+        self.end_announces(torrent, AfterStopped::End, limit, now);
+    }
+
+    /// Pauses a session: `stopped` is sent as by [`stop`](Self::stop), and nothing more until [`resume`](Self::resume).
+    /// Counters, key and settings are kept, and can be changed meanwhile.
+    pub fn pause(&mut self, torrent: TorrentId, now: Timestamp) {
+        self.end_announces(torrent, AfterStopped::Pause, self.config.limits.stop_limit, now);
+    }
+
+    /// Pauses a session without sending `stopped`: trackers list us until our registrations expire.
+    pub fn pause_silently(&mut self, torrent: TorrentId, now: Timestamp) {
+        self.with(torrent, now, |state, shared| state.pause_silently(shared));
+    }
+
+    /// Ends a pause: an announce is due at once, with `started` to trackers that were sent `stopped`.
+    pub fn resume(&mut self, torrent: TorrentId, now: Timestamp) {
+        if let Some(state) = self.torrents.get_mut(&torrent) {
+            state.resume(now);
+            // Another session of the same torrent may be sending `stopped`.
+            self.wait_for_same(torrent);
+            self.with(torrent, now, |state, shared| state.resumed_pause(shared));
         }
+    }
+
+    /// Whether a session is paused, or will be once `stopped` has been sent.
+    pub fn is_paused(&self, torrent: TorrentId) -> bool {
+        self.torrents.get(&torrent).is_some_and(|state| state.is_paused())
     }
 
     /// Drops a torrent at once. No tracker is sent `stopped`.
@@ -300,6 +326,19 @@ impl Engine {
     /// which may hold a passkey.
     pub fn explain(&self, torrent: TorrentId, now: Timestamp) -> Option<String> {
         self.torrents.get(&torrent).map(|state| state.explain(&self.hosts, now))
+    }
+
+    /// The state of each tracker host, ordered by host.
+    pub fn hosts(&self, now: Timestamp) -> Vec<HostStatus> {
+        let mut torrents: BTreeMap<&TrackerHost, usize> = BTreeMap::new();
+        for state in self.torrents.values() {
+            let hosts: BTreeSet<_> =
+                state.trackers().supported_trackers().map(TrackerUrl::host_key).collect();
+            for host in hosts {
+                *torrents.entry(host).or_default() += 1;
+            }
+        }
+        self.hosts.statuses(&torrents, now)
     }
 
     /// What is known of tracker hosts.
@@ -389,6 +428,23 @@ impl Engine {
         }
     }
 
+    /// Sends `stopped`, or leaves the registrations to another session of the same torrent that runs.
+    fn end_announces(&mut self, torrent: TorrentId, then: AfterStopped, limit: Duration, now: Timestamp) {
+        let other = self.same_peers(torrent).find(|other| {
+            self.torrents.get(other).is_some_and(|other| other.is_running() && other.is_session())
+        });
+        let is_live = self.torrents.get(&torrent).is_some_and(|state| state.is_live());
+        if let Some(other) = other.filter(|_| is_live)
+            && let Some(mut heir) = self.torrents.remove(&other)
+        {
+            // Out of the map for a moment, because both torrents are changed at once.
+            self.with(torrent, now, |state, shared| state.leave_to(&mut heir, then, shared));
+            self.torrents.insert(other, heir);
+        } else {
+            self.with(torrent, now, |state, shared| state.stop(then, limit, shared));
+        }
+    }
+
     /// Adds a torrent that does nothing yet.
     fn insert(&mut self, mut trackers: TrackerSet, torrent: Torrent, now: Timestamp) -> TorrentId {
         self.next_torrent += 1;
@@ -442,6 +498,7 @@ impl Engine {
     ) -> T {
         let Some(state) = self.torrents.get_mut(&torrent) else { return T::default() };
         let before = state.timer();
+        let was_stopping = state.is_stopping();
         let mut shared = Shared {
             torrent,
             now,
@@ -463,6 +520,9 @@ impl Engine {
         }
         if state.has_ended() {
             self.remove(torrent, now);
+        } else if was_stopping && !state.is_stopping() {
+            let info_hash = state.info_hash();
+            self.release_waiting(torrent, info_hash, now);
         }
         result
     }

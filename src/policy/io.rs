@@ -66,6 +66,14 @@ pub enum Output {
         /// The torrent.
         torrent: TorrentId,
     },
+    /// Read the counters of this torrent, which was asked for by
+    /// [`Engine::count_transfer_on_demand`](super::Engine::count_transfer_on_demand), because an announce is about to be
+    /// written; answered by [`Engine::update`](super::Engine::update). Without an answer the announce is delayed by a second,
+    /// and the last counters stand.
+    CountTransfer {
+        /// The torrent.
+        torrent: TorrentId,
+    },
     /// A round has ended.
     RoundEnded {
         /// The torrent that made the round.

@@ -26,7 +26,7 @@ pub use crate::time::Timestamp;
 #[cfg(feature = "tokio")]
 pub(crate) use config::{Config, Probing, Schemes};
 pub use engine::Engine;
-pub use hosts::{HealthBook, HostHealth};
+pub use hosts::{HealthBook, HostHealth, HostStatus};
 pub use io::{AttemptId, Input, Output, RoundNumber, TorrentId};
 #[cfg(feature = "tokio")]
 pub(crate) use torrent::Status;

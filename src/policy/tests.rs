@@ -195,7 +195,7 @@ fn on_request_nothing_is_announced_by_itself() {
 #[test]
 fn on_request_events_are_owed_all_the_same() {
     let mut played = Played::new(&[&["a"]], on_request());
-    played.engine.update(played.torrent, left(1000));
+    played.engine.update(played.torrent, left(1000), played.now);
     played.announce();
     played.engine.set_num_want(played.torrent, Some(7));
     played.announce();
@@ -219,7 +219,7 @@ fn on_request_events_are_owed_all_the_same() {
 #[test]
 fn a_download_found_complete_never_completes() {
     let mut played = Played::new(&[&["a"]], on_request());
-    played.engine.update(played.torrent, left(0));
+    played.engine.update(played.torrent, left(0), played.now);
     played.engine.complete(played.torrent, played.now);
     played.announce();
     played.announce();
@@ -227,7 +227,7 @@ fn a_download_found_complete_never_completes() {
 
     let mut magnet = Played::new(&[&["a"]], on_request());
     magnet.announce();
-    magnet.engine.update(magnet.torrent, left(0));
+    magnet.engine.update(magnet.torrent, left(0), magnet.now);
     magnet.engine.complete(magnet.torrent, magnet.now);
     magnet.announce();
     assert_eq!(magnet.told, ["a:started left=? numwant=?", "a:completed left=0 numwant=?"]);
@@ -256,7 +256,7 @@ fn suspended_trackers_are_reported_in_their_turn() {
 fn dead_trackers_are_looked_for_beside_one_that_refuses_and_it_is_left_in_peace() {
     let config = one_at_a_time().probing(Probing::Off);
     let mut played = Played::new(&[&["a", "b"]], config);
-    played.engine.update(played.torrent, left(1000));
+    played.engine.update(played.torrent, left(1000), played.now);
     played.fails("a", AnnounceError::Rejected(Rejection::new("unregistered torrent")));
     played.fails("b", refused());
     played.told.clear();

@@ -8,9 +8,11 @@ use std::time::{Duration, SystemTime};
 use fake_tracker::{Asked, Behaviour, Reply};
 use tempfile::TempDir;
 use tracker_failover::wire::cache::{decode, encode};
-use tracker_failover::{Alert, AnnounceHandle, Announcer, HostSnapshot, Probing, RttSnapshot, TrackerSet};
+use tracker_failover::{Alert, Announcer, HostSnapshot, Probing, RttSnapshot, TrackerSet};
 
-use super::world::{INFO_HASH, World, alerts_until, is_announced, one_at_a_time, probes, torrent};
+use super::world::{
+    AddSession, INFO_HASH, Session, World, alerts_until, is_announced, one_at_a_time, probes, torrent,
+};
 
 const DAY: u64 = 24 * 3600;
 
@@ -37,14 +39,14 @@ fn announcer(world: &World, path: &Path) -> Announcer {
 /// A run that measures everything, and ends well.
 async fn run(world: &World, path: &Path) -> Vec<Alert> {
     let announcer = announcer(world, path);
-    let mut session = announcer.add(world.in_tiers(), torrent());
+    let mut session = announcer.session(world.in_tiers(), torrent());
     let mut alerts = alerts_until(&mut session, |alert| matches!(alert, Alert::FailoverOrder { .. })).await;
     alerts.extend(end(announcer, session).await);
     alerts
 }
 
 /// Shuts down, with what was still to be heard.
-async fn end(announcer: Announcer, mut session: AnnounceHandle) -> Vec<Alert> {
+async fn end(announcer: Announcer, mut session: Session) -> Vec<Alert> {
     announcer.shutdown(Duration::from_secs(10)).await;
     let mut alerts = Vec::new();
     while let Some(alert) = session.next_alert().await {
@@ -103,7 +105,7 @@ async fn the_second_start_goes_straight_to_the_nearest_without_probing() {
 
     let announcer = announcer(&world, &path);
     let before = world.elapsed();
-    let mut session = announcer.add(world.in_tiers(), torrent());
+    let mut session = announcer.session(world.in_tiers(), torrent());
     let alerts = alerts_until(&mut session, is_announced).await;
     let took = world.elapsed().saturating_sub(before);
     assert_eq!(chosen(&world, &alerts), 1);
@@ -126,7 +128,7 @@ async fn a_host_that_was_dead_is_tried_again_and_delays_no_announce() {
     assert!(dead.is_backed_off && dead.answered_at.is_none());
 
     let announcer = announcer(&world, &path);
-    let mut session = announcer.add(world.in_tiers(), torrent());
+    let mut session = announcer.session(world.in_tiers(), torrent());
     let alerts = alerts_until(&mut session, |alert| matches!(alert, Alert::FailoverOrder { .. })).await;
     let measured: Vec<usize> = alerts
         .iter()
@@ -155,7 +157,7 @@ async fn a_latency_of_five_hours_ago_is_good_and_one_of_seven_is_not() {
         let (_folder, path) = folder();
         let world = world(&[60, 10]);
         fs::write(&path, cache_of(&world, &[60, 10], calendar() - hours * 3600)).unwrap();
-        let mut session = announcer(&world, &path).add(world.in_tiers(), torrent());
+        let mut session = announcer(&world, &path).session(world.in_tiers(), torrent());
         let alerts = alerts_until(&mut session, is_announced).await;
         assert_eq!((chosen(&world, &alerts), probes(world.tracker(1)).len()), (1, probed), "{hours} h");
     }
@@ -168,7 +170,7 @@ async fn a_file_from_the_future_counts_as_of_now() {
     let world = world(&[60, 10]);
     fs::write(&path, cache_of(&world, &[60, 10], calendar() + 400 * DAY)).unwrap();
     let announcer = announcer(&world, &path);
-    let mut session = announcer.add(world.in_tiers(), torrent());
+    let mut session = announcer.session(world.in_tiers(), torrent());
     let alerts = alerts_until(&mut session, is_announced).await;
     assert_eq!((chosen(&world, &alerts), probes(world.tracker(1)).len()), (1, 0));
     end(announcer, session).await;
@@ -195,7 +197,7 @@ async fn a_bad_file_is_kept_aside_and_stops_nothing() {
         assert!(heard.len() == 1 && heard[0].starts_with(expected), "{heard:?}");
         assert_eq!(hosts_in(&path).len(), 2);
         assert_eq!(fs::read(path.with_extension("bad")).unwrap(), bytes);
-        let mut session = announcer(&world, &path).add(world.in_tiers(), torrent());
+        let mut session = announcer(&world, &path).session(world.in_tiers(), torrent());
         assert_eq!(ignored(&alerts_until(&mut session, is_announced).await), [] as [&str; 0], "once");
     }
 }
@@ -210,7 +212,7 @@ async fn only_the_first_session_is_alerted_of_a_bad_file() {
     announcer.announce(&mut world.in_tiers(), request()).await.unwrap();
     let mut heard = Vec::new();
     for _ in 0..2 {
-        let mut session = announcer.add(world.in_tiers(), torrent());
+        let mut session = announcer.session(world.in_tiers(), torrent());
         heard.push(ignored(&alerts_until(&mut session, is_announced).await).len());
     }
     assert_eq!(heard, [1, 0]);
@@ -226,13 +228,13 @@ async fn it_is_written_a_minute_after_something_was_learned_and_not_before() {
     let (_folder, path) = folder();
     let world = world(&[5, 10]);
     let announcer = announcer(&world, &path);
-    let mut session = announcer.add(world.in_tiers(), torrent());
+    let mut session = announcer.session(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     tokio::time::sleep(Duration::from_secs(59)).await;
     assert!(!path.exists());
     tokio::time::sleep(Duration::from_secs(2)).await;
     // The file has its own thread: its end brings the loop on.
-    session.status().await.unwrap();
+    session.status().unwrap();
     assert_eq!(hosts_in(&path).len(), 2);
     fs::remove_file(&path).unwrap();
     tokio::time::sleep(Duration::from_secs(600)).await;
@@ -257,7 +259,7 @@ async fn a_folder_that_cannot_be_written_to_stops_nothing_and_is_reported_once()
     let mut config = one_at_a_time();
     config = config.interval_override(Duration::from_secs(30)).probing(Probing::Off);
     let announcer = world.builder().config(config).latency_cache(&path).spawn();
-    let mut session = announcer.add(world.in_tiers(), torrent());
+    let mut session = announcer.session(world.in_tiers(), torrent());
     let mut alerts = Vec::new();
     for _ in 0..20 {
         alerts.extend(alerts_until(&mut session, is_announced).await);
@@ -276,7 +278,7 @@ async fn two_announcers_share_one_file() {
     for numbers in [[0, 1], [2, 3]] {
         let announcer = announcer(&world, &path);
         let trackers = TrackerSet::new([numbers.map(|number| world.url(number))]);
-        let mut session = announcer.add(trackers, torrent());
+        let mut session = announcer.session(trackers, torrent());
         alerts_until(&mut session, |alert| matches!(alert, Alert::FailoverOrder { .. })).await;
         parts.push((announcer, session));
     }
@@ -290,7 +292,7 @@ async fn two_announcers_share_one_file() {
     assert_eq!(hosts, expected);
 
     let announcer = announcer(&world, &path);
-    let mut session = announcer.add(world.in_tiers(), torrent());
+    let mut session = announcer.session(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     assert!(
         (0..4).all(|number| probes(world.tracker(number)).len() == 1),
@@ -339,7 +341,7 @@ async fn one_of_several_processes() {
     let world = world(&[5, 10, 15]);
     for _ in 0..40 {
         let announcer = announcer(&world, &path);
-        let session = announcer.add(world.in_tiers(), torrent());
+        let session = announcer.session(world.in_tiers(), torrent());
         session.announce_now().await.unwrap();
         assert_eq!(ignored(&end(announcer, session).await), [] as [&str; 0]);
     }
@@ -357,7 +359,7 @@ async fn nothing_secret_is_in_the_file() {
     };
     let trackers = TrackerSet::new([[url(0)], [url(1)], [url(2)]]);
     let announcer = announcer(&world, &path);
-    let mut session = announcer.add(trackers, torrent());
+    let mut session = announcer.session(trackers, torrent());
     alerts_until(&mut session, is_announced).await;
     session.announce_now().await.unwrap();
     end(announcer, session).await;

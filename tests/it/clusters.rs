@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fake_tracker::{Behaviour, Cluster, Reply};
-use tracker_failover::{AnnounceHandle, Announcer, Config, InfoHash, PeerId, Torrent};
+use tracker_failover::{Announcer, Config, InfoHash, PeerId, Torrent};
 
-use super::world::{INFO_HASH, World, now};
+use super::world::{AddSession, INFO_HASH, Session, World, now};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -16,12 +16,12 @@ const HOUR: Duration = Duration::from_secs(3600);
 const INTERVAL: Duration = Duration::from_secs(900);
 
 /// A client, and the port that it announces.
-fn start(world: &World, number: u8, left: u64) -> (Announcer, AnnounceHandle) {
+fn start(world: &World, number: u8, left: u64) -> (Announcer, Session) {
     let announcer = world.builder().config(Config::default()).seed(number.into()).spawn();
     let peer_id = PeerId::with_prefix(*b"-XX0001-", [number; 12]);
     let mut torrent = Torrent::new(InfoHash::new(INFO_HASH), peer_id, 7000 + u16::from(number));
     torrent.transfer.left = Some(left);
-    let handle = announcer.add(world.in_tiers(), torrent);
+    let handle = announcer.session(world.in_tiers(), torrent);
     (announcer, handle)
 }
 

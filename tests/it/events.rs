@@ -5,7 +5,7 @@ use std::time::Duration;
 use fake_tracker::{Asked, Behaviour, Reply, RetryIn};
 use tracker_failover::{Alert, AnnounceError, Config, InfoHash, Probing, TrackerSet, Transfer};
 
-use super::world::{World, alerts_until, is_announced, one_at_a_time, torrent};
+use super::world::{AddSession, World, alerts_until, is_announced, one_at_a_time, torrent};
 
 /// Trackers asked in list order, at an interval of a minute.
 fn by_list() -> Config {
@@ -25,7 +25,7 @@ async fn sleep(secs: u64) {
 #[tokio::test(start_paused = true)]
 async fn started_periodic_completed_stopped_once_each() {
     let world = World::new([every(60)]);
-    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let session = world.announcer(by_list()).session(world.in_tiers(), torrent());
     sleep(90).await;
     session.update(Transfer { uploaded: 5, downloaded: 1000, left: Some(0) });
     session.complete();
@@ -45,7 +45,7 @@ async fn a_seed_never_completes() {
     let world = World::new([every(60)]);
     let mut seed = torrent();
     seed.transfer.left = Some(0);
-    let session = world.announcer(by_list()).add(world.in_tiers(), seed);
+    let session = world.announcer(by_list()).session(world.in_tiers(), seed);
     sleep(10).await;
     session.complete();
     sleep(60).await;
@@ -57,7 +57,7 @@ async fn a_seed_never_completes() {
 #[tokio::test(start_paused = true)]
 async fn completed_waits_for_started() {
     let world = World::new([every(60).after(Duration::from_secs(2))]);
-    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let session = world.announcer(by_list()).session(world.in_tiers(), torrent());
     sleep(1).await;
     session.complete();
     sleep(10).await;
@@ -70,7 +70,7 @@ async fn completed_waits_for_started() {
 #[tokio::test(start_paused = true)]
 async fn failover_introduces_us_once_and_keeps_the_counters() {
     let world = World::new([every(60), every(60)]);
-    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let session = world.announcer(by_list()).session(world.in_tiers(), torrent());
     sleep(10).await;
     session.update(Transfer { uploaded: 7, downloaded: 500, left: Some(500) });
     world.tracker(0).kill().await;
@@ -88,7 +88,7 @@ async fn failover_introduces_us_once_and_keeps_the_counters() {
 #[tokio::test(start_paused = true)]
 async fn completed_reaches_a_fresh_tracker_as_started_with_nothing_left() {
     let world = World::new([every(60), every(60)]);
-    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let session = world.announcer(by_list()).session(world.in_tiers(), torrent());
     sleep(10).await;
     world.tracker(0).kill().await;
     session.complete();
@@ -105,13 +105,13 @@ async fn completed_reaches_a_fresh_tracker_as_started_with_nothing_left() {
 #[tokio::test(start_paused = true)]
 async fn stopped_goes_to_every_tracker_with_a_registration_and_to_no_other() {
     let world = World::new([Behaviour::status(503), every(60), every(60), every(60)]);
-    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let session = world.announcer(by_list()).session(world.in_tiers(), torrent());
     sleep(10).await;
     world.tracker(1).kill().await;
     sleep(60).await;
     world.tracker(1).revive().await;
     let mut stopped: Vec<usize> =
-        session.stop().await.unwrap().iter().map(|result| world.number(&result.tracker)).collect();
+        session.stop().await.unwrap().results.iter().map(|result| world.number(&result.tracker)).collect();
     stopped.sort_unstable();
     assert_eq!(stopped, [1, 2]);
     assert_eq!(world.received_text(), "0:started 1:started 2:started 1:stopped 2:stopped");
@@ -126,14 +126,14 @@ async fn silent_trackers_delay_the_end_by_three_seconds_at_most() {
     config = config.order(tracker_failover::Order::Bep12);
     config = config.without_shuffle();
     let announcer = world.announcer(config);
-    let session = announcer.add(world.in_tiers(), torrent());
+    let session = announcer.session(world.in_tiers(), torrent());
     sleep(1).await;
     // All three get to know us, one after the other.
     world.tracker(0).set_behaviour(Behaviour::SynDropped);
     session.announce_now().await.unwrap();
     session.announce_now().await.unwrap();
     let before = world.elapsed();
-    let stopped = session.stop().await.unwrap();
+    let stopped = session.stop().await.unwrap().results;
     assert!(world.elapsed().saturating_sub(before) <= Duration::from_secs(3));
     assert_eq!(stopped.len(), 3, "{stopped:?}");
     let reached: Vec<_> = stopped
@@ -148,9 +148,9 @@ async fn silent_trackers_delay_the_end_by_three_seconds_at_most() {
 #[tokio::test(start_paused = true)]
 async fn stopped_waits_for_an_announce_in_flight() {
     let world = World::new([every(60).after(Duration::from_millis(800))]);
-    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let session = world.announcer(by_list()).session(world.in_tiers(), torrent());
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let stopped = session.stop().await.unwrap();
+    let stopped = session.stop().await.unwrap().results;
     assert!(stopped.len() == 1 && stopped[0].result.is_ok(), "{stopped:?}");
     assert_eq!(world.received_text(), "0:started 0:stopped");
     let announces = world.tracker(0).announces();
@@ -162,7 +162,7 @@ async fn stopped_waits_for_an_announce_in_flight() {
 #[tokio::test(start_paused = true)]
 async fn stopped_goes_to_one_that_never_answered() {
     let world = World::new([Behaviour::Sequence(vec![Behaviour::Silent, every(60)])]);
-    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let session = world.announcer(by_list()).session(world.in_tiers(), torrent());
     sleep(1).await;
     session.stop().await.unwrap();
     assert_eq!(world.received_text(), "0:started 0:stopped");
@@ -172,9 +172,9 @@ async fn stopped_goes_to_one_that_never_answered() {
 #[tokio::test(start_paused = true)]
 async fn a_tracker_that_refused_the_torrent_is_sent_no_stopped() {
     let world = World::new([Behaviour::failure("unregistered"), Behaviour::Refused]);
-    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let session = world.announcer(by_list()).session(world.in_tiers(), torrent());
     sleep(10).await;
-    assert!(session.stop().await.unwrap().is_empty());
+    assert!(session.stop().await.unwrap().results.is_empty());
     assert_eq!(world.received_text(), "0:started");
 }
 
@@ -182,7 +182,7 @@ async fn a_tracker_that_refused_the_torrent_is_sent_no_stopped() {
 #[tokio::test(start_paused = true)]
 async fn a_rejection_fails_over_and_is_shown() {
     let world = World::new([Behaviour::failure("unregistered torrent"), every(60)]);
-    let mut session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(by_list()).session(world.in_tiers(), torrent());
     let alerts = alerts_until(&mut session, is_announced).await;
     let shown = alerts.iter().any(|alert| alert.to_string().contains("unregistered torrent"));
     assert!(shown && world.received_text() == "0:started 1:started", "{alerts:#?}");
@@ -197,7 +197,7 @@ async fn tracker_ids_stay_with_their_tracker() {
         ..Reply::default()
     });
     let world = World::new([with_id, every(60)]);
-    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let session = world.announcer(by_list()).session(world.in_tiers(), torrent());
     sleep(70).await;
     world.tracker(0).kill().await;
     sleep(60).await;
@@ -227,7 +227,7 @@ async fn a_hybrid_joins_both_swarms() {
         let mut torrent = torrent();
         torrent.info_hash = InfoHash::new(hash);
         torrent.key = 7;
-        announcer.add(world.in_tiers(), torrent)
+        announcer.session(world.in_tiers(), torrent)
     });
     sleep(50).await;
     for session in &sessions {
@@ -260,7 +260,7 @@ async fn a_repeated_warning_is_reported_once() {
     };
     let texts = ["no IPv6", "no IPv6", "no IPv6", "full", "no IPv6", "no IPv6"];
     let world = World::new([Behaviour::Sequence(texts.map(warning).to_vec())]);
-    let mut session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(by_list()).session(world.in_tiers(), torrent());
     let mut warnings = Vec::new();
     // A warning follows its `Announced`, so the last one is seen with one announce more.
     for _ in 0..=texts.len() {
@@ -279,7 +279,7 @@ async fn retry_in_binds_its_sender() {
     let busy = Behaviour::retry_in("busy", RetryIn::Minutes(5));
     let gone = Behaviour::retry_in("gone", RetryIn::Never);
     let world = World::new([busy, gone, Behaviour::Sequence(vec![Behaviour::status(503), every(60)])]);
-    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let session = world.announcer(by_list()).session(world.in_tiers(), torrent());
     sleep(200).await;
     assert!(world.received_text().starts_with("0:started 1:started 2:started 2:started 2:none"));
     world.tracker(2).kill().await;
@@ -296,7 +296,7 @@ async fn retry_in_binds_its_sender() {
 #[tokio::test(start_paused = true)]
 async fn an_interval_of_zero_is_half_an_hour() {
     let world = World::new([every(0)]);
-    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let session = world.announcer(by_list()).session(world.in_tiers(), torrent());
     sleep(3600).await;
     let count = world.tracker(0).announces().len();
     assert!((2..=3).contains(&count), "{count} announces in an hour");
@@ -308,7 +308,7 @@ async fn an_interval_of_zero_is_half_an_hour() {
 async fn wanting_peers_waits_for_the_min_interval_and_force_does_not() {
     let polite = Behaviour::ok_every(Duration::from_secs(1800), Some(Duration::from_secs(300)));
     let world = World::new([polite]);
-    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let session = world.announcer(by_list()).session(world.in_tiers(), torrent());
     sleep(10).await;
     session.want_peers();
     sleep(200).await;
@@ -328,7 +328,7 @@ async fn wanting_peers_waits_for_the_min_interval_and_force_does_not() {
 #[tokio::test(start_paused = true)]
 async fn the_list_can_change_at_run_time() {
     let world = World::new([every(60), every(60), every(60)]);
-    let session = world.announcer(by_list()).add(TrackerSet::new([[world.url(0)]]), torrent());
+    let session = world.announcer(by_list()).session(TrackerSet::new([[world.url(0)]]), torrent());
     sleep(10).await;
     session.add_tracker(1, world.url(1));
     session.remove_tracker(world.url(0));
@@ -338,7 +338,7 @@ async fn the_list_can_change_at_run_time() {
     session.replace_trackers(vec![vec![world.url(2)], vec![world.url(1)]]);
     sleep(60).await;
     assert_eq!(world.received_text(), "0:started 1:started 1:none", "the one in use stays in use");
-    let trackers = session.trackers().await.unwrap();
+    let trackers = session.trackers().unwrap();
     assert_eq!(trackers.tier_of(&world.url(1)), Some(1));
     session.stop().await.unwrap();
     assert!(
@@ -351,7 +351,7 @@ async fn the_list_can_change_at_run_time() {
 #[tokio::test(start_paused = true)]
 async fn a_torrent_without_trackers_waits_for_one() {
     let world = World::new([every(60)]);
-    let mut session = world.announcer(by_list()).add(TrackerSet::default(), torrent());
+    let mut session = world.announcer(by_list()).session(TrackerSet::default(), torrent());
     let alerts = alerts_until(&mut session, |alert| matches!(alert, Alert::RoundFailed { .. })).await;
     assert!(alerts.last().unwrap().to_string().contains("no tracker to announce to"));
     session.add_tracker(0, world.url(0));
@@ -364,7 +364,7 @@ async fn a_torrent_without_trackers_waits_for_one() {
 async fn a_failing_scrape_moves_nothing() {
     let first = every(60).when(Asked::Scrape, Behaviour::status(500));
     let world = World::new([first, every(60)]);
-    let mut session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(by_list()).session(world.in_tiers(), torrent());
     sleep(10).await;
     for _ in 0..3 {
         session.scrape().await.unwrap_err();
@@ -376,7 +376,7 @@ async fn a_failing_scrape_moves_nothing() {
     assert_eq!(swarm.files.values().next().and_then(|counts| counts.incomplete), Some(1));
     sleep(60).await;
     assert_eq!(world.received_text(), "0:started 0:none");
-    assert_eq!(session.status().await.unwrap().in_use, Some(world.url(0)));
+    assert_eq!(session.status().unwrap().in_use, Some(world.url(0)));
 }
 
 /// R48-06: a tracker that doesn't want to be scraped again yet isn't, by any torrent of the process.
@@ -386,10 +386,10 @@ async fn a_tracker_is_not_scraped_sooner_than_it_wants() {
     let body = format!("d5:filesd20:{hash}d8:completei7eee5:flagsd20:min_request_intervali600eee");
     let world = World::new([every(900).when(Asked::Scrape, Behaviour::body(body))]);
     let announcer = world.announcer(by_list());
-    let session = announcer.add(world.in_tiers(), torrent());
+    let session = announcer.session(world.in_tiers(), torrent());
     let mut other = torrent();
     other.info_hash = InfoHash::new([9; 20]);
-    let other = announcer.add(world.in_tiers(), other);
+    let other = announcer.session(world.in_tiers(), other);
     sleep(10).await;
     let scrapes = || world.tracker(0).heard().iter().filter(|heard| heard.asked() == Asked::Scrape).count();
     let first = session.scrape().await.unwrap();
@@ -411,7 +411,7 @@ async fn replies_as_trackers_really_write_them() {
         "d8:completei1ee",
     ] {
         let world = World::new([Behaviour::body(body)]);
-        let mut session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+        let mut session = world.announcer(by_list()).session(world.in_tiers(), torrent());
         alerts_until(&mut session, is_announced).await;
     }
 }
@@ -421,7 +421,7 @@ async fn replies_as_trackers_really_write_them() {
 async fn the_query_of_the_address_is_kept_byte_for_byte() {
     let world = World::new([every(60)]);
     let tracker = world.tracker(0).url_with("/announce.php?passkey=aB%2fc&x=%zz").parse().unwrap();
-    let mut session = world.announcer(by_list()).add(TrackerSet::new([[tracker]]), torrent());
+    let mut session = world.announcer(by_list()).session(TrackerSet::new([[tracker]]), torrent());
     alerts_until(&mut session, is_announced).await;
     let query = world.tracker(0).announces()[0].query.clone().unwrap();
     assert!(
@@ -435,7 +435,7 @@ async fn the_query_of_the_address_is_kept_byte_for_byte() {
 async fn completed_is_not_hedged() {
     let stalls = Behaviour::Sequence(vec![every(60), every(60).after(Duration::from_secs(9)), every(60)]);
     let world = World::new([stalls, every(60)]);
-    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let session = world.announcer(by_list()).session(world.in_tiers(), torrent());
     sleep(10).await;
     session.complete();
     sleep(20).await;

@@ -254,7 +254,7 @@ impl Short {
             Deed::NumWant(num_want) => engine.set_num_want(torrent, *num_want),
             Deed::Update(number, left) => {
                 let transfer = Transfer { uploaded: *number, downloaded: *number, left: *left };
-                engine.update(torrent, transfer);
+                engine.update(torrent, transfer, now);
             }
             Deed::Peers(connected, seeds) => {
                 let [connected, seeds] =

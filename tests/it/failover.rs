@@ -5,7 +5,7 @@ use std::time::Duration;
 use fake_tracker::{Asked, Behaviour};
 use tracker_failover::{Alert, Config, Order, Probing, TrackerSet};
 
-use super::world::{World, alerts_until, is_announced, one_at_a_time, torrent};
+use super::world::{AddSession, World, alerts_until, is_announced, one_at_a_time, torrent};
 
 /// A way to be dead, and what two of them in front of a live tracker may cost without probing.
 struct Dead {
@@ -43,7 +43,7 @@ async fn time_to_answer(dead: &Dead, config: Config, tiers: fn(&World) -> Tracke
     for number in 0..3 {
         world.tracker(number).set_latency(Duration::from_millis(5));
     }
-    let mut session = world.announcer(config).add(tiers(&world), torrent());
+    let mut session = world.announcer(config).session(tiers(&world), torrent());
     let alerts = alerts_until(&mut session, is_announced).await;
     let elapsed = world.elapsed();
     let Some(Alert::Announced(announced)) = alerts.last() else { unreachable!() };
@@ -99,7 +99,7 @@ async fn an_only_tracker_that_stalls_is_given_up() {
     ];
     for stall in stalls {
         let world = World::new([stall.clone()]);
-        let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
+        let mut session = world.announcer(one_at_a_time()).session(world.in_tiers(), torrent());
         let alerts = alerts_until(&mut session, |alert| matches!(alert, Alert::RoundFailed { .. })).await;
         assert!(world.elapsed() <= Duration::from_secs(45), "{stall:?}: {:?}", world.elapsed());
         let text = alerts.last().unwrap().to_string();
@@ -121,7 +121,7 @@ async fn what_is_no_reply_fails_over_at_once() {
     for behaviour in broken {
         let world = World::new([behaviour.clone(), Behaviour::ok()]);
         let config = one_at_a_time().probing(Probing::Off);
-        let mut session = world.announcer(config).add(world.in_tiers(), torrent());
+        let mut session = world.announcer(config).session(world.in_tiers(), torrent());
         alerts_until(&mut session, is_announced).await;
         assert_eq!(world.received_text(), "0:started 1:started", "{behaviour:?}");
         assert!(world.elapsed() < AT_ONCE, "{behaviour:?}: {:?}", world.elapsed());
@@ -133,7 +133,7 @@ async fn what_is_no_reply_fails_over_at_once() {
 async fn no_tracker_is_asked_twice_in_a_round() {
     for dead in &KINDS {
         let world = World::new([(dead.behaviour)(), (dead.behaviour)(), (dead.behaviour)()]);
-        let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
+        let mut session = world.announcer(one_at_a_time()).session(world.in_tiers(), torrent());
         alerts_until(&mut session, |alert| matches!(alert, Alert::RoundFailed { .. })).await;
         for number in 0..3 {
             let announces = world.tracker(number).announces().len();
@@ -148,12 +148,12 @@ async fn a_late_answer_brings_its_peers_and_nothing_else() {
     let slow = Behaviour::ok_every(Duration::from_secs(100), None).after(Duration::from_secs(4));
     let world = World::new([slow, Behaviour::ok()]);
     let config = one_at_a_time().probing(Probing::Off);
-    let mut session = world.announcer(config).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(config).session(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
-    let before = session.status().await.unwrap();
+    let before = session.status().unwrap();
     let alerts = alerts_until(&mut session, |alert| matches!(alert, Alert::LateResponse { .. })).await;
     assert_eq!(alerts.len(), 1, "{alerts:?}");
-    let after = session.status().await.unwrap();
+    let after = session.status().unwrap();
     assert_eq!(after.in_use, Some(world.url(1)));
     let waited = before.next_announce.unwrap().saturating_sub(after.next_announce.unwrap());
     assert!(waited < Duration::from_secs(5), "the winner's schedule stands");
@@ -168,7 +168,7 @@ async fn the_probes_connection_carries_the_announce() {
     for number in 0..2 {
         world.tracker(number).set_latency(Duration::from_millis(100 * (number as u64 + 1)));
     }
-    let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(one_at_a_time()).session(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     assert_eq!(world.tracker(0).connections(), 1);
     assert_eq!(world.elapsed().as_millis() / 100, 3, "connect, probe, announce: {:?}", world.elapsed());
@@ -179,7 +179,7 @@ async fn the_probes_connection_carries_the_announce() {
 async fn a_tracker_that_lies_about_being_alive_costs_its_patience_once() {
     let liar = Behaviour::ok().when(Asked::Announce, Behaviour::Silent);
     let world = World::new([liar, Behaviour::ok_after(Duration::from_millis(30))]);
-    let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(one_at_a_time()).session(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     assert_eq!(world.received_text(), "0:started 1:started");
     assert!(world.elapsed() < Duration::from_millis(1700), "{:?}", world.elapsed());

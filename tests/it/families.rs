@@ -11,7 +11,7 @@ use tracker_failover::{
     AddressFamily, Alert, AnnounceError, AnnounceReason, Announcer, TrackerSet, TrackerUrl, Transport,
 };
 
-use super::world::{alerts_until, torrent};
+use super::world::{AddSession, alerts_until, torrent};
 
 const LOOPBACK: [&str; 2] = ["127.0.0.1", "::1"];
 
@@ -35,7 +35,7 @@ fn addresses() -> [SocketAddr; 2] {
 async fn session(url: &str) -> [String; 2] {
     let client = Announcer::builder().resolver(both_addresses()).seed(7).spawn();
     let trackers = TrackerSet::new([[url.parse::<TrackerUrl>().unwrap()]]);
-    let mut session = client.add(trackers, torrent());
+    let mut session = client.session(trackers, torrent());
     let is_beside = |alert: &Alert| match alert {
         Alert::Announced(announced) => announced.reason == AnnounceReason::MorePeers,
         _ => false,
@@ -53,7 +53,7 @@ async fn session(url: &str) -> [String; 2] {
         alerts_until(&mut session, is_completed).await;
     }
     let stopped = session.stop().await;
-    assert_eq!(stopped.map(|stopped| stopped.len()).ok(), Some(2));
+    assert_eq!(stopped.map(|stopped| stopped.results.len()).ok(), Some(2));
     shown.try_into().unwrap()
 }
 

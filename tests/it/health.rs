@@ -5,7 +5,7 @@ use std::time::Duration;
 use fake_tracker::{Behaviour, FakeTracker};
 use tracker_failover::{Alert, Announced, Config, InfoHash, Order, Probing, Torrent, TrackerSet};
 
-use super::world::{World, alerts_until, is_announced, one_at_a_time, torrent};
+use super::world::{AddSession, World, alerts_until, is_announced, one_at_a_time, torrent};
 
 fn every(secs: u64) -> Behaviour {
     Behaviour::ok_every(Duration::from_secs(secs), None)
@@ -38,11 +38,11 @@ async fn a_dead_host_costs_one_torrent_and_not_the_next_hundred() {
     for death in [Behaviour::Refused, Behaviour::SynDropped] {
         let world = World::new([death.clone(), every(1800)]);
         let announcer = world.announcer(by_list());
-        let mut first = announcer.add(world.in_tiers(), torrent());
+        let mut first = announcer.session(world.in_tiers(), torrent());
         alerts_until(&mut first, is_announced).await;
         let mut others = Vec::new();
         for number in 0..100 {
-            others.push(announcer.add(world.in_tiers(), another(number)));
+            others.push(announcer.session(world.in_tiers(), another(number)));
         }
         for session in &mut others {
             let alerts = alerts_until(session, is_announced).await;
@@ -61,7 +61,7 @@ async fn health_remembers_across_rounds() {
     let world = World::new([Behaviour::SynDropped, every(60)]);
     let mut config = by_list();
     config = config.order(Order::Bep12);
-    let mut session = world.announcer(config).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(config).session(world.in_tiers(), torrent());
     let first = alerts_until(&mut session, is_announced).await;
     assert_eq!(announced(&first).attempts, 2);
     let mut paid = 0;
@@ -78,7 +78,7 @@ async fn a_tracker_that_returns_is_found_within_two_minutes_by_those_who_want_pe
     for death in [Behaviour::Refused, Behaviour::SynDropped] {
         for trackers in 1..=3 {
             let world = World::new(vec![death.clone(); trackers]);
-            let mut session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+            let mut session = world.announcer(by_list()).session(world.in_tiers(), torrent());
             sleep(3 * 3600).await;
             let connections = world.tracker(0).connections();
             assert_eq!(connections, 0);
@@ -97,7 +97,7 @@ async fn a_seed_waits_for_its_back_off() {
     let world = World::new([Behaviour::status(500)]);
     let mut seed = torrent();
     seed.transfer.left = Some(0);
-    let session = world.announcer(by_list()).add(world.in_tiers(), seed);
+    let session = world.announcer(by_list()).session(world.in_tiers(), seed);
     sleep(12 * 3600).await;
     let asked = world.tracker(0).announces().len();
     // Never more than half an hour apart, so that none waits longer for one that works again.
@@ -109,7 +109,7 @@ async fn a_seed_waits_for_its_back_off() {
 #[tokio::test(start_paused = true)]
 async fn a_tracker_that_answers_nonsense_is_asked_ever_less() {
     let world = World::new([Behaviour::html()]);
-    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let session = world.announcer(by_list()).session(world.in_tiers(), torrent());
     sleep(12 * 3600).await;
     let asked = world.tracker(0).announces().len();
     // Never more than half an hour apart, so that none waits longer for one that works again.
@@ -123,10 +123,10 @@ async fn an_unregistered_torrent_leaves_its_host_well() {
     let world =
         World::new([Behaviour::Sequence(vec![Behaviour::failure("unregistered"), every(60)]), every(60)]);
     let announcer = world.announcer(by_list());
-    let mut unknown = announcer.add(world.in_tiers(), torrent());
+    let mut unknown = announcer.session(world.in_tiers(), torrent());
     let alerts = alerts_until(&mut unknown, is_announced).await;
     assert_eq!(announced(&alerts).tracker, world.url(1));
-    let mut known = announcer.add(TrackerSet::new([[world.url(0)]]), another(1));
+    let mut known = announcer.session(TrackerSet::new([[world.url(0)]]), another(1));
     let alerts = alerts_until(&mut known, is_announced).await;
     assert_eq!(announced(&alerts).attempts, 1);
     assert!(world.elapsed() < Duration::from_secs(1), "no announce waits for a back-off");
@@ -137,7 +137,7 @@ async fn an_unregistered_torrent_leaves_its_host_well() {
 async fn a_regular_announce_is_patient_with_a_slow_tracker() {
     let slow = Behaviour::Sequence(vec![every(60), every(60).after(Duration::from_secs(3)), every(60)]);
     let world = World::new([slow, every(60)]);
-    let session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+    let session = world.announcer(by_list()).session(world.in_tiers(), torrent());
     sleep(70).await;
     assert_eq!(world.received_text(), "0:started 0:none");
     drop(session);
@@ -152,7 +152,7 @@ async fn the_tracker_in_use_falls_silent() {
         for number in 0..2 {
             world.tracker(number).set_latency(Duration::from_millis(20));
         }
-        let mut session = world.announcer(by_list()).add(world.in_tiers(), torrent());
+        let mut session = world.announcer(by_list()).session(world.in_tiers(), torrent());
         alerts_until(&mut session, is_announced).await;
         // No connection is kept that long.
         sleep(50).await;
@@ -181,7 +181,7 @@ async fn when_everything_fails_no_host_is_blamed() {
         for number in 0..4 {
             world.tracker(number).set_latency(Duration::from_millis(10 * (number as u64 + 1)));
         }
-        let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
+        let mut session = world.announcer(one_at_a_time()).session(world.in_tiers(), torrent());
         alerts_until(&mut session, |alert| matches!(alert, Alert::FailoverOrder { .. })).await;
         for number in 0..4 {
             world.tracker(number).set_behaviour(down.clone());
@@ -196,11 +196,11 @@ async fn when_everything_fails_no_host_is_blamed() {
         sleep(65).await;
         let mut heard = (0..4).flat_map(|number| world.tracker(number).announces());
         assert!(heard.any(|heard| heard.at >= back), "{down:?}: no announce for 65 s");
-        let explained = session.explain().await.unwrap();
+        let explained = session.explain().unwrap();
         assert!(explained.contains("; 0 of 4 trackers backed off"), "{down:?}: {explained}");
         // Wherever the round that found the network again had got to, the nearest is in use again in the end.
         sleep(1800).await;
-        let status = session.status().await.unwrap();
+        let status = session.status().unwrap();
         assert_eq!(status.in_use, Some(world.url(0)), "{down:?}");
     }
 }
@@ -212,7 +212,7 @@ async fn when_the_network_changes_everybody_is_tried_again() {
     let announcer = world.announcer(by_list());
     let mut seed = torrent();
     seed.transfer.left = Some(0);
-    let mut session = announcer.add(world.in_tiers(), seed);
+    let mut session = announcer.session(world.in_tiers(), seed);
     sleep(3600).await;
     world.tracker(0).set_behaviour(every(60));
     let before = world.elapsed();
@@ -228,7 +228,7 @@ async fn the_nearest_is_returned_to_after_a_while() {
     let world = World::new([every(300), every(300)]);
     world.tracker(0).set_latency(Duration::from_millis(5));
     world.tracker(1).set_latency(Duration::from_millis(30));
-    let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(one_at_a_time()).session(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     world.tracker(0).kill().await;
     alerts_until(&mut session, is_announced).await;
@@ -258,7 +258,7 @@ async fn a_flapping_tracker_causes_few_switches() {
     let world = World::new([every(300), every(300)]);
     world.tracker(0).set_latency(Duration::from_millis(5));
     world.tracker(1).set_latency(Duration::from_millis(30));
-    let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(one_at_a_time()).session(world.in_tiers(), torrent());
     let mut last = None;
     let mut switches = 0;
     for turn in 0..48 {
@@ -285,15 +285,15 @@ async fn a_session_explains_itself() {
     let world = World::new([every(300), every(300)]);
     world.tracker(0).set_latency(Duration::from_millis(5));
     world.tracker(1).set_latency(Duration::from_millis(30));
-    let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(one_at_a_time()).session(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     let (near, far) = (world.url(0), world.url(1));
-    let line = session.explain().await.unwrap();
+    let line = session.explain().unwrap();
     assert!(line.starts_with(&format!("using {near}: it answered last, 10 ms away; 0 of 2")), "{line}");
     assert!(line.ends_with("next announce in 4 min"), "{line}");
     world.tracker(0).kill().await;
     alerts_until(&mut session, is_announced).await;
-    let line = session.explain().await.unwrap();
+    let line = session.explain().unwrap();
     assert!(
         line.contains(&format!("using {far}")) && line.contains(&format!("since {near} failed")),
         "{line}"
@@ -301,7 +301,7 @@ async fn a_session_explains_itself() {
     assert!(line.contains("1 of 2 trackers backed off"), "{line}");
     world.tracker(1).kill().await;
     alerts_until(&mut session, |alert| matches!(alert, Alert::RoundFailed { .. })).await;
-    let line = session.explain().await.unwrap();
+    let line = session.explain().unwrap();
     assert!(line.contains("the last round failed; next in"), "{line}");
 }
 
@@ -313,7 +313,7 @@ async fn a_requested_announce_goes_to_hosts_in_back_off() {
         world.tracker(number).kill().await;
     }
     let announcer = world.announcer(by_list());
-    let mut session = announcer.add(world.in_tiers(), torrent());
+    let mut session = announcer.session(world.in_tiers(), torrent());
     alerts_until(&mut session, |alert| matches!(alert, Alert::RoundFailed { .. })).await;
     for number in 0..2 {
         world.tracker(number).revive().await;

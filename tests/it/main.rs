@@ -9,6 +9,7 @@ mod extremes;
 mod failover;
 #[cfg(feature = "udp")]
 mod families;
+mod handles;
 mod health;
 mod liveness;
 mod reach;

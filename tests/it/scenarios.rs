@@ -5,7 +5,9 @@ use std::time::Duration;
 use fake_tracker::{Behaviour, Cluster};
 use tracker_failover::{Alert, Announced, Config, Probing};
 
-use super::world::{INFO_HASH, World, alerts_until, is_announced, one_at_a_time, probes, torrent};
+use super::world::{
+    AddSession, INFO_HASH, World, alerts_until, is_announced, one_at_a_time, probes, torrent,
+};
 
 /// Three trackers of one cluster at 15, 5 and 30 ms.
 fn cluster() -> World {
@@ -34,7 +36,7 @@ fn periodic(interval: Duration) -> Config {
 #[tokio::test(start_paused = true)]
 async fn three_up_the_nearest_is_chosen() {
     let world = cluster();
-    let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(one_at_a_time()).session(world.in_tiers(), torrent());
     let alerts = alerts_until(&mut session, |alert| matches!(alert, Alert::FailoverOrder { .. })).await;
     let lines = lines(&alerts);
     let (a, b, c) = (world.url(0), world.url(1), world.url(2));
@@ -60,7 +62,7 @@ async fn three_up_the_nearest_is_chosen() {
 #[tokio::test(start_paused = true)]
 async fn the_one_in_use_dies_and_the_next_announce_moves_on_and_stays() {
     let world = cluster();
-    let mut session = world.announcer(periodic(Duration::from_secs(10))).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(periodic(Duration::from_secs(10))).session(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     world.tracker(1).kill().await;
     let alerts = alerts_until(&mut session, is_announced).await;
@@ -80,7 +82,7 @@ async fn the_one_in_use_dies_and_the_next_announce_moves_on_and_stays() {
         let alerts = alerts_until(&mut session, is_announced).await;
         assert_eq!(announced(&alerts).tracker, world.url(0));
     }
-    let stopped = session.stop().await.unwrap();
+    let stopped = session.stop().await.unwrap().results;
     assert!(stopped.iter().all(|result| result.result.is_ok()), "{stopped:?}");
     tokio::time::sleep(Duration::from_secs(1)).await;
     for number in 0..3 {
@@ -91,7 +93,7 @@ async fn the_one_in_use_dies_and_the_next_announce_moves_on_and_stays() {
 #[tokio::test(start_paused = true)]
 async fn all_die_and_the_next_round_recovers_when_one_returns() {
     let world = cluster();
-    let mut session = world.announcer(periodic(Duration::from_secs(10))).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(periodic(Duration::from_secs(10))).session(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     for number in 0..3 {
         world.tracker(number).kill().await;
@@ -115,7 +117,7 @@ async fn all_die_and_the_next_round_recovers_when_one_returns() {
 async fn a_tracker_that_returns_is_found_by_back_off() {
     for returning in 0..3 {
         let world = World::new([Behaviour::Refused, Behaviour::Refused, Behaviour::Refused]);
-        let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
+        let mut session = world.announcer(one_at_a_time()).session(world.in_tiers(), torrent());
         for _ in 0..4 {
             alerts_until(&mut session, |alert| matches!(alert, Alert::RoundFailed { .. })).await;
         }
@@ -136,7 +138,7 @@ async fn a_live_tracker_keeps_its_interval_beside_dead_ones() {
     for interval in [440, 1200, 1800] {
         let live = Behaviour::ok_every(Duration::from_secs(interval), None);
         let world = World::new([Behaviour::Refused, live, Behaviour::SynDropped]);
-        let session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
+        let session = world.announcer(one_at_a_time()).session(world.in_tiers(), torrent());
         tokio::time::sleep(Duration::from_secs(10_000)).await;
         let announces = world.tracker(1).announces();
         for pair in announces.windows(2) {
@@ -153,7 +155,7 @@ async fn a_live_tracker_keeps_its_interval_beside_dead_ones() {
 #[tokio::test(start_paused = true)]
 async fn one_tracker_is_not_probed() {
     let world = World::new([Behaviour::ok()]);
-    let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(one_at_a_time()).session(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     assert_eq!(world.tracker(0).heard().len(), 1);
 }
@@ -163,7 +165,7 @@ async fn one_tracker_is_not_probed() {
 async fn a_private_torrent_stays_on_one_tracker_and_probes_none() {
     let world = World::new([Behaviour::ok_after(Duration::from_secs(2)), Behaviour::ok()]);
     let trackers = world.in_tiers().private();
-    let mut session = world.announcer(periodic(Duration::from_secs(60))).add(trackers, torrent());
+    let mut session = world.announcer(periodic(Duration::from_secs(60))).session(trackers, torrent());
     for _ in 0..3 {
         let alerts = alerts_until(&mut session, is_announced).await;
         assert_eq!(announced(&alerts).tracker, world.url(0), "slow isn't failed");
@@ -186,10 +188,10 @@ async fn a_private_torrent_stays_on_one_tracker_and_probes_none() {
 async fn a_second_torrent_goes_straight_to_the_nearest() {
     let world = cluster();
     let announcer = world.announcer(one_at_a_time());
-    let mut first = announcer.add(world.in_tiers(), torrent());
+    let mut first = announcer.session(world.in_tiers(), torrent());
     alerts_until(&mut first, |alert| matches!(alert, Alert::FailoverOrder { .. })).await;
     let probed: usize = (0..3).map(|number| probes(world.tracker(number)).len()).sum();
-    let mut second = announcer.add(world.in_tiers(), torrent());
+    let mut second = announcer.session(world.in_tiers(), torrent());
     let alerts = alerts_until(&mut second, is_announced).await;
     assert_eq!(announced(&alerts).tracker, world.url(1));
     let after: usize = (0..3).map(|number| probes(world.tracker(number)).len()).sum();
@@ -199,7 +201,7 @@ async fn a_second_torrent_goes_straight_to_the_nearest() {
 #[tokio::test(start_paused = true)]
 async fn a_probe_carries_nothing_about_the_torrent() {
     let world = cluster();
-    let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(one_at_a_time()).session(world.in_tiers(), torrent());
     alerts_until(&mut session, |alert| matches!(alert, Alert::FailoverOrder { .. })).await;
     for number in 0..3 {
         let probes = probes(world.tracker(number));
@@ -212,7 +214,7 @@ async fn a_probe_carries_nothing_about_the_torrent() {
 async fn probing_can_be_switched_off() {
     let world = cluster();
     let config = one_at_a_time().probing(Probing::Off);
-    let mut session = world.announcer(config).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(config).session(world.in_tiers(), torrent());
     let alerts = alerts_until(&mut session, is_announced).await;
     assert_eq!(announced(&alerts).tracker, world.url(0), "by list order");
     assert!((0..3).all(|number| probes(world.tracker(number)).is_empty()));

@@ -14,7 +14,7 @@ use tracker_failover::{
     TorrentStopped, TrackerSet, TrackerUrl, Transfer, Transport, transport,
 };
 
-use super::world::{INFO_HASH, World, alerts_until, is_announced, one_at_a_time, torrent};
+use super::world::{AddSession, INFO_HASH, World, alerts_until, is_announced, one_at_a_time, torrent};
 
 fn request(event: Option<Event>) -> AnnounceRequest {
     let mut request =
@@ -119,7 +119,8 @@ async fn a_scrape_that_is_never_answered_ends_at_its_limit() {
         let config = one_at_a_time().open_limit(Duration::from_secs(3)).reply_limit(Duration::from_secs(4));
         let transport = NeverScrapes { opens, opened: AtomicUsize::new(0) };
         let trackers = TrackerSet::new([["http://t.test/announce".parse().unwrap()]]);
-        let mut session = AnnouncerBuilder::new(transport).config(config).spawn().add(trackers, torrent());
+        let mut session =
+            AnnouncerBuilder::new(transport).config(config).spawn().session(trackers, torrent());
         alerts_until(&mut session, is_announced).await;
         let mut scrape = pin!(session.scrape());
         timeout(Duration::from_millis(6_999), &mut scrape).await.expect_err("it has that long");
@@ -135,7 +136,7 @@ async fn trackers_of_other_schemes_are_shown_and_never_tried() {
     let others = ["wss://w.test/announce", "ws://w.test/announce", "dht://d.test/", "gopher://g.test/"];
     let others: Vec<TrackerUrl> = others.iter().map(|url| url.parse().unwrap()).collect();
     let trackers = TrackerSet::new([others.clone(), vec![world.url(0)]]);
-    let mut session = world.announcer(one_at_a_time()).add(trackers, torrent());
+    let mut session = world.announcer(one_at_a_time()).session(trackers, torrent());
     let heard = alerts_until(&mut session, |alert| matches!(alert, Alert::RoundFailed { .. })).await;
     assert!(matches!(&heard[0], Alert::TrackersFound { trackers, unsupported }
         if *trackers == [world.url(0)] && *unsupported == others));
@@ -144,7 +145,7 @@ async fn trackers_of_other_schemes_are_shown_and_never_tried() {
     let Some(Alert::RoundFailed { error, .. }) = heard.last() else { panic!("{heard:?}") };
     let named: Vec<_> = error.attempts().iter().map(|failed| failed.tracker.clone()).collect();
     assert_eq!(named, [world.url(0)]);
-    assert_eq!(session.trackers().await.unwrap().len(), 5, "they stay in the list");
+    assert_eq!(session.trackers().unwrap().len(), 5, "they stay in the list");
 }
 
 /// R13: a panic in a transport is an error of that attempt only.
@@ -169,7 +170,7 @@ async fn a_transport_that_panics_fails_its_attempt_only() {
 async fn a_sleepy_listener_misses_alerts_and_stalls_nothing() {
     let world = World::new([Behaviour::ok()]);
     let config = one_at_a_time().interval_override(Duration::from_secs(1)).alert_queue(8);
-    let mut session = world.announcer(config).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(config).session(world.in_tiers(), torrent());
     tokio::time::sleep(Duration::from_secs(100)).await;
     assert!(world.tracker(0).announces().len() >= 100);
     let Some(Alert::Lagged { count: missed, .. }) = session.next_alert().await else {
@@ -196,7 +197,7 @@ async fn shutdown_reports_which_trackers_were_sent_stopped_by_the_callers_deadli
         for number in 0..5 {
             let mut torrent = torrent();
             torrent.info_hash = InfoHash::new([number; 20]);
-            let mut session = announcer.add(TrackerSet::new([[world.url(number.into())]]), torrent);
+            let mut session = announcer.session(TrackerSet::new([[world.url(number.into())]]), torrent);
             alerts_until(&mut session, is_announced).await;
             sessions.push(session);
         }
@@ -226,7 +227,7 @@ async fn shutdown_reports_which_trackers_were_sent_stopped_by_the_callers_deadli
         assert_eq!(world.tracker(0).announces().last().unwrap().event(), Some("stopped"));
         for mut session in sessions {
             while session.next_alert().await.is_some() {}
-            assert_eq!(session.status().await.unwrap_err(), AnnouncerEnded::ShutDown);
+            assert!(session.status().is_none() && announcer.ended() == Some(AnnouncerEnded::ShutDown));
         }
     }
 }
@@ -236,7 +237,7 @@ async fn shutdown_reports_which_trackers_were_sent_stopped_by_the_callers_deadli
 async fn after_a_shutdown_every_clone_reports_that_the_announcer_has_ended() {
     let world = World::new([Behaviour::ok(), Behaviour::Silent]);
     let announcer = world.announcer(one_at_a_time());
-    let mut session = announcer.add(TrackerSet::new([[world.url(0)]]), torrent());
+    let mut session = announcer.session(TrackerSet::new([[world.url(0)]]), torrent());
     alerts_until(&mut session, is_announced).await;
     let clone = announcer.clone();
     let mut trackers = TrackerSet::new([[world.url(0)]]);
@@ -248,7 +249,7 @@ async fn after_a_shutdown_every_clone_reports_that_the_announcer_has_ended() {
             tokio::time::sleep(Duration::from_secs(1)).await;
             let during = async {
                 tokio::task::yield_now().await;
-                clone.add(TrackerSet::new([[world.url(0)]]), torrent())
+                clone.session(TrackerSet::new([[world.url(0)]]), torrent())
             };
             tokio::join!(announcer.shutdown(Duration::from_secs(2)), during).1
         };
@@ -259,7 +260,7 @@ async fn after_a_shutdown_every_clone_reports_that_the_announcer_has_ended() {
     let received = world.received_text();
     let error = clone.announce(&mut trackers, request(None)).await.unwrap_err();
     assert_eq!(error.to_string(), "the announcer has ended");
-    for mut session in [during, clone.add(trackers, torrent())] {
+    for mut session in [during, clone.session(trackers, torrent())] {
         let last = session.next_alert().await.unwrap();
         assert!(matches!(last, Alert::AnnouncerEnded { reason: AnnouncerEnded::ShutDown }), "{last}");
         assert!(session.next_alert().await.is_none());
@@ -277,7 +278,7 @@ async fn the_strictest_deadline_counts() {
     let stop = |behaviour| Behaviour::Sequence(vec![Behaviour::ok(), behaviour]);
     let world = World::new([stop(Behaviour::Silent)]);
     let announcer = world.announcer(one_at_a_time());
-    let mut session = announcer.add(world.in_tiers(), torrent());
+    let mut session = announcer.session(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     let before = world.elapsed();
     let stopping = session.stop();
@@ -285,7 +286,7 @@ async fn the_strictest_deadline_counts() {
     let (stopped, first, second) =
         tokio::join!(stopping, announcer.shutdown(long), announcer.shutdown(short),);
     assert!(world.elapsed().saturating_sub(before) <= short);
-    assert!(stopped.unwrap()[0].result.is_err());
+    assert!(stopped.unwrap().results[0].result.is_err());
     assert_eq!((first.unanswered.len(), second.unanswered.len()), (1, 1));
 }
 
@@ -307,7 +308,7 @@ async fn trackers_that_cannot_be_opened_any_more_are_sent_no_stopped() {
         }
     }
     let announcer = AnnouncerBuilder::new(Hangs(Arc::default())).spawn();
-    let mut session = announcer.add(TrackerSet::new([["http://t.test/a".parse().unwrap()]]), torrent());
+    let mut session = announcer.session(TrackerSet::new([["http://t.test/a".parse().unwrap()]]), torrent());
     alerts_until(&mut session, is_announced).await;
     let report = announcer.shutdown(Duration::from_secs(2)).await;
     assert_eq!(
@@ -317,7 +318,7 @@ async fn trackers_that_cannot_be_opened_any_more_are_sent_no_stopped() {
     );
     // Without any time at all they are named as well.
     let announcer = AnnouncerBuilder::new(Hangs(Arc::default())).spawn();
-    let mut session = announcer.add(TrackerSet::new([["http://t.test/a".parse().unwrap()]]), torrent());
+    let mut session = announcer.session(TrackerSet::new([["http://t.test/a".parse().unwrap()]]), torrent());
     alerts_until(&mut session, is_announced).await;
     let report = announcer.shutdown(Duration::ZERO).await;
     assert_eq!((report.unanswered.len(), report.complete), (1, true), "{report:?}");
@@ -327,7 +328,7 @@ async fn trackers_that_cannot_be_opened_any_more_are_sent_no_stopped() {
 #[tokio::test(start_paused = true)]
 async fn a_dropped_handle_sends_stopped() {
     let world = World::new([Behaviour::ok()]);
-    let mut session = world.announcer(one_at_a_time()).add(world.in_tiers(), torrent());
+    let mut session = world.announcer(one_at_a_time()).session(world.in_tiers(), torrent());
     alerts_until(&mut session, is_announced).await;
     drop(session);
     world.tracker(0).wait_for_announces(2).await;
@@ -340,10 +341,10 @@ async fn nothing_secret_is_shown() {
     let secret =
         |number: usize| world.tracker(number).url_with("/5ec2e7/announce?passkey=5ec2e7").parse().unwrap();
     let trackers = TrackerSet::new([[secret(0)], [secret(1)], [secret(2)]]);
-    let mut session = world.announcer(one_at_a_time()).add(trackers, torrent());
+    let mut session = world.announcer(one_at_a_time()).session(trackers, torrent());
     let alerts = alerts_until(&mut session, |alert| matches!(alert, Alert::RoundFailed { .. })).await;
-    let status = session.status().await.unwrap();
-    let mut shown = format!("{alerts:?} {status:?} {session:?} {:?}", session.trackers().await);
+    let status = session.status().unwrap();
+    let mut shown = format!("{alerts:?} {status:?} {:?} {:?}", *session, session.trackers());
     for alert in &alerts {
         shown += &alert.to_string();
     }
@@ -414,7 +415,7 @@ async fn peers_of_a_transport_of_ones_own_are_judged() {
         let answer = announcer.announce(&mut trackers, request(None)).await.unwrap();
         assert_eq!(addresses(&answer.response.peers), wanted, "{tracker}, {policy:?}");
         assert_eq!(answer.response.dropped_peers, peers.len() - wanted.len(), "all are counted");
-        let mut session = announcer.add(trackers, torrent());
+        let mut session = announcer.session(trackers, torrent());
         let heard = alerts_until(&mut session, is_announced).await;
         assert_eq!(addresses(heard.last().unwrap().peers()), wanted, "in the alert, {tracker}, {policy:?}");
     }
@@ -427,7 +428,7 @@ async fn peers_that_come_late_are_judged() {
         AnnouncerBuilder::new(naming(&["8.8.8.8:1", "127.0.0.1:22"])).config(one_at_a_time()).spawn();
     let trackers = ["http://late.test/announce", "http://t.test/announce"];
     let trackers = TrackerSet::new(trackers.map(|tracker| [tracker.parse::<TrackerUrl>().unwrap()]));
-    let mut session = announcer.add(trackers, torrent());
+    let mut session = announcer.session(trackers, torrent());
     let is_late = |alert: &Alert| matches!(alert, Alert::LateResponse { .. });
     let heard = alerts_until(&mut session, is_late).await;
     assert_eq!(addresses(heard.last().unwrap().peers()), ["8.8.8.8:1"]);
@@ -488,7 +489,7 @@ fn a_scrape_from_another_runtime_runs_on_the_announcers_own() {
     let transport = Arc::new(Noting(std::sync::Mutex::default()));
     let session = own.block_on(async {
         let trackers = TrackerSet::new([["http://t.test/announce".parse().unwrap()]]);
-        let session = AnnouncerBuilder::new(Arc::clone(&transport)).spawn().add(trackers, torrent());
+        let session = AnnouncerBuilder::new(Arc::clone(&transport)).spawn().session(trackers, torrent());
         session.announce_now().await.unwrap();
         session
     });

@@ -8,9 +8,9 @@ use tracker_failover::net::http::{HttpConfig, HttpTransport};
 use tracker_failover::net::resolver::StaticResolver;
 use tracker_failover::net::udp::{UdpConfig, UdpTransport};
 use tracker_failover::wire::udp::Times;
-use tracker_failover::{Alert, AnnounceHandle, AnnouncerBuilder, Config, InfoHash, TrackerSet, TrackerUrl};
+use tracker_failover::{Alert, AnnouncerBuilder, Config, InfoHash, TrackerSet, TrackerUrl};
 
-use super::world::{alerts_until, is_announced, one_at_a_time, torrent};
+use super::world::{AddSession, Session, alerts_until, is_announced, one_at_a_time, torrent};
 
 /// How long the tracker takes, which is less than the limit of one second.
 const DELAY: Duration = Duration::from_millis(300);
@@ -42,11 +42,11 @@ fn stand_still(
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let announcer = builder.config(config()).spawn();
-        let mut sessions: Vec<AnnounceHandle> = Vec::new();
+        let mut sessions: Vec<Session> = Vec::new();
         for number in 0..TORRENTS {
             let mut torrent = torrent();
             torrent.info_hash = InfoHash::new([number; 20]);
-            sessions.push(announcer.add(TrackerSet::new([[tracker.clone()]]), torrent));
+            sessions.push(announcer.session(TrackerSet::new([[tracker.clone()]]), torrent));
         }
         while heard() < usize::from(TORRENTS) {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use tokio::time::Instant;
 use tracker_failover::net::http::{Connected, Connector, HttpConfig, HttpProber, HttpTransport};
 use tracker_failover::net::resolver::StaticResolver;
 use tracker_failover::{
-    Alert, AnnounceError, AnnounceHandle, AnnounceTo, Announcer, AnnouncerBuilder, Cause, Config, InfoHash,
-    PeerId, Torrent, TrackerSet, TrackerUrl, Transfer,
+    Alert, Alerts, AnnounceError, AnnounceHandle, AnnounceTo, Announcer, AnnouncerBuilder, Cause, Config,
+    InfoHash, PeerId, Torrent, TrackerSet, TrackerUrl, Transfer,
 };
 
 /// Trackers a test knows by number, in the order in which it made them.
@@ -116,11 +117,40 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// A torrent's handle, and its alerts.
+pub(crate) struct Session {
+    handle: AnnounceHandle,
+    alerts: Alerts,
+}
+
+/// Adds torrents whose handle and alerts stay together.
+pub(crate) trait AddSession {
+    fn session(&self, trackers: TrackerSet, torrent: Torrent) -> Session;
+}
+
+impl AddSession for Announcer {
+    fn session(&self, trackers: TrackerSet, torrent: Torrent) -> Session {
+        let (handle, alerts) = self.add(trackers, torrent);
+        Session { handle, alerts }
+    }
+}
+
+impl Session {
+    pub(crate) async fn next_alert(&mut self) -> Option<Alert> {
+        self.alerts.next().await
+    }
+}
+
+impl Deref for Session {
+    type Target = AnnounceHandle;
+
+    fn deref(&self) -> &AnnounceHandle {
+        &self.handle
+    }
+}
+
 /// Alerts until one is as wanted, with everything before it.
-pub(crate) async fn alerts_until(
-    session: &mut AnnounceHandle,
-    wanted: impl Fn(&Alert) -> bool,
-) -> Vec<Alert> {
+pub(crate) async fn alerts_until(session: &mut Session, wanted: impl Fn(&Alert) -> bool) -> Vec<Alert> {
     let mut alerts = Vec::new();
     while let Some(alert) = session.next_alert().await {
         let done = wanted(&alert);

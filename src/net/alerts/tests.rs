@@ -7,6 +7,15 @@ use crate::alert::{AnnounceReason, Announced};
 use crate::announce::AnnounceResponse;
 use crate::error::{AnnounceError, Rejection};
 
+const TORRENT: InfoHash = InfoHash::new([1; 20]);
+
+/// A sender and a listener.
+fn listened(limit: usize) -> (AlertSender, Alerts) {
+    let sender = AlertSender::of_torrent(limit);
+    let listener = sender.subscribers().join();
+    (sender, listener)
+}
+
 fn alert(count: usize) -> Alert {
     Alert::Stopping { trackers: count }
 }
@@ -25,12 +34,13 @@ async fn all(listener: &mut Alerts) -> Vec<String> {
 
 #[tokio::test]
 async fn a_listener_gets_all_alerts_from_its_subscription_to_the_end() {
-    let (sender, mut first) = alerts(10);
-    sender.send(&alert(1));
-    let mut second = first.subscribe();
-    sender.send(&alert(2));
+    let (sender, mut first) = listened(10);
+    sender.send(TORRENT, &alert(1));
+    let mut second = sender.subscribers().join();
+    sender.send(TORRENT, &alert(2));
+    let subscribers = sender.subscribers();
     drop(sender);
-    let mut late = second.subscribe();
+    let mut late = subscribers.join();
     assert_eq!(
         (all(&mut first).await, all(&mut second).await),
         (vec!["1".into(), "2".into()], vec!["2".into()])
@@ -40,21 +50,21 @@ async fn a_listener_gets_all_alerts_from_its_subscription_to_the_end() {
 
 #[tokio::test]
 async fn a_slow_listener_loses_the_oldest_alerts_and_gets_their_number() {
-    let (sender, mut listener) = alerts(3);
-    (1..=5).for_each(|count| sender.send(&alert(count)));
+    let (sender, mut listener) = listened(3);
+    (1..=5).for_each(|count| sender.send(TORRENT, &alert(count)));
     drop(sender);
     assert_eq!(all(&mut listener).await, ["lost 2", "3", "4", "5"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_waiting_listener_is_woken_and_a_dropped_one_forgotten() {
-    let (sender, mut listener) = alerts(3);
-    drop(listener.subscribe());
+    let (sender, mut listener) = listened(3);
+    drop(sender.subscribers().join());
     let waits =
         tokio::spawn(async move { (listener.next().await.is_some(), listener.next().await.is_none()) });
     tokio::task::yield_now().await;
-    sender.send(&alert(1));
-    assert_eq!(lock(&sender.subscribers.listeners).queues.len(), 1);
+    sender.send(TORRENT, &alert(1));
+    assert_eq!(lock(&sender.subscribers.0).queues.len(), 1);
     tokio::task::yield_now().await;
     drop(sender);
     assert_eq!(waits.await.unwrap(), (true, true));
@@ -74,6 +84,7 @@ fn answer(first: u32, count: u32) -> Alert {
             peers: (first..first + count).map(peer).collect(),
             ..Default::default()
         },
+        took: Duration::ZERO,
         attempts: 1,
         failed: Vec::new(),
         moved_from: None,
@@ -94,26 +105,23 @@ fn lines() -> [Alert; 2] {
 impl Alerts {
     /// The memory that is allocated for it, in bytes.
     fn bytes(&self) -> usize {
-        let waiting = lock(&self.queue.waiting);
-        let below = waiting.alerts.iter().map(|alert| alert.weight() - size_of::<Alert>()).sum::<usize>();
-        let names = waiting.lost.others.iter().map(|peer| match peer {
-            PeerAddress::Name(name, _) => name.capacity(),
-            PeerAddress::Ip(_) => 0,
-        });
+        let waiting = lock(&self.0.0);
+        let below =
+            waiting.alerts.iter().map(|(_, alert)| alert.weight() - size_of::<Alert>()).sum::<usize>();
+        let lost = waiting.lost.iter().map(|(_, lost)| lost.bytes()).sum::<usize>();
         size_of::<Self>()
-            + size_of::<Queue>()
-            + waiting.alerts.capacity() * size_of::<Alert>()
+            + size_of::<Mutex<Backlog>>()
+            + waiting.alerts.capacity() * size_of::<(InfoHash, Alert)>()
             + below
-            + size_of_val(&*waiting.lost.v4)
-            + size_of_val(&*waiting.lost.others)
-            + names.sum::<usize>()
+            + waiting.lost.capacity() * size_of::<(InfoHash, LostAlerts)>()
+            + lost
     }
 
     /// Reads everything that is in the queue.
     fn drain(&mut self) -> Vec<Alert> {
-        let mut waiting = lock(&self.queue.waiting);
+        let mut waiting = lock(&self.0.0);
         std::iter::from_fn(|| match waiting.read() {
-            Poll::Ready(alert) => alert,
+            Poll::Ready(next) => next.map(|(_, alert)| alert),
             Poll::Pending => None,
         })
         .collect()
@@ -128,17 +136,17 @@ fn peers_of(alerts: &[Alert]) -> HashSet<PeerAddress> {
 #[test]
 fn unread_alerts_take_a_few_kilobytes() {
     for reads_at_first in [false, true] {
-        let (sender, mut listener) = alerts(256);
+        let (sender, mut listener) = listened(256);
         if reads_at_first {
-            sender.send(&answer(0, 1));
+            sender.send(TORRENT, &answer(0, 1));
             listener.drain();
         }
         let mut most = 0;
         for number in 0..100 {
             for line in lines() {
-                sender.send(&line);
+                sender.send(TORRENT, &line);
             }
-            sender.send(&answer(number * 150, 200));
+            sender.send(TORRENT, &answer(number * 150, 200));
             most = most.max(listener.bytes());
         }
         println!("read before: {reads_at_first}: {} B, at most {most} B", listener.bytes());
@@ -181,9 +189,9 @@ fn every_kind_of_alert_is_counted_with_all_that_it_holds() {
         Alert::FailoverOrder { trackers: vec![(tracker(), None); 2000] },
     ];
     for alert in kinds {
-        let (sender, listener) = alerts(256);
+        let (sender, listener) = listened(256);
         for _ in 0..300 {
-            sender.send(&alert);
+            sender.send(TORRENT, &alert);
         }
         assert!(listener.bytes() <= 4 << 10, "{}: {alert:?}", listener.bytes());
     }
@@ -192,11 +200,11 @@ fn every_kind_of_alert_is_counted_with_all_that_it_holds() {
 /// R98: a listener that lags loses alerts, and keeps the newest peers.
 #[test]
 fn a_listener_that_lags_gets_the_newest_peers() {
-    let (sender, mut listener) = alerts(256);
+    let (sender, mut listener) = listened(256);
     assert!(listener.drain().is_empty());
     let sent: Vec<Alert> = (0..10).map(|number| answer(number * 190, 200)).collect();
     for alert in &sent {
-        sender.send(alert);
+        sender.send(TORRENT, alert);
     }
     let heard = listener.drain();
     assert!(heard.len() < sent.len() && listener.bytes() < 1 << 10);
@@ -204,10 +212,10 @@ fn a_listener_that_lags_gets_the_newest_peers() {
     let heard = peers_of(&heard);
     assert!(heard.is_subset(&all) && newest.is_subset(&heard), "{} of {}", heard.len(), all.len());
     // Alerts that are lost because of their number alone leave their peers as well.
-    let (sender, mut listener) = alerts(4);
+    let (sender, mut listener) = listened(4);
     let sent: Vec<Alert> = (0..10).map(|number| answer(number * 5, 10)).collect();
     for alert in &sent {
-        sender.send(alert);
+        sender.send(TORRENT, alert);
     }
     let heard = listener.drain();
     assert_eq!((heard.len(), peers_of(&heard)), (1 + 4, peers_of(&sent)));
@@ -217,9 +225,53 @@ fn a_listener_that_lags_gets_the_newest_peers() {
 /// R98: one that reads again has a whole queue again.
 #[test]
 fn a_listener_that_reads_again_gets_every_alert_again() {
-    let (sender, mut listener) = alerts(256);
-    (0..100).for_each(|number| sender.send(&answer(number, 200)));
+    let (sender, mut listener) = listened(256);
+    (0..100).for_each(|number| sender.send(TORRENT, &answer(number, 200)));
     listener.drain();
-    (0..100).for_each(|count| sender.send(&alert(count)));
+    (0..100).for_each(|count| sender.send(TORRENT, &alert(count)));
     assert_eq!(listener.drain().len(), 100);
+}
+
+#[tokio::test]
+async fn a_listener_to_all_torrents_gets_what_it_lost_of_each() {
+    let sender = AlertSender::of_all();
+    let mut listener = sender.subscribers().join_all();
+    let torrent = |number: u8| InfoHash::new([number; 20]);
+    // 300 answers of 1000 peers are more than it holds.
+    for number in 0..300 {
+        sender.send(torrent(u8::try_from(number % 3).unwrap()), &answer(number * 1000, 1000));
+    }
+    drop(sender);
+    let (mut lagged, mut whole) = (Vec::new(), 0);
+    while let Some((torrent, alert)) = listener.next().await {
+        match alert {
+            Alert::Lagged { count, peers } => {
+                assert!(whole == 0 && count > 1 && peers.len() > 1000, "{count} {}", peers.len());
+                lagged.push(torrent);
+            }
+            _ => whole += 1,
+        }
+    }
+    lagged.sort();
+    assert_eq!(lagged, [0, 1, 2].map(torrent));
+    assert!((50..300).contains(&whole), "{whole}");
+}
+
+/// R98: a listener to ten thousand torrents that doesn't read.
+#[test]
+fn unread_alerts_of_all_torrents_take_some_megabytes() {
+    let sender = AlertSender::of_all();
+    let AllAlerts(listener) = sender.subscribers().join_all();
+    for number in 0..20_000_u32 {
+        let mut hash = [0; 20];
+        hash[..4].copy_from_slice(&(number % 10_000).to_be_bytes());
+        sender.send(InfoHash::new(hash), &answer(number * 50, 50));
+    }
+    let waiting = lock(&listener.0);
+    let lost: usize = waiting.lost.iter().map(|(_, lost)| lost.bytes()).sum();
+    assert!(waiting.bytes <= 4 << 20 && lost <= 1 << 20, "{} {lost}", waiting.bytes);
+    assert_eq!(
+        waiting.lost.iter().map(|(_, lost)| lost.count).sum::<u64>() as usize + waiting.alerts.len(),
+        20_000
+    );
 }

@@ -241,6 +241,11 @@ impl HostLimiter {
         pace.max(exchange.saturating_mul(times(ends)) / times(places))
     }
 
+    /// How many attempts are under way at a host, and how many torrents queue.
+    pub(super) fn load(&self, host: &TrackerHost) -> (usize, usize) {
+        self.by_host.get(host).map_or((0, 0), |limit| (limit.inside + limit.yielded, limit.queue.len()))
+    }
+
     /// When a torrent may be admitted next.
     pub(super) fn wake(&self) -> Option<Timestamp> {
         self.due.first().map(|(at, _)| *at)

@@ -114,6 +114,14 @@ impl Breaker {
         self.trips
     }
 
+    /// Until when the host is backed off, for torrents that have other trackers; `None` if it counts as working.
+    pub(super) fn backed_off_until(&self) -> Option<Timestamp> {
+        match self.state {
+            State::Closed => None,
+            State::Open(back_off) | State::HalfOpen { before: back_off, .. } => Some(back_off.until),
+        }
+    }
+
     /// Whether the host counts as working.
     pub(super) fn is_closed(&self) -> bool {
         self.state == State::Closed

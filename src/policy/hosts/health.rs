@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::breaker::Breaker;
+use super::meter::Meter;
 use super::rtt::RttEstimate;
 use crate::policy::config::Config;
 use crate::policy::io::TorrentId;
@@ -50,6 +51,10 @@ pub struct HostHealth {
     pub(super) reply: Option<RttEstimate>,
     /// Failures since the last answer.
     pub(super) consecutive_failures: u32,
+    /// How many announces and probes it has answered.
+    pub(super) successes: u64,
+    /// How many attempts it gets.
+    pub(super) meter: Meter,
     /// When it last answered.
     pub(super) answered_at: Option<Timestamp>,
     /// When it last failed.
@@ -168,6 +173,7 @@ impl HostHealth {
     /// Notes a tracker's answer, measured or not.
     pub(super) fn succeeded(&mut self, now: Timestamp) {
         self.consecutive_failures = 0;
+        self.successes = self.successes.saturating_add(1);
         self.withheld = 0;
         self.doubted_by = None;
         self.answered_at = Some(now);

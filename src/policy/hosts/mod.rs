@@ -7,16 +7,19 @@ mod admission;
 mod breaker;
 mod failures;
 mod health;
+mod meter;
 mod outage;
 mod patience;
 mod probes;
 mod rtt;
 mod slot;
 mod snapshot;
+mod status;
 #[cfg(test)]
 mod tests;
 mod trial_queue;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +37,7 @@ pub(crate) use self::patience::{REPLY_PATIENCE, REPLY_PATIENCE_FLOOR, Urgency};
 pub(crate) use self::probes::Probes;
 use self::slot::SlotId;
 pub(crate) use self::slot::{Ended, Failed, Outcome, Slot};
+pub use self::status::HostStatus;
 use super::config::Config;
 use super::io::TorrentId;
 use super::verdict::Verdict;
@@ -100,6 +104,15 @@ impl Hosts {
     /// The same, to restore a snapshot.
     pub(crate) fn health_mut(&mut self) -> &mut HealthBook {
         &mut self.health
+    }
+
+    /// The state of each host, with how many torrents each has.
+    pub(crate) fn statuses(
+        &self,
+        torrents: &BTreeMap<&TrackerHost, usize>,
+        now: Timestamp,
+    ) -> Vec<HostStatus> {
+        status::statuses(&self.health, &self.limiter, torrents, now)
     }
 
     /// When a torrent may try a host; a moment in the past if it may now.
@@ -259,6 +272,7 @@ impl Hosts {
         // A trial ends with its attempt whatever the outcome: one that never ended would keep all other torrents out.
         if let Some(health) = self.health.hosts.get_mut(&slot.host) {
             health.breaker.ended(slot.id, now);
+            health.meter.count(now);
         }
         ended
     }

@@ -15,7 +15,7 @@ fn an_answer_to_one_torrent_brings_a_deferred_one_back_within_a_minute() {
     let deferred = played.and_another();
     for torrent in [played.torrent, deferred] {
         // Seeds, which wait for the whole back-off of a host.
-        played.engine.update(torrent, left(0));
+        played.engine.update(torrent, left(0), played.now);
     }
     played.fails("a", refused());
     played.play_until(played.now + secs(2 * 3600));
@@ -35,7 +35,7 @@ fn an_answer_to_one_torrent_brings_a_deferred_one_back_within_a_minute() {
 #[test]
 fn completed_passes_the_min_interval() {
     let mut played = Played::new(&[&["a"]], Config { probing: Probing::Off, ..one_at_a_time() });
-    played.engine.update(played.torrent, left(1000));
+    played.engine.update(played.torrent, left(1000), played.now);
     played.response.min_interval = Some(secs(972));
     played.announce();
     played.told.clear();

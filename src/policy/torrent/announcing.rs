@@ -43,6 +43,8 @@ pub(super) struct Announcing {
     round: Round,
     /// Why it is made.
     kind: RoundKind,
+    /// When it began.
+    began_at: Timestamp,
     /// The busy hosts that it waits for.
     queue: Queue,
     /// Whether another announce follows at once, because the user requested one meanwhile.
@@ -84,13 +86,16 @@ impl Announcing {
         };
         shared.alert(Alert::Announcing { event, left: book.torrent.transfer.left });
         let round = Round::new(hold_until);
-        Self { round, kind, queue: Queue::default(), announce_again: false, ended: None }
+        Self::new(round, kind, shared.now)
     }
 
     /// Begins a round beside the tracker in use.
-    pub(super) fn begin_beside() -> Self {
-        let (round, kind) = (Round::new(None), RoundKind::Beside);
-        Self { round, kind, queue: Queue::default(), announce_again: false, ended: None }
+    pub(super) fn begin_beside(now: Timestamp) -> Self {
+        Self::new(Round::new(None), RoundKind::Beside, now)
+    }
+
+    fn new(round: Round, kind: RoundKind, began_at: Timestamp) -> Self {
+        Self { round, kind, began_at, queue: Queue::default(), announce_again: false, ended: None }
     }
 
     /// Whether it is beside the tracker in use.
@@ -195,6 +200,7 @@ impl Announcing {
             event: sent.event,
             reason,
             response,
+            took: shared.now.since(self.began_at),
             attempts,
             failed,
             moved_from,
@@ -345,7 +351,12 @@ impl Announcing {
                         return Progress::Waits(if is_idle { limit } else { Some(check) });
                     }
                 }
-                Step::Announce(id) => self.announce(id, book, earlier, shared),
+                Step::Announce(id) => {
+                    if let Some(until) = book.counters_awaited(shared) {
+                        return Progress::Waits(Some(until));
+                    }
+                    self.announce(id, book, earlier, shared);
+                }
                 Step::Silent(id) => self.silent(id, shared),
                 Step::Stalled(id) => self.stalled(id, book, shared),
                 Step::Expired(id, phase) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::{Attempt, SentAnnounce};
+use super::counting::Counting;
 use super::failback::Failback;
 use super::ledger::Ledger;
 use super::peer_supply::{PeerSupply, Shortage};
@@ -16,7 +17,7 @@ use crate::announce::{AnnounceRequest, AnnounceResponse, Event, Torrent, Transfe
 use crate::error::{AnnounceError, FailedAttempt, Retry};
 use crate::policy::config::{AnnounceTo, Config, Order, Probing, Scheduling};
 use crate::policy::hosts::{Failed, HostHealth, Outcome, Urgency};
-use crate::policy::io::{RoundNumber, TorrentId};
+use crate::policy::io::{Output, RoundNumber, TorrentId};
 use crate::policy::tracker_set::{Listed, TrackerFailure, TrackerRecord, TrackerSet, Yield};
 use crate::policy::verdict::{Registered, Verdict};
 use crate::prober::Measurement;
@@ -50,6 +51,8 @@ pub(super) struct TorrentBook {
     pub(super) beside_from: Timestamp,
     /// How many peers there are, by the client and by trackers.
     pub(super) supply: PeerSupply,
+    /// When the client's counters are read.
+    pub(super) counting: Counting,
     /// How many peers have the whole torrent, by the last answer with that number.
     pub(super) complete: Option<u64>,
     /// How many peers are still downloading, by the last answer with that number.
@@ -81,6 +84,7 @@ impl TorrentBook {
             reported_first: false,
             beside_from: Timestamp::ZERO,
             supply: PeerSupply::default(),
+            counting: Counting::default(),
             complete: None,
             incomplete: None,
             added_at: now,
@@ -90,14 +94,19 @@ impl TorrentBook {
 
     /// Takes in the counters of the download. Uploaded and downloaded are totals of the session and never go back
     /// (R30): a private tracker would take a smaller number for a new session.
-    pub(super) fn update(&mut self, transfer: Transfer) {
+    /// Gives whether the download has become complete by this.
+    pub(super) fn update(&mut self, transfer: Transfer, now: Timestamp) -> bool {
+        self.counting.counted(now);
         let known = self.torrent.transfer;
+        let has_announced = || self.trackers.records().any(|(_, record)| !record.registration.is_empty());
+        let is_complete = transfer.left == Some(0);
         // A torrent whose files were checked after it was added, and that has them all, wasn't downloaded (BEP 3,
         // R27).
-        if self.rounds == 0 && known.left.is_none() && transfer.left == Some(0) {
+        if known.left.is_none() && is_complete && !has_announced() {
             self.ledger.was_complete();
         }
-        if transfer.left == Some(0) {
+        let has_completed = is_complete && known.left.is_some_and(|left| left > 0) && self.ledger.complete();
+        if is_complete {
             self.nothing_left();
         }
         self.torrent.transfer = Transfer {
@@ -105,6 +114,22 @@ impl TorrentBook {
             downloaded: known.downloaded.max(transfer.downloaded),
             left: transfer.left,
         };
+        has_completed
+    }
+
+    /// Notes that nothing was left to download when the files were checked.
+    pub(super) fn found_complete(&mut self) {
+        self.ledger.was_complete();
+        self.nothing_left();
+    }
+
+    /// Until when an announce waits for the client's counters, which are asked for; `None` if they are known.
+    pub(super) fn counters_awaited(&mut self, shared: &mut Shared<'_>) -> Option<Timestamp> {
+        let (asks, until) = self.counting.awaited(shared.now)?;
+        if asks {
+            shared.outputs.push_back(Output::CountTransfer { torrent: self.id });
+        }
+        Some(until)
     }
 
     /// Makes the torrent private, with these settings. What was measured decides no more.

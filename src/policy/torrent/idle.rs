@@ -82,7 +82,7 @@ impl Idle {
     }
 
     /// Whether an announce is due, and the torrent may make it.
-    fn is_due(&self, book: &TorrentBook, now: Timestamp) -> bool {
+    pub(super) fn is_due(&self, book: &TorrentBook, now: Timestamp) -> bool {
         book.is_due(now) && self.waits_for.is_none()
     }
 

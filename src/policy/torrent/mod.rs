@@ -11,12 +11,14 @@
 //! | What does a round do next? | `round`; `announcing` does it |
 //! | What does an answer or a failure change? | `book` |
 //! | When does the torrent go back to the tracker that it left? | `failback`, with `probing` |
+//! | When are the client's counters read? | `counting` |
 //! | How does a session end? | `stopping` |
 
 mod announcing;
 mod attempt;
 mod book;
 mod candidates;
+mod counting;
 mod failback;
 mod idle;
 mod ledger;
@@ -79,10 +81,23 @@ enum Activity {
     Idle(Idle),
     /// A round is under way.
     Announcing(Box<Announcing>),
-    /// The session ends: `stopped` is on its way.
-    Stopping(Box<Stopping>),
+    /// `stopped` is on its way, and this follows.
+    Stopping(Box<Stopping>, AfterStopped),
+    /// It is paused: nothing is sent until it is resumed.
+    Paused,
     /// The session has ended, with these results of `stopped`.
     Stopped(Vec<StopResult>),
+}
+
+/// What follows `stopped`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AfterStopped {
+    /// The session ends.
+    End,
+    /// It is paused.
+    Pause,
+    /// It goes on: it was resumed while it was sending `stopped`.
+    Resume,
 }
 
 /// What a torrent wakes up for.
@@ -138,9 +153,21 @@ impl TorrentState {
         }
     }
 
-    /// Takes in the counters of the download.
-    pub(crate) fn update(&mut self, transfer: Transfer) {
-        self.book.update(transfer);
+    /// Takes in the counters of the download, which may have become complete.
+    pub(crate) fn update(&mut self, transfer: Transfer, now: Timestamp) {
+        if self.book.update(transfer, now) {
+            self.announce_completed(now);
+        }
+    }
+
+    /// Has the client asked for its counters when an announce is written.
+    pub(crate) fn count_transfer_on_demand(&mut self) {
+        self.book.counting.on_demand();
+    }
+
+    /// Notes that the download was found to be complete.
+    pub(crate) fn found_complete(&mut self) {
+        self.book.found_complete();
     }
 
     /// Sets how many peers announces ask for.
@@ -175,7 +202,13 @@ impl TorrentState {
     /// Notes that the download is complete. A round under way sends `completed`, or is followed by one that does.
     pub(crate) fn complete(&mut self, now: Timestamp) {
         self.book.nothing_left();
-        if self.book.ledger.complete() && self.is_between_rounds() && self.book.is_automatic() {
+        if self.book.ledger.complete() {
+            self.announce_completed(now);
+        }
+    }
+
+    fn announce_completed(&mut self, now: Timestamp) {
+        if self.is_between_rounds() && self.book.is_automatic() {
             self.book.schedule.due_now(now);
         }
     }
@@ -190,7 +223,7 @@ impl TorrentState {
         match &mut self.activity {
             Activity::Announcing(announcing) if !announcing.is_beside() => announcing.announce_again(),
             Activity::Idle(_) | Activity::Announcing(_) => self.book.schedule.request(now),
-            Activity::Stopping(_) | Activity::Stopped(_) => return None,
+            Activity::Stopping(..) | Activity::Paused | Activity::Stopped(_) => return None,
         }
         Some(self.book.rounds + 1)
     }
@@ -217,8 +250,8 @@ impl TorrentState {
         }
         match &mut self.activity {
             Activity::Announcing(announcing) => announcing.extend(gap),
-            Activity::Stopping(stopping) => stopping.extend(gap),
-            Activity::Idle(_) | Activity::Stopped(_) => {}
+            Activity::Stopping(stopping, _) => stopping.extend(gap),
+            Activity::Idle(_) | Activity::Paused | Activity::Stopped(_) => {}
         }
     }
 
@@ -249,14 +282,16 @@ impl TorrentState {
         }
         match &mut self.activity {
             Activity::Announcing(announcing) => announcing.drop_removed(&mut self.book, shared),
-            Activity::Stopping(stopping) => {
+            Activity::Stopping(stopping, _) => {
                 if let Some(announcing) = stopping.announcing() {
                     announcing.drop_removed(&mut self.book, shared);
                 }
             }
-            Activity::Idle(_) | Activity::Stopped(_) => {}
+            Activity::Idle(_) | Activity::Paused | Activity::Stopped(_) => {}
         }
-        probing::probe_unknown(&mut self.book, shared);
+        if self.is_running() {
+            probing::probe_unknown(&mut self.book, shared);
+        }
     }
 
     /// Ends what a private torrent doesn't do (BEP 27): probes, races, and announces beside the tracker in use. What was
@@ -274,24 +309,75 @@ impl TorrentState {
         }
     }
 
-    /// Begins the end of the session, which takes at most `limit`, even if it has begun already.
-    pub(crate) fn stop(&mut self, limit: Duration, shared: &mut Shared<'_>) {
+    /// Sends `stopped`, which takes at most `limit`, even if that has begun already.
+    pub(crate) fn stop(&mut self, then: AfterStopped, limit: Duration, shared: &mut Shared<'_>) {
         let announcing = match &mut self.activity {
             Activity::Idle(_) => None,
             Activity::Announcing(_) => self.take_announcing(),
-            Activity::Stopping(stopping) => return stopping.hurry(shared.now + limit),
-            Activity::Stopped(_) => return,
+            Activity::Stopping(stopping, after) => {
+                // A session that ends isn't paused any more.
+                if *after != AfterStopped::End {
+                    *after = then;
+                }
+                return stopping.hurry(shared.now + limit);
+            }
+            Activity::Paused if then == AfterStopped::End => None,
+            Activity::Paused | Activity::Stopped(_) => return,
         };
         self.stragglers.give_up(shared);
-        let stopping = Stopping::begin(announcing, limit, &mut self.book, shared);
-        self.activity = Activity::Stopping(Box::new(stopping));
+        let stopping = Stopping::begin(announcing, limit, shared);
+        self.activity = Activity::Stopping(Box::new(stopping), then);
     }
 
-    /// Ends at once, and leaves all registrations to another session of the same torrent and peer id.
-    pub(crate) fn leave_to(&mut self, other: &mut Self, shared: &mut Shared<'_>) {
+    /// Pauses without sending `stopped`, and gives up what is under way.
+    pub(crate) fn pause_silently(&mut self, shared: &mut Shared<'_>) {
+        match &mut self.activity {
+            Activity::Idle(_) | Activity::Announcing(_) => {
+                self.give_up(shared);
+                self.activity = Activity::Paused;
+            }
+            Activity::Stopping(_, after @ AfterStopped::Resume) => *after = AfterStopped::Pause,
+            Activity::Stopping(..) | Activity::Paused | Activity::Stopped(_) => {}
+        }
+    }
+
+    /// Ends a pause, as soon as `stopped` has been sent.
+    pub(crate) fn resume(&mut self, now: Timestamp) {
+        match &mut self.activity {
+            Activity::Paused => self.go_on(now),
+            Activity::Stopping(_, after @ AfterStopped::Pause) => *after = AfterStopped::Resume,
+            Activity::Idle(_) | Activity::Announcing(_) | Activity::Stopping(..) | Activity::Stopped(_) => {}
+        }
+    }
+
+    /// Looks at trackers that were added in a pause.
+    pub(crate) fn resumed_pause(&mut self, shared: &mut Shared<'_>) {
+        if self.is_running() {
+            probing::probe_unknown(&mut self.book, shared);
+        }
+    }
+
+    /// Whether it is paused, or will be once `stopped` has been sent.
+    pub(crate) fn is_paused(&self) -> bool {
+        matches!(self.activity, Activity::Paused | Activity::Stopping(_, AfterStopped::Pause))
+    }
+
+    /// Announces again after a pause.
+    fn go_on(&mut self, now: Timestamp) {
+        self.activity = Activity::Idle(Idle::default());
+        if self.book.is_automatic() {
+            self.book.schedule.due_now(now);
+        }
+    }
+
+    /// Ends at once or pauses, and leaves all registrations to another session of the same torrent and peer id.
+    pub(crate) fn leave_to(&mut self, other: &mut Self, then: AfterStopped, shared: &mut Shared<'_>) {
         self.give_up(shared);
         let (book, others) = (&mut other.book, &mut self.book);
         book.ledger.take_over(&mut book.trackers, &mut others.ledger, &mut others.trackers);
+        if then == AfterStopped::Pause {
+            self.activity = Activity::Paused;
+        }
     }
 
     /// Ends at once. No tracker is sent `stopped`.
@@ -309,10 +395,10 @@ impl TorrentState {
         }
         let opening = match &mut self.activity {
             Activity::Announcing(announcing) => announcing.opening_mut(id),
-            Activity::Stopping(stopping) => {
+            Activity::Stopping(stopping, _) => {
                 stopping.announcing().and_then(|announcing| announcing.opening_mut(id))
             }
-            Activity::Idle(_) | Activity::Stopped(_) => None,
+            Activity::Idle(_) | Activity::Paused | Activity::Stopped(_) => None,
         };
         if let Some(attempt) = opening {
             attempt.extend(time.min(now.since(attempt.started_at())));
@@ -354,8 +440,8 @@ impl TorrentState {
         }
         match &mut self.activity {
             Activity::Announcing(announcing) => announcing.opened(id, shared),
-            Activity::Stopping(stopping) => stopping.opened(id),
-            Activity::Idle(_) | Activity::Stopped(_) => {}
+            Activity::Stopping(stopping, _) => stopping.opened(id),
+            Activity::Idle(_) | Activity::Paused | Activity::Stopped(_) => {}
         }
     }
 
@@ -367,11 +453,11 @@ impl TorrentState {
         }
         match &mut self.activity {
             Activity::Announcing(announcing) => announcing.replied(id, response, book, shared),
-            Activity::Stopping(stopping) => match stopping.announcing() {
+            Activity::Stopping(stopping, _) => match stopping.announcing() {
                 Some(announcing) => announcing.replied(id, response, book, shared),
                 None => stopping.finished(id, Ok(&response), book, shared),
             },
-            Activity::Idle(_) | Activity::Stopped(_) => {}
+            Activity::Idle(_) | Activity::Paused | Activity::Stopped(_) => {}
         }
     }
 
@@ -383,11 +469,11 @@ impl TorrentState {
         }
         match &mut self.activity {
             Activity::Announcing(announcing) => announcing.failed(id, error, book, shared),
-            Activity::Stopping(stopping) => match stopping.announcing() {
+            Activity::Stopping(stopping, _) => match stopping.announcing() {
                 Some(announcing) => announcing.failed(id, error, book, shared),
                 None => stopping.finished(id, Err(error), book, shared),
             },
-            Activity::Idle(_) | Activity::Stopped(_) => {}
+            Activity::Idle(_) | Activity::Paused | Activity::Stopped(_) => {}
         }
     }
 
@@ -395,8 +481,8 @@ impl TorrentState {
     pub(crate) fn admitted(&mut self, slot: Slot, shared: &mut Shared<'_>) {
         match &mut self.activity {
             Activity::Announcing(announcing) => announcing.admitted(slot),
-            Activity::Stopping(stopping) => stopping.admitted(slot, shared),
-            Activity::Idle(_) | Activity::Stopped(_) => {
+            Activity::Stopping(stopping, _) => stopping.admitted(slot, shared),
+            Activity::Idle(_) | Activity::Paused | Activity::Stopped(_) => {
                 // Returned at once, or the host would count an attempt that never ends.
                 let _ = shared.hosts.finished(slot, Outcome::Unused, shared.now);
             }
@@ -407,8 +493,8 @@ impl TorrentState {
     pub(crate) fn evicted(&mut self, host: &TrackerHost) {
         match &mut self.activity {
             Activity::Announcing(announcing) => announcing.evicted(host),
-            Activity::Stopping(stopping) => stopping.evicted(host),
-            Activity::Idle(_) | Activity::Stopped(_) => {}
+            Activity::Stopping(stopping, _) => stopping.evicted(host),
+            Activity::Idle(_) | Activity::Paused | Activity::Stopped(_) => {}
         }
     }
 
@@ -421,6 +507,11 @@ impl TorrentState {
             let book = &mut self.book;
             match &mut self.activity {
                 Activity::Idle(idle) => {
+                    if idle.is_due(book, shared.now)
+                        && let Some(until) = book.counters_awaited(shared)
+                    {
+                        return self.wake_at(Timer::Announce, Some(until));
+                    }
                     if let Some(kind) = idle.next_round(book, shared) {
                         self.stragglers.begin_round(shared);
                         let announcing = Announcing::begin(kind, book, shared);
@@ -429,7 +520,8 @@ impl TorrentState {
                     }
                     match idle.beside(book, shared) {
                         Beside::Due => {
-                            self.activity = Activity::Announcing(Box::new(Announcing::begin_beside()));
+                            self.activity =
+                                Activity::Announcing(Box::new(Announcing::begin_beside(shared.now)));
                         }
                         Beside::At(beside_at) => {
                             let probe_at = probing::probe_for_failback(book, shared);
@@ -458,11 +550,13 @@ impl TorrentState {
                         }
                     }
                 }
-                Activity::Stopping(stopping) => match stopping.run(book, shared) {
-                    Some(deadline) => return self.wake_at(Timer::Stop, Some(deadline)),
-                    None => self.activity = Activity::Stopped(stopping.results()),
+                Activity::Stopping(stopping, after) => match (stopping.run(book, shared), *after) {
+                    (Some(deadline), _) => return self.wake_at(Timer::Stop, Some(deadline)),
+                    (None, AfterStopped::End) => self.activity = Activity::Stopped(stopping.results()),
+                    (None, AfterStopped::Pause) => self.activity = Activity::Paused,
+                    (None, AfterStopped::Resume) => self.go_on(shared.now),
                 },
-                Activity::Stopped(_) => return,
+                Activity::Paused | Activity::Stopped(_) => return,
             }
         }
     }
@@ -493,6 +587,11 @@ impl TorrentState {
         matches!(self.activity, Activity::Idle(_) | Activity::Announcing(_))
     }
 
+    /// Whether it hasn't begun to end.
+    pub(crate) fn is_live(&self) -> bool {
+        self.is_running() || matches!(self.activity, Activity::Paused)
+    }
+
     /// Whether it is a session, and not a single announce.
     pub(crate) fn is_session(&self) -> bool {
         !self.announcing().is_some_and(Announcing::is_one_shot)
@@ -500,7 +599,7 @@ impl TorrentState {
 
     /// Whether the session is sending `stopped`.
     pub(crate) fn is_stopping(&self) -> bool {
-        matches!(self.activity, Activity::Stopping(_))
+        matches!(self.activity, Activity::Stopping(..))
     }
 
     /// Has a new session wait until another one of the same torrent has ended, or lets it go on.
@@ -524,7 +623,9 @@ impl TorrentState {
     pub(crate) fn end(self) -> (TrackerSet, Vec<StopResult>) {
         let results = match self.activity {
             Activity::Stopped(results) => results,
-            Activity::Idle(_) | Activity::Announcing(_) | Activity::Stopping(_) => Vec::new(),
+            Activity::Idle(_) | Activity::Announcing(_) | Activity::Stopping(..) | Activity::Paused => {
+                Vec::new()
+            }
         };
         (self.book.trackers, results)
     }
@@ -543,7 +644,7 @@ impl TorrentState {
     fn announcing(&self) -> Option<&Announcing> {
         match &self.activity {
             Activity::Announcing(announcing) => Some(announcing),
-            Activity::Idle(_) | Activity::Stopping(_) | Activity::Stopped(_) => None,
+            Activity::Idle(_) | Activity::Stopping(..) | Activity::Paused | Activity::Stopped(_) => None,
         }
     }
 
@@ -552,7 +653,7 @@ impl TorrentState {
         match &self.activity {
             Activity::Idle(_) => true,
             Activity::Announcing(announcing) => announcing.is_beside(),
-            Activity::Stopping(_) | Activity::Stopped(_) => false,
+            Activity::Stopping(..) | Activity::Paused | Activity::Stopped(_) => false,
         }
     }
 
@@ -560,7 +661,7 @@ impl TorrentState {
     fn take_announcing(&mut self) -> Option<Box<Announcing>> {
         match std::mem::replace(&mut self.activity, Activity::Stopped(Vec::new())) {
             Activity::Announcing(announcing) => Some(announcing),
-            Activity::Idle(_) | Activity::Stopping(_) | Activity::Stopped(_) => None,
+            Activity::Idle(_) | Activity::Stopping(..) | Activity::Paused | Activity::Stopped(_) => None,
         }
     }
 
@@ -584,8 +685,8 @@ impl TorrentState {
         self.stragglers.give_up(shared);
         match &mut self.activity {
             Activity::Announcing(announcing) => announcing.abandon(&self.book, shared),
-            Activity::Stopping(stopping) => stopping.give_up(&self.book, shared),
-            Activity::Idle(_) | Activity::Stopped(_) => {}
+            Activity::Stopping(stopping, _) => stopping.give_up(&self.book, shared),
+            Activity::Idle(_) | Activity::Paused | Activity::Stopped(_) => {}
         }
         self.activity = Activity::Stopped(Vec::new());
     }

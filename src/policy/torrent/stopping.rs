@@ -24,6 +24,8 @@ pub(super) struct Stopping {
     deadline: Timestamp,
     /// The announce in flight, which `stopped` must not overtake.
     in_flight: Option<InFlight>,
+    /// Whether it is known which trackers are sent `stopped`.
+    has_begun: bool,
     /// The announces of `stopped` that have no result yet.
     pending: Vec<StopAnnounce>,
     /// The trackers that were sent `stopped`, each with its result.
@@ -77,24 +79,16 @@ impl Stopping {
     pub(super) fn begin(
         announcing: Option<Box<Announcing>>,
         limit: Duration,
-        book: &mut TorrentBook,
         shared: &mut Shared<'_>,
     ) -> Self {
-        let mut stopping =
-            Self { deadline: shared.now + limit, in_flight: None, pending: Vec::new(), results: Vec::new() };
-        match announcing {
-            Some(mut announcing) => {
-                // A tracker that reads `stopped` before the announce lists us until our entry expires. So the
-                // announce gets as long as trackers that work need to answer, and half of the time is left for
-                // `stopped` itself.
-                announcing.close(shared);
-                // Half of the time is left for `stopped` itself.
-                let until = shared.now + REPLY_PATIENCE.min(limit / 2);
-                stopping.in_flight = Some(InFlight { announcing, until });
-            }
-            None => stopping.send(book, shared),
-        }
-        stopping
+        let in_flight = announcing.map(|mut announcing| {
+            // A tracker that reads `stopped` before the announce lists us until our entry expires. So the announce gets
+            // as long as trackers that work need to answer, and half of the time is left for `stopped` itself.
+            announcing.close(shared);
+            InFlight { announcing, until: shared.now + REPLY_PATIENCE.min(limit / 2) }
+        });
+        let deadline = shared.now + limit;
+        Self { deadline, in_flight, has_begun: false, pending: Vec::new(), results: Vec::new() }
     }
 
     /// Ends by this moment at the latest. Never later than was set before: an earlier caller may wait for that.
@@ -128,6 +122,15 @@ impl Stopping {
                 Progress::Cancelled => {}
             }
             self.in_flight = None;
+        }
+        if !self.has_begun || self.has_open() {
+            // The counters of the last announce are those that trackers keep.
+            match book.counters_awaited(shared) {
+                Some(until) if shared.now < self.deadline => return Some(until.min(self.deadline)),
+                _ => {}
+            }
+        }
+        if !std::mem::replace(&mut self.has_begun, true) {
             self.send(book, shared);
         }
         self.announce(book, shared);
@@ -255,6 +258,12 @@ impl Stopping {
             let event = if owes_completed { Event::Completed } else { Event::Stopped };
             self.pending.push(StopAnnounce::new(tracker, event, shared));
         }
+    }
+
+    /// Whether there is a channel to announce on.
+    fn has_open(&self) -> bool {
+        let mut attempts = self.pending.iter().filter_map(|pending| pending.attempt.as_ref());
+        attempts.any(|attempt| attempt.stage == StopStage::Open)
     }
 
     /// Announces on the channels that are open.

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tracker_failover::{Alert, AnnounceHandle, Announcer, InfoHash, PeerId, Torrent, TrackerSet};
+use tracker_failover::{Alert, Alerts, AnnounceHandle, Announcer, InfoHash, PeerId, Torrent, TrackerSet};
 
 /// The session and its alerts.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) handle: AnnounceHandle,
+    alerts: Alerts,
     heard: Vec<Alert>,
 }
 
@@ -18,7 +19,8 @@ impl Session {
         let peer_id = PeerId::new(*b"-TF0001-interoptest0");
         let mut torrent = Torrent::new(InfoHash::new(torrent), peer_id, port);
         torrent.transfer.left = Some(1000);
-        Self { handle: announcer.add(trackers, torrent), heard: Vec::new() }
+        let (handle, alerts) = announcer.add(trackers, torrent);
+        Self { handle, alerts, heard: Vec::new() }
     }
 
     /// Waits for an alert that hasn't been waited for yet.
@@ -28,7 +30,7 @@ impl Session {
         pick: impl Fn(&Alert) -> Option<T>,
     ) -> Result<T, String> {
         let picked = async {
-            while let Some(alert) = self.handle.next_alert().await {
+            while let Some(alert) = self.alerts.next().await {
                 let picked = pick(&alert);
                 self.heard.push(alert);
                 if picked.is_some() {
@@ -46,7 +48,7 @@ impl Session {
 
     /// Takes in what has been said meanwhile, without waiting.
     pub(crate) async fn catch_up(&mut self) {
-        while let Ok(Some(alert)) = timeout(Duration::ZERO, self.handle.next_alert()).await {
+        while let Ok(Some(alert)) = timeout(Duration::ZERO, self.alerts.next()).await {
             self.heard.push(alert);
         }
     }

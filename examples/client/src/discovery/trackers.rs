@@ -13,8 +13,8 @@ use tracker_failover::net::resolver::{Resolver, SystemResolver};
 use tracker_failover::net::scheme_router::SchemeRouter;
 use tracker_failover::net::udp::{UdpConfig, UdpProber, UdpTransport};
 use tracker_failover::{
-    AddressPolicy, Alert, AnnounceHandle, AnnounceTo, Announcer, AnnouncerBuilder, Config, InfoHash, Order,
-    PeerAddress, PeerCounts, Torrent, TrackerSet, TrackerUrl, Transfer,
+    AddressPolicy, Alert, Alerts, AnnounceHandle, AnnounceTo, Announcer, AnnouncerBuilder, Config, InfoHash,
+    Order, PeerAddress, PeerCounts, Torrent, TrackerSet, TrackerUrl, Transfer,
 };
 use tracker_failover::{Status, TrackerState};
 
@@ -27,6 +27,7 @@ use crate::scrape::Swarm;
 pub(crate) struct Trackers {
     announcer: Announcer,
     handle: AnnounceHandle,
+    alerts: Alerts,
     waiting: VecDeque<News>,
     /// News besides the alerts: the resolved addresses of named peers, and the scrape.
     beside: (Sender<News>, Receiver<News>),
@@ -80,10 +81,11 @@ impl Trackers {
         }
         let announcer = with_cache(builder, options.latency_cache.as_deref()).spawn();
         let (info_hash, private) = (torrent.info_hash, set.is_private());
-        let handle = announcer.add(set, torrent);
+        let (handle, alerts) = announcer.add(set, torrent);
         Some(Self {
             announcer,
             handle,
+            alerts,
             waiting: VecDeque::new(),
             beside: channel(MAX_BESIDE),
             resolving,
@@ -142,13 +144,13 @@ impl Trackers {
                 return news;
             }
             tokio::select! {
-                alert = self.handle.next_alert() => match alert {
+                alert = self.alerts.next() => match alert {
                     Some(alert) => self.take(&alert),
                     None => std::future::pending().await,
                 },
                 Some(news) = self.beside.1.recv() => return news,
             }
-            if let Ok(status) = self.handle.status().await {
+            if let Some(status) = self.handle.status() {
                 self.in_use = describe(&status);
             }
         }

@@ -6,9 +6,10 @@ use super::*;
 use crate::Order;
 use crate::alert::Alert;
 use crate::announce::{PeerId, Torrent, Transfer};
+use crate::net::testing::{AddSession, Session};
 use crate::net::udp::UdpProber;
 use crate::policy::{Config, Probing, TrackerSet};
-use crate::{AnnounceHandle, AnnounceTo, AnnouncerBuilder};
+use crate::{AnnounceTo, AnnouncerBuilder};
 
 /// A kind of dead tracker: the time that two of them cost without probing, and the packets that each receives.
 struct Dead {
@@ -66,7 +67,7 @@ fn in_tiers(number: u8) -> TrackerSet {
     TrackerSet::new((1..=number).map(|host| [url(&format!("udp://8.1.1.{host}:6969/announce"))]))
 }
 
-async fn until_announced(session: &mut AnnounceHandle) -> Vec<Alert> {
+async fn until_announced(session: &mut Session) -> Vec<Alert> {
     let mut alerts = Vec::new();
     while let Some(alert) = session.next_alert().await {
         let done = matches!(alert, Alert::Announced(_));
@@ -96,7 +97,7 @@ async fn two_dead_trackers_cost_their_patience_and_the_living_one_gets_one_annou
             (config.order, config.probing) = (order, Probing::Off);
             // Moving to another tier takes time of its own under BEP 12, which isn't the subject here.
             config.limits.tier_patience = Duration::from_millis(250);
-            let mut session = builder(&internet).config(config).spawn().add(in_tiers(3), torrent());
+            let mut session = builder(&internet).config(config).spawn().session(in_tiers(3), torrent());
             let (alerts, took) = timed(until_announced(&mut session)).await;
 
             assert!(took <= dead.at_most, "{} {order:?}: {took:?}", dead.name);
@@ -131,7 +132,7 @@ async fn the_first_to_answer_a_probe_gets_started_at_that_moment() {
     for dead in kinds() {
         let internet = Internet::new();
         let (in_front, live) = two_dead(&internet, &dead);
-        let mut session = builder(&internet).spawn().add(in_tiers(3), torrent());
+        let mut session = builder(&internet).spawn().session(in_tiers(3), torrent());
         let (alerts, took) = timed(until_announced(&mut session)).await;
         let Some(Alert::Announced(announced)) = alerts.last() else { unreachable!() };
         assert_eq!(announced.tracker, url("udp://8.1.1.3:6969/announce"), "{}", dead.name);
@@ -153,7 +154,7 @@ async fn the_whole_life_goes_over_udp() {
     let trackers: Vec<_> = (1..=2)
         .map(|host| internet.host("t.test", &format!("8.1.1.{host}:6969"), UdpBehaviour::Ok))
         .collect();
-    let mut session = builder(&internet).spawn().add(in_tiers(2), torrent());
+    let mut session = builder(&internet).spawn().session(in_tiers(2), torrent());
     until_announced(&mut session).await;
     sleep(Duration::from_secs(1800)).await;
     session.complete();

@@ -198,7 +198,7 @@ fn found_the_seed(announced: &Announced) -> bool {
 
 /// Ends a session, and gives how many trackers took its `stopped` and how many didn't.
 async fn stop(session: Session) -> (usize, usize) {
-    let results = session.handle.stop().await.unwrap_or_default();
+    let results = session.handle.stop().await.map(|stopped| stopped.results).unwrap_or_default();
     let well = results.iter().filter(|stopped| stopped.result.is_ok()).count();
     (well, results.len() - well)
 }

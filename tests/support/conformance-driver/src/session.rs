@@ -239,7 +239,7 @@ impl Sessions {
     pub(crate) async fn order(&mut self, of: &OfSession) -> Result<Value, Failure> {
         let session = self.session(of.session)?;
         session.resume();
-        let trackers = session.handle()?.trackers().await.unwrap_or_default();
+        let trackers = session.handle()?.trackers().unwrap_or_default();
         let order = trackers.failover_order();
         let mut tiers: Vec<Vec<&str>> = Vec::new();
         if trackers.order() == Order::Nearest {
@@ -258,7 +258,7 @@ impl Sessions {
         let mut text = format!("{session:?}");
         for swarm in &session.swarms {
             if let Some(handle) = &swarm.handle {
-                let (status, trackers) = (handle.status().await, handle.trackers().await);
+                let (status, trackers) = (handle.status(), handle.trackers());
                 // Writing to a string doesn't fail.
                 let _ = write!(text, " {status:?} {trackers:?}");
             }
@@ -281,8 +281,8 @@ impl Session {
     /// Gives every swarm that has none a handle: at the start, and after `stopped`.
     fn resume(&mut self) {
         for swarm in self.swarms.iter_mut().filter(|swarm| swarm.handle.is_none()) {
-            let handle = self.announcer.add(swarm.trackers.clone(), swarm.torrent.clone());
-            tokio::spawn(log(handle.subscribe()));
+            let (handle, alerts) = self.announcer.add(swarm.trackers.clone(), swarm.torrent.clone());
+            tokio::spawn(log(alerts));
             swarm.handle = Some(handle);
         }
     }
@@ -298,10 +298,10 @@ impl Session {
             swarm.torrent.transfer = transfer;
             let Some(handle) = swarm.handle.take() else { continue };
             handle.update(transfer);
-            if let Ok(trackers) = handle.trackers().await {
+            if let Some(trackers) = handle.trackers() {
                 swarm.trackers = trackers;
             }
-            for stopped in handle.stop().await.unwrap_or_default() {
+            for stopped in handle.stop().await.map(|stopped| stopped.results).unwrap_or_default() {
                 attempts.push(match &stopped.result {
                     Ok(()) => answer::ok_attempt(&stopped.tracker),
                     Err(error) => answer::failed_attempt(&stopped.tracker, error),

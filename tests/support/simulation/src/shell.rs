@@ -57,14 +57,14 @@ async fn live(plan: &Plan, seed: u64) -> Trace {
     for deed in &plan.deeds {
         ether.until(deed.at).await;
         if deed.what == What::Add {
-            let handle = announcer.add(trackers.clone(), torrent(deed.torrent));
-            tokio::spawn(listen(ether.clone(), handle.subscribe()));
+            let (handle, alerts) = announcer.add(trackers.clone(), torrent(deed.torrent));
+            tokio::spawn(listen(ether.clone(), alerts));
             handles.insert(deed.torrent, handle);
         } else if deed.what == What::Stop {
-            tokio::spawn(handles.remove(&deed.torrent).map_or_else(
-                || unreachable!("a torrent is added before it is stopped"),
-                tracker_failover::AnnounceHandle::stop,
-            ));
+            let Some(handle) = handles.remove(&deed.torrent) else {
+                unreachable!("a torrent is added before it is stopped")
+            };
+            tokio::spawn(async move { handle.stop().await });
         } else if let Some(handle) = handles.get(&deed.torrent) {
             match deed.what {
                 What::Reannounce => handle.reannounce(),

@@ -162,7 +162,7 @@ impl Ours {
                     stopped.at = at;
                 }
             }
-            Output::CountPeers { .. } | Output::Wait(_) => {}
+            Output::CountPeers { .. } | Output::CountTransfer { .. } | Output::Wait(_) => {}
         }
     }
 

@@ -55,7 +55,7 @@ impl Life {
                     self.judge_end(torrent, &stopped);
                 }
             }
-            Output::Wait(_) | Output::CountPeers { .. } => {}
+            Output::Wait(_) | Output::CountPeers { .. } | Output::CountTransfer { .. } => {}
         }
     }
 

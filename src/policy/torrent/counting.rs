@@ -1,0 +1,86 @@
+//! When a client that counts on demand is asked for its counters: just before an announce is written.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// For how long counters that were read count as those of the moment. A client answers within the same turn of its loop, so
+/// that several decisions of one turn ask once.
+const LIFETIME: Duration = Duration::from_millis(100);
+
+/// How long an announce waits for counters. A client that gives none, because its code fails, announces the last ones.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The counters of one client.
+#[derive(Debug, Default)]
+pub(super) struct Counting(Option<OnDemand>);
+
+/// Of a client that counts on demand.
+#[derive(Debug, Clone, Copy, Default)]
+struct OnDemand {
+    /// When it last gave its counters, or was given up.
+    counted_at: Option<Timestamp>,
+    /// When it was asked, if it hasn't answered yet.
+    asked_at: Option<Timestamp>,
+}
+
+impl Counting {
+    /// Has the client asked from now on.
+    pub(super) fn on_demand(&mut self) {
+        self.0.get_or_insert_default();
+    }
+
+    /// Notes that the client gave its counters.
+    pub(super) fn counted(&mut self, now: Timestamp) {
+        if let Some(on_demand) = &mut self.0 {
+            *on_demand = OnDemand { counted_at: Some(now), asked_at: None };
+        }
+    }
+
+    /// Until when an announce waits for the counters, and whether the client has to be asked now; `None` if they are known.
+    pub(super) fn awaited(&mut self, now: Timestamp) -> Option<(bool, Timestamp)> {
+        let on_demand = self.0.as_mut()?;
+        match *on_demand {
+            OnDemand { counted_at: Some(at), .. } if now.since(at) < LIFETIME => None,
+            OnDemand { asked_at: Some(at), .. } if now.since(at) < PATIENCE => Some((false, at + PATIENCE)),
+            OnDemand { asked_at: Some(_), .. } => {
+                *on_demand = OnDemand { counted_at: Some(now), asked_at: None };
+                None
+            }
+            OnDemand { asked_at: None, .. } => {
+                on_demand.asked_at = Some(now);
+                Some((true, now + PATIENCE))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_start(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn a_client_is_asked_once_for_each_announce() {
+        let mut counting = Counting::default();
+        assert_eq!(counting.awaited(at(0)), None, "it reports by itself");
+        counting.on_demand();
+        assert_eq!(counting.awaited(at(5)), Some((true, at(1005))));
+        assert_eq!(counting.awaited(at(6)), Some((false, at(1005))));
+        counting.counted(at(7));
+        assert_eq!((counting.awaited(at(7)), counting.awaited(at(106))), (None, None));
+        assert_eq!(counting.awaited(at(107)), Some((true, at(1107))));
+    }
+
+    #[test]
+    fn a_client_that_gives_no_counters_delays_an_announce_by_a_second() {
+        let mut counting = Counting::default();
+        counting.on_demand();
+        assert!(counting.awaited(at(0)).is_some() && counting.awaited(at(999)).is_some());
+        assert_eq!(counting.awaited(at(1000)), None);
+        assert_eq!(counting.awaited(at(1100)), Some((true, at(2100))), "and the next one by another");
+    }
+}
