@@ -11,7 +11,7 @@ use super::exchange::Exchange;
 use crate::swarm::PeerKey;
 use crate::swarm::dial::{DialBook, canonical};
 use crate::swarm::pex::{PeerExchange, Taken};
-use crate::swarm::session::MAX_PEERS;
+use crate::swarm::peers::MAX_PEERS;
 use crate::wire::Why;
 use crate::wire::extension::{self, Offer, UT_METADATA, UT_PEX};
 use crate::wire::handshake::Handshake;

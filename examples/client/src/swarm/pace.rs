@@ -4,48 +4,49 @@
 //! piles up. An upload is limited by reading less from the disk. All other messages between peers aren't
 //! held back.
 
-use std::time::Duration;
+use std::collections::VecDeque;
 
 use super::PeerKey;
-use super::limit::Limit;
-use super::session::Session;
+use super::peers::Peers;
 
-impl Session {
-    /// Asks for and gives as much as the limits allow by now; to be called often while something is limited.
-    pub(crate) fn pace(&mut self, now: Duration) {
-        for limit in [&mut self.down_limit, &mut self.up_limit].into_iter().flatten() {
-            limit.tick(now);
+/// A sharing out: each peer gets its share, and what one leaves goes to the others.
+#[derive(Debug)]
+pub(super) struct Round<'a> {
+    /// The peer that was served last: the next one is the first next time.
+    turn: &'a mut PeerKey,
+    /// Those that haven't had this share yet.
+    waiting: VecDeque<PeerKey>,
+    /// Those that have used up their share, and may take more.
+    again: VecDeque<PeerKey>,
+    share: usize,
+}
+
+impl<'a> Round<'a> {
+    /// A round among all peers. It begins with the one after this, which it changes.
+    pub(super) fn new(turn: &'a mut PeerKey, peers: &Peers) -> Self {
+        let again = peers.keys_after(*turn).into();
+        Self { turn, waiting: VecDeque::new(), again, share: 0 }
+    }
+
+    /// The next peer and how many blocks it may have, while so many are left; `None` at the end.
+    pub(super) fn next(&mut self, blocks: usize) -> Option<(PeerKey, usize)> {
+        if blocks == 0 {
+            return None;
         }
-        self.share_out(|session| &session.down_limit, |session, key, most| session.ask(key, most, now));
-        self.share_out(|session| &session.up_limit, Self::load_up_to);
+        if self.waiting.is_empty() {
+            std::mem::swap(&mut self.waiting, &mut self.again);
+            self.share = (blocks / self.waiting.len().max(1)).max(1);
+        }
+        Some((self.waiting.pop_front()?, self.share))
     }
 
-    /// All peers, beginning with the one after this.
-    pub(super) fn keys_after(&self, turn: PeerKey) -> Vec<PeerKey> {
-        let (first, then): (Vec<_>, Vec<_>) = self.peers.keys().copied().partition(|&key| key > turn);
-        [first, then].concat()
-    }
-
-    /// Gives each peer its share, and what one leaves to the others. Each time another peer is the first.
-    fn share_out(
-        &mut self,
-        limit: impl Fn(&Self) -> &Option<Limit>,
-        mut serve: impl FnMut(&mut Self, PeerKey, usize) -> usize,
-    ) {
-        let blocks = |session: &Self| limit(session).as_ref().map_or(0, Limit::blocks);
-        let mut waiting = self.keys_after(self.turn);
-        while !waiting.is_empty() && blocks(self) > 0 {
-            let share = (blocks(self) / waiting.len()).max(1);
-            waiting.retain(|&key| {
-                if blocks(self) == 0 {
-                    return false;
-                }
-                let served = serve(self, key, share);
-                if served > 0 {
-                    self.turn = key;
-                }
-                served == share
-            });
+    /// The peer has got so many.
+    pub(super) fn served(&mut self, key: PeerKey, blocks: usize) {
+        if blocks > 0 {
+            *self.turn = key;
+        }
+        if blocks == self.share {
+            self.again.push_back(key);
         }
     }
 }

@@ -7,18 +7,23 @@ use std::time::Duration;
 
 use tracker_failover::PeerId;
 
+use super::PeerKey;
+use super::actions::Actions;
 use super::bitfield::Bitfield;
 use super::late::LateBlocks;
 use super::metadata::Allowance;
 use super::outgoing::Outgoing;
 use super::rate::Rate;
 use super::window::Window;
-use crate::wire::message::Block;
+use crate::wire::Why;
+use crate::wire::message::{Block, Message};
 
 /// One peer.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "four of them are the protocol's own state (BEP 3)")]
 pub(crate) struct Peer {
+    /// Its number.
+    pub(crate) key: PeerKey,
     /// The other end of the connection.
     pub(crate) address: SocketAddr,
     /// Whether we made the connection.
@@ -88,8 +93,16 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// A peer after its handshake, without any announced pieces.
-    pub(crate) fn new(address: SocketAddr, dialled: bool, id: PeerId, pieces: u32, now: Duration) -> Self {
+    pub(crate) fn new(
+        key: PeerKey,
+        address: SocketAddr,
+        dialled: bool,
+        id: PeerId,
+        pieces: u32,
+        now: Duration,
+    ) -> Self {
         Self {
+            key,
             address,
             dialled,
             listens: dialled.then_some(address),
@@ -140,6 +153,34 @@ impl Peer {
         self.pointless = self.pointless.saturating_sub(PARDONED);
         self.chokes = self.chokes.saturating_sub(1);
     }
+
+    /// Counts a message that may have changed nothing.
+    ///
+    /// # Errors
+    /// When there were too many of them, which is an attack (P-07, P-12).
+    pub(super) fn count_pointless(&mut self, pointless: bool) -> Result<(), Why> {
+        self.pointless += u32::from(pointless);
+        if self.pointless > MAX_POINTLESS { Err(Why::BadMessage) } else { Ok(()) }
+    }
+
+    /// What it has or what we lack has changed: sends it whether it has something we want, and parts from it if both
+    /// have everything.
+    pub(super) fn reconsider(&mut self, is_complete: bool, actions: &mut Actions) {
+        self.tell_interest(actions);
+        if is_complete && self.has.is_full() {
+            actions.close(self.key, Why::Redundant);
+        }
+    }
+
+    /// Sends it whether it has something we want, when that has changed.
+    pub(super) fn tell_interest(&mut self, actions: &mut Actions) {
+        let wanted = self.of_interest > 0;
+        if wanted != self.wanted {
+            self.wanted = wanted;
+            self.out.push(if wanted { &Message::Interested } else { &Message::NotInterested });
+            actions.wake(self.key);
+        }
+    }
 }
 
 /// Takes a block out of a queue; answers mostly come in order, so it is mostly the first.
@@ -149,3 +190,5 @@ pub(crate) fn take(queue: &mut VecDeque<Block>, block: Block) -> bool {
 }
 
 const PARDONED: u32 = 5;
+/// Messages that change nothing, beyond those that are forgiven in time.
+const MAX_POINTLESS: u32 = 1000;
