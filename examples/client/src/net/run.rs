@@ -70,19 +70,19 @@ pub(crate) async fn run(
             }
             _ = ticks.tick() => {
                 shell.update(Swarm::tick);
-                let (stats, state) = {
+                let (stats, swarm_state) = {
                     let swarm = shell.swarm.borrow();
                     let stats = swarm.stats();
-                    let state = SwarmState {
+                    let swarm_state = SwarmState {
                         transfer: swarm.transfer(),
                         peers: swarm.peer_counts(),
                         has_peers: swarm.has_peers(),
                         is_complete: swarm.is_complete(),
                         wants_peers: stats.wants_peers,
                     };
-                    (stats, state)
+                    (stats, swarm_state)
                 };
-                let tracker = discovery.tick(state, shell.now());
+                let tracker = discovery.tick(swarm_state, shell.now());
                 shell.report.borrow_mut().progress(&stats, tracker, shell.now());
             }
             _ = paces.tick(), if limited => shell.update(Swarm::pace),

@@ -126,14 +126,13 @@ impl Swarm {
 
     /// A connection has ended.
     pub(crate) fn disconnected(&mut self, key: PeerKey, why: Why, now: Duration) {
-        let Some(mut peer) = self.peers.remove(key) else { return };
-        self.requests.left(&mut peer, &mut self.pieces);
+        let Some(peer) = self.peers.remove(key) else { return };
+        self.requests.left(&peer, &mut self.pieces);
         self.uploads.left(&peer);
         self.pieces.left_by(&peer, &mut self.actions);
         self.exchange.left(key);
         if let Some(listens) = peer.listens {
-            let useful = peer.down.total() + peer.up.total() > 0;
-            self.book.closed(listens, why, useful, now);
+            self.book.closed(listens, why, peer.was_useful(), now);
         }
         self.actions.tell(Event::PeerClosed { peer: peer.address, why });
         self.settle(now);

@@ -65,8 +65,8 @@ impl Swarm {
         }
         self.actions.tell(Event::PiecesLost { count: gone.len(), reason });
         for peer in self.peers.iter_mut() {
-            peer.wants.retain(|block| !gone.contains(&block.piece));
-            peer.of_interest = peer.has.count_common(self.pieces.lacking());
+            peer.upload.drop_pieces(&gone);
+            peer.has.review(self.pieces.lacking());
             peer.tell_interest(&mut self.actions);
         }
         self.dial(now);

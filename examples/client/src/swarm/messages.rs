@@ -8,6 +8,7 @@ use super::dial::DialBook;
 use super::metadata::MetadataServer;
 use super::peer::Peer;
 use super::pex::{PeerExchange, Taken};
+use super::requests::Requests;
 use super::uploads::Uploads;
 use super::{PeerKey, Swarm};
 use crate::wire::message::{Block, Message};
@@ -21,12 +22,10 @@ impl Swarm {
     pub(crate) fn message(&mut self, key: PeerKey, message: Message<'_>, now: Duration) -> Result<(), Why> {
         let Self { actions, peers, pieces, requests, uploads, book, exchange, metadata, .. } = self;
         let Some(peer) = peers.get_mut(key) else { return Err(Why::Io) };
-        let first = !peer.begun;
-        // Extended messages may come before the bitfield, as several clients send them.
-        peer.begun |= !matches!(message, Message::KeepAlive | Message::Extended(..) | Message::Unknown(_));
+        let is_first = peer.is_first(&message);
         match message {
             Message::Choke => requests.choked(peer, pieces, actions),
-            Message::Unchoke => requests.unchoked(peer, now),
+            Message::Unchoke => Requests::unchoked(peer, now),
             Message::Interested => uploads.interested(peer, true),
             Message::NotInterested => uploads.interested(peer, false),
             Message::Have(piece) => {
@@ -37,7 +36,7 @@ impl Swarm {
                 Ok(())
             }
             Message::Bitfield(bytes) => {
-                if first {
+                if is_first {
                     pieces.announced_at_first(peer, bytes)?;
                 } else {
                     pieces.announced_late(peer, bytes, now)?;
@@ -98,7 +97,7 @@ fn introduced(
 ) {
     let said = extension::read(payload);
     if let Some(reqq) = said.reqq {
-        peer.window.set_reqq(reqq);
+        peer.download.set_reqq(reqq);
     }
     if let (Some(port), None) = (said.port, peer.listens) {
         let listens = SocketAddr::new(peer.address.ip(), port);

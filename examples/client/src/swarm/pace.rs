@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 
 use super::PeerKey;
-use super::peers::Peers;
 
 /// A sharing out: each peer gets its share, and what one leaves goes to the others.
 #[derive(Debug)]
@@ -22,10 +21,9 @@ pub(super) struct Round<'a> {
 }
 
 impl<'a> Round<'a> {
-    /// A round among all peers. It begins with the one after this, which it changes.
-    pub(super) fn new(turn: &'a mut PeerKey, peers: &Peers) -> Self {
-        let again = peers.keys_after(*turn).into();
-        Self { turn, waiting: VecDeque::new(), again, share: 0 }
+    /// A round among these peers, in this order. Notes who is served last.
+    pub(super) fn new(turn: &'a mut PeerKey, peers: Vec<PeerKey>) -> Self {
+        Self { turn, waiting: VecDeque::new(), again: peers.into(), share: 0 }
     }
 
     /// The next peer and how many blocks it may have, while so many are left; `None` at the end.
@@ -48,5 +46,40 @@ impl<'a> Round<'a> {
         if blocks == self.share {
             self.again.push_back(key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shares out so many blocks among peers that take up to so many each; gives what each got, and whose turn it was last.
+    fn share_out(mut blocks: usize, takes: [usize; 3]) -> ([usize; 3], PeerKey) {
+        let mut turn = PeerKey(7);
+        let mut round = Round::new(&mut turn, (0..3).map(PeerKey).collect());
+        let mut got = [0; 3];
+        while let Some((key, share)) = round.next(blocks) {
+            let peer = key.0 as usize;
+            let served = share.min(takes[peer] - got[peer]);
+            got[peer] += served;
+            blocks = blocks.saturating_sub(served);
+            round.served(key, served);
+        }
+        (got, turn)
+    }
+
+    #[test]
+    fn what_one_leaves_goes_to_the_others() {
+        assert_eq!(share_out(30, [100; 3]), ([10; 3], PeerKey(2)));
+        assert_eq!(share_out(30, [2, 100, 100]), ([2, 14, 14], PeerKey(2)));
+        assert_eq!(share_out(30, [0, 3, 100]), ([0, 3, 27], PeerKey(2)));
+        assert_eq!(share_out(30, [1, 2, 3]), ([1, 2, 3], PeerKey(2)), "there is more than they take");
+    }
+
+    #[test]
+    fn the_last_that_was_served_is_noted() {
+        assert_eq!(share_out(2, [100; 3]), ([1, 1, 0], PeerKey(1)));
+        assert_eq!(share_out(0, [100; 3]), ([0; 3], PeerKey(7)));
+        assert_eq!(share_out(30, [0; 3]), ([0; 3], PeerKey(7)));
     }
 }

@@ -117,7 +117,7 @@ impl Peers {
     /// Takes out one that has left. If it sent blocks, its address is still known for a while.
     pub(super) fn remove(&mut self, key: PeerKey) -> Option<Peer> {
         let peer = self.connected.remove(&key)?;
-        if peer.down.total() > 0 {
+        if peer.download.total() > 0 {
             if self.departed.len() >= MAX_DEPARTED {
                 self.departed.pop_first();
             }
@@ -135,9 +135,7 @@ impl Peers {
     /// our `have` of the last (BEP 16).
     pub(super) fn announce(&mut self, piece: u32, actions: &mut Actions) {
         for (&key, peer) in &mut self.connected {
-            if peer.has.get(piece) {
-                peer.of_interest = peer.of_interest.saturating_sub(1);
-            }
+            peer.has.came(piece);
             peer.out.push(&Message::Have(piece));
             actions.wake(key);
         }
@@ -148,22 +146,18 @@ impl Peers {
     pub(super) fn tick(&mut self, actions: &mut Actions, now: Duration) {
         let crowded = self.at_last_tick >= MAX_PEERS;
         for (&key, peer) in &mut self.connected {
-            peer.down.tick(now);
-            peer.up.tick(now);
-            peer.window.tick(now, peer.down.per_second());
-            peer.pardon();
+            peer.tick(now);
             if now.saturating_sub(peer.spoke) >= KEEP_ALIVE && peer.out.is_empty() {
                 peer.spoke = now;
                 peer.out.push(&Message::KeepAlive);
                 actions.wake(key);
             }
             let silent = now.saturating_sub(peer.heard);
-            let useless = peer.snubbed || (peer.of_interest == 0 && !peer.interested);
             if silent >= SILENCE {
                 actions.close(key, Why::Timeout);
             } else if peer.out.is_stuck() {
                 actions.close(key, Why::Io);
-            } else if crowded && useless && now.saturating_sub(peer.since) >= USELESS {
+            } else if crowded && peer.is_useless() && now.saturating_sub(peer.since) >= USELESS {
                 actions.close(key, Why::Redundant);
             }
         }

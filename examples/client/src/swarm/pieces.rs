@@ -111,14 +111,11 @@ impl Pieces {
         if piece >= self.have.pieces() {
             return Err(Why::OutOfRange);
         }
-        if !peer.has.insert(piece) {
-            return Ok(false);
-        }
-        peer.of_interest += u32::from(self.lacking.get(piece));
-        if peer.counted {
+        let is_new = peer.has.add(piece, &self.lacking);
+        if is_new && peer.has.is_counted() {
             self.picker.rarity().increase(piece);
         }
-        Ok(true)
+        Ok(is_new)
     }
 
     /// A peer has announced its pieces with its first message.
@@ -127,14 +124,12 @@ impl Pieces {
     /// When the bitfield isn't one of this torrent.
     pub(super) fn announced_at_first(&mut self, peer: &mut Peer, bytes: &[u8]) -> Result<(), Why> {
         let has = Bitfield::read(bytes, self.have.pieces())?;
-        peer.of_interest = has.count_common(&self.lacking);
-        peer.counted = !has.is_full();
-        if peer.counted {
-            for piece in has.iter() {
+        peer.has.begin_with(has, &self.lacking);
+        if peer.has.is_counted() {
+            for piece in peer.has.all().iter() {
                 self.picker.rarity().increase(piece);
             }
         }
-        peer.has = has;
         Ok(())
     }
 
@@ -145,14 +140,13 @@ impl Pieces {
     /// When it can't be that.
     pub(super) fn announced_late(&mut self, peer: &mut Peer, bytes: &[u8], now: Duration) -> Result<(), Why> {
         let has = Bitfield::read(bytes, self.have.pieces())?;
-        let had_time = peer.up.total() > 0 || now.saturating_sub(peer.since) >= FIRST_PIECES;
-        if !had_time || peer.has.count_beyond(&has) > 0 || has.count_beyond(&peer.has) == 0 {
+        let had_time = peer.upload.total() > 0 || now.saturating_sub(peer.since) >= FIRST_PIECES;
+        if !had_time || peer.has.all().count_beyond(&has) > 0 || has.count_beyond(peer.has.all()) == 0 {
             return Err(Why::BadBitfield);
         }
-        let had = std::mem::replace(&mut peer.has, has);
-        peer.of_interest = peer.has.count_common(&self.lacking);
-        if peer.counted {
-            for piece in peer.has.iter().filter(|&piece| !had.get(piece)) {
+        let had = peer.has.replace(has, &self.lacking);
+        if peer.has.is_counted() {
+            for piece in peer.has.all().iter().filter(|&piece| !had.get(piece)) {
                 self.picker.rarity().increase(piece);
             }
         }
@@ -162,8 +156,8 @@ impl Pieces {
     /// A peer has left, whose requests were released.
     pub(super) fn left_by(&mut self, peer: &Peer, actions: &mut Actions) {
         self.abandon(peer.key, actions);
-        if peer.counted {
-            for piece in peer.has.iter() {
+        if peer.has.is_counted() {
+            for piece in peer.has.all().iter() {
                 self.picker.rarity().decrease(piece);
             }
         }
@@ -177,8 +171,8 @@ impl Pieces {
         rng: &mut impl Rng,
         actions: &mut Actions,
     ) -> Vec<Block> {
-        let asked = |block| peer.asked.contains(&block);
-        let picked = self.picker.pick(peer.key, &peer.has, want, asked, rng);
+        let asked = |block| peer.download.is_asked(block);
+        let picked = self.picker.pick(peer.key, peer.has.all(), want, asked, rng);
         if let Some(piece) = picked.evicted {
             self.forget(piece, actions);
         }

@@ -8,7 +8,8 @@ use super::PeerKey;
 use super::actions::Actions;
 use super::limit::Limit;
 use super::pace::Round;
-use super::peer::{self, Peer};
+use super::peer::Peer;
+use super::peer_download::Arrival;
 use super::peers::Peers;
 use super::pieces::Pieces;
 use super::rate::Rate;
@@ -99,10 +100,10 @@ impl Requests {
         actions: &mut Actions,
         now: Duration,
     ) {
-        if let Some(limit) = &mut self.limit {
-            limit.tick(now);
-        }
-        let mut round = Round::new(turn, peers);
+        let Some(limit) = &mut self.limit else { return };
+        limit.tick(now);
+        let keys = peers.keys_after(*turn);
+        let mut round = Round::new(turn, keys);
         while let Some((key, share)) = round.next(self.limit.as_ref().map_or(0, Limit::blocks)) {
             let peer = peers.get_mut(key);
             let asked = peer.map_or(0, |peer| self.ask(peer, share, pieces, rng, actions, now));
@@ -134,11 +135,8 @@ impl Requests {
         if count == 0 {
             return 0;
         }
-        if peer.asked.is_empty() {
-            peer.waiting_since = now;
-        }
         for block in picked {
-            peer.asked.push_back(block);
+            peer.download.ask(block, now);
             peer.out.push(&Message::Request(block));
             if let Some(limit) = &mut self.limit {
                 limit.take(block.length.into());
@@ -152,9 +150,8 @@ impl Requests {
     ///
     /// # Errors
     /// When it has said so too often.
-    pub(super) fn unchoked(&mut self, peer: &mut Peer, now: Duration) -> Result<(), Why> {
-        let pointless = !std::mem::replace(&mut peer.choking, false);
-        peer.waiting_since = now;
+    pub(super) fn unchoked(peer: &mut Peer, now: Duration) -> Result<(), Why> {
+        let pointless = !peer.download.unchoked(now);
         peer.count_pointless(pointless)
     }
 
@@ -168,11 +165,7 @@ impl Requests {
         pieces: &mut Pieces,
         actions: &mut Actions,
     ) -> Result<(), Why> {
-        let pointless = std::mem::replace(&mut peer.choking, true);
-        peer.chokes += 1;
-        if peer.chokes > MAX_CHOKES {
-            return Err(Why::BadMessage);
-        }
+        let pointless = !peer.download.choked()?;
         self.take_back(peer, pieces, actions);
         peer.count_pointless(pointless)
     }
@@ -182,20 +175,12 @@ impl Requests {
     /// # Errors
     /// When the peer wasn't asked for it.
     pub(super) fn received(&mut self, peer: &mut Peer, block: Block, now: Duration) -> Result<(), Why> {
-        if !peer::take(&mut peer.asked, block) {
-            if !peer.late.take(block) {
-                return Err(Why::Unrequested);
-            }
-            // It had been given back, and came all the same.
-            if let Some(limit) = &mut self.limit {
-                limit.take(block.length.into());
-            }
+        let arrival = peer.download.received(block, now).ok_or(Why::Unrequested)?;
+        if arrival == Arrival::Late
+            && let Some(limit) = &mut self.limit
+        {
+            limit.take(block.length.into());
         }
-        peer.down.add(u64::from(block.length));
-        peer.window.received();
-        peer.waiting_since = now;
-        peer.snubbed = false;
-        peer.chokes = 0;
         self.rate.add(u64::from(block.length));
         Ok(())
     }
@@ -209,8 +194,7 @@ impl Requests {
         actions: &mut Actions,
     ) {
         for peer in peers.iter_mut() {
-            if peer.key != from && peer::take(&mut peer.asked, block) {
-                peer.late.expect(block);
+            if peer.key != from && peer.download.cancel(block) {
                 self.give_back(block);
                 peer.out.push(&Message::Cancel(block));
                 actions.wake(peer.key);
@@ -227,12 +211,10 @@ impl Requests {
         now: Duration,
     ) {
         for peer in peers.iter_mut() {
-            if peer.asked.is_empty() || now.saturating_sub(peer.waiting_since) < BLOCK_TIMEOUT {
+            if !peer.download.is_silent(now) {
                 continue;
             }
-            peer.snubbed = true;
-            peer.waiting_since = now;
-            for &block in &peer.asked {
+            for block in peer.download.asked() {
                 peer.out.push(&Message::Cancel(block));
             }
             actions.wake(peer.key);
@@ -241,8 +223,8 @@ impl Requests {
     }
 
     /// A peer has left: what it was asked for won't come.
-    pub(super) fn left(&mut self, peer: &mut Peer, pieces: &mut Pieces) {
-        for block in peer.asked.drain(..) {
+    pub(super) fn left(&mut self, peer: &Peer, pieces: &mut Pieces) {
+        for block in peer.download.asked() {
             pieces.release(block);
             self.give_back(block);
         }
@@ -251,9 +233,8 @@ impl Requests {
 
     /// What the peer was asked for is given to others; the peer may still send it.
     fn take_back(&mut self, peer: &mut Peer, pieces: &mut Pieces, actions: &mut Actions) {
-        for block in std::mem::take(&mut peer.asked) {
+        for block in peer.download.take_back() {
             pieces.release(block);
-            peer.late.expect(block);
             self.give_back(block);
         }
         pieces.abandon(peer.key, actions);
@@ -273,8 +254,3 @@ impl Requests {
         self.limit = Some(Limit::new(limit));
     }
 }
-
-/// Within this time a block must come, or it is asked for elsewhere.
-const BLOCK_TIMEOUT: Duration = Duration::from_secs(30);
-/// Chokes without a block between them.
-const MAX_CHOKES: u32 = 100;

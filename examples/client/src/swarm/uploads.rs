@@ -3,7 +3,6 @@
 //! What the disk has to read is bounded for each peer and in all. It is counted until the disk has answered, not until
 //! the peer has left, or peers that ask and hang up would pile up work.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng;
@@ -13,13 +12,13 @@ use super::actions::{Action, Actions};
 use super::choker::{Candidate, Choker};
 use super::limit::Limit;
 use super::pace::Round;
-use super::peer::{self, Peer};
+use super::peer::Peer;
+use super::peer_upload::{Load, MAX_LOADING};
 use super::peers::{MAX_PEERS, Peers};
 use super::pieces::Pieces;
 use super::rate::Rate;
 use crate::wire::Why;
-use crate::wire::extension::MAX_QUEUED_REQUESTS;
-use crate::wire::message::{BLOCK, Block, MAX_REQUEST, Message};
+use crate::wire::message::{Block, MAX_REQUEST, Message};
 
 /// What goes out to all peers as blocks.
 #[derive(Debug)]
@@ -74,9 +73,9 @@ impl Uploads {
     /// # Errors
     /// When it has said so too often.
     pub(super) fn interested(&mut self, peer: &mut Peer, interested: bool) -> Result<(), Why> {
-        let pointless = std::mem::replace(&mut peer.interested, interested) == interested;
-        self.judge_now |= !pointless;
-        peer.count_pointless(pointless)
+        let is_new = peer.upload.set_interested(interested);
+        self.judge_now |= is_new;
+        peer.count_pointless(!is_new)
     }
 
     /// A peer asks for a block.
@@ -87,18 +86,8 @@ impl Uploads {
         if !pieces.contains(block) || block.length > MAX_REQUEST {
             return Err(Why::OutOfRange);
         }
-        if peer.choked && peer.crossing > 0 {
-            peer.crossing -= 1;
-            return Ok(());
-        }
-        if peer.choked || !pieces.have().get(block.piece) {
-            return peer.count_pointless(true);
-        }
-        if peer.wants.len() >= MAX_QUEUED_REQUESTS || peer.wants.contains(&block) {
-            return peer.count_pointless(true);
-        }
-        peer.wants.push_back(block);
-        Ok(())
+        let pointless = !peer.upload.request(block, pieces.have().get(block.piece));
+        peer.count_pointless(pointless)
     }
 
     /// A peer takes a request back.
@@ -109,7 +98,7 @@ impl Uploads {
         if !pieces.contains(block) {
             return Err(Why::OutOfRange);
         }
-        let pointless = !peer::take(&mut peer.wants, block);
+        let pointless = !peer.upload.cancel(block);
         peer.count_pointless(pointless)
     }
 
@@ -130,10 +119,10 @@ impl Uploads {
         actions: &mut Actions,
         now: Duration,
     ) {
-        if let Some(limit) = &mut self.limit {
-            limit.tick(now);
-        }
-        let mut round = Round::new(turn, peers);
+        let Some(limit) = &mut self.limit else { return };
+        limit.tick(now);
+        let keys = peers.keys_after(*turn);
+        let mut round = Round::new(turn, keys);
         while let Some((key, share)) = round.next(self.limit.as_ref().map_or(0, Limit::blocks)) {
             let given = peers.get_mut(key).map_or(0, |peer| self.load_up_to(peer, share, actions));
             round.served(key, given);
@@ -143,26 +132,14 @@ impl Uploads {
     /// Has up to `most` blocks for a peer read; gives how many it were.
     fn load_up_to(&mut self, peer: &mut Peer, most: usize, actions: &mut Actions) -> usize {
         let mut count = 0;
-        while peer.loading < MAX_LOADING && self.loads < MAX_LOADS && !peer.wants.is_empty() && count < most {
-            let mut bytes = 0;
-            let mut blocks = Vec::new();
-            while let Some(&block) = peer.wants.front()
-                && (blocks.is_empty() || bytes + block.length <= LOAD)
-                && count < most
-            {
-                count += 1;
-                if let Some(limit) = &mut self.limit {
-                    limit.take(block.length.into());
-                }
-                bytes += block.length;
-                blocks.push(block);
-                peer.wants.pop_front();
+        while self.loads < MAX_LOADS && count < most && peer.upload.may_load() {
+            let Load { blocks, bytes, connected } = peer.upload.load(most - count);
+            count += blocks.len();
+            if let Some(limit) = &mut self.limit {
+                limit.take(bytes.into());
             }
-            peer.loading += 1;
-            peer.granted += u64::from(bytes);
             self.loads += 1;
-            let (connected, buffer) = (Arc::downgrade(&peer.connected), self.spare.pop());
-            let buffer = buffer.unwrap_or_default();
+            let buffer = self.spare.pop().unwrap_or_default();
             actions.push(Action::Load { peer: peer.key, connected, blocks, buffer });
         }
         count
@@ -209,10 +186,10 @@ impl Uploads {
         let Some(peer) = peers.get_mut(key) else { return };
         peer.spoke = now;
         let sent = peer.out.advance(bytes);
-        peer.up.add(sent.payload);
+        peer.upload.sent(sent.payload);
         self.rate.add(sent.payload);
         let Some(buffer) = sent.buffer else { return };
-        peer.loading = peer.loading.saturating_sub(1);
+        peer.upload.buffer_sent();
         self.keep_buffer(buffer);
         self.load(key, peers, actions);
     }
@@ -220,7 +197,7 @@ impl Uploads {
     /// A peer has left: what was read for it doesn't go.
     pub(super) fn left(&mut self, peer: &Peer) {
         if let Some(limit) = &mut self.limit {
-            limit.give_back(peer.granted.saturating_sub(peer.up.total()));
+            limit.give_back(peer.upload.unsent());
         }
         self.judge_now = true;
     }
@@ -243,21 +220,16 @@ impl Uploads {
         self.judge_now = false;
         let candidate = |peer: &Peer| Candidate {
             key: peer.key,
-            interested: peer.interested,
-            unchoked: !peer.choked,
-            speed: if is_complete { peer.up.per_second() } else { peer.down.per_second() },
+            interested: peer.upload.is_interested(),
+            unchoked: !peer.upload.is_choked(),
+            speed: if is_complete { peer.upload.speed() } else { peer.download.speed() },
         };
         let candidates: Vec<Candidate> = peers.iter().map(candidate).collect();
         let Some(chosen) = self.choker.decide(now, &candidates, rng) else { return };
         for peer in peers.iter_mut() {
             let choked = !chosen.contains(&peer.key);
-            if choked == peer.choked {
+            if !peer.upload.set_choked(choked) {
                 continue;
-            }
-            peer.choked = choked;
-            if choked {
-                peer.wants.clear();
-                peer.crossing = MAX_QUEUED_REQUESTS;
             }
             peer.out.push(if choked { &Message::Choke } else { &Message::Unchoke });
             actions.wake(peer.key);
@@ -277,10 +249,6 @@ impl Uploads {
     }
 }
 
-/// Bytes read for a peer at a time.
-const LOAD: u32 = 16 * BLOCK;
-/// Buffers per peer.
-const MAX_LOADING: usize = 2;
 /// Buffers that the disk has to fill, whether their peers are still here or not.
 pub(super) const MAX_LOADS: usize = MAX_LOADING * MAX_PEERS;
 const MAX_SPARE: usize = 8;

@@ -142,8 +142,11 @@ fn check(rig: &Rig, seed: u64) {
         assert!(pieces.picker().counts_memory_right(), "seed {seed}: {:?}", pieces.picker());
     }
     for peer in peers.iter() {
-        assert!(peer.asked.len() <= 500, "seed {seed}");
-        assert!(!peer.choking || peer.asked.is_empty(), "seed {seed}: asked while choked");
-        assert_eq!(peer.of_interest, peer.has.count_common(pieces.lacking()), "seed {seed}");
+        assert!(peer.download.asked().count() <= 500, "seed {seed}");
+        assert!(
+            !peer.download.is_choking() || peer.download.asked().next().is_none(),
+            "seed {seed}: asked while choked"
+        );
+        assert_eq!(peer.has.of_interest(), peer.has.all().count_common(pieces.lacking()), "seed {seed}");
     }
 }

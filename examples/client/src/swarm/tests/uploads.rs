@@ -74,12 +74,12 @@ fn requests_are_bounded() {
         rig.say(peer, Message::Request(block(at))).unwrap();
     }
     // Two buffers are on their way, nothing was read by the peer.
-    let queued = rig.peer(peer).wants.len();
+    let queued = rig.peer(peer).upload.wants().len();
     assert_eq!(queued, 2000);
-    assert_eq!(rig.peer(peer).loading, 2);
+    assert_eq!(rig.peer(peer).upload.loading(), 2);
     rig.say(peer, Message::Request(block(100))).unwrap();
-    assert_eq!(rig.peer(peer).wants.len(), 2000, "one that waits already");
-    let waiting = *rig.peer(peer).wants.front().unwrap();
+    assert_eq!(rig.peer(peer).upload.wants().len(), 2000, "one that waits already");
+    let waiting = *rig.peer(peer).upload.wants().front().unwrap();
     rig.say(peer, Message::Cancel(waiting)).unwrap();
     let given = rig.hear(peer).len();
     // Each of the two buffers had the one block that had been asked for by then.
@@ -117,7 +117,7 @@ fn who_got_pieces_may_say_so_with_a_bitfield() {
     rig.say(peer, Message::Request(FIRST)).unwrap();
     rig.hear(peer);
     rig.say(peer, Message::Bitfield(&[0xc0])).unwrap();
-    assert_eq!(rig.peer(peer).has.as_bytes(), [0xc0]);
+    assert_eq!(rig.peer(peer).has.all().as_bytes(), [0xc0]);
     // Nothing new, fewer pieces, spare bits.
     for wrong in [[0xc0], [0xa0], [0xe1]] {
         let said = rig.swarm.message(peer, Message::Bitfield(&wrong), rig.now);
@@ -139,7 +139,7 @@ fn pieces_of_a_late_bitfield_are_wanted() {
     rig.say(peer, Message::Bitfield(&[0xc0])).unwrap();
     assert_eq!(rig.requests(peer), [Block { piece: 1, ..FIRST }]);
     rig.say(peer, Message::Have(1)).unwrap();
-    assert_eq!((rig.peer(peer).of_interest, rig.peer(peer).pointless), (2, 1));
+    assert_eq!((rig.peer(peer).has.of_interest(), rig.peer(peer).pointless()), (2, 1));
 }
 
 /// Requests all that a peer may, as long as it is here.
