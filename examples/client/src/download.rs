@@ -20,6 +20,7 @@ use crate::files::space::free_space;
 use crate::list::list;
 use crate::magnet::{Magnet, MagnetError};
 use crate::net::clock::Clock;
+use crate::net::connection;
 use crate::net::listen::Listeners;
 use crate::net::run::{Outcome, Until, run};
 use crate::net::shell::Shell;
@@ -27,7 +28,7 @@ use crate::resolve::{Begun, NotResolved, resolve};
 use crate::signals::Signals;
 use crate::source::{Source, SourceError};
 use crate::swarm::bitfield::Bitfield;
-use crate::swarm::session::{Session, Start};
+use crate::swarm::{Start, Swarm};
 use crate::torrent::{Refused, Torrent};
 use crate::ui::cli::Download;
 use crate::ui::event::Event;
@@ -140,14 +141,15 @@ async fn download(
     let seed = random.random();
     let (have, metadata) = (prepared.have, Arc::from(metainfo.info_bytes()));
     let start = Start { have, own_id, port, seed, book, metadata, down_limit, up_limit };
-    let session = Session::new(&torrent, start);
-    warn_of_space(&mut report.borrow_mut(), &options.archives, session.stats().left);
-    if session.is_complete() {
+    let swarm = Swarm::new(&torrent, start);
+    warn_of_space(&mut report.borrow_mut(), &options.archives, swarm.stats().left);
+    if swarm.is_complete() {
         report.borrow_mut().event(&Event::Complete);
     }
-    let shell = Shell::new(session, prepared.disk, Rc::clone(report), torrent.info_hash, own_id, clock);
+    let shell = Shell::new(swarm, prepared.disk, Rc::clone(report), torrent.info_hash, own_id, clock);
+    tokio::task::spawn_local(connection::dial(Rc::clone(&shell)));
     for &peer in options.peers.iter().filter(|_| is_new) {
-        if shell.update(|session, now| session.add_peers([peer], now)) == 0 {
+        if shell.update(|swarm, now| swarm.add_peers([peer], now)) == 0 {
             report.borrow_mut().error(&format!("{peer} can't be a peer's address"));
         }
     }
@@ -157,12 +159,12 @@ async fn download(
         discovery
     } else {
         let mut announced = tracker_failover::Torrent::new(torrent.info_hash, own_id, port);
-        announced.transfer = shell.session.borrow().transfer();
+        announced.transfer = shell.swarm.borrow().transfer();
         discover(options, TrackerSet::from(metainfo), announced, torrent.private, shell.now(), report).await
     };
-    shell.adopt(connections);
+    connection::adopt(&shell, connections);
     let outcome = run(&shell, prepared.listeners, done, &mut discovery, signals, until).await;
-    let transfer = shell.session.borrow().transfer();
+    let transfer = shell.swarm.borrow().transfer();
     let trackers = discovery.answered();
     discovery.stop(transfer, |tag, text| report.borrow_mut().tracker(tag, text)).await;
     shell.finish().await;
@@ -170,8 +172,8 @@ async fn download(
         shell.disk_done(job);
     }
     let (complete, transfer) = {
-        let session = shell.session.borrow();
-        (session.is_complete(), session.transfer())
+        let swarm = shell.swarm.borrow();
+        (swarm.is_complete(), swarm.transfer())
     };
     let (downloaded, uploaded, time) = (transfer.downloaded, transfer.uploaded, shell.now());
     report.borrow_mut().summary(Summary { downloaded, uploaded, time, trackers });

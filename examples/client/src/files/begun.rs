@@ -2,7 +2,7 @@
 //!
 //! A piece of one part has its [`verdict`] before it is written, and is written only when it is good. The parts of a
 //! larger one are written as they come, and hashed in their order; one that came early is read back when its turn is
-//! there. What is on the disk of a piece that isn't whole or isn't good counts for nothing: the session doesn't have it,
+//! there. What is on the disk of a piece that isn't whole or isn't good counts for nothing: the swarm doesn't have it,
 //! and the next start finds that out by its hash.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! One connection: handshake, then frames in and bytes out until one side closes it.
+//! The connections of a download, each a task: handshake, then frames in and bytes out until one side closes it.
 
 use std::future::poll_fn;
 use std::io::ErrorKind;
@@ -8,92 +8,76 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tracker_failover::{InfoHash, PeerId};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::adopted::Adopted;
 use super::greetings::Place;
-use super::shell::{Link, Shell};
+use super::handshake;
+use super::link::Link;
+use super::shell::Shell;
 use crate::swarm::PeerKey;
 use crate::wire::Why;
-use crate::wire::handshake::{self, Handshake};
+use crate::wire::handshake::Handshake;
 use crate::wire::message::{Limits, next_frame};
 
+/// Dials the peers that are due, each in a task of its own, for ever.
+pub(crate) async fn dial(shell: Rc<Shell>) {
+    loop {
+        let address = shell.next_due().await;
+        tokio::task::spawn_local(outgoing(Rc::clone(&shell), address));
+    }
+}
+
+/// Takes connections from a listening socket for ever.
+pub(super) async fn listen(shell: Rc<Shell>, socket: TcpListener) {
+    loop {
+        match socket.accept().await {
+            Ok((stream, address)) => {
+                if shell.swarm.borrow().admits(address) {
+                    let place = shell.greetings.borrow_mut().enter(address.ip());
+                    tokio::task::spawn_local(incoming(Rc::clone(&shell), stream, address, place));
+                }
+            }
+            // Out of descriptors, or a connection that broke while it waited.
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+/// Goes on with connections on which the metadata was fetched.
+pub(crate) fn adopt(shell: &Rc<Shell>, connections: Vec<Adopted>) {
+    for connection in connections {
+        tokio::task::spawn_local(adopted(Rc::clone(shell), connection));
+    }
+}
+
 /// Dials a peer and talks to it.
-pub(super) async fn outgoing(shell: Rc<Shell>, address: SocketAddr) {
-    let greeted = async {
-        let mut stream = Shell::connect(address).await?;
-        let handshake = greet(shell.info_hash, shell.own_id, &mut stream, true).await?;
-        Ok((stream, handshake))
-    };
-    match greeted.await {
+async fn outgoing(shell: Rc<Shell>, address: SocketAddr) {
+    match handshake::dial(address, shell.info_hash, shell.own_id).await {
         Ok((stream, handshake)) => talk(&shell, stream, address, true, handshake).await,
-        Err(why) => shell.update(|session, now| session.not_connected(address, true, why, now)),
+        Err(why) => shell.update(|swarm, now| swarm.not_connected(address, true, why, now)),
     }
 }
 
 /// Talks to a peer that has connected to us.
-pub(super) async fn incoming(shell: Rc<Shell>, mut stream: TcpStream, address: SocketAddr, place: Place) {
+async fn incoming(shell: Rc<Shell>, mut stream: TcpStream, address: SocketAddr, place: Place) {
     let greeted = tokio::select! {
-        greeted = greet(shell.info_hash, shell.own_id, &mut stream, false) => greeted,
+        greeted = handshake::greet(shell.info_hash, shell.own_id, &mut stream, false) => greeted,
         () = place.revoked.notified() => Err(Why::Full),
     };
     shell.greetings.borrow_mut().leave(&place);
     match greeted {
         Ok(handshake) => talk(&shell, stream, address, false, handshake).await,
-        Err(why) => shell.update(|session, now| session.not_connected(address, false, why, now)),
-    }
-}
-
-/// Exchanges handshakes, within [`HANDSHAKE_TIMEOUT`]. The side that accepted the connection waits for the info-hash before
-/// it sends its own (BEP 3).
-pub(super) async fn greet(
-    info_hash: InfoHash,
-    own_id: PeerId,
-    stream: &mut TcpStream,
-    dialled: bool,
-) -> Result<Handshake, Why> {
-    let greeting = exchange_handshakes(info_hash, own_id, stream, dialled);
-    tokio::time::timeout(HANDSHAKE_TIMEOUT, greeting).await.unwrap_or(Err(Why::Timeout))
-}
-
-async fn exchange_handshakes(
-    info_hash: InfoHash,
-    own_id: PeerId,
-    stream: &mut TcpStream,
-    dialled: bool,
-) -> Result<Handshake, Why> {
-    // Requests are small and urgent.
-    stream.set_nodelay(true).map_err(|_| Why::Io)?;
-    let ours = handshake::write(info_hash, own_id);
-    let mut said = false;
-    let mut bytes = [0; handshake::LENGTH];
-    let mut filled = 0;
-    loop {
-        if !said && (dialled || filled >= handshake::UP_TO_INFO_HASH) {
-            stream.write_all(&ours).await.map_err(|_| Why::Io)?;
-            said = true;
-        }
-        match stream.read(&mut bytes[filled..]).await {
-            Ok(0) => return Err(Why::Eof),
-            Ok(read) => filled += read,
-            Err(_) => return Err(Why::Io),
-        }
-        if let Some(handshake) = handshake::read(&bytes[..filled], info_hash)? {
-            if !said {
-                stream.write_all(&ours).await.map_err(|_| Why::Io)?;
-            }
-            return Ok(handshake);
-        }
+        Err(why) => shell.update(|swarm, now| swarm.not_connected(address, false, why, now)),
     }
 }
 
 /// Goes on with a connection on which the metadata was fetched.
-pub(super) async fn adopted(shell: Rc<Shell>, adopted: Adopted) {
+async fn adopted(shell: Rc<Shell>, adopted: Adopted) {
     let Adopted { stream, address, dialled, handshake, unread } = adopted;
-    let connected = shell.session.borrow_mut().adopted(address, dialled, handshake, shell.now());
+    let connected = shell.swarm.borrow_mut().adopted(address, dialled, handshake, shell.now());
     go_on(&shell, connected, stream, address, dialled, &unread).await;
 }
 
@@ -104,7 +88,7 @@ async fn talk(
     dialled: bool,
     handshake: Handshake,
 ) {
-    let connected = shell.session.borrow_mut().connected(address, dialled, handshake, shell.now());
+    let connected = shell.swarm.borrow_mut().connected(address, dialled, handshake, shell.now());
     go_on(shell, connected, stream, address, dialled, &[]).await;
 }
 
@@ -123,13 +107,13 @@ async fn go_on(
             let why = exchange(shell, key, &link, stream, unread).await;
             shell.unlink(key, why);
         }
-        Err(why) => shell.update(|session, now| session.not_connected(address, dialled, why, now)),
+        Err(why) => shell.update(|swarm, now| swarm.not_connected(address, dialled, why, now)),
     }
 }
 
 /// Reads and writes until one side has enough.
 async fn exchange(shell: &Rc<Shell>, key: PeerKey, link: &Link, mut stream: TcpStream, unread: &[u8]) -> Why {
-    let limits = shell.session.borrow().limits();
+    let limits = shell.swarm.borrow().limits();
     let (mut reader, mut writer) = stream.split();
     let mut carry = Vec::new();
     if let Err(why) = take_frames(shell, key, unread, &mut carry, limits) {
@@ -137,7 +121,7 @@ async fn exchange(shell: &Rc<Shell>, key: PeerKey, link: &Link, mut stream: TcpS
     }
     shell.act();
     loop {
-        if let Some(why) = link.closing.get() {
+        if let Some(why) = link.closing() {
             if why == Why::Redundant {
                 // A super-seeding peer waits for the `have` of the last piece.
                 let _ = flush(shell, key, &mut writer);
@@ -156,7 +140,7 @@ async fn exchange(shell: &Rc<Shell>, key: PeerKey, link: &Link, mut stream: TcpS
                 }
                 shell.act();
             }
-            () = link.wake.notified() => {}
+            () = link.woken() => {}
             _ = writer.writable(), if blocked => {}
         }
     }
@@ -166,13 +150,13 @@ async fn exchange(shell: &Rc<Shell>, key: PeerKey, link: &Link, mut stream: TcpS
 fn flush(shell: &Rc<Shell>, key: PeerKey, writer: &mut WriteHalf<'_>) -> Result<bool, Why> {
     let mut wrote = false;
     let blocked = loop {
-        let mut session = shell.session.borrow_mut();
-        let front = session.outgoing(key).map_or(&[][..], |out| out.front());
+        let mut swarm = shell.swarm.borrow_mut();
+        let front = swarm.outgoing(key).map_or(&[][..], |out| out.front());
         if front.is_empty() {
             break false;
         }
         match writer.try_write(front) {
-            Ok(bytes) => session.written(key, bytes, shell.now()),
+            Ok(bytes) => swarm.written(key, bytes, shell.now()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => break true,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(_) => return Err(Why::Io),
@@ -217,15 +201,15 @@ fn take_frames(
     carry: &mut Vec<u8>,
     limits: Limits,
 ) -> Result<(), Why> {
-    let mut session = shell.session.borrow_mut();
+    let mut swarm = shell.swarm.borrow_mut();
     let now = shell.now();
-    session.heard(key, now);
+    swarm.heard(key, now);
     let mut at = 0;
     let taken = loop {
         match next_frame(&whole[at..], limits) {
             Ok(Some((message, length))) => {
                 at += length;
-                if let Err(why) = session.message(key, message, now) {
+                if let Err(why) = swarm.message(key, message, now) {
                     break Err(why);
                 }
             }
@@ -233,11 +217,11 @@ fn take_frames(
             Err(why) => break Err(why),
         }
     };
-    session.read_taken(key, now);
+    swarm.read_taken(key, now);
     carry.clear();
     carry.extend_from_slice(&whole[at..]);
     taken
 }
 
-/// A handshake takes no longer than this in all (P-07).
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long no connection is taken after one that could not be.
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,7 +1,7 @@
 //! The time before a magnet's torrent is known: connections on which metadata is fetched, and which the download takes over.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -18,10 +18,11 @@ use tracker_failover::{InfoHash, PeerCounts, PeerId, Transfer};
 
 use super::adopted::Adopted;
 use super::clock::Clock;
-use super::connection::greet;
+use super::connection::ACCEPT_PAUSE;
 use super::greetings::{Greetings, Place};
+use super::handshake;
+use super::link::{Link, Links};
 use super::run::Outcome;
-use super::shell::{ACCEPT_PAUSE, Link, Shell};
 use crate::discovery::news::News;
 use crate::discovery::{Discovery, SwarmState};
 use crate::metadata::{Inbox, MetadataSwarm};
@@ -65,7 +66,7 @@ struct Phase {
     swarm: RefCell<MetadataSwarm>,
     /// Rung when the metadata is here.
     found: Notify,
-    links: RefCell<BTreeMap<PeerKey, Rc<Link>>>,
+    links: Links,
     greetings: RefCell<Greetings>,
     report: Rc<RefCell<Report>>,
     begin: Begin,
@@ -86,7 +87,7 @@ pub(crate) async fn fetch(
     let phase = Rc::new(Phase {
         swarm: RefCell::new(swarm),
         found: Notify::new(),
-        links: RefCell::default(),
+        links: Links::default(),
         greetings: RefCell::default(),
         report: Rc::clone(report),
         begin,
@@ -196,25 +197,14 @@ impl Phase {
         if self.swarm.borrow().is_found() {
             self.found.notify_one();
         }
-        let links = self.links.borrow();
         for (key, why) in closing {
-            if let Some(link) = links.get(&key) {
-                link.closing.set(Some(why));
-                link.wake.notify_one();
-            }
+            self.links.close(key, why);
         }
-        for link in wakes.iter().filter_map(|key| links.get(key)) {
-            link.wake.notify_one();
-        }
+        self.links.wake(&wakes);
     }
 
     async fn outgoing(self: Rc<Self>, address: SocketAddr) -> Option<Adopted> {
-        let greeted = async {
-            let mut stream = Shell::connect(address).await?;
-            let handshake = greet(self.begin.info_hash, self.begin.own_id, &mut stream, true).await?;
-            Ok((stream, handshake))
-        };
-        match greeted.await {
+        match handshake::dial(address, self.begin.info_hash, self.begin.own_id).await {
             Ok((stream, handshake)) => self.talk(stream, address, true, handshake).await,
             Err(why) => self.not_connected(address, true, why),
         }
@@ -227,7 +217,7 @@ impl Phase {
         place: Place,
     ) -> Option<Adopted> {
         let greeted = tokio::select! {
-            greeted = greet(self.begin.info_hash, self.begin.own_id, &mut stream, false) => greeted,
+            greeted = handshake::greet(self.begin.info_hash, self.begin.own_id, &mut stream, false) => greeted,
             () = place.revoked.notified() => Err(Why::Full),
         };
         self.greetings.borrow_mut().leave(&place);
@@ -256,12 +246,11 @@ impl Phase {
             Ok(key) => key,
             Err(why) => return self.not_connected(address, dialled, why),
         };
-        let link = Rc::new(Link::default());
-        self.links.borrow_mut().insert(key, Rc::clone(&link));
+        let link = self.links.add(key);
         self.report.borrow_mut().event(&Event::PeerConnected { peer: address });
         let mut inbox = Inbox::default();
         let ended = self.exchange(key, &link, &mut stream, &mut inbox).await;
-        self.links.borrow_mut().remove(&key);
+        self.links.remove(key);
         match ended {
             Ok(()) => Some(Adopted { stream, address, dialled, handshake, unread: inbox.into_unread() }),
             Err(why) => {
@@ -286,7 +275,7 @@ impl Phase {
         let mut scratch = vec![0; READ];
         let mut out = Vec::new();
         loop {
-            if let Some(why) = link.closing.get() {
+            if let Some(why) = link.closing() {
                 return Err(why);
             }
             out.append(&mut self.swarm.borrow_mut().take_outgoing(key));
@@ -319,19 +308,17 @@ impl Phase {
                     }
                 }
                 ready = stream.writable(), if !out.is_empty() => ready.map_err(|_| Why::Io)?,
-                () = link.wake.notified() => {}
+                () = link.woken() => {}
             }
         }
     }
 
     /// Ends all connections but those on which the download can go on.
     async fn hand_over(&self, mut connections: JoinSet<Option<Adopted>>) -> Vec<Adopted> {
-        for link in self.links.borrow().values() {
-            link.wake.notify_one();
-        }
+        self.links.wake_all();
         let mut adopted = Vec::new();
         let gather = async {
-            while !self.links.borrow().is_empty() {
+            while !self.links.is_empty() {
                 match connections.join_next().await {
                     Some(Ok(Some(connection))) => adopted.push(connection),
                     Some(_) => {}

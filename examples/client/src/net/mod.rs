@@ -2,8 +2,10 @@
 
 pub(crate) mod adopted;
 pub(crate) mod clock;
-mod connection;
+pub(crate) mod connection;
 mod greetings;
+mod handshake;
+mod link;
 pub(crate) mod listen;
 pub(crate) mod metadata;
 pub(crate) mod run;

@@ -7,13 +7,14 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::connection;
 use super::listen::Listeners;
 use super::shell::Shell;
 use crate::discovery::news::News;
 use crate::discovery::{Discovery, SwarmState};
 use crate::files::disk::Done;
 use crate::signals::Signals;
-use crate::swarm::session::Session;
+use crate::swarm::Swarm;
 
 /// How a download ended.
 #[derive(Debug)]
@@ -49,15 +50,15 @@ pub(crate) async fn run(
     until: Until,
 ) -> Outcome {
     for socket in listeners.sockets {
-        tokio::task::spawn_local(Rc::clone(shell).listen(socket));
+        tokio::task::spawn_local(connection::listen(Rc::clone(shell), socket));
     }
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut alone = discovery.is_empty();
     let mut paces = interval(PACE);
     paces.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let limited = shell.session.borrow().is_limited();
-    let mut whole = shell.session.borrow().is_whole();
+    let limited = shell.swarm.borrow().is_limited();
+    let mut whole = shell.swarm.borrow().is_whole();
     loop {
         tokio::select! {
             job = done.recv() => {
@@ -68,31 +69,31 @@ pub(crate) async fn run(
                 }
             }
             _ = ticks.tick() => {
-                shell.update(Session::tick);
-                let (stats, swarm) = {
-                    let session = shell.session.borrow();
-                    let stats = session.stats();
-                    let swarm = SwarmState {
-                        transfer: session.transfer(),
-                        peers: session.peer_counts(),
-                        has_peers: session.has_peers(),
-                        is_complete: session.is_complete(),
+                shell.update(Swarm::tick);
+                let (stats, swarm_state) = {
+                    let swarm = shell.swarm.borrow();
+                    let stats = swarm.stats();
+                    let swarm_state = SwarmState {
+                        transfer: swarm.transfer(),
+                        peers: swarm.peer_counts(),
+                        has_peers: swarm.has_peers(),
+                        is_complete: swarm.is_complete(),
                         wants_peers: stats.wants_peers,
                     };
-                    (stats, swarm)
+                    (stats, swarm_state)
                 };
-                let tracker = discovery.tick(swarm, shell.now());
+                let tracker = discovery.tick(swarm_state, shell.now());
                 shell.report.borrow_mut().progress(&stats, tracker, shell.now());
             }
-            _ = paces.tick(), if limited => shell.update(Session::pace),
+            _ = paces.tick(), if limited => shell.update(Swarm::pace),
             news = discovery.next() => match news {
                 News::Peers(peers) => {
-                    shell.update(|session, now| session.add_peers(peers, now));
+                    shell.update(|swarm, now| swarm.add_peers(peers, now));
                 }
                 News::Line(tag, text) => shell.report.borrow_mut().tracker(tag, &text),
                 News::Detail(tag, text) => shell.report.borrow_mut().detail(tag, &text),
                 News::Swarm(tracker, swarm) => shell.report.borrow_mut().swarm(&tracker.to_string(), swarm),
-                News::Moved => shell.update(|session, _| session.forget_peers()),
+                News::Moved => shell.update(|swarm, _| swarm.forget_peers()),
                 News::NoneLeft => alone = true,
             },
             () = signals.recv() => return Outcome::Interrupted,
@@ -100,16 +101,16 @@ pub(crate) async fn run(
         if let Some(error) = shell.take_failure() {
             return Outcome::Failed(error);
         }
-        let session = shell.session.borrow();
-        if !whole && session.is_whole() {
+        let swarm = shell.swarm.borrow();
+        if !whole && swarm.is_whole() {
             whole = true;
-            discovery.complete(session.transfer());
+            discovery.complete(swarm.transfer());
         }
-        if session.is_complete() {
+        if swarm.is_complete() {
             if until.done {
                 return Outcome::Done;
             }
-        } else if alone && session.is_out_of_peers() {
+        } else if alone && swarm.is_out_of_peers() {
             return Outcome::OutOfPeers;
         }
         if until.deadline.is_some_and(|deadline| shell.now() >= deadline) {

@@ -1,35 +1,37 @@
 //! Performs the actions of the swarm: connections, the disk, output for the user.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tracker_failover::{InfoHash, PeerId};
 
-use super::adopted::Adopted;
 use super::clock::Clock;
-use super::connection;
 use super::greetings::Greetings;
+use super::link::{Link, Links};
 use crate::files::disk::{Disk, Done, Job, Unreadable};
 use crate::swarm::PeerKey;
-use crate::swarm::session::{Action, Session};
+use crate::swarm::Swarm;
+use crate::swarm::actions::Action;
 use crate::ui::report::Report;
 use crate::wire::Why;
 
 /// Everything on the network thread. Nothing is borrowed across an await.
 pub(crate) struct Shell {
-    pub(crate) session: RefCell<Session>,
+    pub(crate) swarm: RefCell<Swarm>,
     pub(crate) report: Rc<RefCell<Report>>,
     pub(crate) info_hash: InfoHash,
     pub(crate) own_id: PeerId,
     clock: Clock,
     disk: RefCell<Option<Disk>>,
-    links: RefCell<BTreeMap<PeerKey, Rc<Link>>>,
+    links: Links,
+    /// Peers that are to be dialled, no more than the swarm has being dialled at a time.
+    due: RefCell<VecDeque<SocketAddr>>,
+    is_due: Notify,
     /// What every connection reads into; each keeps only its unfinished frame.
     pub(super) scratch: RefCell<Vec<u8>>,
     /// Connections that came in and whose handshake isn't done.
@@ -37,32 +39,27 @@ pub(crate) struct Shell {
     failure: RefCell<Option<io::Error>>,
 }
 
-/// The way to a connection's task.
-#[derive(Debug, Default)]
-pub(super) struct Link {
-    pub(super) wake: Notify,
-    pub(super) closing: Cell<Option<Why>>,
-}
-
 impl Shell {
-    /// A shell around a session.
+    /// A shell around a swarm.
     pub(crate) fn new(
-        session: Session,
+        swarm: Swarm,
         disk: Disk,
         report: Rc<RefCell<Report>>,
         info_hash: InfoHash,
         own_id: PeerId,
         clock: Clock,
     ) -> Rc<Self> {
-        let scratch = vec![0; session.limits().longest() + READ];
+        let scratch = vec![0; swarm.limits().longest() + READ];
         Rc::new(Self {
-            session: RefCell::new(session),
+            swarm: RefCell::new(swarm),
             report,
             info_hash,
             own_id,
             clock,
             disk: RefCell::new(Some(disk)),
-            links: RefCell::default(),
+            links: Links::default(),
+            due: RefCell::default(),
+            is_due: Notify::new(),
             scratch: RefCell::new(scratch),
             greetings: RefCell::default(),
             failure: RefCell::default(),
@@ -74,9 +71,9 @@ impl Shell {
         self.clock.now()
     }
 
-    /// Tells the session something, and does what follows from it.
-    pub(crate) fn update<T>(self: &Rc<Self>, what: impl FnOnce(&mut Session, Duration) -> T) -> T {
-        let answer = what(&mut self.session.borrow_mut(), self.now());
+    /// Tells the swarm something, and does what follows from it.
+    pub(crate) fn update<T>(&self, what: impl FnOnce(&mut Swarm, Duration) -> T) -> T {
+        let answer = what(&mut self.swarm.borrow_mut(), self.now());
         self.act();
         answer
     }
@@ -87,20 +84,20 @@ impl Shell {
     }
 
     /// Takes what the disk has done.
-    pub(crate) fn disk_done(self: &Rc<Self>, done: Done) {
+    pub(crate) fn disk_done(&self, done: Done) {
         match done {
             Done::Looked(_) | Done::Ready(_) => {}
             Done::Stored { piece, data, verdict: Ok(verdict) } => {
-                self.update(|session, now| session.stored(piece, data, verdict, now));
+                self.update(|swarm, now| swarm.stored(piece, data, verdict, now));
             }
             Done::Stored { verdict: Err(error), .. } => self.fail(error),
             Done::Loaded { peer, messages: Ok(messages), payload } => {
-                self.update(|session, _| session.loaded(peer, Some(messages), payload));
+                self.update(|swarm, _| swarm.loaded(peer, Some(messages), payload));
             }
             Done::Loaded { peer, messages: Err(Unreadable { pieces, error }), .. } => {
-                self.update(|session, now| {
-                    session.lost(&pieces, error.to_string(), now);
-                    session.loaded(peer, None, 0);
+                self.update(|swarm, now| {
+                    swarm.lost(&pieces, error.to_string(), now);
+                    swarm.loaded(peer, None, 0);
                 });
             }
         }
@@ -115,64 +112,40 @@ impl Shell {
         }
     }
 
-    /// Goes on with connections on which the metadata was fetched.
-    pub(crate) fn adopt(self: &Rc<Self>, connections: Vec<Adopted>) {
-        for connection in connections {
-            tokio::task::spawn_local(connection::adopted(Rc::clone(self), connection));
-        }
-    }
-
-    /// Takes connections from a listening socket for ever.
-    pub(crate) async fn listen(self: Rc<Self>, socket: TcpListener) {
+    /// Waits for the next peer that is to be dialled.
+    pub(super) async fn next_due(&self) -> SocketAddr {
         loop {
-            match socket.accept().await {
-                Ok((stream, address)) => {
-                    if self.session.borrow().admits(address) {
-                        let place = self.greetings.borrow_mut().enter(address.ip());
-                        tokio::task::spawn_local(connection::incoming(
-                            Rc::clone(&self),
-                            stream,
-                            address,
-                            place,
-                        ));
-                    }
-                }
-                // Out of descriptors, or a connection that broke while it waited.
-                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            if let Some(address) = self.due.borrow_mut().pop_front() {
+                return address;
             }
+            self.is_due.notified().await;
         }
     }
 
     /// Registers a connection under its key.
     pub(super) fn link(&self, key: PeerKey) -> Rc<Link> {
-        let link = Rc::new(Link::default());
-        self.links.borrow_mut().insert(key, Rc::clone(&link));
-        link
+        self.links.add(key)
     }
 
     /// A connection has ended.
-    pub(super) fn unlink(self: &Rc<Self>, key: PeerKey, why: Why) {
-        self.links.borrow_mut().remove(&key);
-        self.update(|session, now| session.disconnected(key, why, now));
+    pub(super) fn unlink(&self, key: PeerKey, why: Why) {
+        self.links.remove(key);
+        self.update(|swarm, now| swarm.disconnected(key, why, now));
     }
 
-    /// Does what the session wants done.
-    pub(super) fn act(self: &Rc<Self>) {
+    /// Does what the swarm wants done.
+    pub(super) fn act(&self) {
         let (actions, wakes) = {
-            let mut session = self.session.borrow_mut();
-            (session.take_actions(), session.take_wakes())
+            let mut swarm = self.swarm.borrow_mut();
+            (swarm.take_actions(), swarm.take_wakes())
         };
         for action in actions {
             match action {
                 Action::Dial(address) => {
-                    tokio::task::spawn_local(connection::outgoing(Rc::clone(self), address));
+                    self.due.borrow_mut().push_back(address);
+                    self.is_due.notify_one();
                 }
-                Action::Close(key, why) => {
-                    if let Some(link) = self.links.borrow().get(&key) {
-                        link.closing.set(link.closing.get().or(Some(why)));
-                        link.wake.notify_one();
-                    }
-                }
+                Action::Close(key, why) => self.links.close(key, why),
                 Action::Store { piece, begin, data, earlier } => {
                     self.send(Job::Store { piece, begin, data, earlier });
                 }
@@ -183,10 +156,7 @@ impl Shell {
                 Action::Tell(event) => self.report.borrow_mut().event(&event),
             }
         }
-        let links = self.links.borrow();
-        for link in wakes.iter().filter_map(|key| links.get(key)) {
-            link.wake.notify_one();
-        }
+        self.links.wake(&wakes);
     }
 
     fn send(&self, job: Job) {
@@ -199,19 +169,8 @@ impl Shell {
     fn fail(&self, error: io::Error) {
         self.failure.borrow_mut().get_or_insert(error);
     }
-
-    /// Connects to a peer, for [`connection`].
-    pub(super) async fn connect(address: SocketAddr) -> Result<TcpStream, Why> {
-        match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(_)) => Err(Why::Io),
-            Err(_) => Err(Why::Timeout),
-        }
-    }
 }
 
 /// Bytes taken from a socket at a time; few large reads cost less than many small ones.
 const READ: usize = 256 << 10;
 const FINISH_LIMIT: Duration = Duration::from_secs(3);
-pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

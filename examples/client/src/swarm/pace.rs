@@ -4,48 +4,82 @@
 //! piles up. An upload is limited by reading less from the disk. All other messages between peers aren't
 //! held back.
 
-use std::time::Duration;
+use std::collections::VecDeque;
 
 use super::PeerKey;
-use super::limit::Limit;
-use super::session::Session;
 
-impl Session {
-    /// Asks for and gives as much as the limits allow by now; to be called often while something is limited.
-    pub(crate) fn pace(&mut self, now: Duration) {
-        for limit in [&mut self.down_limit, &mut self.up_limit].into_iter().flatten() {
-            limit.tick(now);
-        }
-        self.share_out(|session| &session.down_limit, |session, key, most| session.ask(key, most, now));
-        self.share_out(|session| &session.up_limit, Self::load_up_to);
+/// A sharing out: each peer gets its share, and what one leaves goes to the others.
+#[derive(Debug)]
+pub(super) struct Round<'a> {
+    /// The peer that was served last: the next one is the first next time.
+    turn: &'a mut PeerKey,
+    /// Those that haven't had this share yet.
+    waiting: VecDeque<PeerKey>,
+    /// Those that have used up their share, and may take more.
+    again: VecDeque<PeerKey>,
+    share: usize,
+}
+
+impl<'a> Round<'a> {
+    /// A round among these peers, in this order. Notes who is served last.
+    pub(super) fn new(turn: &'a mut PeerKey, peers: Vec<PeerKey>) -> Self {
+        Self { turn, waiting: VecDeque::new(), again: peers.into(), share: 0 }
     }
 
-    /// All peers, beginning with the one after this.
-    pub(super) fn keys_after(&self, turn: PeerKey) -> Vec<PeerKey> {
-        let (first, then): (Vec<_>, Vec<_>) = self.peers.keys().copied().partition(|&key| key > turn);
-        [first, then].concat()
+    /// The next peer and how many blocks it may have, while so many are left; `None` at the end.
+    pub(super) fn next(&mut self, blocks: usize) -> Option<(PeerKey, usize)> {
+        if blocks == 0 {
+            return None;
+        }
+        if self.waiting.is_empty() {
+            std::mem::swap(&mut self.waiting, &mut self.again);
+            self.share = (blocks / self.waiting.len().max(1)).max(1);
+        }
+        Some((self.waiting.pop_front()?, self.share))
     }
 
-    /// Gives each peer its share, and what one leaves to the others. Each time another peer is the first.
-    fn share_out(
-        &mut self,
-        limit: impl Fn(&Self) -> &Option<Limit>,
-        mut serve: impl FnMut(&mut Self, PeerKey, usize) -> usize,
-    ) {
-        let blocks = |session: &Self| limit(session).as_ref().map_or(0, Limit::blocks);
-        let mut waiting = self.keys_after(self.turn);
-        while !waiting.is_empty() && blocks(self) > 0 {
-            let share = (blocks(self) / waiting.len()).max(1);
-            waiting.retain(|&key| {
-                if blocks(self) == 0 {
-                    return false;
-                }
-                let served = serve(self, key, share);
-                if served > 0 {
-                    self.turn = key;
-                }
-                served == share
-            });
+    /// The peer has got so many.
+    pub(super) fn served(&mut self, key: PeerKey, blocks: usize) {
+        if blocks > 0 {
+            *self.turn = key;
         }
+        if blocks == self.share {
+            self.again.push_back(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shares out so many blocks among peers that take up to so many each; gives what each got, and whose turn it was last.
+    fn share_out(mut blocks: usize, takes: [usize; 3]) -> ([usize; 3], PeerKey) {
+        let mut turn = PeerKey(7);
+        let mut round = Round::new(&mut turn, (0..3).map(PeerKey).collect());
+        let mut got = [0; 3];
+        while let Some((key, share)) = round.next(blocks) {
+            let peer = key.0 as usize;
+            let served = share.min(takes[peer] - got[peer]);
+            got[peer] += served;
+            blocks = blocks.saturating_sub(served);
+            round.served(key, served);
+        }
+        (got, turn)
+    }
+
+    #[test]
+    fn what_one_leaves_goes_to_the_others() {
+        assert_eq!(share_out(30, [100; 3]), ([10; 3], PeerKey(2)));
+        assert_eq!(share_out(30, [2, 100, 100]), ([2, 14, 14], PeerKey(2)));
+        assert_eq!(share_out(30, [0, 3, 100]), ([0, 3, 27], PeerKey(2)));
+        assert_eq!(share_out(30, [1, 2, 3]), ([1, 2, 3], PeerKey(2)), "there is more than they take");
+    }
+
+    #[test]
+    fn the_last_that_was_served_is_noted() {
+        assert_eq!(share_out(2, [100; 3]), ([1, 1, 0], PeerKey(1)));
+        assert_eq!(share_out(0, [100; 3]), ([0; 3], PeerKey(7)));
+        assert_eq!(share_out(30, [0; 3]), ([0; 3], PeerKey(7)));
     }
 }

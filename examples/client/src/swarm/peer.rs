@@ -1,151 +1,157 @@
-//! What we know of one connected peer.
+//! What is known of one connected peer.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tracker_failover::PeerId;
 
-use super::bitfield::Bitfield;
-use super::late::LateBlocks;
+use super::PeerKey;
+use super::actions::Actions;
 use super::metadata::Allowance;
 use super::outgoing::Outgoing;
-use super::rate::Rate;
-use super::window::Window;
-use crate::wire::message::Block;
+use super::peer_download::PeerDownload;
+use super::peer_pieces::PeerPieces;
+use super::peer_upload::PeerUpload;
+use crate::wire::Why;
+use crate::wire::message::Message;
 
 /// One peer.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "four of them are the protocol's own state (BEP 3)")]
-pub(crate) struct Peer {
+pub(super) struct Peer {
+    /// Its number.
+    pub(super) key: PeerKey,
     /// The other end of the connection.
-    pub(crate) address: SocketAddr,
+    pub(super) address: SocketAddr,
     /// Whether we made the connection.
-    pub(crate) dialled: bool,
+    pub(super) dialled: bool,
     /// The address at which it listens: the one that we dialled, or the one it sent (`p`, BEP 10).
-    pub(crate) listens: Option<SocketAddr>,
+    pub(super) listens: Option<SocketAddr>,
     /// What it calls itself in its handshake.
-    pub(crate) id: PeerId,
+    pub(super) id: PeerId,
     /// The pieces that it has announced.
-    pub(crate) has: Bitfield,
-    /// How many of its pieces we want and lack.
-    pub(crate) of_interest: u32,
-    /// Whether its pieces are counted as [`Rarity`](super::rarity::Rarity) counts; those of a peer that had everything from the
-    /// start make no piece rarer than another.
-    pub(crate) counted: bool,
-    /// Whether its first message has come, after which a bitfield is late.
-    pub(crate) begun: bool,
-    /// It doesn't let us ask.
-    pub(crate) choking: bool,
-    /// It wants something of ours.
-    pub(crate) interested: bool,
-    /// We don't let it ask.
-    pub(crate) choked: bool,
-    /// Whether we have sent `interested`.
-    pub(crate) wanted: bool,
-    /// It has been silent with our requests, and gets one at a time until it answers.
-    pub(crate) snubbed: bool,
-    /// What it was asked for, in order.
-    pub(crate) asked: VecDeque<Block>,
-    /// The requests that it may still answer, though the blocks aren't needed any more: after a cancel, a choke or a time-out.
-    pub(crate) late: LateBlocks,
-    /// How much it may be asked for at a time.
-    pub(crate) window: Window,
-    /// What it wants of us, in order.
-    pub(crate) wants: VecDeque<Block>,
-    /// Buffers of blocks for it that are being read or written.
-    pub(crate) loading: usize,
-    /// Bytes of blocks that were taken from the disk for it, or will be.
-    pub(crate) granted: u64,
-    /// Lives as long as the connection, so that the disk knows whether a block is still wanted.
-    pub(crate) connected: Arc<()>,
+    pub(super) has: PeerPieces,
+    /// What it sends us.
+    pub(super) download: PeerDownload,
+    /// What we send it.
+    pub(super) upload: PeerUpload,
     /// What waits to be written to it.
-    pub(crate) out: Outgoing,
-    /// Blocks that came from it.
-    pub(crate) down: Rate,
-    /// Blocks that went to it.
-    pub(crate) up: Rate,
+    pub(super) out: Outgoing,
     /// When it came.
-    pub(crate) since: Duration,
+    pub(super) since: Duration,
     /// When anything last came from it.
-    pub(crate) heard: Duration,
+    pub(super) heard: Duration,
     /// When anything was last sent to it.
-    pub(crate) spoke: Duration,
-    /// Since when it owes us a block.
-    pub(crate) waiting_since: Duration,
-    /// Requests that may still arrive after we choked it, because they were sent before it received that.
-    pub(crate) crossing: usize,
+    pub(super) spoke: Duration,
     /// The id under which it takes messages about metadata (BEP 9).
-    pub(crate) ut_metadata: Option<u8>,
+    pub(super) ut_metadata: Option<u8>,
     /// How much metadata it was sent.
-    pub(crate) metadata_sent: Allowance,
+    pub(super) metadata_sent: Allowance,
+    /// Whether its first message has come, after which a bitfield is late.
+    begun: bool,
+    /// Whether we have sent `interested`.
+    wanted: bool,
     /// Messages of it that changed nothing, of late.
-    pub(crate) pointless: u32,
-    /// Times it choked us without a block between, of late.
-    pub(crate) chokes: u32,
+    pointless: u32,
 }
 
 impl Peer {
     /// A peer after its handshake, without any announced pieces.
-    pub(crate) fn new(address: SocketAddr, dialled: bool, id: PeerId, pieces: u32, now: Duration) -> Self {
+    pub(super) fn new(
+        key: PeerKey,
+        address: SocketAddr,
+        dialled: bool,
+        id: PeerId,
+        pieces: u32,
+        now: Duration,
+    ) -> Self {
         Self {
+            key,
             address,
             dialled,
             listens: dialled.then_some(address),
             id,
-            has: Bitfield::empty(pieces),
-            of_interest: 0,
-            counted: true,
-            begun: false,
-            choking: true,
-            interested: false,
-            choked: true,
-            wanted: false,
-            snubbed: false,
-            asked: VecDeque::new(),
-            late: LateBlocks::default(),
-            window: Window::new(now),
-            wants: VecDeque::new(),
-            loading: 0,
-            granted: 0,
-            connected: Arc::new(()),
+            has: PeerPieces::new(pieces),
+            download: PeerDownload::new(now),
+            upload: PeerUpload::new(now),
             out: Outgoing::default(),
-            down: Rate::new(now),
-            up: Rate::new(now),
             since: now,
             heard: now,
             spoke: now,
-            waiting_since: now,
-            crossing: 0,
             ut_metadata: None,
             metadata_sent: Allowance::default(),
+            begun: false,
+            wanted: false,
             pointless: 0,
-            chokes: 0,
         }
+    }
+
+    /// Whether a message of it may be a bitfield: it is the first, but for extended messages, which several clients send before.
+    pub(super) fn is_first(&mut self, message: &Message<'_>) -> bool {
+        let begins = !matches!(message, Message::KeepAlive | Message::Extended(..) | Message::Unknown(_));
+        let is_first = !self.begun;
+        self.begun |= begins;
+        is_first
     }
 
     /// How many more blocks it may be asked for.
-    pub(crate) fn room(&self) -> usize {
-        if self.choking || self.of_interest == 0 {
-            return 0;
-        }
-        let window = if self.snubbed { 1 } else { self.window.size() };
-        window.saturating_sub(self.asked.len())
+    pub(super) fn room(&self) -> usize {
+        if self.has.is_of_interest() { self.download.room() } else { 0 }
     }
 
-    /// Forgives a few pointless messages, a few times a second: in a long life even an honest peer sends some,
-    /// such as requests that cross our choke.
-    pub(crate) fn pardon(&mut self) {
+    /// Whether neither side has anything for the other, or it doesn't give what it has.
+    pub(super) fn is_useless(&self) -> bool {
+        self.download.is_snubbed() || (!self.has.is_of_interest() && !self.upload.is_interested())
+    }
+
+    /// Whether blocks went in any direction.
+    pub(super) fn was_useful(&self) -> bool {
+        self.download.total() + self.upload.total() > 0
+    }
+
+    /// Time has passed: measures its speeds, and forgives a few pointless messages. In a long life even an honest peer
+    /// sends some, such as requests that cross our choke.
+    pub(super) fn tick(&mut self, now: Duration) {
+        self.download.tick(now);
+        self.upload.tick(now);
         self.pointless = self.pointless.saturating_sub(PARDONED);
-        self.chokes = self.chokes.saturating_sub(1);
+    }
+
+    /// Counts a message that may have changed nothing.
+    ///
+    /// # Errors
+    /// When there were too many of them, which is an attack (P-07, P-12).
+    pub(super) fn count_pointless(&mut self, pointless: bool) -> Result<(), Why> {
+        self.pointless += u32::from(pointless);
+        if self.pointless > MAX_POINTLESS { Err(Why::BadMessage) } else { Ok(()) }
+    }
+
+    /// What it has or what we lack has changed: sends it whether it has something we want, and parts from it if both
+    /// have everything.
+    pub(super) fn reconsider(&mut self, is_complete: bool, actions: &mut Actions) {
+        self.tell_interest(actions);
+        if is_complete && self.has.is_full() {
+            actions.close(self.key, Why::Redundant);
+        }
+    }
+
+    /// How many messages changed nothing, of late.
+    #[cfg(test)]
+    pub(super) fn pointless(&self) -> u32 {
+        self.pointless
+    }
+
+    /// Sends it whether it has something we want, when that has changed.
+    pub(super) fn tell_interest(&mut self, actions: &mut Actions) {
+        let wanted = self.has.is_of_interest();
+        if wanted != self.wanted {
+            self.wanted = wanted;
+            self.out.push(if wanted { &Message::Interested } else { &Message::NotInterested });
+            actions.wake(self.key);
+        }
     }
 }
 
-/// Takes a block out of a queue; answers mostly come in order, so it is mostly the first.
-pub(crate) fn take(queue: &mut VecDeque<Block>, block: Block) -> bool {
-    let found = queue.iter().position(|&other| other == block);
-    found.is_some_and(|at| queue.remove(at).is_some())
-}
-
+/// Pointless messages that are forgiven at each tick.
 const PARDONED: u32 = 5;
+/// Messages that change nothing, beyond those that are forgiven in time.
+const MAX_POINTLESS: u32 = 1000;

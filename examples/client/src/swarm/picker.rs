@@ -17,9 +17,10 @@ use rand::{Rng, RngExt};
 
 use super::PeerKey;
 use super::bitfield::Bitfield;
-use super::parts::{BLOCKS, PART, PartState, parts_of};
+use super::open_piece::{Memory, OpenPiece};
+use super::parts::PART;
 use super::rarity::Rarity;
-use crate::wire::message::{BLOCK, Block};
+use crate::wire::message::Block;
 
 /// The pieces in progress.
 #[derive(Debug)]
@@ -34,10 +35,8 @@ pub(crate) struct Picker {
     checking: BTreeMap<u32, Vec<PeerKey>>,
     /// The pieces that are fetched from one peer alone.
     parole: BTreeSet<u32>,
-    /// Parts that take memory: those being received, and those the disk isn't done with.
-    in_memory: usize,
-    /// How many parts may take memory, and how many pieces be open.
-    limit: usize,
+    /// For so many parts as pieces may be open.
+    memory: Memory,
     anything_yet: bool,
 }
 
@@ -60,26 +59,6 @@ pub(crate) struct Picked {
     pub(crate) evicted: Option<u32>,
 }
 
-#[derive(Debug)]
-struct OpenPiece {
-    blocks: Vec<BlockState>,
-    parts: Vec<PartState>,
-    missing: u32,
-    received: u32,
-    /// No block before this one is missing.
-    first_missing: usize,
-    /// The peer of the last request: a peer that has begun a piece continues with it.
-    last: PeerKey,
-    alone: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum BlockState {
-    Missing,
-    Requested(u8),
-    Received(PeerKey),
-}
-
 impl Picker {
     /// A picker for a torrent of `total` bytes of which some pieces are lacking, with room for so many bytes of
     /// parts in progress.
@@ -100,8 +79,7 @@ impl Picker {
             partial: BTreeSet::new(),
             checking: BTreeMap::new(),
             parole: BTreeSet::new(),
-            in_memory: 0,
-            limit: usize::try_from(room).unwrap_or(MAX_OPEN).clamp(MIN_OPEN, MAX_OPEN),
+            memory: Memory::new(usize::try_from(room).unwrap_or(MAX_OPEN).clamp(MIN_OPEN, MAX_OPEN)),
             anything_yet,
         }
     }
@@ -176,7 +154,7 @@ impl Picker {
         }
         while picked.len() < want {
             let Some(piece) = self.next_new(has, rng) else { break };
-            if self.in_memory >= self.limit || self.open.len() + self.checking.len() >= self.limit {
+            if self.memory.is_full() || self.open.len() + self.checking.len() >= self.memory.limit() {
                 return true;
             }
             self.begin(piece, peer);
@@ -188,42 +166,23 @@ impl Picker {
     /// A block arrived that the peer had been asked for.
     pub(crate) fn received(&mut self, peer: PeerKey, block: Block) -> Receipt {
         let Some(open) = self.open.get_mut(&block.piece) else { return Receipt::Useless };
-        if open.alone && open.last != peer {
-            return Receipt::Useless;
-        }
-        let at = (block.begin / BLOCK) as usize;
-        let (Some(state), Some(part)) = (open.blocks.get_mut(at), open.parts.get_mut(at / BLOCKS)) else {
+        let Some((others, whole_part)) = open.receive(peer, block, &mut self.memory) else {
             return Receipt::Useless;
         };
-        let others = match *state {
-            BlockState::Received(_) => return Receipt::Useless,
-            // Late, after the block had been given back.
-            BlockState::Missing => {
-                if part.is_closed() && self.in_memory >= self.limit {
-                    return Receipt::Useless;
-                }
-                self.in_memory += usize::from(part.claim());
-                open.missing -= 1;
-                false
-            }
-            BlockState::Requested(times) => times > 1,
-        };
-        *state = BlockState::Received(peer);
-        open.received += 1;
-        if open.missing == 0 {
+        if !open.is_partial() {
             self.partial.remove(&block.piece);
         }
-        Receipt::Kept { others, whole_part: part.receive() }
+        Receipt::Kept { others, whole_part }
     }
 
     /// The disk is done with a part that was whole; its memory is free.
     pub(crate) fn stored(&mut self) {
-        self.in_memory = self.in_memory.saturating_sub(1);
+        self.memory.free(1);
     }
 
     /// Whether the piece is whole; it then counts as being checked.
     pub(crate) fn take_whole(&mut self, piece: u32) -> bool {
-        if self.open.get(&piece).is_none_or(|open| open.received as usize != open.blocks.len()) {
+        if !self.open.get(&piece).is_some_and(OpenPiece::is_whole) {
             return false;
         }
         if let Some(open) = self.open.remove(&piece) {
@@ -235,20 +194,9 @@ impl Picker {
     /// A block that a peer was asked for will not come from it.
     pub(crate) fn release(&mut self, block: Block) {
         let Some(open) = self.open.get_mut(&block.piece) else { return };
-        let at = (block.begin / BLOCK) as usize;
-        let (Some(state), Some(part)) = (open.blocks.get_mut(at), open.parts.get_mut(at / BLOCKS)) else {
-            return;
-        };
-        match *state {
-            BlockState::Requested(times) if times > 1 => *state = BlockState::Requested(times - 1),
-            BlockState::Requested(_) => {
-                *state = BlockState::Missing;
-                self.in_memory -= usize::from(part.release());
-                open.missing += 1;
-                open.first_missing = open.first_missing.min(at);
-                self.partial.insert(block.piece);
-            }
-            _ => {}
+        open.release(block, &mut self.memory);
+        if open.is_partial() {
+            self.partial.insert(block.piece);
         }
     }
 
@@ -257,9 +205,8 @@ impl Picker {
     pub(crate) fn abandon(&mut self, peer: PeerKey) -> Vec<u32> {
         let mut abandoned = Vec::new();
         for (&piece, open) in &mut self.open {
-            if open.alone && open.last == peer {
-                self.in_memory -= open.in_memory();
-                *open = OpenPiece::new(open.blocks.len(), NOBODY, true);
+            if open.is_of_alone(peer) {
+                open.restart(&mut self.memory);
                 self.partial.insert(piece);
                 abandoned.push(piece);
             }
@@ -298,7 +245,7 @@ impl Picker {
     /// Whether the count of parts in memory is what it should be while the disk has none of them.
     #[cfg(test)]
     pub(super) fn counts_memory_right(&self) -> bool {
-        self.in_memory == self.open.values().map(OpenPiece::in_memory).sum::<usize>()
+        self.memory.parts() == self.open.values().map(OpenPiece::in_memory).sum::<usize>()
     }
 
     /// Whether every missing block has been asked for.
@@ -316,27 +263,27 @@ impl Picker {
     }
 
     fn begin(&mut self, piece: u32, peer: PeerKey) {
-        let blocks = self.piece_length(piece).div_ceil(BLOCK) as usize;
+        let is_alone = self.parole.contains(&piece);
         self.rarity.remove(piece);
-        self.open.insert(piece, OpenPiece::new(blocks, peer, self.parole.contains(&piece)));
+        self.open.insert(piece, OpenPiece::new(piece, self.piece_length(piece), peer, is_alone));
         self.partial.insert(piece);
     }
 
     /// An open piece without outstanding requests, whose memory is needed.
     fn idle_piece(&self) -> Option<u32> {
-        let needs_memory = self.in_memory >= self.limit;
+        let needs_memory = self.memory.is_full();
         let idle = self
             .partial
             .iter()
             .filter_map(|piece| self.open.get_key_value(piece))
             .filter(|(_, open)| !needs_memory || open.in_memory() > 0)
-            .filter(|(_, open)| !open.blocks.iter().any(|block| matches!(block, BlockState::Requested(_))));
-        idle.min_by_key(|(_, open)| open.received).map(|(&piece, _)| piece)
+            .filter(|(_, open)| open.is_idle());
+        idle.min_by_key(|(_, open)| open.received_blocks()).map(|(&piece, _)| piece)
     }
 
     fn give_up(&mut self, piece: u32, rng: &mut impl Rng) {
         if let Some(open) = self.open.remove(&piece) {
-            self.in_memory -= open.in_memory();
+            self.memory.free(open.in_memory());
         }
         self.partial.remove(&piece);
         self.rarity.insert(piece, rng);
@@ -344,32 +291,9 @@ impl Picker {
 
     /// Moves missing blocks of a piece to the picked ones, and returns whether a part was left out for lack of memory.
     fn take(&mut self, piece: u32, peer: PeerKey, want: usize, picked: &mut Vec<Block>) -> bool {
-        let length = self.piece_length(piece);
         let Some(open) = self.open.get_mut(&piece) else { return false };
-        let mut left_out = false;
-        let mut at = open.first_missing;
-        while picked.len() < want && open.missing > 0 {
-            let (Some(state), Some(part)) = (open.blocks.get_mut(at), open.parts.get_mut(at / BLOCKS)) else {
-                break;
-            };
-            if *state == BlockState::Missing {
-                if part.is_closed() && self.in_memory >= self.limit {
-                    left_out = true;
-                    at = (at / BLOCKS + 1) * BLOCKS;
-                    continue;
-                }
-                self.in_memory += usize::from(part.claim());
-                *state = BlockState::Requested(1);
-                open.missing -= 1;
-                open.last = peer;
-                picked.push(block_at(piece, at, length));
-            }
-            at += 1;
-            if !left_out {
-                open.first_missing = at;
-            }
-        }
-        if open.missing == 0 {
+        let left_out = open.pick(peer, want, &mut self.memory, picked);
+        if !open.is_partial() {
             self.partial.remove(&piece);
         }
         left_out
@@ -391,66 +315,17 @@ impl Picker {
             open.rotate_left(start);
         }
         for piece in open {
-            let length = self.piece_length(piece);
             let Some(open) = self.open.get_mut(&piece) else { continue };
-            if open.alone && open.last != peer {
-                continue;
-            }
-            for (at, state) in open.blocks.iter_mut().enumerate() {
-                let block = block_at(piece, at, length);
-                if let BlockState::Requested(times) = state
-                    && *times < MAX_COPIES
-                    && picked.len() < want
-                    && !asked(block)
-                {
-                    *times += 1;
-                    picked.push(block);
-                }
+            if !open.is_closed_to(peer) {
+                open.pick_again(want, &asked, picked);
             }
         }
     }
 }
 
-impl OpenPiece {
-    fn new(blocks: usize, peer: PeerKey, alone: bool) -> Self {
-        let missing = u32::try_from(blocks).unwrap_or(u32::MAX);
-        let parts = parts_of(blocks);
-        let blocks = vec![BlockState::Missing; blocks];
-        Self { blocks, parts, missing, received: 0, first_missing: 0, last: peer, alone }
-    }
-
-    /// Whether a peer may be asked for missing blocks; `own` asks for those it was asked for last.
-    fn may_go_on(&self, peer: PeerKey, own: bool) -> bool {
-        if own { self.last == peer } else { self.last != peer && (!self.alone || self.last == NOBODY) }
-    }
-
-    /// How many of its parts take memory, beside those that went to the disk.
-    fn in_memory(&self) -> usize {
-        self.parts.iter().filter(|part| part.is_open()).count()
-    }
-
-    fn sources(&self) -> Vec<PeerKey> {
-        let received = self.blocks.iter().map(|block| match block {
-            BlockState::Received(peer) => *peer,
-            _ => NOBODY,
-        });
-        received.collect()
-    }
-}
-
-fn block_at(piece: u32, at: usize, piece_length: u32) -> Block {
-    // A piece is at most 1 GiB, so its offsets fit.
-    let begin = u32::try_from(at).unwrap_or(u32::MAX).saturating_mul(BLOCK);
-    Block { piece, begin, length: piece_length.saturating_sub(begin).min(BLOCK) }
-}
-
-/// No peer has this key.
-const NOBODY: PeerKey = PeerKey(u32::MAX);
 /// Two parts are always open, or hashing and receiving would take turns.
 const MIN_OPEN: usize = 2;
 /// Also the bound of the queue to the disk.
 pub(crate) const MAX_OPEN: usize = 1024;
-/// How often a block is asked for at a time in the end-game.
-const MAX_COPIES: u8 = 3;
 /// How many blocks a peer is asked for in the end-game at a time.
 const END_GAME_BLOCKS: usize = 32;

@@ -1,142 +1,297 @@
-//! The result of a piece's hash: it is valid, or a peer sent bad data.
+//! The pieces: which are here, which are lacking, and what becomes of the blocks that come.
 //!
 //! If all of a bad piece came from one peer, that peer is banned. If several peers sent it, the digests of their blocks are
 //! kept, the piece is fetched again from one peer alone, and every peer whose block differs from the valid one is banned.
 
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::PeerKey;
-use super::session::{Action, Session};
-use super::verdict::{Digest, Suspects, Verdict};
-use crate::ui::event::Event;
-use crate::wire::Why;
-use crate::wire::message::Message;
+use rand::Rng;
 
-impl Session {
-    /// A part is stored: takes back its buffer, and what the disk found of its piece where that is whole.
-    pub(crate) fn stored(&mut self, piece: u32, data: Vec<u8>, verdict: Option<Verdict>, now: Duration) {
-        self.spare.push(data);
-        self.picker.stored();
-        match verdict {
-            Some(Verdict::Good { differing }) => self.good(piece, &differing, now),
-            Some(Verdict::Bad { digests }) => self.bad(piece, digests, now),
-            None => {}
+use super::PeerKey;
+use super::actions::{Action, Actions};
+use super::bitfield::Bitfield;
+use super::buffers::Buffers;
+use super::parts::PART;
+use super::peer::Peer;
+use super::picker::{Picker, Receipt};
+use super::verdict::{Digest, Suspects};
+use crate::torrent::Torrent;
+use crate::wire::Why;
+use crate::wire::message::Block;
+
+/// The pieces of a torrent.
+#[derive(Debug)]
+pub(super) struct Pieces {
+    have: Bitfield,
+    /// The pieces that the user wants.
+    wanted: Bitfield,
+    /// What is wanted and isn't here.
+    lacking: Bitfield,
+    /// Missing bytes of the whole torrent.
+    left: u64,
+    /// Bytes of pieces that came in this run and are good.
+    downloaded: u64,
+    picker: Picker,
+    buffers: Buffers,
+    /// The pieces of which parts were given to the disk, and not yet all.
+    begun: BTreeSet<u32>,
+    suspects: BTreeMap<u32, Suspects>,
+}
+
+impl Pieces {
+    /// The pieces of a torrent of which some are here.
+    pub(super) fn new(torrent: &Torrent, have: Bitfield, rng: &mut impl Rng) -> Self {
+        let wanted = torrent.wanted();
+        let mut lacking = wanted.clone();
+        for piece in have.iter() {
+            lacking.remove(piece);
         }
-        self.stirred = true;
-        self.settle(now);
+        let anything_yet = have.len() > 0;
+        let picker = Picker::new(torrent.piece_length, torrent.total, &lacking, anything_yet, BUDGET, rng);
+        let left = torrent.total - picker.bytes_of(&have);
+        Self {
+            have,
+            wanted,
+            lacking,
+            left,
+            downloaded: 0,
+            picker,
+            buffers: Buffers::default(),
+            begun: BTreeSet::new(),
+            suspects: BTreeMap::new(),
+        }
     }
 
-    fn good(&mut self, piece: u32, differing: &[usize], now: Duration) {
+    /// The pieces that are here.
+    pub(super) fn have(&self) -> &Bitfield {
+        &self.have
+    }
+
+    /// Those that are wanted and aren't here.
+    pub(super) fn lacking(&self) -> &Bitfield {
+        &self.lacking
+    }
+
+    /// Whether everything that is wanted is here.
+    pub(super) fn is_complete(&self) -> bool {
+        self.lacking.len() == 0
+    }
+
+    /// Whether the disk is still at work on some piece.
+    pub(super) fn is_checking(&self) -> bool {
+        self.picker.is_checking()
+    }
+
+    /// Missing bytes of the whole torrent.
+    pub(super) fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Bytes of pieces that came in this run and are good.
+    pub(super) fn downloaded(&self) -> u64 {
+        self.downloaded
+    }
+
+    /// Missing bytes of what is wanted, and all of its bytes.
+    pub(super) fn wanted_bytes(&self) -> (u64, u64) {
+        (self.picker.bytes_of(&self.lacking), self.picker.bytes_of(&self.wanted))
+    }
+
+    /// Whether a block lies within the torrent.
+    pub(super) fn contains(&self, block: Block) -> bool {
+        self.picker.contains(block)
+    }
+
+    /// A peer has announced one more piece; gives whether that is new.
+    ///
+    /// # Errors
+    /// When there is no such piece.
+    pub(super) fn announced(&mut self, peer: &mut Peer, piece: u32) -> Result<bool, Why> {
+        if piece >= self.have.pieces() {
+            return Err(Why::OutOfRange);
+        }
+        let is_new = peer.has.add(piece, &self.lacking);
+        if is_new && peer.has.is_counted() {
+            self.picker.rarity().increase(piece);
+        }
+        Ok(is_new)
+    }
+
+    /// A peer has announced its pieces with its first message.
+    ///
+    /// # Errors
+    /// When the bitfield isn't one of this torrent.
+    pub(super) fn announced_at_first(&mut self, peer: &mut Peer, bytes: &[u8]) -> Result<(), Why> {
+        let has = Bitfield::read(bytes, self.have.pieces())?;
+        peer.has.begin_with(has, &self.lacking);
+        if peer.has.is_counted() {
+            for piece in peer.has.all().iter() {
+                self.picker.rarity().increase(piece);
+            }
+        }
+        Ok(())
+    }
+
+    /// A bitfield is late, which breaks the protocol (BEP 3) but for one case: aria2 says with it which pieces it
+    /// has got meanwhile, where that is shorter than a `have` for each.
+    ///
+    /// # Errors
+    /// When it can't be that.
+    pub(super) fn announced_late(&mut self, peer: &mut Peer, bytes: &[u8], now: Duration) -> Result<(), Why> {
+        let has = Bitfield::read(bytes, self.have.pieces())?;
+        let had_time = peer.upload.total() > 0 || now.saturating_sub(peer.since) >= FIRST_PIECES;
+        if !had_time || peer.has.all().count_beyond(&has) > 0 || has.count_beyond(peer.has.all()) == 0 {
+            return Err(Why::BadBitfield);
+        }
+        let had = peer.has.replace(has, &self.lacking);
+        if peer.has.is_counted() {
+            for piece in peer.has.all().iter().filter(|&piece| !had.get(piece)) {
+                self.picker.rarity().increase(piece);
+            }
+        }
+        Ok(())
+    }
+
+    /// A peer has left, whose requests were released.
+    pub(super) fn left_by(&mut self, peer: &Peer, actions: &mut Actions) {
+        self.abandon(peer.key, actions);
+        if peer.has.is_counted() {
+            for piece in peer.has.all().iter() {
+                self.picker.rarity().decrease(piece);
+            }
+        }
+    }
+
+    /// Picks up to `want` blocks for a peer.
+    pub(super) fn pick(
+        &mut self,
+        peer: &Peer,
+        want: usize,
+        rng: &mut impl Rng,
+        actions: &mut Actions,
+    ) -> Vec<Block> {
+        let asked = |block| peer.download.is_asked(block);
+        let picked = self.picker.pick(peer.key, peer.has.all(), want, asked, rng);
+        if let Some(piece) = picked.evicted {
+            self.forget(piece, actions);
+        }
+        picked.blocks
+    }
+
+    /// A block that a peer was asked for won't come from it.
+    pub(super) fn release(&mut self, block: Block) {
+        self.picker.release(block);
+    }
+
+    /// What a peer alone should have sent begins anew.
+    pub(super) fn abandon(&mut self, peer: PeerKey, actions: &mut Actions) {
+        for piece in self.picker.abandon(peer) {
+            self.forget(piece, actions);
+        }
+    }
+
+    /// What came of a piece is given up.
+    fn forget(&mut self, piece: u32, actions: &mut Actions) {
+        self.buffers.forget(piece);
+        if self.begun.remove(&piece) {
+            actions.push(Action::Forget(piece));
+        }
+    }
+
+    /// Takes a block that a peer was asked for; gives whether others were asked for it, too, and haven't sent it yet.
+    pub(super) fn received(
+        &mut self,
+        from: PeerKey,
+        block: Block,
+        data: &[u8],
+        actions: &mut Actions,
+    ) -> bool {
+        let Receipt::Kept { others, whole_part } = self.picker.received(from, block) else { return false };
+        self.buffers.keep(block, self.picker.piece_length(block.piece), data);
+        let (piece, begin) = (block.piece, block.begin - block.begin % PART);
+        if whole_part && let Some(data) = self.buffers.take(piece, begin) {
+            let whole = self.picker.take_whole(piece);
+            if whole {
+                self.begun.remove(&piece);
+            } else {
+                self.begun.insert(piece);
+            }
+            let earlier = self.suspects.get(&piece).filter(|_| whole);
+            let earlier = earlier.map(|suspects| suspects.digests.clone());
+            actions.push(Action::Store { piece, begin, data, earlier });
+        }
+        others
+    }
+
+    /// The disk has stored a part, whose buffer is free.
+    pub(super) fn stored(&mut self, buffer: Vec<u8>) {
+        self.buffers.give_back(buffer);
+        self.picker.stored();
+    }
+
+    /// A piece is good; gives whether that is new.
+    pub(super) fn verified(&mut self, piece: u32) -> bool {
         self.picker.verified(piece);
         if !self.have.insert(piece) {
-            return;
+            return false;
         }
         self.lacking.remove(piece);
         let length = u64::from(self.picker.piece_length(piece));
         self.left = self.left.saturating_sub(length);
         self.downloaded += length;
-        self.actions.push(Action::Tell(Event::PieceOk { piece }));
-        for (&key, peer) in &mut self.peers {
-            if peer.has.get(piece) {
-                peer.of_interest = peer.of_interest.saturating_sub(1);
-            }
-            // Also to peers that have it: super-seeding peers name the next piece after our `have` of the last (BEP 16).
-            peer.out.push(&Message::Have(piece));
-            self.wakes.insert(key);
-        }
-        if let Some(suspects) = self.suspects.remove(&piece) {
-            let mut liars: Vec<PeerKey> =
-                differing.iter().filter_map(|&at| suspects.sources.get(at)).copied().collect();
-            liars.sort_unstable();
-            liars.dedup();
-            for liar in liars {
-                self.ban(liar);
-            }
-        }
-        let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
-        for key in keys {
-            self.tell_interest(key);
-            self.part_if_redundant(key);
-        }
         if self.is_complete() {
-            self.spare.clear();
-            self.actions.push(Action::Tell(Event::Complete));
-        } else {
-            self.dial(now);
+            self.buffers.shrink();
         }
+        true
     }
 
-    /// Pieces that were here can't be read any more: their file was cut or taken away. We don't have them then, and peers
-    /// may give them again. Peers can't be sent that a piece is gone; who asks for it gets nothing.
-    pub(crate) fn lost(&mut self, pieces: &BTreeSet<u32>, reason: String, now: Duration) {
-        let gone: BTreeSet<u32> = pieces.iter().copied().filter(|&piece| self.have.remove(piece)).collect();
-        if gone.is_empty() {
-            return;
+    /// The peers whose blocks made an earlier attempt at a good piece fail: the senders of the blocks that differ from it.
+    pub(super) fn liars(&mut self, piece: u32, differing: &[usize]) -> BTreeSet<PeerKey> {
+        let Some(suspects) = self.suspects.remove(&piece) else { return BTreeSet::new() };
+        differing.iter().filter_map(|&at| suspects.sources.get(at)).copied().collect()
+    }
+
+    /// A piece is bad, with these digests of its blocks. Gives its sender if it came from one peer alone.
+    pub(super) fn failed(&mut self, piece: u32, digests: Vec<Digest>, rng: &mut impl Rng) -> Option<PeerKey> {
+        let sources = self.picker.failed(piece, rng);
+        let single = sources.first().copied().filter(|first| sources.iter().all(|source| source == first));
+        if single.is_none() && self.suspects.len() < MAX_SUSPECTS {
+            // The first attempt counts: a later one is of a single peer, which is banned anyway.
+            self.suspects.entry(piece).or_insert(Suspects { digests, sources });
         }
+        single
+    }
+
+    /// These pieces can't be read any more; gives those of them that were here.
+    pub(super) fn lost(&mut self, pieces: &BTreeSet<u32>, rng: &mut impl Rng) -> BTreeSet<u32> {
+        let gone: BTreeSet<u32> = pieces.iter().copied().filter(|&piece| self.have.remove(piece)).collect();
         for &piece in &gone {
             self.left += u64::from(self.picker.piece_length(piece));
             if self.wanted.get(piece) {
                 self.lacking.insert(piece);
-                self.picker.lost(piece, &mut self.rng);
+                self.picker.lost(piece, rng);
             }
         }
-        self.actions.push(Action::Tell(Event::PiecesLost { count: gone.len(), reason }));
-        let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
-        for key in keys {
-            if let Some(peer) = self.peers.get_mut(&key) {
-                peer.wants.retain(|block| !gone.contains(&block.piece));
-                peer.of_interest = peer.has.count_common(&self.lacking);
-            }
-            self.tell_interest(key);
-        }
-        self.dial(now);
-        self.stirred = true;
-        self.settle(now);
+        gone
     }
 
-    fn bad(&mut self, piece: u32, digests: Vec<Digest>, now: Duration) {
-        let sources = self.picker.failed(piece, &mut self.rng);
-        let single = sources.first().copied().filter(|first| sources.iter().all(|source| source == first));
-        let address = single.and_then(|key| self.address_of(key));
-        self.actions.push(Action::Tell(Event::PieceBad { piece, peer: address }));
-        if let Some(liar) = single {
-            self.ban(liar);
-        } else if self.suspects.len() < MAX_SUSPECTS {
-            // The first attempt counts: a later one is of a single peer, which is banned anyway.
-            self.suspects.entry(piece).or_insert(Suspects { digests, sources });
-        }
-        self.dial(now);
+    /// What decides which blocks are asked for.
+    #[cfg(test)]
+    pub(super) fn picker(&self) -> &Picker {
+        &self.picker
     }
 
-    /// Never deals with a peer again, be it still here or not.
-    fn ban(&mut self, key: PeerKey) {
-        let Some(address) = self.address_of(key) else { return };
-        let listens = self.peers.get(&key).and_then(|peer| peer.listens);
-        for address in [Some(address), listens].into_iter().flatten() {
-            self.book.ban(address);
-        }
-        self.actions.push(Action::Tell(Event::PeerBanned { peer: address }));
-        // On loopback a host is one of many peers, elsewhere all its connections are the same liar's.
-        for (&other, peer) in &self.peers {
-            if other == key || self.book.is_banned(peer.address) {
-                self.actions.push(Action::Close(other, Why::HashFail));
-            }
-        }
-    }
-
-    fn address_of(&self, key: PeerKey) -> Option<SocketAddr> {
-        self.peers.get(&key).map(|peer| peer.address).or_else(|| self.departed.get(&key).copied())
-    }
-
-    /// Parts from a peer that has everything when we lack nothing any more.
-    pub(super) fn part_if_redundant(&mut self, key: PeerKey) {
-        if self.is_complete() && self.peers.get(&key).is_some_and(|peer| peer.has.is_full()) {
-            self.actions.push(Action::Close(key, Why::Redundant));
-        }
+    /// The memory of the parts in progress.
+    #[cfg(test)]
+    pub(super) fn buffers(&self) -> &Buffers {
+        &self.buffers
     }
 }
 
+/// Memory for parts in progress, in bytes.
+const BUDGET: u64 = 14 << 20;
 /// Bad pieces whose culprit is being looked for.
 const MAX_SUSPECTS: usize = 64;
+/// So soon after it came no peer has got pieces, unless they came from us.
+const FIRST_PIECES: Duration = Duration::from_secs(2);

@@ -1,191 +1,256 @@
-//! Asking peers for blocks, and what becomes of those that come.
+//! Asking peers for blocks, within what they allow and the limit does.
 
 use std::time::Duration;
 
+use rand::Rng;
+
 use super::PeerKey;
-use super::parts::PART;
-use super::peer::{self, Peer};
-use super::picker::Receipt;
-use super::session::{Action, Session};
+use super::actions::Actions;
+use super::limit::Limit;
+use super::pace::Round;
+use super::peer::Peer;
+use super::peer_download::Arrival;
+use super::peers::Peers;
+use super::pieces::Pieces;
+use super::rate::Rate;
 use crate::wire::Why;
 use crate::wire::message::{Block, Message};
 
-impl Session {
+/// What goes out to all peers as requests, and comes in as blocks.
+#[derive(Debug)]
+pub(super) struct Requests {
+    /// How fast blocks may come.
+    limit: Option<Limit>,
+    rate: Rate,
+    /// Blocks or memory may have come free, so peers that had nothing to do may have.
+    stirred: bool,
+}
+
+impl Requests {
+    /// Nothing was asked for. At most so many bytes a second come; `None` for any number.
+    pub(super) fn new(limit: Option<u64>) -> Self {
+        Self { limit: limit.map(Limit::new), rate: Rate::default(), stirred: false }
+    }
+
+    /// Whether there is a limit, so that [`pace`](Self::pace) is to be called often.
+    pub(super) fn is_limited(&self) -> bool {
+        self.limit.is_some()
+    }
+
+    /// Bytes of blocks that come in a second.
+    pub(super) fn speed(&self) -> u64 {
+        self.rate.per_second()
+    }
+
+    /// Measures the speed.
+    pub(super) fn tick(&mut self, now: Duration) {
+        self.rate.tick(now);
+    }
+
+    /// Blocks or memory may have come free: [`refill_all`](Self::refill_all) may have something to do.
+    pub(super) fn stir(&mut self) {
+        self.stirred = true;
+    }
+
+    /// Whether they may have since the last time.
+    pub(super) fn take_stirred(&mut self) -> bool {
+        std::mem::take(&mut self.stirred)
+    }
+
     /// Fills a peer's requests up to its window. Under a limit it may have its share of what [`pace`](Self::pace)
     /// left over.
-    pub(super) fn refill(&mut self, key: PeerKey, now: Duration) {
-        let most = self.down_limit.map_or(usize::MAX, |limit| limit.blocks() / self.peers.len().max(1));
-        self.ask(key, most, now);
+    pub(super) fn refill(
+        &mut self,
+        key: PeerKey,
+        peers: &mut Peers,
+        pieces: &mut Pieces,
+        rng: &mut impl Rng,
+        actions: &mut Actions,
+        now: Duration,
+    ) {
+        let most = self.share(peers.len());
+        if let Some(peer) = peers.get_mut(key) {
+            self.ask(peer, most, pieces, rng, actions, now);
+        }
+    }
+
+    /// Everybody with room is asked for more.
+    pub(super) fn refill_all(
+        &mut self,
+        peers: &mut Peers,
+        pieces: &mut Pieces,
+        rng: &mut impl Rng,
+        actions: &mut Actions,
+        now: Duration,
+    ) {
+        let count = peers.len();
+        for peer in peers.iter_mut() {
+            let most = self.share(count);
+            self.ask(peer, most, pieces, rng, actions, now);
+        }
+    }
+
+    /// Asks for as much as the limit allows by now.
+    pub(super) fn pace(
+        &mut self,
+        turn: &mut PeerKey,
+        peers: &mut Peers,
+        pieces: &mut Pieces,
+        rng: &mut impl Rng,
+        actions: &mut Actions,
+        now: Duration,
+    ) {
+        let Some(limit) = &mut self.limit else { return };
+        limit.tick(now);
+        let keys = peers.keys_after(*turn);
+        let mut round = Round::new(turn, keys);
+        while let Some((key, share)) = round.next(self.limit.as_ref().map_or(0, Limit::blocks)) {
+            let peer = peers.get_mut(key);
+            let asked = peer.map_or(0, |peer| self.ask(peer, share, pieces, rng, actions, now));
+            round.served(key, asked);
+        }
+    }
+
+    /// How many blocks one of so many peers may be asked for.
+    fn share(&self, peers: usize) -> usize {
+        self.limit.map_or(usize::MAX, |limit| limit.blocks() / peers.max(1))
     }
 
     /// Asks a peer for up to `most` blocks as far as its window allows; gives for how many it was.
-    pub(super) fn ask(&mut self, key: PeerKey, most: usize, now: Duration) -> usize {
-        let Some(peer) = self.peers.get_mut(&key) else { return 0 };
+    fn ask(
+        &mut self,
+        peer: &mut Peer,
+        most: usize,
+        pieces: &mut Pieces,
+        rng: &mut impl Rng,
+        actions: &mut Actions,
+        now: Duration,
+    ) -> usize {
         let room = peer.room().min(most);
         if room == 0 {
             return 0;
         }
-        let asked = |block| peer.asked.contains(&block);
-        let picked = self.picker.pick(key, &peer.has, room, asked, &mut self.rng);
-        if let Some(piece) = picked.evicted {
-            self.forget(piece);
-        }
-        let Some(peer) = self.peers.get_mut(&key) else { return 0 };
-        let count = picked.blocks.len();
+        let picked = pieces.pick(peer, room, rng, actions);
+        let count = picked.len();
         if count == 0 {
             return 0;
         }
-        if peer.asked.is_empty() {
-            peer.waiting_since = now;
-        }
-        for block in picked.blocks {
-            peer.asked.push_back(block);
+        for block in picked {
+            peer.download.ask(block, now);
             peer.out.push(&Message::Request(block));
-            if let Some(limit) = &mut self.down_limit {
+            if let Some(limit) = &mut self.limit {
                 limit.take(block.length.into());
             }
         }
-        self.wakes.insert(key);
+        actions.wake(peer.key);
         count
     }
 
-    /// Everybody with room is asked for more.
-    pub(super) fn refill_all(&mut self, now: Duration) {
-        let keys: Vec<PeerKey> =
-            self.peers.iter().filter(|(_, peer)| peer.room() > 0).map(|(&key, _)| key).collect();
-        for key in keys {
-            self.refill(key, now);
-        }
+    /// A peer lets us ask.
+    ///
+    /// # Errors
+    /// When it has said so too often.
+    pub(super) fn unchoked(peer: &mut Peer, now: Duration) -> Result<(), Why> {
+        let pointless = !peer.download.unchoked(now);
+        peer.count_pointless(pointless)
     }
 
-    /// What the peer was asked for is given to others; the peer may still send it.
-    pub(super) fn take_back(&mut self, key: PeerKey) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
-        for block in std::mem::take(&mut peer.asked) {
-            self.picker.release(block);
-            peer.late.expect(block);
-            if let Some(limit) = &mut self.down_limit {
-                limit.give_back(block.length.into());
-            }
-        }
-        self.abandon(key);
-        self.stirred = true;
-    }
-
-    /// What a peer alone should have sent begins anew.
-    pub(super) fn abandon(&mut self, key: PeerKey) {
-        for piece in self.picker.abandon(key) {
-            self.forget(piece);
-        }
-    }
-
-    /// What came of a piece is given up.
-    fn forget(&mut self, piece: u32) {
-        let begun: Vec<_> = self.buffers.range((piece, 0)..=(piece, u32::MAX)).map(|(&key, _)| key).collect();
-        self.spare.extend(begun.iter().filter_map(|key| self.buffers.remove(key)));
-        if self.begun.remove(&piece) {
-            self.actions.push(Action::Forget(piece));
-        }
-    }
-
-    /// A block has come.
-    pub(super) fn block(
+    /// A peer doesn't let us ask any more. It drops everything that it was asked for (BEP 3), though some may be on its way.
+    ///
+    /// # Errors
+    /// When it chokes again and again and gives nothing.
+    pub(super) fn choked(
         &mut self,
-        key: PeerKey,
-        piece: u32,
-        begin: u32,
-        data: &[u8],
-        now: Duration,
+        peer: &mut Peer,
+        pieces: &mut Pieces,
+        actions: &mut Actions,
     ) -> Result<(), Why> {
-        // The frame's limit keeps the length far below u32::MAX.
-        let block = Block { piece, begin, length: u32::try_from(data.len()).unwrap_or(u32::MAX) };
-        if !self.picker.contains(block) {
-            return Err(Why::OutOfRange);
+        let pointless = !peer.download.choked()?;
+        self.take_back(peer, pieces, actions);
+        peer.count_pointless(pointless)
+    }
+
+    /// A block within the torrent has come.
+    ///
+    /// # Errors
+    /// When the peer wasn't asked for it.
+    pub(super) fn received(&mut self, peer: &mut Peer, block: Block, now: Duration) -> Result<(), Why> {
+        let arrival = peer.download.received(block, now).ok_or(Why::Unrequested)?;
+        if arrival == Arrival::Late
+            && let Some(limit) = &mut self.limit
+        {
+            limit.take(block.length.into());
         }
-        let Some(peer) = self.peers.get_mut(&key) else { return Ok(()) };
-        if !peer::take(&mut peer.asked, block) {
-            if !peer.late.take(block) {
-                return Err(Why::Unrequested);
-            }
-            // It had been given back, and came all the same.
-            if let Some(limit) = &mut self.down_limit {
-                limit.take(block.length.into());
-            }
-        }
-        peer.down.add(u64::from(block.length));
-        peer.window.received();
-        peer.waiting_since = now;
-        peer.snubbed = false;
-        peer.chokes = 0;
-        self.down.add(u64::from(block.length));
-        let Receipt::Kept { others, whole_part } = self.picker.received(key, block) else { return Ok(()) };
-        self.keep(block, data);
-        if others {
-            self.cancel_elsewhere(key, block);
-        }
-        let part = begin - begin % PART;
-        if whole_part && let Some(data) = self.buffers.remove(&(piece, part)) {
-            let whole = self.picker.take_whole(piece);
-            if whole {
-                self.begun.remove(&piece);
-            } else {
-                self.begun.insert(piece);
-            }
-            let earlier = self.suspects.get(&piece).filter(|_| whole);
-            let earlier = earlier.map(|suspects| suspects.digests.clone());
-            self.actions.push(Action::Store { piece, begin: part, data, earlier });
-        }
+        self.rate.add(u64::from(block.length));
         Ok(())
     }
 
-    /// Copies a block into its part's buffer.
-    fn keep(&mut self, block: Block, data: &[u8]) {
-        let part = block.begin - block.begin % PART;
-        let length = (self.picker.piece_length(block.piece) - part).min(PART) as usize;
-        let spare = &mut self.spare;
-        let buffer = self.buffers.entry((block.piece, part)).or_insert_with(|| {
-            let mut buffer = spare.pop().unwrap_or_default();
-            buffer.resize(length, 0);
-            buffer
-        });
-        let start = (block.begin - part) as usize;
-        if let Some(place) = buffer.get_mut(start..start + data.len()) {
-            place.copy_from_slice(data);
-        }
-    }
-
     /// Cancels a block that has arrived at all other peers it was requested from (end-game).
-    fn cancel_elsewhere(&mut self, from: PeerKey, block: Block) {
-        for (&key, peer) in &mut self.peers {
-            if key != from && peer::take(&mut peer.asked, block) {
-                peer.late.expect(block);
-                if let Some(limit) = &mut self.down_limit {
-                    limit.give_back(block.length.into());
-                }
+    pub(super) fn cancel_elsewhere(
+        &mut self,
+        from: PeerKey,
+        block: Block,
+        peers: &mut Peers,
+        actions: &mut Actions,
+    ) {
+        for peer in peers.iter_mut() {
+            if peer.key != from && peer.download.cancel(block) {
+                self.give_back(block);
                 peer.out.push(&Message::Cancel(block));
-                self.wakes.insert(key);
+                actions.wake(peer.key);
             }
         }
     }
 
     /// Takes requests back from peers that don't answer them (P-07).
-    pub(super) fn look_for_silence(&mut self, now: Duration) {
-        let silent =
-            |peer: &Peer| !peer.asked.is_empty() && now.saturating_sub(peer.waiting_since) >= BLOCK_TIMEOUT;
-        let keys: Vec<PeerKey> =
-            self.peers.iter().filter(|(_, peer)| silent(peer)).map(|(&key, _)| key).collect();
-        for key in keys {
-            let Some(peer) = self.peers.get_mut(&key) else { continue };
-            peer.snubbed = true;
-            peer.waiting_since = now;
-            for &block in &peer.asked {
+    pub(super) fn look_for_silence(
+        &mut self,
+        peers: &mut Peers,
+        pieces: &mut Pieces,
+        actions: &mut Actions,
+        now: Duration,
+    ) {
+        for peer in peers.iter_mut() {
+            if !peer.download.is_silent(now) {
+                continue;
+            }
+            for block in peer.download.asked() {
                 peer.out.push(&Message::Cancel(block));
             }
-            self.wakes.insert(key);
-            self.take_back(key);
+            actions.wake(peer.key);
+            self.take_back(peer, pieces, actions);
         }
     }
-}
 
-/// Within this time a block must come, or it is asked for elsewhere.
-const BLOCK_TIMEOUT: Duration = Duration::from_secs(30);
+    /// A peer has left: what it was asked for won't come.
+    pub(super) fn left(&mut self, peer: &Peer, pieces: &mut Pieces) {
+        for block in peer.download.asked() {
+            pieces.release(block);
+            self.give_back(block);
+        }
+        self.stirred = true;
+    }
+
+    /// What the peer was asked for is given to others; the peer may still send it.
+    fn take_back(&mut self, peer: &mut Peer, pieces: &mut Pieces, actions: &mut Actions) {
+        for block in peer.download.take_back() {
+            pieces.release(block);
+            self.give_back(block);
+        }
+        pieces.abandon(peer.key, actions);
+        self.stirred = true;
+    }
+
+    /// A block that was asked for won't come.
+    fn give_back(&mut self, block: Block) {
+        if let Some(limit) = &mut self.limit {
+            limit.give_back(block.length.into());
+        }
+    }
+
+    /// Changes the limit.
+    #[cfg(test)]
+    pub(super) fn set_limit(&mut self, limit: u64) {
+        self.limit = Some(Limit::new(limit));
+    }
+}

@@ -3,160 +3,252 @@
 //! What the disk has to read is bounded for each peer and in all. It is counted until the disk has answered, not until
 //! the peer has left, or peers that ask and hang up would pile up work.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::PeerKey;
-use super::choker::Candidate;
-use super::session::{Action, MAX_PEERS, Session};
-use crate::wire::Why;
-use crate::wire::extension::MAX_QUEUED_REQUESTS;
-use crate::wire::message::{BLOCK, Block, MAX_REQUEST, Message};
+use rand::Rng;
 
-impl Session {
+use super::PeerKey;
+use super::actions::{Action, Actions};
+use super::choker::{Candidate, Choker};
+use super::limit::Limit;
+use super::pace::Round;
+use super::peer::Peer;
+use super::peer_upload::{Load, MAX_LOADING};
+use super::peers::{MAX_PEERS, Peers};
+use super::pieces::Pieces;
+use super::rate::Rate;
+use crate::wire::Why;
+use crate::wire::message::{Block, MAX_REQUEST, Message};
+
+/// What goes out to all peers as blocks.
+#[derive(Debug)]
+pub(super) struct Uploads {
+    choker: Choker,
+    /// A slot may have become free, or a peer needs one.
+    judge_now: bool,
+    /// How fast blocks may go.
+    limit: Option<Limit>,
+    rate: Rate,
+    /// Buffers that the disk has been asked to fill and hasn't given back, those for peers that have left among them.
+    loads: usize,
+    /// Buffers to be used again.
+    spare: Vec<Vec<u8>>,
+}
+
+impl Uploads {
+    /// Nothing was given. At most so many bytes a second go; `None` for any number.
+    pub(super) fn new(limit: Option<u64>) -> Self {
+        Self {
+            choker: Choker::default(),
+            judge_now: false,
+            limit: limit.map(Limit::new),
+            rate: Rate::default(),
+            loads: 0,
+            spare: Vec::new(),
+        }
+    }
+
+    /// Whether there is a limit, so that [`pace`](Self::pace) is to be called often.
+    pub(super) fn is_limited(&self) -> bool {
+        self.limit.is_some()
+    }
+
+    /// Bytes of blocks that go in a second.
+    pub(super) fn speed(&self) -> u64 {
+        self.rate.per_second()
+    }
+
+    /// All bytes of blocks that went.
+    pub(super) fn total(&self) -> u64 {
+        self.rate.total()
+    }
+
+    /// Measures the speed.
+    pub(super) fn tick(&mut self, now: Duration) {
+        self.rate.tick(now);
+    }
+
+    /// A peer wants something of ours, or doesn't any more.
+    ///
+    /// # Errors
+    /// When it has said so too often.
+    pub(super) fn interested(&mut self, peer: &mut Peer, interested: bool) -> Result<(), Why> {
+        let is_new = peer.upload.set_interested(interested);
+        self.judge_now |= is_new;
+        peer.count_pointless(!is_new)
+    }
+
     /// A peer asks for a block.
-    pub(super) fn requested(&mut self, key: PeerKey, block: Block) -> Result<(), Why> {
-        if !self.picker.contains(block) || block.length > MAX_REQUEST {
+    ///
+    /// # Errors
+    /// When there is no such block, or it asks too often for what it doesn't get.
+    pub(super) fn requested(peer: &mut Peer, block: Block, pieces: &Pieces) -> Result<(), Why> {
+        if !pieces.contains(block) || block.length > MAX_REQUEST {
             return Err(Why::OutOfRange);
         }
-        let here = self.have.get(block.piece);
-        let Some(peer) = self.peers.get_mut(&key) else { return Ok(()) };
-        if peer.choked && peer.crossing > 0 {
-            peer.crossing -= 1;
-            return Ok(());
-        }
-        if peer.choked || !here {
-            return self.count_pointless(key, true);
-        }
-        if peer.wants.len() >= MAX_QUEUED_REQUESTS || peer.wants.contains(&block) {
-            return self.count_pointless(key, true);
-        }
-        peer.wants.push_back(block);
-        Ok(())
+        let pointless = !peer.upload.request(block, pieces.have().get(block.piece));
+        peer.count_pointless(pointless)
     }
 
     /// A peer takes a request back.
-    pub(super) fn cancelled(&mut self, key: PeerKey, block: Block) -> Result<(), Why> {
-        if !self.picker.contains(block) {
+    ///
+    /// # Errors
+    /// When there is no such block, or it takes back too often what it hasn't asked for.
+    pub(super) fn cancelled(peer: &mut Peer, block: Block, pieces: &Pieces) -> Result<(), Why> {
+        if !pieces.contains(block) {
             return Err(Why::OutOfRange);
         }
-        let Some(peer) = self.peers.get_mut(&key) else { return Ok(()) };
-        let pointless = !super::peer::take(&mut peer.wants, block);
-        self.count_pointless(key, pointless)
+        let pointless = !peer.upload.cancel(block);
+        peer.count_pointless(pointless)
     }
 
     /// Has the next blocks for a peer read, so that one buffer is read while another is written to it. Under a limit
     /// it may have its share of what [`pace`](Self::pace) left over.
-    pub(super) fn load(&mut self, key: PeerKey) {
-        let most = self.up_limit.map_or(usize::MAX, |limit| limit.blocks() / self.peers.len().max(1));
-        self.load_up_to(key, most);
+    pub(super) fn load(&mut self, key: PeerKey, peers: &mut Peers, actions: &mut Actions) {
+        let most = self.limit.map_or(usize::MAX, |limit| limit.blocks() / peers.len().max(1));
+        if let Some(peer) = peers.get_mut(key) {
+            self.load_up_to(peer, most, actions);
+        }
+    }
+
+    /// Gives as much as the limit allows by now.
+    pub(super) fn pace(
+        &mut self,
+        turn: &mut PeerKey,
+        peers: &mut Peers,
+        actions: &mut Actions,
+        now: Duration,
+    ) {
+        let Some(limit) = &mut self.limit else { return };
+        limit.tick(now);
+        let keys = peers.keys_after(*turn);
+        let mut round = Round::new(turn, keys);
+        while let Some((key, share)) = round.next(self.limit.as_ref().map_or(0, Limit::blocks)) {
+            let given = peers.get_mut(key).map_or(0, |peer| self.load_up_to(peer, share, actions));
+            round.served(key, given);
+        }
     }
 
     /// Has up to `most` blocks for a peer read; gives how many it were.
-    pub(super) fn load_up_to(&mut self, key: PeerKey, most: usize) -> usize {
-        let Some(peer) = self.peers.get_mut(&key) else { return 0 };
+    fn load_up_to(&mut self, peer: &mut Peer, most: usize, actions: &mut Actions) -> usize {
         let mut count = 0;
-        while peer.loading < MAX_LOADING && self.loads < MAX_LOADS && !peer.wants.is_empty() && count < most {
-            let mut bytes = 0;
-            let mut blocks = Vec::new();
-            while let Some(&block) = peer.wants.front()
-                && (blocks.is_empty() || bytes + block.length <= LOAD)
-                && count < most
-            {
-                count += 1;
-                if let Some(limit) = &mut self.up_limit {
-                    limit.take(block.length.into());
-                }
-                bytes += block.length;
-                blocks.push(block);
-                peer.wants.pop_front();
+        while self.loads < MAX_LOADS && count < most && peer.upload.may_load() {
+            let Load { blocks, bytes, connected } = peer.upload.load(most - count);
+            count += blocks.len();
+            if let Some(limit) = &mut self.limit {
+                limit.take(bytes.into());
             }
-            peer.loading += 1;
-            peer.granted += u64::from(bytes);
             self.loads += 1;
-            let (connected, buffer) = (Arc::downgrade(&peer.connected), self.spare_loads.pop());
-            let buffer = buffer.unwrap_or_default();
-            self.actions.push(Action::Load { peer: key, connected, blocks, buffer });
+            let buffer = self.spare.pop().unwrap_or_default();
+            actions.push(Action::Load { peer: peer.key, connected, blocks, buffer });
         }
         count
     }
 
     /// Blocks for a peer have been read, framed as messages; `None` when they can't be read.
-    pub(crate) fn loaded(&mut self, key: PeerKey, messages: Option<Vec<u8>>, payload: u64) {
+    pub(super) fn loaded(
+        &mut self,
+        key: PeerKey,
+        messages: Option<Vec<u8>>,
+        payload: u64,
+        peers: &mut Peers,
+        actions: &mut Actions,
+    ) {
         let was_full = self.loads >= MAX_LOADS;
         self.loads = self.loads.saturating_sub(1);
-        match (self.peers.get_mut(&key), messages) {
+        match (peers.get_mut(key), messages) {
             (Some(peer), Some(messages)) => {
                 peer.out.push_data(messages, payload);
-                self.wakes.insert(key);
+                actions.wake(key);
             }
             // What it wants is gone: the file was taken away under us.
-            (Some(_), None) => self.actions.push(Action::Close(key, Why::Io)),
+            (Some(_), None) => actions.close(key, Why::Io),
             (None, Some(buffer)) => self.keep_buffer(buffer),
             (None, None) => {}
         }
         if was_full {
             // Other peers may have had to wait: the one after this peer continues first.
-            for waiting in self.keys_after(key) {
-                self.load(waiting);
+            for waiting in peers.keys_after(key) {
+                self.load(waiting, peers, actions);
             }
-        }
-    }
-
-    fn keep_buffer(&mut self, buffer: Vec<u8>) {
-        if self.spare_loads.len() < MAX_SPARE_LOADS {
-            self.spare_loads.push(buffer);
         }
     }
 
     /// So many bytes were written to a peer.
-    pub(crate) fn written(&mut self, key: PeerKey, bytes: usize, now: Duration) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
+    pub(super) fn written(
+        &mut self,
+        key: PeerKey,
+        bytes: usize,
+        peers: &mut Peers,
+        actions: &mut Actions,
+        now: Duration,
+    ) {
+        let Some(peer) = peers.get_mut(key) else { return };
         peer.spoke = now;
         let sent = peer.out.advance(bytes);
-        peer.up.add(sent.payload);
-        self.up.add(sent.payload);
+        peer.upload.sent(sent.payload);
+        self.rate.add(sent.payload);
         let Some(buffer) = sent.buffer else { return };
-        peer.loading = peer.loading.saturating_sub(1);
+        peer.upload.buffer_sent();
         self.keep_buffer(buffer);
-        self.load(key);
+        self.load(key, peers, actions);
     }
 
-    /// Decides who may ask for blocks, when it is time or something has changed.
-    pub(super) fn judge(&mut self, now: Duration) {
+    /// A peer has left: what was read for it doesn't go.
+    pub(super) fn left(&mut self, peer: &Peer) {
+        if let Some(limit) = &mut self.limit {
+            limit.give_back(peer.upload.unsent());
+        }
+        self.judge_now = true;
+    }
+
+    /// Whether a slot may have become free, or a peer needs one.
+    pub(super) fn may_judge(&self) -> bool {
+        self.judge_now
+    }
+
+    /// Decides who may ask for blocks, when it is time or something has changed. Once we have everything, those are
+    /// preferred that receive fastest.
+    pub(super) fn judge(
+        &mut self,
+        peers: &mut Peers,
+        is_complete: bool,
+        rng: &mut impl Rng,
+        actions: &mut Actions,
+        now: Duration,
+    ) {
         self.judge_now = false;
-        let complete = self.is_complete();
-        let candidates: Vec<Candidate> = self
-            .peers
-            .iter()
-            .map(|(&key, peer)| Candidate {
-                key,
-                interested: peer.interested,
-                unchoked: !peer.choked,
-                speed: if complete { peer.up.per_second() } else { peer.down.per_second() },
-            })
-            .collect();
-        let Some(chosen) = self.choker.decide(now, &candidates, &mut self.rng) else { return };
-        for (&key, peer) in &mut self.peers {
-            let choked = !chosen.contains(&key);
-            if choked == peer.choked {
+        let candidate = |peer: &Peer| Candidate {
+            key: peer.key,
+            interested: peer.upload.is_interested(),
+            unchoked: !peer.upload.is_choked(),
+            speed: if is_complete { peer.upload.speed() } else { peer.download.speed() },
+        };
+        let candidates: Vec<Candidate> = peers.iter().map(candidate).collect();
+        let Some(chosen) = self.choker.decide(now, &candidates, rng) else { return };
+        for peer in peers.iter_mut() {
+            let choked = !chosen.contains(&peer.key);
+            if !peer.upload.set_choked(choked) {
                 continue;
             }
-            peer.choked = choked;
-            if choked {
-                peer.wants.clear();
-                peer.crossing = MAX_QUEUED_REQUESTS;
-            }
             peer.out.push(if choked { &Message::Choke } else { &Message::Unchoke });
-            self.wakes.insert(key);
+            actions.wake(peer.key);
         }
+    }
+
+    fn keep_buffer(&mut self, buffer: Vec<u8>) {
+        if self.spare.len() < MAX_SPARE {
+            self.spare.push(buffer);
+        }
+    }
+
+    /// Changes the limit.
+    #[cfg(test)]
+    pub(super) fn set_limit(&mut self, limit: u64) {
+        self.limit = Some(Limit::new(limit));
     }
 }
 
-/// Bytes read for a peer at a time.
-const LOAD: u32 = 16 * BLOCK;
-/// Buffers per peer.
-const MAX_LOADING: usize = 2;
 /// Buffers that the disk has to fill, whether their peers are still here or not.
 pub(super) const MAX_LOADS: usize = MAX_LOADING * MAX_PEERS;
-const MAX_SPARE_LOADS: usize = 8;
+const MAX_SPARE: usize = 8;

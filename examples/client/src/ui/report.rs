@@ -12,7 +12,7 @@ use super::json::Object;
 use super::status::Status;
 use super::units;
 use crate::scrape::Swarm;
-use crate::swarm::session::Stats;
+use crate::swarm::Stats;
 use crate::torrent::Torrent;
 use tracker_failover::SkippedTracker;
 

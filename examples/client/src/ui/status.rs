@@ -6,7 +6,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::json::Object;
 use super::units;
-use crate::swarm::session::Stats;
+use crate::swarm::Stats;
 
 /// How a download stands.
 #[derive(Debug, Clone, Copy)]

@@ -21,9 +21,9 @@ fn a_seed_gives_everything() {
     for block in requests {
         rig.send(seed, block, true).unwrap();
     }
-    assert!(rig.session.is_complete());
-    assert_eq!(rig.session.transfer().left, Some(0));
-    assert_eq!(rig.session.transfer().downloaded, 100_000);
+    assert!(rig.swarm.is_complete());
+    assert_eq!(rig.swarm.transfer().left, Some(0));
+    assert_eq!(rig.swarm.transfer().downloaded, 100_000);
     assert!(rig.events.contains(&Event::Complete));
     // Both have everything, so neither needs the other.
     assert_eq!(rig.why(seed), Some(Why::Redundant));
@@ -46,16 +46,16 @@ fn a_peer_is_not_asked_before_it_unchokes() {
 fn peers_are_counted_by_what_they_are() {
     let mut rig = Rig::new(100_000, 16_384);
     let counts = |rig: &Rig| {
-        let counts = rig.session.peer_counts();
+        let counts = rig.swarm.peer_counts();
         (counts.connected, counts.connecting, counts.seeds)
     };
     assert_eq!(counts(&rig), (0, 0, 0));
     let named = [1, 2, 3].map(|host| SocketAddr::from(([198, 51, 100, host], 6881)));
-    rig.session.add_peers(named, rig.now);
+    rig.swarm.add_peers(named, rig.now);
     assert_eq!(counts(&rig), (0, 3, 0));
     let handshake = Handshake { peer_id: PeerId::new([7; 20]), extended: false };
-    rig.session.connected(named[0], true, handshake, rig.now).unwrap();
-    rig.session.not_connected(named[1], true, Why::Io, rig.now);
+    rig.swarm.connected(named[0], true, handshake, rig.now).unwrap();
+    rig.swarm.not_connected(named[1], true, Why::Io, rig.now);
     assert_eq!(counts(&rig), (1, 1, 0));
     rig.connect();
     let seed = rig.seed();
@@ -86,7 +86,7 @@ fn the_rarest_pieces_come_first() {
     let common: Vec<u32> = (0..20).filter(|piece| ![5, 9].contains(piece)).collect();
     rig.unchoking(&common);
     let first = rig.seed();
-    rig.session.refill_all(rig.now);
+    rig.swarm.refill_all(rig.now);
     let asked: BTreeSet<u32> = rig.requests(first).into_iter().take(2).map(|block| block.piece).collect();
     assert_eq!(asked, BTreeSet::from([5, 9]));
 }
@@ -158,8 +158,8 @@ fn the_last_blocks_are_asked_for_twice() {
     // What is already on its way is no offence, and nothing that was downloaded.
     rig.send(slow, asked[0], true).unwrap();
     rig.send(quick, asked[1], true).unwrap();
-    assert!(rig.session.is_complete());
-    assert_eq!(rig.session.transfer().downloaded, 2 * 16_384);
+    assert!(rig.swarm.is_complete());
+    assert_eq!(rig.swarm.transfer().downloaded, 2 * 16_384);
 }
 
 /// BEP 3: the announced counters add up at any time, whatever failed its hash.
@@ -168,7 +168,7 @@ fn downloaded_and_left_add_up() {
     let mut rig = Rig::with(100_000, 32_768, &[3], 1);
     let here = 100_000 - 3 * 32_768;
     let check = |rig: &Rig, pieces: u64| {
-        let transfer = rig.session.transfer();
+        let transfer = rig.swarm.transfer();
         assert_eq!((transfer.downloaded, transfer.left), (pieces * 32_768, Some((3 - pieces) * 32_768)));
         assert_eq!(transfer.downloaded + transfer.left.unwrap() + here, 100_000);
     };
@@ -206,7 +206,7 @@ fn a_choke_gives_the_blocks_to_others() {
     for block in &asked[..3] {
         rig.send(other, *block, true).unwrap();
     }
-    assert!(rig.session.is_complete());
+    assert!(rig.swarm.is_complete());
 }
 
 /// R151: also to peers that have the piece; a super-seeding peer names the next one after our `have` of the last (BEP 16).
@@ -239,7 +239,7 @@ fn a_super_seeding_peer_gives_everything() {
             rig.say(seed, Message::Have(piece + 1)).unwrap();
         }
     }
-    assert!(rig.session.is_complete());
+    assert!(rig.swarm.is_complete());
 }
 
 /// Memory for pieces in progress is bounded, and pieces without outstanding requests make room.
@@ -254,11 +254,11 @@ fn stuck_pieces_make_room() {
         rig.send(*one, asked[0], true).unwrap();
         rig.say(*one, Message::Choke).unwrap();
     }
-    assert_eq!(rig.session.buffers.len(), 14);
+    assert_eq!(rig.swarm.pieces.buffers().len(), 14);
     let other = rig.unchoking(&[15]);
     let asked = rig.requests(other);
     assert!(!asked.is_empty() && asked.iter().all(|block| block.piece == 15));
-    assert_eq!(rig.session.buffers.len(), 13);
+    assert_eq!(rig.swarm.pieces.buffers().len(), 13);
 }
 
 /// Whatever their size, pieces never lie in memory as a whole.
@@ -270,10 +270,10 @@ fn large_pieces_are_kept_by_parts() {
     let (mut asked, mut most) = (VecDeque::from(rig.requests(seed)), 0);
     while let Some(block) = asked.pop_front() {
         let _ = rig.send(seed, block, true);
-        most = most.max(rig.session.buffers.len() + rig.session.spare.len());
+        most = most.max(rig.swarm.pieces.buffers().len() + rig.swarm.pieces.buffers().spare());
         asked.extend(rig.requests(seed));
     }
-    assert!(rig.session.is_complete());
+    assert!(rig.swarm.is_complete());
     assert!(most <= 14, "{most}");
 }
 
@@ -296,15 +296,15 @@ fn stuck_parts_make_room() {
         }
         rig.close(one, Why::Eof);
     }
-    assert!(rig.session.buffers.len() <= 14);
+    assert!(rig.swarm.pieces.buffers().len() <= 14);
     let seed = rig.seed();
     let mut asked = VecDeque::from(rig.requests(seed));
     while let Some(block) = asked.pop_front() {
         let _ = rig.send(seed, block, true);
         asked.extend(rig.requests(seed));
-        assert!(rig.session.buffers.len() <= 14);
+        assert!(rig.swarm.pieces.buffers().len() <= 14);
     }
-    assert!(rig.session.is_complete(), "{:?}", rig.session.picker);
+    assert!(rig.swarm.is_complete(), "{:?}", rig.swarm.pieces.picker());
 }
 
 /// BEP 3: the whole torrent is announced, whatever is selected of it.
@@ -320,15 +320,15 @@ fn only_what_is_wanted_is_fetched() {
     let seed = rig.seed();
     let asked = rig.requests(seed);
     assert_eq!(asked.iter().map(|block| block.piece).collect::<BTreeSet<_>>(), BTreeSet::from([2, 3]));
-    let stats = rig.session.stats();
+    let stats = rig.swarm.stats();
     assert_eq!((stats.left, stats.total), (2 * 16_384, 3 * 16_384));
     for block in asked {
         rig.send(seed, block, true).unwrap();
     }
-    assert!(rig.session.is_complete() && !rig.session.is_whole());
+    assert!(rig.swarm.is_complete() && !rig.swarm.is_whole());
     assert!(rig.events.contains(&Event::Complete));
-    assert_eq!((rig.session.stats().left, rig.session.stats().wants_peers), (0, false));
-    let transfer = rig.session.transfer();
+    assert_eq!((rig.swarm.stats().left, rig.swarm.stats().wants_peers), (0, false));
+    let transfer = rig.swarm.transfer();
     assert_eq!((transfer.downloaded, transfer.left), (2 * 16_384, Some(4 * 16_384)));
     assert_eq!(rig.why(seed), Some(Why::Redundant));
     // Who lacks what we have is still served.
@@ -343,13 +343,13 @@ fn a_peer_that_chokes_after_every_block_is_useful() {
     for _ in 0..300 {
         let Some(block) = rig.requests(seed).first().copied() else { break };
         rig.send(seed, block, true).unwrap();
-        if rig.session.is_complete() {
+        if rig.swarm.is_complete() {
             break;
         }
         rig.say(seed, Message::Choke).unwrap();
         rig.say(seed, Message::Unchoke).unwrap();
     }
-    assert!(rig.session.is_complete());
+    assert!(rig.swarm.is_complete());
 }
 
 /// One that answers what it was asked for before it choked, too: it keeps the requests that came first.

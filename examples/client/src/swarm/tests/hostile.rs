@@ -49,7 +49,7 @@ fn an_unrequested_block_closes() {
         let data = vec![0; block.length as usize];
         let said = rig.say(peer, Message::Piece { piece: block.piece, begin: block.begin, data: &data });
         assert_eq!(said, Err(expected), "{block:?}");
-        assert!(!rig.session.have.get(0) && !rig.session.have.get(1));
+        assert!(!rig.swarm.pieces.have().get(0) && !rig.swarm.pieces.have().get(1));
     }
     let mut rig = Rig::new(40_000, 16_384);
     let peer = rig.unchoking(&[0]);
@@ -101,12 +101,12 @@ fn who_alone_sent_a_bad_piece_is_banned() {
     assert!(rig.events.contains(&Event::PeerBanned { peer: address }));
     // Neither from another port nor under another id.
     assert_eq!(rig.connect_from(SocketAddr::from(([192, 0, 2, 1], 9)), 99), Err(Why::Banned));
-    assert!(!rig.session.admits(address));
+    assert!(!rig.swarm.admits(address));
     let honest = rig.seed();
     for block in rig.requests(honest) {
         rig.send(honest, block, true).unwrap();
     }
-    assert!(rig.session.is_complete());
+    assert!(rig.swarm.is_complete());
 }
 
 /// P-06: of several sources the one whose block differs from the good one is banned, and only that one.
@@ -131,7 +131,7 @@ fn among_several_the_liar_is_found() {
     for block in again {
         rig.send(honest, block, true).unwrap();
     }
-    assert!(rig.session.is_complete());
+    assert!(rig.swarm.is_complete());
     assert!(rig.events.contains(&Event::PeerBanned { peer: SocketAddr::from(([192, 0, 2, 1], 6881)) }));
     assert_eq!(rig.why(liar), Some(Why::HashFail));
     assert_eq!(rig.why(honest), Some(Why::Redundant));
@@ -161,7 +161,7 @@ fn the_same_piece_is_never_asked_of_a_liar_twice() {
     for block in rig.requests(honest) {
         rig.send(honest, block, true).unwrap();
     }
-    assert!(rig.session.is_complete());
+    assert!(rig.swarm.is_complete());
 }
 
 /// P-07: a block that doesn't come within 30 seconds is asked for elsewhere; a late one is no offence.
@@ -180,7 +180,7 @@ fn a_silent_peer_loses_its_requests() {
     let asked = [rig.requests(other), rig.requests(silent)].concat();
     assert_eq!(asked, [block]);
     rig.send(silent, block, true).unwrap();
-    assert!(rig.session.have.get(7));
+    assert!(rig.swarm.pieces.have().get(7));
 }
 
 /// P-07: a peer that sends nothing for 130 seconds is gone; a keep-alive counts.
@@ -228,16 +228,16 @@ fn floods_of_pointless_messages_close() {
 fn we_are_no_peer_of_ours() {
     let mut rig = Rig::new(40_000, 16_384);
     let own = SocketAddr::from(([192, 0, 2, 9], 6881));
-    assert_eq!(rig.session.add_peers([own], rig.now), 1);
+    assert_eq!(rig.swarm.add_peers([own], rig.now), 1);
     rig.settle();
     assert_eq!(rig.dialled, [own]);
     let handshake = Handshake { peer_id: PeerId::new([0; 20]), extended: true };
-    let refused = rig.session.connected(own, true, handshake, rig.now).unwrap_err();
+    let refused = rig.swarm.connected(own, true, handshake, rig.now).unwrap_err();
     assert_eq!(refused, Why::Myself);
-    rig.session.not_connected(own, true, refused, rig.now);
+    rig.swarm.not_connected(own, true, refused, rig.now);
     rig.wait(100);
     assert_eq!(rig.dialled.len(), 1);
-    assert!(rig.session.is_out_of_peers());
+    assert!(rig.swarm.is_out_of_peers());
 }
 
 /// P-11: connections are limited for each host and in all, and each peer has one.
@@ -248,7 +248,7 @@ fn connections_are_limited() {
     for port in 1..=3 {
         rig.connect_from(from(1, port), u8::try_from(port).unwrap()).unwrap();
     }
-    assert!(!rig.session.admits(from(1, 4)));
+    assert!(!rig.swarm.admits(from(1, 4)));
     assert_eq!(rig.connect_from(from(1, 4), 4), Err(Why::Full));
     rig.connect_from(from(2, 1), 1).unwrap();
     assert_eq!(rig.connect_from(from(2, 2), 1), Err(Why::Duplicate));
@@ -256,7 +256,7 @@ fn connections_are_limited() {
         rig.connect_from(from(host, 1), host).unwrap();
     }
     assert_eq!(rig.connect_from(from(99, 1), 99), Err(Why::Full));
-    assert!(!rig.session.admits(from(99, 1)));
+    assert!(!rig.swarm.admits(from(99, 1)));
 }
 
 /// Both sides dialled each other: both keep the connection of the one with the greater id.
@@ -266,12 +266,12 @@ fn of_two_connections_both_sides_keep_the_same() {
     let handshake = Handshake { peer_id: PeerId::new([5; 20]), extended: false };
     let address = SocketAddr::from(([192, 0, 2, 1], 6881));
     // Our id is smaller, so theirs stays: the one that came in.
-    let ours = rig.session.connected(address, true, handshake, rig.now).unwrap();
-    let theirs = rig.session.connected(SocketAddr::from(([192, 0, 2, 1], 50_000)), false, handshake, rig.now);
+    let ours = rig.swarm.connected(address, true, handshake, rig.now).unwrap();
+    let theirs = rig.swarm.connected(SocketAddr::from(([192, 0, 2, 1], 50_000)), false, handshake, rig.now);
     rig.settle();
     assert!(theirs.is_ok());
     assert_eq!(rig.why(ours), Some(Why::Duplicate));
-    let again = rig.session.connected(address, true, handshake, rig.now);
+    let again = rig.swarm.connected(address, true, handshake, rig.now);
     assert_eq!(again, Err(Why::Duplicate));
 }
 
@@ -280,18 +280,18 @@ fn of_two_connections_both_sides_keep_the_same() {
 fn pieces_under_check_are_waited_for() {
     let mut rig = Rig::new(16_384, 16_384);
     let address = SocketAddr::from(([192, 0, 2, 1], 6881));
-    rig.session.add_peers([address], rig.now);
+    rig.swarm.add_peers([address], rig.now);
     rig.settle();
     let handshake = Handshake { peer_id: PeerId::new([5; 20]), extended: false };
-    let peer = rig.session.connected(address, true, handshake, rig.now).unwrap();
+    let peer = rig.swarm.connected(address, true, handshake, rig.now).unwrap();
     rig.say(peer, Message::Bitfield(&[0x80])).unwrap();
     rig.say(peer, Message::Unchoke).unwrap();
     let data = rig.block(TINY, true);
-    rig.session.message(peer, Message::Piece { piece: 0, begin: 0, data: &data }, rig.now).unwrap();
-    rig.session.disconnected(peer, Why::BadMessage, rig.now);
-    assert!(!rig.session.is_out_of_peers());
+    rig.swarm.message(peer, Message::Piece { piece: 0, begin: 0, data: &data }, rig.now).unwrap();
+    rig.swarm.disconnected(peer, Why::BadMessage, rig.now);
+    assert!(!rig.swarm.is_out_of_peers());
     rig.settle();
-    assert!(rig.session.is_complete());
+    assert!(rig.swarm.is_complete());
 }
 
 /// P-15: who reads nothing is closed before its queue grows large.
@@ -300,7 +300,7 @@ fn a_peer_that_reads_nothing_is_closed() {
     let mut rig = Rig::new(16_384, 16_384);
     let peer = rig.connect();
     for _ in 0..200_000 {
-        rig.session.outgoing(peer).unwrap().push(&Message::Have(0));
+        rig.swarm.outgoing(peer).unwrap().push(&Message::Have(0));
     }
     rig.wait(1);
     assert_eq!(rig.why(peer), Some(Why::Io));

@@ -1,7 +1,6 @@
 //! Limits: over all peers together, by asking for less, and for blocks alone.
 
 use super::*;
-use crate::swarm::limit::Limit;
 
 const KIB: u64 = 1 << 10;
 
@@ -22,7 +21,7 @@ fn download(rig: &mut Rig, seeds: &[PeerKey], seconds: u64) -> Vec<u64> {
             }
         }
         rig.now += Duration::from_millis(250);
-        rig.session.tick(rig.now);
+        rig.swarm.tick(rig.now);
         rig.settle();
     }
     sent
@@ -32,7 +31,7 @@ fn download(rig: &mut Rig, seeds: &[PeerKey], seconds: u64) -> Vec<u64> {
 fn all_peers_together_are_asked_for_no_more_than_the_limit() {
     for peers in [1, 3, 10] {
         let mut rig = rig(false);
-        rig.session.down_limit = Some(Limit::new(100 * KIB));
+        rig.swarm.requests.set_limit(100 * KIB);
         let seeds: Vec<_> = (0..peers).map(|_| rig.seed()).collect();
         let sent = download(&mut rig, &seeds, 20);
         let total: u64 = sent.iter().sum();
@@ -48,7 +47,7 @@ fn all_peers_together_are_asked_for_no_more_than_the_limit() {
 #[test]
 fn budget_for_blocks_that_do_not_arrive_is_returned() {
     let mut rig = rig(false);
-    rig.session.down_limit = Some(Limit::new(4 * KIB));
+    rig.swarm.requests.set_limit(4 * KIB);
     let silent = rig.seed();
     rig.wait(3);
     assert_eq!(rig.requests(silent).len(), 1);
@@ -61,7 +60,7 @@ fn budget_for_blocks_that_do_not_arrive_is_returned() {
 #[test]
 fn all_peers_together_are_given_no_more_than_the_limit() {
     let mut rig = rig(true);
-    rig.session.up_limit = Some(Limit::new(100 * KIB));
+    rig.swarm.uploads.set_limit(100 * KIB);
     let takers: Vec<_> = (0..3).map(|_| rig.connect()).collect();
     for &taker in &takers {
         rig.say(taker, Message::Interested).unwrap();
@@ -72,7 +71,7 @@ fn all_peers_together_are_given_no_more_than_the_limit() {
     let mut given = vec![0; takers.len()];
     for _ in 0..40 {
         rig.now += Duration::from_millis(250);
-        rig.session.tick(rig.now);
+        rig.swarm.tick(rig.now);
         rig.settle();
         for (given, &taker) in given.iter_mut().zip(&takers) {
             *given += rig.hear(taker).iter().filter(|heard| **heard == Heard::Other).count() as u64;
@@ -87,8 +86,8 @@ fn all_peers_together_are_given_no_more_than_the_limit() {
 #[test]
 fn only_blocks_are_held_back() {
     let mut rig = Rig::with(4 << 20, 16_384, &[0], 1);
-    rig.session.down_limit = Some(Limit::new(1));
-    rig.session.up_limit = Some(Limit::new(1));
+    rig.swarm.requests.set_limit(1);
+    rig.swarm.uploads.set_limit(1);
     let seed = rig.seed();
     assert!(rig.hear(seed).contains(&Heard::Interested));
     rig.say(seed, Message::Interested).unwrap();
@@ -114,7 +113,7 @@ fn only_blocks_are_held_back() {
 #[test]
 fn budget_for_a_departed_peer_is_returned() {
     let mut rig = rig(true);
-    rig.session.up_limit = Some(Limit::new(100 * KIB));
+    rig.swarm.uploads.set_limit(100 * KIB);
     let taker = rig.connect();
     rig.say(taker, Message::Interested).unwrap();
     for piece in 0..200 {
@@ -128,7 +127,7 @@ fn budget_for_a_departed_peer_is_returned() {
             rig.say(visitor, Message::Request(Block { piece, begin: 0, length: BLOCK })).unwrap();
         }
         rig.now += Duration::from_millis(250);
-        rig.session.tick(rig.now);
+        rig.swarm.tick(rig.now);
         rig.settle();
         rig.close(visitor, Why::Eof);
         rig.settle();

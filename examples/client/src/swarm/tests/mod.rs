@@ -14,10 +14,11 @@ use std::time::Duration;
 use sha1::{Digest as _, Sha1};
 use tracker_failover::PeerId;
 
-use super::PeerKey;
+use super::actions::Action;
 use super::bitfield::Bitfield;
-use super::session::{Action, Session, Start};
+use super::peer::Peer;
 use super::verdict::Verdict;
+use super::{PeerKey, Start, Swarm};
 use crate::torrent::Torrent;
 use crate::torrent::tests::{content, single};
 use crate::ui::event::Event;
@@ -25,9 +26,9 @@ use crate::wire::Why;
 use crate::wire::handshake::Handshake;
 use crate::wire::message::{BLOCK, Block, Limits, Message, next_frame};
 
-/// A session with its disk, and a hand on the clock.
+/// A swarm with its disk, and a hand on the clock.
 struct Rig {
-    session: Session,
+    swarm: Swarm,
     torrent: Arc<Torrent>,
     data: Vec<u8>,
     now: Duration,
@@ -90,12 +91,12 @@ impl Rig {
             down_limit: None,
             up_limit: None,
         };
-        let session = Session::new(&torrent, start);
+        let swarm = Swarm::new(&torrent, start);
         let now = Duration::from_secs(1);
         let (events, closed, dialled) = (Vec::new(), Vec::new(), Vec::new());
         let (parts, disk) = (BTreeMap::new(), VecDeque::new());
         let stalled = false;
-        Self { session, torrent, data, now, events, closed, dialled, parts, disk, stalled, read: 0, peers: 0 }
+        Self { swarm, torrent, data, now, events, closed, dialled, parts, disk, stalled, read: 0, peers: 0 }
     }
 
     /// A peer with its own address, whose handshake is done.
@@ -107,7 +108,7 @@ impl Rig {
 
     fn connect_from(&mut self, address: SocketAddr, id: u8) -> Result<PeerKey, Why> {
         let handshake = Handshake { peer_id: PeerId::new([id; 20]), extended: false };
-        let key = self.session.connected(address, false, handshake, self.now);
+        let key = self.swarm.connected(address, false, handshake, self.now);
         self.settle();
         key
     }
@@ -130,11 +131,16 @@ impl Rig {
         self.unchoking(&all)
     }
 
+    /// What is known of a peer that is connected.
+    fn peer(&self, key: PeerKey) -> &Peer {
+        self.swarm.peers.get(key).unwrap()
+    }
+
     /// A message from a peer. One that breaks the protocol ends its connection, as in the shell.
     fn say(&mut self, key: PeerKey, message: Message<'_>) -> Result<(), Why> {
-        self.session.heard(key, self.now);
-        let said = self.session.message(key, message, self.now);
-        self.session.read_taken(key, self.now);
+        self.swarm.heard(key, self.now);
+        let said = self.swarm.message(key, message, self.now);
+        self.swarm.read_taken(key, self.now);
         if let Err(why) = said {
             self.close(key, why);
         }
@@ -157,10 +163,10 @@ impl Rig {
     /// What a peer has been sent since the last time.
     fn hear(&mut self, key: PeerKey) -> Vec<Heard> {
         let mut bytes = Vec::new();
-        while let Some(out) = self.session.outgoing(key).filter(|out| !out.is_empty()) {
+        while let Some(out) = self.swarm.outgoing(key).filter(|out| !out.is_empty()) {
             let length = out.front().len();
             bytes.extend_from_slice(out.front());
-            self.session.written(key, length, self.now);
+            self.swarm.written(key, length, self.now);
             self.settle();
         }
         parse(&bytes, self.torrent.pieces())
@@ -179,15 +185,15 @@ impl Rig {
     fn wait(&mut self, seconds: u64) {
         for _ in 0..seconds * 4 {
             self.now += Duration::from_millis(250);
-            self.session.tick(self.now);
+            self.swarm.tick(self.now);
             self.settle();
         }
     }
 
-    /// Does what the session wants done, the disk's work included unless that is stalled.
+    /// Does what the swarm wants done, the disk's work included unless that is stalled.
     fn settle(&mut self) {
         loop {
-            let actions = self.session.take_actions();
+            let actions = self.swarm.take_actions();
             let idle = actions.is_empty();
             for action in actions {
                 match action {
@@ -213,7 +219,7 @@ impl Rig {
                 assert!(self.parts.remove(&piece).is_some(), "nothing of {piece} was stored");
             }
             Action::Load { peer, connected, blocks: _, buffer } if connected.strong_count() == 0 => {
-                self.session.loaded(peer, Some(buffer), 0);
+                self.swarm.loaded(peer, Some(buffer), 0);
             }
             Action::Load { peer, blocks, mut buffer, .. } => {
                 buffer.clear();
@@ -223,7 +229,7 @@ impl Rig {
                     Message::Piece { piece: block.piece, begin: block.begin, data: &data }.write(&mut buffer);
                 }
                 let payload = blocks.iter().map(|block| u64::from(block.length)).sum();
-                self.session.loaded(peer, Some(buffer), payload);
+                self.swarm.loaded(peer, Some(buffer), payload);
             }
             other => panic!("{other:?} is no job for the disk"),
         }
@@ -234,7 +240,7 @@ impl Rig {
         assert!(parts.insert(begin, part.clone()).is_none(), "{begin} of {piece} was stored already");
         let range = self.torrent.range(piece);
         if parts.values().map(|part| part.len() as u64).sum::<u64>() != range.end - range.start {
-            self.session.stored(piece, part, None, self.now);
+            self.swarm.stored(piece, part, None, self.now);
             return;
         }
         let data = parts.values().map(Vec::as_slice).collect::<Vec<_>>().concat();
@@ -248,14 +254,14 @@ impl Rig {
         } else {
             Verdict::Bad { digests }
         };
-        self.session.stored(piece, part, Some(verdict), self.now);
+        self.swarm.stored(piece, part, Some(verdict), self.now);
     }
 
     fn close(&mut self, key: PeerKey, why: Why) {
-        if self.session.peers.contains_key(&key) {
+        if self.swarm.peers.get(key).is_some() {
             self.closed.push((key, why));
         }
-        self.session.disconnected(key, why, self.now);
+        self.swarm.disconnected(key, why, self.now);
     }
 
     /// Why a peer's connection was closed.

@@ -27,15 +27,15 @@ fn random_swarms_come_to_an_end() {
         let mut actors = BTreeMap::new();
         let mut liars = BTreeSet::new();
         let mut steps = 0;
-        while !rig.session.is_complete() {
+        while !rig.swarm.is_complete() {
             steps += 1;
             if chance.random_bool(0.01) {
                 rig.stalled = !rig.stalled;
             }
-            assert!(steps < 60_000, "seed {seed}: {:?}", rig.session.picker);
+            assert!(steps < 60_000, "seed {seed}: {:?}", rig.swarm.pieces.picker());
             step(&mut rig, &mut actors, &mut chance);
             liars.extend(actors.iter().filter(|(_, actor)| actor.lies > 0).map(|(&key, _)| key));
-            actors.retain(|key, _| rig.session.peers.contains_key(key));
+            actors.retain(|key, _| rig.swarm.peers.get(*key).is_some());
             check(&rig, seed);
         }
         for (key, why) in &rig.closed {
@@ -113,7 +113,7 @@ fn join(rig: &mut Rig, actors: &mut BTreeMap<PeerKey, Actor>, chance: &mut StdRn
     let Some(address) = (0..250).find_map(|_| {
         rig.peers = rig.peers % 250 + 1;
         let address = SocketAddr::from(([192, 0, 2, rig.peers], 6881));
-        rig.session.admits(address).then_some(address)
+        rig.swarm.admits(address).then_some(address)
     }) else {
         return;
     };
@@ -133,17 +133,20 @@ fn join(rig: &mut Rig, actors: &mut BTreeMap<PeerKey, Actor>, chance: &mut StdRn
 
 /// What holds at every moment.
 fn check(rig: &Rig, seed: u64) {
-    let session = &rig.session;
-    let here: u64 = session.have.iter().map(|piece| u64::from(session.picker.piece_length(piece))).sum();
-    assert_eq!(session.left, rig.torrent.total - here, "seed {seed}");
-    assert!(session.buffers.len() <= crate::swarm::picker::MAX_OPEN, "seed {seed}");
-    assert!(session.buffers.keys().all(|&(piece, _)| !session.have.get(piece)), "seed {seed}");
+    let (pieces, peers) = (&rig.swarm.pieces, &rig.swarm.peers);
+    let here: u64 = pieces.have().iter().map(|piece| u64::from(pieces.picker().piece_length(piece))).sum();
+    assert_eq!(pieces.left(), rig.torrent.total - here, "seed {seed}");
+    assert!(pieces.buffers().len() <= crate::swarm::picker::MAX_OPEN, "seed {seed}");
+    assert!(pieces.buffers().pieces().iter().all(|&piece| !pieces.have().get(piece)), "seed {seed}");
     if rig.disk.is_empty() {
-        assert!(session.picker.counts_memory_right(), "seed {seed}: {:?}", session.picker);
+        assert!(pieces.picker().counts_memory_right(), "seed {seed}: {:?}", pieces.picker());
     }
-    for peer in session.peers.values() {
-        assert!(peer.asked.len() <= 500, "seed {seed}");
-        assert!(!peer.choking || peer.asked.is_empty(), "seed {seed}: asked while choked");
-        assert_eq!(peer.of_interest, peer.has.count_common(&session.lacking), "seed {seed}");
+    for peer in peers.iter() {
+        assert!(peer.download.asked().count() <= 500, "seed {seed}");
+        assert!(
+            !peer.download.is_choking() || peer.download.asked().next().is_none(),
+            "seed {seed}: asked while choked"
+        );
+        assert_eq!(peer.has.of_interest(), peer.has.all().count_common(pieces.lacking()), "seed {seed}");
     }
 }

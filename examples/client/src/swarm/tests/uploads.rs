@@ -18,7 +18,7 @@ fn who_is_interested_gets_a_free_slot_at_once() {
     assert_eq!(rig.hear(peer), [Heard::Bitfield(vec![0xe0]), Heard::Unchoke]);
     rig.say(peer, Message::Request(FIRST)).unwrap();
     assert_eq!(rig.hear(peer), [Heard::Other]);
-    assert_eq!(rig.session.transfer().uploaded, u64::from(BLOCK));
+    assert_eq!(rig.swarm.transfer().uploaded, u64::from(BLOCK));
 }
 
 /// Uploads are counted block by block, not buffer by buffer: an announce may come in between.
@@ -28,11 +28,11 @@ fn uploads_are_counted_block_by_block() {
     let peer = taker(&mut rig);
     rig.hear(peer);
     rig.say(peer, Message::Request(FIRST)).unwrap();
-    let length = rig.session.outgoing(peer).unwrap().front().len();
+    let length = rig.swarm.outgoing(peer).unwrap().front().len();
     let mut counted = Vec::new();
     for part in [length / 2, length - length / 2] {
-        rig.session.written(peer, part, rig.now);
-        counted.push(rig.session.transfer().uploaded);
+        rig.swarm.written(peer, part, rig.now);
+        counted.push(rig.swarm.transfer().uploaded);
     }
     assert_eq!(counted, [u64::from(BLOCK) / 2 - 1, u64::from(BLOCK)]);
 }
@@ -74,12 +74,12 @@ fn requests_are_bounded() {
         rig.say(peer, Message::Request(block(at))).unwrap();
     }
     // Two buffers are on their way, nothing was read by the peer.
-    let queued = rig.session.peers[&peer].wants.len();
+    let queued = rig.peer(peer).upload.wants().len();
     assert_eq!(queued, 2000);
-    assert_eq!(rig.session.peers[&peer].loading, 2);
+    assert_eq!(rig.peer(peer).upload.loading(), 2);
     rig.say(peer, Message::Request(block(100))).unwrap();
-    assert_eq!(rig.session.peers[&peer].wants.len(), 2000, "one that waits already");
-    let waiting = *rig.session.peers[&peer].wants.front().unwrap();
+    assert_eq!(rig.peer(peer).upload.wants().len(), 2000, "one that waits already");
+    let waiting = *rig.peer(peer).upload.wants().front().unwrap();
     rig.say(peer, Message::Cancel(waiting)).unwrap();
     let given = rig.hear(peer).len();
     // Each of the two buffers had the one block that had been asked for by then.
@@ -103,7 +103,7 @@ fn who_connects_to_us_is_not_dialled_beside() {
     let mut rig = Rig::new(40_000, 16_384);
     let peer = rig.connect();
     rig.say(peer, Message::Extended(0, b"d1:pi7000ee")).unwrap();
-    rig.session.add_peers([SocketAddr::from(([192, 0, 2, 1], 7000))], rig.now);
+    rig.swarm.add_peers([SocketAddr::from(([192, 0, 2, 1], 7000))], rig.now);
     rig.wait(5);
     assert_eq!(rig.dialled, []);
 }
@@ -117,10 +117,10 @@ fn who_got_pieces_may_say_so_with_a_bitfield() {
     rig.say(peer, Message::Request(FIRST)).unwrap();
     rig.hear(peer);
     rig.say(peer, Message::Bitfield(&[0xc0])).unwrap();
-    assert_eq!(rig.session.peers[&peer].has.as_bytes(), [0xc0]);
+    assert_eq!(rig.peer(peer).has.all().as_bytes(), [0xc0]);
     // Nothing new, fewer pieces, spare bits.
     for wrong in [[0xc0], [0xa0], [0xe1]] {
-        let said = rig.session.message(peer, Message::Bitfield(&wrong), rig.now);
+        let said = rig.swarm.message(peer, Message::Bitfield(&wrong), rig.now);
         assert_eq!(said, Err(Why::BadBitfield), "{wrong:?}");
     }
     // We have it all, too, and are of no more use to each other.
@@ -139,7 +139,7 @@ fn pieces_of_a_late_bitfield_are_wanted() {
     rig.say(peer, Message::Bitfield(&[0xc0])).unwrap();
     assert_eq!(rig.requests(peer), [Block { piece: 1, ..FIRST }]);
     rig.say(peer, Message::Have(1)).unwrap();
-    assert_eq!((rig.session.peers[&peer].of_interest, rig.session.peers[&peer].pointless), (2, 1));
+    assert_eq!((rig.peer(peer).has.of_interest(), rig.peer(peer).pointless()), (2, 1));
 }
 
 /// Requests all that a peer may, as long as it is here.
@@ -192,13 +192,13 @@ fn a_piece_that_can_not_be_read_any_more_is_not_here() {
     let mut rig = Rig::with(3 * 16_384, 16_384, &[0, 1, 2], 1);
     let peer = taker(&mut rig);
     rig.hear(peer);
-    assert!(rig.session.is_whole());
+    assert!(rig.swarm.is_whole());
     for _ in 0..2 {
-        rig.session.lost(&[1].into(), "gone".into(), rig.now);
+        rig.swarm.lost(&[1].into(), "gone".into(), rig.now);
     }
     rig.settle();
-    assert_eq!(rig.session.transfer().left, Some(16_384));
-    assert!(!rig.session.is_complete() && !rig.session.is_whole());
+    assert_eq!(rig.swarm.transfer().left, Some(16_384));
+    assert!(!rig.swarm.is_complete() && !rig.swarm.is_whole());
     let lost = |event: &&Event| matches!(event, Event::PiecesLost { count: 1, .. });
     assert_eq!(rig.events.iter().filter(lost).count(), 1, "said once");
     rig.say(peer, Message::Request(Block { piece: 1, ..FIRST })).unwrap();
@@ -209,7 +209,7 @@ fn a_piece_that_can_not_be_read_any_more_is_not_here() {
     let asked = rig.requests(seed);
     assert_eq!(asked, [Block { piece: 1, ..FIRST }]);
     rig.send(seed, asked[0], true).unwrap();
-    assert_eq!((rig.session.is_whole(), rig.session.transfer().left), (true, Some(0)));
+    assert_eq!((rig.swarm.is_whole(), rig.swarm.transfer().left), (true, Some(0)));
 }
 
 /// What isn't wanted isn't fetched again.
@@ -219,8 +219,8 @@ fn a_lost_piece_that_is_not_wanted_stays_lost() {
         crate::torrent::tests::multi("d", &[("a", 16_384), ("b", 16_384)], &content(32_768), 16_384);
     torrent.files[1].wanted = false;
     let mut rig = Rig::of(torrent, content(32_768), &[0, 1], 1);
-    rig.session.lost(&[1].into(), "gone".into(), rig.now);
-    assert_eq!((rig.session.is_complete(), rig.session.transfer().left), (true, Some(16_384)));
+    rig.swarm.lost(&[1].into(), "gone".into(), rig.now);
+    assert_eq!((rig.swarm.is_complete(), rig.swarm.transfer().left), (true, Some(16_384)));
     let seed = rig.unchoking(&[1]);
     assert_eq!(rig.requests(seed), []);
 }
