@@ -113,7 +113,8 @@ fn files(more: impl IntoIterator<Item = Vec<u8>>) -> Files {
         if number.is_multiple_of(2) { name } else { name.join(&name) }
     });
     let paths = kept.chain(more.into_iter().map(|name| OsString::from_vec(name).into()));
-    (0..).zip(paths).map(|(number, path)| (path, bytes(number, 5000 + 10 * number as usize))).collect()
+    let file = |(number, path)| (path, bytes(number as u64, 5000 + 10 * number));
+    paths.enumerate().map(file).collect()
 }
 
 fn write(root: &Path, files: &Files) -> io::Result<()> {
@@ -134,10 +135,11 @@ fn compare(root: &Path, expected: &Files) -> Result<(), String> {
     if !missing.is_empty() || !unexpected.is_empty() {
         return Err(format!("missing {missing:?}, instead there are {unexpected:?}"));
     }
-    let differs = expected
-        .iter()
-        .find(|(path, content)| fs::read(root.join(path)).map_or(true, |found| found != **content));
-    differs.map_or(Ok(()), |(path, _)| Err(format!("{path:?} holds something else")))
+    let is_other =
+        |path: &Path, content: &[u8]| fs::read(root.join(path)).map_or(true, |found| found != content);
+    let others = expected.iter().filter(|(path, content)| is_other(path, content));
+    let others: Vec<_> = others.map(|(path, _)| path).collect();
+    if others.is_empty() { Ok(()) } else { Err(format!("other bytes in {others:?}")) }
 }
 
 /// The files below a folder.
