@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::program::{Line, Program};
 use crate::tools::in_path;
+use crate::transmission;
 
 /// Where the clients are.
 #[derive(Debug, Clone)]
@@ -101,6 +102,14 @@ impl Clients {
         create(command.args(["create", "--private"]), path, piece_size, trackers, output)
     }
 
+    /// Makes a torrent file with libtorrent, in pieces of 16 KiB.
+    pub(crate) fn create_by_libtorrent(&self, path: &Path, output: &Path) -> io::Result<()> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("make.py");
+        let mut command = Command::new("python3");
+        command.env("PYTHONPATH", &self.python).arg(script).arg(path).arg(output);
+        succeed("make.py", &mut command)
+    }
+
     /// Starts another one on torrents whose files are in a folder, or will be. It takes connections on this port.
     pub(crate) fn other(
         &self,
@@ -110,7 +119,7 @@ impl Clients {
         port: u16,
     ) -> io::Result<Program> {
         match other {
-            Other::Transmission => self.transmission(torrents, folder, port),
+            Other::Transmission => self.transmission(torrents, folder, port, free_port()?),
             Other::Aria2 => self.aria2(torrents, folder, port),
             Other::QBittorrent => self.qbittorrent(torrents, folder, port),
             Other::Libtorrent => self.libtorrent(&["--all"], torrents, folder, port),
@@ -118,14 +127,38 @@ impl Clients {
         }
     }
 
-    fn transmission(&self, torrents: &[&Path], folder: &Path, port: u16) -> io::Result<Program> {
+    /// Starts another one on a magnet link.
+    pub(crate) async fn other_on_link(
+        &self,
+        other: Other,
+        link: &str,
+        folder: &Path,
+        port: u16,
+    ) -> io::Result<Program> {
+        if other != Other::Transmission {
+            return self.other(other, &[Path::new(link)], folder, port);
+        }
+        let rpc_port = free_port()?;
+        let program = self.transmission(&[], folder, port, rpc_port)?;
+        transmission::add_link(rpc_port, link).await?;
+        Ok(program)
+    }
+
+    fn transmission(
+        &self,
+        torrents: &[&Path],
+        folder: &Path,
+        port: u16,
+        rpc_port: u16,
+    ) -> io::Result<Program> {
         let home = folder.join("transmission");
         let watched = home.join("watched");
         fs::create_dir_all(&watched)?;
         let settings = format!(
             r#"{{"bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1", "peer-port": {port},
                 "dht-enabled": false, "lpd-enabled": false, "pex-enabled": false, "utp-enabled": false,
-                "port-forwarding-enabled": false, "rpc-enabled": false, "download-dir": "{}",
+                "port-forwarding-enabled": false, "rpc-enabled": true, "rpc-bind-address": "127.0.0.1",
+                "rpc-port": {rpc_port}, "rpc-authentication-required": false, "download-dir": "{}",
                 "watch-dir-enabled": true, "watch-dir": "{}"}}"#,
             folder.display(),
             watched.display()
@@ -153,8 +186,12 @@ impl Clients {
         fs::write(settings.join("qBittorrent.conf"), text)?;
         let mut command = Command::new(&self.qbittorrent);
         command.arg(format!("--profile={}", home.display())).arg(format!("--save-path={}", folder.display()));
-        command.arg("--skip-hash-check").args(torrents);
-        Program::start("qBittorrent", &mut command)
+        // With it, qBittorrent takes what comes by a link for complete.
+        let is_link = |torrent: &&Path| torrent.as_os_str().as_encoded_bytes().starts_with(b"magnet:");
+        if !torrents.iter().any(is_link) {
+            command.arg("--skip-hash-check");
+        }
+        Program::start("qBittorrent", command.args(torrents))
     }
 
     fn aria2(&self, torrents: &[&Path], folder: &Path, port: u16) -> io::Result<Program> {
@@ -210,11 +247,16 @@ fn create(
     for tracker in trackers {
         command.arg("--tracker").arg(tracker);
     }
+    succeed("client create", command)
+}
+
+/// Runs a program to its end, which is to be a good one.
+fn succeed(name: &str, command: &mut Command) -> io::Result<()> {
     let Output { status, stderr, .. } = command.output()?;
     if status.success() {
         return Ok(());
     }
-    Err(io::Error::other(format!("client create: {}", String::from_utf8_lossy(&stderr))))
+    Err(io::Error::other(format!("{name}: {}", String::from_utf8_lossy(&stderr))))
 }
 
 /// A port of 127.0.0.1 that nothing else here was given. It lies below the ports of outgoing connections.

@@ -18,6 +18,7 @@ mod session;
 mod swarm;
 mod tools;
 mod tracker;
+mod transmission;
 
 use std::process::ExitCode;
 use std::sync::Arc;

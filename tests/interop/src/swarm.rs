@@ -43,10 +43,43 @@ pub(crate) const ODD_FILES: Content = Content {
     piece_size: "32",
 };
 
-/// A folder that goes when the scenario does, with the files in it as a seeder has them.
+/// A folder that goes when the scenario does.
+#[derive(Debug)]
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// An empty one.
+    pub(crate) fn new(tools: &Tools) -> io::Result<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = tools.npm_folder.join("run").join(format!("swarm-{}-{number}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        Ok(Self(folder))
+    }
+
+    /// What is called so in it.
+    pub(crate) fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A new folder in it.
+    pub(crate) fn folder(&self, name: &str) -> io::Result<PathBuf> {
+        let folder = self.join(name);
+        fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The files as a seeder has them, and what is made of them.
 #[derive(Debug)]
 pub(crate) struct Swarm {
-    folder: PathBuf,
+    scratch: Scratch,
     content: Content,
     piece_size: u64,
     pub(crate) info_hash: [u8; 20],
@@ -55,18 +88,15 @@ pub(crate) struct Swarm {
 impl Swarm {
     /// Makes up the files and hashes them.
     pub(crate) fn new(tools: &Tools, clients: &Clients, content: Content) -> Result<Self, Box<dyn Error>> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let folder = tools.npm_folder.join("run").join(format!("swarm-{}-{number}", std::process::id()));
         let mut swarm = Self {
-            folder,
+            scratch: Scratch::new(tools)?,
             content,
             piece_size: content.piece_size.parse::<u64>()? * 1024,
             info_hash: [0; 20],
         };
         for (place, (path, length)) in (1..).zip(content.files) {
             let path = swarm.path_of(&swarm.seed(), path);
-            fs::create_dir_all(path.parent().unwrap_or(&swarm.folder))?;
+            fs::create_dir_all(path.parent().unwrap_or(&swarm.scratch.0))?;
             fs::write(path, bytes(place, *length))?;
         }
         let file = swarm.torrent(clients, "without trackers", &[])?;
@@ -76,7 +106,7 @@ impl Swarm {
 
     /// Writes a torrent file with these trackers, each a tier.
     pub(crate) fn torrent(&self, clients: &Clients, name: &str, trackers: &[String]) -> io::Result<PathBuf> {
-        let file = self.folder.join(format!("{name}.torrent"));
+        let file = self.scratch.join(format!("{name}.torrent"));
         clients.create(&self.seed().join(self.content.name), self.content.piece_size, trackers, &file)?;
         Ok(file)
     }
@@ -88,7 +118,7 @@ impl Swarm {
         name: &str,
         trackers: &[String],
     ) -> io::Result<PathBuf> {
-        let file = self.folder.join(format!("{name}.torrent"));
+        let file = self.scratch.join(format!("{name}.torrent"));
         let path = self.seed().join(self.content.name);
         clients.create_private(&path, self.content.piece_size, trackers, &file)?;
         Ok(file)
@@ -101,14 +131,12 @@ impl Swarm {
 
     /// Where the files are.
     pub(crate) fn seed(&self) -> PathBuf {
-        self.folder.join("seed")
+        self.scratch.join("seed")
     }
 
     /// A new folder for a client that has nothing yet.
     pub(crate) fn leech(&self, name: &str) -> io::Result<PathBuf> {
-        let folder = self.folder.join(name);
-        fs::create_dir_all(&folder)?;
-        Ok(folder)
+        self.scratch.folder(name)
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -160,12 +188,6 @@ impl Swarm {
     }
 }
 
-impl Drop for Swarm {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
 /// A tracker that no client can reach.
 #[derive(Debug)]
 pub(crate) enum Dead {
@@ -213,7 +235,7 @@ fn listener() -> io::Result<TcpListener> {
 }
 
 /// Made-up bytes, the same for the same number.
-fn bytes(number: u64, length: usize) -> Vec<u8> {
+pub(crate) fn bytes(number: u64, length: usize) -> Vec<u8> {
     let mut random = Random(number);
     let mut bytes: Vec<u8> = (0..length.div_ceil(8)).flat_map(|_| random.next().to_le_bytes()).collect();
     bytes.truncate(length);

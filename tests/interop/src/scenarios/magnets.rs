@@ -66,7 +66,7 @@ fn is_torrent_of(file: &Path, swarm: &Swarm) -> Result<(), String> {
     if *metainfo.info_hash().as_bytes() == swarm.info_hash { Ok(()) } else { Err("another torrent".into()) }
 }
 
-/// Ours is the only seed; the others are given a link with a tracker.
+/// Ours is the only seed; each of the others is given a link with a tracker, and ends before the next one starts.
 pub(super) async fn from_ours(lab: &mut Lab<'_>) -> Outcome {
     let clients = Clients::find()?;
     let swarm = Swarm::new(lab.tools, &clients, ODD_FILES)?;
@@ -76,10 +76,17 @@ pub(super) async fn from_ours(lab: &mut Lab<'_>) -> Outcome {
     seed.wait_for("its first announce", PATIENCE, |line| line.answered().map(drop)).await?;
     let link =
         link(&swarm, &format!("tr={}", tracker.announce_url().replace(':', "%3A").replace('/', "%2F")));
-    for (name, other) in [("libtorrent", Other::Libtorrent), ("aria2", Other::Aria2)] {
+    for (name, other) in [
+        ("libtorrent", Other::Libtorrent),
+        ("aria2", Other::Aria2),
+        ("Transmission", Other::Transmission),
+        ("qBittorrent", Other::QBittorrent),
+    ] {
         let folder = swarm.leech(name)?;
-        let leech = clients.other(other, &[Path::new(&link)], &folder, free_port()?)?;
-        let compared = super::downloads::until_the_same(|| swarm.compare(&folder)).await;
+        let leech = clients.other_on_link(other, &link, &folder, free_port()?).await?;
+        // Transmission 3 makes no empty files.
+        let compare = if other == Other::Transmission { Swarm::compare_bytes } else { Swarm::compare };
+        let compared = super::downloads::until_the_same(|| compare(&swarm, &folder)).await;
         if !lab.report.same(compared, Ok(()), format_args!("{name} gets the torrent and every byte")) {
             lab.report.note(leech.last_words());
             lab.report.note(seed.last_words());

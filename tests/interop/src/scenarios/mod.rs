@@ -10,6 +10,7 @@ mod https;
 mod interrupted;
 mod magnets;
 mod mixed;
+mod names;
 mod npm;
 mod overlay;
 mod reach;
@@ -102,7 +103,9 @@ pub(crate) async fn run(tools: &Arc<Tools>, words: &[String], report: &mut Repor
         "magnets: our client from Transmission" => magnets::from_transmission,
         "magnets: our client from aria2" => magnets::from_aria2,
         "magnets: our client from qBittorrent" => magnets::from_qbittorrent,
-        "magnets: libtorrent and aria2 from our client" => magnets::from_ours,
+        "magnets: each other client from our client" => magnets::from_ours,
+        "names: libtorrent from our client" => names::from_ours,
+        "names: our client from libtorrent" => names::from_libtorrent,
         "overlay: the DHT alone" => overlay::alone,
         "overlay: the DHT beside dead trackers" => overlay::beside_trackers,
         "overlay: libtorrent finds our client in the DHT" => overlay::announced,
