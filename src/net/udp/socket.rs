@@ -109,9 +109,18 @@ impl DatagramSocket for SystemSocket {
             };
             match received {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                received => return received,
+                received => return received.map_err(as_refused),
             }
         }
+    }
+}
+
+/// Windows reports a closed port as a reset, though there is no connection that could be reset.
+fn as_refused(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::ConnectionReset {
+        io::ErrorKind::ConnectionRefused.into()
+    } else {
+        error
     }
 }
 
