@@ -130,3 +130,23 @@ impl SystemSocket {
         Err(self.0.take_error()?.unwrap_or_else(|| io::ErrorKind::WouldBlock.into()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reset_of_a_socket_without_connections_is_a_refusal() {
+        use io::ErrorKind::{ConnectionRefused, ConnectionReset, NetworkUnreachable};
+        for (kind, expected) in [
+            (ConnectionReset, ConnectionRefused),
+            (ConnectionRefused, ConnectionRefused),
+            (NetworkUnreachable, NetworkUnreachable),
+        ] {
+            assert_eq!(as_refused(kind.into()).kind(), expected);
+        }
+        // WSAECONNRESET
+        #[cfg(windows)]
+        assert_eq!(as_refused(io::Error::from_raw_os_error(10_054)).kind(), ConnectionRefused);
+    }
+}
