@@ -1,6 +1,7 @@
 //! The latency cache: when its file is read and written, beside the announcer's loop.
 
 mod file;
+mod in_use;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;

@@ -82,6 +82,8 @@ const MAX_RANGES: usize = 1000;
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::torrent::tests::{content, multi};
 
@@ -104,7 +106,8 @@ mod tests {
             let mut torrent = torrent();
             text.parse::<Selection>().unwrap().apply(&mut torrent).unwrap();
             let wanted = torrent.files.iter().filter(|file| file.wanted);
-            let paths: Vec<_> = wanted.map(|file| file.path.to_str().unwrap()).collect();
+            let paths: Vec<_> = wanted.map(|file| file.path.as_path()).collect();
+            let files: Vec<_> = files.iter().map(Path::new).collect();
             assert_eq!(paths, files, "{text}");
             assert_eq!(torrent.wanted().iter().collect::<Vec<_>>(), pieces, "{text}");
         }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use super::in_use::while_in_use;
 use crate::error::{CacheError, Cause};
 use crate::host_snapshot::HostSnapshot;
 use crate::policy::HealthBook;
@@ -56,14 +57,14 @@ fn unwritable(error: io::Error) -> CacheError {
 /// The hosts in the file; none where it doesn't exist, or is empty.
 fn read(path: &Path) -> Result<Vec<HostSnapshot>, CacheError> {
     let unreadable = |error: io::Error| CacheError::Unreadable(Cause::new(error));
-    match fs::metadata(path) {
+    match while_in_use(|| fs::metadata(path)) {
         Ok(metadata) if metadata.is_file() => {}
         // Opening a pipe would wait for its other end.
         Ok(_) => return Err(CacheError::NotAFile),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(unreadable(error)),
     }
-    let file = File::open(path).map_err(unreadable)?;
+    let file = while_in_use(|| File::open(path)).map_err(unreadable)?;
     let mut bytes = Vec::new();
     file.take(LIMIT as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.is_empty() { Ok(Vec::new()) } else { decode(&bytes) }
@@ -78,7 +79,7 @@ fn set_aside(path: &Path, error: &CacheError) -> bool {
     let aside = aside(path);
     let free = matches!(fs::symlink_metadata(&aside), Err(error) if error.kind() == ErrorKind::NotFound);
     let moved = free
-        && match fs::rename(path, aside) {
+        && match while_in_use(|| fs::rename(path, &aside)) {
             Ok(()) => true,
             // Another process has just done it.
             Err(error) => error.kind() == ErrorKind::NotFound,
@@ -98,11 +99,22 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = beside(path)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
+    put_in_place(file, path)?;
     // The file is in its place. Where a folder can't be synchronised, it takes a moment longer until that is on the disk.
     #[cfg(unix)]
     let _ = File::open(folder(path)).and_then(|folder| folder.sync_all());
     Ok(())
+}
+
+fn put_in_place(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    let mut pending = Some(file);
+    while_in_use(|| {
+        let Some(file) = pending.take() else { return Ok(()) };
+        file.persist(path).map(drop).map_err(|failed| {
+            pending = Some(failed.file);
+            failed.error
+        })
+    })
 }
 
 /// A new file beside it, which is removed when it is dropped.
@@ -242,6 +254,30 @@ mod tests {
         let loaded = load(&path);
         assert_eq!((loaded.hosts.len(), loaded.failure.is_some()), (4096, false));
         assert!(loaded.hosts.contains(&known(&name(0), CALENDAR)));
+    }
+
+    /// On Windows a file that is being read can't be replaced, and one that is being replaced can't be read.
+    #[test]
+    fn a_reader_and_a_writer_at_once_lose_nothing() {
+        const SAVES: u64 = 60;
+        let (folder, path) = empty();
+        save(&path, Vec::new(), CALENDAR).unwrap();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for number in 0..SAVES {
+                    save(&path, vec![known(&format!("h{number}"), CALENDAR)], CALENDAR).unwrap();
+                }
+            });
+            let mut seen = 0;
+            while !writer.is_finished() {
+                let loaded = load(&path);
+                assert_eq!(reason(&loaded), "");
+                assert!(loaded.hosts.len() >= seen, "{} after {seen}", loaded.hosts.len());
+                seen = loaded.hosts.len();
+            }
+        });
+        assert_eq!(load(&path).hosts.len() as u64, SAVES);
+        assert_eq!(files(&folder), ["hosts"]);
     }
 
     /// At any moment another process finds a whole file.

@@ -109,9 +109,18 @@ impl DatagramSocket for SystemSocket {
             };
             match received {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                received => return received,
+                received => return received.map_err(as_refused),
             }
         }
+    }
+}
+
+/// Windows reports a closed port as a reset, though there is no connection that could be reset.
+fn as_refused(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::ConnectionReset {
+        io::ErrorKind::ConnectionRefused.into()
+    } else {
+        error
     }
 }
 
@@ -119,5 +128,25 @@ impl SystemSocket {
     /// The pending error of the socket; `WouldBlock` where a concurrent call has taken it.
     fn refusal(&self) -> io::Result<Vec<u8>> {
         Err(self.0.take_error()?.unwrap_or_else(|| io::ErrorKind::WouldBlock.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reset_of_a_socket_without_connections_is_a_refusal() {
+        use io::ErrorKind::{ConnectionRefused, ConnectionReset, NetworkUnreachable};
+        for (kind, expected) in [
+            (ConnectionReset, ConnectionRefused),
+            (ConnectionRefused, ConnectionRefused),
+            (NetworkUnreachable, NetworkUnreachable),
+        ] {
+            assert_eq!(as_refused(kind.into()).kind(), expected);
+        }
+        // WSAECONNRESET
+        #[cfg(windows)]
+        assert_eq!(as_refused(io::Error::from_raw_os_error(10_054)).kind(), ConnectionRefused);
     }
 }

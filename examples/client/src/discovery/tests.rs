@@ -28,7 +28,9 @@ impl HostileNode {
         let count = Arc::clone(&questions);
         thread::spawn(move || {
             let mut buffer = [0; 2048];
-            while let Ok((read, from)) = socket.recv_from(&mut buffer) {
+            loop {
+                // Windows reports here that an earlier answer was refused.
+                let Ok((read, from)) = socket.recv_from(&mut buffer) else { continue };
                 count.fetch_add(1, Ordering::SeqCst);
                 let question = &buffer[..read];
                 let has = |part: &[u8]| question.windows(part.len()).any(|found| found == part);

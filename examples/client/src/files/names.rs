@@ -333,6 +333,7 @@ mod tests {
     }
 
     /// R156: what other clients saved has these names, and so has what `create` was given.
+    #[cfg(unix)]
     #[test]
     fn names_that_only_windows_refuses_are_kept_elsewhere() {
         for name in [

@@ -115,7 +115,9 @@ fn create_writes_where_nothing_is_and_replaces_when_asked_to() {
 /// What a torrent that was made holds, by names.
 fn made(at: &Path) -> Vec<String> {
     let torrent = Torrent::parse(&fs::read(at).unwrap(), NameRules::HERE).unwrap().0;
-    torrent.files.iter().map(|file| file.path.to_str().unwrap().to_owned()).collect()
+    let with_slashes =
+        |path: &Path| path.iter().map(|part| part.to_str().unwrap()).collect::<Vec<_>>().join("/");
+    torrent.files.iter().map(|file| with_slashes(&file.path)).collect()
 }
 
 /// R165: what can't be announced to isn't written down.

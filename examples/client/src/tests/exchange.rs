@@ -27,7 +27,7 @@ fn a_client_that_knows_one_peer_finds_the_others_through_it() {
 #[test]
 fn clients_of_a_private_torrent_do_not_learn_of_each_other() {
     let shared = Shared::private(300_000);
-    let (_seed, hub, hub_address) = seed_and_hub(&shared);
+    let (_seed, mut hub, hub_address) = seed_and_hub(&shared);
     let stream = TcpStream::connect(&hub_address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
     let mut wire = Wire { stream, buffer: Vec::new(), pieces: shared.torrent.pieces() };
@@ -47,7 +47,7 @@ fn clients_of_a_private_torrent_do_not_learn_of_each_other() {
     let (id, body) = &extended[0];
     assert_eq!((*id, body.windows(6).any(|part| part == b"ut_pex")), (0, false));
     drop(wire);
-    hub.terminate();
+    hub.process.kill().unwrap();
     let (_, said) = hub.end();
     assert!(!said.contains("127.0.0.1:9\""), "the peer that was named isn't dialled: {said}");
 }

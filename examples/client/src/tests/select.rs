@@ -44,7 +44,6 @@ fn files(shared: &Shared, folder: &str) -> Vec<String> {
     found
 }
 
-#[cfg(unix)]
 #[test]
 fn some_files_come_first_and_the_others_later() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

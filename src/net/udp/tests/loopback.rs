@@ -68,6 +68,7 @@ async fn a_closed_port_is_reported_by_the_kernel() {
     for phase in ["announce", "open"] {
         let error = announce(&transport, &tracker.announce_url()).await.unwrap_err();
         assert!(matches!(error, AnnounceError::Connect(_)), "{phase}: {error}");
+        assert!(error.to_string().to_lowercase().contains("connection refused"), "{phase}: {error}");
     }
     tracker.revive();
     announce(&transport, &tracker.announce_url()).await.unwrap();

@@ -46,6 +46,8 @@ struct Inside {
     sockets: Mutex<Sockets>,
     /// The error of this machine for every datagram.
     fails: Mutex<Option<io::ErrorKind>>,
+    /// How a closed port is reported.
+    refusal: Mutex<io::ErrorKind>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -76,6 +78,7 @@ impl Internet {
             random: Mutex::new(StdRng::seed_from_u64(seed)),
             sockets: Mutex::default(),
             fails: Mutex::default(),
+            refusal: Mutex::new(io::ErrorKind::ConnectionRefused),
         }))
     }
 
@@ -106,6 +109,10 @@ impl Internet {
 
     fn fails(&self, error: Option<io::ErrorKind>) {
         *self.0.fails.lock().unwrap() = error;
+    }
+
+    fn refuses_with(&self, error: io::ErrorKind) {
+        *self.0.refusal.lock().unwrap() = error;
     }
 
     fn transport(&self, config: UdpConfig) -> UdpTransport {
@@ -152,13 +159,14 @@ impl DatagramSocket for Wire {
         }
         let (Some(there), Some(back)) = (self.internet.way(), self.internet.way()) else { return Ok(()) };
         let tracker = self.internet.0.hosts.lock().unwrap().get(&self.remote).cloned();
+        let refusal = *self.internet.0.refusal.lock().unwrap();
         let (to_us, datagram) = (self.to_us.clone(), datagram.to_vec());
         let us = if self.remote.is_ipv4() { "8.9.9.9:5000" } else { "[2600::5]:5000" };
         tokio::spawn(async move {
             sleep(there).await;
             let Some(tracker) = tracker else {
                 sleep(back).await;
-                let _ = to_us.send(Err(io::ErrorKind::ConnectionRefused.into()));
+                let _ = to_us.send(Err(refusal.into()));
                 return;
             };
             let answers = tracker.hear(&datagram, us.parse().unwrap());
