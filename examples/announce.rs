@@ -24,6 +24,10 @@ const USAGE: &str = "usage: announce FILE.torrent [--interval SECS] [--order nea
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    if std::env::args().skip(1).any(|argument| argument == "--help" || argument == "-h") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     match run(std::env::args().skip(1)).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -42,7 +46,7 @@ async fn run(arguments: impl Iterator<Item = String>) -> Result<bool, Box<dyn Er
     for skipped in metainfo.skipped_trackers() {
         println!("[CONFIG] skipped {skipped}");
     }
-    let peer_id = PeerId::with_prefix(*b"-TF0001-", rand::random());
+    let peer_id = PeerId::random(*b"-TF0001-");
     let mut torrent = Torrent::new(metainfo.info_hash(), peer_id, 6881);
     torrent.transfer.left = Some(metainfo.total_length());
 

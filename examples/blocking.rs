@@ -19,15 +19,15 @@ use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tracker_failover::policy::{AttemptId, Engine, Input, Output, Timestamp};
-use tracker_failover::wire::http::{announce_target, failure_in, read_announce};
+use tracker_failover::wire::http::{announce_target, read_answer};
 use tracker_failover::{
-    AnnounceError, AnnounceRequest, AnnounceResponse, Event, InfoHash, Measurement, Metainfo, PeerId,
-    Torrent, TrackerSet, TrackerUrl,
+    AnnounceError, AnnounceRequest, AnnounceResponse, InfoHash, Measurement, Metainfo, PeerId, Torrent,
+    TrackerSet, TrackerUrl,
 };
-use tracker_failover::{Cause, ReplyError, Retry};
+use tracker_failover::{Cause, ReplyError};
 use tracker_failover::{Config, Scheme, Schemes};
 
 /// The longest time a thread waits for a tracker. The limits of the engine are shorter.
@@ -218,17 +218,12 @@ fn announce(
     socket: TcpStream,
 ) -> Result<AnnounceResponse, AnnounceError> {
     let answer = ask("GET", tracker, &announce_target(tracker, request), socket)?;
-    if (200..300).contains(&answer.status) {
-        // Many trackers answer `stopped` with nothing at all.
-        let is_stopped = request.event == Some(Event::Stopped);
-        return if is_stopped { Ok(AnnounceResponse::default()) } else { read_announce(&answer.body) };
-    }
-    let status = AnnounceError::Status { status: answer.status, retry: Retry::Unsaid };
-    Err(failure_in(&answer.body).map_or(status, AnnounceError::Rejected))
+    read_answer(request, answer.status, answer.retry_after.as_deref(), &answer.body, calendar())
 }
 
 struct HttpAnswer {
     status: u16,
+    retry_after: Option<String>,
     body: Vec<u8>,
 }
 
@@ -251,7 +246,11 @@ fn ask(
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").ok_or_else(not_http)?;
     let head = String::from_utf8_lossy(&answer[..end]).into_owned();
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(not_http)?;
-    Ok(HttpAnswer { status, body: answer.split_off(end + 4) })
+    let retry_after = head
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find_map(|(name, value)| name.eq_ignore_ascii_case("retry-after").then(|| value.to_owned()));
+    Ok(HttpAnswer { status, retry_after, body: answer.split_off(end + 4) })
 }
 
 /// A tracker for the demonstration: it answers probes after the delay, and answers announces or closes their connections.
@@ -281,4 +280,9 @@ fn entropy() -> u64 {
 #[expect(clippy::disallowed_methods, reason = "the driver reads the time for the engine")]
 fn clock() -> Instant {
     Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a date of a tracker's is compared with the present time")]
+fn calendar() -> SystemTime {
+    SystemTime::now()
 }

@@ -214,6 +214,18 @@ impl InfoHash {
     }
 }
 
+impl From<[u8; 20]> for InfoHash {
+    fn from(bytes: [u8; 20]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<[u8; 20]> for PeerId {
+    fn from(bytes: [u8; 20]) -> Self {
+        Self(bytes)
+    }
+}
+
 impl PeerId {
     /// The peer id with these bytes.
     pub const fn new(bytes: [u8; 20]) -> Self {
@@ -230,6 +242,20 @@ impl PeerId {
             *byte = LETTERS[usize::from(random & 63)];
         }
         Self(bytes)
+    }
+
+    /// A random peer id with this prefix, as [`with_prefix`](Self::with_prefix) makes it. Needs the feature
+    /// `tokio`; without it, entropy is an argument.
+    ///
+    /// ```
+    /// use tracker_failover::PeerId;
+    ///
+    /// let id = PeerId::random(*b"-XX0001-");
+    /// assert!(id.as_bytes().starts_with(b"-XX0001-") && id != PeerId::random(*b"-XX0001-"));
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub fn random(prefix: [u8; 8]) -> Self {
+        Self::with_prefix(prefix, rand::random())
     }
 
     /// The bytes.
@@ -383,6 +409,12 @@ mod tests {
         {
             assert_eq!(wrong.parse::<InfoHash>(), Err(InfoHashError), "{wrong}");
         }
+    }
+
+    #[test]
+    fn ids_are_made_of_their_bytes() {
+        assert_eq!(InfoHash::from([7; 20]), InfoHash::new([7; 20]));
+        assert_eq!(PeerId::from([7; 20]), PeerId::new([7; 20]));
     }
 
     #[test]

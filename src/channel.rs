@@ -1,7 +1,5 @@
 //! The way to trackers: the two-phase [`Transport`], which a client can implement itself.
 
-use std::fmt;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +16,33 @@ use crate::tracker::{AddressFamily, Scheme, TrackerUrl};
 /// Announcing has two phases because openings are raced and announces are not. A connection tells the tracker
 /// nothing about the torrent, so several may be opened, and only the first that stands carries the announce. One call
 /// is one attempt: it neither retries nor chooses, which is the policy's work.
+///
+/// The trait is made by [`async-trait`](https://docs.rs/async-trait), so implementing it takes `async-trait = "0.1"` among
+/// the dependencies, and `#[async_trait]` on the `impl`:
+///
+/// ```
+/// use std::collections::BTreeSet;
+///
+/// use async_trait::async_trait;
+/// use tracker_failover::{AnnounceError, Channel, Scheme, TrackerUrl, Transport};
+///
+/// /// Another transport, for these hosts only.
+/// struct Only<T>(BTreeSet<String>, T);
+///
+/// #[async_trait]
+/// impl<T: Transport> Transport for Only<T> {
+///     async fn open(&self, tracker: &TrackerUrl) -> Result<Box<dyn Channel>, AnnounceError> {
+///         if !self.0.contains(tracker.host()) {
+///             return Err(AnnounceError::Blocked);
+///         }
+///         self.1.open(tracker).await
+///     }
+///
+///     fn supports(&self, scheme: Scheme) -> bool {
+///         self.1.supports(scheme)
+///     }
+/// }
+/// ```
 ///
 /// # Cancel safety
 /// Dropping a future of [`open`](Self::open) or of a [`Channel`] has to give the attempt up, close what it
@@ -39,6 +64,47 @@ pub trait Transport: Send + Sync {
 }
 
 /// An open way to one tracker, ready for one announce or scrape.
+///
+/// Implementing it takes `async-trait = "0.1"`, as with [`Transport`]. A channel of a tracker that is asked over a connection
+/// of a client's own:
+///
+/// ```
+/// # use std::io;
+/// use std::time::SystemTime;
+///
+/// use async_trait::async_trait;
+/// use tracker_failover::wire::http::{announce_target, read_answer, read_scrape_answer, scrape_target};
+/// use tracker_failover::{
+///     AnnounceError, AnnounceRequest, AnnounceResponse, Channel, InfoHash, ScrapeResponse, TrackerUrl,
+/// };
+///
+/// # struct Answer { status: u16, retry_after: Option<String>, body: Vec<u8> }
+/// # struct Connection;
+/// # impl Connection {
+/// #     async fn get(&mut self, target: &str) -> io::Result<Answer> { Err(io::ErrorKind::BrokenPipe.into()) }
+/// # }
+/// struct Open {
+///     tracker: TrackerUrl,
+///     connection: Connection,
+/// }
+///
+/// #[async_trait]
+/// impl Channel for Open {
+///     async fn announce(&mut self, request: &AnnounceRequest) -> Result<AnnounceResponse, AnnounceError> {
+///         let target = announce_target(&self.tracker, request);
+///         let answer = self.connection.get(&target).await.map_err(AnnounceError::requesting)?;
+///         let retry_after = answer.retry_after.as_deref();
+///         read_answer(request, answer.status, retry_after, &answer.body, SystemTime::now())
+///     }
+///
+///     // Optional.
+///     async fn scrape(&mut self, torrents: &[InfoHash]) -> Result<ScrapeResponse, AnnounceError> {
+///         let target = scrape_target(&self.tracker, torrents).ok_or(AnnounceError::NotScraped)?;
+///         let answer = self.connection.get(&target).await.map_err(AnnounceError::requesting)?;
+///         read_scrape_answer(answer.status, answer.retry_after.as_deref(), &answer.body, SystemTime::now())
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Channel: Send {
     /// Announces, and waits for the answer.
@@ -73,68 +139,14 @@ pub trait Channel: Send {
     /// Asks how large the swarms of these torrents are (BEP 48), without joining them.
     ///
     /// # Errors
-    /// When no good answer came; [`AnnounceError::Unsupported`] where the tracker's address has no scrape
-    /// address, or the transport doesn't scrape. The latter is what this gives unless it is overridden.
+    /// When no good answer came; [`AnnounceError::NotScraped`] where the tracker has no scrape address, or the transport
+    /// doesn't scrape. The latter is what this gives unless it is overridden.
     ///
     /// # Cancel safety
     /// Dropping the future gives the scrape up.
     async fn scrape(&mut self, torrents: &[InfoHash]) -> Result<ScrapeResponse, AnnounceError> {
         let _ = torrents;
-        Err(AnnounceError::Unsupported)
-    }
-}
-
-/// A [`Transport`] from a closure that makes a whole announce at once.
-struct FromFn<F>(Arc<F>);
-
-/// A [`Transport`] for `http` and `https` from a closure that makes a whole announce at once, such as a call of another
-/// HTTP client. Its `open` returns at once, so openings can't be raced: a silent tracker costs the patience for a reply
-/// (1.5 s by default) in place of that for a connection (250 ms).
-///
-/// ```
-/// use tracker_failover::{AnnounceResponse, transport};
-///
-/// let transport = transport::from_fn(|tracker, request| async move {
-///     // Request `tracker.as_str()` here; `wire::http` makes the query and reads the reply.
-///     Ok(AnnounceResponse::default())
-/// });
-/// ```
-pub fn from_fn<F, R>(announce: F) -> impl Transport + fmt::Debug + 'static
-where
-    F: Fn(TrackerUrl, AnnounceRequest) -> R + Send + Sync + 'static,
-    R: Future<Output = Result<AnnounceResponse, AnnounceError>> + Send + 'static,
-{
-    FromFn(Arc::new(announce))
-}
-
-struct FromFnChannel<F> {
-    announce: Arc<F>,
-    tracker: TrackerUrl,
-}
-
-#[async_trait]
-impl<F, R> Transport for FromFn<F>
-where
-    F: Fn(TrackerUrl, AnnounceRequest) -> R + Send + Sync + 'static,
-    R: Future<Output = Result<AnnounceResponse, AnnounceError>> + Send + 'static,
-{
-    async fn open(&self, tracker: &TrackerUrl) -> Result<Box<dyn Channel>, AnnounceError> {
-        Ok(Box::new(FromFnChannel { announce: Arc::clone(&self.0), tracker: tracker.clone() }))
-    }
-
-    fn supports(&self, scheme: Scheme) -> bool {
-        matches!(scheme, Scheme::Http | Scheme::Https)
-    }
-}
-
-#[async_trait]
-impl<F, R> Channel for FromFnChannel<F>
-where
-    F: Fn(TrackerUrl, AnnounceRequest) -> R + Send + Sync,
-    R: Future<Output = Result<AnnounceResponse, AnnounceError>> + Send,
-{
-    async fn announce(&mut self, request: &AnnounceRequest) -> Result<AnnounceResponse, AnnounceError> {
-        (self.announce)(self.tracker.clone(), request.clone()).await
+        Err(AnnounceError::NotScraped)
     }
 }
 
@@ -146,11 +158,5 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
 
     fn supports(&self, scheme: Scheme) -> bool {
         (**self).supports(scheme)
-    }
-}
-
-impl<F> fmt::Debug for FromFn<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FromFn")
     }
 }

@@ -1,7 +1,11 @@
 //! The errors of announces, sorted by what the policy does about them.
 //!
-//! No message holds the path or query of a tracker's address, because they hold passkeys. The errors of libraries are
-//! reached through [`source`](std::error::Error::source) only.
+//! No message holds the path or query of a tracker's address, because they hold passkeys. A message names all its causes, so
+//! no error here has a [`source`](std::error::Error::source): each cause is shown once. Printers of chains repeat nothing. The errors
+//! of libraries are reached through [`AnnounceError::cause`].
+
+mod cache;
+mod round;
 
 use std::error::Error;
 use std::fmt;
@@ -9,32 +13,33 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::text::fit;
-use crate::tracker::TrackerUrl;
+pub use self::cache::CacheError;
+pub use self::round::{AnnouncerEnded, FailedAttempt, RoundError};
+use crate::text::{MAX_TEXT_LEN, fit, without_secrets};
 
 /// Why an attempt at a tracker failed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnnounceError {
     /// The tracker's host name has no address, or the look-up failed.
-    #[error("its name could not be resolved")]
-    Resolve(#[source] Cause),
+    #[error("its name could not be resolved: {0}")]
+    Resolve(Cause),
     /// No connection: refused, reset or unreachable. The next tracker is tried at once.
     #[error("could not connect: {0}")]
-    Connect(#[source] Cause),
+    Connect(Cause),
     /// No connection for a reason on this machine: no route, no permission, no descriptors or memory left, or a bound of
     /// this crate. Doesn't count against the tracker.
     #[error("this machine could not connect: {0}")]
-    Local(#[source] Cause),
+    Local(Cause),
     /// The TLS handshake failed, or the certificate isn't valid. Never a reason to fall back to plain HTTP.
     #[error("TLS failed: {0}")]
-    Tls(#[source] Cause),
+    Tls(Cause),
     /// A time limit was reached.
     #[error("timed out {0}")]
     TimedOut(TimeoutPhase),
     /// The connection was closed or lost before the answer was complete.
     #[error("the connection broke: {0}")]
-    Broken(#[source] Cause),
+    Broken(Cause),
     /// The HTTP status isn't 2xx, and the body holds no `failure reason`.
     #[error("HTTP status {status}")]
     Status {
@@ -45,7 +50,7 @@ pub enum AnnounceError {
     },
     /// The answer isn't a tracker's reply: an HTML page, for example, or damaged bencode.
     #[error("not a tracker's reply: {0}")]
-    NotAReply(#[source] ReplyError),
+    NotAReply(ReplyError),
     /// The tracker refused the announce (BEP 3, `failure reason`).
     #[error("rejected: {0}")]
     Rejected(Rejection),
@@ -61,9 +66,15 @@ pub enum AnnounceError {
     /// The [`AddressPolicy`](crate::AddressPolicy) forbids the tracker's address.
     #[error("its address is not allowed here")]
     Blocked,
-    /// No transport supports the scheme of the tracker's address, or the tracker has no scrape address.
-    #[error("not supported")]
+    /// No transport supports the scheme of the tracker's address.
+    #[error("no transport supports its scheme")]
     Unsupported,
+    /// The tracker has no scrape address (BEP 48), or its transport doesn't scrape.
+    #[error("it can't be scraped")]
+    NotScraped,
+    /// No prober measures trackers of its scheme. That is no failure of the tracker's.
+    #[error("it isn't measured")]
+    NotMeasured,
     /// Nothing was sent, because the tracker asked us to wait, or not to come back in this session.
     #[error("the tracker asked us to wait")]
     Suspended,
@@ -135,87 +146,10 @@ pub struct ReplyError {
     pub(crate) offset: usize,
 }
 
-/// Why a latency cache wasn't used. It costs a cold start, and never an announce.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum CacheError {
-    /// The file exists and can't be read.
-    #[error("it could not be read: {0}")]
-    Unreadable(#[source] Cause),
-    /// The path is a directory, a device, or something else that must not be replaced.
-    #[error("it is not a file")]
-    NotAFile,
-    /// The file isn't a latency cache.
-    #[error("it is not a latency cache")]
-    Foreign,
-    /// The file has a version that this crate can't read.
-    #[error("it is of version {0}, expected version 1")]
-    Version(u64),
-    /// The file is larger than any latency cache.
-    #[error("it is larger than {limit} bytes")]
-    TooLarge {
-        /// The limit in bytes.
-        limit: usize,
-    },
-    /// The file is damaged as a whole.
-    #[error("it is damaged: expected {0}")]
-    Damaged(&'static str),
-    /// The record of a host is damaged.
-    #[error("it is damaged: expected {expected} in host number {number}")]
-    DamagedHost {
-        /// What was expected.
-        expected: &'static str,
-        /// The number of the host in the file, from 1.
-        number: usize,
-    },
-    /// The file couldn't be written.
-    #[error("it could not be written: {0}")]
-    Unwritable(#[source] Cause),
-}
-
-/// Why an announce with failover failed.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum RoundError {
-    /// All trackers failed: each attempt, in the order in which they ended.
-    Failed(Vec<FailedAttempt>),
-    /// There is no tracker to announce to.
-    NoTrackers,
-    /// The torrent is paused. Nothing was sent.
-    Paused,
-    /// The announcer or the torrent has ended. Nothing was sent.
-    Ended(AnnouncerEnded),
-}
-
-/// Why an `Announcer` has ended, or one of its torrents.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AnnouncerEnded {
-    /// It was shut down.
-    #[error("the announcer has ended")]
-    ShutDown,
-    /// The runtime it was started in has ended.
-    #[error("the announcer has ended together with its runtime")]
-    RuntimeEnded,
-    /// Its task panicked, which is a defect of this crate. Holds the message of the panic.
-    #[error("the announcer has ended because its task panicked: {0}")]
-    Panicked(String),
-    /// The torrent was stopped or forgotten. The announcer goes on.
-    #[error("the torrent's announces have ended")]
-    TorrentEnded,
-}
-
-/// One failed attempt of a round.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct FailedAttempt {
-    /// The tracker that was tried.
-    pub tracker: TrackerUrl,
-    /// The cause of the failure.
-    pub error: AnnounceError,
-}
-
-/// An error of a library, kept as the [`source`](Error::source) of ours.
+/// An error of a library, kept as the cause of ours.
+///
+/// Its text is the library's with those of all errors below it, each once, made fit for a terminal. Addresses in it are cut
+/// to scheme, host and port: libraries quote what they requested, and paths and queries hold passkeys.
 #[derive(Clone)]
 pub struct Cause(Arc<dyn Error + Send + Sync>);
 
@@ -226,6 +160,18 @@ impl AnnounceError {
             Self::Rejected(rejection) => rejection.retry,
             Self::Status { retry, .. } => *retry,
             _ => Retry::Unsaid,
+        }
+    }
+
+    /// The error of a library that it was caused by, if it was.
+    pub fn cause(&self) -> Option<&Cause> {
+        match self {
+            Self::Resolve(cause)
+            | Self::Connect(cause)
+            | Self::Local(cause)
+            | Self::Tls(cause)
+            | Self::Broken(cause) => Some(cause),
+            _ => None,
         }
     }
 
@@ -254,19 +200,34 @@ impl AnnounceError {
         let cause = Cause::new(error);
         if cause.is_local() { Self::Local(cause) } else { Self::Resolve(cause) }
     }
-}
 
-impl RoundError {
-    /// The error of a round with these attempts, all of which failed: [`NoTrackers`](Self::NoTrackers) if there are none.
-    pub fn failed(attempts: Vec<FailedAttempt>) -> Self {
-        if attempts.is_empty() { Self::NoTrackers } else { Self::Failed(attempts) }
-    }
-
-    /// The attempts that were made, in the order in which they ended.
-    pub fn attempts(&self) -> &[FailedAttempt] {
-        match self {
-            Self::Failed(attempts) => attempts,
-            Self::NoTrackers | Self::Paused | Self::Ended(_) => &[],
+    /// An error of a client that makes a whole request, from the name look-up to the end of the answer:
+    /// [`Connect`](Self::Connect) if an error in the chain of [`source`](Error::source) says that the connection was refused,
+    /// [`TimedOut`](Self::TimedOut) if one says that time ran out, else [`Broken`](Self::Broken), as the tracker may have
+    /// received the announce. Where the client itself tells that it couldn't connect, [`connecting`](Self::connecting) is the
+    /// better call: the next tracker is tried at once then.
+    ///
+    /// Clients quote the address in their errors, and with it the passkey. The texts of our errors hold none (see [`Cause`]),
+    /// but [`Cause::get_ref`] gives the client's error as it is. One that can be had without the address, as by
+    /// `reqwest::Error::without_url`, should be passed so.
+    ///
+    /// ```
+    /// use std::io;
+    /// use tracker_failover::AnnounceError;
+    ///
+    /// let error = io::Error::other("error for url (http://t.example:8080/announce?passkey=abc)");
+    /// let error = AnnounceError::requesting(error);
+    /// assert_eq!(error.to_string(), "the connection broke: error for url (http://t.example:8080/\u{2026})");
+    /// ```
+    pub fn requesting(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let cause = Cause::new(error);
+        let has = |kind| cause.io_errors().any(|error| error.kind() == kind);
+        if has(io::ErrorKind::ConnectionRefused) {
+            Self::Connect(cause)
+        } else if has(io::ErrorKind::TimedOut) {
+            Self::TimedOut(TimeoutPhase::Reply)
+        } else {
+            Self::Broken(cause)
         }
     }
 }
@@ -286,7 +247,7 @@ impl ReplyError {
 }
 
 impl Cause {
-    /// Wraps an error. Its text is shown in ours, so it must not hold the path or query of an address.
+    /// Wraps an error. Its text is shown in ours.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(Arc::from(error.into()))
     }
@@ -299,21 +260,28 @@ impl Cause {
     /// Whether this machine is the cause: an [`io::Error`] in the chain reports a missing route, permission or resource of
     /// this machine.
     pub(crate) fn is_local(&self) -> bool {
+        self.io_errors().any(is_local)
+    }
+
+    fn io_errors(&self) -> impl Iterator<Item = &io::Error> {
+        self.chain().filter_map(|error| error.downcast_ref::<io::Error>())
+    }
+
+    /// The wrapped error, and those below it.
+    fn chain(&self) -> impl Iterator<Item = &(dyn Error + 'static)> {
         let first: &(dyn Error + 'static) = &*self.0;
-        std::iter::successors(Some(first), |error| below(*error))
-            .take(MAX_CHAIN_LEN)
-            .filter_map(|error| error.downcast_ref::<io::Error>())
-            .any(is_local)
+        std::iter::successors(Some(first), |error| below(*error)).take(MAX_CHAIN_LEN)
     }
 }
 
 /// How many errors of a chain are examined: a chain that leads back to itself would never end.
 const MAX_CHAIN_LEN: usize = 32;
 
-/// The error below this one. `io::Error` and [`Cause`] give the source of the error that they wrap as their own source,
-/// which would skip the wrapped error itself.
+/// The error below this one. Ours have no source, as their text names it, and `io::Error` gives the source of the error that
+/// it wraps as its own, which would skip the wrapped error itself.
 fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    if let Some(Cause(wrapped)) = error.downcast_ref() {
+    let ours = error.downcast_ref::<AnnounceError>().and_then(AnnounceError::cause);
+    if let Some(Cause(wrapped)) = ours.or_else(|| error.downcast_ref()) {
         return Some(&**wrapped);
     }
     match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
@@ -368,32 +336,22 @@ impl fmt::Display for Rejection {
     }
 }
 
-impl fmt::Display for RoundError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let attempts = match self {
-            Self::Failed(attempts) => attempts,
-            Self::NoTrackers => return f.write_str("no tracker to announce to"),
-            Self::Paused => return f.write_str("the torrent is paused"),
-            Self::Ended(ended) => return ended.fmt(f),
-        };
-        match attempts.len() {
-            1 => f.write_str("the only tracker failed: ")?,
-            all => write!(f, "all {all} trackers failed: ")?,
-        }
-        for (index, attempt) in attempts.iter().enumerate() {
-            let comma = if index == 0 { "" } else { "; " };
-            write!(f, "{comma}{}: {}", attempt.tracker, attempt.error)?;
-        }
-        Ok(())
-    }
-}
-
-impl Error for RoundError {}
-
-/// Made fit for a terminal, because libraries quote what they received: the names in a certificate, for instance.
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&fit(&self.0.to_string()))
+        let mut text = String::new();
+        for error in self.chain() {
+            let below = error.to_string();
+            // Many errors show the one below them in their own text.
+            if !text.contains(&below) {
+                let joiner = if text.is_empty() { "" } else { ": " };
+                text.push_str(joiner);
+                text.push_str(&below);
+            }
+            if text.len() > MAX_TEXT_LEN {
+                break;
+            }
+        }
+        f.write_str(&fit(&without_secrets(&text)))
     }
 }
 
@@ -403,11 +361,7 @@ impl fmt::Debug for Cause {
     }
 }
 
-impl Error for Cause {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
-    }
-}
+impl Error for Cause {}
 
 #[cfg(test)]
 mod tests {
@@ -449,6 +403,85 @@ mod tests {
             let error = AnnounceError::connecting(Outer(io::Error::from(kind)));
             assert!(matches!(error, AnnounceError::Connect(_)), "{error:?}");
         }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0} in a wrapper")]
+    struct Repeating(#[source] io::Error);
+
+    /// The text of an error, and those of all its sources, as printers of chains show it.
+    fn chain_of(error: &dyn Error) -> String {
+        let mut text = error.to_string();
+        let mut next = error.source();
+        while let Some(error) = next {
+            text = format!("{text}: {error}");
+            next = error.source();
+        }
+        text
+    }
+
+    #[test]
+    fn each_cause_is_shown_once() {
+        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        let broken = |cause: Cause| AnnounceError::Broken(cause);
+        let rows: [(&dyn Error, &str); 8] = [
+            (&AnnounceError::Connect(Cause::new(refused())), "could not connect: connection refused"),
+            (
+                &AnnounceError::Connect(Cause::new(Outer(refused()))),
+                "could not connect: outer: connection refused",
+            ),
+            (
+                &AnnounceError::Resolve(Cause::new(io::Error::other("no such name"))),
+                "its name could not be resolved: no such name",
+            ),
+            (
+                &AnnounceError::Tls(Cause::new(Repeating(refused()))),
+                "TLS failed: connection refused in a wrapper",
+            ),
+            (
+                &broken(Cause::new(io::Error::other(Outer(io::Error::other("cut"))))),
+                "the connection broke: outer: cut",
+            ),
+            (
+                &broken(Cause::new(broken(Cause::new("cut")))),
+                "the connection broke: the connection broke: cut",
+            ),
+            (
+                &AnnounceError::NotAReply(ReplyError::new("expected a dictionary", 0)),
+                "not a tracker's reply: expected a dictionary at byte 0",
+            ),
+            (
+                &CacheError::Unreadable(Cause::new(Outer(refused()))),
+                "it could not be read: outer: connection refused",
+            ),
+        ];
+        for (error, expected) in rows {
+            assert_eq!(chain_of(error), expected);
+        }
+    }
+
+    #[test]
+    fn an_error_of_a_client_is_sorted_by_what_is_below_it_and_shows_no_passkey() {
+        let kind = |kind| AnnounceError::requesting(Outer(io::Error::from(kind)));
+        assert!(matches!(kind(io::ErrorKind::ConnectionRefused), AnnounceError::Connect(_)));
+        assert!(matches!(kind(io::ErrorKind::TimedOut), AnnounceError::TimedOut(TimeoutPhase::Reply)));
+        assert!(matches!(kind(io::ErrorKind::ConnectionReset), AnnounceError::Broken(_)));
+        let quoting = "error sending request for url (http://u:s3cret@t.test:8080/s3cret/a?k=s3cret)";
+        let nested = io::Error::other(Outer(io::Error::other(quoting)));
+        for error in [
+            AnnounceError::requesting(quoting),
+            AnnounceError::connecting(quoting),
+            AnnounceError::resolving(nested),
+            AnnounceError::Tls(Cause::new("GET /announce?passkey=s3cret failed")),
+        ] {
+            let shown = format!("{error} {error:?} {}", chain_of(&error));
+            assert!(!shown.contains("s3cret"), "{shown}");
+        }
+        let error = AnnounceError::requesting(quoting).to_string();
+        assert_eq!(
+            error,
+            "the connection broke: error sending request for url (http://t.test:8080/\u{2026})"
+        );
     }
 
     /// R97: a transport outside this crate passes on what its tracker sent.

@@ -10,6 +10,31 @@ use crate::tracker::TrackerUrl;
 
 /// Measures trackers without announcing anything to them.
 ///
+/// Implementing it takes `async-trait = "0.1"` among the dependencies, and
+/// [`#[async_trait]`](https://docs.rs/async-trait) on the `impl`:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use async_trait::async_trait;
+/// use tracker_failover::{AnnounceError, Measurement, Prober, Scheme, TrackerUrl};
+///
+/// # async fn ping(host: &str) -> std::io::Result<Duration> { Ok(Duration::from_millis(7)) }
+/// /// Takes the distance of a tracker's host for that of the tracker.
+/// struct Ping;
+///
+/// #[async_trait]
+/// impl Prober for Ping {
+///     async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError> {
+///         if tracker.scheme() == Scheme::Udp {
+///             return Err(AnnounceError::NotMeasured);
+///         }
+///         let round_trip = ping(tracker.host()).await.map_err(AnnounceError::connecting)?;
+///         Ok(Measurement { connect: round_trip, first_byte: round_trip })
+///     }
+/// }
+/// ```
+///
 /// # Cancel safety
 /// Dropping a future of [`probe`](Self::probe) has to give the probe up, and close what it opened.
 #[async_trait]
@@ -17,7 +42,8 @@ pub trait Prober: Send + Sync {
     /// Measures one tracker once.
     ///
     /// # Errors
-    /// When the tracker didn't answer, or can't be measured.
+    /// When the tracker didn't answer; [`AnnounceError::NotMeasured`] where trackers of its kind aren't measured, which is
+    /// reported as no failure.
     ///
     /// # Cancel safety
     /// Dropping the future gives the probe up.

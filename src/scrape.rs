@@ -17,6 +17,14 @@ pub struct ScrapeResponse {
     pub min_request_interval: Option<Duration>,
 }
 
+impl ScrapeResponse {
+    /// Adds another answer of the same tracker, for further torrents: a long list is asked for in several requests.
+    pub fn merge(&mut self, other: Self) {
+        self.files.extend(other.files);
+        self.min_request_interval = self.min_request_interval.max(other.min_request_interval);
+    }
+}
+
 /// The size of a swarm. A count is `None` if the tracker left it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 #[non_exhaustive]

@@ -40,6 +40,29 @@ pub(crate) fn fit(text: &str) -> String {
     text.chars().take(MAX_TEXT_LEN).map(neutralised).collect()
 }
 
+/// Cuts the addresses in a text to scheme, host and port, and other words at their query: user names, paths and queries hold
+/// passkeys. A word that is an address is cut to its end, whatever comes in it, because everything but a blank may be part of
+/// an address; only closing punctuation is kept.
+pub(crate) fn without_secrets(text: &str) -> String {
+    text.split_inclusive(char::is_whitespace)
+        .map(|word| word_without_secrets(word).unwrap_or_else(|| word.to_owned()))
+        .collect()
+}
+
+/// The word without what may be secret in it; `None` if it stays as it is.
+fn word_without_secrets(word: &str) -> Option<String> {
+    let bare = word.trim_end_matches(|c: char| c.is_whitespace() || ")]}>\"'`,.;:".contains(c));
+    let end = &word[bare.len()..];
+    let Some((scheme, rest)) = bare.split_once("://") else {
+        let (path, query) = bare.split_once('?')?;
+        return query.contains('=').then(|| format!("{path}?\u{2026}{end}"));
+    };
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or(rest);
+    let host = authority.rsplit_once('@').map_or(authority, |(_user, host)| host);
+    let cut = if rest.len() > authority.len() { "/\u{2026}" } else { "" };
+    Some(format!("{scheme}://{host}{cut}{end}"))
+}
+
 /// A visible character in place of this one, if it is invisible or could control the terminal.
 fn neutralised(character: char) -> char {
     match character {
@@ -66,6 +89,21 @@ mod tests {
         response.bound();
         let warning = response.warning.unwrap();
         assert!(warning.starts_with("a\u{fffd}\u{fffd} x") && warning.chars().count() == MAX_TEXT_LEN);
+    }
+
+    #[test]
+    fn secrets_are_cut_out_of_addresses() {
+        for (text, shown) in [
+            ("no address: a?b, why? 1=1", "no address: a?b, why? 1=1"),
+            ("see http://t.test", "see http://t.test"),
+            ("url (http://t.test:80/p/announce?k=1&x=(2)'3')", "url (http://t.test:80/\u{2026}')"),
+            ("\"https://u:p@[::1]:80?k\": refused\n", "\"https://[::1]:80/\u{2026}\": refused\n"),
+            ("http://a.test/x http://b.test/y", "http://a.test/\u{2026} http://b.test/\u{2026}"),
+            ("GET /announce?k=1 failed", "GET /announce?\u{2026} failed"),
+            ("", ""),
+        ] {
+            assert_eq!(without_secrets(text), shown, "{text}");
+        }
     }
 
     #[test]

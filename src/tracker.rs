@@ -8,6 +8,8 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use url::Url;
+
 /// The longest announce address accepted, in bytes. Real ones are far shorter.
 const MAX_ADDRESS_LEN: usize = 2048;
 
@@ -245,7 +247,8 @@ impl TrackerUrl {
         &self.0.text
     }
 
-    fn scheme_name(&self) -> &str {
+    /// The scheme as it was written, in lower case.
+    pub(crate) fn scheme_name(&self) -> &str {
         self.0.foreign_scheme.as_deref().unwrap_or(self.scheme().name())
     }
 
@@ -364,6 +367,24 @@ impl FromStr for TrackerUrl {
     }
 }
 
+impl TryFrom<&Url> for TrackerUrl {
+    type Error = TrackerUrlError;
+
+    /// The address as the `Url` has it, which has normalised it already: where a tracker compares bytes, the text of the
+    /// torrent is the better source.
+    fn try_from(url: &Url) -> Result<Self, Self::Error> {
+        Self::parse(url.as_str())
+    }
+}
+
+impl TryFrom<Url> for TrackerUrl {
+    type Error = TrackerUrlError;
+
+    fn try_from(url: Url) -> Result<Self, Self::Error> {
+        Self::try_from(&url)
+    }
+}
+
 impl PartialEq for TrackerUrl {
     fn eq(&self, other: &Self) -> bool {
         self.is_clone_of(other) || self.normalised() == other.normalised()
@@ -407,6 +428,13 @@ impl fmt::Display for TrackerUrl {
 impl fmt::Debug for TrackerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TrackerUrl({self})")
+    }
+}
+
+/// As [`name`](Scheme::name) gives it.
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -521,6 +549,23 @@ mod tests {
         assert_eq!((v4.over(AddressFamily::Ipv6), v6.unrestricted()), (url.over(AddressFamily::Ipv6), url));
         let mapped = AddressFamily::of("::ffff:192.0.2.1".parse().unwrap());
         assert_eq!((mapped, v4.family()), (AddressFamily::Ipv4, Some(AddressFamily::Ipv4)));
+    }
+
+    #[test]
+    fn a_parsed_url_is_an_address_under_the_same_rules() {
+        let url = Url::parse("http://t.test:8080/a?passkey=1").unwrap();
+        assert_eq!(TrackerUrl::try_from(&url), TrackerUrl::parse(url.as_str()));
+        assert_eq!(TrackerUrl::try_from(url).unwrap().path_and_query(), "/a?passkey=1");
+        let without_port = Url::parse("udp://t.test/a").unwrap();
+        let error = TrackerUrl::try_from(without_port).unwrap_err();
+        assert_eq!(error.to_string(), "not a tracker address: expected a port in a udp address");
+    }
+
+    #[test]
+    fn a_scheme_is_shown_by_its_name() {
+        let shown =
+            [Scheme::Http, Scheme::Https, Scheme::Udp, Scheme::Other].map(|scheme| scheme.to_string());
+        assert_eq!(shown, ["http", "https", "udp", "other"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use percent_encoding::percent_decode_str;
-use tracker_failover::wire::http::{announce_target, scrape_target, scrape_url};
+use tracker_failover::wire::http::{announce_target, scrape_address, scrape_target};
 use tracker_failover::wire::udp::{ConnectionId, Family, TransactionId, announce_request};
 use tracker_failover::{AnnounceRequest, Event, InfoHash, PeerId, Scheme, TrackerUrl};
 
@@ -29,7 +29,7 @@ pub fn check(input: &[u8]) {
     match url.scheme() {
         Scheme::Http | Scheme::Https => check_http(&url),
         Scheme::Udp => check_udp(&url),
-        _ => assert_eq!(scrape_url(&url), None),
+        _ => assert_eq!(scrape_address(&url), None),
     }
 }
 
@@ -87,7 +87,7 @@ fn check_http(url: &TrackerUrl) {
         assert!(values.len() == 1 && !values[0].is_empty(), "{name} in {target}");
     }
     assert!(values.contains_key("key"));
-    if let Some(scrape) = scrape_url(url) {
+    if let Some(scrape) = scrape_address(url) {
         assert_eq!((scrape.tracker_host(), scrape.userinfo()), (url.tracker_host(), url.userinfo()));
         let target = scrape_target(url, &[InfoHash::new([b'h'; 20])]).expect("one torrent is asked for");
         check_target(&target);
@@ -125,7 +125,7 @@ fn check_udp(url: &TrackerUrl) {
     }
     assert!(options.is_empty());
     assert_eq!(address, url.path_and_query().as_bytes());
-    assert_eq!(scrape_url(url).as_ref(), Some(url));
+    assert_eq!(scrape_address(url).as_ref(), Some(url));
 }
 
 fn hash(url: &TrackerUrl) -> u64 {

@@ -76,6 +76,7 @@ impl Announcer {
     ///
     /// # Panics
     /// Outside a tokio runtime.
+    #[track_caller]
     pub fn new() -> Self {
         Self::builder().spawn()
     }
@@ -88,6 +89,7 @@ impl Announcer {
 
 #[cfg(any(feature = "http", feature = "udp"))]
 impl Default for Announcer {
+    #[track_caller]
     fn default() -> Self {
         Self::new()
     }
@@ -180,7 +182,10 @@ impl AnnouncerBuilder {
     ///
     /// # Panics
     /// Outside a tokio runtime.
+    #[track_caller]
     pub fn spawn(mut self) -> Announcer {
+        // The panic of this names the line of the caller. What comes below would name lines of ours.
+        let _runtime = tokio::runtime::Handle::current();
         let seed = self.seed.unwrap_or_else(rand::random);
         let (transport, prober) = self.parts();
         let mut config = self.config;

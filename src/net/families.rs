@@ -49,7 +49,7 @@ pub(super) fn restrict(tracker: &TrackerUrl, addresses: &mut Vec<SocketAddr>) ->
     let Some(wanted) = tracker.family() else { return Ok(()) };
     addresses.retain(|address| family(address) == wanted);
     if addresses.is_empty() {
-        let error = io::Error::new(io::ErrorKind::NotFound, format!("the name has no {wanted} address"));
+        let error = io::Error::new(io::ErrorKind::NotFound, format!("no {wanted} address is known"));
         return Err(AnnounceError::Resolve(Cause::new(error)));
     }
     Ok(())

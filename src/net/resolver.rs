@@ -17,6 +17,29 @@ const MAX_ADDRESSES: usize = 4;
 
 /// Looks up the addresses of a host. It needs no time limit: callers drop the future when theirs has passed.
 ///
+/// Implementing it takes `async-trait = "0.1"` among the dependencies, and
+/// [`#[async_trait]`](https://docs.rs/async-trait) on the `impl`:
+///
+/// ```
+/// use std::net::{IpAddr, SocketAddr};
+///
+/// use async_trait::async_trait;
+/// use tracker_failover::AnnounceError;
+/// use tracker_failover::net::resolver::Resolver;
+///
+/// # async fn ask(host: &str) -> std::io::Result<Vec<IpAddr>> { Ok(vec![[192, 0, 2, 7].into()]) }
+/// /// Asks a name server of its own.
+/// struct OwnNameServer;
+///
+/// #[async_trait]
+/// impl Resolver for OwnNameServer {
+///     async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, AnnounceError> {
+///         let found = ask(host).await.map_err(AnnounceError::resolving)?;
+///         Ok(found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+///     }
+/// }
+/// ```
+///
 /// # Cancel safety
 /// Dropping the future has to give the look-up up.
 #[async_trait]
@@ -159,7 +182,7 @@ pub async fn allowed_addresses(
 }
 
 fn no_address() -> AnnounceError {
-    AnnounceError::Resolve(Cause::new(io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
+    AnnounceError::Resolve(Cause::new(io::Error::new(io::ErrorKind::NotFound, "no address is known")))
 }
 
 impl Default for SystemResolver {
@@ -206,8 +229,8 @@ mod tests {
             StaticResolver::new().with("local.test", [[127, 0, 0, 1].into()]).with("empty.test", []);
         for (host, expected) in [
             ("local.test", "its address is not allowed here"),
-            ("empty.test", "its name could not be resolved"),
-            ("other.test", "its name could not be resolved"),
+            ("empty.test", "its name could not be resolved: no address is known"),
+            ("other.test", "its name could not be resolved: no address is known"),
             ("169.254.169.254", "its address is not allowed here"),
         ] {
             let error =
@@ -238,7 +261,7 @@ mod tests {
             assert!(is_of_another_network(host), "{host}");
             let resolver = SystemResolver::new();
             let error = allowed_addresses(&resolver, &AddressPolicy::ALLOW_ALL, host, 80).await.unwrap_err();
-            assert_eq!(error.to_string(), "its name could not be resolved", "{host}");
+            assert_eq!(error.to_string(), "its name could not be resolved: no address is known", "{host}");
         }
         for host in ["i2p", "onion.test", "xi2p", "t.i2p.test"] {
             assert!(!is_of_another_network(host), "{host}");

@@ -53,7 +53,8 @@ impl SchemeRouter {
         Self::default()
     }
 
-    /// Adds a transport for the schemes that no transport before it speaks. Its trackers are not measured.
+    /// Adds a transport for the schemes that no transport before it speaks. Its trackers are not measured: they are announced
+    /// to by their place in the list, after those that answered a probe.
     #[must_use]
     pub fn with(mut self, transport: impl Transport + 'static) -> Self {
         self.0.push(Part { transport: Arc::new(transport), prober: None });
@@ -137,7 +138,8 @@ impl Transport for SchemeRouter {
 #[async_trait]
 impl Prober for SchemeRouter {
     async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError> {
-        let prober = self.part(tracker.scheme())?.prober.as_ref().ok_or(AnnounceError::Unsupported)?;
+        let part = self.part(tracker.scheme()).ok();
+        let prober = part.and_then(|part| part.prober.as_ref()).ok_or(AnnounceError::NotMeasured)?;
         prober.probe(tracker).await
     }
 }
@@ -155,7 +157,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, PeerId};
+    use crate::alert::Alert;
+    use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, PeerId, Torrent};
+    use crate::net::builder::AnnouncerBuilder;
+    use crate::policy::TrackerSet;
+    use crate::policy::torrent::TrackerState;
     use crate::transport::from_fn;
 
     /// A transport for one scheme whose answers show a number of seconds.
@@ -195,7 +201,7 @@ mod tests {
         assert!(parts.probe(&"http://t.test/a".parse().unwrap()).await.is_ok());
         for url in ["udp://t.test:1", "https://t.test/a", "wss://t.test/a"] {
             let error = parts.probe(&url.parse().unwrap()).await.unwrap_err();
-            assert!(matches!(error, AnnounceError::Unsupported), "{url}");
+            assert!(matches!(error, AnnounceError::NotMeasured), "{url}");
         }
         assert!(!parts.supports(Scheme::Https) && !parts.supports(Scheme::Other));
         assert!(matches!(
@@ -203,5 +209,28 @@ mod tests {
             Err(AnnounceError::Unsupported)
         ));
         assert_eq!(format!("{parts:?}"), "SchemeRouter([Http, Udp])");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_measured_is_no_failure() {
+        let udp = Only(Scheme::Udp, 2);
+        let parts = SchemeRouter::new().with(Only(Scheme::Http, 1)).with_prober(udp.clone(), udp);
+        let urls = ["http://one.test/a", "http://two.test/a", "udp://far.test:1"];
+        let trackers = TrackerSet::new([urls.map(|url| url.parse().unwrap())]);
+        let announcer = AnnouncerBuilder::new(parts.clone()).prober(parts).spawn();
+        let torrent = Torrent::new(InfoHash::new([1; 20]), PeerId::new([1; 20]), 1);
+        let mut session = announcer.add(trackers, torrent);
+        let mut heard = Vec::new();
+        while !matches!(heard.last(), Some(Alert::Announced(_))) {
+            heard.push(session.next_alert().await.unwrap());
+        }
+        let failures = heard.iter().filter(|alert| matches!(alert, Alert::ProbeFailed { .. }));
+        assert_eq!(failures.count(), 0, "{heard:?}");
+        let measured = heard.iter().filter(|alert| matches!(alert, Alert::Probed { .. }));
+        assert_eq!(measured.count(), 1, "{heard:?}");
+        let status = session.status().await.unwrap();
+        for tracker in status.tiers.iter().flatten() {
+            assert!(!matches!(tracker.state, TrackerState::Failing(_)), "{tracker:?}");
+        }
     }
 }

@@ -90,8 +90,10 @@ impl Verdict {
             }
             AnnounceError::Status { .. } | AnnounceError::TooLarge { .. } => row(broken, Refuses, No),
             AnnounceError::NotAReply(_) | AnnounceError::Redirect(_) => row(page, Refuses, No),
-            AnnounceError::Blocked | AnnounceError::Unsupported => row(Nothing, Refuses, No),
-            AnnounceError::Suspended => row(Nothing, TrackerNews::Nothing, No),
+            AnnounceError::Blocked | AnnounceError::Unsupported | AnnounceError::NotScraped => {
+                row(Nothing, Refuses, No)
+            }
+            AnnounceError::Suspended | AnnounceError::NotMeasured => row(Nothing, TrackerNews::Nothing, No),
             AnnounceError::Cancelled => row(Nothing, TrackerNews::Nothing, Maybe),
         }
     }
@@ -172,6 +174,8 @@ mod tests {
             (AnnounceError::Rejected(Rejection::new("no")), "torrent"),
             (AnnounceError::Blocked, "no tracker to try"),
             (AnnounceError::Unsupported, "no tracker to try"),
+            (AnnounceError::NotScraped, "no tracker to try"),
+            (AnnounceError::NotMeasured, "nothing"),
             (AnnounceError::Suspended, "nothing"),
             (AnnounceError::Cancelled, "nothing"),
         ];

@@ -10,8 +10,8 @@ use fake_tracker::Behaviour;
 use tokio::time::timeout;
 use tracker_failover::{
     AddressPolicy, Alert, AnnounceError, AnnounceRequest, AnnounceResponse, AnnouncerBuilder, AnnouncerEnded,
-    Channel, Event, InfoHash, Peer, PeerAddress, PeerId, RoundError, Scheme, ScrapeResponse, TimeoutPhase,
-    TorrentStopped, TrackerSet, TrackerUrl, Transfer, Transport, transport,
+    Channel, Event, InfoHash, Peer, PeerAddress, PeerId, RoundError, Scheme, ScrapeResponse, SwarmCounts,
+    TimeoutPhase, TorrentStopped, TrackerSet, TrackerUrl, Transfer, Transport, transport,
 };
 
 use super::world::{AddSession, INFO_HASH, World, alerts_until, is_announced, one_at_a_time, torrent};
@@ -77,6 +77,30 @@ async fn a_closure_is_a_transport() {
     let announcer = AnnouncerBuilder::new(closure).spawn();
     let outcome = announcer.announce(&mut trackers, request(None)).await.unwrap();
     assert_eq!((outcome.tracker.host(), calls.load(Ordering::SeqCst)), ("live.test", 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_closures_announce_and_scrape() {
+    let scraped = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noting = Arc::clone(&scraped);
+    let closures = transport::from_fns(
+        |_, _| async { Ok(AnnounceResponse::default()) },
+        move |tracker, torrents| {
+            noting.lock().unwrap().push((tracker.to_string(), torrents.clone()));
+            async move {
+                let mut response = ScrapeResponse::default();
+                response.files.extend(torrents.into_iter().map(|torrent| (torrent, SwarmCounts::default())));
+                Ok(response)
+            }
+        },
+    );
+    let trackers = TrackerSet::new([["http://t.test/announce".parse().unwrap()]]);
+    let mut session = AnnouncerBuilder::new(closures).spawn().add(trackers, torrent());
+    alerts_until(&mut session, is_announced).await;
+    let torrents = [InfoHash::new([1; 20]), InfoHash::new([2; 20])];
+    let response = session.scrape_all(&torrents).await.unwrap();
+    assert_eq!(response.files.into_keys().collect::<Vec<_>>(), torrents);
+    assert_eq!(*scraped.lock().unwrap(), [("http://t.test".to_owned(), torrents.to_vec())]);
 }
 
 /// Announces well and never answers a scrape: nor opens a channel for one, where `opens` is false.
@@ -494,7 +518,7 @@ fn a_scrape_from_another_runtime_runs_on_the_announcers_own() {
         session
     });
     let scraped = foreign.block_on(session.scrape());
-    assert!(matches!(scraped, Err(AnnounceError::Unsupported)), "the transport can't scrape");
+    assert!(matches!(scraped, Err(AnnounceError::NotScraped)), "the transport can't scrape");
     let noted = transport.0.lock().unwrap().clone();
     assert!(noted.len() > 1 && noted.iter().all(|id| *id == own.handle().id()), "{noted:?}");
 }

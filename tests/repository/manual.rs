@@ -72,6 +72,18 @@ fn the_readme_has_two_commands_to_set_up() {
     assert_eq!(commands, ["cargo run --release --example demo", "cargo test --workspace --all-features"]);
 }
 
+/// The code for another HTTP client is compiled and run in a crate of its own.
+#[test]
+fn the_readmes_other_http_client_is_the_one_that_is_run() {
+    let program = page("tests/adopters/own-http/src/announce.rs");
+    let (_, code) = program.split_once("\n\n").unwrap();
+    let readme = page("README.md");
+    let marked = readme.split_once("<!-- the code of tests/adopters/own-http").expect("README.md marks it").1;
+    let shown = marked.split_once("```rust,ignore\n").unwrap().1.split_once("```").unwrap().0;
+    assert_eq!(shown, code);
+    assert!(page(".ci/run").contains("tests/adopters/own-http/Cargo.toml"), "and it is run");
+}
+
 #[test]
 fn every_feature_is_in_the_readme() {
     let (manifest, readme, docs) = (page("Cargo.toml"), page("README.md"), page("src/lib.rs"));

@@ -42,3 +42,23 @@ fn a_custom_transport_is_not_measured_by_the_probers_of_the_build() {
     assert!(prober.is_some() && transport.supports(Scheme::Udp));
     assert!(Announcer::builder().without_prober().parts().1.is_none());
 }
+
+#[test]
+fn outside_a_runtime_the_panic_names_the_line_of_the_caller() {
+    let here = std::thread::current().id();
+    let (sender, panics) = std::sync::mpsc::channel();
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| match panic.location() {
+        Some(place) if std::thread::current().id() == here => {
+            let _ = sender.send(place.file().to_owned());
+        }
+        _ => before(panic),
+    }));
+    let calls: [fn() -> Announcer; 3] =
+        [|| Announcer::builder().spawn(), || Announcer::new(), || Announcer::default()];
+    let panicked = calls.map(|call| std::panic::catch_unwind(call).is_err());
+    drop(std::panic::take_hook());
+    assert_eq!(panicked, [true; 3]);
+    let files: Vec<String> = panics.try_iter().collect();
+    assert!(files.len() == 3 && files.iter().all(|file| file.ends_with("builder/tests.rs")), "{files:?}");
+}

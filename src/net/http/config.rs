@@ -15,6 +15,7 @@ use super::tls::TlsConfig;
 use crate::address::AddressPolicy;
 use crate::tracker::Scheme;
 use crate::wire::compact::MAX_PEERS;
+use crate::wire::http::MAX_BODY_LEN;
 
 /// Trackers refuse longer user agents (Q-48, POL-25).
 const MAX_USER_AGENT_LEN: usize = 64;
@@ -67,7 +68,7 @@ impl HttpConfig {
     /// The defaults, which stand with each setter.
     pub fn new() -> Self {
         Self {
-            max_body: 2 << 20,
+            max_body: MAX_BODY_LEN,
             max_head: 64 << 10,
             max_headers: 100,
             max_redirects: 5,

@@ -14,6 +14,29 @@ use crate::net::happy_eyeballs::{self, local_address};
 /// Opens a stream to one of the addresses of a host. Implement it for a proxy, another network, or a simulation. The
 /// transport puts TLS on top of it.
 ///
+/// Implementing it takes `async-trait = "0.1"` among the dependencies, and
+/// [`#[async_trait]`](https://docs.rs/async-trait) on the `impl`:
+///
+/// ```
+/// use std::net::SocketAddr;
+///
+/// use async_trait::async_trait;
+/// use tokio::net::TcpStream;
+/// use tracker_failover::AnnounceError;
+/// use tracker_failover::net::http::{Connected, Connector};
+///
+/// /// Connects by a proxy that passes everything on to one server.
+/// struct Relay(SocketAddr);
+///
+/// #[async_trait]
+/// impl Connector for Relay {
+///     async fn connect(&self, _host: &str, _addresses: &[SocketAddr]) -> Result<Connected, AnnounceError> {
+///         let stream = TcpStream::connect(self.0).await.map_err(AnnounceError::connecting)?;
+///         Ok(Connected::new(stream, self.0))
+///     }
+/// }
+/// ```
+///
 /// # Cancel safety
 /// Dropping the future has to give up every connection that it was opening.
 #[async_trait]

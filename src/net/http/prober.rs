@@ -93,7 +93,7 @@ impl HttpProber {
 impl Prober for HttpProber {
     async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError> {
         if !HttpConfig::supports(tracker.scheme()) {
-            return Err(AnnounceError::Unsupported);
+            return Err(AnnounceError::NotMeasured);
         }
         let deadline = clock::after(self.patience);
         let measured = timeout_at(deadline, self.measure(tracker, deadline)).await;

@@ -10,28 +10,21 @@ use crate::wire;
 
 impl HttpClient {
     /// Scrapes these torrents, one request after the other, and joins the answers. A request that a tracker refuses as too
-    /// long is repeated in halves (R48-03).
+    /// long is repeated in halves (R48-03). Without torrents nothing is asked: it would mean all there are.
     pub(super) async fn scrape(
         &self,
         tracker: &TrackerUrl,
         torrents: &[InfoHash],
         mut connection: Option<HttpConnection>,
     ) -> Result<ScrapeResponse, AnnounceError> {
-        if torrents.is_empty() {
-            return Err(AnnounceError::Unsupported);
-        }
         let mut batches: Vec<&[InfoHash]> = wire::http::scrape_batches(tracker, torrents).collect();
         batches.reverse();
         let mut joined = ScrapeResponse::default();
         while let Some(batch) = batches.pop() {
-            let target = wire::http::scrape_target(tracker, batch).ok_or(AnnounceError::Unsupported)?;
+            let target = wire::http::scrape_target(tracker, batch).ok_or(AnnounceError::NotScraped)?;
             let answer = self.ask(tracker, &target, connection.take()).await?;
             match answer.into_scrape() {
-                Ok(response) => {
-                    joined.files.extend(response.files);
-                    joined.min_request_interval =
-                        joined.min_request_interval.max(response.min_request_interval);
-                }
+                Ok(response) => joined.merge(response),
                 Err(error) if batch.len() > 1 && is_too_long(&error) => {
                     let (front, back) = batch.split_at(batch.len() / 2);
                     batches.extend([back, front]);

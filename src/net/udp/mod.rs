@@ -223,7 +223,7 @@ impl Channel for UdpChannel {
         for batch in torrents.chunks(MAX_SCRAPED) {
             let question = Question::Scrape(batch.to_vec());
             match self.ask(&question).await? {
-                Answer::Scraped(response) => all.files.extend(response.files),
+                Answer::Scraped(response) => all.merge(response),
                 _ => return Err(other_answer()),
             }
         }

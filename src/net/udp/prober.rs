@@ -56,7 +56,7 @@ impl UdpProber {
 impl Prober for UdpProber {
     async fn probe(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError> {
         if tracker.scheme() != Scheme::Udp {
-            return Err(AnnounceError::Unsupported);
+            return Err(AnnounceError::NotMeasured);
         }
         let measured = timeout(self.patience, self.measure(tracker)).await;
         measured.unwrap_or(Err(AnnounceError::TimedOut(TimeoutPhase::Probe)))

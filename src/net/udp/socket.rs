@@ -33,6 +33,34 @@ pub trait DatagramConnector: Send + Sync {
 }
 
 /// A socket for datagrams to and from one address.
+///
+/// Implementing it takes `async-trait = "0.1"` among the dependencies, and
+/// [`#[async_trait]`](https://docs.rs/async-trait) on the `impl`:
+///
+/// ```
+/// use std::io;
+///
+/// use async_trait::async_trait;
+/// use tokio::net::UdpSocket;
+/// use tracker_failover::net::udp::DatagramSocket;
+///
+/// /// A socket that is connected to its address, and was opened by the client.
+/// struct Own(UdpSocket);
+///
+/// #[async_trait]
+/// impl DatagramSocket for Own {
+///     async fn send(&self, datagram: &[u8]) -> io::Result<()> {
+///         self.0.send(datagram).await.map(drop)
+///     }
+///
+///     async fn receive(&self) -> io::Result<Vec<u8>> {
+///         let mut datagram = vec![0; 64 << 10];
+///         let length = self.0.recv(&mut datagram).await?;
+///         datagram.truncate(length);
+///         Ok(datagram)
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait DatagramSocket: Send + Sync {
     /// Sends a datagram.

@@ -63,7 +63,9 @@ pub(super) fn probed(
                     record.failure = Some(Box::new(failure));
                 }
             }
-            shared.alert(Alert::ProbeFailed { tracker: tracker.clone(), error: error.clone() });
+            if is_measurable(error) {
+                shared.alert(Alert::ProbeFailed { tracker: tracker.clone(), error: error.clone() });
+            }
         }
     }
     let is_last = !book.trackers.is_any_probing();
@@ -121,6 +123,12 @@ fn probed_for_failback(
         Err(error) if is_unreachable(error) => book.trackers.record_failure(tracker),
         Err(_) => {}
     }
+}
+
+/// Whether a failed probe says anything. A transport without a prober beside one that has it is as if nothing was measured:
+/// no failure to report.
+fn is_measurable(error: &AnnounceError) -> bool {
+    !matches!(error, AnnounceError::NotMeasured | AnnounceError::Unsupported)
 }
 
 /// Whether a failed probe shows that the host can't be reached. A host that doesn't answer `HEAD` may well answer

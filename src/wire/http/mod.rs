@@ -1,16 +1,20 @@
-//! Announces and scrapes over HTTP, without the HTTP: request targets and the bodies of answers.
+//! Announces and scrapes over HTTP, without the HTTP: what to request, and what an answer means.
 //!
-//! A client that brings its own HTTP library needs three calls: [`announce_target`] for the request line,
-//! [`read_announce`] for a body with a status of 2xx, [`failure_in`] for any other. The answer to `stopped`
-//! needs none of them: every 2xx is a success, because trackers answer it with an empty body.
+//! A client that brings its own HTTP library needs two calls: [`announce_url`] gives the URL to `GET`, and [`read_answer`]
+//! says what status, `Retry-After` and body mean together. For scrapes these are [`scrape_url`] and [`read_scrape_answer`].
+//! The library keeps URLs as they are, bounds bodies and follows redirects; decompression isn't done here either.
 
+mod answer;
 mod peers;
 mod query;
 mod reply;
 mod retry;
 mod scrape;
 
-pub use query::{announce_target, scrape_batches, scrape_target, scrape_url};
+#[cfg(feature = "http")]
+pub(crate) use answer::Answer;
+pub use answer::{MAX_BODY_LEN, read_answer, read_scrape_answer};
+pub use query::{announce_target, announce_url, scrape_address, scrape_batches, scrape_target, scrape_url};
 pub use reply::{failure_in, read_announce};
 pub use retry::retry_after;
 pub use scrape::read_scrape;

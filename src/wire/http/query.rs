@@ -72,6 +72,31 @@ pub fn announce_target(tracker: &TrackerUrl, request: &AnnounceRequest) -> Strin
     target
 }
 
+/// The URL to `GET` for an announce: the tracker's scheme, user name, host and port with [`announce_target`].
+///
+/// It holds the passkey and the torrent, so it doesn't belong into a log, and neither does an error of a library that shows
+/// it ([`AnnounceError::requesting`](crate::AnnounceError::requesting) takes such errors). Libraries that parse it into a
+/// [`url::Url`] may escape a few unusual characters of the tracker's own path and query; what is added here stays as it is.
+///
+/// ```
+/// use tracker_failover::wire::http::announce_url;
+/// use tracker_failover::{AnnounceRequest, InfoHash, PeerId};
+///
+/// let request = AnnounceRequest::new(InfoHash::new([0xff; 20]), PeerId::new(*b"-XX0001-abcdefghijkl"), 6881);
+/// let url = announce_url(&"http://t.example:8080/announce?passkey=abc".parse()?, &request);
+/// assert!(url.starts_with("http://t.example:8080/announce?passkey=abc&info_hash=%FF%FF"));
+/// # Ok::<(), tracker_failover::TrackerUrlError>(())
+/// ```
+pub fn announce_url(tracker: &TrackerUrl, request: &AnnounceRequest) -> String {
+    absolute(tracker, &announce_target(tracker, request))
+}
+
+/// The URL to `GET` for a scrape: the tracker's scheme, user name, host and port with [`scrape_target`], and `None` where
+/// that is.
+pub fn scrape_url(tracker: &TrackerUrl, torrents: &[InfoHash]) -> Option<String> {
+    scrape_target(tracker, torrents).map(|target| absolute(tracker, &target))
+}
+
 /// The request target (path and query) of a scrape. `None` if the tracker has no scrape address, or if `torrents` is empty:
 /// a scrape without info-hashes asks for all torrents of the tracker.
 ///
@@ -80,7 +105,7 @@ pub fn scrape_target(tracker: &TrackerUrl, torrents: &[InfoHash]) -> Option<Stri
     if torrents.is_empty() || tracker.scheme() == Scheme::Udp {
         return None;
     }
-    let mut target = own_target(&scrape_url(tracker)?, |name| name == "info_hash");
+    let mut target = own_target(&scrape_address(tracker)?, |name| name == "info_hash");
     for torrent in torrents {
         let _ = write!(target, "{}info_hash={}", joiner(&target), escaped(torrent.as_bytes()));
     }
@@ -105,14 +130,14 @@ pub fn scrape_batches<'t>(
 /// address is the same.
 ///
 /// ```
-/// use tracker_failover::wire::http::scrape_url;
+/// use tracker_failover::wire::http::scrape_address;
 ///
-/// let scrape = scrape_url(&"http://t.example/k/announce.php?key=1".parse()?);
+/// let scrape = scrape_address(&"http://t.example/k/announce.php?key=1".parse()?);
 /// assert_eq!(scrape.unwrap().as_str(), "http://t.example/k/scrape.php?key=1");
-/// assert_eq!(scrape_url(&"http://t.example/a".parse()?), None);
+/// assert_eq!(scrape_address(&"http://t.example/a".parse()?), None);
 /// # Ok::<(), tracker_failover::TrackerUrlError>(())
 /// ```
-pub fn scrape_url(tracker: &TrackerUrl) -> Option<TrackerUrl> {
+pub fn scrape_address(tracker: &TrackerUrl) -> Option<TrackerUrl> {
     match tracker.scheme() {
         Scheme::Udp => Some(tracker.clone()),
         Scheme::Other => None,
@@ -127,6 +152,12 @@ pub fn scrape_url(tracker: &TrackerUrl) -> Option<TrackerUrl> {
             TrackerUrl::parse(&format!("{front}{folders}/scrape{rest}{query}")).ok()
         }
     }
+}
+
+fn absolute(tracker: &TrackerUrl, target: &str) -> String {
+    let user = tracker.userinfo().map_or_else(String::new, |user| format!("{user}@"));
+    let port = tracker.explicit_port().map_or_else(String::new, |port| format!(":{port}"));
+    format!("{}://{user}{}{port}{target}", tracker.scheme_name(), tracker.host())
 }
 
 /// Path and query of the address as they were written, without the replaced parameters.

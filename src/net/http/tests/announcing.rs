@@ -421,9 +421,9 @@ async fn an_error_of_opening_names_its_cause() {
     let transport = internet.transport(HttpConfig::new());
     for (url, expected) in [
         ("http://t.test/a", "could not connect: connection refused"),
-        ("http://other.test/a", "its name could not be resolved"),
-        ("udp://t.test:80/a", "not supported"),
-        ("wss://t.test/a", "not supported"),
+        ("http://other.test/a", "its name could not be resolved: no address is known"),
+        ("udp://t.test:80/a", "no transport supports its scheme"),
+        ("wss://t.test/a", "no transport supports its scheme"),
     ] {
         assert_eq!(announce(&transport, url).await.unwrap_err().to_string(), expected, "{url}");
     }
@@ -457,5 +457,5 @@ async fn a_scrape_is_sent_like_an_announce() {
     assert_eq!(internet.dialled(), 1);
     let mut channel = transport.open(&"http://t.test/x".parse().unwrap()).await.unwrap();
     let error = channel.scrape(&torrents).await.unwrap_err();
-    assert_eq!(error.to_string(), "not supported", "an address that has no scrape address (BEP 48)");
+    assert_eq!(error.to_string(), "it can't be scraped", "an address that has no scrape address (BEP 48)");
 }

@@ -189,8 +189,8 @@ async fn a_dead_tracker_fails_at_once_with_its_reason() {
     let before = clock::now();
     for (url, expected) in [
         (URL, "could not connect: connection refused"),
-        ("http://other.test/", "its name could not be resolved"),
-        ("udp://t.test:80", "not supported"),
+        ("http://other.test/", "its name could not be resolved: no address is known"),
+        ("udp://t.test:80", "it isn't measured"),
     ] {
         assert_eq!(prober.probe(&url.parse().unwrap()).await.unwrap_err().to_string(), expected);
     }

@@ -60,5 +60,5 @@ async fn a_probe_ends_after_three_seconds() {
     let (result, took) = timed(prober.probe(&url("udp://nobody.test:1"))).await;
     assert!(matches!(result, Err(AnnounceError::Connect(_))) && took == 2 * WAY);
     let unsupported = prober.probe(&url("http://t.test/a")).await;
-    assert!(matches!(unsupported, Err(AnnounceError::Unsupported)));
+    assert!(matches!(unsupported, Err(AnnounceError::NotMeasured)));
 }

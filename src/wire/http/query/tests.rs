@@ -178,8 +178,41 @@ fn a_scrape_address_follows_from_the_announce_address() {
         ("wss://t.test/announce", None),
     ];
     for (announce, expected) in rows {
-        assert_eq!(scrape_url(&url(announce)).as_ref().map(TrackerUrl::as_str), expected, "{announce}");
+        assert_eq!(scrape_address(&url(announce)).as_ref().map(TrackerUrl::as_str), expected, "{announce}");
     }
+}
+
+#[test]
+fn a_whole_url_is_the_address_with_its_target() {
+    let (request, torrents) = (request(), [InfoHash::new([0xff; 20])]);
+    for (address, front, scrape) in [
+        ("http://t.test/announce?k=1", "http://t.test/announce?k=1&info_hash=", "http://t.test/scrape?k=1&"),
+        ("HTTP://T.test:80/announce#f", "http://t.test/announce?info_hash=", "http://t.test/scrape?"),
+        (
+            "https://u:p%40@t.test:8443/announce",
+            "https://u:p%40@t.test:8443/announce?info_hash=",
+            "https://u:p%40@t.test:8443/scrape?",
+        ),
+        (
+            "http://[::1]:8080/x/announce.php",
+            "http://[::1]:8080/x/announce.php?info_hash=",
+            "http://[::1]:8080/x/scrape.php?",
+        ),
+    ] {
+        let tracker = url(address);
+        let announce = announce_url(&tracker, &request);
+        assert!(
+            announce.starts_with(front) && announce.ends_with(&announce_target(&tracker, &request)),
+            "{announce}"
+        );
+        let scrape_url = scrape_url(&tracker, &torrents).unwrap();
+        assert_eq!(scrape_url, format!("{scrape}info_hash={}", "%FF".repeat(20)));
+        // What is added survives the libraries that parse it.
+        let parsed = ::url::Url::parse(&announce).unwrap();
+        assert_eq!(parsed.query(), announce.split_once('?').map(|(_, query)| query), "{announce}");
+    }
+    assert_eq!(scrape_url(&url("http://t.test/a"), &torrents), None);
+    assert_eq!(scrape_url(&url("http://t.test/announce"), &[]), None);
 }
 
 /// R48-03.

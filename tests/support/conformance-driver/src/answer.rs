@@ -130,7 +130,9 @@ fn kind(error: &AnnounceError) -> &'static str {
         AnnounceError::Redirect(RedirectError::PrivateTarget) | AnnounceError::Blocked => "blocked",
         AnnounceError::Redirect(_) => "redirect",
         AnnounceError::TooLarge { .. } => "too_large",
-        AnnounceError::Unsupported => "unsupported_scheme",
+        AnnounceError::Unsupported | AnnounceError::NotScraped | AnnounceError::NotMeasured => {
+            "unsupported_scheme"
+        }
         AnnounceError::Suspended => "suspended",
         AnnounceError::Cancelled => "cancelled",
         _ => "other",

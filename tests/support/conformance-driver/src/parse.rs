@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tracker_failover::wire::clean_text;
-use tracker_failover::wire::http::{read_announce, read_scrape, scrape_url as derive_scrape_url};
+use tracker_failover::wire::http::{read_announce, read_scrape, scrape_address};
 use tracker_failover::{
     Config, InfoHash, InfoHashError, Metainfo, MetainfoError, Scheme, SkippedTracker, TrackerUrl,
     TrackerUrlError,
@@ -69,7 +69,7 @@ pub(crate) fn metainfo(torrent: &Torrent) -> Result<Value, Failure> {
 
 pub(crate) fn scrape_url(url: &Url) -> Result<Value, Failure> {
     let tracker = TrackerUrl::parse(&url.url).map_err(|error| invalid_url(&error))?;
-    Ok(json!({ "url": derive_scrape_url(&tracker).map(|url| url.as_str().to_owned()) }))
+    Ok(json!({ "url": scrape_address(&tracker).map(|url| url.as_str().to_owned()) }))
 }
 
 pub(crate) fn url_display(url: &Url) -> Result<Value, Failure> {
