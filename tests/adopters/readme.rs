@@ -15,7 +15,8 @@ fn the_readmes_example_announces_and_leaves() {
     let torrent = format!("d8:announce{}:{url}4:info{info}e", url.len());
     let file = std::env::temp_dir().join(format!("readme-{}.torrent", std::process::id()));
     std::fs::write(&file, torrent).unwrap();
-    let program = Command::new(env!("CARGO_BIN_EXE_client")).arg(&file).stdout(Stdio::piped()).spawn().unwrap();
+    let program =
+        Command::new(env!("CARGO_BIN_EXE_client")).arg(&file).stdout(Stdio::piped()).spawn().unwrap();
     assert_eq!(tracker.wait_for(1), ["started left=1000 port=6881"]);
     let kill = Command::new("kill").args(["-INT", &program.id().to_string()]).status();
     assert!(kill.unwrap().success());

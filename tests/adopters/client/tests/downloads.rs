@@ -93,7 +93,8 @@ async fn a_torrent_that_is_added_twice_is_stopped_once() {
     wait_for(&tracker, 2).await;
     first.handle.stop().await.expect("it runs");
     second.handle.stop().await.expect("it runs");
-    let events: Vec<_> = tracker.announces().iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+    let events: Vec<_> =
+        tracker.announces().iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
     assert_eq!(events, ["started", "started", "stopped"]);
 }
 
@@ -101,7 +102,8 @@ async fn a_torrent_that_is_added_twice_is_stopped_once() {
 #[test]
 fn ctrl_c_sends_stopped() {
     let tracker = Tracker::start(TWO_PEERS);
-    let program = Command::new(env!("CARGO_BIN_EXE_client")).arg(tracker.url()).stdout(Stdio::piped()).spawn();
+    let program =
+        Command::new(env!("CARGO_BIN_EXE_client")).arg(tracker.url()).stdout(Stdio::piped()).spawn();
     let program = program.expect("it was built");
     assert_eq!(tracker.wait_for(1).len(), 1);
     let kill = Command::new("kill").args(["-INT", &program.id().to_string()]).status();

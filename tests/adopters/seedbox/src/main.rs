@@ -66,7 +66,8 @@ async fn main() -> ExitCode {
     let counts = counts.await.unwrap_or_default();
     println!("{counts:?}");
     println!("{without} bytes a torrent whose alerts were dropped, {with} where they are kept and not read");
-    let all_announced = counts.get("announced").is_some_and(|count| *count >= u64::from(2 * TORRENTS * ANNOUNCES * 9 / 10));
+    let all_announced =
+        counts.get("announced").is_some_and(|count| *count >= u64::from(2 * TORRENTS * ANNOUNCES * 9 / 10));
     if without <= LIMIT && with <= LIMIT && announced && all_announced {
         ExitCode::SUCCESS
     } else {
@@ -80,7 +81,8 @@ fn announcer() -> Announcer {
     let answers = AtomicU32::new(0);
     let transport = transport::from_fn(move |_, _| {
         let first = 0x0800_0000 + answers.fetch_add(1, Ordering::Relaxed).wrapping_mul(PEERS) % 0x00ff_ff00;
-        let peer = |of: u32| Peer { address: PeerAddress::Ip((Ipv4Addr::from(first + of), 6881).into()), id: None };
+        let peer =
+            |of: u32| Peer { address: PeerAddress::Ip((Ipv4Addr::from(first + of), 6881).into()), id: None };
         let mut response = AnnounceResponse::default();
         response.peers = (0..PEERS).map(peer).collect();
         async move { Ok(response) }
