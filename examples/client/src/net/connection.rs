@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tracker_failover::{InfoHash, PeerId};
+use tracker_failover::InfoHash;
 
 use super::adopted::Adopted;
 use super::greetings::Place;
@@ -25,7 +25,8 @@ use crate::wire::message::{Limits, next_frame};
 pub(super) async fn outgoing(shell: Rc<Shell>, address: SocketAddr) {
     let greeted = async {
         let mut stream = Shell::connect(address).await?;
-        let handshake = greet(shell.info_hash, shell.own_id, &mut stream, true).await?;
+        let ours = shell.handshake();
+        let handshake = greet(shell.info_hash, ours, &mut stream, true).await?;
         Ok((stream, handshake))
     };
     match greeted.await {
@@ -37,7 +38,7 @@ pub(super) async fn outgoing(shell: Rc<Shell>, address: SocketAddr) {
 /// Talks to a peer that has connected to us.
 pub(super) async fn incoming(shell: Rc<Shell>, mut stream: TcpStream, address: SocketAddr, place: Place) {
     let greeted = tokio::select! {
-        greeted = greet(shell.info_hash, shell.own_id, &mut stream, false) => greeted,
+        greeted = greet(shell.info_hash, shell.handshake(), &mut stream, false) => greeted,
         () = place.revoked.notified() => Err(Why::Full),
     };
     shell.greetings.borrow_mut().leave(&place);
@@ -47,27 +48,26 @@ pub(super) async fn incoming(shell: Rc<Shell>, mut stream: TcpStream, address: S
     }
 }
 
-/// Exchanges handshakes, within [`HANDSHAKE_TIMEOUT`]. The side that accepted the connection waits for the info-hash before
+/// Exchanges handshakes, of which `ours` is the one that is sent, within [`HANDSHAKE_TIMEOUT`]. The side that accepted the connection waits for the info-hash before
 /// it sends its own (BEP 3).
 pub(super) async fn greet(
     info_hash: InfoHash,
-    own_id: PeerId,
+    ours: [u8; handshake::LENGTH],
     stream: &mut TcpStream,
     dialled: bool,
 ) -> Result<Handshake, Why> {
-    let greeting = exchange_handshakes(info_hash, own_id, stream, dialled);
+    let greeting = exchange_handshakes(info_hash, ours, stream, dialled);
     tokio::time::timeout(HANDSHAKE_TIMEOUT, greeting).await.unwrap_or(Err(Why::Timeout))
 }
 
 async fn exchange_handshakes(
     info_hash: InfoHash,
-    own_id: PeerId,
+    ours: [u8; handshake::LENGTH],
     stream: &mut TcpStream,
     dialled: bool,
 ) -> Result<Handshake, Why> {
     // Requests are small and urgent.
     stream.set_nodelay(true).map_err(|_| Why::Io)?;
-    let ours = handshake::write(info_hash, own_id);
     let mut said = false;
     let mut bytes = [0; handshake::LENGTH];
     let mut filled = 0;

@@ -31,7 +31,7 @@ use crate::swarm::dial::DialBook;
 use crate::ui::event::Event;
 use crate::ui::report::Report;
 use crate::wire::Why;
-use crate::wire::handshake::Handshake;
+use crate::wire::handshake::{self, Handshake};
 
 /// What there is when the metadata is known.
 #[derive(Debug)]
@@ -152,6 +152,11 @@ impl Phase {
         self.begin.clock.now()
     }
 
+    /// Our side of a handshake. It names no node of the DHT (BEP 5), because the torrent may turn out to be private.
+    fn handshake(&self) -> [u8; handshake::LENGTH] {
+        handshake::write(self.begin.info_hash, self.begin.own_id, false)
+    }
+
     fn connected(&self) -> usize {
         self.swarm.borrow().connected()
     }
@@ -211,7 +216,7 @@ impl Phase {
     async fn outgoing(self: Rc<Self>, address: SocketAddr) -> Option<Adopted> {
         let greeted = async {
             let mut stream = Shell::connect(address).await?;
-            let handshake = greet(self.begin.info_hash, self.begin.own_id, &mut stream, true).await?;
+            let handshake = greet(self.begin.info_hash, self.handshake(), &mut stream, true).await?;
             Ok((stream, handshake))
         };
         match greeted.await {
@@ -227,7 +232,7 @@ impl Phase {
         place: Place,
     ) -> Option<Adopted> {
         let greeted = tokio::select! {
-            greeted = greet(self.begin.info_hash, self.begin.own_id, &mut stream, false) => greeted,
+            greeted = greet(self.begin.info_hash, self.handshake(), &mut stream, false) => greeted,
             () = place.revoked.notified() => Err(Why::Full),
         };
         self.greetings.borrow_mut().leave(&place);

@@ -13,7 +13,7 @@ use crate::discovery::news::News;
 use crate::discovery::{Discovery, SwarmState};
 use crate::files::disk::Done;
 use crate::signals::Signals;
-use crate::swarm::session::Session;
+use crate::swarm::session::{Session, Stats};
 
 /// How a download ended.
 #[derive(Debug)]
@@ -59,6 +59,7 @@ pub(crate) async fn run(
     let limited = shell.session.borrow().is_limited();
     let mut whole = shell.session.borrow().is_whole();
     loop {
+        shell.session.borrow_mut().set_own_node(discovery.node_port());
         tokio::select! {
             job = done.recv() => {
                 let mut next = job;
@@ -69,18 +70,7 @@ pub(crate) async fn run(
             }
             _ = ticks.tick() => {
                 shell.update(Session::tick);
-                let (stats, swarm) = {
-                    let session = shell.session.borrow();
-                    let stats = session.stats();
-                    let swarm = SwarmState {
-                        transfer: session.transfer(),
-                        peers: session.peer_counts(),
-                        has_peers: session.has_peers(),
-                        is_complete: session.is_complete(),
-                        wants_peers: stats.wants_peers,
-                    };
-                    (stats, swarm)
-                };
+                let (stats, swarm) = state_of(&shell.session.borrow());
                 let tracker = discovery.tick(swarm, shell.now());
                 shell.report.borrow_mut().progress(&stats, tracker, shell.now());
             }
@@ -116,6 +106,19 @@ pub(crate) async fn run(
             return Outcome::Deadline;
         }
     }
+}
+
+/// What the report has to know about the swarm, and discovery.
+fn state_of(session: &Session) -> (Stats, SwarmState) {
+    let stats = session.stats();
+    let swarm = SwarmState {
+        transfer: session.transfer(),
+        peers: session.peer_counts(),
+        has_peers: session.has_peers(),
+        is_complete: session.is_complete(),
+        wants_peers: stats.wants_peers,
+    };
+    (stats, swarm)
 }
 
 /// How often time passes for the swarm.

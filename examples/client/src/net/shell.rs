@@ -20,6 +20,7 @@ use crate::swarm::PeerKey;
 use crate::swarm::session::{Action, Session};
 use crate::ui::report::Report;
 use crate::wire::Why;
+use crate::wire::handshake;
 
 /// Everything on the network thread. Nothing is borrowed across an await.
 pub(crate) struct Shell {
@@ -72,6 +73,11 @@ impl Shell {
     /// Time since the start.
     pub(crate) fn now(&self) -> Duration {
         self.clock.now()
+    }
+
+    /// Our side of a handshake that begins now.
+    pub(super) fn handshake(&self) -> [u8; handshake::LENGTH] {
+        handshake::write(self.info_hash, self.own_id, self.session.borrow().has_node())
     }
 
     /// Tells the session something, and does what follows from it.

@@ -52,7 +52,8 @@ impl Session {
                 let answered = self.answer_about_metadata(key, payload, now);
                 self.count_pointless(key, !answered)
             }
-            Message::KeepAlive | Message::Port(_) | Message::Unknown(_) | Message::Extended(..) => Ok(()),
+            Message::Port(port) => self.has_node_at(key, port),
+            Message::KeepAlive | Message::Unknown(_) | Message::Extended(..) => Ok(()),
         }
     }
 

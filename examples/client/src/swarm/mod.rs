@@ -8,6 +8,7 @@ pub(crate) mod late;
 pub(crate) mod limit;
 mod messages;
 mod metadata;
+mod nodes;
 pub(crate) mod outgoing;
 mod pace;
 pub(crate) mod parts;

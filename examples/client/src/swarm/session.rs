@@ -16,6 +16,7 @@ use super::choker::Choker;
 use super::dial::{DialBook, canonical};
 use super::limit::Limit;
 use super::metadata::MetadataServer;
+use super::nodes::PeerNodes;
 use super::outgoing::Outgoing;
 use super::peer::Peer;
 use super::pex::PeerExchange;
@@ -57,6 +58,8 @@ pub(crate) struct Session {
     pub(super) book: DialBook,
     /// What peers tell each other of further peers.
     pub(super) exchange: PeerExchange,
+    /// Nodes of the DHT: those of peers, and our own.
+    pub(super) nodes: PeerNodes,
     pub(super) down: Rate,
     pub(super) up: Rate,
     /// Missing bytes of the whole torrent.
@@ -177,6 +180,7 @@ impl Session {
             choker: Choker::default(),
             book,
             exchange,
+            nodes: PeerNodes::new(torrent.private),
             down: Rate::default(),
             up: Rate::default(),
             left: total - here,
@@ -250,6 +254,7 @@ impl Session {
             peer.out.push(&Message::Bitfield(self.have.as_bytes()));
         }
         self.introduce(key, handshake.extended, extension::write);
+        self.send_own_node(key, handshake.dht);
         self.actions.push(Action::Tell(Event::PeerConnected { peer: canonical(address) }));
         Ok(key)
     }
