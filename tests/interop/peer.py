@@ -9,10 +9,11 @@ Default settings, but for what finds peers without trackers, which is off unless
   --super          names its pieces one by one to each peer (BEP 16)
 
 On standard input "limit N" lets it send no more than N bytes a second, 0 for as many as it can; "fetch N" the same for
-what it receives; "connect PORT" makes it connect to a peer at 127.0.0.1. It prints "announced" when a peer has announced
-itself to it as a node of the DHT.
+what it receives; "connect PORT" makes it connect to a peer at 127.0.0.1. As a node of the DHT it prints "announced" when a
+peer has announced itself to it, and "asked PORT" when it first asks the node at that port of 127.0.0.1 something.
 """
 
+import re
 import sys
 import threading
 
@@ -41,16 +42,22 @@ session = libtorrent.session({
     "allow_multiple_connections_per_ip": True,
     "announce_to_all_tiers": "--all" in options,
     "announce_to_all_trackers": "--all" in options,
-    "alert_mask": libtorrent.alert.category_t.dht_notification,
+    "alert_mask": libtorrent.alert.category_t.dht_notification | libtorrent.alert.category_t.dht_log_notification,
 })
 
 
 def watch():
+    asked = set()
     while True:
         session.wait_for_alert(1000)
         for alert in session.pop_alerts():
             if isinstance(alert, libtorrent.dht_announce_alert):
                 print("announced", flush=True)
+            elif isinstance(alert, libtorrent.dht_pkt_alert):
+                packet = re.match(r"==> \[127\.0\.0\.1:(\d+)\].*'y': 'q'", alert.message())
+                if packet and packet[1] not in asked:
+                    asked.add(packet[1])
+                    print("asked", packet[1], flush=True)
 
 
 threading.Thread(target=watch, daemon=True).start()

@@ -1,11 +1,13 @@
 //! How the command line wants peers to be found.
 
 use std::cell::RefCell;
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use tracker_failover::{AnnounceTo, InfoHash, Order, Torrent, TrackerSet};
 
 use crate::discovery::Discovery;
+use crate::discovery::node_file::NodeFile;
 use crate::discovery::overlay::{self, Overlay};
 use crate::discovery::rule::Joins;
 use crate::discovery::trackers::{Options, Trackers};
@@ -49,7 +51,24 @@ fn overlay(
     }
     let allow_loopback = options.allow_loopback;
     let bootstrap = options.dht_bootstrap.iter().map(|node| node.0.clone()).collect();
-    Some(overlay::Settings { joins, info_hash, port, bootstrap, allow_loopback })
+    let further = options.dht_nodes.iter().flat_map(NodeFile::names).map(str::to_owned).collect();
+    Some(overlay::Settings { joins, info_hash, port, bootstrap, further, allow_loopback })
+}
+
+/// Keeps nodes of the DHT for the next start, if the user wants that and there are any: those that have answered before
+/// those that peers have named.
+pub(crate) fn keep_nodes(
+    options: &Download,
+    discovery: &Discovery,
+    learnt: Vec<SocketAddrV4>,
+    report: &RefCell<Report>,
+) {
+    let nodes = [discovery.known_nodes(), learnt].concat();
+    if let Some(file) = options.dht_nodes.as_ref().filter(|_| !nodes.is_empty())
+        && let Err(error) = file.update(nodes)
+    {
+        report.borrow_mut().error(&format!("--dht-nodes: {error}"));
+    }
 }
 
 /// How the command line wants trackers to be asked.

@@ -11,7 +11,7 @@ use rand::RngExt;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tracker_failover::{Metainfo, PeerId, TrackerSet, Transfer};
 
-use crate::discover::discover;
+use crate::discover::{discover, keep_nodes};
 use crate::discovery::trackers::HAS_CACHE;
 use crate::exit;
 use crate::files::disk::{Disk, Done};
@@ -166,6 +166,7 @@ async fn download(
     let outcome = run(&shell, prepared.listeners, done, &mut discovery, signals, until).await;
     let transfer = shell.swarm.borrow().transfer();
     let trackers = discovery.answered();
+    keep_nodes(options, &discovery, shell.swarm.borrow().learnt_nodes(), report);
     discovery.stop(transfer, |tag, text| report.borrow_mut().tracker(tag, text)).await;
     shell.finish().await;
     while let Ok(job) = prepared.done.try_recv() {

@@ -11,7 +11,7 @@ use rand::RngExt;
 use tokio::time::timeout;
 use tracker_failover::{Metainfo, PeerAddress, PeerId, TrackerSet, Transfer};
 
-use crate::discover::discover;
+use crate::discover::{discover, keep_nodes};
 use crate::discovery::Discovery;
 use crate::files::names::NameRules;
 use crate::magnet::Magnet;
@@ -84,14 +84,14 @@ pub(crate) async fn resolve(
     let found = metadata::fetch(begin, &listeners.sockets, &mut discovery, &mut signals, report).await;
     let mut found = match found {
         Ok(found) => found,
-        Err(outcome) => return Err(end(discovery, NotResolved::Ended(outcome), report).await),
+        Err(outcome) => return Err(end(options, discovery, NotResolved::Ended(outcome), report).await),
     };
     let (size, info_hash) = (found.metadata.len(), magnet.info_hash());
     report.borrow_mut().event(&Event::Metadata { size, info_hash });
     let file = magnet.torrent_file(&found.metadata);
     let (torrent, metainfo) = match Torrent::parse(&file, NameRules::of(&options.archives)) {
         Ok(parsed) => parsed,
-        Err(refused) => return Err(end(discovery, NotResolved::Refused(refused), report).await),
+        Err(refused) => return Err(end(options, discovery, NotResolved::Refused(refused), report).await),
     };
     if torrent.private {
         discovery.set_private().await;
@@ -107,7 +107,13 @@ pub(crate) async fn resolve(
 }
 
 /// Tells the trackers that it is over.
-async fn end(discovery: Discovery, reason: NotResolved, report: &Rc<RefCell<Report>>) -> NotResolved {
+async fn end(
+    options: &Download,
+    discovery: Discovery,
+    reason: NotResolved,
+    report: &Rc<RefCell<Report>>,
+) -> NotResolved {
+    keep_nodes(options, &discovery, vec![], report);
     let transfer = Transfer { uploaded: 0, downloaded: 0, left: None };
     discovery.stop(transfer, |tag, text| report.borrow_mut().tracker(tag, text)).await;
     reason

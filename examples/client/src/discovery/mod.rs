@@ -1,10 +1,12 @@
 //! How peers are found: by the torrent's trackers, and by the DHT.
 
 pub(crate) mod news;
+pub(crate) mod node_file;
 pub(crate) mod overlay;
 pub(crate) mod rule;
 pub(crate) mod trackers;
 
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use tracker_failover::{PeerCounts, Transfer};
@@ -68,6 +70,16 @@ impl Discovery {
     /// How many trackers have answered.
     pub(crate) fn answered(&self) -> usize {
         self.trackers.as_ref().map_or(0, Trackers::answered)
+    }
+
+    /// The port of our own node of the DHT; `None` while there is none.
+    pub(crate) fn node_port(&self) -> Option<u16> {
+        self.overlay.as_ref().and_then(Overlay::node_port)
+    }
+
+    /// The nodes of the DHT that have answered ours.
+    pub(crate) fn known_nodes(&self) -> Vec<SocketAddrV4> {
+        self.overlay.as_ref().map_or(vec![], |overlay| overlay.known_nodes().to_vec())
     }
 
     /// The download is complete.

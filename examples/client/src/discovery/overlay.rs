@@ -29,6 +29,8 @@ pub(crate) struct Overlay {
     settings: Settings,
     node: Option<Node>,
     waiting: VecDeque<News>,
+    /// Other nodes, as of the last lookup.
+    known: Vec<SocketAddrV4>,
     /// The time of the last tick.
     now: Duration,
 }
@@ -42,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) port: u16,
     /// Nodes to begin with, as `HOST:PORT`; empty for the public ones.
     pub(crate) bootstrap: Vec<String>,
+    /// Nodes to begin with beside those.
+    pub(crate) further: Vec<String>,
     pub(crate) allow_loopback: bool,
 }
 
@@ -51,14 +55,18 @@ struct Node {
     questions: Sender<Ask>,
     reports: Receiver<Report>,
     task: JoinHandle<()>,
+    /// Where it listens, as soon as it does.
+    port: Option<u16>,
     has_joined: bool,
 }
 
 /// What the task of a node reports.
 #[derive(Debug)]
 enum Report {
-    /// Another node has answered; so many are known.
-    Joined(usize),
+    /// The node listens on this port.
+    Listening(u16),
+    /// Other nodes have answered; these are known.
+    Joined(Vec<SocketAddrV4>),
     Peers(Vec<SocketAddr>),
     /// A lookup is done.
     LookedUp {
@@ -73,7 +81,7 @@ impl Overlay {
     /// A DHT that nothing has been asked of.
     pub(crate) fn new(settings: Settings, now: Duration) -> Self {
         let rule = Rule::new(settings.joins, now);
-        Self { rule, settings, node: None, waiting: VecDeque::new(), now }
+        Self { rule, settings, node: None, waiting: VecDeque::new(), known: Vec::new(), now }
     }
 
     /// Time has passed; there are so many peers.
@@ -81,10 +89,7 @@ impl Overlay {
         self.now = now;
         let Some(ask) = self.rule.tick(supply, now) else { return };
         let node = self.node.get_or_insert_with(|| {
-            let count = match self.settings.bootstrap.len() {
-                0 => DEFAULT_BOOTSTRAP_NODES.len(),
-                count => count,
-            };
+            let count = self.settings.bootstrap_nodes().len();
             let text = format!("joining the DHT by {}", units::count(count as u64, "bootstrap node"));
             self.waiting.push_back(News::Line(TAG, text));
             Node::start(self.settings.clone())
@@ -106,6 +111,16 @@ impl Overlay {
         }
     }
 
+    /// The port on which our node takes queries; `None` while there is none.
+    pub(super) fn node_port(&self) -> Option<u16> {
+        self.node.as_ref()?.port
+    }
+
+    /// The other nodes that were known after the last lookup.
+    pub(super) fn known_nodes(&self) -> &[SocketAddrV4] {
+        &self.known
+    }
+
     /// Ends the node. Nothing is sent after this.
     pub(super) async fn stop(mut self) {
         if let Some(mut node) = self.node.take() {
@@ -117,12 +132,19 @@ impl Overlay {
     fn take(&mut self, report: Report) {
         let mut line = |text: String| self.waiting.push_back(News::Line(TAG, text));
         match report {
+            Report::Listening(port) => {
+                if let Some(node) = &mut self.node {
+                    node.port = Some(port);
+                }
+            }
             Report::Joined(nodes) => {
                 let is_first =
                     self.node.as_mut().is_some_and(|node| !std::mem::replace(&mut node.has_joined, true));
                 if is_first {
-                    line(format!("joined the DHT, {} known", units::count(nodes as u64, "node")));
+                    let count = nodes.len().max(1);
+                    line(format!("joined the DHT, {} known", units::count(count as u64, "node")));
                 }
+                self.known = nodes;
             }
             Report::Peers(peers) => self.waiting.push_back(News::Peers(peers)),
             Report::LookedUp { peers, announced } => {
@@ -143,12 +165,23 @@ impl Overlay {
     }
 }
 
+impl Settings {
+    fn bootstrap_nodes(&self) -> Vec<String> {
+        let mut names = self.bootstrap.clone();
+        if names.is_empty() {
+            names.extend(DEFAULT_BOOTSTRAP_NODES.map(str::to_owned));
+        }
+        names.extend(self.further.iter().cloned());
+        names
+    }
+}
+
 impl Node {
     fn start(settings: Settings) -> Self {
         let (questions, asked) = channel(1);
         let (report, reports) = channel(MAX_REPORTS);
         let task = tokio::spawn(serve(settings, asked, report));
-        Self { questions, reports, task, has_joined: false }
+        Self { questions, reports, task, port: None, has_joined: false }
     }
 }
 
@@ -168,6 +201,8 @@ async fn serve(settings: Settings, mut asked: Receiver<Ask>, report: Sender<Repo
             } else {
                 AddressPolicy::PUBLIC_ONLY
             };
+            let port = dht.info().await.local_addr().port();
+            let _ = report.send(Report::Listening(port)).await;
             loop {
                 let Some(ask) = asked.recv().await else { return };
                 let Some(peers) = look_up(&dht, id, &allowed, &report).await else {
@@ -201,7 +236,7 @@ async fn look_up(dht: &AsyncDht, id: Id, allowed: &AddressPolicy, report: &Sende
         let peers = answer.into_iter().map(SocketAddr::V4).filter(|&peer| allowed.allows(peer));
         let new: Vec<_> = peers.filter(|&peer| seen.insert(peer)).take(room).collect();
         if !new.is_empty() {
-            let nodes = dht.to_bootstrap().await.len().max(1);
+            let nodes = parse_nodes(&dht.to_bootstrap().await, allowed);
             let _ = report.send(Report::Joined(nodes)).await;
             let _ = report.send(Report::Peers(new)).await;
         }
@@ -209,12 +244,18 @@ async fn look_up(dht: &AsyncDht, id: Id, allowed: &AddressPolicy, report: &Sende
             break;
         }
     }
-    let nodes = dht.to_bootstrap().await.len();
-    if nodes == 0 {
+    let nodes = dht.to_bootstrap().await;
+    if nodes.is_empty() {
         return None;
     }
-    let _ = report.send(Report::Joined(nodes)).await;
+    let _ = report.send(Report::Joined(parse_nodes(&nodes, allowed))).await;
     Some(seen.len())
+}
+
+/// The addresses of nodes, without those that may not be asked.
+fn parse_nodes(nodes: &[String], allowed: &AddressPolicy) -> Vec<SocketAddrV4> {
+    let nodes = nodes.iter().filter_map(|node| node.parse::<SocketAddrV4>().ok());
+    nodes.filter(|&node| allowed.allows(node.into())).collect()
 }
 
 /// Announces our port to the nodes that answered the lookup just before, so that their tokens are fresh.
@@ -227,10 +268,7 @@ async fn announce(dht: AsyncDht, id: Id, port: u16) -> bool {
 /// Creates a node on a thread of its own, because names are resolved and the crate waits for its socket. No runtime waits
 /// for that thread.
 async fn create(settings: &Settings) -> Result<AsyncDht, String> {
-    let names = match &settings.bootstrap {
-        none if none.is_empty() => DEFAULT_BOOTSTRAP_NODES.map(str::to_owned).to_vec(),
-        names => names.clone(),
-    };
+    let names = settings.bootstrap_nodes();
     let port = settings.port;
     let (reply, created) = oneshot::channel();
     let run = move || {

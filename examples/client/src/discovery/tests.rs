@@ -70,8 +70,14 @@ impl HostileNode {
 
 fn discovery(nodes: &[&HostileNode], joins: Joins, allow_loopback: bool) -> Discovery {
     let bootstrap = nodes.iter().map(|node| node.address.to_string()).collect();
-    let settings =
-        Settings { joins, info_hash: InfoHash::new([7; 20]), port: 4000, bootstrap, allow_loopback };
+    let settings = Settings {
+        joins,
+        info_hash: InfoHash::new([7; 20]),
+        port: 4000,
+        bootstrap,
+        further: vec![],
+        allow_loopback,
+    };
     Discovery::new(None, Some(Overlay::new(settings, Duration::ZERO)))
 }
 
@@ -176,8 +182,14 @@ async fn a_dht_that_does_not_answer_is_tried_again_and_the_wait_is_said() {
     let mut discovery = {
         let bootstrap = vec![silent.local_addr().unwrap().to_string()];
         let info_hash = InfoHash::new([7; 20]);
-        let settings =
-            Settings { joins: Joins::AtOnce, info_hash, port: 4000, bootstrap, allow_loopback: false };
+        let settings = Settings {
+            joins: Joins::AtOnce,
+            info_hash,
+            port: 4000,
+            bootstrap,
+            further: vec![],
+            allow_loopback: false,
+        };
         Discovery::new(None, Some(Overlay::new(settings, Duration::ZERO)))
     };
     for (second, wait) in [(0, 15), (15, 30)] {
@@ -200,11 +212,50 @@ async fn bootstrap_names_without_an_address_do_not_stop_the_client() {
         joins: Joins::AtOnce,
         info_hash: InfoHash::new([7; 20]),
         port: 4000,
-        bootstrap: vec!["nowhere.invalid:1".into(), "[::1]:1".into()],
+        bootstrap: vec!["nowhere.invalid:1".into()],
+        further: vec!["[::1]:1".into()],
         allow_loopback: false,
     };
     let mut discovery = Discovery::new(None, Some(Overlay::new(settings, Duration::ZERO)));
     discovery.tick(no_peers(), Duration::ZERO);
     let (_, lines) = until(&mut discovery, "next attempt").await;
     assert_eq!(lines[1], "no bootstrap node of the DHT has an IPv4 address; next attempt in 15 s");
+}
+
+/// What the nodes of a download are known for: peers are sent the port of ours, and the next start begins with the others.
+#[tokio::test]
+async fn our_node_and_those_that_answered_it_are_known() {
+    let node = HostileNode::start(Vec::new());
+    for (allow_loopback, known) in [(false, &[][..]), (true, &[node.address])] {
+        let mut discovery = discovery(&[&node], Joins::AtOnce, allow_loopback);
+        assert_eq!((discovery.node_port(), discovery.known_nodes()), (None, vec![]));
+        discovery.tick(no_peers(), Duration::ZERO);
+        assert_eq!(discovery.node_port(), None, "it doesn't listen yet");
+        until(&mut discovery, "in the DHT").await;
+        let port = discovery.node_port().unwrap();
+        UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap_err();
+        let nodes: Vec<_> = discovery.known_nodes().into_iter().map(SocketAddr::V4).collect();
+        assert_eq!(nodes, known);
+        discovery.set_private().await;
+        assert_eq!((discovery.node_port(), discovery.known_nodes()), (None, vec![]));
+    }
+}
+
+/// Those of the user's file are asked as well as those that are named.
+#[tokio::test]
+async fn further_nodes_are_asked_beside_the_first() {
+    let nodes = [HostileNode::start(Vec::new()), HostileNode::start(Vec::new())];
+    let settings = Settings {
+        joins: Joins::AtOnce,
+        info_hash: InfoHash::new([7; 20]),
+        port: 4000,
+        bootstrap: vec![nodes[0].address.to_string()],
+        further: vec![nodes[1].address.to_string()],
+        allow_loopback: true,
+    };
+    let mut discovery = Discovery::new(None, Some(Overlay::new(settings, Duration::ZERO)));
+    discovery.tick(no_peers(), Duration::ZERO);
+    let (_, lines) = until(&mut discovery, "in the DHT").await;
+    assert_eq!(lines[0], "joining the DHT by 2 bootstrap nodes");
+    assert!(nodes.iter().all(|node| node.questions() > 0));
 }

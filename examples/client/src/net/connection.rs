@@ -55,7 +55,7 @@ pub(crate) fn adopt(shell: &Rc<Shell>, connections: Vec<Adopted>) {
 
 /// Dials a peer and talks to it.
 async fn outgoing(shell: Rc<Shell>, address: SocketAddr) {
-    match handshake::dial(address, shell.info_hash, shell.own_id).await {
+    match handshake::dial(address, shell.info_hash, shell.handshake()).await {
         Ok((stream, handshake)) => talk(&shell, stream, address, true, handshake).await,
         Err(why) => shell.update(|swarm, now| swarm.not_connected(address, true, why, now)),
     }
@@ -64,7 +64,7 @@ async fn outgoing(shell: Rc<Shell>, address: SocketAddr) {
 /// Talks to a peer that has connected to us.
 async fn incoming(shell: Rc<Shell>, mut stream: TcpStream, address: SocketAddr, place: Place) {
     let greeted = tokio::select! {
-        greeted = handshake::greet(shell.info_hash, shell.own_id, &mut stream, false) => greeted,
+        greeted = handshake::greet(shell.info_hash, shell.handshake(), &mut stream, false) => greeted,
         () = place.revoked.notified() => Err(Why::Full),
     };
     shell.greetings.borrow_mut().leave(&place);

@@ -5,26 +5,26 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tracker_failover::{InfoHash, PeerId};
+use tracker_failover::InfoHash;
 
 use crate::wire::Why;
 use crate::wire::handshake::{self, Handshake};
 
-/// Connects to a peer and exchanges handshakes with it.
+/// Connects to a peer and exchanges handshakes with it, of which `ours` is the one that is sent.
 ///
 /// # Errors
 /// When it can't be reached, or the handshake fails.
 pub(super) async fn dial(
     address: SocketAddr,
     info_hash: InfoHash,
-    own_id: PeerId,
+    ours: [u8; handshake::LENGTH],
 ) -> Result<(TcpStream, Handshake), Why> {
     let mut stream = match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(_)) => return Err(Why::Io),
         Err(_) => return Err(Why::Timeout),
     };
-    let handshake = greet(info_hash, own_id, &mut stream, true).await?;
+    let handshake = greet(info_hash, ours, &mut stream, true).await?;
     Ok((stream, handshake))
 }
 
@@ -35,23 +35,22 @@ pub(super) async fn dial(
 /// When the connection breaks, or what comes isn't the handshake of a peer of the torrent.
 pub(super) async fn greet(
     info_hash: InfoHash,
-    own_id: PeerId,
+    ours: [u8; handshake::LENGTH],
     stream: &mut TcpStream,
     dialled: bool,
 ) -> Result<Handshake, Why> {
-    let greeting = exchange_handshakes(info_hash, own_id, stream, dialled);
+    let greeting = exchange_handshakes(info_hash, ours, stream, dialled);
     tokio::time::timeout(HANDSHAKE_TIMEOUT, greeting).await.unwrap_or(Err(Why::Timeout))
 }
 
 async fn exchange_handshakes(
     info_hash: InfoHash,
-    own_id: PeerId,
+    ours: [u8; handshake::LENGTH],
     stream: &mut TcpStream,
     dialled: bool,
 ) -> Result<Handshake, Why> {
     // Requests are small and urgent.
     stream.set_nodelay(true).map_err(|_| Why::Io)?;
-    let ours = handshake::write(info_hash, own_id);
     let mut said = false;
     let mut bytes = [0; handshake::LENGTH];
     let mut filled = 0;

@@ -31,8 +31,8 @@ use crate::swarm::PeerKey;
 use crate::swarm::dial::DialBook;
 use crate::ui::event::Event;
 use crate::ui::report::Report;
-use crate::wire::Why;
 use crate::wire::handshake::Handshake;
+use crate::wire::{self, Why};
 
 /// What there is when the metadata is known.
 #[derive(Debug)]
@@ -153,6 +153,11 @@ impl Phase {
         self.begin.clock.now()
     }
 
+    /// Our side of a handshake. It names no node of the DHT (BEP 5), because the torrent may turn out to be private.
+    fn handshake(&self) -> [u8; wire::handshake::LENGTH] {
+        wire::handshake::write(self.begin.info_hash, self.begin.own_id, false)
+    }
+
     fn connected(&self) -> usize {
         self.swarm.borrow().connected()
     }
@@ -204,7 +209,7 @@ impl Phase {
     }
 
     async fn outgoing(self: Rc<Self>, address: SocketAddr) -> Option<Adopted> {
-        match handshake::dial(address, self.begin.info_hash, self.begin.own_id).await {
+        match handshake::dial(address, self.begin.info_hash, self.handshake()).await {
             Ok((stream, handshake)) => self.talk(stream, address, true, handshake).await,
             Err(why) => self.not_connected(address, true, why),
         }
@@ -217,7 +222,7 @@ impl Phase {
         place: Place,
     ) -> Option<Adopted> {
         let greeted = tokio::select! {
-            greeted = handshake::greet(self.begin.info_hash, self.begin.own_id, &mut stream, false) => greeted,
+            greeted = handshake::greet(self.begin.info_hash, self.handshake(), &mut stream, false) => greeted,
             () = place.revoked.notified() => Err(Why::Full),
         };
         self.greetings.borrow_mut().leave(&place);

@@ -14,7 +14,7 @@ use crate::discovery::news::News;
 use crate::discovery::{Discovery, SwarmState};
 use crate::files::disk::Done;
 use crate::signals::Signals;
-use crate::swarm::Swarm;
+use crate::swarm::{Stats, Swarm};
 
 /// How a download ended.
 #[derive(Debug)]
@@ -60,6 +60,7 @@ pub(crate) async fn run(
     let limited = shell.swarm.borrow().is_limited();
     let mut whole = shell.swarm.borrow().is_whole();
     loop {
+        shell.swarm.borrow_mut().set_own_node(discovery.node_port());
         tokio::select! {
             job = done.recv() => {
                 let mut next = job;
@@ -70,18 +71,7 @@ pub(crate) async fn run(
             }
             _ = ticks.tick() => {
                 shell.update(Swarm::tick);
-                let (stats, swarm_state) = {
-                    let swarm = shell.swarm.borrow();
-                    let stats = swarm.stats();
-                    let swarm_state = SwarmState {
-                        transfer: swarm.transfer(),
-                        peers: swarm.peer_counts(),
-                        has_peers: swarm.has_peers(),
-                        is_complete: swarm.is_complete(),
-                        wants_peers: stats.wants_peers,
-                    };
-                    (stats, swarm_state)
-                };
+                let (stats, swarm_state) = state_of(&shell.swarm.borrow());
                 let tracker = discovery.tick(swarm_state, shell.now());
                 shell.report.borrow_mut().progress(&stats, tracker, shell.now());
             }
@@ -117,6 +107,19 @@ pub(crate) async fn run(
             return Outcome::Deadline;
         }
     }
+}
+
+/// What the report has to know about the swarm, and discovery.
+fn state_of(swarm: &Swarm) -> (Stats, SwarmState) {
+    let stats = swarm.stats();
+    let state = SwarmState {
+        transfer: swarm.transfer(),
+        peers: swarm.peer_counts(),
+        has_peers: swarm.has_peers(),
+        is_complete: swarm.is_complete(),
+        wants_peers: stats.wants_peers,
+    };
+    (stats, state)
 }
 
 /// How often time passes for the swarm.

@@ -18,7 +18,7 @@ use crate::swarm::PeerKey;
 use crate::swarm::Swarm;
 use crate::swarm::actions::Action;
 use crate::ui::report::Report;
-use crate::wire::Why;
+use crate::wire::{Why, handshake};
 
 /// Everything on the network thread. Nothing is borrowed across an await.
 pub(crate) struct Shell {
@@ -69,6 +69,11 @@ impl Shell {
     /// Time since the start.
     pub(crate) fn now(&self) -> Duration {
         self.clock.now()
+    }
+
+    /// Our side of a handshake that begins now.
+    pub(super) fn handshake(&self) -> [u8; handshake::LENGTH] {
+        handshake::write(self.info_hash, self.own_id, self.swarm.borrow().has_node())
     }
 
     /// Tells the swarm something, and does what follows from it.

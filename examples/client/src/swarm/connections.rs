@@ -56,6 +56,7 @@ impl Swarm {
             peer.out.push(&Message::Bitfield(have.as_bytes()));
         }
         self.introduce(key, handshake.extended, extension::write);
+        self.send_own_node(key, handshake.dht);
         self.actions.tell(Event::PeerConnected { peer: canonical(address) });
         Ok(key)
     }
@@ -80,6 +81,15 @@ impl Swarm {
         }
         self.introduce(key, handshake.extended, extension::write_again);
         Ok(key)
+    }
+
+    /// Sends the port of our node of the DHT to a peer whose handshake said that it has one as well (BEP 5).
+    fn send_own_node(&mut self, key: PeerKey, has_node: bool) {
+        if let Some(port) = self.nodes.own_port()
+            && let Some(peer) = self.peers.get_mut(key).filter(|_| has_node)
+        {
+            peer.out.push(&Message::Port(port));
+        }
     }
 
     /// Sends our extension handshake to a peer that takes one.

@@ -20,7 +20,7 @@ impl Swarm {
     /// # Errors
     /// When the peer broke the protocol and the connection is to be closed.
     pub(crate) fn message(&mut self, key: PeerKey, message: Message<'_>, now: Duration) -> Result<(), Why> {
-        let Self { actions, peers, pieces, requests, uploads, book, exchange, metadata, .. } = self;
+        let Self { actions, peers, pieces, requests, uploads, book, exchange, nodes, metadata, .. } = self;
         let Some(peer) = peers.get_mut(key) else { return Err(Why::Io) };
         let is_first = peer.is_first(&message);
         match message {
@@ -75,7 +75,11 @@ impl Swarm {
                 let is_given = give_metadata(peer, payload, metadata, actions, now);
                 peer.count_pointless(!is_given)
             }
-            Message::KeepAlive | Message::Port(_) | Message::Unknown(_) | Message::Extended(..) => Ok(()),
+            Message::Port(port) => {
+                let is_new = nodes.learn(peer.address, port);
+                peer.count_pointless(!is_new)
+            }
+            Message::KeepAlive | Message::Unknown(_) | Message::Extended(..) => Ok(()),
         }
     }
 

@@ -1,8 +1,8 @@
 //! The swarm as a state machine: it takes the time, the messages of peers and the results of the disk, and returns what to do
 //! next. No sockets, no files, no clock; randomness is a seed.
 //!
-//! What is known belongs to the parts: [`peers`], [`pieces`], [`requests`], [`uploads`], the addresses in [`dial`], [`pex`] and
-//! [`metadata`]. What they want done is collected in [`actions`]. The swarm itself leads everything that happens to the parts.
+//! What is known belongs to the parts: [`peers`], [`pieces`], [`requests`], [`uploads`], the addresses in [`dial`], [`pex`],
+//! [`nodes`] and [`metadata`]. What they want done is collected in [`actions`]. The swarm itself leads everything that happens to the parts.
 
 pub(crate) mod actions;
 pub(crate) mod bitfield;
@@ -16,6 +16,7 @@ pub(crate) mod late;
 pub(crate) mod limit;
 mod messages;
 mod metadata;
+mod nodes;
 mod open_piece;
 pub(crate) mod outgoing;
 mod pace;
@@ -40,6 +41,7 @@ pub(crate) mod verdict;
 pub(crate) mod window;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +54,7 @@ use self::bitfield::Bitfield;
 use self::dial::DialBook;
 pub(crate) use self::key::PeerKey;
 use self::metadata::MetadataServer;
+use self::nodes::PeerNodes;
 use self::outgoing::Outgoing;
 use self::peer::Peer;
 use self::peers::Peers;
@@ -81,6 +84,8 @@ pub(crate) struct Swarm {
     book: DialBook,
     /// What peers tell each other of further peers.
     exchange: PeerExchange,
+    /// Nodes of the DHT: those of peers, and our own.
+    nodes: PeerNodes,
     metadata: MetadataServer,
 }
 
@@ -126,6 +131,7 @@ impl Swarm {
             turn: PeerKey(0),
             book,
             exchange,
+            nodes: PeerNodes::new(torrent.private),
             metadata: MetadataServer::new(start.metadata),
         }
     }
@@ -178,6 +184,21 @@ impl Swarm {
         let Self { turn, peers, pieces, rng, actions, .. } = self;
         self.requests.pace(turn, peers, pieces, rng, actions, now);
         self.uploads.pace(turn, peers, actions, now);
+    }
+
+    /// Our own node of the DHT listens on this port, or there is none.
+    pub(crate) fn set_own_node(&mut self, port: Option<u16>) {
+        self.nodes.set_own_port(port);
+    }
+
+    /// Whether handshakes say that we have a node. Only then do peers send us the ports of theirs.
+    pub(crate) fn has_node(&self) -> bool {
+        self.nodes.own_port().is_some()
+    }
+
+    /// The nodes of peers, the last one first.
+    pub(crate) fn learnt_nodes(&self) -> Vec<SocketAddrV4> {
+        self.nodes.learnt()
     }
 
     /// What waits to be written to a peer.

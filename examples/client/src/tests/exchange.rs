@@ -31,7 +31,7 @@ fn clients_of_a_private_torrent_do_not_learn_of_each_other() {
     let stream = TcpStream::connect(&hub_address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
     let mut wire = Wire { stream, buffer: Vec::new(), pieces: shared.torrent.pieces() };
-    wire.send(&handshake::write(shared.torrent.info_hash, PeerId::new(*b"-XX0001-abcdefghijkl")));
+    wire.send(&handshake::write(shared.torrent.info_hash, PeerId::new(*b"-XX0001-abcdefghijkl"), false));
     wire.stream.read_exact(&mut [0; handshake::LENGTH]).unwrap();
     // A peer that breaks the rule, offering and sending.
     wire.say(&Message::Extended(0, b"d1:md6:ut_pexi1eee"));

@@ -211,7 +211,7 @@ impl Wire {
     fn greet(&mut self, info_hash: InfoHash, id: &[u8; 20]) {
         let mut theirs = [0; handshake::LENGTH];
         self.stream.read_exact(&mut theirs).unwrap();
-        self.send(&handshake::write(info_hash, PeerId::new(*id)));
+        self.send(&handshake::write(info_hash, PeerId::new(*id), false));
     }
 
     fn send(&mut self, bytes: &[u8]) {

@@ -140,6 +140,71 @@ fn a_client_with_a_dht_goes_on_waiting() {
     assert!(said.contains("not complete at the deadline"), "{said}");
 }
 
+/// A peer and our client tell each other the ports of their nodes (BEP 5). What was learnt is in the file of the next start,
+/// and so are the nodes of the network; no more than the handshake is exchanged about a private torrent.
+#[cfg(unix)]
+#[test]
+fn nodes_of_peers_are_kept_for_the_next_start() {
+    let network = Testnet::builder(10).build().unwrap();
+    let start = |shared: &Shared, nodes: &[String]| {
+        let file = shared.path("nodes");
+        let more = ["--no-trackers", "--dht-nodes", file.to_str().unwrap()];
+        let mut client = shared.start("seed", &[&options("overlay", nodes)[..], &more].concat());
+        let port = client.port();
+        (client, port)
+    };
+    let greet = |shared: &Shared, port: u16| {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut wire = Wire { stream, buffer: Vec::new(), pieces: shared.torrent.pieces() };
+        wire.send(&handshake::write(shared.torrent.info_hash, PeerId::new(*b"-XX0001-abcdefghijkl"), true));
+        let mut theirs = [0; handshake::LENGTH];
+        wire.stream.read_exact(&mut theirs).unwrap();
+        wire.say(&Message::Port(7007));
+        (wire, theirs[27] & 1 == 1)
+    };
+    let shared = Shared::new(100_000, &[]);
+    let (mut client, port) = start(&shared, &network.bootstrap);
+    wait_for_line(&mut client, "announced port");
+    let (mut wire, has_node) = greet(&shared, port);
+    assert!(has_node);
+    let mut named = None;
+    wire.each(|wire, message| {
+        if let Message::Port(port) = message {
+            named = Some(port);
+            let _ = wire.stream.shutdown(std::net::Shutdown::Both);
+        }
+    });
+    // The node has the UDP port of the same number if it is free.
+    assert!(named.is_some_and(|named| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, named)).is_err()));
+    client.wait_for("peer_closed");
+    client.terminate();
+    assert_eq!(client.end().0, Some(0));
+    let file = fs::read_to_string(shared.path("nodes")).unwrap();
+    assert!(file.lines().any(|line| line == "127.0.0.1:7007"), "{file}");
+    assert!(file.lines().count() > 1, "{file}");
+    // The next start reaches the network by the file alone.
+    let silent = SilentNode::new();
+    let (mut again, _) = start(&shared, &silent.names());
+    wait_for_line(&mut again, "announced port");
+    drop(again);
+    // A private torrent has no node.
+    let shared = Shared::private(100_000);
+    let (client, port) = start(&shared, &network.bootstrap);
+    let (mut wire, has_node) = greet(&shared, port);
+    assert!(!has_node);
+    wire.say(&Message::Interested);
+    wire.each(|wire, message| {
+        assert!(!matches!(message, Message::Port(_)));
+        if message == Message::Unchoke {
+            let _ = wire.stream.shutdown(std::net::Shutdown::Both);
+        }
+    });
+    client.terminate();
+    assert_eq!(client.end().0, Some(0));
+    assert!(!shared.path("nodes").exists());
+}
+
 /// A bootstrap node that answers nothing.
 struct SilentNode(UdpSocket);
 

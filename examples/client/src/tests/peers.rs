@@ -173,7 +173,7 @@ fn two_thousand_requests_at_once_are_answered() {
     // A test that hangs has no message.
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut wire = Wire { stream, buffer: Vec::new(), pieces: shared.torrent.pieces() };
-    wire.send(&handshake::write(shared.torrent.info_hash, PeerId::new(*b"-XX0001-abcdefghijkl")));
+    wire.send(&handshake::write(shared.torrent.info_hash, PeerId::new(*b"-XX0001-abcdefghijkl"), false));
     wire.stream.read_exact(&mut [0; handshake::LENGTH]).unwrap();
     wire.say(&Message::Interested);
     let blocks = (0..2000).map(|at| Block { piece: at / 16, begin: at % 16 * 1024, length: 1024 });

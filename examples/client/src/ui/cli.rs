@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::units;
+use crate::discovery::node_file::NodeFile;
 use crate::select::Selection;
 use crate::source::{Source, SourceError};
 
@@ -50,6 +52,9 @@ pub(crate) struct Download {
     /// A node of the DHT to begin with, instead of the public ones; may be repeated
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) dht_bootstrap: Vec<NodeName>,
+    /// Keeps nodes of the DHT in this file, one HOST:PORT a line, and begins with those as well
+    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(NodeFile::read))]
+    pub(crate) dht_nodes: Option<NodeFile>,
     /// The port for peers, 0 for any [default: 6881, or the next free one]
     #[arg(long, value_name = "N")]
     pub(crate) port: Option<u16>,
@@ -254,6 +259,17 @@ mod tests {
     fn an_unknown_discovery_mode_says_which_exist() {
         let error = Cli::try_parse_from(["client", "x", "--discovery-mode", "dht"]).unwrap_err().to_string();
         assert!(error.contains("possible values: tracker, overlay, both"), "{error}");
+    }
+
+    #[test]
+    fn a_file_of_nodes_with_another_line_is_an_error_that_names_the_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nodes");
+        let parse = || Cli::try_parse_from(["client", "x", "--dht-nodes", path.to_str().unwrap()]);
+        assert!(parse().unwrap().download.dht_nodes.is_some(), "it doesn't exist yet");
+        std::fs::write(&path, "192.0.2.1:1\nx\n").unwrap();
+        let error = parse().unwrap_err().to_string();
+        assert!(error.contains("--dht-nodes") && error.contains("line 2: expected a host"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The 68 bytes with which a connection between peers begins (BEP 3), and the bit for BEP 10.
+//! The 68 bytes with which a connection between peers begins (BEP 3), and the bits for BEP 10 and BEP 5.
 
 use tracker_failover::{InfoHash, PeerId};
 
@@ -12,6 +12,8 @@ pub(crate) const UP_TO_INFO_HASH: usize = 48;
 const PROTOCOL: &[u8; 20] = b"\x13BitTorrent protocol";
 /// BEP 10: bit 20 from the right of the reserved bytes.
 const EXTENDED: u8 = 0x10;
+/// BEP 5: the last bit of the reserved bytes.
+const DHT: u8 = 0x01;
 
 /// A peer's handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,13 +22,16 @@ pub(crate) struct Handshake {
     pub(crate) peer_id: PeerId,
     /// Whether it speaks the extension protocol.
     pub(crate) extended: bool,
+    /// Whether it has a node of the DHT.
+    pub(crate) dht: bool,
 }
 
-/// Our side of it.
-pub(crate) fn write(info_hash: InfoHash, peer_id: PeerId) -> [u8; LENGTH] {
+/// Our side of it. `dht` says that we have a node of the DHT.
+pub(crate) fn write(info_hash: InfoHash, peer_id: PeerId, dht: bool) -> [u8; LENGTH] {
     let mut bytes = [0; LENGTH];
     bytes[..20].copy_from_slice(PROTOCOL);
     bytes[25] = EXTENDED;
+    bytes[27] = if dht { DHT } else { 0 };
     bytes[28..48].copy_from_slice(info_hash.as_bytes());
     bytes[48..].copy_from_slice(peer_id.as_bytes());
     bytes
@@ -49,7 +54,8 @@ pub(crate) fn read(bytes: &[u8], info_hash: InfoHash) -> Result<Option<Handshake
     let Some(whole) = bytes.first_chunk::<LENGTH>() else { return Ok(None) };
     let mut id = [0; 20];
     id.copy_from_slice(&whole[48..]);
-    Ok(Some(Handshake { peer_id: PeerId::new(id), extended: whole[25] & EXTENDED != 0 }))
+    let (extended, dht) = (whole[25] & EXTENDED != 0, whole[27] & DHT != 0);
+    Ok(Some(Handshake { peer_id: PeerId::new(id), extended, dht }))
 }
 
 #[cfg(test)]
@@ -61,17 +67,20 @@ mod tests {
     #[test]
     fn a_handshake_reads_what_it_writes() {
         let id = PeerId::new(*b"-XX0001-abcdefghijkl");
-        let bytes = write(HASH, id);
-        assert_eq!(read(&bytes, HASH), Ok(Some(Handshake { peer_id: id, extended: true })));
-        for cut in 0..LENGTH {
-            assert_eq!(read(&bytes[..cut], HASH), Ok(None), "cut at {cut}");
+        for dht in [false, true] {
+            let bytes = write(HASH, id, dht);
+            assert_eq!(bytes[20..28], [0, 0, 0, 0, 0, 0x10, 0, u8::from(dht)]);
+            assert_eq!(read(&bytes, HASH), Ok(Some(Handshake { peer_id: id, extended: true, dht })));
+            for cut in 0..LENGTH {
+                assert_eq!(read(&bytes[..cut], HASH), Ok(None), "cut at {cut}");
+            }
         }
     }
 
     /// P-02: the first wrong byte ends it.
     #[test]
     fn a_handshake_for_another_torrent_is_refused_early() {
-        let good = write(HASH, PeerId::new([1; 20]));
+        let good = write(HASH, PeerId::new([1; 20]), false);
         let rows: [(usize, u8, usize, Why); 4] = [
             (0, 18, 1, Why::Handshake),
             (19, b'L', 20, Why::Handshake),

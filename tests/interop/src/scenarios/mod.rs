@@ -109,6 +109,7 @@ pub(crate) async fn run(tools: &Arc<Tools>, words: &[String], report: &mut Repor
         "overlay: the DHT alone" => overlay::alone,
         "overlay: the DHT beside dead trackers" => overlay::beside_trackers,
         "overlay: libtorrent finds our client in the DHT" => overlay::announced,
+        "overlay: our client and libtorrent exchange nodes" => overlay::nodes,
         "overlay: a private torrent stays out of the DHT" => overlay::private,
         "exchange: through our client" => exchange::by_ours,
         "exchange: through libtorrent" => exchange::by_libtorrent,

@@ -156,3 +156,44 @@ pub(super) async fn private(lab: &mut Lab<'_>) -> Outcome {
     }
     Ok(())
 }
+
+/// Our client and libtorrent, whose nodes know nothing of each other, send each other their ports (BEP 5); the next start
+/// begins with what was kept.
+pub(super) async fn nodes(lab: &mut Lab<'_>) -> Outcome {
+    let clients = Clients::find()?;
+    let swarm = Swarm::new(lab.tools, &clients, ODD_FILES)?;
+    let torrent = swarm.torrent(&clients, "without trackers", &[])?;
+    let (first, seeds) = (free_port()?, free_port()?);
+    let _first = clients.libtorrent::<PathBuf>(&["--dht", ""], &[], &swarm.seed(), first)?;
+    let mut seed = clients.libtorrent(&["--dht", ""], &[&torrent], &swarm.seed(), seeds)?;
+    let folder = swarm.leech("ours")?;
+    let file = folder.join("nodes");
+    let known = format!("127.0.0.1:{first}");
+    let name = file.to_str().ok_or("a path that is no text")?;
+    let options = ["--discovery-mode", "overlay", "--dht-nodes", name, "--dht-bootstrap"];
+    let mut client = clients.ours(&torrent, &folder, &[&options[..], &[&known]].concat())?;
+    let port = |line: &Line| line.is("listening").then(|| line.number("port")).flatten();
+    let ours = client.wait_for("its port", PATIENCE, port).await?;
+    let joined = |line: &Line| line.alert().filter(|text| text.starts_with("joined the DHT")).map(drop);
+    client.wait_for("the DHT", PATIENCE, joined).await?;
+    seed.tell(&format!("connect {ours}"))?;
+    client.wait_for("its download", PATIENCE, |line| line.is("complete").then_some(())).await?;
+    // Our node has the UDP port of the same number.
+    let is_asked = |line: &Line| (line.text == format!("asked {ours}")).then_some(());
+    let asked = seed.wait_for("a question to our node", PATIENCE, is_asked).await;
+    let ended = client.terminate(Duration::from_secs(10)).await?;
+    let report = &mut *lab.report;
+    report.check(ended.code() == Some(0), "our client ends well", client.last_words());
+    report.same(asked, Ok(()), "libtorrent asks our node, whose port came in a message");
+    let kept = std::fs::read_to_string(&file)?;
+    let has = |port| kept.lines().any(|line| line == format!("127.0.0.1:{port}"));
+    report.check(has(seeds), "libtorrent's node, whose port came in a message, is kept", &kept);
+    report.check(has(first), "and so is the one that answered", &kept);
+    // Nothing answers there.
+    let silent = UdpSocket::bind("127.0.0.1:0")?;
+    let known = silent.local_addr()?.to_string();
+    let mut again = clients.ours(&torrent, &swarm.leech("again")?, &[&options[..], &[&known]].concat())?;
+    let joined = again.wait_for("the DHT", PATIENCE, joined).await;
+    report.same(joined, Ok(()), "the next start joins by what was kept");
+    Ok(())
+}

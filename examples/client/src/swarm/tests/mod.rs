@@ -3,6 +3,7 @@
 mod downloads;
 mod hostile;
 mod limits;
+mod nodes;
 mod random;
 mod uploads;
 
@@ -57,6 +58,7 @@ enum Heard {
     Bitfield(Vec<u8>),
     Request(Block),
     Cancel(Block),
+    Port(u16),
     Other,
 }
 
@@ -107,7 +109,7 @@ impl Rig {
     }
 
     fn connect_from(&mut self, address: SocketAddr, id: u8) -> Result<PeerKey, Why> {
-        let handshake = Handshake { peer_id: PeerId::new([id; 20]), extended: false };
+        let handshake = Handshake { peer_id: PeerId::new([id; 20]), extended: false, dht: false };
         let key = self.swarm.connected(address, false, handshake, self.now);
         self.settle();
         key
@@ -282,6 +284,7 @@ fn parse(mut bytes: &[u8], pieces: u32) -> Vec<Heard> {
             Message::Bitfield(bits) => Heard::Bitfield(bits.to_vec()),
             Message::Request(block) => Heard::Request(block),
             Message::Cancel(block) => Heard::Cancel(block),
+            Message::Port(port) => Heard::Port(port),
             _ => Heard::Other,
         });
         bytes = &bytes[length..];
