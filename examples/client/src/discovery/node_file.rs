@@ -6,8 +6,6 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 
-use thiserror::Error;
-
 use crate::ui::cli::NodeName;
 
 /// The file, with the nodes that were in it.
@@ -18,7 +16,7 @@ pub(crate) struct NodeFile {
 }
 
 /// Why the nodes can't be read.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum NodeFileError {
     /// The file system's reason.
     #[error("{0}")]

@@ -111,7 +111,8 @@ impl Overlay {
         }
     }
 
-    /// The port on which our node takes queries; `None` while there is none.
+    /// The port of our node; `None` while there is none. The crate's node is read-only (BEP 43) for its first 15 minutes, and
+    /// answers queries after that if it can be reached.
     pub(super) fn node_port(&self) -> Option<u16> {
         self.node.as_ref()?.port
     }
