@@ -182,15 +182,16 @@ mod tests {
         let later = b"d14:failure reason2:no8:retry in1:5e".as_slice();
         let after = |seconds| Retry::After(Duration::from_secs(seconds));
         let date = Some("Sun, 06 Nov 1994 08:50:37 GMT");
-        let rows: [(u16, Option<&str>, &[u8], &str, Retry); 12] = [
-            (404, None, b"<html>", "HTTP status 404", Retry::Unsaid),
-            (302, None, b"", "HTTP status 302", Retry::Unsaid),
+        let none = b"".as_slice();
+        let rows = [
+            (404, None, b"<html>".as_slice(), "HTTP status 404", Retry::Unsaid),
+            (302, None, none, "HTTP status 302", Retry::Unsaid),
             (500, None, REPLY, "HTTP status 500", Retry::Unsaid),
-            (410, None, b"", "HTTP status 410", Retry::Never),
-            (503, Some("120"), b"", "HTTP status 503", after(120)),
-            (429, date, b"", "HTTP status 429", after(60)),
-            (503, Some("soon"), b"", "HTTP status 503", Retry::Unsaid),
-            (500, Some("120"), b"", "HTTP status 500", Retry::Unsaid),
+            (410, None, none, "HTTP status 410", Retry::Never),
+            (503, Some("120"), none, "HTTP status 503", after(120)),
+            (429, date, none, "HTTP status 429", after(60)),
+            (503, Some("soon"), none, "HTTP status 503", Retry::Unsaid),
+            (500, Some("120"), none, "HTTP status 500", Retry::Unsaid),
             (200, Some("120"), refusal, "rejected: \"no\"", Retry::Unsaid),
             (403, None, refusal, "rejected: \"no\"", Retry::Unsaid),
             (503, Some("120"), refusal, "rejected: \"no\"", after(120)),
