@@ -302,7 +302,7 @@ impl AnnounceHandle {
     /// The future doesn't borrow the handle, so it can be awaited in another task.
     ///
     /// # Errors
-    /// When no good answer came; [`AnnounceError::Unsupported`] where the tracker doesn't scrape.
+    /// When no good answer came; [`AnnounceError::NotScraped`] where the tracker doesn't scrape.
     ///
     /// # Cancel safety
     /// Dropping the future gives the scrape up.

@@ -104,7 +104,7 @@ impl AttemptTasks {
         self.spawn(attempt, Kind::Probe, async move {
             TaskOutput::Probed(match prober {
                 Some(prober) => prober.probe(&tracker).await,
-                None => Err(AnnounceError::Unsupported),
+                None => Err(AnnounceError::NotMeasured),
             })
         });
     }
