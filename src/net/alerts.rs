@@ -96,12 +96,22 @@ struct Backlog {
     waits: Option<Waker>,
     /// Whether it listens to all torrents.
     to_all: bool,
-    /// Whether the listener has ever asked for an alert.
-    has_read: bool,
-    /// Whether the queue has overflowed since the listener last asked.
-    has_overflowed: bool,
+    /// How its listener has read so far.
+    reader: Reader,
     /// Whether the sender is gone.
     ended: bool,
+}
+
+/// How a listener reads.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Reader {
+    /// It has never asked for an alert.
+    #[default]
+    Unknown,
+    /// It reads.
+    Reads,
+    /// It has let its queue overflow since it last asked.
+    Lags,
 }
 
 /// What is kept of alerts that were lost.
@@ -235,8 +245,7 @@ impl Listener {
 impl Backlog {
     /// The next alert, or `None` at the end.
     fn read(&mut self) -> Poll<Option<(InfoHash, Alert)>> {
-        self.has_read = true;
-        self.has_overflowed = false;
+        self.reader = Reader::Reads;
         if let Some((torrent, lost)) = self.lost.pop() {
             self.lost_bytes = self.lost_bytes.saturating_sub(lost.bytes());
             if self.lost.is_empty() {
@@ -253,14 +262,11 @@ impl Backlog {
     }
 
     fn bounds(&self) -> Bounds {
-        if self.to_all {
-            ALL_TORRENTS
-        } else if self.has_overflowed {
-            OVERFLOWED
-        } else if self.has_read {
-            READING
-        } else {
-            NOT_YET_READING
+        match self.reader {
+            _ if self.to_all => ALL_TORRENTS,
+            Reader::Lags => OVERFLOWED,
+            Reader::Reads => READING,
+            Reader::Unknown => NOT_YET_READING,
         }
     }
 
@@ -268,8 +274,10 @@ impl Backlog {
     fn push(&mut self, torrent: InfoHash, alert: &Alert, limit: usize) {
         let added = weight(alert);
         let fits = |of: &Self| of.bytes.saturating_add(added) <= of.bounds().bytes;
-        let overflows = !self.has_overflowed && !fits(self) && !self.alerts.is_empty();
-        self.has_overflowed |= overflows;
+        let overflows = self.reader != Reader::Lags && !fits(self) && !self.alerts.is_empty();
+        if overflows {
+            self.reader = Reader::Lags;
+        }
         let bounds = self.bounds();
         let max_alerts = bounds.alerts.min(limit);
         while (!fits(self) || self.alerts.len() >= max_alerts)
@@ -281,7 +289,7 @@ impl Backlog {
         if overflows {
             self.alerts.shrink_to(bounds.alerts);
         }
-        if self.has_overflowed && !fits(self) {
+        if self.reader == Reader::Lags && !fits(self) {
             self.lose(torrent, alert, bounds.peers);
         } else {
             self.alerts.push_back((torrent, alert.clone()));

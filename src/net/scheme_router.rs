@@ -219,16 +219,16 @@ mod tests {
         let trackers = TrackerSet::new([urls.map(|url| url.parse().unwrap())]);
         let announcer = AnnouncerBuilder::new(parts.clone()).prober(parts).spawn();
         let torrent = Torrent::new(InfoHash::new([1; 20]), PeerId::new([1; 20]), 1);
-        let mut session = announcer.add(trackers, torrent);
+        let (handle, mut alerts) = announcer.add(trackers, torrent);
         let mut heard = Vec::new();
         while !matches!(heard.last(), Some(Alert::Announced(_))) {
-            heard.push(session.next_alert().await.unwrap());
+            heard.push(alerts.next().await.unwrap());
         }
         let failures = heard.iter().filter(|alert| matches!(alert, Alert::ProbeFailed { .. }));
         assert_eq!(failures.count(), 0, "{heard:?}");
         let measured = heard.iter().filter(|alert| matches!(alert, Alert::Probed { .. }));
         assert_eq!(measured.count(), 1, "{heard:?}");
-        let status = session.status().await.unwrap();
+        let status = handle.status().unwrap();
         for tracker in status.tiers.iter().flatten() {
             assert!(!matches!(tracker.state, TrackerState::Failing(_)), "{tracker:?}");
         }

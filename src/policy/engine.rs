@@ -252,7 +252,7 @@ impl Engine {
 
     /// Pauses a session without sending `stopped`: trackers list us until our registrations expire.
     pub fn pause_silently(&mut self, torrent: TorrentId, now: Timestamp) {
-        self.with(torrent, now, |state, shared| state.pause_silently(shared));
+        self.with(torrent, now, TorrentState::pause_silently);
     }
 
     /// Ends a pause: an announce is due at once, with `started` to trackers that were sent `stopped`.
@@ -261,7 +261,7 @@ impl Engine {
             state.resume(now);
             // Another session of the same torrent may be sending `stopped`.
             self.wait_for_same(torrent);
-            self.with(torrent, now, |state, shared| state.resumed_pause(shared));
+            self.with(torrent, now, TorrentState::resumed_pause);
         }
     }
 

@@ -44,6 +44,7 @@ struct Row {
     received: &'static str,
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 #[tokio::test(start_paused = true)]
 async fn trackers_receive_what_they_should_in_order() {
     let rows = [

@@ -95,7 +95,7 @@ async fn two_closures_announce_and_scrape() {
         },
     );
     let trackers = TrackerSet::new([["http://t.test/announce".parse().unwrap()]]);
-    let mut session = AnnouncerBuilder::new(closures).spawn().add(trackers, torrent());
+    let mut session = AnnouncerBuilder::new(closures).spawn().session(trackers, torrent());
     alerts_until(&mut session, is_announced).await;
     let torrents = [InfoHash::new([1; 20]), InfoHash::new([2; 20])];
     let response = session.scrape_all(&torrents).await.unwrap();

@@ -271,7 +271,7 @@ fn unread_alerts_of_all_torrents_take_some_megabytes() {
     let lost: usize = waiting.lost.iter().map(|(_, lost)| lost.bytes()).sum();
     assert!(waiting.bytes <= 4 << 20 && lost <= 1 << 20, "{} {lost}", waiting.bytes);
     assert_eq!(
-        waiting.lost.iter().map(|(_, lost)| lost.count).sum::<u64>() as usize + waiting.alerts.len(),
+        waiting.lost.iter().map(|(_, lost)| lost.count).sum::<u64>() + waiting.alerts.len() as u64,
         20_000
     );
 }

@@ -112,14 +112,14 @@ pub(crate) async fn run(
 /// What the report has to know about the swarm, and discovery.
 fn state_of(swarm: &Swarm) -> (Stats, SwarmState) {
     let stats = swarm.stats();
-    let state = SwarmState {
+    let swarm_state = SwarmState {
         transfer: swarm.transfer(),
         peers: swarm.peer_counts(),
         has_peers: swarm.has_peers(),
         is_complete: swarm.is_complete(),
         wants_peers: stats.wants_peers,
     };
-    (stats, state)
+    (stats, swarm_state)
 }
 
 /// How often time passes for the swarm.

@@ -85,8 +85,8 @@ async fn perform(
         "add_tracker" => sessions.add_tracker(&read(fields)?),
         "peers" => sessions.peers(&read(fields)?),
         "scrape" => sessions.scrape(&read(fields)?).await,
-        "order" => sessions.order(&read(fields)?).await,
-        "dump" => sessions.dump(&read(fields)?).await,
+        "order" => sessions.order(&read(fields)?),
+        "dump" => sessions.dump(&read(fields)?),
         _ => Err(Failure::Unsupported),
     }
 }

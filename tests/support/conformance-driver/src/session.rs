@@ -236,7 +236,7 @@ impl Sessions {
             .map_err(|error| Failure::of(&error, &session.config))
     }
 
-    pub(crate) async fn order(&mut self, of: &OfSession) -> Result<Value, Failure> {
+    pub(crate) fn order(&mut self, of: &OfSession) -> Result<Value, Failure> {
         let session = self.session(of.session)?;
         session.resume();
         let trackers = session.handle()?.trackers().unwrap_or_default();
@@ -253,7 +253,7 @@ impl Sessions {
         Ok(json!({ "tiers": tiers }))
     }
 
-    pub(crate) async fn dump(&mut self, of: &OfSession) -> Result<Value, Failure> {
+    pub(crate) fn dump(&mut self, of: &OfSession) -> Result<Value, Failure> {
         let session = self.session(of.session)?;
         let mut text = format!("{session:?}");
         for swarm in &session.swarms {
