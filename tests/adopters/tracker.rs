@@ -52,7 +52,12 @@ fn serve(mut stream: TcpStream, answer: &str, log: &Mutex<Vec<String>>) {
     let Ok(reading) = stream.try_clone() else { return };
     let mut lines = BufReader::new(reading).lines();
     while let Some(Ok(request)) = lines.next() {
-        while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+        let mut closes = false;
+        while let Some(Ok(header)) = lines.next()
+            && !header.is_empty()
+        {
+            closes |= header.eq_ignore_ascii_case("connection: close");
+        }
         let query = request.split_once('?').map_or("", |(_, query)| query);
         let value = |name: &str| {
             let mut parameters = query.split([' ', '&']).filter_map(|parameter| parameter.split_once('='));
@@ -65,7 +70,7 @@ fn serve(mut stream: TcpStream, answer: &str, log: &Mutex<Vec<String>>) {
         }
         let body = if is_announce { answer } else { "" };
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
-        if stream.write_all((head + body).as_bytes()).is_err() {
+        if stream.write_all((head + body).as_bytes()).is_err() || closes {
             return;
         }
     }

@@ -383,6 +383,24 @@ async fn stopped_carries_the_last_counters_and_completed_before_it_where_that_is
     );
 }
 
+/// What came a moment after an announce is in the next one, however soon that follows.
+#[tokio::test(start_paused = true)]
+async fn counters_are_read_anew_for_each_announce() {
+    let world = World::new([every(1800)]);
+    let mut session = world.announcer(by_list()).session(world.in_tiers(), torrent());
+    let counted = Counted::default();
+    counted.left.store(500, Ordering::Relaxed);
+    session.count_with(counted.clone());
+    alerts_until(&mut session, is_announced).await;
+    counted.left.store(499, Ordering::Relaxed);
+    session.announce_now().await.unwrap();
+    counted.left.store(498, Ordering::Relaxed);
+    session.stop().await.unwrap();
+    let left: Vec<_> = world.tracker(0).announces().iter().map(Heard::left).collect();
+    assert_eq!(left, [Some(500), Some(499), Some(498)]);
+    assert!(world.elapsed() < Duration::from_millis(100));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_complete_when_it_was_checked_sends_no_completed() {
     // (what is known at first, whether the client says that it found it complete)

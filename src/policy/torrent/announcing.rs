@@ -493,6 +493,7 @@ impl Announcing {
         let patience = may_hedge.then_some((patience, REPLY_PATIENCE_FLOOR));
         // From here on the tracker may list us, even if no answer ever comes.
         book.ledger.sent(&mut book.trackers, &tracker, shared.now);
+        book.counting.written();
         self.round.announced(id, &request, patience, shared.now);
         shared.announce(id, request);
     }

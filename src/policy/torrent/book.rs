@@ -125,7 +125,7 @@ impl TorrentBook {
 
     /// Until when an announce waits for the client's counters, which are asked for; `None` if they are known.
     pub(super) fn counters_awaited(&mut self, shared: &mut Shared<'_>) -> Option<Timestamp> {
-        let (asks, until) = self.counting.awaited(shared.now)?;
+        let (asks, until) = self.counting.missing(shared.now)?;
         if asks {
             shared.outputs.push_back(Output::CountTransfer { torrent: self.id });
         }

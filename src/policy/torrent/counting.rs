@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// For how long counters that were read count as those of the moment. A client answers within the same turn of its loop, so
-/// that several decisions of one turn ask once.
+/// For how long counters that were read count as those of the moment, until an announce is written with them: the beginning
+/// of a round asks, and opening a channel to a near tracker takes less.
 const LIFETIME: Duration = Duration::from_millis(100);
 
 /// How long an announce waits for counters. A client that gives none, because its code fails, announces the last ones.
@@ -37,8 +37,15 @@ impl Counting {
         }
     }
 
+    /// Notes that an announce was written, so that the next one asks again.
+    pub(super) fn written(&mut self) {
+        if let Some(on_demand) = &mut self.0 {
+            on_demand.counted_at = None;
+        }
+    }
+
     /// Until when an announce waits for the counters, and whether the client has to be asked now; `None` if they are known.
-    pub(super) fn awaited(&mut self, now: Timestamp) -> Option<(bool, Timestamp)> {
+    pub(super) fn missing(&mut self, now: Timestamp) -> Option<(bool, Timestamp)> {
         let on_demand = self.0.as_mut()?;
         match *on_demand {
             OnDemand { counted_at: Some(at), .. } if now.since(at) < LIFETIME => None,
@@ -66,21 +73,25 @@ mod tests {
     #[test]
     fn a_client_is_asked_once_for_each_announce() {
         let mut counting = Counting::default();
-        assert_eq!(counting.awaited(at(0)), None, "it reports by itself");
+        assert_eq!(counting.missing(at(0)), None, "it reports by itself");
         counting.on_demand();
-        assert_eq!(counting.awaited(at(5)), Some((true, at(1005))));
-        assert_eq!(counting.awaited(at(6)), Some((false, at(1005))));
+        assert_eq!(counting.missing(at(5)), Some((true, at(1005))));
+        assert_eq!(counting.missing(at(6)), Some((false, at(1005))));
         counting.counted(at(7));
-        assert_eq!((counting.awaited(at(7)), counting.awaited(at(106))), (None, None));
-        assert_eq!(counting.awaited(at(107)), Some((true, at(1107))));
+        assert_eq!((counting.missing(at(7)), counting.missing(at(106))), (None, None));
+        assert_eq!(counting.missing(at(107)), Some((true, at(1107))));
+        counting.counted(at(108));
+        assert_eq!(counting.missing(at(109)), None);
+        counting.written();
+        assert_eq!(counting.missing(at(110)), Some((true, at(1110))), "for the next announce");
     }
 
     #[test]
     fn a_client_that_gives_no_counters_delays_an_announce_by_a_second() {
         let mut counting = Counting::default();
         counting.on_demand();
-        assert!(counting.awaited(at(0)).is_some() && counting.awaited(at(999)).is_some());
-        assert_eq!(counting.awaited(at(1000)), None);
-        assert_eq!(counting.awaited(at(1100)), Some((true, at(2100))), "and the next one by another");
+        assert!(counting.missing(at(0)).is_some() && counting.missing(at(999)).is_some());
+        assert_eq!(counting.missing(at(1000)), None);
+        assert_eq!(counting.missing(at(1100)), Some((true, at(2100))), "and the next one by another");
     }
 }

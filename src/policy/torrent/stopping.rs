@@ -267,12 +267,16 @@ impl Stopping {
     }
 
     /// Announces on the channels that are open.
-    fn announce(&mut self, book: &TorrentBook, shared: &mut Shared<'_>) {
+    fn announce(&mut self, book: &mut TorrentBook, shared: &mut Shared<'_>) {
+        let is_any_open = self.has_open();
         for StopAnnounce { tracker, event, attempt } in &mut self.pending {
             if let Some(attempt) = attempt.as_mut().filter(|attempt| attempt.stage == StopStage::Open) {
                 attempt.stage = StopStage::Announcing;
                 shared.announce(attempt.id, book.request(tracker, Some(*event)));
             }
+        }
+        if is_any_open {
+            book.counting.written();
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod news;
 pub(crate) mod node_file;
+pub(crate) mod node_name;
 pub(crate) mod overlay;
 pub(crate) mod rule;
 pub(crate) mod trackers;

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 
-use crate::ui::cli::NodeName;
+use super::node_name::NodeName;
 
 /// The file, with the nodes that were in it.
 #[derive(Debug, Clone)]

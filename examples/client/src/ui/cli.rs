@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::units;
 use crate::discovery::node_file::NodeFile;
+use crate::discovery::node_name::NodeName;
 use crate::select::Selection;
 use crate::source::{Source, SourceError};
 
@@ -150,23 +150,6 @@ pub(crate) enum DiscoveryMode {
     Overlay,
     /// By the trackers, and by the DHT while they don't bring enough peers
     Both,
-}
-
-/// `HOST:PORT`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NodeName(pub(crate) String);
-
-impl FromStr for NodeName {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => {
-                Ok(Self(text.to_owned()))
-            }
-            _ => Err("expected a host and a port, such as router.example.org:6881"),
-        }
-    }
 }
 
 /// In which order trackers are tried.
