@@ -18,7 +18,7 @@ fn a_torrent_fails_over_completes_and_leaves() {
     assert!(output.status.success(), "{text}");
     assert!(text.contains("[TRACKER] switching") && text.ends_with("1 acknowledged stopped\n"), "{text}");
     assert_eq!(
-        tracker.announces(),
+        tracker.wait_for(3),
         ["started left=1000 port=6881", "completed left=0 port=6881", "stopped left=0 port=6881"]
     );
 }
