@@ -10,13 +10,17 @@ use crate::wire;
 
 impl HttpClient {
     /// Scrapes these torrents, one request after the other, and joins the answers. A request that a tracker refuses as too
-    /// long is repeated in halves (R48-03). Without torrents nothing is asked: it would mean all there are.
+    /// long is repeated in halves (R48-03). Without torrents nothing is asked, which is an error: a tracker would be asked for
+    /// all that it has.
     pub(super) async fn scrape(
         &self,
         tracker: &TrackerUrl,
         torrents: &[InfoHash],
         mut connection: Option<HttpConnection>,
     ) -> Result<ScrapeResponse, AnnounceError> {
+        if torrents.is_empty() {
+            return Err(AnnounceError::NotScraped);
+        }
         let mut batches: Vec<&[InfoHash]> = wire::http::scrape_batches(tracker, torrents).collect();
         batches.reverse();
         let mut joined = ScrapeResponse::default();

@@ -63,6 +63,6 @@ async fn a_scrape_that_can_be_neither_sent_nor_halved_is_an_error() {
     let transport = internet.transport(HttpConfig::new());
     let mut channel = transport.open(&URL.parse().unwrap()).await.unwrap();
     assert_eq!(channel.scrape(&torrents(1)).await.unwrap_err().to_string(), "HTTP status 414");
-    assert!(channel.scrape(&[]).await.unwrap().files.is_empty());
+    assert_eq!(channel.scrape(&[]).await.unwrap_err().to_string(), "it can't be scraped");
     assert_eq!(internet.asked().len(), 1, "a scrape without torrents would ask for all there are");
 }
