@@ -47,21 +47,56 @@
 //!
 //! | To | see |
 //! |---|---|
-//! | announce a torrent from start to stop | `Announcer::add`, `AnnounceHandle`, `Alerts` |
-//! | announce many: a desktop client, a seedbox | [`manual::usage`], `AnnounceHandle::count_with`, `Announcer::alerts` |
+//! | announce a torrent from start to stop | [`Announcer::add`], [`AnnounceHandle`], [`Alerts`] |
+//! | announce many: a desktop client, a seedbox | [`manual::usage`], [`AnnounceHandle::count_with`], [`Announcer::alerts`] |
 //! | use another HTTP client, with its proxy and TLS | [`wire::http`], [`transport::from_fn`] |
-//! | use another network or name look-up | [`Transport`], [`Prober`], `net::resolver::Resolver` |
+//! | use another network or name look-up | [`Transport`], [`Prober`], [`Resolver`] |
 //! | use another runtime, or none | [`policy::Engine`] |
-//! | check a list of trackers | [`TrackerUrl`] and [`TrackerSet`] read it, `Announcer::announce` tries it, [`Prober`] measures one |
-//! | show metrics and a status page | `Announcer::hosts`, `Announcer::alerts`, `AnnounceHandle::status` |
-//! | change a running session | `AnnounceHandle::{set_port, set_private, set_order, change_trackers, pause, resume}` |
-//! | scrape many torrents | `AnnounceHandle::scrape_all`, [`wire::http::scrape_batches`] |
-//! | make one announce with failover | `Announcer::announce` |
+//! | check a list of trackers | [`TrackerUrl`] and [`TrackerSet`] read it, [`Announcer::announce`] tries it, [`Prober`] measures one |
+//! | show metrics and a status page | [`Announcer::hosts`], [`Announcer::alerts`], [`AnnounceHandle::status`] |
+//! | change a running session | [`set_port`], [`set_private`], [`set_order`], [`change_trackers`], [`pause`], [`resume`] |
+//! | scrape many torrents | [`AnnounceHandle::scrape_all`], [`wire::http::scrape_batches`] |
+//! | make one announce with failover | [`Announcer::announce`] |
 //! | follow what happens | [`Alert`] for events, [`Status`] for the current state |
 //! | change order, patience or intervals | [`Config`], with a reason for each default in [`manual::defaults`] |
 //! | keep latencies from one run to the next | `AnnouncerBuilder::latency_cache`, [`policy::HealthBook::restore`] |
 //! | read torrent files, write queries, read replies | [`wire`] |
 //! | learn how it works, and where it differs from the specifications | [`manual`] |
+//!
+//! What needs the feature `tokio` leads to the manual where it is off.
+//!
+#![cfg_attr(feature = "tokio", doc = "[`Announcer::add`]: Announcer::add")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`Announcer::add`]: manual::usage")]
+#![cfg_attr(feature = "tokio", doc = "[`AnnounceHandle`]: AnnounceHandle")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`AnnounceHandle`]: manual::usage")]
+#![cfg_attr(feature = "tokio", doc = "[`Alerts`]: Alerts")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`Alerts`]: manual::usage")]
+#![cfg_attr(feature = "tokio", doc = "[`AnnounceHandle::count_with`]: AnnounceHandle::count_with")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`AnnounceHandle::count_with`]: manual::usage")]
+#![cfg_attr(feature = "tokio", doc = "[`Announcer::alerts`]: Announcer::alerts")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`Announcer::alerts`]: manual::usage")]
+#![cfg_attr(feature = "tokio", doc = "[`Announcer::announce`]: Announcer::announce")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`Announcer::announce`]: manual::usage")]
+#![cfg_attr(feature = "tokio", doc = "[`Resolver`]: net::resolver::Resolver")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`Resolver`]: manual::usage")]
+#![cfg_attr(feature = "tokio", doc = "[`Announcer::hosts`]: Announcer::hosts")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`Announcer::hosts`]: manual::usage")]
+#![cfg_attr(feature = "tokio", doc = "[`AnnounceHandle::status`]: AnnounceHandle::status")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`AnnounceHandle::status`]: manual::usage")]
+#![cfg_attr(feature = "tokio", doc = "[`AnnounceHandle::scrape_all`]: AnnounceHandle::scrape_all")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`AnnounceHandle::scrape_all`]: manual::usage")]
+#![cfg_attr(feature = "tokio", doc = "[`set_port`]: AnnounceHandle::set_port")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`set_port`]: manual::usage")]
+#![cfg_attr(feature = "tokio", doc = "[`set_private`]: AnnounceHandle::set_private")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`set_private`]: manual::usage")]
+#![cfg_attr(feature = "tokio", doc = "[`set_order`]: AnnounceHandle::set_order")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`set_order`]: manual::usage")]
+#![cfg_attr(feature = "tokio", doc = "[`change_trackers`]: AnnounceHandle::change_trackers")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`change_trackers`]: manual::usage")]
+#![cfg_attr(feature = "tokio", doc = "[`pause`]: AnnounceHandle::pause")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`pause`]: manual::usage")]
+#![cfg_attr(feature = "tokio", doc = "[`resume`]: AnnounceHandle::resume")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`resume`]: manual::usage")]
 //!
 //! # Features
 //!
