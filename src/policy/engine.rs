@@ -137,7 +137,11 @@ impl Engine {
     /// When `left` goes from more than 0 to 0 the download has become complete, as by [`complete`](Self::complete). If it is
     /// 0 before the first announce, the download was complete from the start, and `completed` is never sent (BEP 3).
     pub fn update(&mut self, torrent: TorrentId, transfer: Transfer, now: Timestamp) {
-        self.with(torrent, now, |state, shared| state.update(transfer, shared.now));
+        let state = self.torrents.get_mut(&torrent);
+        // Counters change often, and mostly nothing follows from it.
+        if state.is_some_and(|state| state.update(transfer, now)) {
+            self.with(torrent, now, |_, _| ());
+        }
     }
 
     /// Has [`Output::CountTransfer`] ask for the counters when an announce is written, in place of the client reporting each

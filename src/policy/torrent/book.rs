@@ -95,8 +95,7 @@ impl TorrentBook {
     /// Takes in the counters of the download. Uploaded and downloaded are totals of the session and never go back
     /// (R30): a private tracker would take a smaller number for a new session.
     /// Gives whether the download has become complete by this.
-    pub(super) fn update(&mut self, transfer: Transfer, now: Timestamp) -> bool {
-        self.counting.counted(now);
+    pub(super) fn update(&mut self, transfer: Transfer) -> bool {
         let known = self.torrent.transfer;
         let has_announced = || self.trackers.records().any(|(_, record)| !record.registration.is_empty());
         let is_complete = transfer.left == Some(0);

@@ -30,11 +30,11 @@ impl Counting {
         self.0.get_or_insert_default();
     }
 
-    /// Notes that the client gave its counters.
-    pub(super) fn counted(&mut self, now: Timestamp) {
-        if let Some(on_demand) = &mut self.0 {
-            *on_demand = OnDemand { counted_at: Some(now), asked_at: None };
-        }
+    /// Notes that the client gave its counters. Gives whether it was asked for them.
+    pub(super) fn counted(&mut self, now: Timestamp) -> bool {
+        let Some(on_demand) = &mut self.0 else { return false };
+        let before = std::mem::replace(on_demand, OnDemand { counted_at: Some(now), asked_at: None });
+        before.asked_at.is_some()
     }
 
     /// Notes that an announce was written, so that the next one asks again.
@@ -77,10 +77,10 @@ mod tests {
         counting.on_demand();
         assert_eq!(counting.missing(at(5)), Some((true, at(1005))));
         assert_eq!(counting.missing(at(6)), Some((false, at(1005))));
-        counting.counted(at(7));
+        assert!(counting.counted(at(7)));
         assert_eq!((counting.missing(at(7)), counting.missing(at(106))), (None, None));
         assert_eq!(counting.missing(at(107)), Some((true, at(1107))));
-        counting.counted(at(108));
+        assert!(counting.counted(at(108)) && !counting.counted(at(108)));
         assert_eq!(counting.missing(at(109)), None);
         counting.written();
         assert_eq!(counting.missing(at(110)), Some((true, at(1110))), "for the next announce");

@@ -153,11 +153,14 @@ impl TorrentState {
         }
     }
 
-    /// Takes in the counters of the download, which may have become complete.
-    pub(crate) fn update(&mut self, transfer: Transfer, now: Timestamp) {
-        if self.book.update(transfer, now) {
+    /// Takes in the counters of the download, which may have become complete. Gives whether something follows from it.
+    pub(crate) fn update(&mut self, transfer: Transfer, now: Timestamp) -> bool {
+        let were_awaited = self.book.counting.counted(now);
+        let has_completed = self.book.update(transfer);
+        if has_completed {
             self.announce_completed(now);
         }
+        were_awaited || has_completed
     }
 
     /// Has the client asked for its counters when an announce is written.
