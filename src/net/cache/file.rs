@@ -257,6 +257,7 @@ mod tests {
     }
 
     /// On Windows a file that is being read can't be replaced, and one that is being replaced can't be read.
+    /// R120.
     #[test]
     fn a_reader_and_a_writer_at_once_lose_nothing() {
         const SAVES: u64 = 60;

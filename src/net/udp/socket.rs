@@ -163,6 +163,7 @@ impl SystemSocket {
 mod tests {
     use super::*;
 
+    /// R120.
     #[test]
     fn a_reset_of_a_socket_without_connections_is_a_refusal() {
         use io::ErrorKind::{ConnectionRefused, ConnectionReset, NetworkUnreachable};
