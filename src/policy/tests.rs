@@ -2,6 +2,7 @@
 
 mod address;
 mod liveness;
+mod pauses;
 mod private;
 mod reach;
 
