@@ -65,38 +65,29 @@
 //!
 //! What needs the feature `tokio` leads to the manual where it is off.
 //!
-#![cfg_attr(feature = "tokio", doc = "[`Announcer::add`]: Announcer::add")]
-#![cfg_attr(not(feature = "tokio"), doc = "[`Announcer::add`]: manual::usage")]
-#![cfg_attr(feature = "tokio", doc = "[`AnnounceHandle`]: AnnounceHandle")]
-#![cfg_attr(not(feature = "tokio"), doc = "[`AnnounceHandle`]: manual::usage")]
-#![cfg_attr(feature = "tokio", doc = "[`Alerts`]: Alerts")]
-#![cfg_attr(not(feature = "tokio"), doc = "[`Alerts`]: manual::usage")]
-#![cfg_attr(feature = "tokio", doc = "[`AnnounceHandle::count_with`]: AnnounceHandle::count_with")]
-#![cfg_attr(not(feature = "tokio"), doc = "[`AnnounceHandle::count_with`]: manual::usage")]
-#![cfg_attr(feature = "tokio", doc = "[`Announcer::alerts`]: Announcer::alerts")]
-#![cfg_attr(not(feature = "tokio"), doc = "[`Announcer::alerts`]: manual::usage")]
-#![cfg_attr(feature = "tokio", doc = "[`Announcer::announce`]: Announcer::announce")]
-#![cfg_attr(not(feature = "tokio"), doc = "[`Announcer::announce`]: manual::usage")]
-#![cfg_attr(feature = "tokio", doc = "[`Resolver`]: net::resolver::Resolver")]
-#![cfg_attr(not(feature = "tokio"), doc = "[`Resolver`]: manual::usage")]
-#![cfg_attr(feature = "tokio", doc = "[`Announcer::hosts`]: Announcer::hosts")]
-#![cfg_attr(not(feature = "tokio"), doc = "[`Announcer::hosts`]: manual::usage")]
-#![cfg_attr(feature = "tokio", doc = "[`AnnounceHandle::status`]: AnnounceHandle::status")]
-#![cfg_attr(not(feature = "tokio"), doc = "[`AnnounceHandle::status`]: manual::usage")]
-#![cfg_attr(feature = "tokio", doc = "[`AnnounceHandle::scrape_all`]: AnnounceHandle::scrape_all")]
-#![cfg_attr(not(feature = "tokio"), doc = "[`AnnounceHandle::scrape_all`]: manual::usage")]
 #![cfg_attr(feature = "tokio", doc = "[`set_port`]: AnnounceHandle::set_port")]
-#![cfg_attr(not(feature = "tokio"), doc = "[`set_port`]: manual::usage")]
 #![cfg_attr(feature = "tokio", doc = "[`set_private`]: AnnounceHandle::set_private")]
-#![cfg_attr(not(feature = "tokio"), doc = "[`set_private`]: manual::usage")]
 #![cfg_attr(feature = "tokio", doc = "[`set_order`]: AnnounceHandle::set_order")]
-#![cfg_attr(not(feature = "tokio"), doc = "[`set_order`]: manual::usage")]
 #![cfg_attr(feature = "tokio", doc = "[`change_trackers`]: AnnounceHandle::change_trackers")]
-#![cfg_attr(not(feature = "tokio"), doc = "[`change_trackers`]: manual::usage")]
 #![cfg_attr(feature = "tokio", doc = "[`pause`]: AnnounceHandle::pause")]
-#![cfg_attr(not(feature = "tokio"), doc = "[`pause`]: manual::usage")]
 #![cfg_attr(feature = "tokio", doc = "[`resume`]: AnnounceHandle::resume")]
+#![cfg_attr(feature = "tokio", doc = "[`Resolver`]: net::resolver::Resolver")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`Announcer::add`]: manual::usage")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`AnnounceHandle`]: manual::usage")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`Alerts`]: manual::usage")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`AnnounceHandle::count_with`]: manual::usage")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`Announcer::alerts`]: manual::usage")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`Announcer::announce`]: manual::usage")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`Announcer::hosts`]: manual::usage")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`AnnounceHandle::status`]: manual::usage")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`AnnounceHandle::scrape_all`]: manual::usage")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`set_port`]: manual::usage")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`set_private`]: manual::usage")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`set_order`]: manual::usage")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`change_trackers`]: manual::usage")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`pause`]: manual::usage")]
 #![cfg_attr(not(feature = "tokio"), doc = "[`resume`]: manual::usage")]
+#![cfg_attr(not(feature = "tokio"), doc = "[`Resolver`]: manual::usage")]
 //!
 //! # Features
 //!
@@ -154,8 +145,8 @@ pub use net::{
     handle::AnnounceHandle,
     torrents::StopReport,
 };
-pub use policy::HostStatus;
 pub use policy::config::{AnnounceTo, Config, Order, Probing, Scheduling, Schemes};
+pub use policy::hosts::HostStatus;
 pub use policy::torrent::{Status, TrackerRole, TrackerState, TrackerStatus};
 pub use policy::tracker_set::TrackerSet;
 pub use prober::{Measurement, Prober};

@@ -47,5 +47,5 @@ pub mod usage {
     #![doc = include_str!("manual/usage.md")]
 
     #[cfg(doc)]
-    use crate::{AnnounceTo, Config, TrackerSet, policy::HostStatus};
+    use crate::{AnnounceTo, Config, HostStatus};
 }

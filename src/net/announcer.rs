@@ -14,7 +14,8 @@ use super::scraper::Scraper;
 use crate::alert::{Announced, ShutdownReport};
 use crate::announce::{AnnounceRequest, Torrent};
 use crate::error::{AnnouncerEnded, RoundError};
-use crate::policy::{HostStatus, TrackerSet};
+use crate::policy::TrackerSet;
+use crate::policy::hosts::HostStatus;
 
 /// How long [`Announcer::shutdown`] waits for the report, even if the deadline is now.
 const MIN_SHUTDOWN: Duration = Duration::from_millis(20);

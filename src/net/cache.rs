@@ -87,7 +87,7 @@ impl Cache {
         }
     }
 
-    /// Begins to read the file; [`finished`](Self::finished) gives the engine what is in it.
+    /// Begins to read the file; [`take_in`](Self::take_in) gives the engine what is in it.
     pub(super) fn load(&mut self) {
         let (path, load) = (self.path.clone(), self.load);
         self.job = Some(Job::begin(move || JobResult::Loaded(load(&path))));
@@ -105,12 +105,13 @@ impl Cache {
     }
 
     /// Takes the output of a job: gives the engine what was read, and keeps a failure for a report.
-    fn finished(&mut self, output: JobOutput, engine: &mut Engine, clock: &Clock) {
+    pub(super) fn take_in(&mut self, output: JobOutput, torrents: &SharedTorrents) {
         self.job = None;
         match output.0 {
             None => {}
             Some(JobResult::Loaded(Loaded { hosts, failure, is_replaceable })) => {
-                engine.restore(hosts, clock::seconds(), clock.now());
+                let torrents = &mut *torrents.lock();
+                torrents.engine.restore(hosts, clock::seconds(), torrents.clock.now());
                 self.writable = is_replaceable;
                 self.note_failure(failure);
             }
@@ -164,12 +165,6 @@ impl Cache {
     /// Notes that the failure has been reported.
     pub(super) fn noticed(&mut self) {
         self.notice = None;
-    }
-
-    /// Takes the output of a job.
-    pub(super) fn take_in(&mut self, output: JobOutput, torrents: &SharedTorrents) {
-        let torrents = &mut *torrents.lock();
-        self.finished(output, &mut torrents.engine, &torrents.clock);
     }
 
     /// Begins to write what isn't in the file; gives whether there is anything.

@@ -259,29 +259,32 @@ impl Torrents {
     }
 
     pub(super) fn alert(&self, torrent: TorrentId, alert: &Alert) {
-        let listener = self.listeners.get(&torrent);
-        if let Some((info_hash, alerts)) = listener.and_then(Listener::alerts) {
-            alerts.send(info_hash, alert);
-            self.all_alerts.send(info_hash, alert);
+        if let Some(listener) = self.listeners.get(&torrent) {
+            self.send(listener, alert);
         }
     }
 
     /// Sends an alert that is about the announcer to one torrent, if there is any. Gives whether there was.
     pub(super) fn alert_one(&self, alert: &Alert) -> bool {
-        let Some((info_hash, alerts)) = self.listeners.values().find_map(Listener::alerts) else {
+        self.listeners.values().any(|listener| self.send(listener, alert))
+    }
+
+    /// Sends the last alert of all torrents.
+    pub(super) fn alert_all(&self, last: &Alert) {
+        for listener in self.listeners.values() {
+            self.send(listener, last);
+        }
+    }
+
+    /// Sends an alert to who listens to a torrent, and to all torrents. Gives whether it is one with alerts, and no single
+    /// announce.
+    fn send(&self, listener: &Listener, alert: &Alert) -> bool {
+        let Some((info_hash, alerts)) = listener.info_hash.zip(listener.alerts.as_ref()) else {
             return false;
         };
         alerts.send(info_hash, alert);
         self.all_alerts.send(info_hash, alert);
         true
-    }
-
-    /// Sends the last alert of all torrents.
-    pub(super) fn alert_all(&self, last: &Alert) {
-        for (info_hash, alerts) in self.listeners.values().filter_map(Listener::alerts) {
-            alerts.send(info_hash, last);
-            self.all_alerts.send(info_hash, last);
-        }
     }
 
     /// Sends the result of a round to those who waited for it.
@@ -323,12 +326,5 @@ impl Torrents {
         self.all_alerts = AlertSender::of_all();
         let listeners = std::mem::take(&mut self.listeners);
         Ended { info_hash: None, _listeners: listeners.into_values().collect() }
-    }
-}
-
-impl Listener {
-    /// The torrent's alerts, with its name; `None` for a single announce.
-    fn alerts(&self) -> Option<(InfoHash, &AlertSender)> {
-        self.info_hash.zip(self.alerts.as_ref())
     }
 }

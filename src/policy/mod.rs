@@ -12,7 +12,7 @@
 mod attempts;
 pub(crate) mod config;
 mod engine;
-mod hosts;
+pub(crate) mod hosts;
 mod io;
 pub(crate) mod torrent;
 pub(crate) mod tracker_set;
@@ -26,7 +26,7 @@ pub use crate::time::Timestamp;
 #[cfg(feature = "tokio")]
 pub(crate) use config::{Config, Probing, Schemes};
 pub use engine::Engine;
-pub use hosts::{HealthBook, HostHealth, HostStatus};
+pub use hosts::{HealthBook, HostHealth};
 pub use io::{AttemptId, Input, Output, RoundNumber, TorrentId};
 #[cfg(feature = "tokio")]
 pub(crate) use torrent::Status;

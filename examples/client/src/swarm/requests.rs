@@ -113,7 +113,7 @@ impl Requests {
 
     /// How many blocks one of so many peers may be asked for.
     fn share(&self, peers: usize) -> usize {
-        self.limit.map_or(usize::MAX, |limit| limit.blocks() / peers.max(1))
+        self.limit.map_or(usize::MAX, |limit| limit.share(peers))
     }
 
     /// Asks a peer for up to `most` blocks as far as its window allows; gives for how many it was.

@@ -105,7 +105,7 @@ impl Uploads {
     /// Has the next blocks for a peer read, so that one buffer is read while another is written to it. Under a limit
     /// it may have its share of what [`pace`](Self::pace) left over.
     pub(super) fn load(&mut self, key: PeerKey, peers: &mut Peers, actions: &mut Actions) {
-        let most = self.limit.map_or(usize::MAX, |limit| limit.blocks() / peers.len().max(1));
+        let most = self.limit.map_or(usize::MAX, |limit| limit.share(peers.len()));
         if let Some(peer) = peers.get_mut(key) {
             self.load_up_to(peer, most, actions);
         }
