@@ -266,11 +266,11 @@ impl AnnouncerBuilder {
     pub fn local_address(mut self, local: IpAddr) -> Self {
         #[cfg(feature = "http")]
         {
-            self.settings.http.local_address = Some(local);
+            self.settings.http = self.settings.http.local_address(local);
         }
         #[cfg(feature = "udp")]
         {
-            self.settings.udp.local_address = Some(local);
+            self.settings.udp = self.settings.udp.local_address(local);
         }
         self
     }

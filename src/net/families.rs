@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
-use super::happy_eyeballs::local_address;
+use super::sockets::Sockets;
 use crate::error::{AnnounceError, Cause};
 use crate::tracker::{AddressFamily, TrackerHost, TrackerUrl};
 
@@ -55,19 +55,16 @@ pub(super) fn restrict(tracker: &TrackerUrl, addresses: &mut Vec<SocketAddr>) ->
     Ok(())
 }
 
-/// The other family of these addresses than that of the one that was reached, if this machine has a way there from its
-/// `local` address. Machines without IPv6 are common, and each tracker would be shown as failing there.
+/// The other family of these addresses than that of the one that was reached, if this machine has a way there by these
+/// sockets. Machines without IPv6 are common, and each tracker would be shown as failing there.
 pub(super) fn other_family(
     reached: SocketAddr,
     addresses: &[SocketAddr],
-    local: Option<IpAddr>,
+    sockets: &Sockets,
 ) -> Option<AddressFamily> {
     let other = addresses.iter().find(|address| family(address) != family(&reached))?;
-    let remote = SocketAddr::new(other.ip().to_canonical(), other.port());
     // Connecting a UDP socket sends nothing, and shows whether there is a route.
-    let socket = UdpSocket::bind((local_address(local, remote).ok()?, 0)).ok()?;
-    socket.connect(remote).ok()?;
-    Some(family(other))
+    sockets.reach(*other).then(|| family(other))
 }
 
 fn family(address: &SocketAddr) -> AddressFamily {
@@ -113,9 +110,11 @@ mod tests {
         let [v4, mapped, v6, other] =
             addresses(["127.0.0.1:80", "[::ffff:127.0.0.1]:80", "[::1]:80", "127.0.0.2:80"]);
         let (ipv4, ipv6) = (Some(AddressFamily::Ipv4), Some(AddressFamily::Ipv6));
-        assert_eq!((other_family(v4, &[v4, v6], None), other_family(v6, &[v4, v6], None)), (ipv6, ipv4));
-        assert_eq!(other_family(v4, &[v4, mapped, other], None), None, "all of one family");
-        assert_eq!(other_family(v4, &[v4, v6], Some(v4.ip())), None, "the local address is of one family");
+        let any = Sockets::new();
+        assert_eq!((other_family(v4, &[v4, v6], &any), other_family(v6, &[v4, v6], &any)), (ipv6, ipv4));
+        assert_eq!(other_family(v4, &[v4, mapped, other], &any), None, "all of one family");
+        let own = Sockets::new().local_address(v4.ip());
+        assert_eq!(other_family(v4, &[v4, v6], &own), None, "the local address is of one family");
         let tracker: TrackerUrl = "http://t.test/a".parse().unwrap();
         for (family, kept) in [(None, vec![v4, mapped, v6]), (ipv4, vec![v4, mapped]), (ipv6, vec![v6])] {
             let tracker = family.map_or(tracker.clone(), |family| tracker.over(family));

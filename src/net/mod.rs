@@ -17,6 +17,8 @@ mod look_ups;
 pub mod resolver;
 pub mod scheme_router;
 mod scraper;
+#[cfg(any(feature = "http", feature = "udp"))]
+pub mod sockets;
 #[cfg(test)]
 mod testing;
 pub(crate) mod torrents;

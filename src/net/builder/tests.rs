@@ -13,7 +13,9 @@ fn a_common_setting_reaches_each_transport() {
     let builder = Announcer::builder().tracker_addresses(AddressPolicy::PUBLIC_ONLY).local_address(local);
     let Settings { http, udp, .. } = &builder.settings;
     assert_eq!([&http.addresses, &udp.addresses], [&AddressPolicy::PUBLIC_ONLY; 2]);
-    assert_eq!([http.local_address, udp.local_address], [Some(local); 2]);
+    for sockets in [&http.sockets, &udp.sockets] {
+        assert!(format!("{sockets:?}").contains("Some(192.0.2.7)"), "{sockets:?}");
+    }
     assert!(!Announcer::builder().without_redirect_guard().settings.http.guard_redirects);
     let defaults = Announcer::builder().settings;
     assert!(defaults.http.addresses.allows(SocketAddr::from(([127, 0, 0, 1], 80))), "the user's choice");

@@ -105,7 +105,7 @@ impl HttpClient {
         let mut connection = HttpConnection::open(connected, &self.config).await?;
         // Through a proxy the address isn't the tracker's.
         if self.connector.is_direct() {
-            connection.other_family = families::other_family(remote, addresses, self.config.local_address);
+            connection.other_family = families::other_family(remote, addresses, &self.config.sockets);
         }
         Ok(connection)
     }

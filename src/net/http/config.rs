@@ -13,6 +13,7 @@ use super::error::HttpConfigError;
 #[cfg(feature = "tls")]
 use super::tls::TlsConfig;
 use crate::address::AddressPolicy;
+use crate::net::sockets::Sockets;
 use crate::tracker::Scheme;
 use crate::wire::compact::MAX_PEERS;
 use crate::wire::http::MAX_BODY_LEN;
@@ -56,7 +57,7 @@ pub struct HttpConfig {
     pub(in crate::net) addresses: AddressPolicy,
     /// Whether redirects are kept from leading out of the internet, whatever `addresses` allows.
     pub(in crate::net) guard_redirects: bool,
-    pub(in crate::net) local_address: Option<IpAddr>,
+    pub(in crate::net) sockets: Sockets,
     pub(super) keep_idle: Duration,
     #[cfg(feature = "tls")]
     pub(super) tls: TlsConfig,
@@ -75,7 +76,7 @@ impl HttpConfig {
             max_peers: MAX_PEERS,
             addresses: AddressPolicy::ALLOW_ALL,
             guard_redirects: true,
-            local_address: None,
+            sockets: Sockets::new(),
             keep_idle: Duration::from_secs(60),
             #[cfg(feature = "tls")]
             tls: TlsConfig::new(),
@@ -144,7 +145,16 @@ impl HttpConfig {
     /// Sets the address of this machine to connect from. The system chooses by default.
     #[must_use]
     pub fn local_address(mut self, local: IpAddr) -> Self {
-        self.local_address = Some(local);
+        self.sockets = self.sockets.local_address(local);
+        self
+    }
+
+    /// Sets the sockets: their interface, their local address, or a closure that prepares them. The system's defaults by
+    /// default. Names are looked up by the transport's own [`Resolver`](crate::net::resolver::Resolver), which has to use
+    /// the same interface.
+    #[must_use]
+    pub fn sockets(mut self, sockets: Sockets) -> Self {
+        self.sockets = sockets;
         self
     }
 

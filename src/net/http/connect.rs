@@ -6,10 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpSocket, TcpStream};
 
 use crate::error::{AnnounceError, TimeoutPhase};
-use crate::net::happy_eyeballs::{self, local_address};
+use crate::net::happy_eyeballs;
+use crate::net::sockets::Sockets;
 
 /// Opens a stream to one of the addresses of a host. Implement it for a proxy, another network, or a simulation. The
 /// transport puts TLS on top of it.
@@ -76,7 +76,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 /// It has no time limit: callers drop the future when theirs has passed.
 #[derive(Debug, Clone, Default)]
 pub struct TcpConnector {
-    local_address: Option<IpAddr>,
+    sockets: Sockets,
 }
 
 impl Connected {
@@ -94,34 +94,25 @@ impl TcpConnector {
 
     /// A connector that connects from this address, and so to addresses of its family only.
     pub fn from_address(local: IpAddr) -> Self {
-        Self { local_address: Some(local) }
+        Self::over(Sockets::new().local_address(local))
+    }
+
+    /// A connector that connects over these sockets: by an interface, or prepared by the client.
+    pub fn over(sockets: Sockets) -> Self {
+        Self { sockets }
     }
 }
 
 #[async_trait]
 impl Connector for TcpConnector {
     async fn connect(&self, _host: &str, addresses: &[SocketAddr]) -> Result<Connected, AnnounceError> {
-        let connect = |address| async move { self.dial(address).await.map_err(failed) };
+        let connect = |address| async move { self.sockets.connect_tcp(address).await.map_err(failed) };
         let (remote, stream) = happy_eyeballs::first(addresses, connect).await?;
         Ok(Connected::new(stream, remote))
     }
 
     fn is_direct(&self) -> bool {
         true
-    }
-}
-
-impl TcpConnector {
-    async fn dial(&self, remote: SocketAddr) -> io::Result<TcpStream> {
-        // An IPv4-mapped address belongs to an IPv4 host, and is reached over IPv4.
-        let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
-        let socket = if remote.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        if self.local_address.is_some() {
-            socket.bind((local_address(self.local_address, remote)?, 0).into())?;
-        }
-        let stream = socket.connect(remote).await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
     }
 }
 

@@ -97,10 +97,7 @@ struct HttpChannel {
 impl HttpTransport {
     /// A transport over TCP.
     pub fn new(config: HttpConfig, resolver: Arc<dyn Resolver>) -> Self {
-        let connector = match config.local_address {
-            Some(local) => TcpConnector::from_address(local),
-            None => TcpConnector::new(),
-        };
+        let connector = TcpConnector::over(config.sockets.clone());
         Self::with_connector(config, resolver, Arc::new(connector))
     }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::address::AddressPolicy;
+use crate::net::sockets::Sockets;
 use crate::wire::compact::MAX_PEERS;
 use crate::wire::udp::Times;
 
@@ -25,7 +26,7 @@ pub struct UdpConfig {
     pub(super) times: Times,
     pub(in crate::net) addresses: AddressPolicy,
     pub(super) max_peers: usize,
-    pub(in crate::net) local_address: Option<IpAddr>,
+    pub(in crate::net) sockets: Sockets,
 }
 
 impl UdpConfig {
@@ -35,7 +36,7 @@ impl UdpConfig {
             times: Times::default(),
             addresses: AddressPolicy::ALLOW_ALL,
             max_peers: MAX_PEERS,
-            local_address: None,
+            sockets: Sockets::new(),
         }
     }
 
@@ -64,7 +65,16 @@ impl UdpConfig {
     /// Sets the address of this machine to send from. The system chooses by default.
     #[must_use]
     pub fn local_address(mut self, local: IpAddr) -> Self {
-        self.local_address = Some(local);
+        self.sockets = self.sockets.local_address(local);
+        self
+    }
+
+    /// Sets the sockets: their interface, their local address, or a closure that prepares them. The system's defaults by
+    /// default. Names are looked up by the transport's own [`Resolver`](crate::net::resolver::Resolver), which has to use
+    /// the same interface.
+    #[must_use]
+    pub fn sockets(mut self, sockets: Sockets) -> Self {
+        self.sockets = sockets;
         self
     }
 }

@@ -83,10 +83,7 @@ struct UdpChannel {
 impl UdpTransport {
     /// A transport over sockets of the system.
     pub fn new(config: UdpConfig, resolver: Arc<dyn Resolver>) -> Self {
-        let connector = match config.local_address {
-            Some(local) => UdpConnector::from_address(local),
-            None => UdpConnector::new(),
-        };
+        let connector = UdpConnector::over(config.sockets.clone());
         Self::with_connector(config, resolver, Arc::new(connector))
     }
 
@@ -126,9 +123,9 @@ impl Transport for UdpTransport {
             address
         };
         let (client, tracker) = (Arc::clone(&self.0), tracker.clone());
-        let local = client.config.local_address;
         let is_direct = client.connector.is_direct();
-        let other_family = is_direct.then(|| families::other_family(address, &all, local)).flatten();
+        let other_family =
+            is_direct.then(|| families::other_family(address, &all, &client.config.sockets)).flatten();
         Ok(Box::new(UdpChannel { client, tracker, address, lookup_time, other_family, others }))
     }
 

@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 
 use async_trait::async_trait;
 use tokio::io::Interest;
 
-use crate::net::happy_eyeballs::local_address;
+use crate::net::sockets::Sockets;
 
 /// The largest datagram of UDP in bytes, so that none is cut (R69).
 const LARGEST_DATAGRAM: usize = 64 << 10;
@@ -86,7 +86,7 @@ pub trait DatagramSocket: Send + Sync {
 /// closed port.
 #[derive(Debug, Clone, Default)]
 pub struct UdpConnector {
-    local_address: Option<IpAddr>,
+    sockets: Sockets,
 }
 
 struct SystemSocket(tokio::net::UdpSocket);
@@ -99,17 +99,18 @@ impl UdpConnector {
 
     /// A connector that sends from this address, and so to addresses of its family only.
     pub fn from_address(local: IpAddr) -> Self {
-        Self { local_address: Some(local) }
+        Self::over(Sockets::new().local_address(local))
+    }
+
+    /// A connector of such sockets: that leave by an interface, or are prepared by the client.
+    pub fn over(sockets: Sockets) -> Self {
+        Self { sockets }
     }
 }
 
 impl DatagramConnector for UdpConnector {
     fn connect(&self, remote: SocketAddr) -> io::Result<Box<dyn DatagramSocket>> {
-        // Neither call waits for anything.
-        let socket = UdpSocket::bind((local_address(self.local_address, remote)?, 0))?;
-        socket.connect(remote)?;
-        socket.set_nonblocking(true)?;
-        Ok(Box::new(SystemSocket(tokio::net::UdpSocket::from_std(socket)?)))
+        Ok(Box::new(SystemSocket(self.sockets.connect_udp(remote)?)))
     }
 
     fn is_direct(&self) -> bool {

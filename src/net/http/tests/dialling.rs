@@ -25,7 +25,7 @@ async fn an_announce_over_tcp() {
     let address = listener.local_addr().unwrap();
     let served = tokio::spawn(serve(listener));
     let mut config = HttpConfig::new();
-    config.local_address = Some("127.0.0.1".parse().unwrap());
+    config = config.local_address("127.0.0.1".parse().unwrap());
     let transport = HttpTransport::new(config, Arc::new(SystemResolver::new()));
     let response = announce(&transport, &format!("http://localhost:{}/a", address.port())).await.unwrap();
     assert_eq!((response.tracker_address, response.peers.len()), (Some(address), 1));
