@@ -253,6 +253,7 @@ impl Hosts {
     pub(crate) fn finished(&mut self, mut slot: Slot, outcome: Outcome<'_>, now: Timestamp) -> Ended {
         self.end_silence(&mut slot);
         self.limiter.release(&slot.host, slot.yielded, &self.config, now);
+        let has_begun = !matches!(outcome, Outcome::Unused);
         let ended = match outcome {
             Outcome::Answered(measurement) => {
                 self.health.entry(&slot.host).measured(measurement, now);
@@ -272,7 +273,9 @@ impl Hosts {
         // A trial ends with its attempt whatever the outcome: one that never ended would keep all other torrents out.
         if let Some(health) = self.health.hosts.get_mut(&slot.host) {
             health.breaker.ended(slot.id, now);
-            health.meter.count(now);
+            if has_begun {
+                health.meter.count(now);
+            }
         }
         ended
     }

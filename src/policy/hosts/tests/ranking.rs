@@ -104,3 +104,20 @@ fn the_number_of_hosts_is_bounded() {
     assert_eq!(book.len(), health::MAX_HOSTS);
     assert!(book.host(&host("h0")).is_none() && book.host(&host("h20")).is_some());
 }
+
+/// A slot that was given back before its attempt began sent nothing to the host.
+#[test]
+fn a_slot_that_was_not_used_is_no_request() {
+    let mut hosts = hosts();
+    let rate = |hosts: &Hosts| hosts.statuses(&BTreeMap::new(), at(60))[0].requests_per_second;
+    answers(&mut hosts, 1, "a", (5, 5), 50);
+    let one = rate(&hosts);
+    for number in 0..20 {
+        let unused = slot(&mut hosts, number, "a", 50);
+        hosts.finished(unused, Outcome::Unused, at(50));
+    }
+    assert!((rate(&hosts) - one).abs() < 1e-9, "{} requests a second", rate(&hosts));
+    let begun = slot(&mut hosts, 2, "a", 50);
+    hosts.finished(begun, Outcome::GaveUp, at(50));
+    assert!((rate(&hosts) - 2.0 * one).abs() < 1e-9, "{} requests a second", rate(&hosts));
+}
