@@ -34,6 +34,9 @@ pub enum AnnounceError {
     /// The TLS handshake failed, or the certificate isn't valid. Never a reason to fall back to plain HTTP.
     #[error("TLS failed: {0}")]
     Tls(Cause),
+    /// HTTPS can't be spoken in this program, so nothing was sent. Doesn't count against the tracker's host.
+    #[error("HTTPS needs {0}")]
+    TlsMissing(TlsMissing),
     /// A time limit was reached.
     #[error("timed out {0}")]
     TimedOut(TimeoutPhase),
@@ -93,6 +96,23 @@ pub enum TimeoutPhase {
     Reply,
     /// Measuring the tracker.
     Probe,
+}
+
+/// What a program lacks for HTTPS trackers. The texts say how to add it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsMissing {
+    /// No feature brings a provider of cryptography, none was given, and the process has no default.
+    #[error(
+        "a provider of cryptography: give one to TlsConfig, install one as rustls's default, or turn on the feature \
+         tls-ring or tls-aws-lc-rs"
+    )]
+    Provider,
+    /// No feature brings root certificates, none could be read from the system, and none were added.
+    #[error(
+        "root certificates: add some to TlsConfig, or turn on the feature webpki-roots or tls-native-roots"
+    )]
+    Roots,
 }
 
 /// Why a redirect was not followed.

@@ -91,8 +91,9 @@
 //!
 //! # Features
 //!
-//! All features are additive. `http` (default): HTTP trackers over hyper. `udp` (default): UDP trackers (BEP 15). `tls`
-//! (default): HTTPS trackers over rustls with Mozilla's root certificates; `tls-native-roots`: those of the system as well.
+//! All features are additive. `http` (default): HTTP trackers over hyper. `udp` (default): UDP trackers (BEP 15).
+//! `tls-ring` (default) or `tls-aws-lc-rs`: HTTPS trackers over rustls with one of its providers; `tls`: with the program's
+//! own. `webpki-roots` (default): Mozilla's root certificates; `tls-native-roots`: those of the system.
 //! `gzip` (default): compressed answers. `cache`: a file that keeps what is known about tracker hosts from one run to the
 //! next. `tokio`: the `Announcer` alone, for clients with their own transport. Without features there are the policy and the
 //! wire formats, without tokio and hyper.
@@ -134,7 +135,7 @@ pub use channel::{Channel, Transport};
 pub use counters::Counters;
 pub use error::{
     AnnounceError, AnnouncerEnded, CacheError, Cause, FailedAttempt, RedirectError, Rejection, ReplyError,
-    Retry, RoundError, TimeoutPhase,
+    Retry, RoundError, TimeoutPhase, TlsMissing,
 };
 pub use host_snapshot::{HostSnapshot, RttSnapshot};
 #[cfg(feature = "tokio")]

@@ -90,9 +90,10 @@ impl Verdict {
             }
             AnnounceError::Status { .. } | AnnounceError::TooLarge { .. } => row(broken, Refuses, No),
             AnnounceError::NotAReply(_) | AnnounceError::Redirect(_) => row(page, Refuses, No),
-            AnnounceError::Blocked | AnnounceError::Unsupported | AnnounceError::NotScraped => {
-                row(Nothing, Refuses, No)
-            }
+            AnnounceError::Blocked
+            | AnnounceError::Unsupported
+            | AnnounceError::TlsMissing(_)
+            | AnnounceError::NotScraped => row(Nothing, Refuses, No),
             AnnounceError::Suspended | AnnounceError::NotMeasured => row(Nothing, TrackerNews::Nothing, No),
             AnnounceError::Cancelled => row(Nothing, TrackerNews::Nothing, Maybe),
         }
@@ -125,7 +126,7 @@ mod tests {
     use std::io;
 
     use super::*;
-    use crate::error::{Cause, RedirectError, Rejection, ReplyError, Retry};
+    use crate::error::{Cause, RedirectError, Rejection, ReplyError, Retry, TlsMissing};
 
     fn cause() -> Cause {
         Cause::new("broken")
@@ -174,6 +175,7 @@ mod tests {
             (AnnounceError::Rejected(Rejection::new("no")), "torrent"),
             (AnnounceError::Blocked, "no tracker to try"),
             (AnnounceError::Unsupported, "no tracker to try"),
+            (AnnounceError::TlsMissing(TlsMissing::Provider), "no tracker to try"),
             (AnnounceError::NotScraped, "no tracker to try"),
             (AnnounceError::NotMeasured, "nothing"),
             (AnnounceError::Suspended, "nothing"),

@@ -76,6 +76,11 @@ impl HttpClient {
         url: &TrackerUrl,
         redirected_by: Option<SocketAddr>,
     ) -> Result<Vec<SocketAddr>, AnnounceError> {
+        // Without a provider or roots there is no handshake, so nothing is sent at all.
+        #[cfg(feature = "tls")]
+        if url.scheme() == Scheme::Https {
+            self.config.tls.client_config().await?;
+        }
         let policy = &self.config.addresses;
         let mut addresses =
             resolver::allowed_addresses(&*self.resolver, policy, url.host(), url.port()).await?;

@@ -166,7 +166,8 @@ impl HttpConfig {
         self
     }
 
-    /// Sets how HTTPS trackers are authenticated. By the roots of Mozilla by default.
+    /// Sets how HTTPS trackers are authenticated. By the roots and the provider of the features by default, see
+    /// [`TlsConfig`].
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, config: TlsConfig) -> Self {

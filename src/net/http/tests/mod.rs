@@ -8,7 +8,7 @@ mod ending;
 mod probing;
 mod redirecting;
 mod scraping;
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-ring")]
 mod securing;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -66,7 +66,7 @@ struct Inside {
     dialled: Vec<SocketAddr>,
     latency: Duration,
     players: JoinSet<()>,
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "tls-ring")]
     tls: Option<tokio_rustls::TlsAcceptor>,
 }
 
@@ -89,7 +89,7 @@ impl Internet {
     }
 
     /// Port 443 is served with this certificate from now on.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "tls-ring")]
     pub(super) fn secured(self, config: tokio_rustls::rustls::ServerConfig) -> Self {
         self.0.lock().unwrap().tls = Some(Arc::new(config).into());
         self
@@ -145,7 +145,7 @@ impl Connector for Internet {
                 inside.dialled.push(*address);
                 let (ours, theirs) = tokio::io::duplex(64 << 10);
                 let internet = self.clone();
-                #[cfg(feature = "tls")]
+                #[cfg(feature = "tls-ring")]
                 if let Some(tls) = inside.tls.clone().filter(|_| address.port() == 443) {
                     inside.players.spawn(async move {
                         tokio::time::sleep(latency * 2).await;

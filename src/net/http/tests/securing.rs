@@ -1,7 +1,7 @@
 //! HTTPS: which certificates are trusted, and that no request is sent to any other server.
 
 use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
-use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
@@ -270,12 +270,26 @@ async fn a_configuration_of_rustls_decides_which_certificates_are_trusted() {
     }
 }
 
+/// One without cipher suites is of no use, and that is found before anything is sent.
+#[tokio::test]
+async fn a_provider_that_is_given_goes_before_those_of_the_features() {
+    let authority = Authority::new();
+    let useless = CryptoProvider { cipher_suites: Vec::new(), ..ring::default_provider() };
+    let trusted = TlsConfig::with_roots(authority.0.pem().as_bytes()).unwrap();
+    for (provider, works) in [(useless, false), (ring::default_provider(), true)] {
+        let config = HttpConfig::new().tls(trusted.clone().provider(provider));
+        let internet = tracker(authority.server(|_| ()), &[&[ok(REPLY)]]);
+        let announced = announce(&internet.transport(config), URL).await;
+        assert_eq!((announced.is_ok(), internet.dialled()), (works, usize::from(works)), "{announced:?}");
+    }
+}
+
 /// POL-23: whatever roots this machine has.
 #[cfg(feature = "tls-native-roots")]
 #[tokio::test]
 async fn the_roots_of_the_system_do_not_trust_every_certificate() {
     let mut config = HttpConfig::new();
-    config.tls = TlsConfig::with_native_roots();
+    config.tls = TlsConfig::new();
     let internet = tracker(Authority::new().server(|_| ()), &[&[ok(REPLY)]]);
     let error = announce(&internet.transport(config), URL).await.unwrap_err();
     assert!(matches!(error, AnnounceError::Tls(_)) && internet.asked().is_empty(), "{error}");
