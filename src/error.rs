@@ -69,6 +69,10 @@ pub enum AnnounceError {
     /// The [`AddressPolicy`](crate::AddressPolicy) forbids the tracker's address.
     #[error("its address is not allowed here")]
     Blocked,
+    /// The tracker's host says in its DNS that no tracker runs there which could be used in its place (BEP 34). Nothing was
+    /// sent.
+    #[error("its host says that no tracker runs there")]
+    Denied,
     /// No transport supports the scheme of the tracker's address.
     #[error("no transport supports its scheme")]
     Unsupported,

@@ -207,6 +207,19 @@ impl TrackerUrl {
         if self.family().is_none() { self } else { self.restricted(None) }
     }
 
+    /// The tracker that runs on another port of the same host, or by another protocol: path, query and user stay.
+    pub(crate) fn at(&self, scheme: Scheme, port: u16) -> Option<Self> {
+        let target = match scheme {
+            // Over UDP the path is optional, and mostly left out.
+            Scheme::Http if self.scheme() == Scheme::Udp && self.0.target.is_empty() => "/announce",
+            _ => self.path_and_query(),
+        };
+        let (userinfo, at) = self.userinfo().map_or(("", ""), |userinfo| (userinfo, "@"));
+        let moved = format!("{}://{userinfo}{at}{}:{port}{target}", scheme.name(), self.host());
+        let moved = Self::parse_redirect(&moved).ok()?;
+        Some(self.family().map_or_else(|| moved.clone(), |family| moved.over(family)))
+    }
+
     fn restricted(&self, family: Option<AddressFamily>) -> Self {
         let host = TrackerHost { family, ..self.0.host.clone() };
         Self(Arc::new(Parts { host, ..Parts::clone(&self.0) }))

@@ -216,7 +216,7 @@ impl AnnouncerBuilder {
         let prober = std::mem::replace(&mut self.prober, ProberChoice::None);
         #[cfg(any(feature = "http", feature = "udp"))]
         if self.transport.is_none() {
-            let parts = Arc::new(std::mem::take(&mut self.settings).transports());
+            let parts = Arc::new(std::mem::take(&mut self.settings).transports(self.config.schemes));
             let prober: Option<Arc<dyn Prober>> = match prober {
                 ProberChoice::Default => Some(Arc::clone(&parts) as _),
                 prober => custom(prober),

@@ -1,15 +1,19 @@
 //! Happy eyeballs (RFC 8305): the addresses of one host are tried one after the other and then in parallel. Together
 //! they are one attempt.
 
+use std::collections::VecDeque;
 use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::sleep_until;
 
+use super::clock;
+#[cfg(feature = "udp")]
+use super::found_addresses::FoundAddresses;
 use crate::error::AnnounceError;
 
 /// How long an address may be silent before the next one is tried beside it (RFC 8305, 5).
@@ -30,25 +34,73 @@ pub(super) async fn first<T, F>(
 where
     F: Future<Output = Result<T, AnnounceError>>,
 {
-    let mut left = interleaved(addresses).into_iter();
-    let mut running: Vec<(SocketAddr, Pin<Box<F>>)> = Vec::new();
+    in_turn(interleaved(addresses), std::future::ready(Vec::new()), attempt).await
+}
+
+/// Tries addresses as [`first`] does, without waiting for those that are still looked up.
+///
+/// # Errors
+/// When all failed: the error that is the best evidence about the tracker.
+///
+/// # Cancel safety
+/// Dropping the future gives up all attempts that it began, and the look-up.
+#[cfg(feature = "udp")]
+pub(super) async fn first_found<T, F>(
+    addresses: FoundAddresses,
+    attempt: impl Fn(SocketAddr) -> F,
+) -> Result<(SocketAddr, T), AnnounceError>
+where
+    F: Future<Output = Result<T, AnnounceError>>,
+{
+    let (known, later) = addresses.into_parts();
+    in_turn(interleaved(&known), later, attempt).await
+}
+
+/// Tries all targets until one succeeds: the next one as soon as one has failed, and every 250 ms. Those that are `found_later`
+/// line up behind the others, so that no slow part of a look-up delays what is known already (RFC 8305, 3).
+///
+/// # Errors
+/// When all failed: the error that is the best evidence about the tracker.
+///
+/// # Cancel safety
+/// Dropping the future gives up all attempts that it began, and the look-up.
+pub(super) async fn in_turn<A, T, F>(
+    targets: Vec<A>,
+    found_later: impl Future<Output = Vec<A>>,
+    attempt: impl Fn(A) -> F,
+) -> Result<(A, T), AnnounceError>
+where
+    A: Clone,
+    F: Future<Output = Result<T, AnnounceError>>,
+{
+    let mut found_later = pin!(found_later);
+    let mut is_looking = true;
+    let mut left = VecDeque::from(targets);
+    let mut running: Vec<(A, Pin<Box<F>>)> = Vec::new();
+    let mut next_at = clock::now();
     let mut failed = None;
     loop {
-        if let Some(address) = left.next() {
-            running.push((address, Box::pin(attempt(address))));
-        } else if running.is_empty() {
+        if !left.is_empty() && (running.is_empty() || next_at <= clock::now()) {
+            running.extend(left.pop_front().map(|target| (target.clone(), Box::pin(attempt(target)))));
+            next_at = clock::after(NEXT_ADDRESS_AFTER);
+        } else if left.is_empty() && running.is_empty() && !is_looking {
             return Err(failed.unwrap_or(AnnounceError::Cancelled));
         }
         let next_is_due =
-            async { if left.len() > 0 { sleep(NEXT_ADDRESS_AFTER).await } else { pending().await } };
+            async { if left.is_empty() { pending().await } else { sleep_until(next_at).await } };
         tokio::select! {
             biased;
             (place, result) = any(&mut running) => {
-                let (address, _) = running.remove(place);
+                let (target, _) = running.remove(place);
                 match result {
-                    Ok(opened) => return Ok((address, opened)),
+                    Ok(opened) => return Ok((target, opened)),
                     Err(error) => failed = Some(weightier(failed, error)),
                 }
+                next_at = clock::now();
+            }
+            found = &mut found_later, if is_looking => {
+                left.extend(found);
+                is_looking = false;
             }
             () = next_is_due => {}
         }
@@ -56,7 +108,7 @@ where
 }
 
 /// Waits for any of these attempts. Gives its place and output; of several the first one's.
-async fn any<F: Future>(running: &mut [(SocketAddr, Pin<Box<F>>)]) -> (usize, F::Output) {
+async fn any<A, F: Future>(running: &mut [(A, Pin<Box<F>>)]) -> (usize, F::Output) {
     poll_fn(|context| {
         for (place, (_, attempt)) in running.iter_mut().enumerate() {
             if let Poll::Ready(result) = attempt.as_mut().poll(context) {

@@ -9,6 +9,7 @@ mod clock;
 mod driver;
 #[cfg(any(feature = "http", feature = "udp"))]
 mod families;
+mod found_addresses;
 mod guarded;
 pub(crate) mod handle;
 #[cfg(any(feature = "http", feature = "udp"))]
@@ -22,6 +23,8 @@ pub mod sockets;
 #[cfg(test)]
 mod testing;
 pub(crate) mod torrents;
+#[cfg(any(feature = "http", feature = "udp"))]
+mod tracker_records;
 
 #[cfg(feature = "http")]
 pub mod http;

@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use super::found_addresses::FoundAddresses;
 use super::look_ups::LookUps;
 use crate::address::AddressPolicy;
 use crate::error::{AnnounceError, Cause};
+pub use crate::wire::tracker_record::TrackerRecord;
 
 /// At most this many addresses of each family are tried, whatever a name server returns (S-25).
 const MAX_ADDRESSES: usize = 4;
@@ -53,6 +55,31 @@ pub trait Resolver: Send + Sync {
     /// # Cancel safety
     /// Dropping the future gives the look-up up.
     async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, AnnounceError>;
+
+    /// The addresses of a name as they are found, so that connecting needn't wait for the slower one of the two address
+    /// families. The transports of this crate ask for them by this method. What [`resolve`](Self::resolve) gives, unless it
+    /// is overridden.
+    ///
+    /// # Errors
+    /// As those of [`resolve`](Self::resolve).
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the look-up up.
+    async fn find(&self, host: &str, port: u16) -> Result<FoundAddresses, AnnounceError> {
+        self.resolve(host, port).await.map(FoundAddresses::from)
+    }
+
+    /// What the operator of a host says in its DNS about the trackers there (BEP 34): on which ports they run, or that there
+    /// are none. The transports of this crate obey it. It is asked for before each announce, so an implementation keeps what
+    /// it found; and it is waited for, so one that gets no answer soon gives `None`. It is never called for an IP address.
+    /// `None`, unless it is overridden.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the look-up up.
+    async fn tracker_record(&self, host: &str) -> Option<TrackerRecord> {
+        let _ = host;
+        None
+    }
 }
 
 /// The system's resolver, `getaddrinfo`: hosts file, name servers, order of addresses (RFC 6724).
@@ -96,7 +123,7 @@ fn no_socket() -> Option<io::Error> {
 }
 
 /// Whether a name belongs to Tor or I2P. Name servers don't know such names, and asking them would reveal them (RFC 7686).
-fn is_of_another_network(host: &str) -> bool {
+pub(super) fn is_of_another_network(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     [".onion", ".i2p"].iter().any(|ending| host.ends_with(ending))
 }
@@ -139,6 +166,14 @@ impl<R: Resolver + ?Sized> Resolver for Arc<R> {
     async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, AnnounceError> {
         (**self).resolve(host, port).await
     }
+
+    async fn find(&self, host: &str, port: u16) -> Result<FoundAddresses, AnnounceError> {
+        (**self).find(host, port).await
+    }
+
+    async fn tracker_record(&self, host: &str) -> Option<TrackerRecord> {
+        (**self).tracker_record(host).await
+    }
 }
 
 /// The addresses at which a host may be dialled: looked up unless the host is an address itself, without those that the
@@ -160,11 +195,43 @@ pub async fn allowed_addresses(
     host: &str,
     port: u16,
 ) -> Result<Vec<SocketAddr>, AnnounceError> {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let found = match bare.parse::<IpAddr>() {
-        Ok(ip) => vec![SocketAddr::new(ip, port)],
-        Err(_) => resolver.resolve(host, port).await?,
+    let found = match literal(host) {
+        Some(ip) => vec![SocketAddr::new(ip, port)],
+        None => resolver.resolve(host, port).await?,
     };
+    allowed(policy, found)
+}
+
+/// The addresses at which a host may be dialled, as [`allowed_addresses`] gives them, but without waiting for the slower one
+/// of the two address families.
+///
+/// # Errors
+/// As those of [`allowed_addresses`].
+///
+/// # Cancel safety
+/// Dropping the future gives the look-up up.
+#[cfg(any(feature = "http", feature = "udp"))]
+pub(super) async fn find_allowed(
+    resolver: &dyn Resolver,
+    policy: &AddressPolicy,
+    host: &str,
+    port: u16,
+) -> Result<FoundAddresses, AnnounceError> {
+    let found = match literal(host) {
+        Some(ip) => vec![SocketAddr::new(ip, port)].into(),
+        None => resolver.find(host, port).await?,
+    };
+    let policy = policy.clone();
+    found.choose(move |found| allowed(&policy, found)).await
+}
+
+/// The IP address that a host is, if it isn't a name.
+fn literal(host: &str) -> Option<IpAddr> {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()
+}
+
+/// Those of the addresses that the policy allows, at most four of each family.
+fn allowed(policy: &AddressPolicy, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, AnnounceError> {
     if found.is_empty() {
         return Err(no_address());
     }

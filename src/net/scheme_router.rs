@@ -9,9 +9,13 @@ use async_trait::async_trait;
 use super::http::{HttpConfig, HttpProber, HttpTransport};
 #[cfg(any(feature = "http", feature = "udp"))]
 use super::resolver::{Resolver, SystemResolver};
+#[cfg(any(feature = "http", feature = "udp"))]
+use super::tracker_records::RecordObeyingTransport;
 #[cfg(feature = "udp")]
 use super::udp::{UdpConfig, UdpProber, UdpTransport};
 use crate::error::AnnounceError;
+#[cfg(any(feature = "http", feature = "udp"))]
+use crate::policy::Schemes;
 use crate::prober::{Measurement, Prober};
 use crate::tracker::{Scheme, TrackerUrl};
 use crate::transport::{Channel, Transport};
@@ -82,7 +86,7 @@ impl SchemeRouter {
     /// ```
     #[cfg(any(feature = "http", feature = "udp"))]
     pub fn all() -> Self {
-        Settings::default().transports()
+        Settings::default().transports(Schemes::all())
     }
 
     fn part(&self, scheme: Scheme) -> Result<&Part, AnnounceError> {
@@ -92,8 +96,9 @@ impl SchemeRouter {
 
 #[cfg(any(feature = "http", feature = "udp"))]
 impl Settings {
-    /// The transports, each with its prober.
-    pub(super) fn transports(self) -> SchemeRouter {
+    /// The transports, each with its prober. Records of DNS (BEP 34) lead to no other scheme than these.
+    pub(super) fn transports(self, schemes: Schemes) -> SchemeRouter {
+        let resolver = Arc::clone(&self.resolver);
         let parts = SchemeRouter::new();
         #[cfg(feature = "http")]
         let parts = {
@@ -107,7 +112,8 @@ impl Settings {
             let prober = UdpProber::new(&udp);
             parts.with_prober(udp, prober)
         };
-        parts
+        let obeying = RecordObeyingTransport::new(parts, resolver, schemes);
+        SchemeRouter::new().with_prober(obeying.clone(), obeying)
     }
 }
 

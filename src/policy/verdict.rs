@@ -91,6 +91,7 @@ impl Verdict {
             AnnounceError::Status { .. } | AnnounceError::TooLarge { .. } => row(broken, Refuses, No),
             AnnounceError::NotAReply(_) | AnnounceError::Redirect(_) => row(page, Refuses, No),
             AnnounceError::Blocked
+            | AnnounceError::Denied
             | AnnounceError::Unsupported
             | AnnounceError::TlsMissing(_)
             | AnnounceError::NotScraped => row(Nothing, Refuses, No),

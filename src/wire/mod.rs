@@ -1,4 +1,4 @@
-//! The wire formats: torrent files, announce queries and replies, UDP packets, compact peers, and the latency cache.
+//! The wire formats: torrent files, announce queries and replies, UDP packets, compact peers, tracker records of DNS, and the latency cache.
 //!
 //! Pure: no socket, no clock, no entropy. No input from the network makes it panic or take more memory than a small multiple
 //! of the input.
@@ -9,6 +9,7 @@ pub mod compact;
 pub mod http;
 pub(crate) mod metainfo;
 mod text;
+pub(crate) mod tracker_record;
 pub mod udp;
 
 pub use text::clean_text;

@@ -18,7 +18,8 @@ use crate::address::AddressKind;
 use crate::error::{AnnounceError, RedirectError};
 use crate::net::clock;
 use crate::net::families::{self, Families};
-use crate::net::resolver::{self, Resolver};
+use crate::net::happy_eyeballs;
+use crate::net::resolver::{self, FoundAddresses, Resolver};
 #[cfg(feature = "tls")]
 use crate::tracker::Scheme;
 use crate::tracker::TrackerUrl;
@@ -51,7 +52,7 @@ impl HttpClient {
         redirected_by: Option<SocketAddr>,
     ) -> Result<HttpConnection, AnnounceError> {
         match self.pool.take(&url.tracker_host()) {
-            Some(kept) if self.may_lead(redirected_by, kept.remote) => Ok(kept),
+            Some(kept) if !self.config.guard_redirects || may_lead(redirected_by, kept.remote) => Ok(kept),
             _ => self.dial(url, redirected_by).await,
         }
     }
@@ -65,7 +66,7 @@ impl HttpClient {
         let begun = clock::now();
         let addresses = self.addresses(url, redirected_by).await?;
         let lookup_time = clock::now() - begun;
-        let mut connection = self.connect(url, &addresses).await?;
+        let mut connection = self.connect(url, addresses).await?;
         connection.lookup_time = lookup_time;
         Ok(connection)
     }
@@ -75,31 +76,40 @@ impl HttpClient {
         &self,
         url: &TrackerUrl,
         redirected_by: Option<SocketAddr>,
-    ) -> Result<Vec<SocketAddr>, AnnounceError> {
+    ) -> Result<FoundAddresses, AnnounceError> {
         // Without a provider or roots there is no handshake, so nothing is sent at all.
         #[cfg(feature = "tls")]
         if url.scheme() == Scheme::Https {
             self.config.tls.client_config().await?;
         }
         let policy = &self.config.addresses;
-        let mut addresses =
-            resolver::allowed_addresses(&*self.resolver, policy, url.host(), url.port()).await?;
-        families::restrict(url, &mut addresses)?;
-        addresses.retain(|address| self.may_lead(redirected_by, *address));
-        if addresses.is_empty() {
-            return Err(AnnounceError::Redirect(RedirectError::PrivateTarget));
-        }
-        self.families.prefer(&url.tracker_host(), &mut addresses);
-        Ok(addresses)
+        let found = resolver::find_allowed(&*self.resolver, policy, url.host(), url.port()).await?;
+        let (tracker, guards) = (url.clone(), self.config.guard_redirects);
+        let usable = found.choose(move |mut addresses| {
+            families::restrict(&tracker, &mut addresses)?;
+            addresses.retain(|address| !guards || may_lead(redirected_by, *address));
+            if addresses.is_empty() {
+                return Err(AnnounceError::Redirect(RedirectError::PrivateTarget));
+            }
+            Ok(addresses)
+        });
+        let usable = usable.await?;
+        Ok(usable.sort(|addresses| self.families.prefer(&url.tracker_host(), addresses)))
     }
 
     /// A new connection to one of these addresses.
     pub(super) async fn connect(
         &self,
         url: &TrackerUrl,
-        addresses: &[SocketAddr],
+        addresses: FoundAddresses,
     ) -> Result<HttpConnection, AnnounceError> {
-        let connected = self.connector.connect(url.host(), addresses).await?;
+        let (known, later) = addresses.into_parts();
+        let others = known.clone();
+        // A connector takes all addresses of a name at once, so each part of a look-up is one attempt.
+        let later = async { Some(later.await).filter(|found| !found.is_empty()).into_iter().collect() };
+        let connect =
+            |addresses: Vec<SocketAddr>| async move { self.connector.connect(url.host(), &addresses).await };
+        let (_, connected) = happy_eyeballs::in_turn(vec![known], later, connect).await?;
         self.families.worked(url.tracker_host(), connected.remote);
         #[cfg(feature = "tls")]
         let connected = match url.scheme() {
@@ -110,16 +120,9 @@ impl HttpClient {
         let mut connection = HttpConnection::open(connected, &self.config).await?;
         // Through a proxy the address isn't the tracker's.
         if self.connector.is_direct() {
-            connection.other_family = families::other_family(remote, addresses, &self.config.sockets);
+            connection.other_family = families::other_family(remote, &others, &self.config.sockets);
         }
         Ok(connection)
-    }
-
-    /// Whether a redirect may lead from one address to another (R74): never from the internet into a private network,
-    /// where it would reach what only this machine can.
-    fn may_lead(&self, redirected_by: Option<SocketAddr>, to: SocketAddr) -> bool {
-        let global = |address: SocketAddr| AddressKind::of(address.ip()) == AddressKind::Global;
-        !self.config.guard_redirects || redirected_by.is_none_or(|from| !global(from) || global(to))
     }
 
     /// Requests `target` from a tracker, over `connection` if there is one, and follows redirects.
@@ -202,4 +205,11 @@ impl HttpClient {
         let (retry_after, date) = (header(RETRY_AFTER), header(DATE));
         HttpResponse { status: head.status.as_u16(), retry_after, date, body, remote }
     }
+}
+
+/// Whether a redirect may lead from one address to another (R74): never from the internet into a private network,
+/// where it would reach what only this machine can.
+fn may_lead(redirected_by: Option<SocketAddr>, to: SocketAddr) -> bool {
+    let global = |address: SocketAddr| AddressKind::of(address.ip()) == AddressKind::Global;
+    redirected_by.is_none_or(|from| !global(from) || global(to))
 }

@@ -56,7 +56,7 @@ impl HttpProber {
         let addresses = self.client.addresses(tracker, None).await?;
 
         let started = clock::now();
-        let connection = self.client.connect(tracker, &addresses).await?;
+        let connection = self.client.connect(tracker, addresses).await?;
         let connected = clock::now();
         let half = connected + deadline.saturating_duration_since(connected) / 2;
         let head = timeout_at(half, self.first_byte(&request, Method::HEAD, connection)).await;
@@ -64,8 +64,9 @@ impl HttpProber {
             return Ok(Measurement { connect: connected - started, first_byte });
         }
         // The first connection is out of step, or its answer is still to come.
+        let addresses = self.client.addresses(tracker, None).await?;
         let started = clock::now();
-        let connection = self.client.connect(tracker, &addresses).await?;
+        let connection = self.client.connect(tracker, addresses).await?;
         let connect = clock::now() - started;
         let first_byte = self.first_byte(&request, Method::GET, connection).await?;
         Ok(Measurement { connect, first_byte })

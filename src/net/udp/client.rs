@@ -13,7 +13,7 @@ use super::socket::DatagramConnector;
 use crate::error::{AnnounceError, Cause, TimeoutPhase};
 use crate::net::families::{self, Families};
 use crate::net::happy_eyeballs;
-use crate::net::resolver::{Resolver, allowed_addresses};
+use crate::net::resolver::{FoundAddresses, Resolver, find_allowed};
 use crate::tracker::TrackerUrl;
 use crate::wire::udp::{Answer, Question};
 
@@ -41,29 +41,34 @@ pub(super) struct RunningEndpoint {
 
 impl UdpClient {
     /// The addresses of a tracker, the preferred one first.
-    pub(super) async fn addresses(&self, tracker: &TrackerUrl) -> Result<Vec<SocketAddr>, AnnounceError> {
+    pub(super) async fn addresses(&self, tracker: &TrackerUrl) -> Result<FoundAddresses, AnnounceError> {
         let (host, port) = (tracker.host(), tracker.port());
-        let found = allowed_addresses(&*self.resolver, &self.config.addresses, host, port).await?;
-        let mut addresses: Vec<SocketAddr> = Vec::with_capacity(found.len());
-        for address in found {
-            // An IPv4-mapped address belongs to an IPv4 host, and is reached over IPv4.
-            let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-            if !addresses.contains(&address) {
-                addresses.push(address);
+        let found = find_allowed(&*self.resolver, &self.config.addresses, host, port).await?;
+        let url = tracker.clone();
+        let usable = found.choose(move |found| {
+            let mut addresses: Vec<SocketAddr> = Vec::with_capacity(found.len());
+            for address in found {
+                // An IPv4-mapped address belongs to an IPv4 host, and is reached over IPv4.
+                let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+                if !addresses.contains(&address) {
+                    addresses.push(address);
+                }
             }
-        }
-        families::restrict(tracker, &mut addresses)?;
-        self.families.prefer(&tracker.tracker_host(), &mut addresses);
-        Ok(addresses)
+            families::restrict(&url, &mut addresses)?;
+            Ok(addresses)
+        });
+        let usable = usable.await?;
+        Ok(usable.sort(|addresses| self.families.prefer(&tracker.tracker_host(), addresses)))
     }
 
     /// Asks at all addresses, 250 ms apart, until one answers. It is one attempt, whatever the number of addresses (R8, R75).
     pub(super) async fn ask_first(
         &self,
-        addresses: &[SocketAddr],
+        addresses: FoundAddresses,
         question: &Question,
     ) -> Result<(SocketAddr, Answer), AnnounceError> {
-        happy_eyeballs::first(addresses, |address| self.ask(address, question, TimeoutPhase::Open)).await
+        let ask = |address| self.ask(address, question, TimeoutPhase::Open);
+        happy_eyeballs::first_found(addresses, ask).await
     }
 
     /// Asks at one address.

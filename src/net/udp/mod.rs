@@ -110,14 +110,15 @@ impl Transport for UdpTransport {
             return Err(AnnounceError::Unsupported);
         }
         let begun = clock::now();
-        let all = self.0.addresses(tracker).await?;
+        let found = self.0.addresses(tracker).await?;
         let lookup_time = clock::now() - begun;
+        let all = found.addresses().to_vec();
         let mut others = all.clone();
         let address = if let Some(address) = self.0.connected(&others) {
             others.retain(|other| *other != address);
             address
         } else {
-            let (address, _) = self.0.ask_first(&others, &Question::Connect).await?;
+            let (address, _) = self.0.ask_first(found, &Question::Connect).await?;
             self.0.families.worked(tracker.tracker_host(), address);
             others.clear();
             address
@@ -142,11 +143,11 @@ impl UdpChannel {
         if self.others.is_empty() {
             return asking.await;
         }
-        let all: Vec<_> = std::iter::once(own).chain(std::mem::take(&mut self.others)).collect();
+        let all: Vec<SocketAddr> = std::iter::once(own).chain(std::mem::take(&mut self.others)).collect();
         // A connect request holds nothing of the torrent, so it may go to all addresses, beginning with this one.
         let mut sign_of_life = pin!(async {
             sleep(NEXT_ADDRESS_AFTER).await;
-            client.ask_first(&all, &Question::Probe).await
+            client.ask_first(all.into(), &Question::Probe).await
         });
         let mut failed = None;
         let elsewhere = loop {

@@ -43,7 +43,7 @@ impl UdpProber {
 
     async fn measure(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError> {
         let addresses = self.client.addresses(tracker).await?;
-        let (address, answer) = self.client.ask_first(&addresses, &Question::Probe).await?;
+        let (address, answer) = self.client.ask_first(addresses, &Question::Probe).await?;
         self.client.families.worked(tracker.tracker_host(), address);
         let Answer::Connected { round_trip: Some(round_trip) } = answer else {
             return Err(AnnounceError::Cancelled);
