@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
 
+#[cfg(any(feature = "http", feature = "udp"))]
 use crate::error::AnnounceError;
 
 /// The addresses of a name, each with a port: those that are known, and those that a slower part of the look-up may find.
@@ -57,7 +58,10 @@ impl FoundAddresses {
         }
         all
     }
+}
 
+#[cfg(any(feature = "http", feature = "udp"))]
+impl FoundAddresses {
     /// Those that `choose` keeps, of the known ones and of the later ones. Where it keeps none of the former, the latter are
     /// waited for: the family that is answered first may be one that can't be used.
     ///
@@ -106,7 +110,7 @@ impl fmt::Debug for FoundAddresses {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, any(feature = "http", feature = "udp")))]
 mod tests {
     use std::future::{pending, ready};
 

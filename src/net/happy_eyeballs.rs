@@ -27,6 +27,7 @@ pub(super) const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 ///
 /// # Cancel safety
 /// Dropping the future gives up all attempts that it began.
+#[cfg(any(feature = "http", test))]
 pub(super) async fn first<T, F>(
     addresses: &[SocketAddr],
     attempt: impl Fn(SocketAddr) -> F,
@@ -208,6 +209,40 @@ mod tests {
             let expected: Vec<_> = (0..=before).map(|place| place * NEXT_ADDRESS_AFTER).collect();
             assert_eq!(*tried.borrow(), expected, "{given:?}");
         }
+    }
+
+    /// RFC 8305, 3: a family that is answered later joins the others.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_found_later_is_tried_when_its_turn_comes() {
+        let ms = Duration::from_millis;
+        // When it was found, and when it is tried: not sooner than 250 ms after the one before, not later than it is known.
+        for (found_at, tried_at) in [(0, 250), (100, 250), (249, 250), (1000, 1000)] {
+            let begun = now();
+            let later = async {
+                tokio::time::sleep(ms(found_at)).await;
+                vec![2]
+            };
+            let attempt = |number| async move { if number == 2 { Ok(()) } else { pending().await } };
+            assert_eq!(in_turn(vec![1], later, attempt).await.unwrap().0, 2);
+            assert_eq!(now() - begun, ms(tried_at), "{found_at}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_still_looked_up_is_waited_for_only_where_all_else_failed() {
+        let later = |found: Vec<u8>| async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            found
+        };
+        let only = |alive: u8| {
+            move |number: u8| async move { if number == alive { Ok(()) } else { Err(AnnounceError::Blocked) } }
+        };
+        let begun = now();
+        assert_eq!(in_turn(vec![1], later(vec![2]), only(1)).await.unwrap().0, 1);
+        assert_eq!(now(), begun, "not waited for");
+        assert_eq!(in_turn(vec![1], later(vec![2]), only(2)).await.unwrap().0, 2);
+        assert_eq!(now() - begun, Duration::from_secs(1));
+        assert!(matches!(in_turn(vec![1], later(vec![]), only(2)).await, Err(AnnounceError::Blocked)));
     }
 
     #[tokio::test(start_paused = true)]

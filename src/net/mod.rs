@@ -14,6 +14,8 @@ mod guarded;
 pub(crate) mod handle;
 #[cfg(any(feature = "http", feature = "udp"))]
 mod happy_eyeballs;
+#[cfg(feature = "hickory")]
+mod hickory;
 mod look_ups;
 pub mod resolver;
 pub mod scheme_router;

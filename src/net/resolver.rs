@@ -9,10 +9,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use super::found_addresses::FoundAddresses;
+#[cfg(feature = "hickory")]
+pub use super::hickory::HickoryResolver;
 use super::look_ups::LookUps;
 use crate::address::AddressPolicy;
 use crate::error::{AnnounceError, Cause};
-pub use crate::wire::tracker_record::TrackerRecord;
+use crate::wire::tracker_record::TrackerRecord;
 
 /// At most this many addresses of each family are tried, whatever a name server returns (S-25).
 const MAX_ADDRESSES: usize = 4;

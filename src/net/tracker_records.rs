@@ -88,8 +88,8 @@ mod tests {
     use super::*;
     use crate::announce::AnnounceResponse;
     use crate::error::Cause;
-    use crate::net::resolver::TrackerRecord;
     use crate::transport::from_fn;
+    use crate::wire::tracker_record::TrackerRecord;
 
     /// Knows records and no addresses.
     struct Records(BTreeMap<&'static str, &'static str>);

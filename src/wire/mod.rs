@@ -9,7 +9,7 @@ pub mod compact;
 pub mod http;
 pub(crate) mod metainfo;
 mod text;
-pub(crate) mod tracker_record;
+pub mod tracker_record;
 pub mod udp;
 
 pub use text::clean_text;

@@ -11,7 +11,7 @@ const MAX_PORTS: usize = 4;
 /// with announces.
 ///
 /// ```
-/// use tracker_failover::net::resolver::TrackerRecord;
+/// use tracker_failover::wire::tracker_record::TrackerRecord;
 ///
 /// # fn main() -> Result<(), tracker_failover::TrackerUrlError> {
 /// let tracker = "http://tracker.example/announce".parse()?;
