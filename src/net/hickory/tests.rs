@@ -13,8 +13,12 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::address::AddressPolicy;
+use crate::alert::Alert;
+use crate::announce::{InfoHash, PeerId, Torrent};
 use crate::error::Cause;
+use crate::net::announcer::Announcer;
 use crate::net::resolver::allowed_addresses;
+use crate::policy::TrackerSet;
 
 /// What is answered for a name and a type, with the time to live in seconds.
 type Zone = BTreeMap<(&'static str, RecordType), (u32, Vec<RData>)>;
@@ -297,4 +301,52 @@ async fn names_of_other_networks_are_not_looked_up() {
 fn without_name_servers_there_is_no_resolver() {
     let error = HickoryResolver::from_name_servers([], Sockets::new()).unwrap_err();
     assert_eq!(error.to_string(), "expected at least one name server");
+}
+
+/// The whole way: a record leads an announcer to another port, and away from a host that denies.
+#[cfg(feature = "http")]
+#[tokio::test]
+async fn an_announcer_goes_where_records_lead() {
+    let tracker = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = tracker.local_addr().unwrap().port();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        loop {
+            let (mut stream, _) = tracker.accept().await.unwrap();
+            let mut request = [0; 4096];
+            while stream.read(&mut request).await.is_ok_and(|length| length > 0) {
+                let body = b"d8:intervali1800e5:peers6:\x7f\0\0\x01\x1a\xe1e";
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+                stream.write_all(head.as_bytes()).await.unwrap();
+                stream.write_all(body).await.unwrap();
+            }
+        }
+    });
+    let localhost = RData::A(A::new(127, 0, 0, 1));
+    let zone = [
+        (("moved.test", RecordType::A), (300, vec![localhost.clone()])),
+        (("moved.test", RecordType::TXT), (300, vec![text(&[&format!("BITTORRENT TCP:{port}")])])),
+        (("denies.test", RecordType::A), (300, vec![localhost])),
+        (("denies.test", RecordType::TXT), (300, vec![text(&["BITTORRENT DENY ALL"])])),
+    ];
+    let server = NameServer::start(zone.into(), []).await;
+    let announcer = Announcer::builder().resolver(server.resolver()).without_prober().spawn();
+    for (url, expected) in [
+        ("http://moved.test:1/announce", "Ok"),
+        (&*format!("http://denies.test:{port}/announce"), "its host says that no tracker runs there"),
+    ] {
+        let torrent = Torrent::new(InfoHash::new([1; 20]), PeerId::new([1; 20]), 1);
+        let (_handle, mut alerts) = announcer.add(TrackerSet::new([[url.parse().unwrap()]]), torrent);
+        let result = loop {
+            match alerts.next().await.unwrap() {
+                Alert::Announced(announced) => {
+                    assert_eq!(announced.response.peers.len(), 1);
+                    break "Ok".to_owned();
+                }
+                Alert::Failed { error, .. } => break error.to_string(),
+                _ => {}
+            }
+        };
+        assert_eq!(result, expected, "{url}");
+    }
 }
