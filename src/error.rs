@@ -76,6 +76,9 @@ pub enum AnnounceError {
     /// No transport supports the scheme of the tracker's address.
     #[error("no transport supports its scheme")]
     Unsupported,
+    /// The tracker speaks UDP, and the proxy carries none. Such a tracker is never reached past the proxy.
+    #[error("the proxy carries no UDP")]
+    ProxyWithoutUdp,
     /// The tracker has no scrape address (BEP 48), or its transport doesn't scrape.
     #[error("it can't be scraped")]
     NotScraped,

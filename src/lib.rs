@@ -94,7 +94,8 @@
 //! All features are additive. `http` (default): HTTP trackers over hyper. `udp` (default): UDP trackers (BEP 15).
 //! `tls-ring` (default) or `tls-aws-lc-rs`: HTTPS trackers over rustls with one of its providers; `tls`: with the program's
 //! own. `webpki-roots` (default): Mozilla's root certificates; `tls-native-roots`: those of the system.
-//! `gzip` (default): compressed answers. `cache`: a file that keeps what is known about tracker hosts from one run to the
+//! `gzip` (default): compressed answers. `proxy` (default): all trackers through a SOCKS 5 or HTTP proxy.
+//! `cache`: a file that keeps what is known about tracker hosts from one run to the
 //! next. `tokio`: the `Announcer` alone, for clients with their own transport. Without features there are the policy and the
 //! wire formats, without tokio and hyper.
 //!
@@ -138,6 +139,10 @@ pub use error::{
     Retry, RoundError, TimeoutPhase, TlsMissing,
 };
 pub use host_snapshot::{HostSnapshot, RttSnapshot};
+#[cfg(feature = "proxy")]
+pub use net::proxy::ProxyError;
+#[cfg(any(feature = "http", feature = "udp"))]
+pub use net::settings::BuildError;
 #[cfg(feature = "tokio")]
 pub use net::{
     alerts::{Alerts, AllAlerts},

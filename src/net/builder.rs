@@ -13,8 +13,9 @@ use super::driver::AnnouncerParts;
 use super::http::{HttpConfig, HttpConfigError};
 #[cfg(any(feature = "http", feature = "udp"))]
 use super::resolver::Resolver;
+use super::scheme_router::SchemeRouter;
 #[cfg(any(feature = "http", feature = "udp"))]
-use super::scheme_router::Settings;
+use super::settings::{BuildError, Settings};
 #[cfg(feature = "udp")]
 use super::udp::UdpConfig;
 use crate::address::AddressPolicy;
@@ -22,6 +23,9 @@ use crate::policy::{Config, Probing, Schemes};
 use crate::prober::Prober;
 use crate::tracker::Scheme;
 use crate::transport::Transport;
+
+#[cfg(any(feature = "http", feature = "udp"))]
+mod way_out;
 
 /// Builds an [`Announcer`].
 ///
@@ -61,6 +65,9 @@ pub struct AnnouncerBuilder {
     cache: Option<Cache>,
     peers: Option<AddressPolicy>,
 }
+
+/// The transport and the prober of an announcer.
+type Parts = (Arc<dyn Transport>, Option<Arc<dyn Prober>>);
 
 /// The prober that an announcer gets.
 enum ProberChoice {
@@ -181,13 +188,27 @@ impl AnnouncerBuilder {
     /// Starts the announcer: a task on the present tokio runtime.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// Outside a tokio runtime, and where the way out that was set can't hold: a proxy, an interface, sockets or connectors.
+    /// A program that sets one of them calls [`try_spawn`](Self::try_spawn).
     #[track_caller]
-    pub fn spawn(mut self) -> Announcer {
+    pub fn spawn(self) -> Announcer {
         // The panic of this names the line of the caller. What comes below would name lines of ours.
         let _runtime = tokio::runtime::Handle::current();
+        #[cfg(any(feature = "http", feature = "udp"))]
+        match self.try_spawn() {
+            Ok(announcer) => announcer,
+            Err(error) => panic!("{error}"),
+        }
+        #[cfg(not(any(feature = "http", feature = "udp")))]
+        {
+            let mut this = self;
+            let (transport, prober) = this.own_parts();
+            this.start(transport, prober)
+        }
+    }
+
+    fn start(self, transport: Arc<dyn Transport>, prober: Option<Arc<dyn Prober>>) -> Announcer {
         let seed = self.seed.unwrap_or_else(rand::random);
-        let (transport, prober) = self.parts();
         let mut config = self.config;
         let schemes = [Scheme::Http, Scheme::Https, Scheme::Udp].into_iter();
         let supported =
@@ -207,32 +228,63 @@ impl AnnouncerBuilder {
         })
     }
 
-    /// The transport and the prober.
-    fn parts(&mut self) -> (Arc<dyn Transport>, Option<Arc<dyn Prober>>) {
-        let custom = |prober| match prober {
+    /// The transport of the client, and the prober beside it.
+    fn own_parts(&mut self) -> Parts {
+        // Without a transport in the build, every builder is made by `new`, with a transport.
+        let transport = self.transport.take().unwrap_or_else(|| Arc::new(SchemeRouter::new()));
+        let prober = match std::mem::replace(&mut self.prober, ProberChoice::None) {
             ProberChoice::Custom(prober) => Some(prober),
             ProberChoice::Default | ProberChoice::None => None,
         };
-        let prober = std::mem::replace(&mut self.prober, ProberChoice::None);
-        #[cfg(any(feature = "http", feature = "udp"))]
-        if self.transport.is_none() {
-            let parts = Arc::new(std::mem::take(&mut self.settings).transports(self.config.schemes));
-            let prober: Option<Arc<dyn Prober>> = match prober {
-                ProberChoice::Default => Some(Arc::clone(&parts) as _),
-                prober => custom(prober),
-            };
-            return (parts, prober);
-        }
-        // Without a transport in the build, every builder is made by `new`, with a transport.
-        let transport =
-            self.transport.take().unwrap_or_else(|| Arc::new(super::scheme_router::SchemeRouter::new()));
-        (transport, custom(prober))
+        (transport, prober)
     }
 }
 
 /// # Settings of the transports of this build
 #[cfg(any(feature = "http", feature = "udp"))]
 impl AnnouncerBuilder {
+    /// Starts the announcer as [`spawn`](Self::spawn) does.
+    ///
+    /// # Errors
+    /// When the way out that was set can't hold: something would leave by another one, or a setting would have no effect.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[track_caller]
+    pub fn try_spawn(mut self) -> Result<Announcer, BuildError> {
+        // The panic of this names the line of the caller.
+        let _runtime = tokio::runtime::Handle::current();
+        let (transport, prober) = self.parts()?;
+        Ok(self.start(transport, prober))
+    }
+
+    /// The transports of this build with the settings of this builder, each with its prober: to be joined with others, or for
+    /// announces and scrapes without an announcer.
+    ///
+    /// # Errors
+    /// When the way out that was set can't hold, as in [`try_spawn`](Self::try_spawn).
+    pub fn transports(self) -> Result<SchemeRouter, BuildError> {
+        if self.transport.is_some() && self.settings.have_way_out() {
+            return Err(BuildError::TransportIsOwn);
+        }
+        self.settings.transports(self.config.schemes)
+    }
+
+    /// The transport and the prober.
+    fn parts(&mut self) -> Result<Parts, BuildError> {
+        if self.transport.is_some() {
+            let has_way_out = self.settings.have_way_out();
+            return if has_way_out { Err(BuildError::TransportIsOwn) } else { Ok(self.own_parts()) };
+        }
+        let parts = Arc::new(std::mem::take(&mut self.settings).transports(self.config.schemes)?);
+        let prober: Option<Arc<dyn Prober>> = match std::mem::replace(&mut self.prober, ProberChoice::None) {
+            ProberChoice::Default => Some(Arc::clone(&parts) as _),
+            ProberChoice::Custom(prober) => Some(prober),
+            ProberChoice::None => None,
+        };
+        Ok((parts, prober))
+    }
+
     /// Sets at which addresses trackers may be, checked for each address that is dialled. [`AddressPolicy::ALLOW_ALL`] by
     /// default: announce addresses are the user's, and local clusters have private addresses. A service that takes torrents
     /// from strangers sets [`AddressPolicy::PUBLIC_ONLY`], so that no torrent makes it connect into its own network (POL-18).
@@ -266,19 +318,21 @@ impl AnnouncerBuilder {
     pub fn local_address(mut self, local: IpAddr) -> Self {
         #[cfg(feature = "http")]
         {
-            self.settings.http = self.settings.http.local_address(local);
+            self.settings.http.sockets = self.settings.http.sockets.without_local_address();
         }
         #[cfg(feature = "udp")]
         {
-            self.settings.udp = self.settings.udp.local_address(local);
+            self.settings.udp.sockets = self.settings.udp.sockets.without_local_address();
         }
+        self.settings.sockets = self.settings.sockets.local_address(local);
         self
     }
 
-    /// Looks names up with this resolver. The system's by default.
+    /// Looks names up with this resolver. The system's by default, except with an interface, sockets or connectors of the
+    /// client's, which would be passed by; through a proxy only its own name is looked up.
     #[must_use]
     pub fn resolver(mut self, resolver: impl Resolver + 'static) -> Self {
-        self.settings.resolver = Arc::new(resolver);
+        self.settings.resolver = Some(Arc::new(resolver));
         self
     }
 

@@ -55,6 +55,14 @@ pub(super) fn restrict(tracker: &TrackerUrl, addresses: &mut Vec<SocketAddr>) ->
     Ok(())
 }
 
+/// The same where the addresses of a name aren't known, because a proxy looks it up.
+///
+/// # Errors
+/// When the tracker is restricted to a family.
+pub(super) fn restrict_name(tracker: &TrackerUrl) -> Result<(), AnnounceError> {
+    restrict(tracker, &mut Vec::new())
+}
+
 /// The other family of these addresses than that of the one that was reached, if this machine has a way there by these
 /// sockets. Machines without IPv6 are common, and each tracker would be shown as failing there.
 pub(super) fn other_family(

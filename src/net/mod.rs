@@ -17,9 +17,13 @@ mod happy_eyeballs;
 #[cfg(feature = "hickory")]
 mod hickory;
 mod look_ups;
+#[cfg(feature = "proxy")]
+pub(crate) mod proxy;
 pub mod resolver;
 pub mod scheme_router;
 mod scraper;
+#[cfg(any(feature = "http", feature = "udp"))]
+pub(crate) mod settings;
 #[cfg(any(feature = "http", feature = "udp"))]
 pub mod sockets;
 #[cfg(test)]

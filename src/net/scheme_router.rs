@@ -5,17 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-#[cfg(feature = "http")]
-use super::http::{HttpConfig, HttpProber, HttpTransport};
-#[cfg(any(feature = "http", feature = "udp"))]
-use super::resolver::{Resolver, SystemResolver};
-#[cfg(any(feature = "http", feature = "udp"))]
-use super::tracker_records::RecordObeyingTransport;
-#[cfg(feature = "udp")]
-use super::udp::{UdpConfig, UdpProber, UdpTransport};
 use crate::error::AnnounceError;
-#[cfg(any(feature = "http", feature = "udp"))]
-use crate::policy::Schemes;
 use crate::prober::{Measurement, Prober};
 use crate::tracker::{Scheme, TrackerUrl};
 use crate::transport::{Channel, Transport};
@@ -41,16 +31,6 @@ struct Part {
     prober: Option<Arc<dyn Prober>>,
 }
 
-/// The settings of the transports of this build.
-#[cfg(any(feature = "http", feature = "udp"))]
-pub(super) struct Settings {
-    #[cfg(feature = "http")]
-    pub(super) http: HttpConfig,
-    #[cfg(feature = "udp")]
-    pub(super) udp: UdpConfig,
-    pub(super) resolver: Arc<dyn Resolver>,
-}
-
 impl SchemeRouter {
     /// A router without transports, which speaks no scheme.
     pub fn new() -> Self {
@@ -72,61 +52,8 @@ impl SchemeRouter {
         self
     }
 
-    /// All transports of this build, with their defaults and the system's resolver. They can be put behind a custom
-    /// transport, and get the trackers whose schemes that one doesn't speak.
-    ///
-    /// ```no_run
-    /// use tracker_failover::AnnouncerBuilder;
-    /// use tracker_failover::net::scheme_router::SchemeRouter;
-    /// # fn make(custom: impl tracker_failover::Transport + 'static) {
-    /// let all = SchemeRouter::all();
-    /// let joined = SchemeRouter::new().with(custom).with_prober(all.clone(), all);
-    /// let announcer = AnnouncerBuilder::new(joined.clone()).prober(joined).spawn();
-    /// # }
-    /// ```
-    #[cfg(any(feature = "http", feature = "udp"))]
-    pub fn all() -> Self {
-        Settings::default().transports(Schemes::all())
-    }
-
     fn part(&self, scheme: Scheme) -> Result<&Part, AnnounceError> {
         self.0.iter().find(|part| part.transport.supports(scheme)).ok_or(AnnounceError::Unsupported)
-    }
-}
-
-#[cfg(any(feature = "http", feature = "udp"))]
-impl Settings {
-    /// The transports, each with its prober. Records of DNS (BEP 34) lead to no other scheme than these.
-    pub(super) fn transports(self, schemes: Schemes) -> SchemeRouter {
-        let resolver = Arc::clone(&self.resolver);
-        let parts = SchemeRouter::new();
-        #[cfg(feature = "http")]
-        let parts = {
-            let http = HttpTransport::new(self.http, Arc::clone(&self.resolver));
-            let prober = HttpProber::new(&http);
-            parts.with_prober(http, prober)
-        };
-        #[cfg(feature = "udp")]
-        let parts = {
-            let udp = UdpTransport::new(self.udp, self.resolver);
-            let prober = UdpProber::new(&udp);
-            parts.with_prober(udp, prober)
-        };
-        let obeying = RecordObeyingTransport::new(parts, resolver, schemes);
-        SchemeRouter::new().with_prober(obeying.clone(), obeying)
-    }
-}
-
-#[cfg(any(feature = "http", feature = "udp"))]
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            #[cfg(feature = "http")]
-            http: HttpConfig::default(),
-            #[cfg(feature = "udp")]
-            udp: UdpConfig::default(),
-            resolver: Arc::new(SystemResolver::new()),
-        }
     }
 }
 

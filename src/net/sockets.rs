@@ -16,7 +16,10 @@ pub use std::os::windows::io::BorrowedSocket;
 use std::sync::Arc;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+#[cfg(feature = "udp")]
+use tokio::net::UdpSocket;
+#[cfg(feature = "http")]
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::happy_eyeballs::local_address;
 
@@ -118,10 +121,38 @@ impl Sockets {
         self
     }
 
+    /// Whether names have to be looked up over these sockets too. The system's resolver uses others.
+    pub(super) fn are_own(&self) -> bool {
+        self.interface.is_some() || self.prepare.is_some()
+    }
+
+    /// Whether the system chooses everything.
+    pub(super) fn are_default(&self) -> bool {
+        !self.are_own() && self.local_address.is_none()
+    }
+
+    /// These sockets, with what isn't set here as it is in `others`.
+    #[must_use]
+    pub(super) fn or(self, others: &Self) -> Self {
+        Self {
+            interface: self.interface.or_else(|| others.interface.clone()),
+            local_address: self.local_address.or(others.local_address),
+            prepare: self.prepare.or_else(|| others.prepare.clone()),
+        }
+    }
+
+    /// The same without a local address.
+    #[must_use]
+    pub(super) fn without_local_address(mut self) -> Self {
+        self.local_address = None;
+        self
+    }
+
     /// A connection over TCP.
     ///
     /// # Cancel safety
     /// Dropping the future closes the socket.
+    #[cfg(feature = "http")]
     pub(crate) async fn connect_tcp(&self, remote: SocketAddr) -> io::Result<TcpStream> {
         let remote = canonical(remote);
         let socket = if remote.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -138,6 +169,7 @@ impl Sockets {
     ///
     /// # Panics
     /// Outside a tokio runtime.
+    #[cfg(feature = "udp")]
     pub(crate) fn connect_udp(&self, remote: SocketAddr) -> io::Result<UdpSocket> {
         UdpSocket::from_std(self.open_udp(remote)?.into())
     }
@@ -223,7 +255,7 @@ impl fmt::Debug for Sockets {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "http", feature = "udp"))]
 mod tests {
     use std::sync::Mutex;
 

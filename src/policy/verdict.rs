@@ -93,6 +93,7 @@ impl Verdict {
             AnnounceError::Blocked
             | AnnounceError::Denied
             | AnnounceError::Unsupported
+            | AnnounceError::ProxyWithoutUdp
             | AnnounceError::TlsMissing(_)
             | AnnounceError::NotScraped => row(Nothing, Refuses, No),
             AnnounceError::Suspended | AnnounceError::NotMeasured => row(Nothing, TrackerNews::Nothing, No),
@@ -177,6 +178,7 @@ mod tests {
             (AnnounceError::Blocked, "no tracker to try"),
             (AnnounceError::Unsupported, "no tracker to try"),
             (AnnounceError::TlsMissing(TlsMissing::Provider), "no tracker to try"),
+            (AnnounceError::ProxyWithoutUdp, "no tracker to try"),
             (AnnounceError::NotScraped, "no tracker to try"),
             (AnnounceError::NotMeasured, "nothing"),
             (AnnounceError::Suspended, "nothing"),

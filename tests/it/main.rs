@@ -11,7 +11,11 @@ mod failover;
 mod families;
 mod handles;
 mod health;
+#[cfg(feature = "proxy")]
+mod hostile_proxies;
 mod liveness;
+#[cfg(feature = "proxy")]
+mod proxies;
 mod reach;
 mod reported;
 mod scenarios;

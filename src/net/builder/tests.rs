@@ -11,11 +11,9 @@ use crate::transport::from_fn;
 fn a_common_setting_reaches_each_transport() {
     let local: IpAddr = "192.0.2.7".parse().unwrap();
     let builder = Announcer::builder().tracker_addresses(AddressPolicy::PUBLIC_ONLY).local_address(local);
-    let Settings { http, udp, .. } = &builder.settings;
+    let Settings { http, udp, sockets, .. } = &builder.settings;
     assert_eq!([&http.addresses, &udp.addresses], [&AddressPolicy::PUBLIC_ONLY; 2]);
-    for sockets in [&http.sockets, &udp.sockets] {
-        assert!(format!("{sockets:?}").contains("Some(192.0.2.7)"), "{sockets:?}");
-    }
+    assert!(format!("{sockets:?}").contains("Some(192.0.2.7)"), "{sockets:?}");
     assert!(!Announcer::builder().without_redirect_guard().settings.http.guard_redirects);
     let defaults = Announcer::builder().settings;
     assert!(defaults.http.addresses.allows(SocketAddr::from(([127, 0, 0, 1], 80))), "the user's choice");
@@ -34,15 +32,15 @@ fn a_builder_refuses_a_text_that_could_add_lines_to_a_request() {
 fn a_custom_transport_is_not_measured_by_the_probers_of_the_build() {
     let own = || from_fn(|_, _| async { Ok(AnnounceResponse::default()) });
     for mut builder in [Announcer::builder().transport(own()), AnnouncerBuilder::new(own())] {
-        let (transport, prober) = builder.parts();
+        let (transport, prober) = builder.parts().unwrap();
         assert!(prober.is_none() && transport.supports(Scheme::Https) && !transport.supports(Scheme::Udp));
     }
-    let all = super::super::scheme_router::SchemeRouter::all();
-    let (_, prober) = Announcer::builder().prober(all).transport(own()).parts();
+    let all = SchemeRouter::all();
+    let (_, prober) = Announcer::builder().prober(all).transport(own()).parts().unwrap();
     assert!(prober.is_some(), "unless a prober is given, before or after the transport");
-    let (transport, prober) = Announcer::builder().parts();
+    let (transport, prober) = Announcer::builder().parts().unwrap();
     assert!(prober.is_some() && transport.supports(Scheme::Udp));
-    assert!(Announcer::builder().without_prober().parts().1.is_none());
+    assert!(Announcer::builder().without_prober().parts().unwrap().1.is_none());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use hyper::{Method, Response, StatusCode};
 
 use super::body::{self, Body};
 use super::config::HttpConfig;
-use super::connect::Connector;
+use super::connect::{Connector, Remote};
 use super::connection::{HttpConnection, SendError};
 use super::pool::Pool;
 use super::redirect;
@@ -40,8 +40,8 @@ pub(super) struct HttpResponse {
     /// The server's own time (`Date`).
     pub(super) date: Option<String>,
     pub(super) body: Body,
-    /// The address that it came from.
-    pub(super) remote: SocketAddr,
+    /// Where it came from.
+    pub(super) remote: Remote,
 }
 
 impl HttpClient {
@@ -49,7 +49,7 @@ impl HttpClient {
     pub(super) async fn open(
         &self,
         url: &TrackerUrl,
-        redirected_by: Option<SocketAddr>,
+        redirected_by: Option<Remote>,
     ) -> Result<HttpConnection, AnnounceError> {
         match self.pool.take(&url.tracker_host()) {
             Some(kept) if !self.config.guard_redirects || may_lead(redirected_by, kept.remote) => Ok(kept),
@@ -61,7 +61,7 @@ impl HttpClient {
     pub(super) async fn dial(
         &self,
         url: &TrackerUrl,
-        redirected_by: Option<SocketAddr>,
+        redirected_by: Option<Remote>,
     ) -> Result<HttpConnection, AnnounceError> {
         let begun = clock::now();
         let addresses = self.addresses(url, redirected_by).await?;
@@ -71,23 +71,27 @@ impl HttpClient {
         Ok(connection)
     }
 
-    /// The addresses at which a tracker may be dialled.
+    /// The addresses at which a tracker may be dialled. None where the connector resolves its name.
     pub(super) async fn addresses(
         &self,
         url: &TrackerUrl,
-        redirected_by: Option<SocketAddr>,
+        redirected_by: Option<Remote>,
     ) -> Result<FoundAddresses, AnnounceError> {
         // Without a provider or roots there is no handshake, so nothing is sent at all.
         #[cfg(feature = "tls")]
         if url.scheme() == Scheme::Https {
             self.config.tls.client_config().await?;
         }
+        if self.connector.resolves_names() && url.is_named() {
+            families::restrict_name(url)?;
+            return Ok(FoundAddresses::from(Vec::new()));
+        }
         let policy = &self.config.addresses;
         let found = resolver::find_allowed(&*self.resolver, policy, url.host(), url.port()).await?;
         let (tracker, guards) = (url.clone(), self.config.guard_redirects);
         let usable = found.choose(move |mut addresses| {
             families::restrict(&tracker, &mut addresses)?;
-            addresses.retain(|address| !guards || may_lead(redirected_by, *address));
+            addresses.retain(|address| !guards || may_lead(redirected_by, Remote::Address(*address)));
             if addresses.is_empty() {
                 return Err(AnnounceError::Redirect(RedirectError::PrivateTarget));
             }
@@ -97,7 +101,7 @@ impl HttpClient {
         Ok(usable.sort(|addresses| self.families.prefer(&url.tracker_host(), addresses)))
     }
 
-    /// A new connection to one of these addresses.
+    /// A new connection to one of these addresses; if there are none, to the name.
     pub(super) async fn connect(
         &self,
         url: &TrackerUrl,
@@ -105,12 +109,19 @@ impl HttpClient {
     ) -> Result<HttpConnection, AnnounceError> {
         let (known, later) = addresses.into_parts();
         let others = known.clone();
-        // A connector takes all addresses of a name at once, so each part of a look-up is one attempt.
-        let later = async { Some(later.await).filter(|found| !found.is_empty()).into_iter().collect() };
-        let connect =
-            |addresses: Vec<SocketAddr>| async move { self.connector.connect(url.host(), &addresses).await };
-        let (_, connected) = happy_eyeballs::in_turn(vec![known], later, connect).await?;
-        self.families.worked(url.tracker_host(), connected.remote);
+        let connected = if known.is_empty() && self.connector.resolves_names() {
+            self.connector.connect_by_name(url.host(), url.port()).await?
+        } else {
+            // A connector takes all addresses of a name at once, so each part of a look-up is one attempt.
+            let later = async { Some(later.await).filter(|found| !found.is_empty()).into_iter().collect() };
+            let connect = |addresses: Vec<SocketAddr>| async move {
+                self.connector.connect(url.host(), &addresses).await
+            };
+            happy_eyeballs::in_turn(vec![known], later, connect).await?.1
+        };
+        if let Remote::Address(address) = connected.remote {
+            self.families.worked(url.tracker_host(), address);
+        }
         #[cfg(feature = "tls")]
         let connected = match url.scheme() {
             Scheme::Https => self.config.tls.secure(url.host(), connected).await?,
@@ -119,8 +130,8 @@ impl HttpClient {
         let remote = connected.remote;
         let mut connection = HttpConnection::open(connected, &self.config).await?;
         // Through a proxy the address isn't the tracker's.
-        if self.connector.is_direct() {
-            connection.other_family = families::other_family(remote, &others, &self.config.sockets);
+        if let Some(reached) = remote.address().filter(|_| self.connector.is_direct()) {
+            connection.other_family = families::other_family(reached, &others, &self.config.sockets);
         }
         Ok(connection)
     }
@@ -170,7 +181,7 @@ impl HttpClient {
         &self,
         request: &TrackerRequest,
         mut connection: HttpConnection,
-        redirected_by: Option<SocketAddr>,
+        redirected_by: Option<Remote>,
     ) -> Result<(Response<Incoming>, HttpConnection), AnnounceError> {
         let get = || request.to_http(Method::GET, &self.config);
         let mut outcome = connection.send(get()).await;
@@ -207,9 +218,11 @@ impl HttpClient {
     }
 }
 
-/// Whether a redirect may lead from one address to another (R74): never from the internet into a private network,
-/// where it would reach what only this machine can.
-fn may_lead(redirected_by: Option<SocketAddr>, to: SocketAddr) -> bool {
-    let global = |address: SocketAddr| AddressKind::of(address.ip()) == AddressKind::Global;
+/// Whether a redirect may lead from one address to another (R74): never from the internet into a private network, where it
+/// would reach what only this machine can. A name that a proxy resolved counts as a host on the internet.
+fn may_lead(redirected_by: Option<Remote>, to: Remote) -> bool {
+    let global = |remote: Remote| {
+        remote.address().is_none_or(|address| AddressKind::of(address.ip()) == AddressKind::Global)
+    };
     redirected_by.is_none_or(|from| !global(from) || global(to))
 }

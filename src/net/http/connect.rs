@@ -42,9 +42,8 @@ use crate::net::sockets::Sockets;
 #[async_trait]
 pub trait Connector: Send + Sync {
     /// Connects to one of the addresses, the first being preferred. They have been checked against the address policy; a
-    /// connector that connects to another address bypasses it. `host` is for proxies that resolve names themselves. The
-    /// transport has already looked it up with its [`Resolver`](crate::net::resolver::Resolver): if only the proxy may see
-    /// names, give the transport a resolver that asks no name server.
+    /// connector that connects to another address bypasses it. `host` is the name that they were looked up for, or the
+    /// address as it stands in the URL.
     ///
     /// # Errors
     /// [`AnnounceError::Connect`] when no address could be connected to, [`AnnounceError::Local`] where this machine is the
@@ -59,12 +58,40 @@ pub trait Connector: Send + Sync {
     fn is_direct(&self) -> bool {
         false
     }
+
+    /// Whether it connects to names, as a proxy does that resolves them itself. Then no name is looked up on this side:
+    /// [`connect_by_name`](Self::connect_by_name) is called for names, and [`connect`](Self::connect) for the literal
+    /// addresses of URLs alone. These are held to the address policy; where names lead is for the proxy alone to judge.
+    /// False, unless it is overridden.
+    fn resolves_names(&self) -> bool {
+        false
+    }
+
+    /// Connects to a name. It is called where [`resolves_names`](Self::resolves_names) is true.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect); [`AnnounceError::Unsupported`], unless it is overridden.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the connection up.
+    async fn connect_by_name(&self, host: &str, port: u16) -> Result<Connected, AnnounceError> {
+        let _ = (host, port);
+        Err(AnnounceError::Unsupported)
+    }
 }
 
 /// An open stream, and the address to which it leads.
 pub struct Connected {
     pub(super) stream: Box<dyn Stream>,
-    pub(super) remote: SocketAddr,
+    pub(super) remote: Remote,
+}
+
+/// Where a stream leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remote {
+    Address(SocketAddr),
+    /// To a name that was resolved on the other side.
+    Name,
 }
 
 /// A stream of bytes in both directions, over which HTTP is spoken. Everything that reads and writes is one.
@@ -82,7 +109,22 @@ pub struct TcpConnector {
 impl Connected {
     /// A stream that leads to this address.
     pub fn new(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, remote: SocketAddr) -> Self {
-        Self { stream: Box::new(stream), remote }
+        Self { stream: Box::new(stream), remote: Remote::Address(remote) }
+    }
+
+    /// A stream that leads to a name, which was resolved on the other side.
+    pub fn by_name(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+        Self { stream: Box::new(stream), remote: Remote::Name }
+    }
+}
+
+impl Remote {
+    /// The address, if it is known.
+    pub(super) fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Address(address) => Some(address),
+            Self::Name => None,
+        }
     }
 }
 

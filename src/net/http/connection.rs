@@ -1,7 +1,6 @@
 //! One HTTP/1.1 connection: sends a request, reads the head of its answer, and notes what arrives and when.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::config::HttpConfig;
-use super::connect::{Connected, Stream};
+use super::connect::{Connected, Remote, Stream};
 use super::status_line::StatusLine;
 use crate::error::{AnnounceError, Cause, ReplyError};
 use crate::net::clock;
@@ -37,8 +36,8 @@ pub(super) struct HttpConnection {
     sender: http1::SendRequest<Empty<Bytes>>,
     watch: Arc<Watch>,
     max_head: usize,
-    /// The address to which it leads.
-    pub(super) remote: SocketAddr,
+    /// Where it leads.
+    pub(super) remote: Remote,
     /// Whether it has carried an answer before, so that the server may have closed it since.
     pub(super) reused: bool,
     /// Whether the server closes it after the last answer.

@@ -6,7 +6,8 @@
 //! here. The peers of an answer are those that the tracker named: the `Announcer` filters them, and so does
 //! [`usable_peers`](crate::usable_peers) for other callers.
 //!
-//! Proxy settings of the environment are ignored; implement [`Connector`] for a proxy. UDP trackers don't go through it.
+//! Proxy settings of the environment are ignored. [`AnnouncerBuilder::proxy`](crate::AnnouncerBuilder::proxy) sets one for all
+//! trackers; a [`Connector`] of the client's own leads HTTP alone elsewhere.
 
 mod body;
 mod client;
@@ -155,7 +156,8 @@ impl Channel for HttpChannel {
 
     fn address(&self) -> Option<SocketAddr> {
         let connection = self.connection.as_ref().filter(|_| self.client.connector.is_direct())?;
-        Some(SocketAddr::new(connection.remote.ip().to_canonical(), connection.remote.port()))
+        let remote = connection.remote.address()?;
+        Some(SocketAddr::new(remote.ip().to_canonical(), remote.port()))
     }
 
     fn other_family(&self) -> Option<AddressFamily> {

@@ -11,7 +11,7 @@ impl HttpResponse {
     /// Reads it as the answer to an announce.
     pub(super) fn into_announce(mut self, event: Option<Event>) -> Result<AnnounceResponse, AnnounceError> {
         let mut response = self.answer().into_announce(event)?;
-        response.tracker_address = Some(self.remote);
+        response.tracker_address = self.remote.address();
         Ok(response)
     }
 

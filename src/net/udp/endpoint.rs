@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::socket::DatagramSocket;
-use crate::error::{AnnounceError, Cause, Rejection, TimeoutPhase};
+use crate::error::{AnnounceError, Rejection, TimeoutPhase};
 use crate::net::clock;
 use crate::wire::udp::{
     Answer, Endpoint, EndpointOutput, ExchangeError, ExchangeId, Family, Question, Times,
@@ -35,7 +34,7 @@ struct EndpointState {
     endpoint: Endpoint,
     waiting: BTreeMap<ExchangeId, PendingExchange>,
     /// The last error of the network.
-    cause: Option<Cause>,
+    cause: Option<AnnounceError>,
     /// Whether there was silence or a refusal since the last packet came. A doubtful endpoint is closed when it is idle:
     /// a new socket has another port, and may get through.
     doubtful: bool,
@@ -65,9 +64,9 @@ pub(super) struct PendingAnswer {
 struct CloseOnDrop(Arc<SharedEndpoint>);
 
 impl SharedEndpoint {
-    pub(super) fn new(address: SocketAddr, times: Times) -> Self {
+    pub(super) fn new(family: Family, times: Times) -> Self {
         let state = EndpointState {
-            endpoint: Endpoint::new(Family::of(address), times),
+            endpoint: Endpoint::new(family, times),
             waiting: BTreeMap::new(),
             cause: None,
             doubtful: false,
@@ -125,12 +124,16 @@ impl SharedEndpoint {
     /// Runs the state machine on the socket, until the endpoint has been idle for so long, or is doubtful.
     pub(super) async fn run(self: Arc<Self>, socket: Box<dyn DatagramSocket>, idle: Duration) {
         let closing = CloseOnDrop(Arc::clone(&self));
+        if let Err(error) = socket.ready().await {
+            self.fail(&error);
+            return;
+        }
         while let Some(wake) = self.act(&*socket, idle).await {
             let wake = self.start + wake;
             let has_received = tokio::select! {
                 biased;
                 received = socket.receive() => {
-                    self.take(received);
+                    self.take(&*socket, received);
                     true
                 }
                 () = self.changed.notified() => false,
@@ -177,7 +180,7 @@ impl SharedEndpoint {
         if socket.send(packet).await.is_err()
             && let Err(error) = socket.send(packet).await
         {
-            self.broken(error);
+            self.broken(AnnounceError::connecting(error));
         }
     }
 
@@ -192,30 +195,47 @@ impl SharedEndpoint {
             };
             tokio::select! {
                 biased;
-                received = socket.receive() => self.take(received),
+                received = socket.receive() => self.take(socket, received),
                 () = enough => return,
             }
             patience = Duration::ZERO;
         }
     }
 
-    fn take(&self, received: io::Result<Vec<u8>>) {
+    fn take(&self, socket: &dyn DatagramSocket, received: io::Result<Vec<u8>>) {
         match received {
-            Ok(datagram) => self.received(&datagram),
-            Err(error) => self.broken(error),
+            Ok(datagram) => self.received(socket, &datagram),
+            Err(error) => self.broken(AnnounceError::connecting(error)),
         }
     }
 
-    fn received(&self, datagram: &[u8]) {
+    fn received(&self, socket: &dyn DatagramSocket, datagram: &[u8]) {
         let now = self.now();
         let mut state = self.lock();
         state.doubtful = false;
+        let was_connected = state.endpoint.is_connected(now);
         state.endpoint.received(datagram, now);
+        if !was_connected
+            && state.endpoint.is_connected(now)
+            && let Some(address) = socket.answered()
+        {
+            state.endpoint.set_family(Family::of(address));
+        }
     }
 
-    fn broken(&self, error: io::Error) {
+    /// Ends all that waits, and closes the endpoint: its socket can't be used.
+    fn fail(&self, error: &AnnounceError) {
         let mut state = self.lock();
-        state.cause = Some(Cause::new(error));
+        state.closed = true;
+        for exchange in std::mem::take(&mut state.waiting).into_values() {
+            // The caller may have left.
+            let _ = exchange.done.send(Err(error.clone()));
+        }
+    }
+
+    fn broken(&self, error: AnnounceError) {
+        let mut state = self.lock();
+        state.cause = Some(error);
         state.doubtful = true;
         state.endpoint.unreachable();
     }
@@ -237,11 +257,10 @@ impl EndpointState {
                 self.doubtful = true;
                 AnnounceError::TimedOut(waiting.phase)
             }
-            ExchangeError::Unreachable => AnnounceError::connecting(
-                self.cause
-                    .clone()
-                    .unwrap_or_else(|| Cause::new(io::Error::from(io::ErrorKind::NotConnected))),
-            ),
+            ExchangeError::Unreachable => self
+                .cause
+                .clone()
+                .unwrap_or_else(|| AnnounceError::connecting(io::Error::from(io::ErrorKind::NotConnected))),
             ExchangeError::Rejected(text) => AnnounceError::Rejected(Rejection::new(text)),
         });
         // The caller may have left.

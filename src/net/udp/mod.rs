@@ -28,7 +28,7 @@ pub use self::config::UdpConfig;
 pub use self::prober::UdpProber;
 pub use self::socket::{DatagramConnector, DatagramSocket, UdpConnector};
 
-use self::client::UdpClient;
+use self::client::{Destination, UdpClient};
 use super::clock;
 use super::families::{self, Families};
 use super::happy_eyeballs::NEXT_ADDRESS_AFTER;
@@ -72,7 +72,7 @@ pub struct UdpTransport(Arc<UdpClient>);
 struct UdpChannel {
     client: Arc<UdpClient>,
     tracker: TrackerUrl,
-    address: SocketAddr,
+    destination: Destination,
     lookup_time: Duration,
     /// The other address family over which the tracker can be reached.
     other_family: Option<AddressFamily>,
@@ -109,6 +109,17 @@ impl Transport for UdpTransport {
         if !self.supports(tracker.scheme()) {
             return Err(AnnounceError::Unsupported);
         }
+        if let Some(destination) = self.0.name(tracker)? {
+            self.0.ask(&destination, &Question::Connect, TimeoutPhase::Open).await?;
+            return Ok(Box::new(UdpChannel {
+                client: Arc::clone(&self.0),
+                tracker: tracker.clone(),
+                destination,
+                lookup_time: Duration::ZERO,
+                other_family: None,
+                others: Vec::new(),
+            }));
+        }
         let begun = clock::now();
         let found = self.0.addresses(tracker).await?;
         let lookup_time = clock::now() - begun;
@@ -127,7 +138,8 @@ impl Transport for UdpTransport {
         let is_direct = client.connector.is_direct();
         let other_family =
             is_direct.then(|| families::other_family(address, &all, &client.config.sockets)).flatten();
-        Ok(Box::new(UdpChannel { client, tracker, address, lookup_time, other_family, others }))
+        let destination = Destination::Address(address);
+        Ok(Box::new(UdpChannel { client, tracker, destination, lookup_time, other_family, others }))
     }
 
     fn supports(&self, scheme: Scheme) -> bool {
@@ -136,14 +148,23 @@ impl Transport for UdpTransport {
 }
 
 impl UdpChannel {
+    /// The tracker's address, if it is known on this side.
+    fn at(&self) -> Option<SocketAddr> {
+        match &self.destination {
+            Destination::Address(address) => Some(*address),
+            Destination::Name(..) => None,
+        }
+    }
+
     /// Asks at its address, or at another one if that has died since it gave its connection id (R111).
     async fn ask(&mut self, question: &Question) -> Result<Answer, AnnounceError> {
-        let (client, own) = (Arc::clone(&self.client), self.address);
-        let mut asking = pin!(client.ask(own, question, TimeoutPhase::Reply));
-        if self.others.is_empty() {
-            return asking.await;
-        }
-        let all: Vec<SocketAddr> = std::iter::once(own).chain(std::mem::take(&mut self.others)).collect();
+        let (client, own) = (Arc::clone(&self.client), self.destination.clone());
+        let mut asking = pin!(client.ask(&own, question, TimeoutPhase::Reply));
+        let own = match own {
+            Destination::Address(own) if !self.others.is_empty() => own,
+            _ => return asking.await,
+        };
+        let all: Vec<_> = std::iter::once(own).chain(std::mem::take(&mut self.others)).collect();
         // A connect request holds nothing of the torrent, so it may go to all addresses, beginning with this one.
         let mut sign_of_life = pin!(async {
             sleep(NEXT_ADDRESS_AFTER).await;
@@ -166,7 +187,8 @@ impl UdpChannel {
                 None => asking.await,
             };
         };
-        let mut again = pin!(client.ask(elsewhere, question, TimeoutPhase::Reply));
+        let destination = Destination::Address(elsewhere);
+        let mut again = pin!(client.ask(&destination, question, TimeoutPhase::Reply));
         loop {
             tokio::select! {
                 biased;
@@ -178,7 +200,7 @@ impl UdpChannel {
                     if answer.is_err() && failed.is_none() {
                         return asking.await;
                     }
-                    self.address = elsewhere;
+                    self.destination = destination.clone();
                     client.families.worked(self.tracker.tracker_host(), elsewhere);
                     return answer;
                 }
@@ -195,7 +217,7 @@ impl Channel for UdpChannel {
             return Err(other_answer());
         };
         let mut response = *response;
-        response.tracker_address = Some(self.address);
+        response.tracker_address = self.at();
         let config = &self.client.config;
         let surplus = response.peers.len().saturating_sub(config.max_peers);
         response.peers.truncate(config.max_peers);
@@ -208,7 +230,7 @@ impl Channel for UdpChannel {
     }
 
     fn address(&self) -> Option<SocketAddr> {
-        self.client.connector.is_direct().then_some(self.address)
+        self.at().filter(|_| self.client.connector.is_direct())
     }
 
     fn other_family(&self) -> Option<AddressFamily> {

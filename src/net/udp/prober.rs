@@ -42,9 +42,14 @@ impl UdpProber {
     }
 
     async fn measure(&self, tracker: &TrackerUrl) -> Result<Measurement, AnnounceError> {
-        let addresses = self.client.addresses(tracker).await?;
-        let (address, answer) = self.client.ask_first(addresses, &Question::Probe).await?;
-        self.client.families.worked(tracker.tracker_host(), address);
+        let answer = if let Some(name) = self.client.name(tracker)? {
+            self.client.ask(&name, &Question::Probe, TimeoutPhase::Open).await?
+        } else {
+            let addresses = self.client.addresses(tracker).await?;
+            let (address, answer) = self.client.ask_first(addresses, &Question::Probe).await?;
+            self.client.families.worked(tracker.tracker_host(), address);
+            answer
+        };
         let Answer::Connected { round_trip: Some(round_trip) } = answer else {
             return Err(AnnounceError::Cancelled);
         };

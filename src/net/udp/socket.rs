@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use async_trait::async_trait;
 use tokio::io::Interest;
 
+use crate::error::AnnounceError;
 use crate::net::sockets::Sockets;
 
 /// The largest datagram of UDP in bytes, so that none is cut (R69).
@@ -29,6 +30,23 @@ pub trait DatagramConnector: Send + Sync {
     /// trackers at one address taken for one. False, unless it is overridden.
     fn is_direct(&self) -> bool {
         false
+    }
+
+    /// Whether it opens sockets for names, as a proxy does that resolves them itself. Then no name is looked up on this side:
+    /// [`connect_by_name`](Self::connect_by_name) is called for names, and [`connect`](Self::connect) for the literal
+    /// addresses of URLs alone. These are held to the address policy; where names lead is for the proxy alone to judge.
+    /// False, unless it is overridden.
+    fn resolves_names(&self) -> bool {
+        false
+    }
+
+    /// A socket that sends to a name. It is called where [`resolves_names`](Self::resolves_names) is true.
+    ///
+    /// # Errors
+    /// When no such name can be sent to; [`AnnounceError::Unsupported`], unless it is overridden.
+    fn connect_by_name(&self, host: &str, port: u16) -> Result<Box<dyn DatagramSocket>, AnnounceError> {
+        let _ = (host, port);
+        Err(AnnounceError::Unsupported)
     }
 }
 
@@ -63,6 +81,19 @@ pub trait DatagramConnector: Send + Sync {
 /// ```
 #[async_trait]
 pub trait DatagramSocket: Send + Sync {
+    /// Prepares the socket, such as by an association with a proxy. It is awaited once, before the first datagram is sent, and
+    /// needs a time limit of its own. Does nothing, unless it is overridden.
+    ///
+    /// # Errors
+    /// When nothing can be sent: [`AnnounceError::Local`] where the proxy or this machine is the cause,
+    /// [`AnnounceError::ProxyWithoutUdp`] where the proxy carries no datagrams.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the preparation up.
+    async fn ready(&self) -> Result<(), AnnounceError> {
+        Ok(())
+    }
+
     /// Sends a datagram.
     ///
     /// # Errors
@@ -80,6 +111,14 @@ pub trait DatagramSocket: Send + Sync {
     /// # Cancel safety
     /// Dropping the future loses no datagram.
     async fn receive(&self) -> io::Result<Vec<u8>>;
+
+    /// The address of the tracker, where the socket was opened for its name. It is called when the tracker has given a
+    /// connection id: the source of the last datagram is that address, and all further datagrams go to it and are taken from
+    /// it alone. A name with several addresses would otherwise lead to another tracker each time. `None`, unless it is
+    /// overridden.
+    fn answered(&self) -> Option<SocketAddr> {
+        None
+    }
 }
 
 /// Opens sockets of the system. They are connected, so the kernel drops datagrams from other addresses, and reports a

@@ -87,6 +87,11 @@ impl Endpoint {
         }
     }
 
+    /// Changes the address family, where it is only known from the first answer, as through a proxy.
+    pub fn set_family(&mut self, family: Family) {
+        self.family = family;
+    }
+
     /// Begins an exchange.
     pub fn begin(&mut self, question: Question, now: Duration) -> ExchangeId {
         let id = ExchangeId(self.next);

@@ -142,7 +142,7 @@ async fn a_silent_address_in_front_leaves_time_for_the_living_one() {
     let alive = listener.local_addr().unwrap();
     let (connector, addresses) = (TcpConnector::new(), [dead.address(), alive]);
     let connected = timeout(Duration::from_secs(4), connector.connect("t.test", &addresses)).await;
-    assert_eq!(connected.unwrap().unwrap().remote, alive);
+    assert_eq!(connected.unwrap().unwrap().remote.address(), Some(alive));
 }
 
 /// R102.
@@ -165,7 +165,7 @@ async fn a_connector_with_a_local_address_stays_in_its_family() {
     let connector = TcpConnector::from_address("::1".parse().unwrap());
     assert!(connector.connect("t.test", &[address]).await.is_err());
     let connected = TcpConnector::new().connect("t.test", &[address]).await.unwrap();
-    assert_eq!(connected.remote, address);
+    assert_eq!(connected.remote.address(), Some(address));
     let (stream, _): (TcpStream, _) = listener.accept().await.unwrap();
     drop(stream);
 }

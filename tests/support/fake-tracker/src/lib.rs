@@ -27,6 +27,7 @@
 //! | virtual time: no ports, a paused clock | [`FakeTracker::in_memory`], [`connect_in_memory`](FakeTracker::connect_in_memory), [`Cluster::in_memory`] |
 //! | the script over another stream, such as TLS | [`FakeTracker::serve_stream`] |
 //! | what a tracker does | [`Behaviour`], and [`Step`] by step for the rest |
+//! | a proxy on the way to them | [`FakeProxy`] |
 //! | what it heard | [`FakeTracker::heard`], [`Heard`] |
 //!
 //! All waiting is done by tokio's clock. Real sockets and a paused clock don't go together: an idle runtime
@@ -40,6 +41,7 @@ mod cluster;
 mod http;
 mod log;
 mod port;
+mod proxy;
 mod request;
 mod serve;
 mod shared;
@@ -52,6 +54,7 @@ pub use behaviour::{Behaviour, Step};
 pub use cluster::Cluster;
 pub use http::compact;
 pub use log::{Counts, LOG_LIMIT};
+pub use proxy::{FakeProxy, ProxyRules};
 pub use request::{Asked, Heard, percent_decode, percent_encode};
 pub use swarm::{PEER_LIMIT, Swarm, SwarmCounts, SwarmPeer};
 pub use tracker::FakeTracker;
