@@ -139,8 +139,6 @@ pub use error::{
     Retry, RoundError, TimeoutPhase, TlsMissing,
 };
 pub use host_snapshot::{HostSnapshot, RttSnapshot};
-#[cfg(feature = "proxy")]
-pub use net::proxy::ProxyError;
 #[cfg(any(feature = "http", feature = "udp"))]
 pub use net::settings::BuildError;
 #[cfg(feature = "tokio")]

@@ -18,7 +18,7 @@ mod happy_eyeballs;
 mod hickory;
 mod look_ups;
 #[cfg(feature = "proxy")]
-pub(crate) mod proxy;
+pub mod proxy;
 pub mod resolver;
 pub mod scheme_router;
 mod scraper;

@@ -14,6 +14,8 @@ use std::os::windows::io::AsSocket;
 #[cfg(windows)]
 pub use std::os::windows::io::BorrowedSocket;
 use std::sync::Arc;
+#[cfg(feature = "http")]
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 #[cfg(feature = "udp")]
@@ -21,6 +23,8 @@ use tokio::net::UdpSocket;
 #[cfg(feature = "http")]
 use tokio::net::{TcpSocket, TcpStream};
 
+#[cfg(feature = "http")]
+use super::clock;
 use super::happy_eyeballs::local_address;
 
 /// The longest name of an interface in bytes (`IFNAMSIZ` without the NUL).
@@ -151,7 +155,7 @@ impl Sockets {
     /// A connection over TCP.
     ///
     /// # Cancel safety
-    /// Dropping the future closes the socket.
+    /// Dropping the future closes the socket; one that is bound to an interface as soon as its connection stands or failed.
     #[cfg(feature = "http")]
     pub(crate) async fn connect_tcp(&self, remote: SocketAddr) -> io::Result<TcpStream> {
         let remote = canonical(remote);
@@ -160,7 +164,11 @@ impl Sockets {
         if self.local_address.is_some() {
             socket.bind((local_address(self.local_address, remote)?, 0).into())?;
         }
-        let stream = socket.connect(remote).await?;
+        let stream = if self.interface.is_some() {
+            outlasting(socket, remote).await?
+        } else {
+            socket.connect(remote).await?
+        };
         stream.set_nodelay(true)?;
         Ok(stream)
     }
@@ -203,6 +211,23 @@ impl Sockets {
                 .map_err(|error| not_prepared("the client refused the socket".to_owned(), error))?;
         }
         Ok(())
+    }
+}
+
+/// How long a connection goes on opening whose caller has left.
+#[cfg(feature = "http")]
+const OUTLASTS: Duration = Duration::from_secs(10);
+
+/// Connects, and goes on to do so when the caller leaves, to close the connection in due form. Were the socket closed before,
+/// the system would answer the other side by a reset of its own, which belongs to no socket, and follows the routes past the
+/// interface.
+#[cfg(feature = "http")]
+async fn outlasting(socket: TcpSocket, remote: SocketAddr) -> io::Result<TcpStream> {
+    let connecting = tokio::spawn(clock::timeout(OUTLASTS, socket.connect(remote)));
+    match connecting.await {
+        Ok(Ok(connected)) => connected,
+        Ok(Err(_)) => Err(io::ErrorKind::TimedOut.into()),
+        Err(error) => Err(io::Error::other(error)),
     }
 }
 

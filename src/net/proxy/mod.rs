@@ -24,12 +24,14 @@ const MAX_CREDENTIAL_LEN: usize = 255;
 /// The longest host name in bytes (RFC 1035).
 const MAX_NAME_LEN: usize = 253;
 
-/// The address of a proxy, with the name and password that it asks for.
+/// The address of a proxy, with the user name and password that it asks for. Its debug output shows neither.
+///
+/// It is read from a URL, as [`AnnouncerBuilder::proxy`](crate::AnnouncerBuilder::proxy) takes one.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Proxy {
-    pub(super) protocol: Protocol,
-    pub(super) host: ProxyHost,
-    pub(super) port: u16,
+pub struct Proxy {
+    protocol: Protocol,
+    host: ProxyHost,
+    port: u16,
     credentials: Option<Credentials>,
 }
 
@@ -67,7 +69,7 @@ impl Proxy {
     }
 
     /// Whether its own name has to be looked up. `localhost` needn't (RFC 6761).
-    pub(super) fn needs_resolver(&self) -> bool {
+    pub fn needs_resolver(&self) -> bool {
         matches!(&self.host, ProxyHost::Name(name) if !is_localhost(name))
     }
 }

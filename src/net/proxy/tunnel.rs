@@ -6,6 +6,7 @@ use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
+use hyper::upgrade::Upgraded;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -15,7 +16,6 @@ use super::Proxy;
 use super::error::{ProxyFault, Reported};
 use super::socks::Target;
 use crate::error::AnnounceError;
-use crate::net::http::Stream;
 
 /// The largest head of an answer, in bytes.
 const MAX_HEAD_LEN: usize = 16 << 10;
@@ -34,7 +34,7 @@ pub(super) async fn open(
     stream: TcpStream,
     proxy: &Proxy,
     target: &Target,
-) -> Result<Box<dyn Stream>, AnnounceError> {
+) -> Result<Upgraded, AnnounceError> {
     let (mut sender, connection) = http1::Builder::new()
         .title_case_headers(true)
         .max_headers(MAX_HEADERS)
@@ -48,7 +48,7 @@ pub(super) async fn open(
     if status.is_success() {
         let tunnel = hyper::upgrade::on(answer).await.map_err(failed)?;
         drop(driver);
-        return Ok(Box::new(TokioIo::new(tunnel)));
+        return Ok(tunnel);
     }
     Err(match status.as_u16() {
         407 if proxy.credentials.is_some() => ProxyFault::WrongCredentials.into(),
