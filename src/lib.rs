@@ -49,6 +49,7 @@
 //! |---|---|
 //! | announce a torrent from start to stop | [`Announcer::add`], [`AnnounceHandle`], [`Alerts`] |
 //! | announce many: a desktop client, a seedbox | [`manual::usage`], [`AnnounceHandle::count_with`], [`Announcer::alerts`] |
+//! | go through a proxy, or by the interface of a VPN, with everything | `AnnouncerBuilder::proxy`, `interface` ([`manual::usage`]) |
 //! | use another HTTP client, with its proxy and TLS | [`wire::http`], [`transport::from_fn`] |
 //! | use another network or name look-up | [`Transport`], [`Prober`], [`Resolver`] |
 //! | use another runtime, or none | [`policy::Engine`] |
@@ -96,7 +97,7 @@
 //! own. `webpki-roots` (default): Mozilla's root certificates; `tls-native-roots`: those of the system.
 //! `gzip` (default): compressed answers. `proxy` (default): all trackers through a SOCKS 5 or HTTP proxy.
 //! `cache`: a file that keeps what is known about tracker hosts from one run to the
-//! next. `tokio`: the `Announcer` alone, for clients with their own transport. Without features there are the policy and the
+//! next. `hickory`: name look-ups over sockets of the client's, such as those of an interface. `tokio`: the `Announcer` alone, for clients with their own transport. Without features there are the policy and the
 //! wire formats, without tokio and hyper.
 //!
 //! # Secrets

@@ -14,16 +14,13 @@ use std::os::windows::io::AsSocket;
 #[cfg(windows)]
 pub use std::os::windows::io::BorrowedSocket;
 use std::sync::Arc;
-#[cfg(feature = "http")]
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 #[cfg(feature = "udp")]
 use tokio::net::UdpSocket;
-#[cfg(feature = "http")]
 use tokio::net::{TcpSocket, TcpStream};
 
-#[cfg(feature = "http")]
 use super::clock;
 use super::happy_eyeballs::local_address;
 
@@ -152,15 +149,17 @@ impl Sockets {
         self
     }
 
-    /// A connection over TCP.
+    /// A connection over TCP, such as to a peer of a client.
+    ///
+    /// # Errors
+    /// When the address can't be reached, or the socket can't be prepared.
     ///
     /// # Cancel safety
     /// Dropping the future closes the socket; one that is bound to an interface as soon as its connection stands or failed.
-    #[cfg(feature = "http")]
-    pub(crate) async fn connect_tcp(&self, remote: SocketAddr) -> io::Result<TcpStream> {
+    pub async fn connect_tcp(&self, remote: SocketAddr) -> io::Result<TcpStream> {
         let remote = canonical(remote);
         let socket = if remote.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        self.apply(&SockRef::from(&socket), remote)?;
+        self.apply(borrowed(&socket), remote)?;
         if self.local_address.is_some() {
             socket.bind((local_address(self.local_address, remote)?, 0).into())?;
         }
@@ -190,38 +189,47 @@ impl Sockets {
     fn open_udp(&self, remote: SocketAddr) -> io::Result<Socket> {
         let remote = canonical(remote);
         let socket = Socket::new(Domain::for_address(remote), Type::DGRAM, Some(Protocol::UDP))?;
-        self.apply(&SockRef::from(&socket), remote)?;
+        self.apply(borrowed(&socket), remote)?;
         socket.bind(&SocketAddr::new(local_address(self.local_address, remote)?, 0).into())?;
         socket.connect(&remote.into())?;
         socket.set_nonblocking(true)?;
         Ok(socket)
     }
 
-    fn apply(&self, socket: &SockRef<'_>, remote: SocketAddr) -> io::Result<()> {
+    /// Binds a socket of the client's own to the interface, and has it prepared: a listening one, or one for another protocol.
+    /// `address` is where it is to be connected or bound. It isn't bound to the local address.
+    ///
+    /// # Errors
+    /// When there is no such interface, or the closure refuses the socket.
+    pub fn apply(&self, socket: BorrowedSocket<'_>, address: SocketAddr) -> io::Result<()> {
         if let Some(interface) = &self.interface {
-            bind(socket, interface, remote)
+            bind(&SockRef::from(&socket), interface, address)
                 .map_err(|error| not_prepared(format!("interface {interface}"), error))?;
         }
         if let Some(prepare) = &self.prepare {
-            #[cfg(unix)]
-            let borrowed = socket.as_fd();
-            #[cfg(windows)]
-            let borrowed = socket.as_socket();
-            prepare(borrowed, remote)
+            prepare(socket, address)
                 .map_err(|error| not_prepared("the client refused the socket".to_owned(), error))?;
         }
         Ok(())
     }
 }
 
+#[cfg(unix)]
+fn borrowed(socket: &impl AsFd) -> BorrowedSocket<'_> {
+    socket.as_fd()
+}
+
+#[cfg(windows)]
+fn borrowed(socket: &impl AsSocket) -> BorrowedSocket<'_> {
+    socket.as_socket()
+}
+
 /// How long a connection goes on opening whose caller has left.
-#[cfg(feature = "http")]
 const OUTLASTS: Duration = Duration::from_secs(10);
 
 /// Connects, and goes on to do so when the caller leaves, to close the connection in due form. Were the socket closed before,
 /// the system would answer the other side by a reset of its own, which belongs to no socket, and follows the routes past the
 /// interface.
-#[cfg(feature = "http")]
 async fn outlasting(socket: TcpSocket, remote: SocketAddr) -> io::Result<TcpStream> {
     let connecting = tokio::spawn(clock::timeout(OUTLASTS, socket.connect(remote)));
     match connecting.await {
