@@ -13,6 +13,7 @@ mod mixed;
 mod names;
 mod npm;
 mod overlay;
+mod proxied;
 mod reach;
 mod single;
 mod udp_dead;
@@ -90,6 +91,7 @@ pub(crate) async fn run(tools: &Arc<Tools>, words: &[String], report: &mut Repor
         "bittorrent-tracker: two, one dies and returns" => npm::two,
         "mixed tiers from a torrent file, the nearest first" => mixed::nearest,
         "mixed tiers from a torrent file, by BEP 12" => mixed::bep12,
+        "dante: trackers over HTTP, HTTPS and UDP through a SOCKS proxy" => proxied::by_dante,
         "downloads: our client from Transmission" => downloads::from_transmission,
         "downloads: our client from aria2" => downloads::from_aria2,
         "downloads: our client from libtorrent" => downloads::from_libtorrent,
