@@ -1,7 +1,7 @@
 //! How the command line wants peers to be found.
 
 use std::cell::RefCell;
-use std::net::SocketAddrV4;
+use std::net::{IpAddr, SocketAddrV4};
 use std::time::Duration;
 
 use tracker_failover::{AnnounceTo, InfoHash, Order, Torrent, TrackerSet};
@@ -13,6 +13,7 @@ use crate::discovery::rule::Joins;
 use crate::discovery::trackers::{Options, Trackers};
 use crate::ui::cli::{DiscoveryMode, Download, TrackerCount, TrackerOrder};
 use crate::ui::report::Report;
+use crate::way_out;
 
 /// Starts to look for peers of a torrent: at these trackers, and by the DHT unless it is private.
 pub(crate) async fn discover(
@@ -75,7 +76,7 @@ pub(crate) fn keep_nodes(
 async fn asked(options: &Download, report: &RefCell<Report>) -> Options {
     let mut ip = None;
     if let Some(name) = &options.hostname {
-        ip = tokio::net::lookup_host((name.as_str(), 0)).await.ok().and_then(|mut found| found.next());
+        ip = address(name).await;
         if ip.is_none() {
             report
                 .borrow_mut()
@@ -93,7 +94,15 @@ async fn asked(options: &Download, report: &RefCell<Report>) -> Options {
         TrackerCount::All => AnnounceTo::All,
     };
     let interval = options.announce_interval.map(|seconds| Duration::from_secs(seconds.into()));
-    let ip = ip.map(|address| address.ip());
     let (allow_loopback, latency_cache) = (options.allow_loopback, options.latency_cache.clone());
     Options { order, announce_to, interval, ip, allow_loopback, latency_cache }
+}
+
+/// The address of a name, which is looked up unless that would pass the way out by.
+async fn address(name: &str) -> Option<IpAddr> {
+    if !way_out::looks_up() {
+        return name.parse().ok();
+    }
+    let found = tokio::net::lookup_host((name, 0)).await.ok();
+    found.and_then(|mut found| found.next()).map(|address| address.ip())
 }

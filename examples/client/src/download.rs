@@ -30,10 +30,11 @@ use crate::source::{Source, SourceError};
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::{Start, Swarm};
 use crate::torrent::{Refused, Torrent};
-use crate::ui::cli::Download;
+use crate::ui::cli::{DiscoveryMode, Download};
 use crate::ui::event::Event;
 use crate::ui::report::{Report, Summary};
 use crate::ui::units;
+use crate::way_out;
 
 /// Downloads with the options of the command line, and returns the exit code.
 pub(crate) fn main(options: &Download) -> u8 {
@@ -47,6 +48,14 @@ pub(crate) fn main(options: &Download) -> u8 {
     };
     if options.latency_cache.is_some() && !HAS_CACHE {
         report.borrow_mut().error("--latency-cache: this program was built without the feature cache");
+        return exit::USAGE;
+    }
+    if (options.proxy.is_some() || options.interface.is_some())
+        && options.discovery_mode != DiscoveryMode::Tracker
+    {
+        let reason =
+            "--discovery-mode: the DHT would pass --proxy and --interface by, only tracker goes with them";
+        report.borrow_mut().error(reason);
         return exit::USAGE;
     }
     let opened = match Opened::of(&source, options) {
@@ -74,6 +83,10 @@ pub(crate) fn main(options: &Download) -> u8 {
 
 /// Gets the torrent, and lists or downloads it.
 async fn start(options: &Download, opened: Opened, report: &Rc<RefCell<Report>>) -> u8 {
+    if let Err(reason) = way_out::set(options.proxy.as_deref(), options.interface.as_deref()) {
+        report.borrow_mut().error(&reason);
+        return exit::USAGE;
+    }
     let (mut torrent, metainfo, selection, begun) = match opened {
         Opened::Torrent(torrent, metainfo) => (*torrent, metainfo, options.select.clone(), None),
         Opened::Magnet(magnet) => match resolve(options, &magnet, report).await {
@@ -135,7 +148,7 @@ async fn download(
         Err(failed) => return give_up(&mut report.borrow_mut(), &failed),
     };
     let port = prepared.listeners.port;
-    if is_new {
+    if is_new && way_out::listens() {
         report.borrow_mut().listening(port);
     }
     let seed = random.random();

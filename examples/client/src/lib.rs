@@ -32,6 +32,7 @@ pub(crate) mod swarm;
 mod tests;
 pub(crate) mod torrent;
 pub(crate) mod ui;
+pub(crate) mod way_out;
 pub(crate) mod wire;
 
 use std::ffi::OsString;

@@ -5,7 +5,6 @@ use std::io::{self, Write as _};
 
 use tracker_failover::{Metainfo, TrackerUrl};
 
-use crate::discovery::trackers::transports;
 use crate::files::names::shown;
 use crate::scrape::{Swarm, ask_all};
 use crate::torrent::Torrent;
@@ -13,6 +12,7 @@ use crate::ui::cli::Download;
 use crate::ui::json::Object;
 use crate::ui::report::{added, files, skipped};
 use crate::ui::units;
+use crate::way_out;
 
 /// Shows a torrent on standard output. Trackers are asked unless the command line forbids it.
 pub(crate) async fn list(options: &Download, torrent: &Torrent, metainfo: &Metainfo) {
@@ -22,7 +22,7 @@ pub(crate) async fn list(options: &Download, torrent: &Torrent, metainfo: &Metai
     let mut answers: Vec<Option<Result<Swarm, String>>> = vec![None; trackers.len()];
     if !options.no_trackers {
         let urls: Vec<TrackerUrl> = trackers.iter().map(|(_, url)| url.clone()).collect();
-        let asked = ask_all(&transports(), &urls, torrent.info_hash).await;
+        let asked = ask_all(&way_out::transports(), &urls, torrent.info_hash).await;
         answers = asked.into_iter().map(Some).collect();
     }
     let mut text = if options.json { added(torrent) } else { head(torrent) };

@@ -26,6 +26,7 @@ use crate::torrent::{Refused, Torrent};
 use crate::ui::cli::Download;
 use crate::ui::event::Event;
 use crate::ui::report::Report;
+use crate::way_out;
 
 /// What a download has already when its torrent came by a magnet link.
 #[derive(Debug)]
@@ -66,7 +67,9 @@ pub(crate) async fn resolve(
     let own_id = PeerId::with_prefix(*b"-TF0100-", random.random());
     let name = magnet.name().map_or_else(|| magnet.info_hash().to_string(), ToOwned::to_owned);
     report.borrow_mut().config(&format!("magnet link of {name}"));
-    report.borrow_mut().listening(listeners.port);
+    if way_out::listens() {
+        report.borrow_mut().listening(listeners.port);
+    }
     let mut announced = tracker_failover::Torrent::new(magnet.info_hash(), own_id, listeners.port);
     announced.transfer = Transfer { uploaded: 0, downloaded: 0, left: None };
     let set = TrackerSet::new(magnet.tiers());
@@ -126,7 +129,7 @@ async fn addresses(peers: &[PeerAddress]) -> Vec<std::net::SocketAddr> {
     for peer in peers {
         match peer {
             PeerAddress::Ip(address) => addresses.push(*address),
-            PeerAddress::Name(name, port) => {
+            PeerAddress::Name(name, port) if way_out::looks_up() => {
                 let lookup = tokio::net::lookup_host((name.clone(), *port));
                 lookups.spawn(timeout(LOOKUP_LIMIT, lookup));
             }

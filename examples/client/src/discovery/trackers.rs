@@ -4,14 +4,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tracker_failover::net::http::{HttpConfig, HttpProber, HttpTransport};
-use tracker_failover::net::resolver::{Resolver, SystemResolver};
-use tracker_failover::net::scheme_router::SchemeRouter;
-use tracker_failover::net::udp::{UdpConfig, UdpProber, UdpTransport};
 use tracker_failover::{
     AddressPolicy, Alert, Alerts, AnnounceHandle, AnnounceTo, Announcer, AnnouncerBuilder, Config, InfoHash,
     Order, PeerAddress, PeerCounts, Torrent, TrackerSet, TrackerUrl, Transfer,
@@ -21,6 +16,7 @@ use tracker_failover::{Status, TrackerState};
 use super::news::News;
 use crate::lines;
 use crate::scrape::Swarm;
+use crate::way_out;
 
 /// The torrent's trackers.
 #[derive(Debug)]
@@ -74,7 +70,7 @@ impl Trackers {
         torrent.ip = options.ip;
         let resolving =
             if options.allow_loopback { AddressPolicy::ALLOW_LOOPBACK } else { AddressPolicy::PUBLIC_ONLY };
-        let transports = transports();
+        let transports = way_out::transports();
         let mut builder = AnnouncerBuilder::new(transports.clone()).prober(transports).config(config);
         if options.allow_loopback {
             builder = builder.peer_addresses(resolving.clone());
@@ -195,7 +191,7 @@ impl Trackers {
         for peer in alert.peers() {
             match &peer.address {
                 PeerAddress::Ip(address) => peers.push(*address),
-                PeerAddress::Name(name, port) if names < MAX_NAMES => {
+                PeerAddress::Name(name, port) if names < MAX_NAMES && way_out::looks_up() => {
                     names += 1;
                     let (policy, news) = (self.resolving.clone(), self.beside.0.clone());
                     tokio::spawn(resolve(name.clone(), *port, policy, news));
@@ -251,16 +247,6 @@ fn with_cache(builder: AnnouncerBuilder, path: Option<&Path>) -> AnnouncerBuilde
 #[cfg(not(feature = "cache"))]
 fn with_cache(builder: AnnouncerBuilder, _: Option<&Path>) -> AnnouncerBuilder {
     builder
-}
-
-/// The library's transports for HTTP and UDP.
-pub(crate) fn transports() -> SchemeRouter {
-    let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::new());
-    let http = HttpTransport::new(HttpConfig::new(), Arc::clone(&resolver));
-    let http_prober = HttpProber::new(&http);
-    let udp = UdpTransport::new(UdpConfig::new(), resolver);
-    let udp_prober = UdpProber::new(&udp);
-    SchemeRouter::new().with_prober(http, http_prober).with_prober(udp, udp_prober)
 }
 
 /// Resolves the name of a peer. The addresses are checked here, because the library can't check names.

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tracker_failover::InfoHash;
 
+use crate::way_out;
 use crate::wire::Why;
 use crate::wire::handshake::{self, Handshake};
 
@@ -19,7 +20,7 @@ pub(super) async fn dial(
     info_hash: InfoHash,
     ours: [u8; handshake::LENGTH],
 ) -> Result<(TcpStream, Handshake), Why> {
-    let mut stream = match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+    let mut stream = match tokio::time::timeout(CONNECT_TIMEOUT, way_out::connect(address)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(_)) => return Err(Why::Io),
         Err(_) => return Err(Why::Timeout),

@@ -2,9 +2,15 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+#[cfg(unix)]
+use std::os::fd::AsFd as _;
+#[cfg(windows)]
+use std::os::windows::io::AsSocket as _;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
+
+use crate::way_out;
 
 /// The sockets, one for each family that the machine has, all on one port.
 #[derive(Debug)]
@@ -16,11 +22,17 @@ pub(crate) struct Listeners {
 }
 
 impl Listeners {
-    /// Listens on the port, 0 for any; without one on the first free port from 6881 on.
+    /// Listens on the port, 0 for any; without one on the first free port from 6881 on. Through a proxy there are no sockets,
+    /// as no peer can connect to us.
     ///
     /// # Errors
     /// When the port is taken, or nothing can be listened on.
     pub(crate) fn bind(port: Option<u16>) -> io::Result<Self> {
+        if !way_out::listens() {
+            // The port is announced all the same: an announce has to hold one, and none of 0 is taken.
+            let port = port.filter(|&port| port != 0).unwrap_or(FIRST_PORT);
+            return Ok(Self { port, sockets: Vec::new() });
+        }
         if let Some(port) = port {
             return Self::on(port).map_err(|error| match error.kind() {
                 io::ErrorKind::AddrInUse => {
@@ -54,6 +66,10 @@ fn socket(address: SocketAddr) -> io::Result<TcpListener> {
     // Windows gives this option another meaning: there it lets a second program take the port.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
+    #[cfg(unix)]
+    way_out::bind(socket.as_fd(), address)?;
+    #[cfg(windows)]
+    way_out::bind(socket.as_socket(), address)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

@@ -10,6 +10,7 @@ mod peers;
 mod screen;
 mod select;
 mod trackers;
+mod ways_out;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

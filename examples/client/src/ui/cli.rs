@@ -105,6 +105,19 @@ pub(crate) struct Download {
     /// A peer to begin with; may be repeated
     #[arg(long = "peer", value_name = "IP:PORT")]
     pub(crate) peers: Vec<SocketAddr>,
+    /// Reaches trackers and peers through this proxy alone: socks5://HOST:PORT or http://HOST:PORT
+    ///
+    /// HOST is an IP address or localhost, with USER:PASSWORD@ before it if the proxy asks for them. Names are looked up
+    /// by the proxy. Peers can't connect to us; --port is announced all the same. UDP trackers need a SOCKS proxy that
+    /// carries UDP. The DHT stays off, and peers that are named by a host name are left out.
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
+    /// Reaches trackers and peers by this network interface alone, such as that of a VPN
+    ///
+    /// Names are looked up over it too. Peers connect to us by it. The DHT stays off, and peers that are named by a host
+    /// name are left out.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) interface: Option<String>,
     /// Asks no tracker
     #[arg(long)]
     pub(crate) no_trackers: bool,
