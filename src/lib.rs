@@ -1,8 +1,8 @@
 //! Finds the nearest working BitTorrent tracker, announces to it, and fails over in well under a second when it
 //! stops working.
 //!
-#![cfg_attr(feature = "http", doc = "```no_run")]
-#![cfg_attr(not(feature = "http"), doc = "```ignore")]
+#![cfg_attr(all(feature = "http", feature = "metainfo"), doc = "```no_run")]
+#![cfg_attr(not(all(feature = "http", feature = "metainfo")), doc = "```ignore")]
 //! use tracker_failover::{Announcer, Metainfo, PeerId, Torrent, TrackerSet};
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -94,7 +94,7 @@
 //! All features are additive. `http` (default): HTTP trackers over hyper. `udp` (default): UDP trackers (BEP 15).
 //! `tls-ring` (default) or `tls-aws-lc-rs`: HTTPS trackers over rustls with one of its providers; `tls`: with the program's
 //! own. `webpki-roots` (default): Mozilla's root certificates; `tls-native-roots`: those of the system.
-//! `gzip` (default): compressed answers. `cache`: a file that keeps what is known about tracker hosts from one run to the
+//! `gzip` (default): compressed answers. `metainfo` (default): torrent files, with SHA-1 and SHA-256. `cache`: a file that keeps what is known about tracker hosts from one run to the
 //! next. `tokio`: the `Announcer` alone, for clients with their own transport. Without features there are the policy and the
 //! wire formats, without tokio and hyper.
 //!
@@ -110,6 +110,7 @@ mod channel;
 #[cfg(feature = "tokio")]
 mod counters;
 mod error;
+#[cfg(feature = "metainfo")]
 mod from_metainfo;
 mod host_snapshot;
 pub mod manual;
@@ -153,6 +154,7 @@ pub use policy::tracker_set::TrackerSet;
 pub use prober::{Measurement, Prober};
 pub use scrape::{ScrapeResponse, SwarmCounts};
 pub use tracker::{AddressFamily, Scheme, TrackerHost, TrackerUrl, TrackerUrlError};
+#[cfg(feature = "metainfo")]
 pub use wire::metainfo::{FileEntry, Metainfo, MetainfoError, SkipReason, SkippedTracker};
 
 /// Parts of the policy for the reference models in `tests`. No part of the public interface.
@@ -162,6 +164,6 @@ pub mod internals {
 }
 
 /// Compiles the examples of the README.
-#[cfg(all(doctest, feature = "http"))]
+#[cfg(all(doctest, feature = "http", feature = "metainfo"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
