@@ -2,6 +2,7 @@
 
 mod address;
 mod liveness;
+mod partial_seeds;
 mod pauses;
 mod private;
 mod reach;
@@ -26,6 +27,8 @@ struct Played {
     /// The answer of all trackers that don't fail.
     response: AnnounceResponse,
     failing: BTreeMap<TrackerUrl, AnnounceError>,
+    /// Those that refuse the event of a partial seed.
+    refuses_paused: BTreeSet<TrackerUrl>,
     /// Those that open, and never answer an announce.
     stalling: BTreeSet<TrackerUrl>,
     /// Whose channels were opened.
@@ -41,9 +44,11 @@ impl Played {
         let mut engine = Engine::new(config, 7);
         let torrent = engine.add(trackers, a_torrent(1), Timestamp::ZERO);
         let (failing, stalling, opened) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
+        let refuses_paused = BTreeSet::new();
         let (told, rounds) = (Vec::new(), Vec::new());
         let (now, response) = (Timestamp::ZERO, AnnounceResponse::default());
-        let mut played = Self { engine, torrent, now, response, failing, stalling, opened, told, rounds };
+        let mut played =
+            Self { engine, torrent, now, response, failing, refuses_paused, stalling, opened, told, rounds };
         played.settle();
         played
     }
@@ -109,6 +114,9 @@ impl Played {
                     self.told.push(format!("{name}:{event} left={left} numwant={wanted}"));
                     let input = match self.failing.get(tracker) {
                         _ if self.stalling.contains(tracker) => continue,
+                        _ if event == "paused" && self.refuses_paused.contains(tracker) => {
+                            Input::Failed(attempt, AnnounceError::Rejected(Rejection::new("unknown event")))
+                        }
                         Some(error) => Input::Failed(attempt, error.clone()),
                         None => Input::Replied(attempt, Box::new(self.response.clone())),
                     };
