@@ -22,6 +22,7 @@ pub struct PeerId([u8; 20]);
 pub struct InfoHashError;
 
 /// The event of an announce (BEP 3, BEP 21). A regular announce has none, but that of a partial seed.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Event {
@@ -138,12 +139,15 @@ pub struct Torrent {
 }
 
 /// The answer to a successful announce. Trackers leave out any of its keys, so most fields are optional.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct AnnounceResponse {
     /// How long to wait until the next regular announce, as the tracker sent it (BEP 3).
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::of_some"))]
     pub interval: Option<Duration>,
     /// The shortest time until the next announce, as the tracker sent it.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::of_some"))]
     pub min_interval: Option<Duration>,
     /// The peers, in the tracker's order, each once.
     pub peers: Vec<Peer>,
@@ -154,6 +158,7 @@ pub struct AnnounceResponse {
     /// How many downloads have been completed so far.
     pub downloaded: Option<u64>,
     /// Sent back to this tracker, and no other, as `trackerid`.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub tracker_id: Option<Vec<u8>>,
     /// A message for the user; the announce counts as a success. Control and invisible characters are replaced, at most
     /// 1024 characters are kept.
@@ -169,6 +174,7 @@ pub struct AnnounceResponse {
 }
 
 /// A peer in a tracker's answer.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Peer {
     /// The address at which it accepts connections.

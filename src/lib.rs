@@ -95,7 +95,7 @@
 //! `tls-ring` (default) or `tls-aws-lc-rs`: HTTPS trackers over rustls with one of its providers; `tls`: with the program's
 //! own. `webpki-roots` (default): Mozilla's root certificates; `tls-native-roots`: those of the system.
 //! `gzip` (default): compressed answers. `metainfo` (default): torrent files, with SHA-1 and SHA-256. `cache`: a file that keeps what is known about tracker hosts from one run to the
-//! next. `tokio`: the `Announcer` alone, for clients with their own transport. Without features there are the policy and the
+//! next. `tracing`, `metrics` and `serde` pass on what happens, see [`manual::usage`]. `tokio`: the `Announcer` alone, for clients with their own transport. Without features there are the policy and the
 //! wire formats, without tokio and hyper.
 //!
 //! # Secrets
@@ -119,6 +119,8 @@ pub mod net;
 pub mod policy;
 mod prober;
 mod scrape;
+#[cfg(feature = "serde")]
+mod seconds;
 mod text;
 mod time;
 mod tracker;
@@ -126,7 +128,9 @@ pub mod transport;
 pub mod wire;
 
 pub use address::{AddressKind, AddressPolicy, usable_peers};
-pub use alert::{Alert, AnnounceReason, Announced, Deferral, ShutdownReport, StopResult, TorrentStopped};
+pub use alert::{
+    Alert, AlertLevel, AnnounceReason, Announced, Deferral, ShutdownReport, StopResult, TorrentStopped,
+};
 pub use announce::{
     AnnounceRequest, AnnounceResponse, Event, InfoHash, InfoHashError, Peer, PeerAddress, PeerCounts, PeerId,
     Torrent, Transfer,

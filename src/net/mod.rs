@@ -17,11 +17,15 @@ mod happy_eyeballs;
 #[cfg(feature = "hickory")]
 mod hickory;
 mod look_ups;
+#[cfg(feature = "metrics")]
+mod meters;
 pub mod resolver;
 pub mod scheme_router;
 mod scraper;
 #[cfg(any(feature = "http", feature = "udp"))]
 pub mod sockets;
+#[cfg(feature = "tracing")]
+mod spans;
 #[cfg(test)]
 mod testing;
 pub(crate) mod torrents;

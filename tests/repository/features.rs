@@ -29,6 +29,10 @@ fn built_with() -> Vec<&'static str> {
         ("cache", cfg!(feature = "cache")),
         ("gzip", cfg!(feature = "gzip")),
         ("metainfo", cfg!(feature = "metainfo")),
+        ("hickory", cfg!(feature = "hickory")),
+        ("tracing", cfg!(feature = "tracing")),
+        ("metrics", cfg!(feature = "metrics")),
+        ("serde", cfg!(feature = "serde")),
     ];
     features.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name).collect()
 }
