@@ -3,6 +3,7 @@
 mod attempts;
 mod command;
 mod event;
+mod show;
 mod shutdown;
 #[cfg(test)]
 mod tests;
@@ -310,42 +311,6 @@ impl Driver {
         }
     }
 
-    /// Shows what is done to recorders and subscribers of the program: without a lock, and their panics end nothing (R93),
-    /// because they are foreign code.
-    #[cfg_attr(
-        not(any(feature = "metrics", feature = "tracing")),
-        expect(
-            clippy::unused_self,
-            clippy::needless_pass_by_ref_mut,
-            reason = "without a feature nothing is shown"
-        )
-    )]
-    fn show(&mut self, output: &Output) {
-        #[cfg(feature = "metrics")]
-        {
-            let now = self.torrents().clock.now();
-            guarded::contained(|| self.meters.done(output, now));
-        }
-        #[cfg(feature = "tracing")]
-        match output {
-            Output::Alert { torrent, alert } => {
-                let info_hash = self.torrents().info_hash(*torrent);
-                if let Some(info_hash) = info_hash {
-                    guarded::contained(|| self.spans.alert(*torrent, info_hash, alert));
-                }
-            }
-            Output::RoundEnded { torrent, .. } => {
-                guarded::contained(|| self.spans.round_ended(*torrent));
-            }
-            Output::Ended { torrent, .. } => {
-                guarded::contained(|| self.spans.ended(*torrent));
-            }
-            _ => {}
-        }
-        #[cfg(not(any(feature = "metrics", feature = "tracing")))]
-        let _ = output;
-    }
-
     fn carry_out(&mut self, command: Command) {
         match command {
             Command::Add { .. } | Command::AnnounceOnce { .. } if self.shutdown.is_some() => {
@@ -412,9 +377,9 @@ impl Drop for Driver {
         }
         let ended = torrents.end();
         drop(torrents);
+        drop(ended);
         #[cfg(feature = "tracing")]
         guarded::contained(|| spans::alert_of_all(&last));
-        drop(ended);
         // After this no command comes; those that are in the queue are all there are.
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {

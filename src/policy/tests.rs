@@ -445,3 +445,27 @@ fn an_answer_is_bounded_whatever_the_transport_sent() {
     let response = &played.rounds.last().unwrap().as_ref().unwrap().response;
     assert_eq!((response.peers.len(), &response.tracker_id), (10_000, &None));
 }
+
+#[cfg(feature = "serde")]
+#[test]
+fn a_status_is_written_without_secrets() {
+    let mut played = Played::new(&[], on_request());
+    let tracker: TrackerUrl = "http://a.test/5ec2e7/announce?passkey=5ec2e7".parse().unwrap();
+    let add = |list: &mut TrackerSet| {
+        assert!(
+            list.add(0, tracker.clone())
+                && list.add(1, url("b"))
+                && list.add(2, "wss://c.test/5ec2e7".parse().unwrap())
+        );
+    };
+    played.engine.change_trackers(played.torrent, add, played.now);
+    played.failing.insert(tracker.clone(), refused());
+    played.announce();
+    let status = serde_json::to_value(played.engine.status(played.torrent, played.now)).unwrap();
+    assert!(!status.to_string().contains("5ec2e7"), "{status}");
+    assert_eq!((&status["in_use"], &status["announcing"]), (&"http://b.test".into(), &false.into()));
+    let [first, second, third] = [0, 1, 2].map(|tier| &status["tiers"][tier][0]);
+    assert_eq!(first["state"]["failing"]["kind"], "connect", "{status}");
+    assert_eq!((&second["state"], &second["role"]), (&"working".into(), &"in_use".into()));
+    assert_eq!((&third["state"], &third["tracker"]), (&"unsupported".into(), &"wss://c.test".into()));
+}

@@ -13,7 +13,10 @@ use crate::net::testing::{SECRET, live_through_a_failover};
 /// Each name with its labels, and its counts or times in milliseconds.
 type Recorded = Arc<Mutex<BTreeMap<String, Vec<u64>>>>;
 
-struct Recording(Recorded);
+struct Recording {
+    recorded: Recorded,
+    panics: bool,
+}
 
 /// One metric.
 struct Metric(String, Recorded);
@@ -42,10 +45,11 @@ impl HistogramFn for Metric {
 
 impl Recording {
     fn metric(&self, key: &Key) -> Arc<Metric> {
+        assert!(!self.panics, "on purpose");
         let labels: Vec<_> = key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
         let name = key.name().strip_prefix("tracker_failover_").expect("all have one prefix");
         let name = format!("{name} {}", labels.join(" ")).trim().to_owned();
-        Arc::new(Metric(name, Arc::clone(&self.0)))
+        Arc::new(Metric(name, Arc::clone(&self.recorded)))
     }
 }
 
@@ -70,7 +74,7 @@ impl Recorder for Recording {
 #[tokio::test(start_paused = true)]
 async fn a_failover_is_counted() {
     let recorded = Recorded::default();
-    let recording = Recording(Arc::clone(&recorded));
+    let recording = Recording { recorded: Arc::clone(&recorded), panics: false };
     let guard = metrics::set_default_local_recorder(&recording);
     live_through_a_failover().await;
     drop(guard);
@@ -90,6 +94,14 @@ async fn a_failover_is_counted() {
         expected.iter().map(|(name, values)| ((*name).to_owned(), values.to_vec())).collect();
     assert_eq!(recorded, expected);
     assert!(!format!("{recorded:?}").contains(SECRET) && !format!("{recorded:?}").contains(".test"));
+}
+
+/// R93: a recorder is foreign code.
+#[tokio::test(start_paused = true)]
+async fn a_recorder_that_panics_ends_nothing() {
+    let recording = Recording { recorded: Recorded::default(), panics: true };
+    let _guard = metrics::set_default_local_recorder(&recording);
+    live_through_a_failover().await;
 }
 
 /// Each name stands in the manual, and each of the manual is one.
