@@ -94,9 +94,10 @@
 //! All features are additive. `http` (default): HTTP trackers over hyper. `udp` (default): UDP trackers (BEP 15).
 //! `tls-ring` (default) or `tls-aws-lc-rs`: HTTPS trackers over rustls with one of its providers; `tls`: with the program's
 //! own. `webpki-roots` (default): Mozilla's root certificates; `tls-native-roots`: those of the system.
-//! `gzip` (default): compressed answers. `metainfo` (default): torrent files, with SHA-1 and SHA-256. `cache`: a file that keeps what is known about tracker hosts from one run to the
-//! next. `tracing`, `metrics` and `serde` pass on what happens, see [`manual::usage`]. `tokio`: the `Announcer` alone, for clients with their own transport. Without features there are the policy and the
-//! wire formats, without tokio and hyper.
+//! `gzip` (default): compressed answers. `metainfo` (default): torrent files, with SHA-1 and SHA-256. `cache`: a file that
+//! keeps what is known about tracker hosts from one run to the next. `hickory`: name look-ups by family, and tracker records
+//! in DNS. `tracing`, `metrics` and `serde` pass on what happens, see [`manual::usage`]. `tokio`: the `Announcer` alone, for
+//! clients with their own transport. Without features there are the policy and the wire formats, without tokio and hyper.
 //!
 //! # Secrets
 //!
