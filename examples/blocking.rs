@@ -1,7 +1,7 @@
 //! The policy engine driven by threads and blocking sockets: no tokio, no hyper, nothing but std.
 //!
 //! ```text
-//! cargo run --no-default-features --example blocking -- some.torrent
+//! cargo run --no-default-features --features metainfo --example blocking -- some.torrent
 //! cargo run --no-default-features --example blocking
 //! ```
 //!
@@ -24,8 +24,8 @@ use std::time::{Duration, Instant, SystemTime};
 use tracker_failover::policy::{AttemptId, Engine, Input, Output, Timestamp};
 use tracker_failover::wire::http::{announce_target, read_answer};
 use tracker_failover::{
-    AnnounceError, AnnounceRequest, AnnounceResponse, InfoHash, Measurement, Metainfo, PeerId, Torrent,
-    TrackerSet, TrackerUrl,
+    AnnounceError, AnnounceRequest, AnnounceResponse, InfoHash, Measurement, PeerId, Torrent, TrackerSet,
+    TrackerUrl,
 };
 use tracker_failover::{Cause, ReplyError};
 use tracker_failover::{Config, Scheme, Schemes};
@@ -45,13 +45,25 @@ fn main() -> ExitCode {
     }
 }
 
+/// The trackers of a torrent file, and the torrent.
+#[cfg(feature = "metainfo")]
+fn read(file: &str, peer_id: PeerId) -> Result<(TrackerSet, Torrent), Box<dyn Error>> {
+    let metainfo = tracker_failover::Metainfo::parse(&std::fs::read(file)?)?;
+    let mut torrent = Torrent::new(metainfo.info_hash(), peer_id, 6881);
+    torrent.transfer.left = Some(metainfo.total_length());
+    Ok((TrackerSet::from(&metainfo), torrent))
+}
+
+/// Torrent files need the feature.
+#[cfg(not(feature = "metainfo"))]
+fn read(_: &str, _: PeerId) -> Result<(TrackerSet, Torrent), Box<dyn Error>> {
+    Err("torrent files need --features metainfo".into())
+}
+
 fn run() -> Result<(), Box<dyn Error>> {
     let peer_id = PeerId::with_prefix(*b"-TF0001-", std::array::from_fn(|_| entropy().to_le_bytes()[0]));
     let (trackers, torrent) = if let Some(file) = std::env::args().nth(1) {
-        let metainfo = Metainfo::parse(&std::fs::read(file)?)?;
-        let mut torrent = Torrent::new(metainfo.info_hash(), peer_id, 6881);
-        torrent.transfer.left = Some(metainfo.total_length());
-        (TrackerSet::from(&metainfo), torrent)
+        read(&file, peer_id)?
     } else {
         let far = tiny_tracker(Duration::from_millis(50), true)?;
         let near = tiny_tracker(Duration::ZERO, false)?;

@@ -1,5 +1,9 @@
 //! What happens to a torrent's announces, as alerts with a line of text each.
 
+mod level;
+#[cfg(feature = "serde")]
+mod serialised;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +15,13 @@ use crate::error::{AnnounceError, AnnouncerEnded, CacheError, FailedAttempt, Rou
 use crate::prober::Measurement;
 use crate::tracker::TrackerUrl;
 
+pub use self::level::AlertLevel;
+
 /// Something that happened to a torrent's announces.
 ///
 /// `Display` gives one line of plain text, and [`tag`](Self::tag) a word by which lines can be filtered. Trackers are
 /// shown without path and query.
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(tag = "alert", rename_all = "snake_case"))]
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Alert {
@@ -44,11 +51,13 @@ pub enum Alert {
         /// The selected tracker.
         tracker: TrackerUrl,
         /// Its latency, if it was measured.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::of_some"))]
         latency: Option<Duration>,
     },
     /// The last probe has ended, so the order of failover is known.
     FailoverOrder {
         /// The trackers in the order in which they are tried, each with its latency if it was measured.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "serialised::with_latencies"))]
         trackers: Vec<(TrackerUrl, Option<Duration>)>,
     },
     /// A round begins: one announce with all its attempts.
@@ -79,6 +88,7 @@ pub enum Alert {
         /// The silent tracker.
         tracker: TrackerUrl,
         /// How long it has been waited for.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::of"))]
         waited: Duration,
     },
     /// An attempt failed.
@@ -116,6 +126,7 @@ pub enum Alert {
         /// Each attempt with its cause.
         error: Arc<RoundError>,
         /// How long until the next round begins; `None` if no tracker may be announced to again in this session.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::of_some"))]
         retry_in: Option<Duration>,
     },
     /// An announce is due, and no tracker may be announced to yet.
@@ -123,6 +134,7 @@ pub enum Alert {
         /// What the announce waits for.
         reason: Deferral,
         /// How long until the first tracker may be announced to.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::of"))]
         retry_in: Duration,
     },
     /// Attempts at all trackers fail, so the local network seems to be down. Until a tracker answers, failures don't count
@@ -141,6 +153,7 @@ pub enum Alert {
         /// The tracker it was announced to.
         tracker: TrackerUrl,
         /// Whether the tracker acknowledged it, or the cause of the failure.
+        #[cfg_attr(feature = "serde", serde(rename = "error", serialize_with = "serialised::error_of"))]
         result: Result<(), AnnounceError>,
     },
     /// The latency cache couldn't be read or written, so what is known about tracker hosts isn't kept. The cache is one
@@ -166,6 +179,7 @@ pub enum Alert {
 }
 
 /// Why an announce that is due has to wait.
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Deferral {
@@ -178,6 +192,7 @@ pub enum Deferral {
 }
 
 /// Why a tracker is announced to.
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum AnnounceReason {
@@ -196,6 +211,7 @@ pub enum AnnounceReason {
 }
 
 /// An answered announce, with the attempts it took.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Announced {
@@ -209,6 +225,7 @@ pub struct Announced {
     /// Its answer.
     pub response: AnnounceResponse,
     /// How long it took from the beginning of the round until the answer, trackers that failed before included.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::of"))]
     pub took: Duration,
     /// The number of trackers that were tried, this one included.
     pub attempts: usize,
@@ -218,8 +235,10 @@ pub struct Announced {
     /// torrent then (BEP 27).
     pub moved_from: Option<TrackerUrl>,
     /// The interval between regular announces, after bounds and overrides.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::of"))]
     pub interval: Duration,
     /// How long until the next regular announce.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::of"))]
     pub next_announce: Duration,
 }
 

@@ -21,7 +21,8 @@ pub struct PeerId([u8; 20]);
 #[error("not an info-hash: expected 40 hexadecimal digits")]
 pub struct InfoHashError;
 
-/// The event of an announce (BEP 3). A regular announce has none.
+/// The event of an announce (BEP 3, BEP 21). A regular announce has none, but that of a partial seed.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Event {
@@ -31,6 +32,10 @@ pub enum Event {
     Completed,
     /// The client leaves the swarm.
     Stopped,
+    /// The client is a partial seed: it has all that it wants, and not all that there is (BEP 21). In place of no event, with
+    /// each regular announce over HTTP; over UDP there is no number for it. A session that is paused sends
+    /// [`Stopped`](Self::Stopped).
+    Paused,
 }
 
 /// The three counters of BEP 3, in bytes, summed over the session. `uploaded` and `downloaded` must never decrease, because
@@ -43,6 +48,10 @@ pub struct Transfer {
     pub downloaded: u64,
     /// Bytes still missing; `None` if the size isn't known (a magnet link before its metadata).
     pub left: Option<u64>,
+    /// Whether the client is a partial seed: it wants nothing more, and there is something left, as where only some files were
+    /// selected (BEP 21). Its regular announces carry [`Event::Paused`], so that trackers don't count it as a downloader, and
+    /// peers are looked for as for a seed. With nothing left it makes no difference.
+    pub partial_seed: bool,
 }
 
 /// How many peers a client has. What it knows is better than what trackers count.
@@ -130,12 +139,15 @@ pub struct Torrent {
 }
 
 /// The answer to a successful announce. Trackers leave out any of its keys, so most fields are optional.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct AnnounceResponse {
     /// How long to wait until the next regular announce, as the tracker sent it (BEP 3).
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::of_some"))]
     pub interval: Option<Duration>,
     /// The shortest time until the next announce, as the tracker sent it.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::of_some"))]
     pub min_interval: Option<Duration>,
     /// The peers, in the tracker's order, each once.
     pub peers: Vec<Peer>,
@@ -146,6 +158,7 @@ pub struct AnnounceResponse {
     /// How many downloads have been completed so far.
     pub downloaded: Option<u64>,
     /// Sent back to this tracker, and no other, as `trackerid`.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub tracker_id: Option<Vec<u8>>,
     /// A message for the user; the announce counts as a success. Control and invisible characters are replaced, at most
     /// 1024 characters are kept.
@@ -161,6 +174,7 @@ pub struct AnnounceResponse {
 }
 
 /// A peer in a tracker's answer.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Peer {
     /// The address at which it accepts connections.
@@ -264,13 +278,26 @@ impl PeerId {
     }
 }
 
+impl Transfer {
+    /// Whether peers are wanted to download from: something is missing, or that isn't known, and it is wanted.
+    pub(crate) fn wants_to_download(&self) -> bool {
+        self.left != Some(0) && !self.is_of_partial_seed()
+    }
+
+    /// Whether these are the counters of a partial seed.
+    pub(crate) fn is_of_partial_seed(&self) -> bool {
+        self.partial_seed && self.left.is_some_and(|left| left > 0)
+    }
+}
+
 impl Event {
-    /// The event's value in a query: `started`, `completed` or `stopped`.
+    /// The event's value in a query: `started`, `completed`, `stopped` or `paused`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Started => "started",
             Self::Completed => "completed",
             Self::Stopped => "stopped",
+            Self::Paused => "paused",
         }
     }
 }

@@ -190,6 +190,44 @@ impl AnnounceError {
         }
     }
 
+    /// A word for its variant, which stays the same from version to version: for metrics, and to look for in a log.
+    ///
+    /// | Word | Variant | Word | Variant |
+    /// |---|---|---|---|
+    /// | `resolve` | [`Resolve`](Self::Resolve) | `redirect` | [`Redirect`](Self::Redirect) |
+    /// | `connect` | [`Connect`](Self::Connect) | `too_large` | [`TooLarge`](Self::TooLarge) |
+    /// | `local` | [`Local`](Self::Local) | `blocked` | [`Blocked`](Self::Blocked) |
+    /// | `tls` | [`Tls`](Self::Tls) | `unsupported` | [`Unsupported`](Self::Unsupported) |
+    /// | `tls_missing` | [`TlsMissing`](Self::TlsMissing) | `not_scraped` | [`NotScraped`](Self::NotScraped) |
+    /// | `timed_out` | [`TimedOut`](Self::TimedOut) | `not_measured` | [`NotMeasured`](Self::NotMeasured) |
+    /// | `broken` | [`Broken`](Self::Broken) | `suspended` | [`Suspended`](Self::Suspended) |
+    /// | `status` | [`Status`](Self::Status) | `cancelled` | [`Cancelled`](Self::Cancelled) |
+    /// | `not_a_reply` | [`NotAReply`](Self::NotAReply) | `rejected` | [`Rejected`](Self::Rejected) |
+    /// | `denied` | [`Denied`](Self::Denied) | | |
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Resolve(_) => "resolve",
+            Self::Connect(_) => "connect",
+            Self::Local(_) => "local",
+            Self::Tls(_) => "tls",
+            Self::TlsMissing(_) => "tls_missing",
+            Self::TimedOut(_) => "timed_out",
+            Self::Broken(_) => "broken",
+            Self::Status { .. } => "status",
+            Self::NotAReply(_) => "not_a_reply",
+            Self::Rejected(_) => "rejected",
+            Self::Redirect(_) => "redirect",
+            Self::TooLarge { .. } => "too_large",
+            Self::Blocked => "blocked",
+            Self::Unsupported => "unsupported",
+            Self::NotScraped => "not_scraped",
+            Self::NotMeasured => "not_measured",
+            Self::Suspended => "suspended",
+            Self::Denied => "denied",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     /// The error of a library that it was caused by, if it was.
     pub fn cause(&self) -> Option<&Cause> {
         match self {
@@ -393,6 +431,25 @@ impl Error for Cause {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// They are labels of metrics, so they stay what they are.
+    #[test]
+    fn kinds_are_words_of_lower_case() {
+        let text = include_str!("error.rs");
+        let table = text.split_once("/// | Word | Variant | Word | Variant |").unwrap().1;
+        let table = table.split_once("pub fn kind").unwrap().0;
+        let words: Vec<&str> = table.split("| `").skip(1).map(|row| row.split('`').next().unwrap()).collect();
+        let arms = text.split_once("fn kind(&self)").unwrap().1.split_once("\n    }\n").unwrap().0;
+        let mut kinds: Vec<&str> = arms.split('"').skip(1).step_by(2).collect();
+        assert_eq!(kinds.len(), 19);
+        assert!(kinds.iter().all(|kind| words.contains(kind)), "each stands in the table: {words:?}");
+        kinds.sort_unstable();
+        kinds.dedup();
+        assert_eq!(kinds.len(), words.len());
+        assert!(kinds.iter().all(|kind| kind.bytes().all(|b| b == b'_' || b.is_ascii_lowercase())));
+        let error = AnnounceError::TlsMissing(TlsMissing::Roots);
+        assert_eq!((error.kind(), AnnounceError::Cancelled.kind()), ("tls_missing", "cancelled"));
+    }
 
     #[derive(Debug, thiserror::Error)]
     #[error("outer")]

@@ -9,6 +9,7 @@ use crate::tracker::TrackerHost;
 /// Moments are those of the calendar, in seconds since 1970, because the engine's own time ends with the process.
 /// Of an announce address it holds scheme, host and port only: no passkey, and nothing that shows which torrents there
 /// were.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HostSnapshot {
@@ -31,11 +32,14 @@ pub struct HostSnapshot {
 }
 
 /// A smoothed round-trip time (RFC 6298) in a snapshot.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RttSnapshot {
     /// The smoothed time, to the microsecond.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds::micros"))]
     pub srtt: Duration,
     /// Its variation, to the microsecond.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds::micros"))]
     pub rttvar: Duration,
     /// When the last sample was taken, in seconds since 1970.
     pub at: u64,
@@ -62,5 +66,59 @@ impl HostSnapshot {
     pub fn heard_at(&self) -> Option<u64> {
         let sampled = [self.connect, self.reply].map(|time| time.map(|time| time.at));
         sampled.into_iter().chain([self.answered_at, self.failed_at]).flatten().max()
+    }
+}
+
+#[cfg(all(test, feature = "serde"))]
+mod tests {
+    use super::*;
+    use crate::tracker::TrackerUrl;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let time = RttSnapshot {
+            srtt: Duration::from_micros(31_007),
+            rttvar: Duration::from_micros(2),
+            at: 1_800_000_000,
+            samples: 3,
+        };
+        let url: TrackerUrl = "udp://user:5ec2e7@t.test:6969/5ec2e7".parse().unwrap();
+        let mut known = HostSnapshot::new(url.tracker_host());
+        (known.connect, known.answered_at, known.trips) = (Some(time), Some(5), 2);
+        for host in ["https://a.test/x", "http://[2001:db8::1]:81/x", "http://1.2.3.4/x"] {
+            let other: TrackerUrl = host.parse().unwrap();
+            for known in [known.clone(), HostSnapshot::new(other.tracker_host())] {
+                let text = serde_json::to_string(&known).unwrap();
+                assert!(!text.contains("5ec2e7"), "{text}");
+                assert_eq!(serde_json::from_str::<HostSnapshot>(&text).unwrap(), known, "{text}");
+            }
+        }
+        let restricted = HostSnapshot::new(url.over(crate::AddressFamily::Ipv6).tracker_host());
+        let text = serde_json::to_string(&restricted).unwrap();
+        assert_eq!(serde_json::from_str::<HostSnapshot>(&text).unwrap(), restricted, "{text}");
+    }
+
+    #[test]
+    fn a_host_is_scheme_name_and_port() {
+        let rest = r#""consecutive_failures":0,"trips":0,"is_backed_off":false}"#;
+        let read = |host: &str| serde_json::from_str::<HostSnapshot>(&format!(r#"{{"host":{host},{rest}"#));
+        assert!(read(r#""http://t.test:80""#).is_ok());
+        for hostile in [
+            "5",
+            r#""""#,
+            r#""http://t.test""#,
+            r#""http://t.test:80/a""#,
+            r#""HTTP://t.test:80""#,
+            r#""http://u:p@t.test:80""#,
+            r#""http://t.test:80 (IPv5)""#,
+            r#"" (IPv6)""#,
+            r#""wss://t.test:1""#,
+            r#""http://t.test:0""#,
+        ] {
+            assert!(read(hostile).is_err(), "{hostile}");
+        }
+        let time = r#"{"srtt":18446744073709551616,"rttvar":0,"at":0,"samples":0}"#;
+        let text = format!(r#"{{"host":"http://t.test:80","connect":{time},{rest}"#);
+        assert!(serde_json::from_str::<HostSnapshot>(&text).is_err());
     }
 }

@@ -1,8 +1,8 @@
 //! Finds the nearest working BitTorrent tracker, announces to it, and fails over in well under a second when it
 //! stops working.
 //!
-#![cfg_attr(feature = "http", doc = "```no_run")]
-#![cfg_attr(not(feature = "http"), doc = "```ignore")]
+#![cfg_attr(all(feature = "http", feature = "metainfo"), doc = "```no_run")]
+#![cfg_attr(not(all(feature = "http", feature = "metainfo")), doc = "```ignore")]
 //! use tracker_failover::{Announcer, Metainfo, PeerId, Torrent, TrackerSet};
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -95,10 +95,11 @@
 //! All features are additive. `http` (default): HTTP trackers over hyper. `udp` (default): UDP trackers (BEP 15).
 //! `tls-ring` (default) or `tls-aws-lc-rs`: HTTPS trackers over rustls with one of its providers; `tls`: with the program's
 //! own. `webpki-roots` (default): Mozilla's root certificates; `tls-native-roots`: those of the system.
-//! `gzip` (default): compressed answers. `proxy` (default): all trackers through a SOCKS 5 or HTTP proxy.
-//! `cache`: a file that keeps what is known about tracker hosts from one run to the
-//! next. `hickory`: name look-ups over sockets of the client's, such as those of an interface. `tokio`: the `Announcer` alone, for clients with their own transport. Without features there are the policy and the
-//! wire formats, without tokio and hyper.
+//! `gzip` (default): compressed answers. `proxy` (default): all trackers through a SOCKS 5 or HTTP proxy. `metainfo`
+//! (default): torrent files, with SHA-1 and SHA-256. `cache`: a file that keeps what is known about tracker hosts from one run
+//! to the next. `hickory`: name look-ups by family, over sockets of the client's, and tracker records in DNS. `tracing`,
+//! `metrics` and `serde` pass on what happens, see [`manual::usage`]. `tokio`: the `Announcer` alone, for clients with their own
+//! transport. Without features there are the policy and the wire formats, without tokio and hyper.
 //!
 //! # Secrets
 //!
@@ -112,6 +113,7 @@ mod channel;
 #[cfg(feature = "tokio")]
 mod counters;
 mod error;
+#[cfg(feature = "metainfo")]
 mod from_metainfo;
 mod host_snapshot;
 pub mod manual;
@@ -120,6 +122,8 @@ pub mod net;
 pub mod policy;
 mod prober;
 mod scrape;
+#[cfg(feature = "serde")]
+mod seconds;
 mod text;
 mod time;
 mod tracker;
@@ -127,7 +131,9 @@ pub mod transport;
 pub mod wire;
 
 pub use address::{AddressKind, AddressPolicy, usable_peers};
-pub use alert::{Alert, AnnounceReason, Announced, Deferral, ShutdownReport, StopResult, TorrentStopped};
+pub use alert::{
+    Alert, AlertLevel, AnnounceReason, Announced, Deferral, ShutdownReport, StopResult, TorrentStopped,
+};
 pub use announce::{
     AnnounceRequest, AnnounceResponse, Event, InfoHash, InfoHashError, Peer, PeerAddress, PeerCounts, PeerId,
     Torrent, Transfer,
@@ -157,6 +163,7 @@ pub use policy::tracker_set::TrackerSet;
 pub use prober::{Measurement, Prober};
 pub use scrape::{ScrapeResponse, SwarmCounts};
 pub use tracker::{AddressFamily, Scheme, TrackerHost, TrackerUrl, TrackerUrlError};
+#[cfg(feature = "metainfo")]
 pub use wire::metainfo::{FileEntry, Metainfo, MetainfoError, SkipReason, SkippedTracker};
 
 /// Parts of the policy for the reference models in `tests`. No part of the public interface.
@@ -166,6 +173,6 @@ pub mod internals {
 }
 
 /// Compiles the examples of the README.
-#[cfg(all(doctest, feature = "http"))]
+#[cfg(all(doctest, feature = "http", feature = "metainfo"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

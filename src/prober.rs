@@ -52,11 +52,14 @@ pub trait Prober: Send + Sync {
 
 /// How long a tracker took to answer. The name look-up is in neither figure: it depends on the name server, and the next
 /// announce finds its result cached.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Measurement {
     /// From dialling to an open connection: one round trip for TCP.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::of"))]
     pub connect: Duration,
     /// From the request to the first byte of its answer: one round trip, and the tracker's work.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::of"))]
     pub first_byte: Duration,
 }
 

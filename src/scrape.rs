@@ -35,4 +35,7 @@ pub struct SwarmCounts {
     pub incomplete: Option<u64>,
     /// How many downloads have been completed so far.
     pub downloaded: Option<u64>,
+    /// How many of the incomplete peers are downloading, if the tracker tells them from partial seeds (BEP 21). The others
+    /// are partial seeds.
+    pub downloaders: Option<u64>,
 }

@@ -467,6 +467,29 @@ impl fmt::Display for AddressFamily {
     }
 }
 
+#[cfg(feature = "serde")]
+impl serde::Serialize for TrackerHost {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Of the form `scheme://host:port`, as it is displayed.
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for TrackerHost {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        let families = [Some(AddressFamily::Ipv4), Some(AddressFamily::Ipv6), None];
+        let suffix =
+            |family: &Option<AddressFamily>| family.map_or(String::new(), |family| format!(" ({family})"));
+        let family = families.into_iter().find(|family| text.ends_with(&suffix(family))).flatten();
+        let url = text.strip_suffix(&suffix(&family)).and_then(|text| TrackerUrl::parse(text).ok());
+        let host = url.map(|url| url.restricted(family).tracker_host());
+        host.filter(|host| host.scheme != Scheme::Other && host.to_string() == *text)
+            .ok_or_else(|| serde::de::Error::custom("expected scheme://host:port"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 mod attempts;
 mod command;
 mod event;
+mod show;
 mod shutdown;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,10 @@ use self::shutdown::Shutdown;
 use super::cache::{self, Cache};
 use super::clock::{self, Clock, Standstill};
 use super::guarded;
+#[cfg(feature = "metrics")]
+use super::meters::Meters;
+#[cfg(feature = "tracing")]
+use super::spans::{self, Spans};
 use super::torrents::{SharedTorrents, Torrents};
 use crate::address::AddressPolicy;
 use crate::alert::{Alert, ShutdownReport};
@@ -64,6 +69,10 @@ struct Driver {
     end: EndReason,
     /// Whether the loop has ended because its work was done, and not by a panic or with its runtime.
     has_finished: bool,
+    #[cfg(feature = "metrics")]
+    meters: Meters,
+    #[cfg(feature = "tracing")]
+    spans: Spans,
 }
 
 /// Starts the loop.
@@ -86,6 +95,10 @@ pub(super) fn start(parts: AnnouncerParts) -> DriverLink {
         is_linked: true,
         end: end.clone(),
         has_finished: false,
+        #[cfg(feature = "metrics")]
+        meters: Meters::default(),
+        #[cfg(feature = "tracing")]
+        spans: Spans::default(),
     };
     tokio::spawn(driver.supervise());
     DriverLink::new(sender, end, torrents)
@@ -247,12 +260,17 @@ impl Driver {
     fn tend_cache(&mut self) -> Option<Instant> {
         let cache = self.cache.as_mut()?;
         let torrents = self.torrents.lock();
-        if let Some(alert) = cache.notice()
-            && torrents.alert_one(&alert)
-        {
+        let notice = cache.notice().filter(|alert| torrents.alert_one(alert));
+        if notice.is_some() {
             cache.noticed();
         }
-        cache.tend(&torrents.engine, &torrents.clock)
+        let wake = cache.tend(&torrents.engine, &torrents.clock);
+        drop(torrents);
+        #[cfg(feature = "tracing")]
+        if let Some(alert) = notice {
+            guarded::contained(|| spans::alert_of_all(&alert));
+        }
+        wake
     }
 
     /// Performs what the engine wants done, until it wants to wait. Gives the end of that wait.
@@ -267,6 +285,7 @@ impl Driver {
     }
 
     fn perform(&mut self, output: Output) {
+        self.show(&output);
         match output {
             Output::Probe { attempt, tracker } => self.attempts.probe(attempt, tracker),
             Output::Open { attempt, tracker } => self.attempts.open(attempt, tracker),
@@ -329,8 +348,10 @@ impl Driver {
 
     fn task_ended(&mut self, end: TaskEnd) {
         let Some(Finished { attempt, input, opened }) = self.attempts.finished(end) else { return };
+        let now = self.torrents().clock.now();
+        #[cfg(feature = "metrics")]
+        guarded::contained(|| self.meters.finished(&input, now));
         let mut torrents = self.torrents();
-        let now = torrents.clock.now();
         if let Some(opened) = opened {
             torrents.engine.discount(attempt, opened.lookup_time, now);
             if let Some(address) = opened.address {
@@ -357,6 +378,8 @@ impl Drop for Driver {
         let ended = torrents.end();
         drop(torrents);
         drop(ended);
+        #[cfg(feature = "tracing")]
+        guarded::contained(|| spans::alert_of_all(&last));
         // After this no command comes; those that are in the queue are all there are.
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {

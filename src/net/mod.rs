@@ -17,6 +17,8 @@ mod happy_eyeballs;
 #[cfg(feature = "hickory")]
 mod hickory;
 mod look_ups;
+#[cfg(feature = "metrics")]
+mod meters;
 #[cfg(feature = "proxy")]
 pub mod proxy;
 pub mod resolver;
@@ -26,6 +28,8 @@ mod scraper;
 pub(crate) mod settings;
 #[cfg(any(feature = "http", feature = "udp"))]
 pub mod sockets;
+#[cfg(feature = "tracing")]
+mod spans;
 #[cfg(test)]
 mod testing;
 pub(crate) mod torrents;

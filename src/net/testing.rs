@@ -1,4 +1,4 @@
-//! A torrent's handle and alerts in one, for tests.
+//! A torrent's handle and alerts in one, and the life of a torrent with a failover, for tests.
 
 use std::ops::Deref;
 
@@ -38,4 +38,47 @@ impl Deref for Session {
     fn deref(&self) -> &AnnounceHandle {
         &self.handle
     }
+}
+
+/// What no output may show.
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+pub(super) const SECRET: &str = "5ec2e7";
+
+/// Plays the life of a torrent: `a.test` answers its first announce, and is gone then. `b.test` answers the next one, and
+/// `stopped` is due at both. Each announce takes 50 ms.
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+pub(super) async fn live_through_a_failover() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, PeerId};
+    use crate::error::AnnounceError;
+    use crate::policy::config::AnnounceTo;
+    use crate::tracker::TrackerUrl;
+    use crate::{AnnouncerBuilder, Config, transport};
+
+    let gone = Arc::new(AtomicBool::new(false));
+    let is_gone = Arc::clone(&gone);
+    let answer = move |tracker: TrackerUrl, _: AnnounceRequest| {
+        let fails = tracker.host() == "a.test" && is_gone.load(Ordering::SeqCst);
+        async move {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+            if fails { Err(AnnounceError::connecting(refused)) } else { Ok(AnnounceResponse::default()) }
+        }
+    };
+    let announcer = AnnouncerBuilder::new(transport::from_fn(answer))
+        .config(Config::default().announce_to(AnnounceTo::One))
+        .spawn();
+    let url =
+        |host| format!("http://user:{SECRET}@{host}/{SECRET}/announce?passkey={SECRET}").parse().unwrap();
+    let mut torrent = Torrent::new(InfoHash::new([7; 20]), PeerId::new([65; 20]), 6881);
+    torrent.transfer.left = Some(1000);
+    let mut session = announcer.session(TrackerSet::new([[url("a.test")], [url("b.test")]]), torrent);
+    while !matches!(session.next_alert().await.unwrap(), Alert::Announced(_)) {}
+    gone.store(true, Ordering::SeqCst);
+    session.announce_now().await.unwrap();
+    session.stop().await.unwrap();
+    announcer.shutdown(Duration::from_secs(1)).await;
 }

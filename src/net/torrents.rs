@@ -258,6 +258,12 @@ impl Torrents {
         }
     }
 
+    /// The info-hash of a torrent; `None` for a single announce.
+    #[cfg(feature = "tracing")]
+    pub(super) fn info_hash(&self, torrent: TorrentId) -> Option<InfoHash> {
+        self.listeners.get(&torrent)?.info_hash
+    }
+
     pub(super) fn alert(&self, torrent: TorrentId, alert: &Alert) {
         if let Some(listener) = self.listeners.get(&torrent) {
             self.send(listener, alert);

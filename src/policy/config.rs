@@ -76,6 +76,7 @@ pub(crate) struct HostLoad {
 
 /// In which order trackers are tried.
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum Order {
     /// By measured latency across all tiers, staying with the one that works. This is what the crate is for; BEP 12 would
@@ -104,6 +105,7 @@ pub enum Scheduling {
 /// Independent trackers don't know each other's peers, so two clients meet only if they share one. A tracker of a
 /// cluster knows all peers of the others.
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum AnnounceTo {
     /// One tracker at a time. Private torrents always do that (BEP 27).

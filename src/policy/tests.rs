@@ -2,6 +2,7 @@
 
 mod address;
 mod liveness;
+mod partial_seeds;
 mod pauses;
 mod private;
 mod reach;
@@ -26,6 +27,8 @@ struct Played {
     /// The answer of all trackers that don't fail.
     response: AnnounceResponse,
     failing: BTreeMap<TrackerUrl, AnnounceError>,
+    /// Those that refuse the event of a partial seed.
+    refuses_paused: BTreeSet<TrackerUrl>,
     /// Those that open, and never answer an announce.
     stalling: BTreeSet<TrackerUrl>,
     /// Whose channels were opened.
@@ -41,9 +44,11 @@ impl Played {
         let mut engine = Engine::new(config, 7);
         let torrent = engine.add(trackers, a_torrent(1), Timestamp::ZERO);
         let (failing, stalling, opened) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
+        let refuses_paused = BTreeSet::new();
         let (told, rounds) = (Vec::new(), Vec::new());
         let (now, response) = (Timestamp::ZERO, AnnounceResponse::default());
-        let mut played = Self { engine, torrent, now, response, failing, stalling, opened, told, rounds };
+        let mut played =
+            Self { engine, torrent, now, response, failing, refuses_paused, stalling, opened, told, rounds };
         played.settle();
         played
     }
@@ -109,6 +114,9 @@ impl Played {
                     self.told.push(format!("{name}:{event} left={left} numwant={wanted}"));
                     let input = match self.failing.get(tracker) {
                         _ if self.stalling.contains(tracker) => continue,
+                        _ if event == "paused" && self.refuses_paused.contains(tracker) => {
+                            Input::Failed(attempt, AnnounceError::Rejected(Rejection::new("unknown event")))
+                        }
                         Some(error) => Input::Failed(attempt, error.clone()),
                         None => Input::Replied(attempt, Box::new(self.response.clone())),
                     };
@@ -436,4 +444,28 @@ fn an_answer_is_bounded_whatever_the_transport_sent() {
     played.announce();
     let response = &played.rounds.last().unwrap().as_ref().unwrap().response;
     assert_eq!((response.peers.len(), &response.tracker_id), (10_000, &None));
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn a_status_is_written_without_secrets() {
+    let mut played = Played::new(&[], on_request());
+    let tracker: TrackerUrl = "http://a.test/5ec2e7/announce?passkey=5ec2e7".parse().unwrap();
+    let add = |list: &mut TrackerSet| {
+        assert!(
+            list.add(0, tracker.clone())
+                && list.add(1, url("b"))
+                && list.add(2, "wss://c.test/5ec2e7".parse().unwrap())
+        );
+    };
+    played.engine.change_trackers(played.torrent, add, played.now);
+    played.failing.insert(tracker.clone(), refused());
+    played.announce();
+    let status = serde_json::to_value(played.engine.status(played.torrent, played.now)).unwrap();
+    assert!(!status.to_string().contains("5ec2e7"), "{status}");
+    assert_eq!((&status["in_use"], &status["announcing"]), (&"http://b.test".into(), &false.into()));
+    let [first, second, third] = [0, 1, 2].map(|tier| &status["tiers"][tier][0]);
+    assert_eq!(first["state"]["failing"]["kind"], "connect", "{status}");
+    assert_eq!((&second["state"], &second["role"]), (&"working".into(), &"in_use".into()));
+    assert_eq!((&third["state"], &third["tracker"]), (&"unsupported".into(), &"wss://c.test".into()));
 }

@@ -7,6 +7,7 @@ pub mod bencode;
 pub mod cache;
 pub mod compact;
 pub mod http;
+#[cfg(feature = "metainfo")]
 pub(crate) mod metainfo;
 mod text;
 pub mod tracker_record;

@@ -27,7 +27,7 @@ async fn started_periodic_completed_stopped_once_each() {
     let world = World::new([every(60)]);
     let session = world.announcer(by_list()).session(world.in_tiers(), torrent());
     sleep(90).await;
-    session.update(Transfer { uploaded: 5, downloaded: 1000, left: Some(0) });
+    session.update(Transfer { uploaded: 5, downloaded: 1000, left: Some(0), ..Transfer::default() });
     session.complete();
     session.complete();
     sleep(90).await;
@@ -72,12 +72,12 @@ async fn failover_introduces_us_once_and_keeps_the_counters() {
     let world = World::new([every(60), every(60)]);
     let session = world.announcer(by_list()).session(world.in_tiers(), torrent());
     sleep(10).await;
-    session.update(Transfer { uploaded: 7, downloaded: 500, left: Some(500) });
+    session.update(Transfer { uploaded: 7, downloaded: 500, left: Some(500), ..Transfer::default() });
     world.tracker(0).kill().await;
     sleep(60).await;
     world.tracker(0).revive().await;
     world.tracker(1).kill().await;
-    session.update(Transfer { uploaded: 3, downloaded: 600, left: Some(400) });
+    session.update(Transfer { uploaded: 3, downloaded: 600, left: Some(400), ..Transfer::default() });
     sleep(60).await;
     assert_eq!(world.received_text(), "0:started 1:started 0:none");
     let last = world.tracker(0).announces().pop().unwrap();
@@ -231,7 +231,7 @@ async fn a_hybrid_joins_both_swarms() {
     });
     sleep(50).await;
     for session in &sessions {
-        session.update(Transfer { uploaded: 5, downloaded: 100, left: Some(900) });
+        session.update(Transfer { uploaded: 5, downloaded: 100, left: Some(900), ..Transfer::default() });
     }
     sleep(20).await;
     for session in sessions {

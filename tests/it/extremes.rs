@@ -253,7 +253,8 @@ impl Short {
             Deed::OverrideInterval(interval) => engine.override_interval(torrent, *interval, now),
             Deed::NumWant(num_want) => engine.set_num_want(torrent, *num_want),
             Deed::Update(number, left) => {
-                let transfer = Transfer { uploaded: *number, downloaded: *number, left: *left };
+                let transfer =
+                    Transfer { uploaded: *number, downloaded: *number, left: *left, ..Transfer::default() };
                 engine.update(torrent, transfer, now);
             }
             Deed::Peers(connected, seeds) => {

@@ -26,7 +26,7 @@ async fn sleep(secs: u64) {
 }
 
 fn left(left: u64) -> Transfer {
-    Transfer { uploaded: 0, downloaded: 1000 - left, left: Some(left) }
+    Transfer { downloaded: 1000 - left, left: Some(left), ..Transfer::default() }
 }
 
 /// An announce with what differs between those of this file: `started port=6881 left=1000`.
@@ -298,11 +298,11 @@ async fn a_port_changed_twice_is_announced_once_and_also_after_a_pause() {
 async fn a_pause_keeps_key_and_counters_and_a_download_that_completes_in_it_sends_no_completed() {
     let world = World::new([every(60)]);
     let session = world.announcer(by_list()).session(world.in_tiers(), torrent());
-    session.update(Transfer { uploaded: 70, downloaded: 400, left: Some(600) });
+    session.update(Transfer { uploaded: 70, downloaded: 400, left: Some(600), ..Transfer::default() });
     sleep(1).await;
     session.pause();
     sleep(1).await;
-    session.update(Transfer { uploaded: 80, downloaded: 1000, left: Some(0) });
+    session.update(Transfer { uploaded: 80, downloaded: 1000, left: Some(0), ..Transfer::default() });
     session.complete();
     sleep(100).await;
     session.resume();

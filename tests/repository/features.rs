@@ -30,6 +30,10 @@ fn built_with() -> Vec<&'static str> {
         ("gzip", cfg!(feature = "gzip")),
         ("hickory", cfg!(feature = "hickory")),
         ("proxy", cfg!(feature = "proxy")),
+        ("metainfo", cfg!(feature = "metainfo")),
+        ("tracing", cfg!(feature = "tracing")),
+        ("metrics", cfg!(feature = "metrics")),
+        ("serde", cfg!(feature = "serde")),
     ];
     features.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name).collect()
 }

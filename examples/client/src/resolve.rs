@@ -71,7 +71,7 @@ pub(crate) async fn resolve(
         report.borrow_mut().listening(listeners.port);
     }
     let mut announced = tracker_failover::Torrent::new(magnet.info_hash(), own_id, listeners.port);
-    announced.transfer = Transfer { uploaded: 0, downloaded: 0, left: None };
+    announced.transfer = Transfer::default();
     let set = TrackerSet::new(magnet.tiers());
     let mut discovery = discover(options, set, announced, false, clock.now(), report).await;
     let peers = options.peers.iter().copied().chain(addresses(magnet.peers()).await).collect();
@@ -117,7 +117,7 @@ async fn end(
     report: &Rc<RefCell<Report>>,
 ) -> NotResolved {
     keep_nodes(options, &discovery, vec![], report);
-    let transfer = Transfer { uploaded: 0, downloaded: 0, left: None };
+    let transfer = Transfer::default();
     discovery.stop(transfer, |tag, text| report.borrow_mut().tracker(tag, text)).await;
     reason
 }

@@ -33,7 +33,8 @@ fn played(tiers: &[&[&str]], left_bytes: u64) -> Played {
     let (told, rounds) = (Vec::new(), Vec::new());
     let response = AnnounceResponse { complete: Some(0), incomplete: Some(1), ..AnnounceResponse::default() };
     let now = Timestamp::ZERO;
-    Played { engine, torrent, now, response, failing, stalling, opened, told, rounds }
+    let refuses_paused = BTreeSet::new();
+    Played { engine, torrent, now, response, failing, refuses_paused, stalling, opened, told, rounds }
 }
 
 /// The trackers that were announced to, in order, by name.

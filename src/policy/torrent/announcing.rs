@@ -82,7 +82,7 @@ impl Announcing {
             Some(request) => request.event,
             None => Candidates::new(book, &kind, shared.hosts, shared.now)
                 .first(&BTreeSet::new())
-                .and_then(|first| book.event_for(&first.tracker)),
+                .and_then(|first| book.sent_event_for(&first.tracker)),
         };
         shared.alert(Alert::Announcing { event, left: book.torrent.transfer.left });
         let round = Round::new(hold_until);
@@ -226,7 +226,9 @@ impl Announcing {
     ) {
         let Some(attempt) = self.round.failed(id, error.clone()) else { return };
         let tracker = attempt.tracker.clone();
-        book.failed(attempt, &error, shared);
+        if book.failed(attempt, &error, shared) {
+            self.round.try_again(&tracker);
+        }
         // A tracker that was cancelled, or failed because of this machine, keeps its place in the order (R86).
         if book.trackers.failure(&tracker).is_some_and(|failure| failure.news != TrackerNews::Nothing) {
             book.trackers.record_failure(&tracker);
@@ -483,7 +485,7 @@ impl Announcing {
         }
         let request = match self.kind.one_shot() {
             Some(request) => request.clone(),
-            None => book.request(&tracker, book.event_for(&tracker)),
+            None => book.request(&tracker, book.sent_event_for(&tracker)),
         };
         // Trackers that share their peers would count a second `completed` or `stopped` beside the first.
         // Without a race (private torrents, BEP 12 as written) no second tracker is announced to either.

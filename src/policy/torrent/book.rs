@@ -19,10 +19,10 @@ use crate::policy::config::{AnnounceTo, Config, Order, Probing, Scheduling};
 use crate::policy::hosts::{Failed, HostHealth, Outcome, Urgency};
 use crate::policy::io::{Output, RoundNumber, TorrentId};
 use crate::policy::tracker_set::{Listed, TrackerFailure, TrackerRecord, TrackerSet, Yield};
-use crate::policy::verdict::{Registered, Verdict};
+use crate::policy::verdict::{HostNews, Registered, Verdict};
 use crate::prober::Measurement;
 use crate::time::Timestamp;
-use crate::tracker::{AddressFamily, TrackerUrl};
+use crate::tracker::{AddressFamily, Scheme, TrackerUrl};
 
 /// One torrent's identity, its trackers with what each answered, its schedule, and the events that are due.
 #[derive(Debug)]
@@ -112,7 +112,11 @@ impl TorrentBook {
             uploaded: known.uploaded.max(transfer.uploaded),
             downloaded: known.downloaded.max(transfer.downloaded),
             left: transfer.left,
+            partial_seed: transfer.partial_seed,
         };
+        if known.wants_to_download() && !self.wants_to_download() {
+            self.supply.became_seed();
+        }
         has_completed
     }
 
@@ -168,9 +172,9 @@ impl TorrentBook {
         self.trackers.order() == Order::Nearest && self.config.probing == Probing::Parallel
     }
 
-    /// Whether the download is not known to be complete.
+    /// Whether there may be something left that the client wants.
     pub(super) fn wants_to_download(&self) -> bool {
-        self.torrent.transfer.left != Some(0)
+        self.torrent.transfer.wants_to_download()
     }
 
     /// Whether a round is in a hurry, so that a silent tracker is waited for less long.
@@ -220,7 +224,17 @@ impl TorrentBook {
         self.ledger.is_registered(&self.trackers, tracker)
     }
 
-    /// The event of the next announce to a tracker.
+    /// The event that the next announce to a tracker carries: the one that is due, or else that of a partial seed. That one is
+    /// never due, because it is news to nobody.
+    pub(super) fn sent_event_for(&self, tracker: &TrackerUrl) -> Option<Event> {
+        let may_pause = || {
+            let refuses = self.trackers.record(tracker).is_some_and(|record| record.refuses_paused);
+            self.torrent.transfer.is_of_partial_seed() && tracker.scheme() != Scheme::Udp && !refuses
+        };
+        self.event_for(tracker).or_else(|| may_pause().then_some(Event::Paused))
+    }
+
+    /// The event that is due at a tracker.
     pub(super) fn event_for(&self, tracker: &TrackerUrl) -> Option<Event> {
         self.ledger.event_for(&self.trackers, tracker)
     }
@@ -428,13 +442,21 @@ impl TorrentBook {
         })
     }
 
-    /// Takes in the failure of an attempt, whether its round is still under way or not.
-    pub(super) fn failed(&mut self, attempt: Attempt, error: &AnnounceError, shared: &mut Shared<'_>) {
+    /// Takes in the failure of an attempt, whether its round is still under way or not. Gives whether the tracker may have
+    /// refused no more than [`Event::Paused`], and is worth an announce without it.
+    pub(super) fn failed(
+        &mut self,
+        attempt: Attempt,
+        error: &AnnounceError,
+        shared: &mut Shared<'_>,
+    ) -> bool {
         let was_sent = attempt.sent().is_some();
+        let sent_event = attempt.sent().and_then(|sent| sent.event);
         let Attempt { id, tracker, slot, .. } = attempt;
         // One table judges the error, and each owner takes its part of the verdict: host, ledger, and this torrent's
         // record.
         let verdict = Verdict::of(error);
+        let refuses_event = sent_event == Some(Event::Paused) && verdict.host == HostNews::Alive;
         let failed = Failed {
             verdict,
             tracker: &tracker,
@@ -452,10 +474,16 @@ impl TorrentBook {
         let config = Arc::clone(&self.config);
         if let Some(record) = self.trackers.record_mut(&tracker) {
             record.hint.failed(error, &config, shared.now);
+            if refuses_event {
+                // Trackers that read events strictly refuse this one. The next announce goes there without it.
+                record.refuses_paused = true;
+                return true;
+            }
             let failure = TrackerFailure { error: error.clone(), news, at: shared.now };
             record.failure = Some(Box::new(failure));
             record.answers.failed();
         }
+        false
     }
 
     /// Takes in that every attempt of a round failed: the torrent's back-off grows.

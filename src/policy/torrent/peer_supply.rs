@@ -119,7 +119,7 @@ impl PeerSupply {
         interval: Duration,
         now: Timestamp,
     ) -> Yield {
-        let is_seed = torrent.transfer.left == Some(0);
+        let is_seed = !torrent.transfer.wants_to_download();
         let mut brought = Yield::default();
         self.named.retain(|named| now.since(named.at) < NEW);
         for peer in others(response, torrent) {

@@ -278,6 +278,11 @@ impl Round {
         Some(attempt)
     }
 
+    /// Makes a tracker that failed a candidate again.
+    pub(crate) fn try_again(&mut self, tracker: &TrackerUrl) {
+        self.tried.remove(tracker);
+    }
+
     /// Notes, once and for the report, a tracker that was left out although it was its turn.
     pub(crate) fn skipped(&mut self, tracker: TrackerUrl, error: AnnounceError) {
         if !self.tried.contains(&tracker) && self.failed.iter().all(|failed| failed.tracker != tracker) {

@@ -16,6 +16,7 @@ use crate::time::Timestamp;
 use crate::tracker::TrackerUrl;
 
 /// The state of a torrent's announces: what a client shows in its tracker list.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Status {
@@ -29,6 +30,7 @@ pub struct Status {
     /// Whether a round is under way.
     pub announcing: bool,
     /// How long until the next announce; `None` while a round is under way, or if no tracker may be announced to.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::of_some"))]
     pub next_announce: Option<Duration>,
     /// How many peers have the whole torrent, by the last answer with that number.
     pub complete: Option<u64>,
@@ -37,6 +39,7 @@ pub struct Status {
 }
 
 /// The state of one tracker.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TrackerStatus {
@@ -45,6 +48,7 @@ pub struct TrackerStatus {
     /// What is known of it.
     pub state: TrackerState,
     /// Its latency, if it was measured.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::of_some"))]
     pub latency: Option<Duration>,
     /// Whether it accepted an announce of this session, and lists us as far as we know.
     pub is_registered: bool,
@@ -55,8 +59,10 @@ pub struct TrackerStatus {
     /// How many have failed since it last answered.
     pub failures_in_a_row: u32,
     /// How long ago it last answered; `None` if it hasn't in this session.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::of_some"))]
     pub last_answer: Option<Duration>,
     /// How long until its next announce, as far as it is known; `None` if none is planned.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::seconds::of_some"))]
     pub next_announce: Option<Duration>,
     /// How many usable peers its last answer named.
     pub peers: usize,
@@ -69,6 +75,7 @@ pub struct TrackerStatus {
 }
 
 /// Why a tracker is announced to, or why it isn't.
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TrackerRole {
@@ -83,6 +90,7 @@ pub enum TrackerRole {
 }
 
 /// What is known of a tracker.
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum TrackerState {

@@ -4,6 +4,8 @@ mod answers;
 mod hint;
 mod record;
 mod registration;
+#[cfg(feature = "serde")]
+mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;

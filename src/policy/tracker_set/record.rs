@@ -39,6 +39,8 @@ pub(crate) struct TrackerRecord {
     pub(crate) answers: Answers,
     /// The last failure; `None` after an answer. Boxed, because most trackers that are announced to answer.
     pub(crate) failure: Option<Box<TrackerFailure>>,
+    /// Whether it refused an announce with [`Event::Paused`](crate::Event::Paused), so that it is sent none.
+    pub(crate) refuses_paused: bool,
 }
 
 impl TrackerRecord {

@@ -47,12 +47,13 @@ fn read_files(files: &[u8], response: &mut ScrapeResponse) {
     while let Ok(Some((hash, counts))) = files.next_pair() {
         let Some(hash) = info_hash(hash) else { continue };
         if let Object::Dict(counts) = counts
-            && let Ok(fields) = Fields::read(counts, &["complete", "downloaded", "incomplete"])
+            && let Ok(fields) = Fields::read(counts, &["complete", "downloaded", "downloaders", "incomplete"])
         {
             let counts = SwarmCounts {
                 complete: fields.number("complete"),
                 incomplete: fields.number("incomplete"),
                 downloaded: fields.number("downloaded"),
+                downloaders: fields.number("downloaders"),
             };
             response.files.insert(hash, counts);
         }
@@ -87,10 +88,15 @@ mod tests {
     fn counters_are_found_by_hash() {
         let name = "a".repeat(20);
         let reply = read_scrape(
-            format!("d5:filesd20:{name}d8:completei11e10:downloadedi13772e10:incompletei19e4:name1:xeee")
+            format!("d5:filesd20:{name}d8:completei11e10:downloadedi13772e11:downloadersi7e10:incompletei19e4:name1:xeee")
                 .as_bytes(),
         );
-        let counts = SwarmCounts { complete: Some(11), incomplete: Some(19), downloaded: Some(13772) };
+        let counts = SwarmCounts {
+            complete: Some(11),
+            incomplete: Some(19),
+            downloaded: Some(13772),
+            downloaders: Some(7),
+        };
         assert_eq!(reply.unwrap().files.into_iter().collect::<Vec<_>>(), [(HASH, counts)]);
     }
 

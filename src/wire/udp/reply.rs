@@ -105,6 +105,7 @@ fn counts(record: &[u8]) -> Option<SwarmCounts> {
         complete: Some(seeders.into()),
         incomplete: Some(leechers.into()),
         downloaded: Some(completed.into()),
+        downloaders: None,
     })
 }
 

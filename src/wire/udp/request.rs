@@ -88,7 +88,8 @@ fn head(packet: &mut Vec<u8>, connection: ConnectionId, action: u32, transaction
 /// The numbers of BEP 15, which aren't in the order of a download (R25). Trackers refuse other numbers.
 fn event_code(event: Option<Event>) -> u32 {
     match event {
-        None => 0,
+        // BEP 21 has no number for a partial seed.
+        None | Some(Event::Paused) => 0,
         Some(Event::Completed) => 1,
         Some(Event::Started) => 2,
         Some(Event::Stopped) => 3,

@@ -168,7 +168,7 @@ impl Phase {
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let (connected, connecting) = (count(swarm.connected()), count(swarm.dialling()));
         SwarmState {
-            transfer: Transfer { uploaded: 0, downloaded: 0, left: None },
+            transfer: Transfer::default(),
             peers: PeerCounts { connected, connecting, seeds: 0 },
             has_peers: swarm.has_peers(),
             is_complete: false,

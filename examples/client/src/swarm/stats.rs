@@ -24,7 +24,7 @@ impl Swarm {
     /// makes what was missing at the start.
     pub(crate) fn transfer(&self) -> Transfer {
         let (uploaded, downloaded) = (self.uploads.total(), self.pieces.downloaded());
-        Transfer { uploaded, downloaded, left: Some(self.pieces.left()) }
+        Transfer { uploaded, downloaded, left: Some(self.pieces.left()), ..Transfer::default() }
     }
 
     /// How many peers there are, by which the library decides whether further trackers are asked.

@@ -53,7 +53,7 @@ fn info_hashes_are_escaped() {
 #[test]
 fn parameters_come_once_in_order() {
     let mut request = request();
-    request.transfer = Transfer { uploaded: 1, downloaded: 2, left: Some(777) };
+    request.transfer = Transfer { uploaded: 1, downloaded: 2, left: Some(777), ..Transfer::default() };
     request.num_want = Some(33);
     request.event = Some(Event::Started);
     request.tracker_id = Some(b"a b&".to_vec());
@@ -80,9 +80,12 @@ fn no_parameter_is_sent_without_a_value() {
     }
     assert_eq!(value(&target, "left"), ["9223372036854775807"], "Q-43");
     assert_eq!(value(&target, "numwant"), ["50"]);
+    request.event = Some(Event::Paused);
+    assert_eq!(value(&announce_target(&url("http://h/a"), &request), "event"), ["paused"], "BEP 21");
     request.event = Some(Event::Stopped);
     request.num_want = Some(80);
-    request.transfer = Transfer { uploaded: u64::MAX, downloaded: 0, left: Some(u64::MAX) };
+    request.transfer =
+        Transfer { uploaded: u64::MAX, downloaded: 0, left: Some(u64::MAX), ..Transfer::default() };
     let target = announce_target(&url("http://t.test/a"), &request);
     assert_eq!((value(&target, "numwant"), value(&target, "event")), (vec!["0"], vec!["stopped"]), "Q-88");
     assert_eq!(

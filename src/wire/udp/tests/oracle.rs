@@ -50,7 +50,7 @@ proptest! {
         let (ours, their_event) = event(number);
         let mut request = AnnounceRequest::new(InfoHash::new(info_hash), PeerId::new(peer_id), port);
         let [downloaded, left, uploaded] = counters.map(u64::from);
-        request.transfer = Transfer { uploaded, downloaded, left: Some(left) };
+        request.transfer = Transfer { uploaded, downloaded, left: Some(left), ..Transfer::default() };
         (request.event, request.key, request.num_want) = (ours, key, num_want);
         request.ip = ip.map(Into::into);
         let packet = announce_request(
@@ -154,6 +154,7 @@ proptest! {
             complete: counted(seeders),
             incomplete: counted(leechers),
             downloaded: counted(interval),
+            downloaders: None,
         }])));
 
         let packet = written(aquatic::Response::Error(aquatic::ErrorResponse {

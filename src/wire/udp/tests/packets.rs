@@ -33,7 +33,7 @@ fn requests_as_bytes() {
     assert_eq!(hex(&connect_request(TransactionId(0xdead_beef))), "000004172710198000000000deadbeef");
 
     let mut request = request();
-    request.transfer = Transfer { uploaded: 50, downloaded: 100, left: Some(900) };
+    request.transfer = Transfer { uploaded: 50, downloaded: 100, left: Some(900), ..Transfer::default() };
     request.event = Some(Event::Started);
     request.key = 0xcafe_babe;
     let packet = announce_request(CONNECTION, TRANSACTION, &url("udp://t.test:80"), &request, Family::V4);
@@ -56,8 +56,13 @@ fn requests_as_bytes() {
 /// R15-10, R25.
 #[test]
 fn the_event_has_the_codes_of_bep_15() {
-    let codes =
-        [(None, 0), (Some(Event::Completed), 1), (Some(Event::Started), 2), (Some(Event::Stopped), 3)];
+    let codes = [
+        (None, 0),
+        (Some(Event::Completed), 1),
+        (Some(Event::Started), 2),
+        (Some(Event::Stopped), 3),
+        (Some(Event::Paused), 0),
+    ];
     for (event, code) in codes {
         let mut request = request();
         request.event = event;
@@ -80,7 +85,7 @@ fn counters_and_wishes_fit_into_signed_fields() {
     for (event, num_want, expected) in rows {
         let mut request = request();
         (request.event, request.num_want) = (event, num_want);
-        request.transfer = Transfer { uploaded: u64::MAX, downloaded: 0, left: None };
+        request.transfer = Transfer { uploaded: u64::MAX, downloaded: 0, left: None, ..Transfer::default() };
         let packet = announce_request(CONNECTION, TRANSACTION, &url("udp://t.test:80"), &request, Family::V4);
         assert_eq!(packet[92..96], expected, "{event:?} {num_want:?}");
         assert_eq!(hex(&packet[56..80]), "00000000000000007fffffffffffffff7fffffffffffffff");
@@ -214,6 +219,7 @@ fn an_answer_to_a_scrape_is_read() {
         complete: Some(complete),
         incomplete: Some(incomplete),
         downloaded: Some(downloaded),
+        downloaders: None,
     };
     assert_eq!(records, [counts(11, 222, 33), counts(0, 0, 0)]);
     let torrents = [1, 2, 3].map(|byte| InfoHash::new([byte; 20]));

@@ -160,8 +160,12 @@ impl Sessions {
         if announce.partial {
             return Err(Failure::Unsupported);
         }
-        let transfer =
-            Transfer { uploaded: announce.uploaded, downloaded: announce.downloaded, left: announce.left };
+        let transfer = Transfer {
+            uploaded: announce.uploaded,
+            downloaded: announce.downloaded,
+            left: announce.left,
+            ..Transfer::default()
+        };
         if announce.event.as_deref() == Some("stopped") {
             return session.stop(transfer).await;
         }

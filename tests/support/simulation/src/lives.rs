@@ -407,7 +407,8 @@ impl World {
             _ => {
                 let left = if self.complete { 0 } else { 500 };
                 let uploaded = self.random.random_range(0..1_000_000);
-                let transfer = Transfer { uploaded, downloaded: uploaded, left: Some(left) };
+                let transfer =
+                    Transfer { uploaded, downloaded: uploaded, left: Some(left), ..Transfer::default() };
                 self.driver.engine.update(self.torrent, transfer, self.driver.now());
             }
         }

@@ -154,7 +154,7 @@ impl Life {
     pub fn update(&mut self, torrent: usize, uploaded: u64) {
         let member = &self.members[torrent];
         let left = if member.complete { 0 } else { 500 };
-        let transfer = Transfer { uploaded, downloaded: uploaded, left: Some(left) };
+        let transfer = Transfer { uploaded, downloaded: uploaded, left: Some(left), ..Transfer::default() };
         self.driver.engine.update(member.id, transfer, self.driver.now());
     }
 
