@@ -11,6 +11,7 @@ mod meter;
 mod outage;
 mod patience;
 mod probes;
+mod reports;
 mod rtt;
 mod slot;
 mod snapshot;
