@@ -112,6 +112,7 @@ mod counters;
 mod error;
 mod from_metainfo;
 mod host_snapshot;
+mod host_store;
 pub mod manual;
 #[cfg(feature = "tokio")]
 pub mod net;
@@ -138,6 +139,7 @@ pub use error::{
     Retry, RoundError, TimeoutPhase, TlsMissing,
 };
 pub use host_snapshot::{HostSnapshot, RttSnapshot};
+pub use host_store::{HostStore, StoreTimes};
 #[cfg(feature = "tokio")]
 pub use net::{
     alerts::{Alerts, AllAlerts},

@@ -3,8 +3,6 @@
 pub(crate) mod alerts;
 pub(crate) mod announcer;
 pub(crate) mod builder;
-#[cfg_attr(not(feature = "cache"), path = "no_cache.rs")]
-mod cache;
 mod clock;
 mod driver;
 #[cfg(any(feature = "http", feature = "udp"))]
@@ -22,6 +20,7 @@ pub mod scheme_router;
 mod scraper;
 #[cfg(any(feature = "http", feature = "udp"))]
 pub mod sockets;
+mod store;
 #[cfg(test)]
 mod testing;
 pub(crate) mod torrents;
