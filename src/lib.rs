@@ -60,6 +60,7 @@
 //! | follow what happens | [`Alert`] for events, [`Status`] for the current state |
 //! | change order, patience or intervals | [`Config`], with a reason for each default in [`manual::defaults`] |
 //! | keep latencies from one run to the next | `AnnouncerBuilder::latency_cache`, [`policy::HealthBook::restore`] |
+//! | share what is known of trackers between processes | [`HostStore`], `AnnouncerBuilder::host_store`, [`policy::Engine::merge`] |
 //! | read torrent files, write queries, read replies | [`wire`] |
 //! | learn how it works, and where it differs from the specifications | [`manual`] |
 //!
@@ -95,7 +96,7 @@
 //! `tls-ring` (default) or `tls-aws-lc-rs`: HTTPS trackers over rustls with one of its providers; `tls`: with the program's
 //! own. `webpki-roots` (default): Mozilla's root certificates; `tls-native-roots`: those of the system.
 //! `gzip` (default): compressed answers. `cache`: a file that keeps what is known about tracker hosts from one run to the
-//! next. `tokio`: the `Announcer` alone, for clients with their own transport. Without features there are the policy and the
+//! next. `redis`: a store in Redis, by which processes share it. `tokio`: the `Announcer` alone, for clients with their own transport. Without features there are the policy and the
 //! wire formats, without tokio and hyper.
 //!
 //! # Secrets

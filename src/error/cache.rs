@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Cause;
 
-/// Why a latency cache, or another [host store](crate#features), wasn't used. It costs a cold start or news of other
+/// Why a latency cache, or another [host store](crate::HostStore), wasn't used. It costs a cold start or news of other
 /// processes, and never an announce. No variant holds a password: see [`Store`](Self::Store).
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]

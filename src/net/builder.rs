@@ -177,7 +177,7 @@ impl AnnouncerBuilder {
     #[cfg(feature = "cache")]
     #[must_use]
     pub fn latency_cache(mut self, path: impl Into<std::path::PathBuf>) -> Self {
-        self.store = Some(StoreTasks::new(FileStore::new(path.into())));
+        self.store = Some(StoreTasks::of_earlier_runs(FileStore::new(path.into())));
         self
     }
 
@@ -187,7 +187,7 @@ impl AnnouncerBuilder {
     /// see [`Alert::CacheFailed`](crate::Alert::CacheFailed). Its own connections don't follow the announcer's settings.
     #[must_use]
     pub fn host_store(mut self, store: impl HostStore + 'static) -> Self {
-        self.store = Some(StoreTasks::new(store));
+        self.store = Some(StoreTasks::shared(store));
         self
     }
 

@@ -184,7 +184,7 @@ pub(super) fn calendar() -> SystemTime {
 }
 
 /// The calendar in seconds since 1970, for what is kept from one run to the next.
-#[cfg(feature = "cache")]
+#[cfg(any(feature = "cache", feature = "redis"))]
 pub(super) fn seconds() -> u64 {
     calendar().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -29,5 +29,7 @@ mod tracker_records;
 
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "udp")]
 pub mod udp;

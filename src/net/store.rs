@@ -47,6 +47,8 @@ const MAX_NEWS: usize = 4096;
 /// The store of an announcer. At most one load or publish runs at a time, and one task listens for news.
 pub(super) struct StoreTasks {
     store: Arc<dyn HostStore>,
+    /// How the engine takes in what was loaded.
+    take_loaded: fn(&mut Engine, Vec<HostSnapshot>, u64, Timestamp),
     times: StoreTimes,
     job: Option<Job>,
     /// Where news come from, once what is in the store was loaded.
@@ -106,10 +108,17 @@ impl<T> Drop for Task<T> {
 }
 
 impl StoreTasks {
-    pub(super) fn new(store: impl HostStore + 'static) -> Self {
+    /// A store of running processes: a host that another one has just found dead is skipped.
+    pub(super) fn shared(store: impl HostStore + 'static) -> Self {
+        Self { take_loaded: Engine::merge, ..Self::of_earlier_runs(store) }
+    }
+
+    /// A store of earlier runs: a host that was dead then is tried at once.
+    pub(super) fn of_earlier_runs(store: impl HostStore + 'static) -> Self {
         let times = store.times();
         Self {
             store: Arc::new(store),
+            take_loaded: Engine::restore,
             times,
             job: None,
             news: None,
@@ -169,12 +178,12 @@ impl StoreTasks {
     pub(super) fn take_in(&mut self, event: StoreEvent, torrents: &SharedTorrents) {
         match event {
             StoreEvent::News(news) => {
-                let failure = self.give(news, torrents, Engine::merge);
+                let failure = give(news, torrents, Engine::merge);
                 self.note_failure(1, failure);
             }
             StoreEvent::Ended(Ended::Loaded(news)) => {
                 self.job = None;
-                let failure = self.give(news, torrents, Engine::restore);
+                let failure = give(news, torrents, self.take_loaded);
                 self.note_failure(0, failure);
                 self.listen();
             }
@@ -184,7 +193,8 @@ impl StoreTasks {
                     self.has_published(changes, hosts, &torrents.lock().engine);
                 } else {
                     let now = torrents.lock().clock.now();
-                    self.not_before = Some(now + self.pause);
+                    // A host that died is news until it is published.
+                    (self.looked, self.not_before) = (None, Some(now + self.pause));
                     self.pause = (self.pause * 2).min(MAX_PAUSE);
                 }
                 self.note_failure(0, result.err());
@@ -271,24 +281,6 @@ impl StoreTasks {
         }
     }
 
-    /// Gives the engine what came; else gives the failure.
-    fn give(
-        &self,
-        news: News,
-        torrents: &SharedTorrents,
-        take: impl FnOnce(&mut Engine, Vec<HostSnapshot>, u64, Timestamp),
-    ) -> Option<CacheError> {
-        match news {
-            Ok(hosts) => {
-                let torrents = &mut *torrents.lock();
-                let (calendar, now) = torrents.clock.dated();
-                take(&mut torrents.engine, hosts, calendar, now);
-                None
-            }
-            Err(error) => Some(error),
-        }
-    }
-
     /// Starts the task that listens.
     fn listen(&mut self) {
         let (sender, news) = mpsc::channel(1);
@@ -330,21 +322,35 @@ impl StoreTasks {
     }
 }
 
+/// Gives the engine what came; else gives the failure.
+fn give(
+    news: News,
+    torrents: &SharedTorrents,
+    take: impl FnOnce(&mut Engine, Vec<HostSnapshot>, u64, Timestamp),
+) -> Option<CacheError> {
+    match news {
+        Ok(hosts) => {
+            let torrents = &mut *torrents.lock();
+            let (calendar, now) = torrents.clock.dated();
+            take(&mut torrents.engine, hosts, calendar, now);
+            None
+        }
+        Err(error) => Some(error),
+    }
+}
+
 /// Hands on what others publish, until nobody takes it.
 async fn listen(store: Arc<dyn HostStore>, sender: mpsc::Sender<News>) {
     let mut pause = FIRST_PAUSE;
     loop {
         let mut news = contained(store.changes()).await;
-        let gap = match &mut news {
-            Ok(hosts) => {
-                hosts.truncate(MAX_NEWS);
-                pause = FIRST_PAUSE;
-                NEWS_GAP
-            }
-            Err(_) => {
-                let longer = (pause * 2).min(MAX_PAUSE);
-                std::mem::replace(&mut pause, longer)
-            }
+        let gap = if let Ok(hosts) = &mut news {
+            hosts.truncate(MAX_NEWS);
+            pause = FIRST_PAUSE;
+            NEWS_GAP
+        } else {
+            let longer = (pause * 2).min(MAX_PAUSE);
+            std::mem::replace(&mut pause, longer)
         };
         if sender.send(news).await.is_err() {
             return;

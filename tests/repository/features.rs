@@ -28,6 +28,7 @@ fn built_with() -> Vec<&'static str> {
         ("tls-native-roots", cfg!(feature = "tls-native-roots")),
         ("cache", cfg!(feature = "cache")),
         ("gzip", cfg!(feature = "gzip")),
+        ("redis", cfg!(feature = "redis")),
     ];
     features.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name).collect()
 }

@@ -350,7 +350,7 @@ fn a_disk_that_hangs_delays_neither_shutdown_nor_exit() {
                     seed: 1,
                     transport: Arc::new(Odd::default()),
                     prober: None,
-                    store: Some(StoreTasks::new(FileStore::hanging(at_load))),
+                    store: Some(StoreTasks::of_earlier_runs(FileStore::hanging(at_load))),
                     peers: None,
                 };
                 let announcer = Announcer::start(parts);

@@ -163,7 +163,7 @@ async fn fleet(trackers: &Arc<Trackers>, shared: &Arc<Shared>) -> Vec<(Announcer
     for process in 0..3 {
         let unread = tokio::sync::Mutex::new(news.subscribe());
         let store = InMemory { shared: Arc::clone(shared), news: news.clone(), unread };
-        let announcer = announcer(process, trackers, Some(StoreTasks::new(store)));
+        let announcer = announcer(process, trackers, Some(StoreTasks::shared(store)));
         let mut session = announcer.session(tiers(&["a.test", "b.test"]), torrent());
         assert_eq!(until_announced(&mut session).await, "a.test");
         fleet.push((announcer, session));
@@ -260,10 +260,7 @@ impl Faulty {
             ..HostSnapshot::new(host(name))
         };
         let named = [0, seconds, seconds + 60, u64::MAX].map(|at| dead("a.test", at));
-        named
-            .into_iter()
-            .chain((0..count).map(|number| dead(&format!("h{number}.test"), seconds)))
-            .collect()
+        named.into_iter().chain((0..count).map(|number| dead(&format!("h{number}.test"), seconds))).collect()
     }
 }
 
@@ -289,7 +286,7 @@ async fn a_store_that_fails_costs_its_news_and_nothing_else() {
     for fault in [Fault::Gone, Fault::Hangs, Fault::Panics, Fault::Lies] {
         let (trackers, calls) = (Arc::default(), Arc::new(AtomicUsize::new(0)));
         let begin = clock::now();
-        let store = StoreTasks::new(Faulty(fault, Arc::clone(&calls)));
+        let store = StoreTasks::shared(Faulty(fault, Arc::clone(&calls)));
         let announcer = announcer(0, &trackers, Some(store));
         let mut session = announcer.session(tiers(&["a.test", "b.test"]), torrent());
         let mut alerts = Vec::new();
@@ -340,7 +337,7 @@ async fn what_could_not_be_published_is_published_when_the_store_is_back() {
     let (trackers, shared): (Arc<Trackers>, _) = (Arc::default(), Arc::new(Shared::default()));
     trackers.kill("a.test");
     let back = clock::after(600 * SECOND);
-    let announcer = announcer(0, &trackers, Some(StoreTasks::new(Returns(Arc::clone(&shared), back))));
+    let announcer = announcer(0, &trackers, Some(StoreTasks::shared(Returns(Arc::clone(&shared), back))));
     let mut session = announcer.session(tiers(&["a.test", "b.test"]), torrent());
     while clock::now() < back {
         until_announced(&mut session).await;

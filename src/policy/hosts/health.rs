@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::believed::Reported;
 use super::breaker::Breaker;
 use super::meter::Meter;
-use super::reports::Reported;
 use super::rtt::RttEstimate;
 use crate::policy::config::Config;
 use crate::policy::io::TorrentId;

@@ -4,6 +4,7 @@
 //! each attempt, and returns it with the outcome.
 
 mod admission;
+mod believed;
 mod breaker;
 mod failures;
 mod health;

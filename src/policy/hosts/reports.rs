@@ -2,45 +2,14 @@
 //! wrong, and our own evidence that is newer counts for more.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::Hosts;
 use super::health::{HostHealth, MAX_HOSTS};
 use super::snapshot::{in_calendar, is_ahead, is_recent};
-use crate::host_snapshot::{HostSnapshot, SnapshotRank};
+use crate::host_snapshot::HostSnapshot;
 use crate::policy::config::Config;
 use crate::time::Timestamp;
 use crate::tracker::{Scheme, TrackerHost};
-
-/// How many reports that a host is dead are believed within [`PERIOD`], and as many that it answers again. The back-off after
-/// each of the former ends within a minute, so that wrong reports without end cost less than a third of the time; each of the
-/// latter costs one connection. A host that dies more often costs this process failed attempts of its own.
-const MAX_BELIEVED: u32 = 3;
-
-/// The time in which they are counted.
-const PERIOD: Duration = Duration::from_secs(10 * 60);
-
-/// What other processes reported of a host.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Reported {
-    /// The rank of the newest report, or of the snapshot from an earlier run.
-    rank: SnapshotRank,
-    /// The reports that it is dead which were believed.
-    dead: Believed,
-    /// The reports that it answers again which were believed.
-    alive: Believed,
-    /// Whether a report is the only reason for the present back-off.
-    pub(super) is_reason: bool,
-}
-
-/// How many reports of one kind were believed.
-#[derive(Debug, Clone, Copy, Default)]
-struct Believed {
-    /// When the first of them came.
-    since: Timestamp,
-    /// How many of them there were since then.
-    count: u32,
-}
 
 /// What a report says of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,26 +18,6 @@ enum Claim {
     Dead,
     /// It has answered, and hasn't failed since.
     Alive,
-}
-
-impl Reported {
-    /// What a snapshot of an earlier run leaves; one from a clock that was ahead leaves nothing, or it would outrank all
-    /// reports to come.
-    pub(super) fn of(rank: SnapshotRank, is_ahead: bool) -> Self {
-        Self { rank: if is_ahead { SnapshotRank::default() } else { rank }, ..Self::default() }
-    }
-}
-
-impl Believed {
-    /// Whether one more is believed, which is counted.
-    fn one_more(&mut self, now: Timestamp) -> bool {
-        if self.count == 0 || now.since(self.since) >= PERIOD {
-            *self = Self { since: now, count: 0 };
-        }
-        let is_believed = self.count < MAX_BELIEVED;
-        self.count += u32::from(is_believed);
-        is_believed
-    }
 }
 
 impl Claim {
@@ -132,10 +81,16 @@ impl Hosts {
 }
 
 impl HostHealth {
-    /// Whether this process has itself heard from the host in the second of a report or later.
+    /// Whether this process has itself heard from the host later than a report. In the same second a report that it is dead
+    /// counts as the later news: where many processes announce, one was mostly answered in the second in which another
+    /// found it dead, and hosts rarely come back within it.
     fn has_heard_since(&self, report: &HostSnapshot, calendar: u64, now: Timestamp) -> bool {
         let heard_at = self.answered_at.max(self.failed_at).filter(|_| self.is_own);
-        heard_at.is_some_and(|at| Some(in_calendar(at, calendar, now)) >= report.heard_at())
+        let heard_at = heard_at.map(|at| in_calendar(at, calendar, now));
+        match Claim::of(report) {
+            Some(Claim::Dead) => heard_at > report.heard_at(),
+            _ => heard_at.is_some() && heard_at >= report.heard_at(),
+        }
     }
 
     /// Takes over the figures of a report where this process has none of its own.

@@ -6,9 +6,9 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::believed::Reported;
 use super::breaker::Breaker;
 use super::health::{HealthBook, HostHealth, MAX_HOSTS, MAX_LATENCY};
-use super::reports::Reported;
 use super::rtt::RttEstimate;
 use crate::host_snapshot::{HostSnapshot, RttSnapshot};
 use crate::time::Timestamp;
