@@ -59,6 +59,7 @@
 //! | make one announce with failover | [`Announcer::announce`] |
 //! | follow what happens | [`Alert`] for events, [`Status`] for the current state |
 //! | change order, patience or intervals | [`Config`], with a reason for each default in [`manual::defaults`] |
+//! | add trackers of a public list, or deny some | [`TrackerList`], [`DenyList`], [`TrackerSet::add_list`] |
 //! | keep latencies from one run to the next | `AnnouncerBuilder::latency_cache`, [`policy::HealthBook::restore`] |
 //! | share what is known of trackers between processes | [`HostStore`], `AnnouncerBuilder::host_store`, [`policy::Engine::merge`] |
 //! | read torrent files, write queries, read replies | [`wire`] |
@@ -123,6 +124,7 @@ mod scrape;
 mod text;
 mod time;
 mod tracker;
+mod tracker_list;
 pub mod transport;
 pub mod wire;
 
@@ -156,6 +158,7 @@ pub use policy::tracker_set::TrackerSet;
 pub use prober::{Measurement, Prober};
 pub use scrape::{ScrapeResponse, SwarmCounts};
 pub use tracker::{AddressFamily, Scheme, TrackerHost, TrackerUrl, TrackerUrlError};
+pub use tracker_list::{DenyList, ListError, ListErrorReason, TrackerList};
 pub use wire::metainfo::{FileEntry, Metainfo, MetainfoError, SkipReason, SkippedTracker};
 
 /// Parts of the policy for the reference models in `tests`. No part of the public interface.
