@@ -126,7 +126,7 @@ impl TrackerList {
         let mut is_new_tier = true;
         for (number, line) in lines(text.as_ref()) {
             let line = match line {
-                Ok(line) if line.is_empty() => {
+                Ok("") => {
                     is_new_tier = true;
                     continue;
                 }

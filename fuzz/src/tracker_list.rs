@@ -22,8 +22,8 @@ pub fn check(input: &[u8]) {
         check_text(&error.to_string());
     }
     // What is kept is a list again, and the same.
-    let tier = |tier: &[TrackerUrl]| tier.iter().map(|url| format!("{}\n", url.as_str())).collect::<String>();
-    let written = list.tiers().map(tier).collect::<Vec<_>>().join("\n");
+    let tier = |tier: &[TrackerUrl]| tier.iter().map(TrackerUrl::as_str).collect::<Vec<_>>().join("\n");
+    let written = list.tiers().map(tier).collect::<Vec<_>>().join("\n\n");
     let again = TrackerList::parse(&written);
     assert!(again.errors().is_empty());
     assert!(again.tiers().eq(list.tiers()));
