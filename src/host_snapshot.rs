@@ -1,10 +1,10 @@
-//! The health of a tracker host as it is kept from one run to the next: the values in a latency cache.
+//! The health of a tracker host as it is kept from one run to the next and shared between processes.
 
 use std::time::Duration;
 
 use crate::tracker::TrackerHost;
 
-/// What one run leaves to the next about a tracker host.
+/// What one run leaves to the next about a tracker host, or one process tells others.
 ///
 /// Moments are those of the calendar, in seconds since 1970, because the engine's own time ends with the process.
 /// Of an announce address it holds scheme, host and port only: no passkey, and nothing that shows which torrents there
@@ -67,6 +67,48 @@ impl HostSnapshot {
         let sampled = [self.connect, self.reply].map(|time| time.map(|time| time.at));
         sampled.into_iter().chain([self.answered_at, self.failed_at]).flatten().max()
     }
+
+    /// Whether it is later news of the host than `other`: the greater [`heard_at`](Self::heard_at) wins. Moments are whole
+    /// seconds, so in the same second the one that knows of both an answer and a failure then wins, and after that the one
+    /// that isn't backed off. Every process that compares two snapshots comes to the same result, in whichever order they
+    /// arrive.
+    ///
+    /// ```
+    /// use tracker_failover::{HostSnapshot, TrackerUrl};
+    ///
+    /// let host = "http://a.test/announce".parse::<TrackerUrl>()?.tracker_host();
+    /// let mut answered = HostSnapshot::new(host.clone());
+    /// answered.answered_at = Some(1_800_000_000);
+    /// let mut failed = HostSnapshot::new(host);
+    /// failed.failed_at = Some(1_800_000_001);
+    /// assert!(failed.is_newer_than(&answered) && !answered.is_newer_than(&failed));
+    /// # Ok::<(), tracker_failover::TrackerUrlError>(())
+    /// ```
+    pub fn is_newer_than(&self, other: &Self) -> bool {
+        self.rank() > other.rank()
+    }
+
+    /// Its place among the snapshots of one host: the greatest is the newest.
+    pub(crate) fn rank(&self) -> SnapshotRank {
+        let both =
+            self.answered_at.zip(self.failed_at).map(|(answered_at, failed_at)| answered_at.min(failed_at));
+        SnapshotRank {
+            heard_at: self.heard_at().unwrap_or_default(),
+            both_at: both.unwrap_or_default(),
+            is_well: !self.is_backed_off,
+        }
+    }
+}
+
+/// What decides which of two snapshots of one host is newer. The fields are compared in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct SnapshotRank {
+    /// When the host was last heard from, in seconds since 1970.
+    pub(crate) heard_at: u64,
+    /// When it had last both answered and failed, in seconds since 1970.
+    pub(crate) both_at: u64,
+    /// Whether it isn't backed off.
+    pub(crate) is_well: bool,
 }
 
 #[cfg(all(test, feature = "serde"))]

@@ -60,7 +60,9 @@
 //! | make one announce with failover | [`Announcer::announce`] |
 //! | follow what happens | [`Alert`] for events, [`Status`] for the current state |
 //! | change order, patience or intervals | [`Config`], with a reason for each default in [`manual::defaults`] |
+//! | add trackers of a public list, or deny some | [`TrackerList`], [`DenyList`], [`TrackerSet::add_list`] |
 //! | keep latencies from one run to the next | `AnnouncerBuilder::latency_cache`, [`policy::HealthBook::restore`] |
+//! | share what is known of trackers between processes | [`HostStore`], `AnnouncerBuilder::host_store`, [`policy::Engine::merge`] |
 //! | read torrent files, write queries, read replies | [`wire`] |
 //! | learn how it works, and where it differs from the specifications | [`manual`] |
 //!
@@ -97,9 +99,10 @@
 //! own. `webpki-roots` (default): Mozilla's root certificates; `tls-native-roots`: those of the system.
 //! `gzip` (default): compressed answers. `proxy` (default): all trackers through a SOCKS 5 or HTTP proxy. `metainfo`
 //! (default): torrent files, with SHA-1 and SHA-256. `cache`: a file that keeps what is known about tracker hosts from one run
-//! to the next. `hickory`: name look-ups by family, over sockets of the client's, and tracker records in DNS. `tracing`,
-//! `metrics` and `serde` pass on what happens, see [`manual::usage`]. `tokio`: the `Announcer` alone, for clients with their own
-//! transport. Without features there are the policy and the wire formats, without tokio and hyper.
+//! to the next; `redis`: a store in Redis, by which processes share it. `hickory`: name look-ups by family, over sockets of the
+//! client's, and tracker records in DNS. `tracing`, `metrics` and `serde` pass on what happens, see [`manual::usage`]. `tokio`:
+//! the `Announcer` alone, for clients with their own transport. Without features there are the policy and the wire formats,
+//! without tokio and hyper.
 //!
 //! # Secrets
 //!
@@ -116,6 +119,7 @@ mod error;
 #[cfg(feature = "metainfo")]
 mod from_metainfo;
 mod host_snapshot;
+mod host_store;
 pub mod manual;
 #[cfg(feature = "tokio")]
 pub mod net;
@@ -127,6 +131,7 @@ mod seconds;
 mod text;
 mod time;
 mod tracker;
+mod tracker_list;
 pub mod transport;
 pub mod wire;
 
@@ -146,6 +151,7 @@ pub use error::{
     Retry, RoundError, TimeoutPhase, TlsMissing,
 };
 pub use host_snapshot::{HostSnapshot, RttSnapshot};
+pub use host_store::{HostStore, StoreTimes};
 #[cfg(any(feature = "http", feature = "udp"))]
 pub use net::settings::BuildError;
 #[cfg(feature = "tokio")]
@@ -163,6 +169,7 @@ pub use policy::tracker_set::TrackerSet;
 pub use prober::{Measurement, Prober};
 pub use scrape::{ScrapeResponse, SwarmCounts};
 pub use tracker::{AddressFamily, Scheme, TrackerHost, TrackerUrl, TrackerUrlError};
+pub use tracker_list::{DenyList, ListError, ListErrorReason, TrackerList};
 #[cfg(feature = "metainfo")]
 pub use wire::metainfo::{FileEntry, Metainfo, MetainfoError, SkipReason, SkippedTracker};
 

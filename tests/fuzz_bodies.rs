@@ -156,6 +156,11 @@ fn changed_addresses_hold() {
 }
 
 #[test]
+fn changed_lists_hold() {
+    check_changed_seeds("tracker_list");
+}
+
+#[test]
 fn changed_udp_conversations_hold() {
     check_changed_seeds("udp");
 }

@@ -4,6 +4,7 @@
 pub mod http_reply;
 pub mod metainfo;
 pub mod tolerance;
+pub mod tracker_list;
 pub mod tracker_url;
 pub mod udp;
 
@@ -11,10 +12,11 @@ pub mod udp;
 pub type Check = fn(&[u8]);
 
 /// The targets, by the names of their folders in `seeds`.
-pub const TARGETS: [(&str, Check); 5] = [
+pub const TARGETS: [(&str, Check); 6] = [
     ("http_reply", http_reply::check),
     ("metainfo", metainfo::check),
     ("tolerance", tolerance::check),
+    ("tracker_list", tracker_list::check),
     ("tracker_url", tracker_url::check),
     ("udp", udp::check),
 ];

@@ -1,8 +1,11 @@
-//! Why a latency cache isn't used.
+//! Why a latency cache or a host store isn't used.
+
+use std::time::Duration;
 
 use super::Cause;
 
-/// Why a latency cache wasn't used. It costs a cold start, and never an announce.
+/// Why a latency cache, or another [host store](crate::HostStore), wasn't used. It costs a cold start or news of other
+/// processes, and never an announce. No variant holds a password: see [`Store`](Self::Store).
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CacheError {
@@ -38,4 +41,11 @@ pub enum CacheError {
     /// The file couldn't be written.
     #[error("it could not be written: {0}")]
     Unwritable(Cause),
+    /// A store other than a file couldn't be used. An implementation of a store makes it of its own error:
+    /// `CacheError::Store(Cause::new(error))`. The text is shown, so leave out what is secret in an address.
+    #[error("the store failed: {0}")]
+    Store(Cause),
+    /// A store didn't answer in time.
+    #[error("the store did not answer within {} s", .0.as_secs())]
+    TimedOut(Duration),
 }

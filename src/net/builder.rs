@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::announcer::Announcer;
-use super::cache::Cache;
 use super::clock::Clock;
 use super::driver::AnnouncerParts;
 #[cfg(feature = "http")]
@@ -16,9 +15,13 @@ use super::resolver::Resolver;
 use super::scheme_router::SchemeRouter;
 #[cfg(any(feature = "http", feature = "udp"))]
 use super::settings::{BuildError, Settings};
+#[cfg(feature = "cache")]
+use super::store::FileStore;
+use super::store::StoreTasks;
 #[cfg(feature = "udp")]
 use super::udp::UdpConfig;
 use crate::address::AddressPolicy;
+use crate::host_store::HostStore;
 use crate::policy::{Config, Probing, Schemes};
 use crate::prober::Prober;
 use crate::tracker::Scheme;
@@ -62,7 +65,7 @@ pub struct AnnouncerBuilder {
     prober: ProberChoice,
     #[cfg(any(feature = "http", feature = "udp"))]
     settings: Settings,
-    cache: Option<Cache>,
+    store: Option<StoreTasks>,
     peers: Option<AddressPolicy>,
 }
 
@@ -116,7 +119,7 @@ impl AnnouncerBuilder {
             prober: ProberChoice::Default,
             #[cfg(any(feature = "http", feature = "udp"))]
             settings: Settings::default(),
-            cache: None,
+            store: None,
             peers: None,
         }
     }
@@ -181,7 +184,17 @@ impl AnnouncerBuilder {
     #[cfg(feature = "cache")]
     #[must_use]
     pub fn latency_cache(mut self, path: impl Into<std::path::PathBuf>) -> Self {
-        self.cache = Some(Cache::new(path.into()));
+        self.store = Some(StoreTasks::of_earlier_runs(FileStore::new(path.into())));
+        self
+    }
+
+    /// Keeps what is known of tracker hosts in this store, and shares it with all processes that use the same: one finds a
+    /// host dead, and the others skip it within a second. It takes the place of a
+    /// [latency cache](crate::manual::usage). A store that is gone, slow or full of nonsense fails and delays no announce,
+    /// see [`Alert::CacheFailed`](crate::Alert::CacheFailed). Its own connections don't follow the announcer's settings.
+    #[must_use]
+    pub fn host_store(mut self, store: impl HostStore + 'static) -> Self {
+        self.store = Some(StoreTasks::shared(store));
         self
     }
 
@@ -223,7 +236,7 @@ impl AnnouncerBuilder {
             seed,
             transport,
             prober,
-            cache: self.cache,
+            store: self.store,
             peers: self.peers,
         })
     }

@@ -1,9 +1,7 @@
 //! Time: the one file that reads the clocks.
 
 use std::pin::pin;
-use std::time::Duration;
-#[cfg(any(feature = "http", feature = "cache"))]
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 use tokio::time::error::Elapsed;
@@ -22,6 +20,8 @@ pub(super) struct Clock {
     slept: Duration,
     /// The wait of the loop: since when, and until when.
     waiting: Option<(Instant, Instant)>,
+    /// Reads the calendar.
+    calendar: fn() -> SystemTime,
 }
 
 /// For how long the machine has slept since some fixed moment.
@@ -56,7 +56,20 @@ impl Clock {
     /// A clock that starts now, with another meter of the machine's sleep.
     pub(super) fn with(sleep_meter: SleepMeter) -> Self {
         let slept = sleep_meter();
-        Self { start: now(), sleep_meter, slept, waiting: None }
+        Self { start: now(), sleep_meter, slept, waiting: None, calendar }
+    }
+
+    /// The same clock with another calendar.
+    #[cfg(test)]
+    pub(super) fn with_calendar(mut self, calendar: fn() -> SystemTime) -> Self {
+        self.calendar = calendar;
+        self
+    }
+
+    /// The present second of the calendar, counted from 1970, and the moment of the engine's time at which it began.
+    pub(super) fn dated(&self) -> (u64, Timestamp) {
+        let since = (self.calendar)().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        (since.as_secs(), self.now().before(Duration::from_nanos(since.subsec_nanos().into())))
     }
 
     /// The present moment in the engine's time. It includes sleep that [`woke`](Self::woke) has noticed.
@@ -165,14 +178,13 @@ pub(super) fn after(duration: Duration) -> Instant {
 
 /// The calendar: for a `Retry-After` that names a date, and for what is kept from one run to the next. No duration is
 /// measured by it, because it may be set at any moment.
-#[cfg(any(feature = "http", feature = "cache"))]
 #[expect(clippy::disallowed_methods, reason = "the shell reads the calendar here only")]
 pub(super) fn calendar() -> SystemTime {
     SystemTime::now()
 }
 
 /// The calendar in seconds since 1970, for what is kept from one run to the next.
-#[cfg(feature = "cache")]
+#[cfg(any(feature = "cache", feature = "redis"))]
 pub(super) fn seconds() -> u64 {
     calendar().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

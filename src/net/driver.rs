@@ -20,13 +20,13 @@ use self::command::EndReason;
 pub(super) use self::command::{Command, DriverLink, TorrentKey};
 use self::event::DriverEvent;
 use self::shutdown::Shutdown;
-use super::cache::{self, Cache};
 use super::clock::{self, Clock, Standstill};
 use super::guarded;
 #[cfg(feature = "metrics")]
 use super::meters::Meters;
 #[cfg(feature = "tracing")]
 use super::spans::{self, Spans};
+use super::store::{LAST_PUBLISH_LIMIT, StoreEvent, StoreTasks};
 use super::torrents::{SharedTorrents, Torrents};
 use crate::address::AddressPolicy;
 use crate::alert::{Alert, ShutdownReport};
@@ -52,7 +52,8 @@ pub(super) struct AnnouncerParts {
     pub(super) seed: u64,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) prober: Option<Arc<dyn Prober>>,
-    pub(super) cache: Option<Cache>,
+    /// Where what is known of hosts is kept and shared.
+    pub(super) store: Option<StoreTasks>,
     /// Which peers are handed out; `None`: those on the internet, and those at their tracker's kind of address.
     pub(super) peers: Option<AddressPolicy>,
 }
@@ -61,7 +62,7 @@ pub(super) struct AnnouncerParts {
 struct Driver {
     torrents: SharedTorrents,
     attempts: AttemptTasks,
-    cache: Option<Cache>,
+    store: Option<StoreTasks>,
     shutdown: Option<Shutdown>,
     commands: mpsc::UnboundedReceiver<Command>,
     /// Whether there is a [`DriverLink`] by which commands may still come.
@@ -83,13 +84,13 @@ pub(super) fn start(parts: AnnouncerParts) -> DriverLink {
     let (sender, commands) = mpsc::unbounded_channel();
     let end = EndReason::default();
     let torrents = SharedTorrents::new(parts.config, parts.seed, parts.clock);
-    if parts.cache.is_none() {
+    if parts.store.is_none() {
         torrents.lock().open();
     }
     let driver = Driver {
         torrents: torrents.clone(),
         attempts: AttemptTasks::new(parts.transport, parts.prober, parts.peers),
-        cache: parts.cache,
+        store: parts.store,
         shutdown: None,
         commands,
         is_linked: true,
@@ -119,14 +120,14 @@ impl Driver {
     }
 
     async fn run(&mut self) {
-        for command in self.load_cache().await {
+        for command in self.load_store().await {
             self.carry_out(command);
         }
         if self.shutdown.is_none() {
             self.torrents().open();
         }
         loop {
-            let wake = [self.act(), self.tend_cache(), self.tend_shutdown()];
+            let wake = [self.act(), self.tend_store(), self.tend_shutdown()];
             let wake = wake.into_iter().flatten().min();
             if self.torrents().is_empty() && (!self.is_linked || self.shutdown.is_some()) {
                 self.finish().await;
@@ -161,7 +162,7 @@ impl Driver {
                 command.map_or(DriverEvent::Unlinked, DriverEvent::Command)
             }
             Some(end) = self.attempts.next() => DriverEvent::Task(end),
-            output = cache_job(&mut self.cache) => DriverEvent::Cache(output),
+            event = store_event(&mut self.store) => DriverEvent::Store(event),
             () = wake => DriverEvent::Wake,
         }
     }
@@ -171,9 +172,9 @@ impl Driver {
             DriverEvent::Command(command) => self.carry_out(command),
             DriverEvent::Unlinked => self.torrents().stop_all(None),
             DriverEvent::Task(end) => self.task_ended(end),
-            DriverEvent::Cache(output) => {
-                if let Some(cache) = &mut self.cache {
-                    cache.take_in(output, &self.torrents);
+            DriverEvent::Store(event) => {
+                if let Some(store) = &mut self.store {
+                    store.take_in(event, &self.torrents);
                 }
             }
             DriverEvent::Wake => {}
@@ -208,17 +209,17 @@ impl Driver {
         }
     }
 
-    /// Has the cache read before anything is announced, unless that takes too long. Gives the commands that came meanwhile.
-    async fn load_cache(&mut self) -> Vec<Command> {
+    /// Has the store loaded before anything is announced, unless that takes too long. Gives the commands that came
+    /// meanwhile.
+    async fn load_store(&mut self) -> Vec<Command> {
         let mut commands = Vec::new();
-        let Some(cache) = &mut self.cache else { return commands };
-        cache.load();
-        let mut limit = pin!(sleep_until(clock::after(cache::LOAD_LIMIT)));
+        let Some(store) = &mut self.store else { return commands };
+        let mut limit = pin!(sleep_until(clock::after(store.load())));
         loop {
             tokio::select! {
                 biased;
-                output = cache.job() => {
-                    cache.take_in(output, &self.torrents);
+                event = store.next() => {
+                    store.take_in(event, &self.torrents);
                     return commands;
                 }
                 command = self.commands.recv() => match command {
@@ -233,12 +234,12 @@ impl Driver {
         }
     }
 
-    /// Writes the cache and sends the report of the shutdown: the last things before the loop ends.
+    /// Publishes what the store lacks and sends the report of the shutdown: the last things before the loop ends.
     async fn finish(&mut self) {
-        if let Some(cache) = &mut self.cache {
+        if let Some(store) = &mut self.store {
             let left = self.shutdown.as_ref().map(|shutdown| shutdown.end - clock::now());
-            let limit = left.map_or(cache::LAST_SAVE_LIMIT, |left| left.min(cache::LAST_SAVE_LIMIT));
-            cache.finish(&self.torrents, limit).await;
+            let limit = left.map_or(LAST_PUBLISH_LIMIT, |left| left.min(LAST_PUBLISH_LIMIT));
+            store.finish(&self.torrents, limit).await;
         }
         self.has_finished = true;
         if let Some(shutdown) = self.shutdown.take() {
@@ -256,15 +257,15 @@ impl Driver {
         Some(end)
     }
 
-    /// Has the cache written when it is time, and sends its trouble to one torrent. Gives the moment to look again.
-    fn tend_cache(&mut self) -> Option<Instant> {
-        let cache = self.cache.as_mut()?;
+    /// Publishes to the store when it is time, and sends its trouble to one torrent. Gives the moment to look again.
+    fn tend_store(&mut self) -> Option<Instant> {
+        let store = self.store.as_mut()?;
         let torrents = self.torrents.lock();
-        let notice = cache.notice().filter(|alert| torrents.alert_one(alert));
+        let notice = store.notice().filter(|alert| torrents.alert_one(alert));
         if notice.is_some() {
-            cache.noticed();
+            store.noticed();
         }
-        let wake = cache.tend(&torrents.engine, &torrents.clock);
+        let wake = store.tend(&torrents.engine, &torrents.clock);
         drop(torrents);
         #[cfg(feature = "tracing")]
         if let Some(alert) = notice {
@@ -340,8 +341,8 @@ impl Driver {
     fn shut_down(&mut self, limit: Duration, waiter: oneshot::Sender<ShutdownReport>) {
         self.torrents().close();
         let limit = self.shutdown.get_or_insert_with(Shutdown::new).limit(limit, waiter);
-        if let Some(cache) = &mut self.cache {
-            cache.hurry(&self.torrents.lock().clock);
+        if let Some(store) = &mut self.store {
+            store.hurry(&self.torrents.lock().clock);
         }
         self.torrents().stop_all(Some(limit));
     }
@@ -388,10 +389,10 @@ impl Drop for Driver {
     }
 }
 
-/// What became of the job of the cache, when it is done.
-async fn cache_job(cache: &mut Option<Cache>) -> cache::JobOutput {
-    match cache {
-        Some(cache) => cache.job().await,
+/// What comes from the store next.
+async fn store_event(store: &mut Option<StoreTasks>) -> StoreEvent {
+    match store {
+        Some(store) => store.next().await,
         None => std::future::pending().await,
     }
 }

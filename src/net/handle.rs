@@ -18,6 +18,7 @@ use crate::policy::config::Order;
 use crate::policy::{Status, TorrentId, TrackerSet};
 use crate::scrape::ScrapeResponse;
 use crate::tracker::TrackerUrl;
+use crate::tracker_list::{DenyList, TrackerList};
 
 /// The announces of one torrent, from [`Announcer::add`](crate::Announcer::add) until [`stop`](Self::stop).
 ///
@@ -212,6 +213,21 @@ impl AnnounceHandle {
     pub fn remove_tracker(&self, tracker: TrackerUrl) {
         self.change_trackers(move |trackers| {
             trackers.remove(&tracker);
+        });
+    }
+
+    /// Adds the trackers of a list for all public torrents behind the torrent's own. A private torrent takes none (BEP 27), and
+    /// loses them when it turns private, see [`TrackerSet::add_list`].
+    pub fn add_tracker_list(&self, list: TrackerList) {
+        self.change_trackers(move |trackers| {
+            trackers.add_list(&list);
+        });
+    }
+
+    /// Removes the trackers that aren't wanted. Nothing is sent to them.
+    pub fn remove_denied_trackers(&self, denied: DenyList) {
+        self.change_trackers(move |trackers| {
+            trackers.remove_denied(&denied);
         });
     }
 

@@ -3,8 +3,6 @@
 pub(crate) mod alerts;
 pub(crate) mod announcer;
 pub(crate) mod builder;
-#[cfg_attr(not(feature = "cache"), path = "no_cache.rs")]
-mod cache;
 mod clock;
 mod driver;
 #[cfg(any(feature = "http", feature = "udp"))]
@@ -30,6 +28,7 @@ pub(crate) mod settings;
 pub mod sockets;
 #[cfg(feature = "tracing")]
 mod spans;
+mod store;
 #[cfg(test)]
 mod testing;
 pub(crate) mod torrents;
@@ -38,5 +37,7 @@ mod tracker_records;
 
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "udp")]
 pub mod udp;

@@ -356,6 +356,21 @@ impl Engine {
         self.hosts.health_mut().restore(hosts, calendar, now);
     }
 
+    /// Takes in what other processes have learned of tracker hosts meanwhile, at any time. The newest word of each host
+    /// wins ([`HostSnapshot::is_newer_than`]), and what this process heard later than a report stays as it is.
+    ///
+    /// A host that is reported dead is skipped as if one of our own torrents had found it dead: it gets its trials as usual,
+    /// and the first back-off is a minute at most. One that is reported to answer again is tried by the next torrent that
+    /// waits for it. Our own latencies and moments are never replaced.
+    ///
+    /// Reports may be wrong: at most 4096 are looked at, those from a clock that is more than 5 min ahead and those older
+    /// than [`HealthBook::MEMORY`] are dropped, and of each host three that it is dead are believed in 10 min,
+    /// and three that it answers, so that no report keeps a torrent from a tracker that works. `calendar` is the present moment in seconds since 1970.
+    pub fn merge(&mut self, reports: impl IntoIterator<Item = HostSnapshot>, calendar: u64, now: Timestamp) {
+        let random = self.rng.random();
+        self.hosts.merge(reports, calendar, random, now);
+    }
+
     /// Takes in what happened to a probe or an attempt.
     pub fn handle(&mut self, input: Input, now: Timestamp) {
         match input {

@@ -1,4 +1,5 @@
-//! The wire formats: torrent files, announce queries and replies, UDP packets, compact peers, tracker records of DNS, and the latency cache.
+//! The wire formats: torrent files, announce queries and replies, UDP packets, compact peers, tracker records of DNS, the
+//! latency cache, and hosts in a shared store.
 //!
 //! Pure: no socket, no clock, no entropy. No input from the network makes it panic or take more memory than a small multiple
 //! of the input.
@@ -6,6 +7,7 @@
 pub mod bencode;
 pub mod cache;
 pub mod compact;
+pub mod host_record;
 pub mod http;
 #[cfg(feature = "metainfo")]
 pub(crate) mod metainfo;

@@ -34,6 +34,7 @@ fn built_with() -> Vec<&'static str> {
         ("tracing", cfg!(feature = "tracing")),
         ("metrics", cfg!(feature = "metrics")),
         ("serde", cfg!(feature = "serde")),
+        ("redis", cfg!(feature = "redis")),
     ];
     features.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::attempts::TaskEnd;
 use super::command::Command;
-use crate::net::cache::JobOutput;
+use crate::net::store::StoreEvent;
 
 /// What has ended a wait of the loop.
 pub(super) enum DriverEvent {
@@ -10,7 +10,7 @@ pub(super) enum DriverEvent {
     /// All links are gone.
     Unlinked,
     Task(TaskEnd),
-    Cache(JobOutput),
+    Store(StoreEvent),
     /// The time of the wait is over.
     Wake,
 }
@@ -20,7 +20,7 @@ impl DriverEvent {
     pub(super) fn rank(&self) -> u8 {
         match self {
             Self::Task(end) if end.is_success() => 0,
-            Self::Task(_) | Self::Cache(_) => 1,
+            Self::Task(_) | Self::Store(_) => 1,
             Self::Command(_) | Self::Unlinked | Self::Wake => 2,
         }
     }

@@ -12,6 +12,8 @@ use super::*;
 use crate::announce::{AnnounceRequest, AnnounceResponse, InfoHash, PeerCounts, PeerId, Torrent};
 use crate::error::{AnnounceError, Cause, RoundError};
 
+#[cfg(feature = "cache")]
+use crate::net::store::FileStore;
 use crate::net::testing::{AddSession, Session};
 use crate::policy::config::AnnounceTo;
 use crate::policy::{AttemptId, Input, TrackerSet};
@@ -348,7 +350,7 @@ fn a_disk_that_hangs_delays_neither_shutdown_nor_exit() {
                     seed: 1,
                     transport: Arc::new(Odd::default()),
                     prober: None,
-                    cache: Some(Cache::hanging(at_load)),
+                    store: Some(StoreTasks::of_earlier_runs(FileStore::hanging(at_load))),
                     peers: None,
                 };
                 let announcer = Announcer::start(parts);
@@ -424,7 +426,7 @@ impl Laptop {
             seed: 1,
             transport: Arc::new(Counted { took, response, asked: Arc::clone(&asked) }),
             prober: None,
-            cache: None,
+            store: None,
             peers: None,
         });
         Self { announcer, slept, asked }

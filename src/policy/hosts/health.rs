@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::believed::Reported;
 use super::breaker::Breaker;
 use super::meter::Meter;
 use super::rtt::RttEstimate;
@@ -16,7 +17,8 @@ use crate::tracker::{TrackerHost, TrackerUrl};
 /// living tracker is rarely doubted.
 pub(crate) const OPEN_PATIENCE: Duration = Duration::from_millis(250);
 
-/// How many hosts are kept. A further one replaces the one whose last answer or failure is the oldest.
+/// How many hosts are kept. A further one replaces the one whose last answer or failure is the oldest, of those that this
+/// process hasn't heard from if there are any.
 pub(super) const MAX_HOSTS: usize = 4096;
 
 /// The assumed latency of a host that was never measured (close to Unbound's 376 ms).
@@ -72,6 +74,12 @@ pub struct HostHealth {
     pub(super) withheld: u32,
     /// When it may be tried.
     pub(super) breaker: Breaker,
+    /// What other processes reported.
+    pub(super) reported: Reported,
+    /// Whether this process has heard from it. What is only known from an earlier run or another process gives way first.
+    pub(super) is_own: bool,
+    /// The number of its last change, as in [`HealthBook::changes`]; 0 if this process hasn't heard from it.
+    pub(super) changed: u64,
 }
 
 impl HealthBook {
@@ -123,12 +131,17 @@ impl HealthBook {
     pub(super) fn entry(&mut self, host: &TrackerHost) -> &mut HostHealth {
         self.changes += 1;
         if self.hosts.len() >= MAX_HOSTS && !self.hosts.contains_key(host) {
-            let oldest = self.hosts.iter().min_by_key(|(_, health)| health.answered_at.max(health.failed_at));
+            let oldest = self
+                .hosts
+                .iter()
+                .min_by_key(|(_, health)| (health.is_own, health.answered_at.max(health.failed_at)));
             if let Some(oldest) = oldest.map(|(host, _)| host.clone()) {
                 self.hosts.remove(&oldest);
             }
         }
-        self.hosts.entry(host.clone()).or_default()
+        let health = self.hosts.entry(host.clone()).or_default();
+        (health.is_own, health.changed) = (true, self.changes);
+        health
     }
 }
 
@@ -214,6 +227,7 @@ impl HostHealth {
     /// attempt, and several packets would have to be lost until then. `random` is from [0, 1).
     pub(super) fn failed(&mut self, config: &Config, random: f64, now: Timestamp) {
         self.count_failure(now);
+        self.reported.is_reason = false;
         if config.back_off.of_hosts {
             self.breaker.open(config, random, now);
         }

@@ -4,6 +4,7 @@
 //! each attempt, and returns it with the outcome.
 
 mod admission;
+mod believed;
 mod breaker;
 mod failures;
 mod health;
@@ -11,6 +12,7 @@ mod meter;
 mod outage;
 mod patience;
 mod probes;
+mod reports;
 mod rtt;
 mod slot;
 mod snapshot;

@@ -6,6 +6,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::believed::Reported;
 use super::breaker::Breaker;
 use super::health::{HealthBook, HostHealth, MAX_HOSTS, MAX_LATENCY};
 use super::rtt::RttEstimate;
@@ -31,9 +32,22 @@ impl HealthBook {
     /// present moment in seconds since 1970. Hosts over one address family only are left out: the next run may be in a
     /// network with other families.
     pub fn snapshot(&self, calendar: u64, now: Timestamp) -> Vec<HostSnapshot> {
-        let then = |moment: Timestamp| calendar.saturating_sub(now.since(moment).as_secs());
         let hosts = self.hosts.iter().filter(|(host, _)| host.family().is_none());
-        let hosts = hosts.map(|(host, health)| health.snapshot(host.clone(), then));
+        let hosts = hosts.map(|(host, health)| health.snapshot(host.clone(), calendar, now));
+        Self::worth_keeping(hosts, calendar)
+    }
+
+    /// What this process has learned since [`changes`](Self::changes) was `since`, for other processes: as
+    /// [`snapshot`](Self::snapshot), but a host counts as backed off only if it gave this process no sign of life. Neither a
+    /// refusal to some of our torrents, nor an outage of our own network, nor the report of another process is evidence for
+    /// others. With `None` everything that is known.
+    pub fn changed_since(&self, since: Option<u64>, calendar: u64, now: Timestamp) -> Vec<HostSnapshot> {
+        let is_changed = |health: &HostHealth| since.is_none_or(|since| health.changed > since);
+        let hosts = self.hosts.iter().filter(|(host, health)| host.family().is_none() && is_changed(health));
+        let hosts = hosts.map(|(host, health)| HostSnapshot {
+            is_backed_off: health.breaker.is_lifeless() && !health.reported.is_reason,
+            ..health.snapshot(host.clone(), calendar, now)
+        });
         Self::worth_keeping(hosts, calendar)
     }
 
@@ -76,7 +90,8 @@ impl HealthBook {
 }
 
 impl HostHealth {
-    fn snapshot(&self, host: TrackerHost, then: impl Fn(Timestamp) -> u64) -> HostSnapshot {
+    fn snapshot(&self, host: TrackerHost, calendar: u64, now: Timestamp) -> HostSnapshot {
+        let then = |moment| in_calendar(moment, calendar, now);
         let time = |estimate: RttEstimate| RttSnapshot {
             srtt: estimate.srtt(),
             rttvar: estimate.rttvar(),
@@ -87,8 +102,8 @@ impl HostHealth {
             host,
             connect: self.connect.map(time),
             reply: self.reply.map(time),
-            answered_at: self.answered_at.map(&then),
-            failed_at: self.failed_at.map(&then),
+            answered_at: self.answered_at.map(then),
+            failed_at: self.failed_at.map(then),
             consecutive_failures: self.consecutive_failures,
             trips: self.breaker.trips(),
             is_backed_off: self.is_backed_off(),
@@ -96,7 +111,7 @@ impl HostHealth {
     }
 
     /// `None` if none of its moments can be expressed in the engine's time.
-    fn restored(snapshot: &HostSnapshot, calendar: u64, now: Timestamp) -> Option<Self> {
+    pub(super) fn restored(snapshot: &HostSnapshot, calendar: u64, now: Timestamp) -> Option<Self> {
         let moment = |at: u64| {
             let age = Duration::from_secs(calendar.saturating_sub(at));
             let is_expressible = age <= HealthBook::MEMORY && age <= now.since(Timestamp::ZERO);
@@ -124,14 +139,23 @@ impl HostHealth {
             answered_at,
             failed_at,
             breaker: Breaker::restored(snapshot.trips, snapshot.is_backed_off, now),
+            reported: Reported::of(snapshot.rank(), is_ahead(snapshot, calendar)),
             ..Self::default()
         };
         Some(health)
     }
 }
 
+/// A moment of the engine's time in seconds since 1970, rounded down: with a `now` at which a second of the calendar began,
+/// a moment gets the same second whenever it is asked for.
+pub(super) fn in_calendar(moment: Timestamp, calendar: u64, now: Timestamp) -> u64 {
+    let age = now.since(moment);
+    let seconds = age.as_secs() + u64::from(age.subsec_nanos() > 0);
+    calendar.saturating_sub(seconds)
+}
+
 /// Whether any of it was noted by a clock that was wrong.
-fn is_ahead(host: &HostSnapshot, calendar: u64) -> bool {
+pub(super) fn is_ahead(host: &HostSnapshot, calendar: u64) -> bool {
     host.heard_at().is_some_and(|at| at > calendar.saturating_add(CLOCK_ERROR))
 }
 
@@ -141,6 +165,6 @@ fn trusted_at(host: &HostSnapshot, calendar: u64) -> Option<u64> {
 }
 
 /// Whether a snapshot is young enough to be of use.
-fn is_recent(host: &HostSnapshot, calendar: u64) -> bool {
+pub(super) fn is_recent(host: &HostSnapshot, calendar: u64) -> bool {
     host.heard_at().is_some_and(|at| calendar.saturating_sub(at) <= HealthBook::MEMORY.as_secs())
 }

@@ -1,6 +1,7 @@
 //! Torrents that turn out to be private while they run: a magnet's metadata says so after its trackers were added (BEP 27).
 
 use super::*;
+use crate::tracker_list::TrackerList;
 
 /// What the engine wants done until it waits, by the names of trackers.
 #[derive(Debug, Default)]
@@ -132,4 +133,22 @@ fn the_user_who_waits_for_an_announce_gets_its_result() {
         }
     }
     assert_eq!(ended, 1);
+}
+
+/// A list for all public torrents: what was announced there before is taken back by `stopped`, and nothing else is sent.
+#[test]
+fn the_trackers_of_a_list_are_announced_to_until_the_torrent_turns_private() {
+    let mut played = Played::new(&[&["a"]], Config::default());
+    let list = TrackerList::parse("http://list.test/announce\n");
+    let torrent = played.torrent;
+    played.engine.change_trackers(torrent, |trackers| assert_eq!(trackers.add_list(&list), 1), played.now);
+    played.fails("a", refused());
+    played.play_until(at(3_600_000));
+    let at_list = |told: &[String]| told.iter().filter(|told| told.starts_with("list")).count();
+    assert!(at_list(&played.told) > 0, "{:?}", played.told);
+    turn_private(&mut played.engine, torrent, played.now);
+    let before = played.told.len();
+    played.engine.change_trackers(torrent, |trackers| assert_eq!(trackers.add_list(&list), 0), played.now);
+    played.play_until(at(24 * 3_600_000));
+    assert_eq!(at_list(&played.told[before..]), 0, "{:?}", &played.told[before..]);
 }

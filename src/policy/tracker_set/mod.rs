@@ -22,6 +22,7 @@ pub(crate) use self::registration::Registration;
 use super::config::{AnnounceTo, Config, Order, Scheduling, Schemes};
 use super::url_interner::UrlInterner;
 use crate::tracker::TrackerUrl;
+use crate::tracker_list::{DenyList, TrackerList};
 
 /// The tiers of a torrent's trackers, and a cursor on the one to announce to.
 ///
@@ -91,6 +92,8 @@ struct Entry {
     failing: bool,
     /// A probe is under way.
     probing: bool,
+    /// It comes from a list for all public torrents.
+    from_list: bool,
     /// What the session knows beyond that. Boxed, because most trackers of most torrents are never announced to.
     known: Option<Box<Known>>,
 }
@@ -146,10 +149,11 @@ impl TrackerSet {
     }
 
     /// The same trackers for a private torrent: [`Order::Bep12`] and one tracker at a time, the one in use first
-    /// until it fails (BEP 27).
+    /// until it fails (BEP 27). Those of a list for public torrents are dropped ([`add_list`](Self::add_list)).
     #[must_use]
     pub fn private(mut self) -> Self {
         self.private = true;
+        self.drop_listed();
         self
     }
 
@@ -179,6 +183,9 @@ impl TrackerSet {
     /// torrent stays private.
     pub(crate) fn keep_settings(&mut self, before: SetSettings, config: &Config) {
         self.private |= before.private;
+        if self.private {
+            self.drop_listed();
+        }
         self.order = self.order.or(before.order);
         self.announce_to = match config.scheduling {
             Scheduling::Automatic => self.announce_to.or(before.announce_to),
@@ -521,7 +528,12 @@ impl TrackerSet {
     /// (BEP 27). For a private tracker that has moved there is [`replace`](Self::replace).
     pub fn add(&mut self, tier: usize, tracker: TrackerUrl) -> bool {
         let tracker = tracker.unrestricted();
-        if self.private || self.entry(&tracker).is_some() {
+        if self.private {
+            return false;
+        }
+        if let Some(entry) = self.entry_mut(&tracker) {
+            // From now on it is the torrent's own, also if it came from a list.
+            entry.from_list = false;
             return false;
         }
         let tier = u32::try_from(tier).unwrap_or(u32::MAX).min(self.next_tier());
@@ -550,11 +562,57 @@ impl TrackerSet {
             self.entries.iter().map(|entry| (&entry.tracker, entry)).collect();
         for entry in &mut replaced.entries {
             if let Some(known) = known.get(&entry.tracker).copied() {
-                *entry = Entry { tier: entry.tier, ..known.clone() };
+                *entry = Entry { tier: entry.tier, from_list: false, ..known.clone() };
             }
         }
         self.entries = replaced.entries;
         self.forget_missing();
+    }
+
+    /// Adds the trackers of a list for all public torrents behind the torrent's own, in tiers of theirs, but for those that are
+    /// listed already. Gives how many were added. A private torrent takes none of them, and loses them when it turns
+    /// private (BEP 27): its trackers are those of its file.
+    pub fn add_list(&mut self, list: &TrackerList) -> usize {
+        if self.private {
+            return 0;
+        }
+        let before = self.entries.len();
+        let mut seen: BTreeSet<TrackerUrl> = self.trackers().cloned().collect();
+        for tier in list.tiers() {
+            let number = self.next_tier();
+            let new = tier.iter().filter(|tracker| seen.insert((*tracker).clone()));
+            self.entries
+                .extend(new.map(|tracker| Entry { from_list: true, ..Entry::new(tracker.clone(), number) }));
+        }
+        self.entries.len() - before
+    }
+
+    /// Removes the trackers that aren't wanted. Gives how many were removed.
+    pub fn remove_denied(&mut self, denied: &DenyList) -> usize {
+        self.retain(|entry| !denied.denies(&entry.tracker))
+    }
+
+    /// Drops the trackers of a list.
+    fn drop_listed(&mut self) {
+        self.retain(|entry| !entry.from_list);
+    }
+
+    /// Keeps some trackers, and gives how many are gone.
+    fn retain(&mut self, keep: impl FnMut(&Entry) -> bool) -> usize {
+        let before = self.entries.len();
+        self.entries.retain(keep);
+        let gone = before - self.entries.len();
+        if gone > 0 {
+            let mut tiers = 0;
+            let mut last = None;
+            for entry in &mut self.entries {
+                tiers += u32::from(last.is_some_and(|last| last != entry.tier));
+                last = Some(entry.tier);
+                entry.tier = tiers;
+            }
+            self.forget_missing();
+        }
+        gone
     }
 
     /// Takes the cursor and the tracker in use off trackers that aren't in the list any more.
@@ -614,7 +672,7 @@ pub(crate) fn move_to_front(order: &mut [&TrackerUrl], front: Option<&TrackerUrl
 
 impl Entry {
     fn new(tracker: TrackerUrl, tier: u32) -> Self {
-        Self { tracker, latency: None, tier, failing: false, probing: false, known: None }
+        Self { tracker, latency: None, tier, failing: false, probing: false, from_list: false, known: None }
     }
 
     /// The same tracker over its other address family.
@@ -796,6 +854,37 @@ mod tests {
         assert_eq!(layout(&set), "a");
         set.replace([[url("moved")]]);
         assert_eq!((layout(&set).as_str(), set.is_private()), ("moved", true));
+    }
+
+    /// R27-02: a list for all public torrents is none of a private one's business.
+    #[test]
+    fn trackers_of_a_list_go_behind_and_leave_a_private_torrent() {
+        let list = |names: &[&[&str]]| {
+            let tier =
+                |tier: &&[&str]| tier.iter().map(|name| url(name).as_str().to_owned()).collect::<Vec<_>>();
+            let tiers: Vec<String> = names.iter().map(tier).map(|tier| tier.join("\n")).collect();
+            TrackerList::parse(tiers.join("\n\n"))
+        };
+        let listed = list(&[&["b", "x"], &["y", "x"], &["a"], &["c"]]);
+        let mut set = set(&[&["a"], &["b"]]);
+        assert_eq!(set.add_list(&listed), 3);
+        assert_eq!((layout(&set).as_str(), set.add_list(&listed)), ("a | b | x | y | c", 0));
+        set.record_success(&url("x"));
+        assert!(!set.add(0, url("c")), "it is the torrent's own now");
+        let private = set.clone().private();
+        assert_eq!((layout(&private).as_str(), private.in_use()), ("a | b | c", None));
+        let mut private = private;
+        assert_eq!(private.add_list(&listed), 0);
+        // A new set in the place of that of a private torrent.
+        let before = private.settings();
+        let mut replaced = set.clone();
+        replaced.keep_settings(before, &Config::default());
+        assert_eq!(layout(&replaced), "a | b | c");
+        let mut denied = set.clone();
+        assert_eq!(denied.remove_denied(&DenyList::from(&list(&[&["a", "y"]]))), 2);
+        assert_eq!((layout(&denied).as_str(), denied.in_use()), ("b | x | c", Some(&url("x"))));
+        set.replace([[url("x")]]);
+        assert_eq!(layout(&set.private()), "x", "a replaced list is the torrent's own");
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod backing_off;
 mod model;
 mod outages;
 mod ranking;
+mod reports;
 
 use super::*;
 use crate::error::{AnnounceError, Cause, Rejection, ReplyError, Retry, TimeoutPhase};
