@@ -8,7 +8,6 @@ use simulation::network::Contact;
 use simulation::reach::{self, Carries, Kind, Line, Packet};
 use simulation::time::Millis;
 use simulation::world;
-use tracker_failover::Event;
 
 use crate::request::Request;
 use crate::scenario::{self, Scenario};
@@ -56,12 +55,11 @@ pub(crate) fn play(request: &Request, kind: Kind) -> Played {
 /// its torrents does what one does alone.
 fn play_thousand(world: &reach::World, kind: Kind) -> Played {
     let client = match kind {
-        Kind::Libtorrent => Client::Model(Model::Libtorrent),
         Kind::Transmission => Client::Model(Model::Transmission),
         Kind::Aria2 => Client::Model(Model::Aria2),
         Kind::Rqbit => Client::Model(Model::Rqbit),
         // BiglyBT's rule is about swarms. At the start it announces to the first tier, as libtorrent does.
-        Kind::BiglyBt => Client::Model(Model::Libtorrent),
+        Kind::Libtorrent | Kind::BiglyBt => Client::Model(Model::Libtorrent),
         _ => Client::AsNeeded,
     };
     let trackers = world.trackers.iter().map(|tracker| world::Tracker {
@@ -84,7 +82,7 @@ fn play_thousand(world: &reach::World, kind: Kind) -> Played {
         let carries = match heard.what {
             Contact::Connection => Carries::Opening,
             Contact::Probe => Carries::Probe,
-            Contact::Announce(Some(Event::Stopped) | None | Some(_)) => Carries::Announce(0),
+            Contact::Announce(_) => Carries::Announce(0),
         };
         let there = Packet {
             sent: heard.at.saturating_sub(half),

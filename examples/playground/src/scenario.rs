@@ -88,7 +88,9 @@ pub(crate) fn world(request: &Request, kind: Kind) -> World {
             }
         }
         Scenario::Thousand => {
-            [nearest, by_distance[4]].into_iter().for_each(|dead| change(dead, 0, Change::Kill))
+            for dead in [nearest, by_distance[4]] {
+                change(dead, 0, Change::Kill);
+            }
         }
     }
     for edit in &request.edits {
