@@ -290,6 +290,31 @@ const SHOWN: usize = 3;
 /// A duration as people write it.
 struct Span(Duration);
 
+impl fmt::Display for TrackerRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse => f.write_str("in use"),
+            Self::Beside(reason) => write!(f, "announced to beside the one in use: {reason}"),
+            Self::Duplicate => f.write_str("another name of the tracker in use"),
+            Self::Spare => f.write_str("there for failover"),
+        }
+    }
+}
+
+impl fmt::Display for TrackerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotContacted => "not contacted",
+            Self::Contacting => "being contacted",
+            Self::Working => "working",
+            Self::Failing(Some(error)) => return write!(f, "failing: {error}"),
+            Self::Failing(None) => "failing",
+            Self::Suspended => "asked us to wait",
+            Self::Unsupported => "not supported",
+        })
+    }
+}
+
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_secs() {

@@ -37,6 +37,11 @@ pub fn seconds(span: Millis) -> f64 {
     span as f64 / 1000.0
 }
 
+/// Half of a round trip that is given in milliseconds.
+pub fn rounded_half(millis: f64) -> Millis {
+    rounded(millis / 2.0)
+}
+
 /// A random figure in milliseconds as a span.
 #[expect(
     clippy::cast_possible_truncation,

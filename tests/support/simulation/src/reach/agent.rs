@@ -20,6 +20,17 @@ pub(super) trait Agent {
 
     /// When it wants to be woken, as of the last [`act`](Self::act) that gave nothing.
     fn wake(&self) -> Option<Millis>;
+
+    /// The lines that it has printed since it was asked last. None, unless it is one of ours.
+    fn take_lines(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Why it does what it does, in a line for its torrent and one for this tracker. `None`, unless it is one of ours.
+    fn explain(&self, tracker: usize, now: Millis) -> Option<(String, String)> {
+        let _ = (tracker, now);
+        None
+    }
 }
 
 /// What happens to a client.

@@ -144,5 +144,5 @@ pub(super) fn tracker(peer_set: usize, script: Script, random: &mut StdRng) -> T
         14..17 => Scheme::Http,
         _ => Scheme::Https,
     };
-    Tracker { scheme, distances, interval: 30 * MINUTE, peer_set, script }
+    Tracker { scheme, distances, interval: 30 * MINUTE, peer_set, script, answers: Vec::new() }
 }

@@ -25,10 +25,12 @@ pub(super) struct Ours {
     attempts: Vec<(AttemptId, usize)>,
     places: HashMap<AttemptId, Attempt>,
     wake: Option<Millis>,
+    /// The lines that it prints, while it is watched.
+    lines: Option<Vec<String>>,
 }
 
 impl Ours {
-    pub(super) fn new(world: &World, member: usize) -> Self {
+    pub(super) fn new(world: &World, member: usize, is_watched: bool) -> Self {
         let of = &world.members[member];
         let announce_to = match of.kind {
             Kind::Ours(announce_to) => announce_to,
@@ -55,6 +57,7 @@ impl Ours {
             attempts: Vec::new(),
             places: HashMap::new(),
             wake: None,
+            lines: is_watched.then(Vec::new),
         }
     }
 
@@ -148,6 +151,11 @@ impl Agent for Ours {
                     self.wake = wake.map(|wake| wake.as_micros().div_ceil(1000));
                     return None;
                 }
+                Output::Alert { alert, .. } => {
+                    if let Some(lines) = &mut self.lines {
+                        lines.push(format!("[{}] {alert}", alert.tag()));
+                    }
+                }
                 // What was opened is dropped; answers that come all the same are ignored by the engine.
                 _ => {}
             }
@@ -156,6 +164,25 @@ impl Agent for Ours {
 
     fn wake(&self) -> Option<Millis> {
         self.wake
+    }
+
+    fn take_lines(&mut self) -> Vec<String> {
+        self.lines.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn explain(&self, tracker: usize, now: Millis) -> Option<(String, String)> {
+        let (torrent, now) = (self.torrent?, timestamp(now));
+        let status = self.engine.status(torrent, now)?;
+        let of = status.tiers.iter().flatten().find(|of| self.numbers.get(&of.tracker) == Some(&tracker))?;
+        let latency =
+            of.latency.map_or(String::new(), |latency| format!(", {} ms away", latency.as_millis()));
+        let next =
+            of.next_announce.map_or(String::new(), |next| format!(", next announce in {} s", next.as_secs()));
+        let of = format!(
+            "{}: {}{latency}; {}; {} answered, {} failed in a row{next}",
+            of.tracker, of.state, of.role, of.answered, of.failures_in_a_row
+        );
+        Some((self.engine.explain(torrent, now)?, of))
     }
 }
 

@@ -13,6 +13,7 @@ use super::log::{Heard, Log};
 use super::model::Model;
 use super::ours::Ours;
 use super::registry::Registry;
+use super::watch::{Carries, Line, Packet, Watched};
 use super::world::World;
 use crate::script::{Answer as Answers, Connection, Name};
 use crate::time::{Millis, rounded};
@@ -34,17 +35,26 @@ const UDP_LIMIT: Millis = 10_000;
 
 /// Plays a world.
 pub fn play(world: &World) -> Log {
-    let mut play = Play::new(world);
-    while let Some(Reverse((at, _, number))) = play.queue.pop() {
-        if at > world.until {
-            break;
-        }
-        play.now = at;
-        if let Some(happening) = play.happenings.remove(&number) {
-            play.happens(happening);
-        }
-    }
+    let mut play = Play::new(world, false);
+    play.run(world.until);
     play.log
+}
+
+/// Plays a world while an onlooker watches. What happens is the same.
+pub fn watch(world: &World) -> Watched {
+    let mut play = Play::new(world, true);
+    play.run(world.until);
+    let (mut packets, lines) = play.seen.map(|seen| (seen.packets, seen.lines)).unwrap_or_default();
+    packets.sort_by_key(|packet| packet.sent);
+    Watched { log: play.log, packets, lines }
+}
+
+/// Plays a world up to a moment, and gives a client's reasons: a line for its torrent, and one for this tracker. `None` for a
+/// client that isn't ours, hasn't started, or doesn't know the tracker.
+pub fn explain(world: &World, member: usize, tracker: usize, at: Millis) -> Option<(String, String)> {
+    let mut play = Play::new(world, false);
+    play.run(at.min(world.until));
+    play.clients.get(member)?.agent.as_ref()?.explain(tracker, at)
 }
 
 struct Play<'a> {
@@ -58,6 +68,14 @@ struct Play<'a> {
     clients: Vec<Client>,
     registry: Registry,
     log: Log,
+    /// What an onlooker saw, where there is one.
+    seen: Option<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    packets: Vec<Packet>,
+    lines: Vec<Line>,
 }
 
 struct Client {
@@ -80,10 +98,10 @@ enum Happening {
 }
 
 impl<'a> Play<'a> {
-    fn new(world: &'a World) -> Self {
+    fn new(world: &'a World, is_watched: bool) -> Self {
         let clients = world.members.iter().enumerate().map(|(number, member)| Client {
             agent: Some(if member.kind.is_ours() {
-                Box::new(Ours::new(world, number)) as Box<dyn Agent>
+                Box::new(Ours::new(world, number, is_watched)) as Box<dyn Agent>
             } else {
                 Box::new(Model::new(world, number))
             }),
@@ -102,6 +120,7 @@ impl<'a> Play<'a> {
             clients: clients.collect(),
             registry: Registry::new(world),
             log: Log { first_answer: vec![None; world.members.len()], ..Log::default() },
+            seen: is_watched.then(Seen::default),
         };
         for (number, member) in world.members.iter().enumerate() {
             play.schedule(member.starts, Happening::To(number, News::Started));
@@ -113,6 +132,25 @@ impl<'a> Play<'a> {
             }
         }
         play
+    }
+
+    fn run(&mut self, until: Millis) {
+        while let Some(Reverse((at, _, number))) = self.queue.pop() {
+            if at > until {
+                break;
+            }
+            self.now = at;
+            if let Some(happening) = self.happenings.remove(&number) {
+                self.happens(happening);
+            }
+        }
+    }
+
+    /// A packet begins its way, where an onlooker sees it.
+    fn see(&mut self, packet: Packet) {
+        if let Some(seen) = &mut self.seen {
+            seen.packets.push(packet);
+        }
     }
 
     fn schedule(&mut self, at: Millis, happening: Happening) {
@@ -161,8 +199,22 @@ impl<'a> Play<'a> {
                 Action::Announce(attempt, tracker, event) => {
                     let half = self.round_trip(client, tracker) / 2;
                     self.schedule(now + half, Happening::Arrives(client, attempt, tracker, event));
+                    let connection = self.world.trackers[tracker].script.at(now + half).connection;
+                    self.see(Packet {
+                        sent: now,
+                        arrives: now + half,
+                        member: client,
+                        tracker,
+                        carries: Carries::Announce(0),
+                        is_outward: true,
+                        vanishes: connection == Connection::Silent,
+                    });
                 }
             }
+        }
+        if let Some(seen) = &mut self.seen {
+            let lines = agent.take_lines().into_iter();
+            seen.lines.extend(lines.map(|text| Line { at: now, member: client, text }));
         }
         let wake = agent.wake().map(|wake| wake.max(now));
         if wake != self.clients[client].wakes_at {
@@ -182,6 +234,9 @@ impl<'a> Play<'a> {
         let udp = of.scheme == Scheme::Udp;
         // TLS takes one round trip more.
         let connect = if of.scheme == Scheme::Https { 2 * round_trip } else { round_trip };
+        if !matches!(state.name, Name::Unknown(_)) {
+            self.see_opening(client, tracker, round_trip, is_probe);
+        }
         let (after, news) = match (state.name, state.connection) {
             (Name::Unknown(after), _) => (after, News::Failed(attempt, Failing::Nameless)),
             (_, Connection::Refused) if !udp => (round_trip, News::Failed(attempt, Failing::Refused)),
@@ -197,14 +252,45 @@ impl<'a> Play<'a> {
         self.schedule(self.now + after, Happening::To(client, news));
     }
 
+    /// An opening and its answer, if there will be one.
+    fn see_opening(&mut self, member: usize, tracker: usize, round_trip: Millis, is_probe: bool) {
+        let (now, half) = (self.now, round_trip / 2);
+        let of = &self.world.trackers[tracker];
+        let connection = of.script.at(now + half).connection;
+        let carries = if is_probe { Carries::Probe } else { Carries::Opening };
+        let answer = match connection {
+            Connection::Silent => None,
+            Connection::Refused if of.scheme == Scheme::Udp => None,
+            Connection::Refused => Some(Carries::Refusal),
+            Connection::Accepted | Connection::BadCertificate => Some(carries),
+        };
+        let packet = Packet {
+            sent: now,
+            arrives: now + half,
+            member,
+            tracker,
+            carries,
+            is_outward: true,
+            vanishes: answer.is_none(),
+        };
+        self.see(packet);
+        if let Some(carries) = answer {
+            let (sent, arrives) = (now + half, now + round_trip);
+            self.see(Packet { sent, arrives, carries, is_outward: false, ..packet });
+        }
+    }
+
     /// An announce has come to its tracker.
     fn arrives(&mut self, client: usize, attempt: Attempt, tracker: usize, event: Option<Event>) {
         let half = self.round_trip(client, tracker) / 2;
         let of = &self.world.trackers[tracker];
         let state = of.script.at(self.now);
         let (number, member) = (number(client), &self.world.members[client]);
+        let mut work = 0;
         let news = match (state.connection, state.answer) {
+            (Connection::Accepted, Answers::Mute | Answers::Stalled) if of.scheme != Scheme::Udp => return,
             (Connection::Accepted, Answers::Good) => {
+                work = of.answers_at(self.now).work;
                 let mut random = StdRng::seed_from_u64(self.random.random());
                 let answer = self.registry.announced(of, number, member.is_seed, self.now, &mut random);
                 let named = answer.peers.iter().filter(|peer| **peer != number).count();
@@ -212,7 +298,9 @@ impl<'a> Play<'a> {
                 self.log.heard.push(Heard { at: self.now, member: client, tracker, event, named, complete });
                 News::Answered(attempt, answer)
             }
-            (Connection::Accepted, _) => News::Failed(attempt, Failing::Broken),
+            (Connection::Accepted, answer) if !matches!(answer, Answers::Mute | Answers::Stalled) => {
+                News::Failed(attempt, Failing::Broken)
+            }
             (Connection::Refused, _) if of.scheme != Scheme::Udp => News::Failed(attempt, Failing::Broken),
             _ if of.scheme == Scheme::Udp => {
                 let news = News::Failed(attempt, Failing::TimedOut);
@@ -220,7 +308,23 @@ impl<'a> Play<'a> {
             }
             _ => return,
         };
-        self.schedule(self.now + half, Happening::To(client, news));
+        let carries = match &news {
+            News::Answered(_, answer) => {
+                Carries::Announce(answer.peers.iter().filter(|peer| **peer != number).count())
+            }
+            _ => Carries::Refusal,
+        };
+        let (sent, arrives) = (self.now + work, self.now + work + half);
+        self.see(Packet {
+            sent,
+            arrives,
+            member: client,
+            tracker,
+            carries,
+            is_outward: false,
+            vanishes: false,
+        });
+        self.schedule(arrives, Happening::To(client, news));
     }
 
     /// An answer has come: who was named is known now, and dialled.

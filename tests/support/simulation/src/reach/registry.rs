@@ -57,10 +57,18 @@ impl Registry {
         let others = others.chain(first..first + residents.seeds + residents.leechers);
         let mut peers = others.sample(random, MAX_NAMED);
         peers.shuffle(random);
+        let (mut complete, mut incomplete) = (
+            seeds as u64 + u64::from(residents.seeds),
+            (set.len() - seeds) as u64 + u64::from(residents.leechers),
+        );
+        if tracker.answers_at(now).are_empty {
+            peers.retain(|other| *other == peer);
+            (complete, incomplete) = (u64::from(is_seed), u64::from(!is_seed));
+        }
         Answer {
             interval: tracker.interval,
-            complete: seeds as u64 + u64::from(residents.seeds),
-            incomplete: (set.len() - seeds) as u64 + u64::from(residents.leechers),
+            complete,
+            incomplete,
             peers,
             names_address: tracker.scheme != tracker_failover::Scheme::Udp,
         }

@@ -90,5 +90,14 @@ pub(super) fn of(kind: Kind) -> Rules {
             patience: (45 * SECOND, 30 * SECOND),
             back_off: |_, failures| transmission_back_off(failures),
         },
+        // As `clients::models` has it: the next tracker at once, 60 s twice for a silent HTTP tracker, and two minutes after
+        // the last one.
+        Kind::Aria2 => Rules {
+            groups: Groups::One,
+            shuffles: true,
+            activation: Activation::AtOnce,
+            patience: (120 * SECOND, 15 * SECOND),
+            back_off: |_, _| 2 * MINUTE,
+        },
     }
 }

@@ -47,6 +47,17 @@ pub struct Tracker {
     pub peer_set: usize,
     /// What it does when.
     pub script: Script,
+    /// What its answers are like, each from a moment on. Ordinary until the first one.
+    pub answers: Vec<(Millis, Answers)>,
+}
+
+/// What the answers of a tracker are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Answers {
+    /// Whether they name no peers.
+    pub are_empty: bool,
+    /// How long the tracker works for each.
+    pub work: Millis,
 }
 
 /// Peers that are always listed in a set, without a client behind them.
@@ -92,6 +103,8 @@ pub enum Kind {
     Rqbit,
     /// Transmission.
     Transmission,
+    /// aria2.
+    Aria2,
 }
 
 impl World {
@@ -112,6 +125,14 @@ impl World {
     }
 }
 
+impl Tracker {
+    /// What its answers are like at a moment.
+    pub fn answers_at(&self, at: Millis) -> Answers {
+        let last = self.answers.iter().rev().find(|(from, _)| *from <= at);
+        last.map(|(_, answers)| *answers).unwrap_or_default()
+    }
+}
+
 impl Member {
     /// A client that starts now and stays.
     pub fn new(kind: Kind, is_seed: bool, region: usize, starts: Millis) -> Self {
@@ -123,7 +144,7 @@ impl Kind {
     /// This crate as it is set up by default.
     pub const OURS: Self = Self::Ours(AnnounceTo::AsNeeded);
 
-    /// The other clients.
+    /// The other clients whose swarms are compared with ours. aria2 isn't among them: it looks for peers as libtorrent does.
     pub const OTHERS: [Self; 6] =
         [Self::Libtorrent, Self::QBittorrent, Self::BiglyBt, Self::Rtorrent, Self::Rqbit, Self::Transmission];
 
@@ -146,6 +167,7 @@ impl fmt::Display for Kind {
             Self::Rtorrent => "rTorrent",
             Self::Rqbit => "rqbit",
             Self::Transmission => "Transmission",
+            Self::Aria2 => "aria2",
         })
     }
 }
