@@ -1,6 +1,8 @@
 //! What holds for anything that strangers send about metadata and peers: bodies of fuzz targets. `fuzz/README.md` says how to
 //! fuzz.
 
+mod mse;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use std::time::Duration;
 use sha1::{Digest, Sha1};
 use tracker_failover::{InfoHash, Metainfo};
 
+pub use self::mse::mse;
 use crate::magnet::Magnet;
 use crate::metadata::{Exchange, Inbox, MAX_SIZE, Request};
 use crate::swarm::PeerKey;
@@ -20,8 +23,8 @@ use crate::wire::pex::{MAX_PEERS, PeerChanges};
 pub type Check = fn(&[u8]);
 
 /// The targets, by the names of their folders in `fuzz/seeds`.
-pub const TARGETS: [(&str, Check); 3] =
-    [("client_magnet", magnet), ("client_metadata", metadata), ("client_pex", pex)];
+pub const TARGETS: [(&str, Check); 4] =
+    [("client_magnet", magnet), ("client_metadata", metadata), ("client_mse", mse), ("client_pex", pex)];
 
 /// Reads the input as a magnet link.
 ///

@@ -57,7 +57,8 @@ impl Swarm {
         }
         self.introduce(key, handshake.extended, extension::write);
         self.send_own_node(key, handshake.dht);
-        self.actions.tell(Event::PeerConnected { peer: canonical(address) });
+        let (peer, encryption, fast) = (canonical(address), handshake.method, handshake.fast);
+        self.actions.tell(Event::PeerConnected { peer, encryption, fast });
         Ok(key)
     }
 

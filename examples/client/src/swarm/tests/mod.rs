@@ -109,7 +109,13 @@ impl Rig {
     }
 
     fn connect_from(&mut self, address: SocketAddr, id: u8) -> Result<PeerKey, Why> {
-        let handshake = Handshake { peer_id: PeerId::new([id; 20]), extended: false, dht: false };
+        let handshake = Handshake {
+            peer_id: PeerId::new([id; 20]),
+            extended: false,
+            dht: false,
+            fast: false,
+            method: None,
+        };
         let key = self.swarm.connected(address, false, handshake, self.now);
         self.settle();
         key
