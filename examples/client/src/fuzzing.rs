@@ -97,7 +97,7 @@ pub fn pex(input: &[u8]) {
 /// However the bytes are cut, the same comes of them.
 fn check_connection(input: &[u8]) {
     let take = |chunk: usize| {
-        let (mut inbox, mut messages) = (Inbox::default(), 0);
+        let (mut inbox, mut messages) = (Inbox::new(input.len().is_multiple_of(2)), 0);
         let mut accept = |_: Message<'_>| {
             messages += 1;
             Ok(())

@@ -1,5 +1,6 @@
 //! The beginning of a connection: dialling, and the greeting of both sides, encrypted or not.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -79,6 +80,7 @@ async fn exchange(greeting: &mut Greeting, stream: &mut TcpStream) -> Result<Gre
         let read = match stream.read(&mut bytes).await {
             Ok(0) => return Err(Why::Eof),
             Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Err(Why::Eof),
             Err(_) => return Err(Why::Io),
         };
         greeted = greeting.receive(&bytes[..read])?;

@@ -261,7 +261,7 @@ impl Phase {
         let link = self.links.add(key);
         let (encryption, fast) = (handshake.method, handshake.fast);
         self.report.borrow_mut().event(&Event::PeerConnected { peer: address, encryption, fast });
-        let mut inbox = Inbox::default();
+        let mut inbox = Inbox::new(fast);
         let ended = match self.take(key, &unread, &mut inbox) {
             Ok(()) => self.exchange(key, &link, &mut stream, &mut ciphers, &mut inbox).await,
             Err(why) => Err(why),

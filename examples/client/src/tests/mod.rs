@@ -214,12 +214,19 @@ impl Scripted {
     }
 }
 
+/// The handshake of a peer that doesn't speak the fast extension.
+fn plain_handshake(info_hash: InfoHash, id: &[u8; 20]) -> [u8; handshake::LENGTH] {
+    let mut bytes = handshake::write(info_hash, PeerId::new(*id), false);
+    bytes[27] = 0;
+    bytes
+}
+
 impl Wire {
     /// Reads a handshake, and answers it.
     fn greet(&mut self, info_hash: InfoHash, id: &[u8; 20]) {
         let mut theirs = [0; handshake::LENGTH];
         self.stream.read_exact(&mut theirs).unwrap();
-        self.send(&handshake::write(info_hash, PeerId::new(*id), false));
+        self.send(&plain_handshake(info_hash, id));
     }
 
     fn send(&mut self, bytes: &[u8]) {

@@ -38,7 +38,7 @@ pub(crate) fn write(info_hash: InfoHash, peer_id: PeerId, dht: bool) -> [u8; LEN
     let mut bytes = [0; LENGTH];
     bytes[..20].copy_from_slice(PROTOCOL);
     bytes[25] = EXTENDED;
-    bytes[27] = if dht { DHT } else { 0 };
+    bytes[27] = if dht { FAST | DHT } else { FAST };
     bytes[28..48].copy_from_slice(info_hash.as_bytes());
     bytes[48..].copy_from_slice(peer_id.as_bytes());
     bytes
@@ -81,8 +81,8 @@ mod tests {
         let id = PeerId::new(*b"-XX0001-abcdefghijkl");
         for dht in [false, true] {
             let bytes = write(HASH, id, dht);
-            assert_eq!(bytes[20..28], [0, 0, 0, 0, 0, 0x10, 0, u8::from(dht)]);
-            let handshake = Handshake { peer_id: id, extended: true, dht, fast: false, method: None };
+            assert_eq!(bytes[20..28], [0, 0, 0, 0, 0, 0x10, 0, 4 + u8::from(dht)]);
+            let handshake = Handshake { peer_id: id, extended: true, dht, fast: true, method: None };
             assert_eq!(read(&bytes, HASH), Ok(Some(handshake)));
             for cut in 0..LENGTH {
                 assert_eq!(read(&bytes[..cut], HASH), Ok(None), "cut at {cut}");

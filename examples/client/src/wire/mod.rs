@@ -1,5 +1,6 @@
-//! What peers send each other (BEP 3, BEP 10, MSE): bytes to values and back, nothing else.
+//! What peers send each other (BEP 3, BEP 6, BEP 10, MSE): bytes to values and back, nothing else.
 
+pub(crate) mod allowed_fast;
 pub(crate) mod extension;
 pub(crate) mod greeting;
 pub(crate) mod handshake;
@@ -31,7 +32,7 @@ pub(crate) enum Why {
     Timeout,
     /// The peer is ourselves.
     Myself,
-    /// A message of BEP 6, which we didn't agree to.
+    /// A message of BEP 6, which the peer doesn't speak by its handshake.
     FastViolation,
     /// The peer closed.
     Eof,

@@ -62,12 +62,18 @@ pub(super) async fn from_others(lab: &mut Lab<'_>) -> Outcome {
         let (ways, report) = (all_of(&leech), &mut *lab.report);
         if expected.is_empty() {
             report.same((ended, ways), (Some(3), vec![]), format_args!("{name}: no connection"));
-            let tried = leech.said().iter().filter(|line| line.is("peer_closed")).count();
-            report.check(tried >= 2, format_args!("{name}: it was tried"), leech.last_words());
+            let hung_up = |line: &Line| line.is("peer_closed") && line.text.contains("\"why\":\"eof\"");
+            let tried = leech.said().iter().any(hung_up);
+            report.check(tried, format_args!("{name}: it has hung up on us"), leech.last_words());
             continue;
         }
         let good = !ways.is_empty() && ways.iter().all(|way| expected.contains(&way.as_str()));
         report.check(good, format_args!("{name}: {}", ways.join(", ")), &ways);
+        if name.starts_with("Transmission") {
+            let speaks = |line: &Line| line.is("peer_connected") && line.text.contains("\"fast\":true");
+            let fast = leech.said().iter().any(speaks);
+            report.check(fast, "Transmission and ours speak the fast extension (BEP 6)", leech.last_words());
+        }
         if !report.same(
             (ended, swarm.compare(&folder)),
             (Some(0), Ok(())),

@@ -6,6 +6,7 @@ mod encryption;
 mod exchange;
 mod failover;
 mod families;
+mod fast;
 mod frozen;
 mod https;
 mod interrupted;
@@ -107,6 +108,7 @@ pub(crate) async fn run(tools: &Arc<Tools>, words: &[String], report: &mut Repor
         "magnets: each other client from our client" => magnets::from_ours,
         "encryption: our client from each that requires it, and from none that is plain" => encryption::from_others,
         "encryption: each that requires it from our client" => encryption::from_ours,
+        "fast extension: libtorrent, both ways" => fast::both_ways,
         "names: libtorrent from our client" => names::from_ours,
         "names: our client from libtorrent" => names::from_libtorrent,
         "overlay: the DHT alone" => overlay::alone,
