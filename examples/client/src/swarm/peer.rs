@@ -17,6 +17,7 @@ use crate::wire::message::{Block, Message};
 
 /// One peer.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing about the peer")]
 pub(super) struct Peer {
     /// Its number.
     pub(super) key: PeerKey,

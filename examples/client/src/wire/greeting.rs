@@ -32,7 +32,7 @@ enum Stage {
     Dialling(Box<Dialling>),
     Accepting(Box<Accepting>),
     /// Both sides may send their handshakes.
-    Open(Option<Method>, Ciphers),
+    Open(Option<Method>, Box<Ciphers>),
 }
 
 /// Both handshakes are done.
@@ -50,7 +50,7 @@ pub(crate) struct Greeted {
 impl Greeting {
     /// Greets a peer that we have dialled in plain text.
     pub(crate) fn plain(torrent: InfoHash, ours: [u8; LENGTH]) -> Self {
-        let stage = Stage::Open(None, Ciphers::default());
+        let stage = Stage::Open(None, Box::default());
         Self { said: true, out: ours.to_vec(), torrent: Some(torrent), ..Self::new(stage, [(torrent, ours)]) }
     }
 
@@ -109,7 +109,7 @@ impl Greeting {
         };
         let Some(Secured { torrent, method, ciphers, clear }) = secured else { return Ok(None) };
         self.torrent = Some(torrent);
-        self.stage = Stage::Open(Some(method), ciphers);
+        self.stage = Stage::Open(Some(method), Box::new(ciphers));
         self.take_clear(&clear)
     }
 
@@ -120,7 +120,7 @@ impl Greeting {
         if is_plain && self.theirs.len() < PROTOCOL.len() {
             return Ok(None);
         }
-        let plain = Stage::Open(None, Ciphers::default());
+        let plain = Stage::Open(None, Box::default());
         let Stage::Unknown(policy, rng) = std::mem::replace(&mut self.stage, plain) else { return Ok(None) };
         if is_plain && policy == Policy::Require {
             return Err(Why::Encryption);
@@ -150,7 +150,8 @@ impl Greeting {
             self.said = true;
         }
         let Some(handshake) = read else { return Ok(None) };
-        let (handshake, ciphers) = (Handshake { method: *method, ..handshake }, std::mem::take(ciphers));
+        let (handshake, ciphers) =
+            (Handshake { method: *method, ..handshake }, std::mem::take(&mut **ciphers));
         let unread = self.theirs.split_off(LENGTH);
         Ok(Some(Greeted { torrent, handshake, ciphers, unread }))
     }

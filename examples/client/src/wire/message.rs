@@ -87,16 +87,13 @@ impl Limits {
     fn check(self, length: u32, kind: u8) -> Result<(), Why> {
         let fits = |expected| if length == expected { Ok(()) } else { Err(Why::BadMessage) };
         match kind {
-            0..=3 => fits(1),
-            4 => fits(5),
+            0..=3 | 14 | 15 => fits(1),
+            4 | 13 | 17 => fits(5),
             5 if self.bitfield.is_some_and(|bitfield| length != bitfield) => Err(Why::BadBitfield),
-            6 | 8 => fits(13),
+            6 | 8 | 16 => fits(13),
             7 if length < 9 => Err(Why::BadMessage),
             7 if length > 9 + BLOCK => Err(Why::Oversize),
             9 => fits(3),
-            13 | 17 => fits(5),
-            14 | 15 => fits(1),
-            16 => fits(13),
             20 if length < 2 => Err(Why::BadMessage),
             _ => Ok(()),
         }

@@ -31,7 +31,7 @@ fn the_first_message_says_what_we_have() {
         let mut rig = Rig::with(40_000, 16_384, have, 1);
         let (with, without) = (rig.connect_fast(), rig.connect());
         assert_eq!(rig.hear(with), [fast]);
-        assert_eq!(rig.hear(without), Vec::from_iter(plain));
+        assert_eq!(rig.hear(without), plain.into_iter().collect::<Vec<_>>());
     }
 }
 
@@ -330,7 +330,8 @@ fn lost_pieces_reject_what_waits_for_them() {
 
 #[test]
 fn a_peer_without_pieces_may_ask_for_some_though_it_is_choked() {
-    let mut rig = Rig::with(100 * BLOCK as usize, BLOCK as usize, &Vec::from_iter(0..100), 1);
+    let all: Vec<u32> = (0..100).collect();
+    let mut rig = Rig::with(100 * BLOCK as usize, BLOCK as usize, &all, 1);
     let peer = rig.connect_fast();
     rig.say(peer, Message::HaveNone).unwrap();
     let allowed = allowed_fast([192, 0, 2, 1].into(), rig.torrent.info_hash, 100);

@@ -11,6 +11,12 @@ fn rng(seed: u64) -> StdRng {
     StdRng::seed_from_u64(seed)
 }
 
+/// Twenty bytes, each by one greater than the one before.
+fn secret(first: u8) -> [u8; 20] {
+    let bytes: Vec<u8> = (first..).take(20).collect();
+    bytes.try_into().unwrap()
+}
+
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
@@ -23,10 +29,7 @@ fn hex(bytes: &[u8]) -> String {
 /// known `eb9f7781b734ca72a719` for the key `Key`. The secrets are the bytes 1 to 20 and 101 to 120, the info-hash 20 sevens.
 #[test]
 fn keys_and_ciphers_are_those_of_another_implementation() {
-    let (a, b) = (
-        KeyPair::new(std::array::from_fn(|at| at as u8 + 1)),
-        KeyPair::new(std::array::from_fn(|at| at as u8 + 101)),
-    );
+    let (a, b) = (KeyPair::new(secret(1)), KeyPair::new(secret(101)));
     let expected_a = "96e112dab29e8c5272accb9b17b26887ce54a144a4e3b697c7d159b7a817e556b0918db2b4c658e02a87f7e5fb14b18a\
                       553e084cbf3dad2d30f16596ccb982d406258c61b30c5c1dae2ddc60bdbd48d79896312aad63238c39e1a633821eb693";
     let expected_b = "d32ae8cedd0de9ca4fe67e35626bb8c7cdb0966727d899f6a62fdb2b68817f9ddc4b684e3eb34030b8dba4e028b7cff3\
@@ -51,7 +54,7 @@ fn keys_and_ciphers_are_those_of_another_implementation() {
 /// A number that is no remainder of the prime: `pow(2**768 - 1, secret, P)`.
 #[test]
 fn a_key_beyond_the_prime_is_taken_as_its_remainder() {
-    let keys = KeyPair::new(std::array::from_fn(|at| at as u8 + 1));
+    let keys = KeyPair::new(secret(1));
     let expected = "82c3267215ffe2bb1124e8b7660a70d0f7054e08ecf932d8a911fda3a2119ec818f216308807fb70d7442f161c57034ca27018\
                     e90b28e79b611a9fd9bbe5c62690d1da9006e8e79ba1b8ba2141742824a2af367fa3f3d37fecf996ba27c65e41";
     assert_eq!(hex(keys.shared(&[0xff; KEY]).bytes()), expected);
@@ -160,7 +163,7 @@ fn a_dialler_that_offers_nothing_of_ours_is_refused() {
 fn the_initial_bytes_come_out_in_clear() {
     for offers in [PLAIN, RC4] {
         for length in [0, 1, 68, 65_535] {
-            let initial: Vec<u8> = (0..length).map(|at: u32| at as u8).collect();
+            let initial: Vec<u8> = (0..length).map(|at: u32| at.to_le_bytes()[0]).collect();
             let (secured, answer, secret) =
                 Dialler { offers, initial: initial.clone(), ..Dialler::new() }.play(Policy::Prefer);
             let secured = secured.unwrap().unwrap();
