@@ -2,6 +2,7 @@
 //! fuzz.
 
 mod mse;
+mod script;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use sha1::{Digest, Sha1};
 use tracker_failover::{InfoHash, Metainfo};
 
 pub use self::mse::mse;
+use self::script::Script;
 use crate::magnet::Magnet;
 use crate::metadata::{Exchange, Inbox, MAX_SIZE, Request};
 use crate::swarm::PeerKey;
@@ -108,23 +110,6 @@ fn check_connection(input: &[u8]) {
     let whole = take(input.len().max(1));
     assert_eq!(take(1), whole);
     assert!(whole.2.is_none_or(|unread| unread.len() <= input.len()));
-}
-
-struct Script<'a>(&'a [u8]);
-
-impl<'a> Script<'a> {
-    fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*first)
-    }
-
-    fn bytes(&mut self) -> &'a [u8] {
-        let length = usize::from(self.byte().unwrap_or_default()).min(self.0.len());
-        let (bytes, rest) = self.0.split_at(length);
-        self.0 = rest;
-        bytes
-    }
 }
 
 /// Peers around an exchange.

@@ -4,7 +4,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tracker_failover::{InfoHash, PeerId};
 
-use super::Script;
+use super::script::Script;
 use crate::wire::greeting::Greeting;
 use crate::wire::handshake;
 use crate::wire::mse::Policy;
