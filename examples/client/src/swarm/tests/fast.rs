@@ -14,7 +14,7 @@ fn seed(rig: &mut Rig) -> PeerKey {
     key
 }
 
-/// The requests that it was told of as not granted.
+/// The requests that were rejected.
 fn rejects(heard: &[Heard]) -> Vec<Block> {
     let block = |heard: &Heard| if let Heard::Reject(block) = heard { Some(*block) } else { None };
     heard.iter().filter_map(block).collect()

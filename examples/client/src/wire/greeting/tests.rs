@@ -197,7 +197,7 @@ fn a_peer_has_shown_that_it_encrypts_when_its_choice_has_come() {
     let [mut dialled, mut awaited] = pair(TORRENT, Some(Policy::Prefer), Policy::Prefer, 1);
     awaited.receive(&dialled.take_outgoing()).unwrap();
     dialled.receive(&awaited.take_outgoing()).unwrap();
-    assert!(!dialled.is_secured(), "anybody can send a key");
+    assert!(!dialled.is_secured(), "every peer can send a key");
     awaited.receive(&dialled.take_outgoing()).unwrap();
     dialled.receive(&awaited.take_outgoing()).unwrap();
     assert!(dialled.is_secured());
