@@ -1,5 +1,7 @@
 //! What holds for anything that strangers send before a connection is encrypted: the body of the fuzz target `client_mse`.
 
+use std::sync::LazyLock;
+
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tracker_failover::{InfoHash, PeerId};
@@ -9,26 +11,30 @@ use crate::wire::greeting::Greeting;
 use crate::wire::handshake;
 use crate::wire::mse::Policy;
 
-/// Reads the input as what a peer sends first, and as changes to what an honest peer sends. A change of an encrypted byte is one
-/// of the byte in clear, so that everything a peer can say is said.
+/// Reads the input as what a peer sends first, or as changes to what an honest peer sends. A change of an encrypted byte is one
+/// of the byte in clear, so that everything a peer can say is said. The last byte says which side is played, and which of both
+/// the input is.
 ///
 /// # Panics
 /// Where something does not hold.
 pub fn mse(input: &[u8]) {
-    let is_dialled = input.first().is_none_or(|first| first.is_multiple_of(2));
-    let honest = Conversation::honest();
-    check_greeting(is_dialled, input, input.first().copied().unwrap_or_default());
-    let mut script = Script(input);
-    let said = if is_dialled { &honest.accepter } else { &honest.dialler };
+    let (mode, input) = input.split_last().map_or((0, input), |(mode, rest)| (*mode, rest));
+    let (is_dialled, is_raw) = (mode & 1 == 0, mode & 2 == 0);
+    if is_raw {
+        return check_greeting(is_dialled, input, mode);
+    }
+    let said = if is_dialled { &HONEST.accepter } else { &HONEST.dialler };
     let mut changed: Vec<u8> = said.concat();
+    let mut script = Script(input);
     // The keys stay: with another one everything behind it is noise.
     while let (Some(kind), Some(high), Some(low)) = (script.byte(), script.byte(), script.byte()) {
         let at = KEY + usize::from(u16::from_be_bytes([high, low]) % 1024);
         match kind % 4 {
             0 => changed.truncate(at),
-            1 => drop(
-                changed.splice(at.min(changed.len())..at.min(changed.len()), script.bytes().iter().copied()),
-            ),
+            1 => {
+                let at = at.min(changed.len());
+                changed.splice(at..at, script.bytes().iter().copied());
+            }
             _ => {
                 let delta = script.byte().unwrap_or_default();
                 if let Some(byte) = changed.get_mut(at) {
@@ -37,8 +43,10 @@ pub fn mse(input: &[u8]) {
             }
         }
     }
-    check_greeting(is_dialled, &changed, input.last().copied().unwrap_or_default());
+    check_greeting(is_dialled, &changed, mode);
 }
+
+static HONEST: LazyLock<Conversation> = LazyLock::new(Conversation::honest);
 
 /// What two honest peers say to each other, each from a fixed seed.
 struct Conversation {
@@ -76,7 +84,7 @@ impl Conversation {
 }
 
 /// However the bytes are cut, the same comes of them.
-fn check_greeting(is_dialled: bool, bytes: &[u8], chunk: u8) {
+fn check_greeting(is_dialled: bool, bytes: &[u8], mode: u8) {
     let play = |chunk: usize| {
         let mut greeting = if is_dialled { Conversation::dialler() } else { Conversation::accepter() };
         let (mut sent, mut taken) = (greeting.take_outgoing(), 0);
@@ -97,7 +105,7 @@ fn check_greeting(is_dialled: bool, bytes: &[u8], chunk: u8) {
         (Ok(None), sent)
     };
     let whole = play(bytes.len().max(1));
-    let cut = play(usize::from(chunk).max(1));
+    let cut = play(16 + usize::from(mode));
     assert_eq!(whole.0, cut.0);
     if whole.0.is_ok() {
         assert_eq!(whole.1, cut.1);
