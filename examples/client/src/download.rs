@@ -159,7 +159,8 @@ async fn download(
     if swarm.is_complete() {
         report.borrow_mut().event(&Event::Complete);
     }
-    let shell = Shell::new(swarm, prepared.disk, Rc::clone(report), torrent.info_hash, own_id, clock);
+    let (info_hash, encryption) = (torrent.info_hash, options.encryption.policy());
+    let shell = Shell::new(swarm, prepared.disk, Rc::clone(report), info_hash, own_id, encryption, clock);
     tokio::task::spawn_local(connection::dial(Rc::clone(&shell)));
     for &peer in options.peers.iter().filter(|_| is_new) {
         if shell.update(|swarm, now| swarm.add_peers([peer], now)) == 0 {

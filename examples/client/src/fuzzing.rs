@@ -1,6 +1,9 @@
 //! What holds for anything that strangers send about metadata and peers: bodies of fuzz targets. `fuzz/README.md` says how to
 //! fuzz.
 
+mod mse;
+mod script;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,6 +11,8 @@ use std::time::Duration;
 use sha1::{Digest, Sha1};
 use tracker_failover::{InfoHash, Metainfo};
 
+pub use self::mse::mse;
+use self::script::Script;
 use crate::magnet::Magnet;
 use crate::metadata::{Exchange, Inbox, MAX_SIZE, Request};
 use crate::swarm::PeerKey;
@@ -20,8 +25,8 @@ use crate::wire::pex::{MAX_PEERS, PeerChanges};
 pub type Check = fn(&[u8]);
 
 /// The targets, by the names of their folders in `fuzz/seeds`.
-pub const TARGETS: [(&str, Check); 3] =
-    [("client_magnet", magnet), ("client_metadata", metadata), ("client_pex", pex)];
+pub const TARGETS: [(&str, Check); 4] =
+    [("client_magnet", magnet), ("client_metadata", metadata), ("client_mse", mse), ("client_pex", pex)];
 
 /// Reads the input as a magnet link.
 ///
@@ -94,7 +99,7 @@ pub fn pex(input: &[u8]) {
 /// However the bytes are cut, the same comes of them.
 fn check_connection(input: &[u8]) {
     let take = |chunk: usize| {
-        let (mut inbox, mut messages) = (Inbox::default(), 0);
+        let (mut inbox, mut messages) = (Inbox::new(input.len().is_multiple_of(2)), 0);
         let mut accept = |_: Message<'_>| {
             messages += 1;
             Ok(())
@@ -105,23 +110,6 @@ fn check_connection(input: &[u8]) {
     let whole = take(input.len().max(1));
     assert_eq!(take(1), whole);
     assert!(whole.2.is_none_or(|unread| unread.len() <= input.len()));
-}
-
-struct Script<'a>(&'a [u8]);
-
-impl<'a> Script<'a> {
-    fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*first)
-    }
-
-    fn bytes(&mut self) -> &'a [u8] {
-        let length = usize::from(self.byte().unwrap_or_default()).min(self.0.len());
-        let (bytes, rest) = self.0.split_at(length);
-        self.0 = rest;
-        bytes
-    }
 }
 
 /// Peers around an exchange.

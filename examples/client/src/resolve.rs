@@ -81,6 +81,7 @@ pub(crate) async fn resolve(
         port: listeners.port,
         seed: random.random(),
         peers,
+        encryption: options.encryption.policy(),
         deadline: options.deadline_s.map(Duration::from_secs),
         clock,
     };

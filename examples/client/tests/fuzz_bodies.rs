@@ -95,6 +95,11 @@ fn changed_messages_about_metadata_hold() {
 }
 
 #[test]
+fn changed_beginnings_of_encrypted_connections_hold() {
+    check_changed_seeds("client_mse");
+}
+
+#[test]
 fn changed_messages_of_peer_exchange_hold() {
     check_changed_seeds("client_pex");
 }

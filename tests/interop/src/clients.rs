@@ -35,6 +35,17 @@ pub(crate) enum Other {
     LibtorrentByDefault,
 }
 
+/// How a client that isn't ours treats encryption (MSE).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Crypto {
+    /// As it comes: it takes and makes both kinds of connections.
+    Usual,
+    /// It makes and takes none but encrypted connections, and encrypts everything.
+    Required,
+    /// It makes and takes none but plain connections. aria2 and Transmission can't be kept from taking others.
+    Off,
+}
+
 impl Clients {
     /// Finds them.
     ///
@@ -118,12 +129,31 @@ impl Clients {
         folder: &Path,
         port: u16,
     ) -> io::Result<Program> {
+        self.other_with(other, Crypto::Usual, torrents, folder, port)
+    }
+
+    /// The same, with encryption as it is wanted.
+    pub(crate) fn other_with(
+        &self,
+        other: Other,
+        crypto: Crypto,
+        torrents: &[&Path],
+        folder: &Path,
+        port: u16,
+    ) -> io::Result<Program> {
+        let all: &[&str] = if other == Other::LibtorrentByDefault { &[] } else { &["--all"] };
+        let encryption: &[&str] = match crypto {
+            Crypto::Usual => &[],
+            Crypto::Required => &["--encryption", "require"],
+            Crypto::Off => &["--encryption", "off"],
+        };
         match other {
-            Other::Transmission => self.transmission(torrents, folder, port, free_port()?),
-            Other::Aria2 => self.aria2(torrents, folder, port),
-            Other::QBittorrent => self.qbittorrent(torrents, folder, port),
-            Other::Libtorrent => self.libtorrent(&["--all"], torrents, folder, port),
-            Other::LibtorrentByDefault => self.libtorrent(&[], torrents, folder, port),
+            Other::Transmission => self.transmission(crypto, torrents, folder, port, free_port()?),
+            Other::Aria2 => self.aria2(crypto, torrents, folder, port),
+            Other::QBittorrent => self.qbittorrent(crypto, torrents, folder, port),
+            Other::Libtorrent | Other::LibtorrentByDefault => {
+                self.libtorrent(&[all, encryption].concat(), torrents, folder, port)
+            }
         }
     }
 
@@ -139,13 +169,14 @@ impl Clients {
             return self.other(other, &[Path::new(link)], folder, port);
         }
         let rpc_port = free_port()?;
-        let program = self.transmission(&[], folder, port, rpc_port)?;
+        let program = self.transmission(Crypto::Usual, &[], folder, port, rpc_port)?;
         transmission::add_link(rpc_port, link).await?;
         Ok(program)
     }
 
     fn transmission(
         &self,
+        crypto: Crypto,
         torrents: &[&Path],
         folder: &Path,
         port: u16,
@@ -154,8 +185,13 @@ impl Clients {
         let home = folder.join("transmission");
         let watched = home.join("watched");
         fs::create_dir_all(&watched)?;
+        let encryption = match crypto {
+            Crypto::Off => 0,
+            Crypto::Usual => 1,
+            Crypto::Required => 2,
+        };
         let settings = format!(
-            r#"{{"bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1", "peer-port": {port},
+            r#"{{"encryption": {encryption}, "bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1", "peer-port": {port},
                 "dht-enabled": false, "lpd-enabled": false, "pex-enabled": false, "utp-enabled": false,
                 "port-forwarding-enabled": false, "rpc-enabled": true, "rpc-bind-address": "127.0.0.1",
                 "rpc-port": {rpc_port}, "rpc-authentication-required": false, "download-dir": "{}",
@@ -172,7 +208,18 @@ impl Clients {
         Program::start("Transmission", &mut command)
     }
 
-    fn qbittorrent(&self, torrents: &[&Path], folder: &Path, port: u16) -> io::Result<Program> {
+    fn qbittorrent(
+        &self,
+        crypto: Crypto,
+        torrents: &[&Path],
+        folder: &Path,
+        port: u16,
+    ) -> io::Result<Program> {
+        let encryption = match crypto {
+            Crypto::Usual => 0,
+            Crypto::Required => 1,
+            Crypto::Off => 2,
+        };
         let home = folder.join("qbittorrent");
         let settings = home.join("qBittorrent/config");
         fs::create_dir_all(&settings)?;
@@ -180,6 +227,7 @@ impl Clients {
             "[LegalNotice]\nAccepted=true\n[BitTorrent]\nSession\\Port={port}\nSession\\Interface=lo\n\
              Session\\InterfaceName=lo\nSession\\DHTEnabled=false\nSession\\LSDEnabled=false\n\
              Session\\PeXEnabled=false\nSession\\MultiConnectionsPerIp=true\n\
+             Session\\Encryption={encryption}\n\
              [Preferences]\nWebUI\\Enabled=false\nWebUI\\Port={}\n",
             free_port()?
         );
@@ -194,8 +242,11 @@ impl Clients {
         Program::start("qBittorrent", command.args(torrents))
     }
 
-    fn aria2(&self, torrents: &[&Path], folder: &Path, port: u16) -> io::Result<Program> {
+    fn aria2(&self, crypto: Crypto, torrents: &[&Path], folder: &Path, port: u16) -> io::Result<Program> {
         let mut command = Command::new(&self.aria2);
+        if crypto == Crypto::Required {
+            command.args(["--bt-require-crypto=true", "--bt-min-crypto-level=arc4"]);
+        }
         command.args(["--no-conf", "--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false"]);
         command.args(["--enable-peer-exchange=false", "--interface=127.0.0.1", "--disable-ipv6=true"]);
         command.args(["--check-integrity=true", "--seed-ratio=0.0", "--file-allocation=none"]);

@@ -134,6 +134,17 @@ impl Swarm {
         self.scratch.join("seed")
     }
 
+    /// A folder with a copy of the files, for one more seed.
+    pub(crate) fn copy(&self, name: &str) -> io::Result<PathBuf> {
+        let folder = self.scratch.folder(name)?;
+        for (path, _) in self.content.files {
+            let to = self.path_of(&folder, path);
+            fs::create_dir_all(to.parent().unwrap_or(&folder))?;
+            fs::copy(self.path_of(&self.seed(), path), to)?;
+        }
+        Ok(folder)
+    }
+
     /// A new folder for a client that has nothing yet.
     pub(crate) fn leech(&self, name: &str) -> io::Result<PathBuf> {
         self.scratch.folder(name)

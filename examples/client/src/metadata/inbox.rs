@@ -6,8 +6,10 @@ use crate::wire::extension::{UT_METADATA, UT_PEX};
 use crate::wire::message::{Limits, Message, next_frame};
 
 /// The bytes of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Inbox {
+    /// Whether the peer speaks the fast extension (BEP 6).
+    fast: bool,
     /// Whole messages for the download.
     kept: Vec<u8>,
     /// The start of a message.
@@ -15,6 +17,11 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
+    /// Nothing has come.
+    pub(crate) fn new(fast: bool) -> Self {
+        Self { fast, kept: Vec::new(), rest: Vec::new() }
+    }
+
     /// Takes bytes, and passes on each message that matters now. Those that matter to the download are kept.
     ///
     /// # Errors
@@ -33,6 +40,7 @@ impl Inbox {
                 Message::KeepAlive | Message::Extended(UT_METADATA | UT_PEX, _) => false,
                 // Nothing was asked for.
                 Message::Piece { .. } => return Err(Why::Unrequested),
+                _ if message.is_fast() && !self.fast => return Err(Why::FastViolation),
                 _ => true,
             };
             accept(message)?;
@@ -89,7 +97,7 @@ mod tests {
         ];
         let all = bytes(&all);
         for chunk in 1..all.len() {
-            let mut inbox = Inbox::default();
+            let mut inbox = Inbox::new(false);
             let mut count = 0;
             for part in all.chunks(chunk) {
                 let accept = |_: Message<'_>| {
@@ -106,7 +114,7 @@ mod tests {
     #[test]
     fn half_a_message_is_kept_too() {
         let all = bytes(&[Message::Have(1), Message::Have(2)]);
-        let mut inbox = Inbox::default();
+        let mut inbox = Inbox::new(false);
         inbox.take(&all[..13], |_| Ok(())).unwrap();
         assert_eq!(inbox.into_unread(), all[..13]);
     }
@@ -114,7 +122,7 @@ mod tests {
     #[test]
     fn nothing_is_kept_without_bound() {
         let have = bytes(&[Message::Have(1)]);
-        let mut inbox = Inbox::default();
+        let mut inbox = Inbox::new(false);
         let refused = (0..1_000_000).find_map(|_| inbox.take(&have, |_| Ok(())).err());
         assert_eq!(refused, Some(Why::BadMessage));
         assert!(inbox.kept.len() <= MAX_KEPT + have.len());
@@ -124,7 +132,7 @@ mod tests {
             (&[0, 0, 0, 9, 7, 0, 0, 0, 0, 0, 0, 0, 0], Why::Unrequested),
         ];
         for (bytes, why) in rows {
-            assert_eq!(Inbox::default().take(bytes, |_| Ok(())), Err(why));
+            assert_eq!(Inbox::new(false).take(bytes, |_| Ok(())), Err(why));
         }
     }
 }

@@ -113,6 +113,10 @@ impl MetadataSwarm {
             self.book.connected(address);
         }
         let mut out = Vec::new();
+        if handshake.fast {
+            // Whatever we have of it, that is said when the metadata is known.
+            Message::HaveNone.write(&mut out);
+        }
         if handshake.extended {
             let offer = Offer { port: self.port, pex: true, metadata_size: None };
             Message::Extended(0, &extension::write(offer, address.ip())).write(&mut out);

@@ -19,8 +19,9 @@ use super::link::Link;
 use super::shell::Shell;
 use crate::swarm::PeerKey;
 use crate::wire::Why;
-use crate::wire::handshake::Handshake;
+use crate::wire::greeting::Greeted;
 use crate::wire::message::{Limits, next_frame};
+use crate::wire::mse::{Cipher, Ciphers};
 
 /// Dials the peers that are due, each in a task of its own, for ever.
 pub(crate) async fn dial(shell: Rc<Shell>) {
@@ -55,8 +56,8 @@ pub(crate) fn adopt(shell: &Rc<Shell>, connections: Vec<Adopted>) {
 
 /// Dials a peer and talks to it.
 async fn outgoing(shell: Rc<Shell>, address: SocketAddr) {
-    match handshake::dial(address, shell.info_hash, shell.handshake()).await {
-        Ok((stream, handshake)) => talk(&shell, stream, address, true, handshake).await,
+    match handshake::dial(address, shell.info_hash, shell.handshake(), shell.encryption).await {
+        Ok((stream, greeted)) => talk(&shell, stream, address, true, greeted).await,
         Err(why) => shell.update(|swarm, now| swarm.not_connected(address, true, why, now)),
     }
 }
@@ -64,38 +65,39 @@ async fn outgoing(shell: Rc<Shell>, address: SocketAddr) {
 /// Talks to a peer that has connected to us.
 async fn incoming(shell: Rc<Shell>, mut stream: TcpStream, address: SocketAddr, place: Place) {
     let greeted = tokio::select! {
-        greeted = handshake::greet(shell.info_hash, shell.handshake(), &mut stream, false) => greeted,
+        greeted = handshake::accept([(shell.info_hash, shell.handshake())], shell.encryption, &mut stream) => greeted,
         () = place.revoked.notified() => Err(Why::Full),
     };
     shell.greetings.borrow_mut().leave(&place);
     match greeted {
-        Ok(handshake) => talk(&shell, stream, address, false, handshake).await,
+        Ok(greeted) => talk(&shell, stream, address, false, greeted).await,
         Err(why) => shell.update(|swarm, now| swarm.not_connected(address, false, why, now)),
     }
 }
 
 /// Goes on with a connection on which the metadata was fetched.
 async fn adopted(shell: Rc<Shell>, adopted: Adopted) {
-    let Adopted { stream, address, dialled, handshake, unread } = adopted;
+    let Adopted { stream, address, dialled, handshake, ciphers, unread } = adopted;
     let connected = shell.swarm.borrow_mut().adopted(address, dialled, handshake, shell.now());
-    go_on(&shell, connected, stream, address, dialled, &unread).await;
+    go_on(&shell, connected, Stream { stream, ciphers }, address, dialled, &unread).await;
 }
 
-async fn talk(
-    shell: &Rc<Shell>,
-    stream: TcpStream,
-    address: SocketAddr,
-    dialled: bool,
-    handshake: Handshake,
-) {
+async fn talk(shell: &Rc<Shell>, stream: TcpStream, address: SocketAddr, dialled: bool, greeted: Greeted) {
+    let Greeted { handshake, ciphers, unread, .. } = greeted;
     let connected = shell.swarm.borrow_mut().connected(address, dialled, handshake, shell.now());
-    go_on(shell, connected, stream, address, dialled, &[]).await;
+    go_on(shell, connected, Stream { stream, ciphers }, address, dialled, &unread).await;
+}
+
+/// A connection after the greeting.
+struct Stream {
+    stream: TcpStream,
+    ciphers: Ciphers,
 }
 
 async fn go_on(
     shell: &Rc<Shell>,
     connected: Result<PeerKey, Why>,
-    stream: TcpStream,
+    stream: Stream,
     address: SocketAddr,
     dialled: bool,
     unread: &[u8],
@@ -112,7 +114,8 @@ async fn go_on(
 }
 
 /// Reads and writes until one side has enough.
-async fn exchange(shell: &Rc<Shell>, key: PeerKey, link: &Link, mut stream: TcpStream, unread: &[u8]) -> Why {
+async fn exchange(shell: &Rc<Shell>, key: PeerKey, link: &Link, stream: Stream, unread: &[u8]) -> Why {
+    let Stream { mut stream, ciphers: Ciphers { mut incoming, mut outgoing } } = stream;
     let limits = shell.swarm.borrow().limits();
     let (mut reader, mut writer) = stream.split();
     let mut carry = Vec::new();
@@ -124,15 +127,16 @@ async fn exchange(shell: &Rc<Shell>, key: PeerKey, link: &Link, mut stream: TcpS
         if let Some(why) = link.closing() {
             if why == Why::Redundant {
                 // A super-seeding peer waits for the `have` of the last piece.
-                let _ = flush(shell, key, &mut writer);
+                let _ = flush(shell, key, &mut writer, outgoing.as_mut());
             }
             return why;
         }
-        let blocked = match flush(shell, key, &mut writer) {
+        let blocked = match flush(shell, key, &mut writer, outgoing.as_mut()) {
             Ok(blocked) => blocked,
             Err(why) => return why,
         };
-        let read = poll_fn(|context| poll_read(shell, key, &mut reader, &mut carry, limits, context));
+        let mut read = Reading { reader: &mut reader, cipher: incoming.as_mut(), carry: &mut carry };
+        let read = poll_fn(|context| read.poll(shell, key, limits, context));
         tokio::select! {
             taken = read => {
                 if let Err(why) = taken {
@@ -147,11 +151,20 @@ async fn exchange(shell: &Rc<Shell>, key: PeerKey, link: &Link, mut stream: TcpS
 }
 
 /// Writes the waiting bytes to the peer, and returns whether the socket accepts no more for now.
-fn flush(shell: &Rc<Shell>, key: PeerKey, writer: &mut WriteHalf<'_>) -> Result<bool, Why> {
+fn flush(
+    shell: &Rc<Shell>,
+    key: PeerKey,
+    writer: &mut WriteHalf<'_>,
+    mut cipher: Option<&mut Cipher>,
+) -> Result<bool, Why> {
     let mut wrote = false;
     let blocked = loop {
         let mut swarm = shell.swarm.borrow_mut();
-        let front = swarm.outgoing(key).map_or(&[][..], |out| out.front());
+        let front = match (swarm.outgoing(key), &mut cipher) {
+            (Some(out), Some(cipher)) => out.front_through(|bytes| cipher.apply(bytes)),
+            (Some(out), None) => out.front(),
+            (None, _) => &[],
+        };
         if front.is_empty() {
             break false;
         }
@@ -169,28 +182,41 @@ fn flush(shell: &Rc<Shell>, key: PeerKey, writer: &mut WriteHalf<'_>) -> Result<
     Ok(blocked)
 }
 
-/// Reads once into the buffer that all connections share, and takes every whole frame.
-fn poll_read(
-    shell: &Shell,
-    key: PeerKey,
-    reader: &mut ReadHalf<'_>,
-    carry: &mut Vec<u8>,
-    limits: Limits,
-    context: &mut Context<'_>,
-) -> Poll<Result<(), Why>> {
-    let mut scratch = shell.scratch.borrow_mut();
-    let mut buffer = ReadBuf::new(&mut scratch[carry.len()..]);
-    let read = ready!(Pin::new(reader).poll_read(context, &mut buffer));
-    let bytes = buffer.filled().len();
-    match read {
-        Ok(()) if bytes > 0 => {}
-        Ok(()) => return Poll::Ready(Err(Why::Eof)),
-        Err(error) if error.kind() == ErrorKind::ConnectionReset => return Poll::Ready(Err(Why::Eof)),
-        Err(_) => return Poll::Ready(Err(Why::Io)),
+/// The side of a connection on which bytes come in.
+struct Reading<'a, 'b> {
+    reader: &'a mut ReadHalf<'b>,
+    cipher: Option<&'a mut Cipher>,
+    /// The start of a frame that isn't whole, in clear.
+    carry: &'a mut Vec<u8>,
+}
+
+impl Reading<'_, '_> {
+    /// Reads once into the buffer that all connections share, and takes every whole frame.
+    fn poll(
+        &mut self,
+        shell: &Shell,
+        key: PeerKey,
+        limits: Limits,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Why>> {
+        let carried = self.carry.len();
+        let mut scratch = shell.scratch.borrow_mut();
+        let mut buffer = ReadBuf::new(&mut scratch[carried..]);
+        let read = ready!(Pin::new(&mut *self.reader).poll_read(context, &mut buffer));
+        let bytes = buffer.filled().len();
+        match read {
+            Ok(()) if bytes > 0 => {}
+            Ok(()) => return Poll::Ready(Err(Why::Eof)),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Poll::Ready(Err(Why::Eof)),
+            Err(_) => return Poll::Ready(Err(Why::Io)),
+        }
+        scratch[..carried].copy_from_slice(self.carry);
+        let whole = &mut scratch[..carried + bytes];
+        if let Some(cipher) = &mut self.cipher {
+            cipher.apply(&mut whole[carried..]);
+        }
+        Poll::Ready(take_frames(shell, key, whole, self.carry, limits))
     }
-    scratch[..carry.len()].copy_from_slice(carry);
-    let whole = &scratch[..carry.len() + bytes];
-    Poll::Ready(take_frames(shell, key, whole, carry, limits))
 }
 
 /// Takes every whole frame; the rest is carried to the next read.

@@ -31,7 +31,9 @@ use crate::swarm::PeerKey;
 use crate::swarm::dial::DialBook;
 use crate::ui::event::Event;
 use crate::ui::report::Report;
-use crate::wire::handshake::Handshake;
+use crate::wire::greeting::Greeted;
+use crate::wire::handshake::LENGTH;
+use crate::wire::mse::{Ciphers, Policy};
 use crate::wire::{self, Why};
 
 /// What there is when the metadata is known.
@@ -56,6 +58,8 @@ pub(crate) struct Begin {
     pub(crate) seed: u64,
     /// Peers to begin with.
     pub(crate) peers: Vec<SocketAddr>,
+    /// Whether connections are encrypted.
+    pub(crate) encryption: Policy,
     /// When it ends without a result, from the start of the clock.
     pub(crate) deadline: Option<Duration>,
     pub(crate) clock: Clock,
@@ -154,7 +158,7 @@ impl Phase {
     }
 
     /// Our side of a handshake. It names no node of the DHT (BEP 5), because the torrent may turn out to be private.
-    fn handshake(&self) -> [u8; wire::handshake::LENGTH] {
+    fn handshake(&self) -> [u8; LENGTH] {
         wire::handshake::write(self.begin.info_hash, self.begin.own_id, false)
     }
 
@@ -209,8 +213,9 @@ impl Phase {
     }
 
     async fn outgoing(self: Rc<Self>, address: SocketAddr) -> Option<Adopted> {
-        match handshake::dial(address, self.begin.info_hash, self.handshake()).await {
-            Ok((stream, handshake)) => self.talk(stream, address, true, handshake).await,
+        let Begin { info_hash, encryption, .. } = self.begin;
+        match handshake::dial(address, info_hash, self.handshake(), encryption).await {
+            Ok((stream, greeted)) => self.talk(stream, address, true, greeted).await,
             Err(why) => self.not_connected(address, true, why),
         }
     }
@@ -221,13 +226,14 @@ impl Phase {
         address: SocketAddr,
         place: Place,
     ) -> Option<Adopted> {
+        let ours = [(self.begin.info_hash, self.handshake())];
         let greeted = tokio::select! {
-            greeted = handshake::greet(self.begin.info_hash, self.handshake(), &mut stream, false) => greeted,
+            greeted = handshake::accept(ours, self.begin.encryption, &mut stream) => greeted,
             () = place.revoked.notified() => Err(Why::Full),
         };
         self.greetings.borrow_mut().leave(&place);
         match greeted {
-            Ok(handshake) => self.talk(stream, address, false, handshake).await,
+            Ok(greeted) => self.talk(stream, address, false, greeted).await,
             Err(why) => self.not_connected(address, false, why),
         }
     }
@@ -244,20 +250,28 @@ impl Phase {
         mut stream: TcpStream,
         address: SocketAddr,
         dialled: bool,
-        handshake: Handshake,
+        greeted: Greeted,
     ) -> Option<Adopted> {
+        let Greeted { handshake, mut ciphers, unread, .. } = greeted;
         let joined = self.swarm.borrow_mut().connected_to(address, dialled, &handshake, self.now());
         let key = match joined {
             Ok(key) => key,
             Err(why) => return self.not_connected(address, dialled, why),
         };
         let link = self.links.add(key);
-        self.report.borrow_mut().event(&Event::PeerConnected { peer: address });
-        let mut inbox = Inbox::default();
-        let ended = self.exchange(key, &link, &mut stream, &mut inbox).await;
+        let (encryption, fast) = (handshake.method, handshake.fast);
+        self.report.borrow_mut().event(&Event::PeerConnected { peer: address, encryption, fast });
+        let mut inbox = Inbox::new(fast);
+        let ended = match self.take(key, &unread, &mut inbox) {
+            Ok(()) => self.exchange(key, &link, &mut stream, &mut ciphers, &mut inbox).await,
+            Err(why) => Err(why),
+        };
         self.links.remove(key);
         match ended {
-            Ok(()) => Some(Adopted { stream, address, dialled, handshake, unread: inbox.into_unread() }),
+            Ok(()) => {
+                let unread = inbox.into_unread();
+                Some(Adopted { stream, address, dialled, handshake, ciphers, unread })
+            }
             Err(why) => {
                 self.swarm.borrow_mut().disconnected(key, why, self.now());
                 let mut report = self.report.borrow_mut();
@@ -270,11 +284,19 @@ impl Phase {
         }
     }
 
+    /// Takes bytes of a peer in clear.
+    fn take(&self, key: PeerKey, bytes: &[u8], inbox: &mut Inbox) -> Result<(), Why> {
+        let taken = inbox.take(bytes, |message| self.swarm.borrow_mut().message(key, message, self.now()));
+        self.wake();
+        taken
+    }
+
     async fn exchange(
         &self,
         key: PeerKey,
         link: &Link,
         stream: &mut TcpStream,
+        ciphers: &mut Ciphers,
         inbox: &mut Inbox,
     ) -> Result<(), Why> {
         let mut scratch = vec![0; READ];
@@ -283,7 +305,9 @@ impl Phase {
             if let Some(why) = link.closing() {
                 return Err(why);
             }
-            out.append(&mut self.swarm.borrow_mut().take_outgoing(key));
+            let mut new = self.swarm.borrow_mut().take_outgoing(key);
+            ciphers.encrypt(&mut new);
+            out.append(&mut new);
             if self.swarm.borrow().is_found() {
                 // What was begun has to be finished, so that the next message begins where this one ends.
                 let written = timeout(LAST_WRITE, stream.write_all(&out)).await;
@@ -301,12 +325,9 @@ impl Phase {
                     match stream.try_read(&mut scratch) {
                         Ok(0) => return Err(Why::Eof),
                         Ok(read) => {
-                            let bytes = scratch.get(..read).unwrap_or_default();
-                            let taken = inbox.take(bytes, |message| {
-                                self.swarm.borrow_mut().message(key, message, self.now())
-                            });
-                            self.wake();
-                            taken?;
+                            let bytes = scratch.get_mut(..read).unwrap_or_default();
+                            ciphers.decrypt(bytes);
+                            self.take(key, bytes, inbox)?;
                         }
                         Err(error) if is_temporary(error.kind()) => {}
                         Err(_) => return Err(Why::Io),

@@ -18,6 +18,7 @@ use crate::swarm::PeerKey;
 use crate::swarm::Swarm;
 use crate::swarm::actions::Action;
 use crate::ui::report::Report;
+use crate::wire::mse::Policy;
 use crate::wire::{Why, handshake};
 
 /// Everything on the network thread. Nothing is borrowed across an await.
@@ -26,6 +27,8 @@ pub(crate) struct Shell {
     pub(crate) report: Rc<RefCell<Report>>,
     pub(crate) info_hash: InfoHash,
     pub(crate) own_id: PeerId,
+    /// Whether connections are encrypted.
+    pub(super) encryption: Policy,
     clock: Clock,
     disk: RefCell<Option<Disk>>,
     links: Links,
@@ -47,6 +50,7 @@ impl Shell {
         report: Rc<RefCell<Report>>,
         info_hash: InfoHash,
         own_id: PeerId,
+        encryption: Policy,
         clock: Clock,
     ) -> Rc<Self> {
         let scratch = vec![0; swarm.limits().longest() + READ];
@@ -55,6 +59,7 @@ impl Shell {
             report,
             info_hash,
             own_id,
+            encryption,
             clock,
             disk: RefCell::new(Some(disk)),
             links: Links::default(),

@@ -16,6 +16,15 @@ impl Bitfield {
         Self { bytes: vec![0; pieces.div_ceil(8) as usize], pieces, set: 0 }
     }
 
+    /// Every one of so many pieces.
+    pub(crate) fn full(pieces: u32) -> Self {
+        let mut bytes = vec![0xff; pieces.div_ceil(8) as usize];
+        if let Some(last) = bytes.last_mut() {
+            *last <<= (8 - pieces % 8) % 8;
+        }
+        Self { bytes, pieces, set: pieces }
+    }
+
     /// A bitfield as a peer sent it.
     ///
     /// # Errors
@@ -116,6 +125,15 @@ mod tests {
         );
         assert!(bits.remove(9) && !bits.remove(9) && !bits.remove(10));
         assert_eq!((bits.as_bytes(), bits.len()), (&[0x80, 0][..], 1));
+    }
+
+    #[test]
+    fn a_full_one_has_no_spare_bits() {
+        for pieces in [0, 1, 7, 8, 9, 1000] {
+            let full = Bitfield::full(pieces);
+            assert!(full.is_full());
+            assert_eq!(Bitfield::read(full.as_bytes(), pieces), Ok(full), "{pieces}");
+        }
     }
 
     /// P-03: wrong size and spare bits.

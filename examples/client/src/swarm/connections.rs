@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::actions::Action;
 use super::dial::canonical;
-use super::{PeerKey, Swarm};
+use super::{PeerKey, Swarm, fast};
 use crate::ui::event::Event;
 use crate::wire::extension::Offer;
 use crate::wire::handshake::Handshake;
@@ -49,15 +49,13 @@ impl Swarm {
         now: Duration,
     ) -> Result<PeerKey, Why> {
         let key = self.join(address, dialled, handshake, now)?;
-        let have = self.pieces.have();
-        if let Some(peer) = self.peers.get_mut(key)
-            && have.len() > 0
-        {
-            peer.out.push(&Message::Bitfield(have.as_bytes()));
+        if let Some(peer) = self.peers.get_mut(key) {
+            fast::announce(peer, &self.pieces, &mut self.actions);
         }
         self.introduce(key, handshake.extended, extension::write);
         self.send_own_node(key, handshake.dht);
-        self.actions.tell(Event::PeerConnected { peer: canonical(address) });
+        let (peer, encryption, fast) = (canonical(address), handshake.method, handshake.fast);
+        self.actions.tell(Event::PeerConnected { peer, encryption, fast });
         Ok(key)
     }
 
@@ -117,7 +115,8 @@ impl Swarm {
         if let Some(other) = self.peers.giving_way(address, dialled, id, self.own_id, now)? {
             self.actions.close(other, Why::Duplicate);
         }
-        let key = self.peers.add(address, dialled, id, self.pieces.have().pieces(), now);
+        let pieces = self.pieces.have().pieces();
+        let key = self.peers.add(address, dialled, id, pieces, handshake.fast, now);
         if dialled {
             self.book.connected(address);
         }

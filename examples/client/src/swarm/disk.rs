@@ -65,7 +65,9 @@ impl Swarm {
         }
         self.actions.tell(Event::PiecesLost { count: gone.len(), reason });
         for peer in self.peers.iter_mut() {
-            peer.upload.drop_pieces(&gone);
+            for block in peer.upload.drop_pieces(&gone) {
+                peer.reject(block, &mut self.actions);
+            }
             peer.has.review(self.pieces.lacking());
             peer.tell_interest(&mut self.actions);
         }

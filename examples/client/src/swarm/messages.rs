@@ -20,9 +20,12 @@ impl Swarm {
     /// # Errors
     /// When the peer broke the protocol and the connection is to be closed.
     pub(crate) fn message(&mut self, key: PeerKey, message: Message<'_>, now: Duration) -> Result<(), Why> {
+        let is_first = self.peers.get_mut(key).is_some_and(|peer| peer.is_first(&message));
+        if message.is_fast() {
+            return self.fast_message(key, message, is_first);
+        }
         let Self { actions, peers, pieces, requests, uploads, book, exchange, nodes, metadata, .. } = self;
         let Some(peer) = peers.get_mut(key) else { return Err(Why::Io) };
-        let is_first = peer.is_first(&message);
         match message {
             Message::Choke => requests.choked(peer, pieces, actions),
             Message::Unchoke => Requests::unchoked(peer, now),
@@ -42,10 +45,13 @@ impl Swarm {
                     pieces.announced_late(peer, bytes, now)?;
                 }
                 peer.reconsider(pieces.is_complete(), actions);
+                if is_first {
+                    self.allow_fast(key);
+                }
                 Ok(())
             }
-            Message::Request(block) => Uploads::requested(peer, block, pieces),
-            Message::Cancel(block) => Uploads::cancelled(peer, block, pieces),
+            Message::Request(block) => Uploads::requested(peer, block, pieces, actions),
+            Message::Cancel(block) => Uploads::cancelled(peer, block, pieces, actions),
             Message::Piece { piece, begin, data } => {
                 // The frame's limit keeps the length far below u32::MAX.
                 let block = Block { piece, begin, length: u32::try_from(data.len()).unwrap_or(u32::MAX) };
@@ -79,7 +85,7 @@ impl Swarm {
                 let is_new = nodes.learn(peer.address, port);
                 peer.count_pointless(!is_new)
             }
-            Message::KeepAlive | Message::Unknown(_) | Message::Extended(..) => Ok(()),
+            _ => Ok(()),
         }
     }
 

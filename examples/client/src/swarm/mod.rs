@@ -11,6 +11,7 @@ pub(crate) mod choker;
 mod connections;
 pub(crate) mod dial;
 mod disk;
+mod fast;
 mod key;
 pub(crate) mod late;
 pub(crate) mod limit;
@@ -47,7 +48,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tracker_failover::PeerId;
+use tracker_failover::{InfoHash, PeerId};
 
 use self::actions::{Action, Actions};
 use self::bitfield::Bitfield;
@@ -72,6 +73,7 @@ use crate::wire::pex::{REACHABLE, SEED};
 #[derive(Debug)]
 pub(crate) struct Swarm {
     own_id: PeerId,
+    info_hash: InfoHash,
     offer: Offer,
     rng: StdRng,
     actions: Actions,
@@ -121,6 +123,7 @@ impl Swarm {
             Offer { port: start.port, pex: exchange.is_offered(), metadata_size: Some(start.metadata.len()) };
         Self {
             own_id: start.own_id,
+            info_hash: torrent.info_hash,
             offer,
             rng,
             actions: Actions::default(),

@@ -10,6 +10,8 @@ pub(crate) struct Outgoing {
     chunks: VecDeque<Chunk>,
     /// Bytes of the first chunk that were written already.
     written: usize,
+    /// Bytes of the first chunk that are encrypted already, on connections that are.
+    encrypted: usize,
     control: usize,
 }
 
@@ -57,6 +59,15 @@ impl Outgoing {
         }
     }
 
+    /// The same on an encrypted connection: what isn't encrypted yet goes through the cipher, in place.
+    pub(crate) fn front_through(&mut self, mut cipher: impl FnMut(&mut [u8])) -> &[u8] {
+        if let Some(Chunk::Control(bytes) | Chunk::Data(bytes, _)) = self.chunks.front_mut() {
+            cipher(bytes.get_mut(self.encrypted..).unwrap_or_default());
+            self.encrypted = bytes.len();
+        }
+        self.front()
+    }
+
     /// So many bytes of [`front`](Self::front) were written. Of a buffer of blocks that is not through the blocks
     /// count by the share that is.
     pub(crate) fn advance(&mut self, bytes: usize) -> Sent {
@@ -70,7 +81,7 @@ impl Outgoing {
         if !self.front().is_empty() {
             return sent;
         }
-        self.written = 0;
+        (self.written, self.encrypted) = (0, 0);
         match self.chunks.pop_front() {
             Some(Chunk::Control(bytes)) => self.control -= bytes.len(),
             Some(Chunk::Data(buffer, _)) => sent.buffer = Some(buffer),
@@ -115,6 +126,43 @@ mod tests {
         assert!(!out.is_empty());
         assert_eq!(out.advance(5), Sent::default());
         assert!(out.is_empty() && out.front().is_empty());
+    }
+
+    /// However little is written at a time, and though messages are added to what is encrypted already.
+    #[test]
+    fn each_byte_is_encrypted_once_and_in_order() {
+        let mut messages = Vec::new();
+        for message in [Message::Choke, Message::Have(1), Message::Unchoke, Message::Have(2)] {
+            message.write(&mut messages);
+        }
+        for step in 1..messages.len() {
+            let (mut out, mut place, mut sent) = (Outgoing::default(), 0_u8, Vec::new());
+            let mut count = |bytes: &mut [u8]| {
+                for byte in bytes {
+                    *byte ^= place;
+                    place += 1;
+                }
+            };
+            let mut later = [Message::Choke, Message::Have(1), Message::Unchoke, Message::Have(2)].iter();
+            let mut has_data = false;
+            loop {
+                if let Some(message) = later.next() {
+                    out.push(message);
+                } else if !has_data {
+                    out.push_data(vec![7; 20], 7);
+                    has_data = true;
+                }
+                let front = out.front_through(&mut count);
+                let taken = front.len().min(step);
+                if taken == 0 {
+                    break;
+                }
+                sent.extend_from_slice(&front[..taken]);
+                out.advance(taken);
+            }
+            let clear: Vec<u8> = (0..).zip(&sent).map(|(place, byte)| byte ^ place).collect();
+            assert_eq!(clear, [&messages[..], &[7; 20]].concat(), "{step} bytes at a time");
+        }
     }
 
     /// P-15.

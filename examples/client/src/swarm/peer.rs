@@ -13,10 +13,11 @@ use super::peer_download::PeerDownload;
 use super::peer_pieces::PeerPieces;
 use super::peer_upload::PeerUpload;
 use crate::wire::Why;
-use crate::wire::message::Message;
+use crate::wire::message::{Block, Message};
 
 /// One peer.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing about the peer")]
 pub(super) struct Peer {
     /// Its number.
     pub(super) key: PeerKey,
@@ -28,6 +29,8 @@ pub(super) struct Peer {
     pub(super) listens: Option<SocketAddr>,
     /// What it calls itself in its handshake.
     pub(super) id: PeerId,
+    /// Whether it speaks the fast extension (BEP 6).
+    pub(super) fast: bool,
     /// The pieces that it has announced.
     pub(super) has: PeerPieces,
     /// What it sends us.
@@ -62,6 +65,7 @@ impl Peer {
         dialled: bool,
         id: PeerId,
         pieces: u32,
+        fast: bool,
         now: Duration,
     ) -> Self {
         Self {
@@ -70,6 +74,7 @@ impl Peer {
             dialled,
             listens: dialled.then_some(address),
             id,
+            fast,
             has: PeerPieces::new(pieces),
             download: PeerDownload::new(now),
             upload: PeerUpload::new(now),
@@ -123,6 +128,14 @@ impl Peer {
     pub(super) fn count_pointless(&mut self, pointless: bool) -> Result<(), Why> {
         self.pointless += u32::from(pointless);
         if self.pointless > MAX_POINTLESS { Err(Why::BadMessage) } else { Ok(()) }
+    }
+
+    /// Answers a request that it doesn't get. Without the fast extension, silence is the answer.
+    pub(super) fn reject(&mut self, block: Block, actions: &mut Actions) {
+        if self.fast {
+            self.out.push(&Message::Reject(block));
+            actions.wake(self.key);
+        }
     }
 
     /// What it has or what we lack has changed: sends it whether it has something we want, and parts from it if both

@@ -1,6 +1,6 @@
 //! What comes from one peer: whether it lets us ask, what it was asked for, and how fast it is.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::late::LateBlocks;
@@ -29,6 +29,10 @@ pub(super) struct PeerDownload {
     waiting_since: Duration,
     /// Times it choked us without a block between, of late.
     chokes: u32,
+    /// The pieces that it may be asked for though it chokes (BEP 6).
+    allowed: BTreeSet<u32>,
+    /// It has refused what it was asked for since the last tick, and is asked for nothing until the next one.
+    refusing: bool,
 }
 
 /// How a block came.
@@ -36,7 +40,7 @@ pub(super) struct PeerDownload {
 pub(super) enum Arrival {
     /// It was asked for.
     Asked,
-    /// Its request had been given back, and it came all the same.
+    /// Its request had been given back, and was answered all the same.
     Late,
 }
 
@@ -52,6 +56,8 @@ impl PeerDownload {
             rate: Rate::new(now),
             waiting_since: now,
             chokes: 0,
+            allowed: BTreeSet::new(),
+            refusing: false,
         }
     }
 
@@ -60,6 +66,7 @@ impl PeerDownload {
         self.rate.tick(now);
         self.window.tick(now, self.rate.per_second());
         self.chokes = self.chokes.saturating_sub(1);
+        self.refusing = false;
     }
 
     /// Bytes of blocks that come in a second.
@@ -70,12 +77,6 @@ impl PeerDownload {
     /// All bytes of blocks that came.
     pub(super) fn total(&self) -> u64 {
         self.rate.total()
-    }
-
-    /// Whether it doesn't let us ask.
-    #[cfg(test)]
-    pub(super) fn is_choking(&self) -> bool {
-        self.choking
     }
 
     /// Whether it has been silent with our requests.
@@ -90,11 +91,21 @@ impl PeerDownload {
 
     /// How many more blocks it may be asked for.
     pub(super) fn room(&self) -> usize {
-        if self.choking {
+        if self.refusing || (self.choking && self.allowed.is_empty()) {
             return 0;
         }
         let window = if self.snubbed { 1 } else { self.window.size() };
         window.saturating_sub(self.asked.len())
+    }
+
+    /// The only pieces that it may be asked for, while it chokes.
+    pub(super) fn limited_to(&self) -> Option<&BTreeSet<u32>> {
+        self.choking.then_some(&self.allowed)
+    }
+
+    /// It may be asked for a piece though it chokes. `false` if that is nothing new, or one too many.
+    pub(super) fn allow(&mut self, piece: u32) -> bool {
+        self.allowed.len() < MAX_ALLOWED && self.allowed.insert(piece)
     }
 
     /// Whether it was asked for a block.
@@ -148,6 +159,18 @@ impl PeerDownload {
         Some(arrival)
     }
 
+    /// It doesn't send a block (BEP 6); `None` if it wasn't asked for it. It may be that it chokes in a moment, so it
+    /// isn't asked for the same again at once.
+    pub(super) fn rejected(&mut self, block: Block) -> Option<Arrival> {
+        if queue::take(&mut self.asked, block) {
+            self.refusing = true;
+            self.allowed.remove(&block.piece);
+            Some(Arrival::Asked)
+        } else {
+            self.late.take(block).then_some(Arrival::Late)
+        }
+    }
+
     /// A block isn't needed of it any more. `false` if it wasn't asked for it.
     pub(super) fn cancel(&mut self, block: Block) -> bool {
         let was_asked = queue::take(&mut self.asked, block);
@@ -167,6 +190,15 @@ impl PeerDownload {
         true
     }
 
+    /// Takes the requests back that it drops when it chokes.
+    pub(super) fn take_back_choked(&mut self) -> VecDeque<Block> {
+        let (kept, dropped) = self.asked.iter().partition(|block| self.allowed.contains(&block.piece));
+        self.asked = dropped;
+        let dropped = self.take_back();
+        self.asked = kept;
+        dropped
+    }
+
     /// Takes all requests back, which the peer may still answer.
     pub(super) fn take_back(&mut self) -> VecDeque<Block> {
         for &block in &self.asked {
@@ -178,6 +210,8 @@ impl PeerDownload {
 
 /// Within this time a block must come, or it is asked for elsewhere (P-07).
 const BLOCK_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pieces that may be asked for while it chokes; BEP 6 has ten.
+const MAX_ALLOWED: usize = 64;
 /// Chokes without a block between them.
 const MAX_CHOKES: u32 = 100;
 
@@ -217,6 +251,43 @@ mod tests {
         assert!(!download.is_silent(second(129)) && download.is_silent(second(130)));
         assert_eq!((download.is_snubbed(), download.room()), (true, 0));
         assert!(download.received(BLOCK, second(131)).is_some() && !download.is_snubbed());
+    }
+
+    #[test]
+    fn while_it_chokes_it_may_be_asked_for_what_it_allows_until_it_rejects_that() {
+        let mut download = PeerDownload::new(second(0));
+        assert!(download.allow(1) && !download.allow(1) && download.room() > 0);
+        assert_eq!(download.limited_to().map(BTreeSet::len), Some(1));
+        download.unchoked(second(0));
+        assert_eq!(download.limited_to(), None);
+        let other = Block { piece: 2, ..BLOCK };
+        download.ask(BLOCK, second(1));
+        download.ask(other, second(1));
+        assert_eq!(download.choked(), Ok(true));
+        assert_eq!(download.take_back_choked(), [other]);
+        assert_eq!(download.asked().collect::<Vec<_>>(), [BLOCK]);
+        assert_eq!(download.rejected(other), Some(Arrival::Late));
+        assert_eq!(download.rejected(other), None);
+        assert!(download.room() > 0);
+        assert_eq!(download.rejected(BLOCK), Some(Arrival::Asked));
+        download.tick(second(2));
+        assert_eq!(download.room(), 0, "it allows nothing any more");
+    }
+
+    #[test]
+    fn what_it_allows_is_bounded() {
+        let mut download = PeerDownload::new(second(0));
+        assert_eq!((0..1000).filter(|&piece| download.allow(piece)).count(), MAX_ALLOWED);
+    }
+
+    #[test]
+    fn a_peer_that_rejects_is_asked_again_after_the_next_tick() {
+        let mut download = PeerDownload::new(second(0));
+        download.unchoked(second(0));
+        download.ask(BLOCK, second(0));
+        assert_eq!((download.rejected(BLOCK), download.room()), (Some(Arrival::Asked), 0));
+        download.tick(second(1));
+        assert!(download.room() > 0);
     }
 
     #[test]

@@ -26,8 +26,22 @@ pub(super) struct PeerUpload {
     granted: u64,
     /// Blocks that went to it.
     rate: Rate,
+    /// The pieces that it may ask for though we choke it (BEP 6), and how many bytes of them.
+    allowed: BTreeSet<u32>,
+    allowance: u32,
     /// Lives as long as the connection, so that the disk knows whether a block is still wanted.
     connected: Arc<()>,
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The block goes when its turn has come.
+    Queued,
+    /// It doesn't go: the request was sent before our choke had arrived.
+    Crossed,
+    /// It doesn't go, and the peer should have known that.
+    Refused,
 }
 
 /// Blocks that are read for a peer at a time.
@@ -50,6 +64,8 @@ impl PeerUpload {
             loading: 0,
             granted: 0,
             rate: Rate::new(now),
+            allowed: BTreeSet::new(),
+            allowance: ALLOWANCE,
             connected: Arc::new(()),
         }
     }
@@ -84,31 +100,40 @@ impl PeerUpload {
         self.choked
     }
 
-    /// Lets it ask, or doesn't any more and drops what it asked for. `false` if that is nothing new.
-    pub(super) fn set_choked(&mut self, choked: bool) -> bool {
+    /// Lets it ask, or doesn't any more and drops what it asked for, which is given. `None` if that is nothing new.
+    pub(super) fn set_choked(&mut self, choked: bool) -> Option<VecDeque<Block>> {
         if choked == self.choked {
-            return false;
+            return None;
         }
         self.choked = choked;
-        if choked {
-            self.wants.clear();
-            self.crossing = MAX_QUEUED_REQUESTS;
+        if !choked {
+            return Some(VecDeque::new());
         }
-        true
+        self.crossing = MAX_QUEUED_REQUESTS;
+        Some(std::mem::take(&mut self.wants))
     }
 
-    /// It asks for a block, which may be here. `false` if it doesn't get it and should have known that.
-    pub(super) fn request(&mut self, block: Block, is_here: bool) -> bool {
+    /// It may ask for these pieces though we choke it.
+    pub(super) fn allow(&mut self, pieces: BTreeSet<u32>) {
+        self.allowed = pieces;
+    }
+
+    /// It asks for a block, which may be here.
+    pub(super) fn request(&mut self, block: Block, is_here: bool) -> Answer {
+        let has_room = self.wants.len() < MAX_QUEUED_REQUESTS && !self.wants.contains(&block);
+        let is_free = self.choked && self.allowed.contains(&block.piece) && self.allowance >= block.length;
+        if is_here && has_room && (is_free || !self.choked) {
+            if is_free {
+                self.allowance -= block.length;
+            }
+            self.wants.push_back(block);
+            return Answer::Queued;
+        }
         if self.choked && self.crossing > 0 {
             self.crossing -= 1;
-            return true;
+            return Answer::Crossed;
         }
-        let is_refused = self.choked || !is_here;
-        if is_refused || self.wants.len() >= MAX_QUEUED_REQUESTS || self.wants.contains(&block) {
-            return false;
-        }
-        self.wants.push_back(block);
-        true
+        Answer::Refused
     }
 
     /// It takes a request back. `false` if there is none.
@@ -116,9 +141,11 @@ impl PeerUpload {
         queue::take(&mut self.wants, block)
     }
 
-    /// These pieces are gone: what it asked for of them is dropped.
-    pub(super) fn drop_pieces(&mut self, gone: &BTreeSet<u32>) {
-        self.wants.retain(|block| !gone.contains(&block.piece));
+    /// These pieces are gone: what it asked for of them is dropped, and given.
+    pub(super) fn drop_pieces(&mut self, gone: &BTreeSet<u32>) -> VecDeque<Block> {
+        let (dropped, wants) = self.wants.iter().partition(|block| gone.contains(&block.piece));
+        self.wants = wants;
+        dropped
     }
 
     /// Whether it asked for something and may have it read: one buffer is read while another is written.
@@ -171,6 +198,9 @@ impl PeerUpload {
     }
 }
 
+/// Bytes that a peer may have while we choke it (BEP 6), 4 MiB: its first pieces, if they aren't large. One that comes again and
+/// again gets the same pieces.
+const ALLOWANCE: u32 = 4 << 20;
 /// Bytes read for a peer at a time.
 const LOAD: u32 = 16 * BLOCK;
 /// Buffers per peer.
@@ -187,9 +217,10 @@ mod tests {
     #[test]
     fn sixteen_blocks_are_read_at_a_time_and_two_such_buffers() {
         let mut upload = PeerUpload::new(Duration::ZERO);
-        assert!(upload.set_choked(false) && !upload.may_load());
+        assert!(upload.set_choked(false).is_some() && !upload.may_load());
         for number in 0..50 {
-            assert!(upload.request(block(number), true) && !upload.request(block(number), true));
+            let answers = [1, 2].map(|_| upload.request(block(number), true));
+            assert_eq!(answers, [Answer::Queued, Answer::Refused]);
         }
         assert!(upload.cancel(block(0)) && !upload.cancel(block(0)));
         let load = upload.load(usize::MAX);
@@ -206,11 +237,29 @@ mod tests {
     #[test]
     fn requests_that_cross_a_choke_are_forgiven() {
         let mut upload = PeerUpload::new(Duration::ZERO);
-        assert!(!upload.request(block(0), true), "it was never let ask");
+        assert_eq!(upload.request(block(0), true), Answer::Refused, "it was never let ask");
         upload.set_choked(false);
-        assert!(!upload.request(block(0), false) && upload.request(block(0), true));
-        assert!(upload.set_choked(true) && !upload.set_choked(true) && !upload.may_load());
-        let forgiven = (0..3000).filter(|_| upload.request(block(0), true)).count();
+        assert_eq!(
+            [false, true].map(|is_here| upload.request(block(0), is_here)),
+            [Answer::Refused, Answer::Queued]
+        );
+        assert_eq!(upload.set_choked(true), Some([block(0)].into()));
+        assert!(upload.set_choked(true).is_none() && !upload.may_load());
+        let forgiven = (0..3000).filter(|_| upload.request(block(0), true) == Answer::Crossed).count();
         assert_eq!((forgiven, upload.may_load()), (MAX_QUEUED_REQUESTS, false));
+    }
+
+    #[test]
+    fn what_is_allowed_goes_to_a_choked_peer_up_to_a_bound() {
+        let mut upload = PeerUpload::new(Duration::ZERO);
+        upload.allow([0].into());
+        assert_eq!(upload.request(Block { piece: 1, ..block(0) }, true), Answer::Refused);
+        assert_eq!(upload.request(block(0), false), Answer::Refused, "it isn't here");
+        let given = (0..1000).filter(|&number| upload.request(block(number), true) == Answer::Queued).count();
+        assert_eq!(given, (ALLOWANCE / BLOCK) as usize);
+        assert!(upload.may_load());
+        // Let ask, it has no such bound.
+        upload.set_choked(false);
+        assert_eq!(upload.request(block(2000), true), Answer::Queued);
     }
 }

@@ -99,18 +99,19 @@ impl Peers {
         Ok(Some(other.key))
     }
 
-    /// Adds a peer whose handshake is done, in a torrent of so many pieces.
+    /// Adds a peer whose handshake is done, in a torrent of so many pieces. `fast`: it speaks the fast extension.
     pub(super) fn add(
         &mut self,
         address: SocketAddr,
         dialled: bool,
         id: PeerId,
         pieces: u32,
+        fast: bool,
         now: Duration,
     ) -> PeerKey {
         let key = PeerKey(self.next);
         self.next = self.next.wrapping_add(1);
-        self.connected.insert(key, Peer::new(key, address, dialled, id, pieces, now));
+        self.connected.insert(key, Peer::new(key, address, dialled, id, pieces, fast, now));
         key
     }
 

@@ -200,6 +200,11 @@ impl Picker {
         }
     }
 
+    /// Whether a piece is fetched from this peer alone.
+    pub(crate) fn is_of_alone(&self, piece: u32, peer: PeerKey) -> bool {
+        self.open.get(&piece).is_some_and(|open| open.is_of_alone(peer))
+    }
+
     /// A peer chokes, is silent or has left: what it alone should have sent begins anew elsewhere. Its
     /// requests have been released before. Gives the pieces, whose buffers are free.
     pub(crate) fn abandon(&mut self, peer: PeerKey) -> Vec<u32> {

@@ -133,6 +133,11 @@ impl Pieces {
         Ok(())
     }
 
+    /// A peer has announced with its first message that it has everything.
+    pub(super) fn announced_all(&self, peer: &mut Peer) {
+        peer.has.begin_with(Bitfield::full(self.have.pieces()), &self.lacking);
+    }
+
     /// A bitfield is late, which breaks the protocol (BEP 3) but for one case: aria2 says with it which pieces it
     /// has got meanwhile, where that is shorter than a `have` for each.
     ///
@@ -172,7 +177,17 @@ impl Pieces {
         actions: &mut Actions,
     ) -> Vec<Block> {
         let asked = |block| peer.download.is_asked(block);
-        let picked = self.picker.pick(peer.key, peer.has.all(), want, asked, rng);
+        let mut may = None;
+        if let Some(allowed) = peer.download.limited_to() {
+            let useful = |piece: &&u32| peer.has.all().get(**piece) && self.lacking.get(**piece);
+            let mut pieces = Bitfield::empty(self.have.pieces());
+            if allowed.iter().filter(useful).filter(|&&piece| pieces.insert(piece)).count() == 0 {
+                return Vec::new();
+            }
+            may = Some(pieces);
+        }
+        let may = may.as_ref().unwrap_or(peer.has.all());
+        let picked = self.picker.pick(peer.key, may, want, asked, rng);
         if let Some(piece) = picked.evicted {
             self.forget(piece, actions);
         }
@@ -182,6 +197,11 @@ impl Pieces {
     /// A block that a peer was asked for won't come from it.
     pub(super) fn release(&mut self, block: Block) {
         self.picker.release(block);
+    }
+
+    /// Whether a piece is fetched from this peer alone.
+    pub(super) fn is_of_alone(&self, piece: u32, peer: PeerKey) -> bool {
+        self.picker.is_of_alone(piece, peer)
     }
 
     /// What a peer alone should have sent begins anew.

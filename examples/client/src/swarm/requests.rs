@@ -1,5 +1,6 @@
 //! Asking peers for blocks, within what they allow and the limit does.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use rand::Rng;
@@ -166,8 +167,37 @@ impl Requests {
         actions: &mut Actions,
     ) -> Result<(), Why> {
         let pointless = !peer.download.choked()?;
-        self.take_back(peer, pieces, actions);
+        let dropped = peer.download.take_back_choked();
+        self.release(peer.key, dropped, pieces, actions);
         peer.count_pointless(pointless)
+    }
+
+    /// A peer doesn't send a block within the torrent (BEP 6), which is given to others at once.
+    ///
+    /// # Errors
+    /// When it rejects too often what it wasn't asked for.
+    pub(super) fn rejected(
+        &mut self,
+        peer: &mut Peer,
+        block: Block,
+        pieces: &mut Pieces,
+        actions: &mut Actions,
+    ) -> Result<(), Why> {
+        match peer.download.rejected(block) {
+            Some(Arrival::Asked) if pieces.is_of_alone(block.piece, peer.key) => {
+                let mut dropped = peer.download.take_back();
+                dropped.push_back(block);
+                self.release(peer.key, dropped, pieces, actions);
+            }
+            Some(Arrival::Asked) => {
+                pieces.release(block);
+                self.give_back(block);
+                self.stirred = true;
+            }
+            Some(Arrival::Late) => {}
+            None => return peer.count_pointless(true),
+        }
+        Ok(())
     }
 
     /// A block within the torrent has come.
@@ -218,7 +248,8 @@ impl Requests {
                 peer.out.push(&Message::Cancel(block));
             }
             actions.wake(peer.key);
-            self.take_back(peer, pieces, actions);
+            let dropped = peer.download.take_back();
+            self.release(peer.key, dropped, pieces, actions);
         }
     }
 
@@ -231,13 +262,19 @@ impl Requests {
         self.stirred = true;
     }
 
-    /// What the peer was asked for is given to others; the peer may still send it.
-    fn take_back(&mut self, peer: &mut Peer, pieces: &mut Pieces, actions: &mut Actions) {
-        for block in peer.download.take_back() {
+    /// What a peer was asked for is given to others; the peer may still send it.
+    fn release(
+        &mut self,
+        from: PeerKey,
+        blocks: VecDeque<Block>,
+        pieces: &mut Pieces,
+        actions: &mut Actions,
+    ) {
+        for block in blocks {
             pieces.release(block);
             self.give_back(block);
         }
-        pieces.abandon(peer.key, actions);
+        pieces.abandon(from, actions);
         self.stirred = true;
     }
 

@@ -13,7 +13,7 @@ use super::choker::{Candidate, Choker};
 use super::limit::Limit;
 use super::pace::Round;
 use super::peer::Peer;
-use super::peer_upload::{Load, MAX_LOADING};
+use super::peer_upload::{Answer, Load, MAX_LOADING};
 use super::peers::{MAX_PEERS, Peers};
 use super::pieces::Pieces;
 use super::rate::Rate;
@@ -82,24 +82,40 @@ impl Uploads {
     ///
     /// # Errors
     /// When there is no such block, or it asks too often for what it doesn't get.
-    pub(super) fn requested(peer: &mut Peer, block: Block, pieces: &Pieces) -> Result<(), Why> {
+    pub(super) fn requested(
+        peer: &mut Peer,
+        block: Block,
+        pieces: &Pieces,
+        actions: &mut Actions,
+    ) -> Result<(), Why> {
         if !pieces.contains(block) || block.length > MAX_REQUEST {
             return Err(Why::OutOfRange);
         }
-        let pointless = !peer.upload.request(block, pieces.have().get(block.piece));
-        peer.count_pointless(pointless)
+        let answer = peer.upload.request(block, pieces.have().get(block.piece));
+        if answer != Answer::Queued {
+            peer.reject(block, actions);
+        }
+        peer.count_pointless(answer == Answer::Refused)
     }
 
     /// A peer takes a request back.
     ///
     /// # Errors
     /// When there is no such block, or it takes back too often what it hasn't asked for.
-    pub(super) fn cancelled(peer: &mut Peer, block: Block, pieces: &Pieces) -> Result<(), Why> {
+    pub(super) fn cancelled(
+        peer: &mut Peer,
+        block: Block,
+        pieces: &Pieces,
+        actions: &mut Actions,
+    ) -> Result<(), Why> {
         if !pieces.contains(block) {
             return Err(Why::OutOfRange);
         }
-        let pointless = !peer.upload.cancel(block);
-        peer.count_pointless(pointless)
+        let is_dropped = peer.upload.cancel(block);
+        if is_dropped {
+            peer.reject(block, actions);
+        }
+        peer.count_pointless(!is_dropped)
     }
 
     /// Has the next blocks for a peer read, so that one buffer is read while another is written to it. Under a limit
@@ -228,10 +244,11 @@ impl Uploads {
         let Some(chosen) = self.choker.decide(now, &candidates, rng) else { return };
         for peer in peers.iter_mut() {
             let choked = !chosen.contains(&peer.key);
-            if !peer.upload.set_choked(choked) {
-                continue;
-            }
+            let Some(dropped) = peer.upload.set_choked(choked) else { continue };
             peer.out.push(if choked { &Message::Choke } else { &Message::Unchoke });
+            for block in dropped {
+                peer.reject(block, actions);
+            }
             actions.wake(peer.key);
         }
     }
@@ -240,6 +257,12 @@ impl Uploads {
         if self.spare.len() < MAX_SPARE {
             self.spare.push(buffer);
         }
+    }
+
+    /// Buffers that the disk has been asked to fill.
+    #[cfg(test)]
+    pub(super) fn loads(&self) -> usize {
+        self.loads
     }
 
     /// Changes the limit.

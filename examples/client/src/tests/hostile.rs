@@ -52,7 +52,7 @@ fn silent_connections_keep_no_peer_out() {
 }
 
 fn greeting(hash: InfoHash) -> Vec<u8> {
-    handshake::write(hash, PeerId::new(*b"-XX0001-abcdefghijkl"), false).to_vec()
+    plain_handshake(hash, b"-XX0001-abcdefghijkl").to_vec()
 }
 
 /// P-02: a peer sends our own handshake back.

@@ -1,6 +1,7 @@
 //! The whole program, run as a separate process against scripted peers, trackers and itself.
 
 mod creating;
+mod encryption;
 mod exchange;
 mod hostile;
 mod limits;
@@ -188,13 +189,20 @@ struct Wire {
 }
 
 impl Scripted {
-    /// A peer that does this with every connection.
+    /// A peer that does this with every connection. It can't encrypt, and hangs up on what is no plain handshake.
     fn new(pieces: u32, connections: usize, play: impl Fn(usize, &mut Wire) + Send + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let thread = thread::spawn(move || {
             for number in 0..connections {
-                let (stream, _) = listener.accept().unwrap();
+                let stream = loop {
+                    let (stream, _) = listener.accept().unwrap();
+                    let mut first = [0; 20];
+                    let length = stream.peek(&mut first).unwrap_or_default();
+                    if first[..length] == handshake::PROTOCOL[..length] {
+                        break stream;
+                    }
+                };
                 play(number, &mut Wire { stream, buffer: Vec::new(), pieces });
             }
         });
@@ -207,12 +215,19 @@ impl Scripted {
     }
 }
 
+/// The handshake of a peer that doesn't speak the fast extension.
+fn plain_handshake(info_hash: InfoHash, id: &[u8; 20]) -> [u8; handshake::LENGTH] {
+    let mut bytes = handshake::write(info_hash, PeerId::new(*id), false);
+    bytes[27] = 0;
+    bytes
+}
+
 impl Wire {
     /// Reads a handshake, and answers it.
     fn greet(&mut self, info_hash: InfoHash, id: &[u8; 20]) {
         let mut theirs = [0; handshake::LENGTH];
         self.stream.read_exact(&mut theirs).unwrap();
-        self.send(&handshake::write(info_hash, PeerId::new(*id), false));
+        self.send(&plain_handshake(info_hash, id));
     }
 
     fn send(&mut self, bytes: &[u8]) {

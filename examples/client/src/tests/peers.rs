@@ -217,3 +217,48 @@ fn a_file_that_is_cut_while_it_is_seeded_is_said_once_and_fetched_again() {
     assert_eq!(code, Some(0), "{said}");
     assert!(shared.is_whole("seed"), "{said}");
 }
+
+/// BEP 6: one seed says that it has everything and rejects every second request, which the other one then gets.
+#[test]
+fn what_one_peer_rejects_comes_from_another() {
+    let shared = Shared::new(400_000, &[]);
+    let (hash, pieces, data) = (shared.torrent.info_hash, shared.torrent.pieces(), shared.data.clone());
+    let (wake, woken) = mpsc::channel();
+    let rejecting = Scripted::new(pieces, 1, move |_, wire| {
+        let mut theirs = [0; handshake::LENGTH];
+        wire.stream.read_exact(&mut theirs).unwrap();
+        assert_eq!(theirs[27] & 4, 4, "it speaks the extension");
+        wire.send(&handshake::write(hash, PeerId::new(*b"-XX0001-abcdefghijkl"), false));
+        wire.say(&Message::HaveAll);
+        let (requests, none) = (std::cell::Cell::new(0), std::cell::Cell::new(false));
+        wire.each(|wire, message| match message {
+            Message::HaveNone => none.set(true),
+            Message::Interested => wire.say(&Message::Unchoke),
+            Message::Request(block) => {
+                assert!(none.get(), "the first message says what it has");
+                requests.set(requests.get() + 1);
+                if requests.get() % 2 == 0 {
+                    let _ = wake.send(());
+                    return wire.say(&Message::Reject(block));
+                }
+                let start = block.piece as usize * 16_384 + block.begin as usize;
+                let data = &data[start..start + block.length as usize];
+                wire.say(&Message::Piece { piece: block.piece, begin: block.begin, data });
+            }
+            _ => {}
+        });
+    });
+    let data = shared.data.clone();
+    let honest = Scripted::new(pieces, 1, move |_, wire| {
+        wire.greet(hash, b"-XX0002-abcdefghijkl");
+        woken.recv().unwrap();
+        wire.seed(&data, 16_384, |_, _| true);
+    });
+    let peers = [rejecting.address.to_string(), honest.address.to_string()];
+    let options = ["--no-trackers", "--exit-when-done", "--peer", &peers[0], "--peer", &peers[1]];
+    let (code, said) = shared.start("leech", &options).end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(shared.is_whole("leech"));
+    rejecting.join();
+    honest.join();
+}

@@ -12,6 +12,7 @@ use crate::discovery::node_file::NodeFile;
 use crate::discovery::node_name::NodeName;
 use crate::select::Selection;
 use crate::source::{Source, SourceError};
+use crate::wire::mse::Policy;
 
 /// Downloads a torrent from whatever peers the nearest living tracker knows.
 #[derive(Debug, Parser)]
@@ -58,6 +59,9 @@ pub(crate) struct Download {
     /// The port for peers, 0 for any [default: 6881, or the next free one]
     #[arg(long, value_name = "N")]
     pub(crate) port: Option<u16>,
+    /// Whether connections with peers are encrypted (MSE); it hides them from networks that hinder BitTorrent
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Encryption::Prefer)]
+    pub(crate) encryption: Encryption,
     /// Fetches only these files, by the numbers that --list shows, such as 1,3-5
     ///
     /// --exit-when-done then ends when they are here. A piece may reach into files that aren't among them; what it
@@ -165,6 +169,28 @@ pub(crate) enum DiscoveryMode {
     Both,
 }
 
+/// Whether connections with peers are encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Encryption {
+    /// With peers that can do it
+    Prefer,
+    /// Always: plain connections are neither made nor taken
+    Require,
+    /// Never
+    Off,
+}
+
+impl Encryption {
+    /// The same, for connections.
+    pub(crate) fn policy(self) -> Policy {
+        match self {
+            Self::Prefer => Policy::Prefer,
+            Self::Require => Policy::Require,
+            Self::Off => Policy::Off,
+        }
+    }
+}
+
 /// In which order trackers are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TrackerOrder {
@@ -255,6 +281,19 @@ mod tests {
     fn an_unknown_discovery_mode_says_which_exist() {
         let error = Cli::try_parse_from(["client", "x", "--discovery-mode", "dht"]).unwrap_err().to_string();
         assert!(error.contains("possible values: tracker, overlay, both"), "{error}");
+    }
+
+    #[test]
+    fn connections_are_encrypted_where_that_can_be_unless_the_user_wants_otherwise() {
+        let policy = |options: &[&str]| {
+            Cli::try_parse_from([&["client", "x"], options].concat()).unwrap().download.encryption.policy()
+        };
+        assert_eq!(policy(&[]), Policy::Prefer);
+        for (word, expected) in
+            [("prefer", Policy::Prefer), ("require", Policy::Require), ("off", Policy::Off)]
+        {
+            assert_eq!(policy(&["--encryption", word]), expected);
+        }
     }
 
     #[test]

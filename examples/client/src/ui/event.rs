@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use tracker_failover::InfoHash;
 
 use crate::wire::Why;
+use crate::wire::mse::Method;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +14,8 @@ pub(crate) enum Event {
     Refused { kind: &'static str, reason: String },
     /// The metadata of a magnet link is here; its bytes, and the info-hash.
     Metadata { size: usize, info_hash: InfoHash },
-    /// A peer's handshake is done.
-    PeerConnected { peer: SocketAddr },
+    /// A peer's handshake is done; how the connection is encrypted, and whether both speak the fast extension.
+    PeerConnected { peer: SocketAddr, encryption: Option<Method>, fast: bool },
     /// A connection has ended or never stood.
     PeerClosed { peer: SocketAddr, why: Why },
     /// A peer sent data that failed its hash, and is dealt with no more.

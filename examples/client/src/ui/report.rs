@@ -14,6 +14,7 @@ use super::units;
 use crate::scrape::Swarm;
 use crate::swarm::Stats;
 use crate::torrent::Torrent;
+use crate::wire::mse::Method;
 use tracker_failover::SkippedTracker;
 
 /// The output of the program.
@@ -247,14 +248,17 @@ impl Report {
             let line = in_json(event);
             self.write(&line);
         }
-        if let Event::PeerConnected { peer } = event
+        if let Event::PeerConnected { peer, .. } = event
             && self.peers.len() < MAX_COUNTED
         {
             self.peers.insert(*peer);
         }
         match event {
             Event::PeerConnected { .. } | Event::PeerClosed { .. } if !self.verbose => {}
-            Event::PeerConnected { peer } => self.say("[INFO]", &format!("peer {peer} connected")),
+            Event::PeerConnected { peer, encryption, .. } => {
+                let how = if encryption.is_some() { ", encrypted" } else { "" };
+                self.say("[INFO]", &format!("peer {peer} connected{how}"));
+            }
             Event::PeerClosed { peer, why } => {
                 self.say("[INFO]", &format!("peer {peer} closed: {}", why.word()));
             }
@@ -407,7 +411,10 @@ fn in_json(event: &Event) -> String {
         Event::Metadata { size, info_hash } => {
             Object::event("metadata").number("size", *size as u64).text("info_hash", &info_hash.to_string())
         }
-        Event::PeerConnected { peer } => Object::event("peer_connected").text("peer", &peer.to_string()),
+        Event::PeerConnected { peer, encryption, fast } => {
+            let object = Object::event("peer_connected").text("peer", &peer.to_string());
+            object.text("encryption", Method::word(*encryption)).flag("fast", *fast)
+        }
         Event::PeerClosed { peer, why } => {
             Object::event("peer_closed").text("peer", &peer.to_string()).text("why", why.word())
         }

@@ -1,19 +1,22 @@
-//! The 68 bytes with which a connection between peers begins (BEP 3), and the bits for BEP 10 and BEP 5.
+//! The 68 bytes with which a connection between peers begins (BEP 3), and the bits for BEP 10, BEP 5 and BEP 6.
 
 use tracker_failover::{InfoHash, PeerId};
 
 use super::Why;
+use super::mse::Method;
 
 /// Length of a handshake in bytes.
 pub(crate) const LENGTH: usize = 68;
 /// After so many bytes of a handshake its info-hash is known.
 pub(crate) const UP_TO_INFO_HASH: usize = 48;
 
-const PROTOCOL: &[u8; 20] = b"\x13BitTorrent protocol";
+pub(crate) const PROTOCOL: &[u8; 20] = b"\x13BitTorrent protocol";
 /// BEP 10: bit 20 from the right of the reserved bytes.
 const EXTENDED: u8 = 0x10;
 /// BEP 5: the last bit of the reserved bytes.
 const DHT: u8 = 0x01;
+/// BEP 6: the third bit from the right of the reserved bytes.
+const FAST: u8 = 0x04;
 
 /// A peer's handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +27,10 @@ pub(crate) struct Handshake {
     pub(crate) extended: bool,
     /// Whether it has a node of the DHT.
     pub(crate) dht: bool,
+    /// Whether it speaks the fast extension.
+    pub(crate) fast: bool,
+    /// How the connection goes on if its beginning was encrypted, which the handshake itself doesn't say.
+    pub(crate) method: Option<Method>,
 }
 
 /// Our side of it. `dht` says that we have a node of the DHT.
@@ -31,7 +38,7 @@ pub(crate) fn write(info_hash: InfoHash, peer_id: PeerId, dht: bool) -> [u8; LEN
     let mut bytes = [0; LENGTH];
     bytes[..20].copy_from_slice(PROTOCOL);
     bytes[25] = EXTENDED;
-    bytes[27] = if dht { DHT } else { 0 };
+    bytes[27] = if dht { FAST | DHT } else { FAST };
     bytes[28..48].copy_from_slice(info_hash.as_bytes());
     bytes[48..].copy_from_slice(peer_id.as_bytes());
     bytes
@@ -54,8 +61,13 @@ pub(crate) fn read(bytes: &[u8], info_hash: InfoHash) -> Result<Option<Handshake
     let Some(whole) = bytes.first_chunk::<LENGTH>() else { return Ok(None) };
     let mut id = [0; 20];
     id.copy_from_slice(&whole[48..]);
-    let (extended, dht) = (whole[25] & EXTENDED != 0, whole[27] & DHT != 0);
-    Ok(Some(Handshake { peer_id: PeerId::new(id), extended, dht }))
+    let (extended, dht, fast) = (whole[25] & EXTENDED != 0, whole[27] & DHT != 0, whole[27] & FAST != 0);
+    Ok(Some(Handshake { peer_id: PeerId::new(id), extended, dht, fast, method: None }))
+}
+
+/// The torrent that a handshake names, as soon as that is here.
+pub(super) fn info_hash(bytes: &[u8]) -> Option<InfoHash> {
+    Some(InfoHash::new(*bytes.get(28..)?.first_chunk()?))
 }
 
 #[cfg(test)]
@@ -69,8 +81,9 @@ mod tests {
         let id = PeerId::new(*b"-XX0001-abcdefghijkl");
         for dht in [false, true] {
             let bytes = write(HASH, id, dht);
-            assert_eq!(bytes[20..28], [0, 0, 0, 0, 0, 0x10, 0, u8::from(dht)]);
-            assert_eq!(read(&bytes, HASH), Ok(Some(Handshake { peer_id: id, extended: true, dht })));
+            assert_eq!(bytes[20..28], [0, 0, 0, 0, 0, 0x10, 0, 4 + u8::from(dht)]);
+            let handshake = Handshake { peer_id: id, extended: true, dht, fast: true, method: None };
+            assert_eq!(read(&bytes, HASH), Ok(Some(handshake)));
             for cut in 0..LENGTH {
                 assert_eq!(read(&bytes[..cut], HASH), Ok(None), "cut at {cut}");
             }

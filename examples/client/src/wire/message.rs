@@ -1,4 +1,4 @@
-//! The messages of the peer wire (BEP 3) and their framing.
+//! The messages of the peer wire (BEP 3, BEP 6) and their framing.
 //!
 //! A frame's length is judged by its kind before any of it is kept, so a peer can't make us hold more than
 //! one block or one bitfield.
@@ -42,6 +42,16 @@ pub(crate) enum Message<'a> {
     Cancel(Block),
     /// An extended message (BEP 10): its id and its body.
     Extended(u8, &'a [u8]),
+    /// A piece that the peer would like to be asked for (BEP 6).
+    Suggest(u32),
+    /// The peer has every piece (BEP 6).
+    HaveAll,
+    /// The peer has no piece (BEP 6).
+    HaveNone,
+    /// The peer doesn't send a block that it was asked for (BEP 6).
+    Reject(Block),
+    /// A piece that the peer may be asked for though it chokes (BEP 6).
+    AllowedFast(u32),
     /// The port on which the peer takes queries of the DHT (BEP 5).
     Port(u16),
     /// A kind that means nothing to us; skipped.
@@ -77,14 +87,13 @@ impl Limits {
     fn check(self, length: u32, kind: u8) -> Result<(), Why> {
         let fits = |expected| if length == expected { Ok(()) } else { Err(Why::BadMessage) };
         match kind {
-            0..=3 => fits(1),
-            4 => fits(5),
+            0..=3 | 14 | 15 => fits(1),
+            4 | 13 | 17 => fits(5),
             5 if self.bitfield.is_some_and(|bitfield| length != bitfield) => Err(Why::BadBitfield),
-            6 | 8 => fits(13),
+            6 | 8 | 16 => fits(13),
             7 if length < 9 => Err(Why::BadMessage),
             7 if length > 9 + BLOCK => Err(Why::Oversize),
             9 => fits(3),
-            13..=17 => Err(Why::FastViolation),
             20 if length < 2 => Err(Why::BadMessage),
             _ => Ok(()),
         }
@@ -125,6 +134,11 @@ fn read(kind: u8, body: &[u8]) -> Option<Message<'_>> {
         7 => Message::Piece { piece: number(body, 0)?, begin: number(body, 4)?, data: body.get(8..)? },
         8 => Message::Cancel(block(body)?),
         9 => Message::Port(u16::from_be_bytes(*body.first_chunk()?)),
+        13 => Message::Suggest(number(body, 0)?),
+        14 => Message::HaveAll,
+        15 => Message::HaveNone,
+        16 => Message::Reject(block(body)?),
+        17 => Message::AllowedFast(number(body, 0)?),
         20 => {
             let (&id, payload) = body.split_first()?;
             Message::Extended(id, payload)
@@ -142,6 +156,14 @@ fn number(body: &[u8], at: usize) -> Option<u32> {
 }
 
 impl Message<'_> {
+    /// Whether it is one of the fast extension (BEP 6), which is sent only where both sides speak it.
+    pub(crate) fn is_fast(&self) -> bool {
+        matches!(
+            self,
+            Self::Suggest(_) | Self::HaveAll | Self::HaveNone | Self::Reject(_) | Self::AllowedFast(_)
+        )
+    }
+
     /// Appends the message as it travels.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         match *self {
@@ -150,10 +172,7 @@ impl Message<'_> {
             Self::Unchoke => head(out, 1, 1),
             Self::Interested => head(out, 1, 2),
             Self::NotInterested => head(out, 1, 3),
-            Self::Have(piece) => {
-                head(out, 5, 4);
-                out.extend_from_slice(&piece.to_be_bytes());
-            }
+            Self::Have(piece) => write_piece(out, 4, piece),
             Self::Bitfield(bits) => {
                 head(out, 1 + bits.len(), 5);
                 out.extend_from_slice(bits);
@@ -166,6 +185,11 @@ impl Message<'_> {
                 out.extend_from_slice(data);
             }
             Self::Cancel(block) => write_block(out, 8, block),
+            Self::Suggest(piece) => write_piece(out, 13, piece),
+            Self::HaveAll => head(out, 1, 14),
+            Self::HaveNone => head(out, 1, 15),
+            Self::Reject(block) => write_block(out, 16, block),
+            Self::AllowedFast(piece) => write_piece(out, 17, piece),
             Self::Extended(id, payload) => {
                 head(out, 2 + payload.len(), 20);
                 out.push(id);
@@ -185,6 +209,11 @@ pub(crate) fn write_piece_head(out: &mut Vec<u8>, block: Block) {
     head(out, 9 + block.length as usize, 7);
     out.extend_from_slice(&block.piece.to_be_bytes());
     out.extend_from_slice(&block.begin.to_be_bytes());
+}
+
+fn write_piece(out: &mut Vec<u8>, kind: u8, piece: u32) {
+    head(out, 5, kind);
+    out.extend_from_slice(&piece.to_be_bytes());
 }
 
 fn write_block(out: &mut Vec<u8>, kind: u8, block: Block) {
@@ -223,6 +252,11 @@ mod tests {
             Message::Piece { piece: 1, begin: 2, data: b"data" },
             Message::Port(6881),
             Message::Cancel(block),
+            Message::Suggest(7),
+            Message::HaveAll,
+            Message::HaveNone,
+            Message::Reject(block),
+            Message::AllowedFast(7),
             Message::Extended(0, b"de"),
             Message::Unknown(99),
         ];
@@ -261,11 +295,11 @@ mod tests {
             (1, 20, Why::BadMessage),
             (3, 5, Why::BadBitfield),
             (1, 5, Why::BadBitfield),
-            (1, 14, Why::FastViolation),
-            (1, 15, Why::FastViolation),
-            (5, 13, Why::FastViolation),
-            (13, 16, Why::FastViolation),
-            (5, 17, Why::FastViolation),
+            (2, 14, Why::BadMessage),
+            (2, 15, Why::BadMessage),
+            (1, 13, Why::BadMessage),
+            (12, 16, Why::BadMessage),
+            (6, 17, Why::BadMessage),
         ];
         for (length, kind, expected) in rows {
             assert_eq!(
@@ -291,7 +325,7 @@ mod tests {
             assert_eq!(next_frame(&frame(length, &[5]), limits), Ok(None), "{length}");
         }
         assert_eq!(next_frame(&frame(2 + (1 << 17), &[5]), limits), Err(Why::Oversize));
-        assert_eq!(next_frame(&frame(1, &[14]), limits), Err(Why::FastViolation));
+        assert_eq!(next_frame(&frame(1, &[14]), limits), Ok(Some((Message::HaveAll, 5))));
     }
 
     /// A bitfield longer than everything else is still whole.

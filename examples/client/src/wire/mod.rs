@@ -1,9 +1,12 @@
-//! The messages between peers (BEP 3, BEP 10): bytes to values and back, nothing else.
+//! What peers send each other (BEP 3, BEP 6, BEP 10, MSE): bytes to values and back, nothing else.
 
+pub(crate) mod allowed_fast;
 pub(crate) mod extension;
+pub(crate) mod greeting;
 pub(crate) mod handshake;
 pub(crate) mod message;
 pub(crate) mod metadata;
+pub(crate) mod mse;
 pub(crate) mod pex;
 
 /// Why a connection ends; the words are those of the `peer_closed` event.
@@ -13,6 +16,8 @@ pub(crate) enum Why {
     Handshake,
     /// The handshake is for another torrent.
     InfoHash,
+    /// It is plain where it has to be encrypted, or there is no way to encrypt that both sides take.
+    Encryption,
     /// A message longer than its kind may be.
     Oversize,
     /// A message of a known kind with the wrong size, or one too many of a kind that means nothing.
@@ -27,7 +32,7 @@ pub(crate) enum Why {
     Timeout,
     /// The peer is ourselves.
     Myself,
-    /// A message of BEP 6, which we didn't agree to.
+    /// A message of BEP 6, which the peer doesn't speak by its handshake.
     FastViolation,
     /// The peer closed.
     Eof,
@@ -51,6 +56,7 @@ impl Why {
         match self {
             Self::Handshake => "handshake",
             Self::InfoHash => "info_hash",
+            Self::Encryption => "encryption",
             Self::Oversize => "oversize",
             Self::BadMessage => "bad_message",
             Self::BadBitfield => "bad_bitfield",

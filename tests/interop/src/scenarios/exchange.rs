@@ -6,7 +6,7 @@ use crate::program::Line;
 use crate::swarm::{ODD_FILES, Swarm};
 
 /// The port that our client listens on.
-fn port(line: &Line) -> Option<u16> {
+pub(super) fn port(line: &Line) -> Option<u16> {
     line.is("listening").then(|| line.number("port")).flatten().and_then(|port| port.try_into().ok())
 }
 

@@ -30,6 +30,11 @@ fn link(swarm: &Swarm, more: &str) -> String {
     format!("magnet:?xt=urn:btih:{}&{more}", InfoHash::new(swarm.info_hash))
 }
 
+/// A link with a tracker.
+pub(super) fn link_with(swarm: &Swarm, announce_url: &str) -> String {
+    link(swarm, &format!("tr={}", announce_url.replace(':', "%3A").replace('/', "%2F")))
+}
+
 /// Another one is the only seed, and the link names nothing but its address.
 async fn from(lab: &mut Lab<'_>, other: Other) -> Outcome {
     let clients = Clients::find()?;
@@ -74,8 +79,7 @@ pub(super) async fn from_ours(lab: &mut Lab<'_>) -> Outcome {
     let torrent = swarm.torrent(&clients, "seeded", &[tracker.announce_url()])?;
     let mut seed = clients.ours(&torrent, &swarm.seed(), &["--announce-interval", "2"])?;
     seed.wait_for("its first announce", PATIENCE, |line| line.answered().map(drop)).await?;
-    let link =
-        link(&swarm, &format!("tr={}", tracker.announce_url().replace(':', "%3A").replace('/', "%2F")));
+    let link = link_with(&swarm, &tracker.announce_url());
     for (name, other) in [
         ("libtorrent", Other::Libtorrent),
         ("aria2", Other::Aria2),

@@ -2,9 +2,11 @@
 
 mod completed;
 mod downloads;
+mod encryption;
 mod exchange;
 mod failover;
 mod families;
+mod fast;
 mod frozen;
 mod https;
 mod interrupted;
@@ -106,6 +108,9 @@ pub(crate) async fn run(tools: &Arc<Tools>, words: &[String], report: &mut Repor
         "magnets: our client from aria2" => magnets::from_aria2,
         "magnets: our client from qBittorrent" => magnets::from_qbittorrent,
         "magnets: each other client from our client" => magnets::from_ours,
+        "encryption: our client from each that requires it, and from none that is plain" => encryption::from_others,
+        "encryption: each that requires it from our client" => encryption::from_ours,
+        "fast extension: libtorrent, both ways" => fast::both_ways,
         "names: libtorrent from our client" => names::from_ours,
         "names: our client from libtorrent" => names::from_libtorrent,
         "overlay: the DHT alone" => overlay::alone,

@@ -53,7 +53,8 @@ fn peers_are_counted_by_what_they_are() {
     let named = [1, 2, 3].map(|host| SocketAddr::from(([198, 51, 100, host], 6881)));
     rig.swarm.add_peers(named, rig.now);
     assert_eq!(counts(&rig), (0, 3, 0));
-    let handshake = Handshake { peer_id: PeerId::new([7; 20]), extended: false, dht: false };
+    let handshake =
+        Handshake { peer_id: PeerId::new([7; 20]), extended: false, dht: false, fast: false, method: None };
     rig.swarm.connected(named[0], true, handshake, rig.now).unwrap();
     rig.swarm.not_connected(named[1], true, Why::Io, rig.now);
     assert_eq!(counts(&rig), (1, 1, 0));

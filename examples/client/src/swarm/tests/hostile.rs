@@ -231,7 +231,8 @@ fn we_are_no_peer_of_ours() {
     assert_eq!(rig.swarm.add_peers([own], rig.now), 1);
     rig.settle();
     assert_eq!(rig.dialled, [own]);
-    let handshake = Handshake { peer_id: PeerId::new([0; 20]), extended: true, dht: false };
+    let handshake =
+        Handshake { peer_id: PeerId::new([0; 20]), extended: true, dht: false, fast: false, method: None };
     let refused = rig.swarm.connected(own, true, handshake, rig.now).unwrap_err();
     assert_eq!(refused, Why::Myself);
     rig.swarm.not_connected(own, true, refused, rig.now);
@@ -263,7 +264,8 @@ fn connections_are_limited() {
 #[test]
 fn of_two_connections_both_sides_keep_the_same() {
     let mut rig = Rig::new(40_000, 16_384);
-    let handshake = Handshake { peer_id: PeerId::new([5; 20]), extended: false, dht: false };
+    let handshake =
+        Handshake { peer_id: PeerId::new([5; 20]), extended: false, dht: false, fast: false, method: None };
     let address = SocketAddr::from(([192, 0, 2, 1], 6881));
     // Our id is smaller, so theirs stays: the one that came in.
     let ours = rig.swarm.connected(address, true, handshake, rig.now).unwrap();
@@ -282,7 +284,8 @@ fn pieces_under_check_are_waited_for() {
     let address = SocketAddr::from(([192, 0, 2, 1], 6881));
     rig.swarm.add_peers([address], rig.now);
     rig.settle();
-    let handshake = Handshake { peer_id: PeerId::new([5; 20]), extended: false, dht: false };
+    let handshake =
+        Handshake { peer_id: PeerId::new([5; 20]), extended: false, dht: false, fast: false, method: None };
     let peer = rig.swarm.connected(address, true, handshake, rig.now).unwrap();
     rig.say(peer, Message::Bitfield(&[0x80])).unwrap();
     rig.say(peer, Message::Unchoke).unwrap();

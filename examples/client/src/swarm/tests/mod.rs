@@ -1,6 +1,7 @@
 //! The swarm, tested without a network: messages of peers go in, messages to them come out.
 
 mod downloads;
+mod fast;
 mod hostile;
 mod limits;
 mod nodes;
@@ -58,6 +59,10 @@ enum Heard {
     Bitfield(Vec<u8>),
     Request(Block),
     Cancel(Block),
+    HaveAll,
+    HaveNone,
+    Reject(Block),
+    AllowedFast(u32),
     Port(u16),
     Other,
 }
@@ -108,8 +113,20 @@ impl Rig {
         self.connect_from(address, self.peers).unwrap()
     }
 
+    /// One that speaks the fast extension.
+    fn connect_fast(&mut self) -> PeerKey {
+        self.peers += 1;
+        let address = SocketAddr::from(([192, 0, 2, self.peers], 6881));
+        self.connect_speaking(address, self.peers, true).unwrap()
+    }
+
     fn connect_from(&mut self, address: SocketAddr, id: u8) -> Result<PeerKey, Why> {
-        let handshake = Handshake { peer_id: PeerId::new([id; 20]), extended: false, dht: false };
+        self.connect_speaking(address, id, false)
+    }
+
+    fn connect_speaking(&mut self, address: SocketAddr, id: u8, fast: bool) -> Result<PeerKey, Why> {
+        let peer_id = PeerId::new([id; 20]);
+        let handshake = Handshake { peer_id, extended: false, dht: false, fast, method: None };
         let key = self.swarm.connected(address, false, handshake, self.now);
         self.settle();
         key
@@ -136,6 +153,10 @@ impl Rig {
     /// What is known of a peer that is connected.
     fn peer(&self, key: PeerKey) -> &Peer {
         self.swarm.peers.get(key).unwrap()
+    }
+
+    fn peer_mut(&mut self, key: PeerKey) -> &mut Peer {
+        self.swarm.peers.get_mut(key).unwrap()
     }
 
     /// A message from a peer. One that breaks the protocol ends its connection, as in the shell.
@@ -284,6 +305,10 @@ fn parse(mut bytes: &[u8], pieces: u32) -> Vec<Heard> {
             Message::Bitfield(bits) => Heard::Bitfield(bits.to_vec()),
             Message::Request(block) => Heard::Request(block),
             Message::Cancel(block) => Heard::Cancel(block),
+            Message::HaveAll => Heard::HaveAll,
+            Message::HaveNone => Heard::HaveNone,
+            Message::Reject(block) => Heard::Reject(block),
+            Message::AllowedFast(piece) => Heard::AllowedFast(piece),
             Message::Port(port) => Heard::Port(port),
             _ => Heard::Other,
         });

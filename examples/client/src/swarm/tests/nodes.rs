@@ -4,7 +4,8 @@ use super::*;
 
 /// A peer whose handshake says whether it has a node, and the messages that it is sent at first.
 fn greet(rig: &mut Rig, host: u8, dht: bool) -> (PeerKey, Vec<Heard>) {
-    let handshake = Handshake { peer_id: PeerId::new([host; 20]), extended: false, dht };
+    let handshake =
+        Handshake { peer_id: PeerId::new([host; 20]), extended: false, dht, fast: false, method: None };
     let address = SocketAddr::from(([192, 0, 2, host], 50_000));
     let key = rig.swarm.connected(address, false, handshake, rig.now).unwrap();
     rig.settle();

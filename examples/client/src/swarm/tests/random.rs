@@ -11,6 +11,8 @@ use super::*;
 struct Actor {
     asked: Vec<Block>,
     choking: bool,
+    /// Whether it speaks the fast extension, and rejects what it doesn't give.
+    fast: bool,
     /// One in so many of its blocks is bad; 0 for none.
     lies: u32,
 }
@@ -58,7 +60,11 @@ fn step(rig: &mut Rig, actors: &mut BTreeMap<PeerKey, Actor>, chance: &mut StdRn
                 Heard::Request(block) => actor.asked.push(block),
                 // Half of the cancels come too late.
                 Heard::Cancel(block) if chance.random_bool(0.5) => {
+                    let before = actor.asked.len();
                     actor.asked.retain(|other| *other != block);
+                    if actor.fast && actor.asked.len() < before {
+                        let _ = rig.say(key, Message::Reject(block));
+                    }
                 }
                 _ => {}
             }
@@ -77,16 +83,29 @@ fn step(rig: &mut Rig, actors: &mut BTreeMap<PeerKey, Actor>, chance: &mut StdRn
         1 if !actor.choking => {
             actor.choking = true;
             // Some of what was asked for is on its way.
-            actor.asked.truncate(chance.random_range(0..=actor.asked.len()));
+            let dropped = actor.asked.split_off(chance.random_range(0..=actor.asked.len()));
             let _ = rig.say(key, Message::Choke);
+            for block in dropped.into_iter().filter(|_| actor.fast) {
+                let _ = rig.say(key, Message::Reject(block));
+            }
         }
         2..10 if actor.choking => {
             actor.choking = false;
-            actor.asked.clear();
+            for block in actor.asked.drain(..).filter(|_| actor.fast) {
+                let _ = rig.say(key, Message::Reject(block));
+            }
             let _ = rig.say(key, Message::Unchoke);
         }
         10 if chance.random_bool(0.2) => rig.close(key, Why::Eof),
         11 => rig.wait(1),
+        13 if actor.fast => {
+            let piece = chance.random_range(0..rig.torrent.pieces());
+            let _ = rig.say(key, Message::AllowedFast(piece));
+        }
+        14 if actor.fast && !actor.asked.is_empty() => {
+            let block = actor.asked.remove(chance.random_range(0..actor.asked.len()));
+            let _ = rig.say(key, Message::Reject(block));
+        }
         12 if chance.random_bool(0.02) => rig.wait(40),
         _ => {
             for _ in 0..chance.random_range(0..8) {
@@ -117,7 +136,8 @@ fn join(rig: &mut Rig, actors: &mut BTreeMap<PeerKey, Actor>, chance: &mut StdRn
     }) else {
         return;
     };
-    let Ok(key) = rig.connect_from(address, rig.peers) else { return };
+    let fast = chance.random_bool(0.5);
+    let Ok(key) = rig.connect_speaking(address, rig.peers, fast) else { return };
     let all = chance.random_bool(0.5);
     let mut bits = Bitfield::empty(rig.torrent.pieces());
     for piece in 0..rig.torrent.pieces() {
@@ -128,7 +148,7 @@ fn join(rig: &mut Rig, actors: &mut BTreeMap<PeerKey, Actor>, chance: &mut StdRn
     rig.say(key, Message::Bitfield(bits.as_bytes())).unwrap();
     rig.say(key, Message::Unchoke).unwrap();
     let lies = if chance.random_bool(0.2) { chance.random_range(1..30) } else { 0 };
-    actors.insert(key, Actor { asked: Vec::new(), choking: false, lies });
+    actors.insert(key, Actor { asked: Vec::new(), choking: false, fast, lies });
 }
 
 /// What holds at every moment.
@@ -144,7 +164,9 @@ fn check(rig: &Rig, seed: u64) {
     for peer in peers.iter() {
         assert!(peer.download.asked().count() <= 500, "seed {seed}");
         assert!(
-            !peer.download.is_choking() || peer.download.asked().next().is_none(),
+            peer.download
+                .limited_to()
+                .is_none_or(|allowed| peer.download.asked().all(|block| allowed.contains(&block.piece))),
             "seed {seed}: asked while choked"
         );
         assert_eq!(peer.has.of_interest(), peer.has.all().count_common(pieces.lacking()), "seed {seed}");
