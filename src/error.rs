@@ -203,7 +203,7 @@ impl AnnounceError {
     /// | `broken` | [`Broken`](Self::Broken) | `suspended` | [`Suspended`](Self::Suspended) |
     /// | `status` | [`Status`](Self::Status) | `cancelled` | [`Cancelled`](Self::Cancelled) |
     /// | `not_a_reply` | [`NotAReply`](Self::NotAReply) | `rejected` | [`Rejected`](Self::Rejected) |
-    /// | `denied` | [`Denied`](Self::Denied) | | |
+    /// | `denied` | [`Denied`](Self::Denied) | `proxy_without_udp` | [`ProxyWithoutUdp`](Self::ProxyWithoutUdp) |
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Resolve(_) => "resolve",
@@ -224,6 +224,7 @@ impl AnnounceError {
             Self::NotMeasured => "not_measured",
             Self::Suspended => "suspended",
             Self::Denied => "denied",
+            Self::ProxyWithoutUdp => "proxy_without_udp",
             Self::Cancelled => "cancelled",
         }
     }
