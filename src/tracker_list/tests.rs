@@ -65,8 +65,9 @@ fn bad_lines_are_reported_without_secrets_and_good_ones_kept() {
 
 #[test]
 fn what_is_read_is_bounded() {
-    let urls =
-        |count: usize| (0..count).map(|number| format!("udp://h{number}.test:1\n")).collect::<String>();
+    let urls = |count: usize| {
+        (0..count).fold(String::new(), |urls, number| format!("{urls}udp://h{number}.test:1\n"))
+    };
     let list = TrackerList::parse(urls(1000));
     assert_eq!((list.len(), list.errors().len()), (1000, 0));
     let list = TrackerList::parse(urls(1001));

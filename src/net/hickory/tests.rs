@@ -339,8 +339,8 @@ async fn an_announcer_goes_where_records_lead() {
         let (_handle, mut alerts) = announcer.add(TrackerSet::new([[url.parse().unwrap()]]), torrent);
         let result = loop {
             match alerts.next().await.unwrap() {
-                Alert::Announced(announced) => {
-                    assert_eq!(announced.response.peers.len(), 1);
+                Alert::Announced(answer) => {
+                    assert_eq!(answer.response.peers.len(), 1);
                     break "Ok".to_owned();
                 }
                 Alert::Failed { error, .. } => break error.to_string(),
