@@ -121,7 +121,7 @@ impl Settings {
         }
         let resolver = match self.resolver.take() {
             Some(resolver) => resolver,
-            None => default_resolver(self.all_sockets())?,
+            None => default_resolver(&self.all_sockets())?,
         };
         Ok(self.direct(&resolver, schemes))
     }
@@ -201,12 +201,12 @@ fn obeying_records(parts: SchemeRouter, resolver: Arc<dyn Resolver>, schemes: Sc
 }
 
 /// The resolver where the client gave none: the system's, or one over the client's sockets.
-fn default_resolver(sockets: Sockets) -> Result<Arc<dyn Resolver>, BuildError> {
+fn default_resolver(sockets: &Sockets) -> Result<Arc<dyn Resolver>, BuildError> {
     if !sockets.are_own() {
         return Ok(system());
     }
     #[cfg(feature = "hickory")]
-    return match super::resolver::HickoryResolver::from_system(sockets) {
+    return match super::resolver::HickoryResolver::from_system(sockets.clone()) {
         Ok(resolver) => Ok(Arc::new(resolver)),
         Err(_) => Err(BuildError::NoNameServers),
     };

@@ -84,7 +84,7 @@ impl Dante {
         let text = format!(
             "logoutput: {}\ninternal: {} port = {}\nexternal: 127.0.0.1\nclientmethod: none\nsocksmethod: none\n\
              client pass {{ from: 127.0.0.0/8 to: 0.0.0.0/0 }}\n\
-             socks pass {{ from: 127.0.0.0/8 to: 0.0.0.0/0 command: connect udpassociate log: connect }}\n\
+             socks pass {{\n from: 127.0.0.0/8 to: 0.0.0.0/0\n command: connect udpassociate\n log: connect\n}}\n\
              socks pass {{ from: 0.0.0.0/0 to: 127.0.0.0/8 command: udpreply }}\n",
             log.display(),
             address.ip(),
