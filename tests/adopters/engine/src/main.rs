@@ -71,7 +71,7 @@ fn run() -> Result<(), Box<dyn Error>> {
             }
             Output::Alert { alert, .. } => println!("[{}] {alert}", alert.tag()),
             Output::CountTransfer { torrent } => {
-                let transfer = Transfer { downloaded: 1000 - left, left: Some(left), uploaded: 0 };
+                let transfer = Transfer { downloaded: 1000 - left, left: Some(left), ..Transfer::default() };
                 engine.update(torrent, transfer, now());
             }
             Output::RoundEnded { result, .. } => match result?.event {
