@@ -55,6 +55,7 @@ struct Lab<'a> {
 const ON_REQUEST: &str = "aquatic";
 
 /// Runs the scenarios whose names hold one of these words; where there is none, all but those on request.
+#[expect(clippy::too_many_lines, reason = "a table with a row for each scenario")]
 pub(crate) async fn run(tools: &Arc<Tools>, words: &[String], report: &mut Report) {
     macro_rules! scenarios {
         ($($name:literal => $scenario:path,)*) => {$(
