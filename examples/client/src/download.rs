@@ -14,6 +14,7 @@ use tracker_failover::{Metainfo, PeerId, TrackerSet, Transfer};
 use crate::discover::{discover, keep_nodes};
 use crate::discovery::trackers::HAS_CACHE;
 use crate::exit;
+use crate::files::check::{Checked, How};
 use crate::files::disk::{Disk, Done};
 use crate::files::names::NameRules;
 use crate::files::space::free_space;
@@ -109,6 +110,7 @@ async fn start(options: &Download, opened: Opened, report: &Rc<RefCell<Report>>)
             report.borrow_mut().error(&format!("--select: {reason}"));
             exit::USAGE
         }
+        None if options.check => verify(options, torrent, report).await,
         None if options.list => {
             list(options, &torrent, &metainfo).await;
             exit::COMPLETE
@@ -259,8 +261,8 @@ async fn prepare(
         None => (Signals::listen().map_err(NotPrepared::Other)?, None),
     };
     let (sender, mut done) = unbounded_channel();
-    let disk = Disk::start(Arc::clone(torrent), &options.archives, options.overwrite, sender)
-        .map_err(NotPrepared::Disk)?;
+    let how = How::Begin { overwrite: options.overwrite };
+    let disk = Disk::start(Arc::clone(torrent), &options.archives, how, sender).map_err(NotPrepared::Disk)?;
     let have = tokio::select! {
         have = look(&mut done, torrent, report) => have.map_err(NotPrepared::Disk)?,
         () = signals.recv() => return Err(NotPrepared::Interrupted),
@@ -272,6 +274,42 @@ async fn prepare(
     Ok(Prepared { signals, disk, done, have, listeners })
 }
 
+/// `--check`: hashes all of what is here.
+async fn verify(options: &Download, torrent: Torrent, report: &Rc<RefCell<Report>>) -> u8 {
+    let torrent = Arc::new(torrent);
+    report.borrow_mut().added(&torrent);
+    let have = async {
+        let mut signals = Signals::listen().map_err(NotPrepared::Other)?;
+        let (sender, mut done) = unbounded_channel();
+        let disk = Disk::start(Arc::clone(&torrent), &options.archives, How::Verify, sender)
+            .map_err(NotPrepared::Disk)?;
+        let have = tokio::select! {
+            have = look(&mut done, &torrent, report) => have.map_err(NotPrepared::Disk)?,
+            () = signals.recv() => return Err(NotPrepared::Interrupted),
+        };
+        // The resume file is written.
+        let _ = tokio::task::spawn_blocking(|| disk.finish()).await;
+        Ok(have)
+    };
+    let have = match have.await {
+        Ok(have) => have,
+        Err(failed) => return give_up(&mut report.borrow_mut(), &failed),
+    };
+    let mut report = report.borrow_mut();
+    let wanted = torrent.wanted();
+    let lacking = wanted.count_beyond(&have);
+    if lacking == 0 {
+        report.event(&Event::Complete);
+        report.last("complete");
+        return exit::COMPLETE;
+    }
+    let count = units::count(lacking.into(), "piece");
+    let reason = format!("{count} of {} damaged or missing", wanted.len());
+    report.event(&Event::Incomplete { reason: reason.clone() });
+    report.last(&reason);
+    exit::NOT_WHOLE
+}
+
 /// Waits until the disk has looked at what is here.
 async fn look(
     done: &mut UnboundedReceiver<Done>,
@@ -281,15 +319,13 @@ async fn look(
     while let Some(job) = done.recv().await {
         match job {
             Done::Looked(piece) => report.borrow_mut().looked(piece, torrent.pieces()),
-            Done::Ready(have) => {
-                let have = have?;
-                if have.len() > 0 {
-                    let text = format!("{} of {} pieces are here already", have.len(), have.pieces());
-                    report.borrow_mut().info(&text);
-                }
+            Done::Ready(checked) => {
+                let Checked { have, hashed } = checked?;
+                let event = Event::Checked { have: have.len(), hashed, pieces: have.pieces() };
+                report.borrow_mut().event(&event);
                 return Ok(have);
             }
-            Done::Stored { .. } | Done::Loaded { .. } => {}
+            Done::Stored { .. } | Done::Loaded { .. } | Done::NotResumable(_) => {}
         }
     }
     Err(io::Error::other("the disk's thread has ended"))

@@ -58,6 +58,7 @@ pub(crate) async fn run(
     let mut paces = interval(PACE);
     paces.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let limited = shell.swarm.borrow().is_limited();
+    let mut saved = shell.now();
     let mut whole = shell.swarm.borrow().is_whole();
     loop {
         shell.swarm.borrow_mut().set_own_node(discovery.node_port());
@@ -73,6 +74,10 @@ pub(crate) async fn run(
                 shell.update(Swarm::tick);
                 let (stats, swarm_state) = state_of(&shell.swarm.borrow());
                 let tracker = discovery.tick(swarm_state, shell.now());
+                if shell.now().saturating_sub(saved) >= SAVE_EVERY {
+                    saved = shell.now();
+                    shell.save_resume();
+                }
                 shell.report.borrow_mut().progress(&stats, tracker, shell.now());
             }
             _ = paces.tick(), if limited => shell.update(Swarm::pace),
@@ -124,5 +129,7 @@ fn state_of(swarm: &Swarm) -> (Stats, SwarmState) {
 
 /// How often time passes for the swarm.
 const TICK: Duration = Duration::from_millis(250);
+/// How often the resume file is written, beside when everything is here and at the end.
+const SAVE_EVERY: Duration = Duration::from_mins(5);
 /// How often what limits allow is shared out: often enough that a quick peer never waits for it.
 const PACE: Duration = Duration::from_millis(50);

@@ -97,6 +97,9 @@ impl Shell {
     pub(crate) fn disk_done(&self, done: Done) {
         match done {
             Done::Looked(_) | Done::Ready(_) => {}
+            Done::NotResumable(error) => {
+                self.report.borrow_mut().detail("RESUME", &format!("the next start hashes again: {error}"));
+            }
             Done::Stored { piece, data, verdict: Ok(verdict) } => {
                 self.update(|swarm, now| swarm.stored(piece, data, verdict, now));
             }
@@ -111,6 +114,11 @@ impl Shell {
                 });
             }
         }
+    }
+
+    /// Has the resume file written, if something has changed.
+    pub(super) fn save_resume(&self) {
+        self.send(Job::SaveResume);
     }
 
     /// Lets the disk finish what it has been asked for, but not for ever.
@@ -183,4 +191,5 @@ impl Shell {
 
 /// Bytes taken from a socket at a time; few large reads cost less than many small ones.
 const READ: usize = 256 << 10;
-const FINISH_LIMIT: Duration = Duration::from_secs(3);
+/// Writes go to memory and take no time, but for the resume file they have to be on the disk.
+const FINISH_LIMIT: Duration = Duration::from_secs(10);

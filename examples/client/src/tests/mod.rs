@@ -8,6 +8,7 @@ mod limits;
 mod magnets;
 mod overlay;
 mod peers;
+mod resume;
 mod screen;
 mod select;
 mod trackers;

@@ -94,6 +94,12 @@ pub(crate) struct Download {
     /// Keeps what was learned about trackers in this file, so that the next start goes straight to the nearest
     #[arg(long, value_name = "FILE")]
     pub(crate) latency_cache: Option<PathBuf>,
+    /// Hashes all of what is here and ends: with 0 if everything that is wanted is, and otherwise with 6
+    ///
+    /// A start hashes only what has changed since .INFO-HASH.resume was written, by the sizes and times of files. This hashes
+    /// every byte, changes no file, and writes down what it has found, so that the next start fetches what is damaged.
+    #[arg(long, conflicts_with = "list")]
+    pub(crate) check: bool,
     /// Shows files and trackers, and ends
     #[arg(short, long)]
     pub(crate) list: bool,
@@ -231,6 +237,7 @@ Exit codes:
   3    not complete at --deadline-s, or nothing that names peers and no peer left
   4    the torrent was refused
   5    the disk is full, or files can't be read or written
+  6    --check found pieces that are damaged or missing
   130  interrupted before everything was here";
 
 #[cfg(test)]

@@ -280,6 +280,10 @@ impl Report {
             Event::Metadata { size, .. } => {
                 self.say("[INFO]", &format!("metadata received, {}", units::bytes(*size as u64)));
             }
+            Event::Checked { have: 0, .. } => {}
+            Event::Checked { have, pieces, .. } => {
+                self.say("[INFO]", &format!("{have} of {pieces} pieces are here already"));
+            }
             Event::PieceOk { .. } | Event::Incomplete { .. } | Event::Refused { .. } => {}
         }
     }
@@ -415,6 +419,10 @@ fn in_json(event: &Event) -> String {
             let object = Object::event("peer_connected").text("peer", &peer.to_string());
             object.text("encryption", Method::word(*encryption)).flag("fast", *fast)
         }
+        Event::Checked { have, hashed, pieces } => Object::event("checked")
+            .number("have", (*have).into())
+            .number("hashed", (*hashed).into())
+            .number("pieces", (*pieces).into()),
         Event::PeerClosed { peer, why } => {
             Object::event("peer_closed").text("peer", &peer.to_string()).text("why", why.word())
         }
