@@ -93,7 +93,8 @@ pub(crate) struct Unreadable {
 }
 
 impl Disk {
-    /// Starts the threads. That of the disk first checks the existing files, and then sends [`Done::Ready`].
+    /// Starts the threads. That of the disk first checks the existing files, and then sends [`Done::Ready`]. It keeps so many
+    /// files open.
     ///
     /// # Errors
     /// When the folder can't be made, or a thread can't be started.
@@ -101,9 +102,10 @@ impl Disk {
         torrent: Arc<Torrent>,
         folder: &Path,
         how: How,
+        open_files: usize,
         done: UnboundedSender<Done>,
     ) -> io::Result<Self> {
-        let storage = Storage::new(folder, Arc::clone(&torrent))?;
+        let storage = Storage::new(folder, Arc::clone(&torrent))?.keep_open(open_files);
         let (whole, pieces) = mpsc::channel();
         let (work, queue) = mpsc::channel();
         let hasher = thread::Builder::new().name("hash".into()).spawn({
@@ -283,7 +285,7 @@ mod tests {
         fs::write(folder.path().join("x"), &data).unwrap();
         let torrent = Arc::new(single("x", &data, BLOCK as usize));
         let (sender, mut done) = unbounded_channel();
-        let disk = Disk::start(torrent, folder.path(), How::Begin { overwrite: false }, sender).unwrap();
+        let disk = Disk::start(torrent, folder.path(), How::Begin { overwrite: false }, 64, sender).unwrap();
         let (here, left) = (Arc::new(()), Weak::new());
         for (peer, connected) in [(1, left), (2, Arc::downgrade(&here))] {
             let blocks = vec![Block { piece: 0, begin: 0, length: BLOCK }];

@@ -31,6 +31,7 @@ pub(crate) struct Storage {
     linked: BTreeMap<usize, Option<(u64, u64)>>,
     /// The files used last, the latest at the end.
     open: Vec<Open>,
+    max_open: usize,
     /// How all files were when we looked at them or wrote to them last.
     stamps: Stamps,
 }
@@ -75,7 +76,20 @@ impl Storage {
         let root = fs::canonicalize(folder).map_err(|error| at(folder, &error))?;
         let border = Border::of(&torrent);
         let stamps = Stamps::default();
-        Ok(Self { root, torrent, border, linked: BTreeMap::new(), open: Vec::new(), stamps })
+        Ok(Self {
+            root,
+            torrent,
+            border,
+            linked: BTreeMap::new(),
+            open: Vec::new(),
+            max_open: MAX_OPEN,
+            stamps,
+        })
+    }
+
+    /// Keeps so many files open, one at least.
+    pub(crate) fn keep_open(self, files: usize) -> Self {
+        Self { max_open: files.max(1), ..self }
     }
 
     /// What is there.
@@ -349,7 +363,7 @@ impl Storage {
         // After an error the handle is at no known place, and is opened anew.
         done.map_err(|error| at(&path, &error))?;
         entry.position = offset + length as u64;
-        if self.open.len() >= MAX_OPEN {
+        if self.open.len() >= self.max_open {
             self.open.remove(0);
         }
         self.open.push(entry);

@@ -52,7 +52,7 @@ impl Rig {
 
     fn start(&self, how: How) -> (Disk, UnboundedReceiver<Done>, Checked) {
         let (sender, mut done) = unbounded_channel();
-        let disk = Disk::start(Arc::clone(&self.torrent), self.folder.path(), how, sender).unwrap();
+        let disk = Disk::start(Arc::clone(&self.torrent), self.folder.path(), how, 64, sender).unwrap();
         loop {
             match done.blocking_recv() {
                 Some(Done::Ready(checked)) => return (disk, done, checked.unwrap()),
@@ -239,7 +239,7 @@ fn a_resume_file_that_is_none_is_not_believed() {
     let theirs = Rig { folder: rig.folder, data: content(101)[1..].to_vec(), torrent: Arc::new(other) };
     fs::write(theirs.resume_file(), good).unwrap();
     let (sender, mut done) = unbounded_channel();
-    let disk = Disk::start(Arc::clone(&theirs.torrent), theirs.folder.path(), BEGIN, sender).unwrap();
+    let disk = Disk::start(Arc::clone(&theirs.torrent), theirs.folder.path(), BEGIN, 64, sender).unwrap();
     disk.finish();
     let ready = std::iter::from_fn(|| done.blocking_recv()).find(|done| matches!(done, Done::Ready(_)));
     assert!(matches!(ready, Some(Done::Ready(Err(_)))), "the files are another torrent's: {ready:?}");

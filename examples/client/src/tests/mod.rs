@@ -11,6 +11,7 @@ mod peers;
 mod resume;
 mod screen;
 mod select;
+mod several;
 mod trackers;
 mod ways_out;
 
@@ -40,7 +41,7 @@ use crate::wire::message::{Block, Limits, Message, next_frame};
 fn child() {
     let Ok(arguments) = std::env::var(ARGUMENTS) else { return };
     let cli = Cli::parse_from(arguments.split('\n'));
-    std::process::exit(crate::download::main(&cli.download).into());
+    std::process::exit(crate::torrents::main(&cli.download).into());
 }
 
 const ARGUMENTS: &str = "CLIENT_ARGUMENTS";
