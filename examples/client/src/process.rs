@@ -14,6 +14,7 @@ use crate::discovery::trackers::SharedAnnouncer;
 use crate::files::names::shown;
 use crate::net::clock::Clock;
 use crate::net::listen::Listeners;
+use crate::net::port_mapping::PortMapping;
 use crate::net::registry::Registry;
 use crate::signals::Signals;
 use crate::swarm::shared_limit::SharedLimit;
@@ -40,6 +41,7 @@ pub(crate) struct Process {
     down_limit: Option<SharedLimit>,
     up_limit: Option<SharedLimit>,
     claimed: RefCell<Claimed>,
+    mapping: RefCell<Option<PortMapping>>,
 }
 
 /// What torrents have taken for themselves.
@@ -69,6 +71,7 @@ impl Process {
             down_limit: options.down_limit().map(SharedLimit::new),
             up_limit: options.up_limit().map(SharedLimit::new),
             claimed: RefCell::default(),
+            mapping: RefCell::default(),
         })
     }
 
@@ -104,8 +107,21 @@ impl Process {
                 self.report.borrow_mut().listening(listeners.port);
             }
             listeners.serve(&self.registry);
+            if options.port_mapping {
+                let (announced, report) = (Rc::clone(&self.port), Rc::clone(&self.report));
+                let mapping = PortMapping::start(self.port.get(), options.gateway, announced, report);
+                *self.mapping.borrow_mut() = Some(mapping);
+            }
         }
         Ok(self.port.get())
+    }
+
+    /// All torrents have ended: gives the gateway's port back, which is bounded.
+    pub(crate) async fn end(&self) {
+        let mapping = self.mapping.take();
+        if let Some(mapping) = mapping {
+            mapping.end().await;
+        }
     }
 
     /// Takes a torrent for oneself. `false` if another of the same info-hash has done so.

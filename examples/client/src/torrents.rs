@@ -57,7 +57,11 @@ pub(crate) fn main(options: &Download) -> u8 {
     };
     let only = async {
         match Process::new(options, 1, &report) {
-            Ok(process) => start(&process, options, opened, &report).await,
+            Ok(process) => {
+                let code = start(&process, options, opened, &report).await;
+                process.end().await;
+                code
+            }
             Err(error) => give_up(&mut report.borrow_mut(), &NotPrepared::Other(error)),
         }
     };
@@ -131,6 +135,7 @@ async fn run(options: &Download, items: Vec<Item>, report: &Rc<RefCell<Report>>)
             }
         }
     }
+    process.end().await;
     let complete = codes.iter().filter(|&&code| code == exit::COMPLETE).count();
     let code = exit::worst(&codes);
     report.borrow_mut().all_ended(count, complete, code);

@@ -9,6 +9,7 @@ mod incoming;
 mod link;
 pub(crate) mod listen;
 pub(crate) mod metadata;
+pub(crate) mod port_mapping;
 pub(crate) mod registry;
 pub(crate) mod run;
 pub(crate) mod shell;

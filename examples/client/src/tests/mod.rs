@@ -8,6 +8,7 @@ mod limits;
 mod magnets;
 mod overlay;
 mod peers;
+mod port_mapping;
 mod resume;
 mod screen;
 mod select;

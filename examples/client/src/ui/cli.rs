@@ -64,6 +64,12 @@ pub(crate) struct Download {
     /// Whether connections with peers are encrypted (MSE); it hides them from networks that hinder BitTorrent
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Encryption::Prefer)]
     pub(crate) encryption: Encryption,
+    /// Has the gateway lead a port of its own to ours (UPnP), so that peers outside can connect to us
+    #[arg(long)]
+    pub(crate) port_mapping: bool,
+    /// Where the gateway is asked, instead of by multicast
+    #[arg(long, value_name = "IP:PORT", requires = "port_mapping", hide = true)]
+    pub(crate) gateway: Option<SocketAddr>,
     /// Fetches only these files, by the numbers that --list shows, such as 1,3-5
     ///
     /// --exit-when-done then ends when they are here. A piece may reach into files that aren't among them; what it
