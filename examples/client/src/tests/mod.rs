@@ -14,6 +14,7 @@ mod screen;
 mod select;
 mod several;
 mod trackers;
+mod urls;
 mod ways_out;
 
 use std::fs;
