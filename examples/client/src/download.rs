@@ -11,6 +11,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tracker_failover::{InfoHash, Metainfo, TrackerSet, Transfer};
 
 use crate::discover::{discover, keep_nodes};
+use crate::discovery::Discovery;
 use crate::exit;
 use crate::fetch;
 use crate::files::check::{Checked, How};
@@ -151,6 +152,19 @@ async fn download(
     };
     let outcome = run(&shell, running).await;
     dialling.abort();
+    end((process, options), &shell, discovery, prepared.done, report).await;
+    let complete = shell.swarm.borrow().is_complete();
+    conclude(&mut report.borrow_mut(), &outcome, complete)
+}
+
+/// Ends a download in order, and says what came of it.
+async fn end(
+    (process, options): (&Process, &Download),
+    shell: &Rc<Shell>,
+    discovery: Discovery,
+    mut done: UnboundedReceiver<Done>,
+    report: &Rc<RefCell<Report>>,
+) {
     let transfer = shell.swarm.borrow().transfer();
     let trackers = discovery.answered();
     keep_nodes(options, &discovery, shell.swarm.borrow().learnt_nodes(), report);
@@ -164,17 +178,12 @@ async fn download(
         })
         .await;
     shell.finish().await;
-    while let Ok(job) = prepared.done.try_recv() {
+    while let Ok(job) = done.try_recv() {
         shell.disk_done(job);
     }
     shell.close();
-    let (complete, transfer) = {
-        let swarm = shell.swarm.borrow();
-        (swarm.is_complete(), swarm.transfer())
-    };
-    let (downloaded, uploaded, time) = (transfer.downloaded, transfer.uploaded, shell.now());
-    report.borrow_mut().summary(Summary { downloaded, uploaded, time, trackers });
-    conclude(&mut report.borrow_mut(), &outcome, complete)
+    let Transfer { downloaded, uploaded, .. } = shell.swarm.borrow().transfer();
+    report.borrow_mut().summary(Summary { downloaded, uploaded, time: shell.now(), trackers });
 }
 
 /// A torrent that is given twice is downloaded once.

@@ -126,10 +126,11 @@ async fn send(
         .header(ACCEPT, "application/x-bittorrent, */*")
         .body(Empty::<Bytes>::new())
         .map_err(|_| FetchError::Url)?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(fault)?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| fault(&error))?;
     // It ends with the body.
     tokio::task::spawn_local(connection);
-    sender.send_request(request).await.map_err(fault)
+    sender.send_request(request).await.map_err(|error| fault(&error))
 }
 
 async fn body(answer: Response<Incoming>) -> Result<Vec<u8>, FetchError> {
@@ -141,14 +142,14 @@ async fn body(answer: Response<Incoming>) -> Result<Vec<u8>, FetchError> {
     match Limited::new(answer.into_body(), MAX_SIZE).collect().await {
         Ok(body) => Ok(body.to_bytes().to_vec()),
         Err(error) => Err(match error.downcast::<hyper::Error>() {
-            Ok(error) => fault(*error),
+            Ok(error) => fault(&error),
             Err(_) => FetchError::TooLarge,
         }),
     }
 }
 
 /// Hyper's errors may have parts of the request.
-fn fault(error: hyper::Error) -> FetchError {
+fn fault(error: &hyper::Error) -> FetchError {
     if error.is_parse() {
         return FetchError::Http;
     }
@@ -156,7 +157,7 @@ fn fault(error: hyper::Error) -> FetchError {
 }
 
 fn tls() -> Result<ClientConfig, FetchError> {
-    let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect::<RootCertStore>();
     // By name: with a second provider in the program the default would be ambiguous.
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

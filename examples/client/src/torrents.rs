@@ -136,7 +136,7 @@ async fn run(options: &Download, items: Vec<Item>, report: &Rc<RefCell<Report>>)
         }
     }
     process.end().await;
-    let complete = codes.iter().filter(|&&code| code == exit::COMPLETE).count();
+    let complete = codes.iter().map(|&code| usize::from(code == exit::COMPLETE)).sum();
     let code = exit::worst(&codes);
     report.borrow_mut().all_ended(count, complete, code);
     code

@@ -198,14 +198,8 @@ fn tend_disk(
                 Some(Done::Stored { piece, data, verdict })
             }
         };
-        match &answer {
-            Some(Done::Stored { piece, verdict: Ok(Some(Verdict::Good { .. })), .. }) => {
-                if verified.add(*piece) {
-                    verified.save(torrent, &storage);
-                }
-            }
-            Some(Done::Loaded { messages: Err(Unreadable { pieces, .. }), .. }) => verified.lost(pieces),
-            _ => {}
+        if answer.as_ref().is_some_and(|answer| note(&mut verified, answer)) {
+            verified.save(torrent, &storage);
         }
         if answer.is_some_and(|answer| done.send(answer).is_err()) {
             break;
@@ -214,6 +208,18 @@ fn tend_disk(
     if let Err(error) = verified.finish(torrent, &storage) {
         // Nothing is heard any more where the program ends at once.
         let _ = done.send(Done::NotResumable(error));
+    }
+}
+
+/// Notes which pieces are on the disk with this. Whether everything that is wanted is.
+fn note(verified: &mut Verified, answer: &Done) -> bool {
+    match answer {
+        Done::Stored { piece, verdict: Ok(Some(Verdict::Good { .. })), .. } => verified.add(*piece),
+        Done::Loaded { messages: Err(Unreadable { pieces, .. }), .. } => {
+            verified.lost(pieces);
+            false
+        }
+        _ => false,
     }
 }
 

@@ -1,4 +1,4 @@
-//! A port of the gateway that leads to ours (UPnP IGD), for those who are behind one: asked for, renewed, and given back at the
+//! A port of the gateway that leads to ours (`UPnP` IGD), for those who are behind one: asked for, renewed, and given back at the
 //! end. Without it everything works but that strangers can't connect to us.
 
 use std::cell::{Cell, RefCell};
@@ -144,9 +144,9 @@ async fn local_address(gateway: SocketAddr, port: u16) -> std::io::Result<Socket
 /// What the gateway's list has it under.
 const NAME: &str = "tracker-failover";
 /// Where we crash it is gone after so long.
-const LEASE: Duration = Duration::from_hours(1);
+const LEASE: Duration = Duration::from_secs(3600);
 /// Twice in a lease, so that one may fail.
-const RENEW_EVERY: Duration = Duration::from_mins(29);
+const RENEW_EVERY: Duration = Duration::from_secs(29 * 60);
 const SEARCH_LIMIT: Duration = Duration::from_secs(5);
 /// So long the end may take.
 const LAST_LIMIT: Duration = Duration::from_secs(2);

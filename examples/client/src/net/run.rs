@@ -110,16 +110,10 @@ pub(crate) async fn run(shell: &Rc<Shell>, running: Running<'_>) -> Outcome {
                 shell.report.borrow_mut().progress(&stats, tracker, shell.now());
             }
             _ = paces.tick(), if limited => shell.update(Swarm::pace),
-            news = discovery.next() => match news {
-                News::Peers(peers) => {
-                    shell.update(|swarm, now| swarm.add_peers(peers, now));
-                }
-                News::Line(tag, text) => shell.report.borrow_mut().tracker(tag, &text),
-                News::Detail(tag, text) => shell.report.borrow_mut().detail(tag, &text),
-                News::Swarm(tracker, swarm) => shell.report.borrow_mut().swarm(&tracker.to_string(), swarm),
-                News::Moved => shell.update(|swarm, _| swarm.forget_peers()),
-                News::NoneLeft => alone = true,
-            },
+            news = discovery.next() => {
+                alone |= matches!(news, News::NoneLeft);
+                take(shell, news);
+            }
             () = signals.recv() => return Outcome::Interrupted,
         }
         if let Some(error) = shell.take_failure() {
@@ -144,6 +138,20 @@ pub(crate) async fn run(shell: &Rc<Shell>, running: Running<'_>) -> Outcome {
     }
 }
 
+/// Takes what discovery has to say.
+fn take(shell: &Shell, news: News) {
+    match news {
+        News::Peers(peers) => {
+            shell.update(|swarm, now| swarm.add_peers(peers, now));
+        }
+        News::Line(tag, text) => shell.report.borrow_mut().tracker(tag, &text),
+        News::Detail(tag, text) => shell.report.borrow_mut().detail(tag, &text),
+        News::Swarm(tracker, swarm) => shell.report.borrow_mut().swarm(&tracker.to_string(), swarm),
+        News::Moved => shell.update(|swarm, _| swarm.forget_peers()),
+        News::NoneLeft => {}
+    }
+}
+
 /// What the report has to know about the swarm, and discovery.
 fn state_of(swarm: &Swarm) -> (Stats, SwarmState) {
     let stats = swarm.stats();
@@ -160,6 +168,6 @@ fn state_of(swarm: &Swarm) -> (Stats, SwarmState) {
 /// How often time passes for the swarm.
 const TICK: Duration = Duration::from_millis(250);
 /// How often the resume file is written, beside when everything is here and at the end.
-const SAVE_EVERY: Duration = Duration::from_mins(5);
+const SAVE_EVERY: Duration = Duration::from_secs(300);
 /// How often what limits allow is shared out: often enough that a quick peer never waits for it.
 const PACE: Duration = Duration::from_millis(50);

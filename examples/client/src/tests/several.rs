@@ -111,7 +111,7 @@ fn fifty_torrents_are_downloaded_by_one_process() {
     let uploaded: u64 = heard
         .iter()
         .filter(|heard| heard.event() == Some("stopped"))
-        .filter_map(|heard| heard.uploaded())
+        .filter_map(fake_tracker::Heard::uploaded)
         .sum();
     let total: u64 = (0..COUNT).map(|number| data(number).len() as u64).sum();
     assert_eq!(uploaded, total, "each byte once");

@@ -313,11 +313,13 @@ impl Report {
             Event::Metadata { size, .. } => {
                 self.say("[INFO]", &format!("metadata received, {}", units::bytes(*size as u64)));
             }
-            Event::Checked { have: 0, .. } => {}
-            Event::Checked { have, pieces, .. } => {
+            Event::Checked { have, pieces, .. } if *have > 0 => {
                 self.say("[INFO]", &format!("{have} of {pieces} pieces are here already"));
             }
-            Event::PieceOk { .. } | Event::Incomplete { .. } | Event::Refused { .. } => {}
+            Event::Checked { .. }
+            | Event::PieceOk { .. }
+            | Event::Incomplete { .. }
+            | Event::Refused { .. } => {}
         }
     }
 

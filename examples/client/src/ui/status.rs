@@ -184,8 +184,8 @@ mod tests {
 
     #[test]
     fn a_line_of_several_torrents_begins_with_its_name_and_keeps_to_its_columns() {
-        let stats = stats(7 << 27, 50 << 20);
-        let status = Status { name: NAME, stats: &stats, tracker: TRACKER };
+        let half = stats(7 << 27, 50 << 20);
+        let status = Status { name: NAME, stats: &half, tracker: TRACKER };
         assert_eq!(status.line(60), "進撃の巨人 完全版 … 56% ↓50.0 MiB/s ↑1.0 MiB/s eta 17s");
         for columns in 1..200 {
             assert!(status.line(columns).width() < columns, "{columns} columns: {}", status.line(columns));
@@ -195,8 +195,8 @@ mod tests {
     /// R155
     #[test]
     fn speed_time_and_peers_are_shown_in_60_columns() {
-        let stats = stats(7 << 27, 50 << 20);
-        let [first, _] = Status { name: NAME, stats: &stats, tracker: TRACKER }.lines(60);
+        let half = stats(7 << 27, 50 << 20);
+        let [first, _] = Status { name: NAME, stats: &half, tracker: TRACKER }.lines(60);
         assert!(first.starts_with("56% ↓50.0 MiB/s ↑1.0 MiB/s eta 17s peers 12/40"), "{first}");
     }
 
