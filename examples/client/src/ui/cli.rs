@@ -64,8 +64,9 @@ pub(crate) struct Download {
     /// Whether connections with peers are encrypted (MSE); it hides them from networks that hinder BitTorrent
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Encryption::Prefer)]
     pub(crate) encryption: Encryption,
-    /// Has the gateway lead a port of its own to ours (`UPnP`), so that peers outside can connect to us
-    #[arg(long)]
+    /// Has the gateway lead a port of its own to ours (`UPnP`), so that peers outside can connect to us; not with --proxy or
+    /// --interface, which it would pass by
+    #[arg(long, conflicts_with_all = ["proxy", "interface"])]
     pub(crate) port_mapping: bool,
     /// Where the gateway is asked, instead of by multicast
     #[arg(long, value_name = "IP:PORT", requires = "port_mapping", hide = true)]
