@@ -15,6 +15,7 @@ use crate::files::identity::identity;
 use crate::files::names::{is_accepted, shown};
 use crate::ui::cli::Create;
 use crate::ui::report::Report;
+use crate::ui::screen::Screen;
 
 /// What goes into a .torrent.
 #[derive(Debug, Clone, Default)]
@@ -46,7 +47,7 @@ pub(crate) struct NewFile {
 
 /// `client create`; gives the exit code.
 pub(crate) fn main(options: &Create) -> u8 {
-    let mut report = Report::new(false, false, false);
+    let mut report = Report::new(&Screen::new(false, false, 1), false);
     if let Err(reason) = check(options) {
         report.error(&reason);
         return exit::USAGE;

@@ -11,24 +11,24 @@ use crate::discovery::node_file::NodeFile;
 use crate::discovery::overlay::{self, Overlay};
 use crate::discovery::rule::Joins;
 use crate::discovery::trackers::{Options, Trackers};
+use crate::process::Process;
 use crate::ui::cli::{DiscoveryMode, Download, TrackerCount, TrackerOrder};
 use crate::ui::report::Report;
 use crate::way_out;
 
 /// Starts to look for peers of a torrent: at these trackers, and by the DHT unless it is private.
 pub(crate) async fn discover(
-    options: &Download,
+    (process, options): (&Process, &Download),
     set: TrackerSet,
     torrent: Torrent,
     private: bool,
-    now: Duration,
     report: &RefCell<Report>,
 ) -> Discovery {
     let overlay = overlay(options, torrent.info_hash, private, torrent.port, report);
-    let overlay = overlay.map(|settings| Overlay::new(settings, now));
+    let overlay = overlay.map(|settings| Overlay::new(settings, process.clock.now()));
     let mut trackers = None;
     if !options.no_trackers && options.discovery_mode != DiscoveryMode::Overlay {
-        trackers = Trackers::start(set, torrent, &asked(options, report).await);
+        trackers = Trackers::start(&process.announcer, set, torrent, &asked(options, report).await);
     }
     Discovery::new(trackers, overlay)
 }

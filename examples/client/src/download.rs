@@ -1,95 +1,57 @@
-//! One download: reads the torrent, checks existing files, runs the swarm, and reports the result.
+//! One download: gets the torrent, checks existing files, runs the swarm, and reports the result.
 
 use std::cell::RefCell;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rand::RngExt;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tracker_failover::{Metainfo, PeerId, TrackerSet, Transfer};
+use tracker_failover::{InfoHash, Metainfo, TrackerSet, Transfer};
 
 use crate::discover::{discover, keep_nodes};
-use crate::discovery::trackers::HAS_CACHE;
+use crate::discovery::Discovery;
 use crate::exit;
+use crate::fetch;
+use crate::files::check::{Checked, How};
 use crate::files::disk::{Disk, Done};
 use crate::files::names::NameRules;
 use crate::files::space::free_space;
 use crate::list::list;
 use crate::magnet::{Magnet, MagnetError};
-use crate::net::clock::Clock;
 use crate::net::connection;
-use crate::net::listen::Listeners;
-use crate::net::run::{Outcome, Until, run};
+use crate::net::run::{Outcome, Running, run};
 use crate::net::shell::Shell;
+use crate::process::Process;
 use crate::resolve::{Begun, NotResolved, resolve};
-use crate::signals::Signals;
-use crate::source::{Source, SourceError};
+use crate::source::{Source, SourceError, checked, host_of};
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::{Start, Swarm};
 use crate::torrent::{Refused, Torrent};
-use crate::ui::cli::{DiscoveryMode, Download};
+use crate::ui::cli::Download;
 use crate::ui::event::Event;
 use crate::ui::report::{Report, Summary};
 use crate::ui::units;
-use crate::way_out;
-
-/// Downloads with the options of the command line, and returns the exit code.
-pub(crate) fn main(options: &Download) -> u8 {
-    let report = Rc::new(RefCell::new(Report::new(options.json, options.quiet, options.verbose)));
-    let source = match options.source() {
-        Ok(source) => source,
-        Err(error) => {
-            report.borrow_mut().error(&error.to_string());
-            return exit::USAGE;
-        }
-    };
-    if options.latency_cache.is_some() && !HAS_CACHE {
-        report.borrow_mut().error("--latency-cache: this program was built without the feature cache");
-        return exit::USAGE;
-    }
-    if (options.proxy.is_some() || options.interface.is_some())
-        && options.discovery_mode != DiscoveryMode::Tracker
-    {
-        let reason =
-            "--discovery-mode: the DHT would pass --proxy and --interface by, only tracker goes with them";
-        report.borrow_mut().error(reason);
-        return exit::USAGE;
-    }
-    let opened = match Opened::of(&source, options) {
-        Ok(opened) => opened,
-        Err(NotOpened::Source(error)) => {
-            report.borrow_mut().failed(&error.to_string());
-            return exit::OTHER;
-        }
-        Err(NotOpened::Magnet(error)) => {
-            report.borrow_mut().error(&error.to_string());
-            return exit::USAGE;
-        }
-        Err(NotOpened::Refused(refused)) => return refuse(&mut report.borrow_mut(), &refused),
-    };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            report.borrow_mut().error(&error.to_string());
-            return exit::OTHER;
-        }
-    };
-    let swarm = tokio::task::LocalSet::new();
-    swarm.block_on(&runtime, start(options, opened, &report))
-}
 
 /// Gets the torrent, and lists or downloads it.
-async fn start(options: &Download, opened: Opened, report: &Rc<RefCell<Report>>) -> u8 {
-    if let Err(reason) = way_out::set(options.proxy.as_deref(), options.interface.as_deref()) {
-        report.borrow_mut().error(&reason);
-        return exit::USAGE;
-    }
+pub(crate) async fn start(
+    process: &Process,
+    options: &Download,
+    opened: Opened,
+    report: &Rc<RefCell<Report>>,
+) -> u8 {
     let (mut torrent, metainfo, selection, begun) = match opened {
         Opened::Torrent(torrent, metainfo) => (*torrent, metainfo, options.select.clone(), None),
-        Opened::Magnet(magnet) => match resolve(options, &magnet, report).await {
+        Opened::Url(url) => match fetch(process, options, &url).await {
+            Ok((torrent, metainfo)) => (torrent, Box::new(metainfo), options.select.clone(), None),
+            Err(None) => return give_up(&mut report.borrow_mut(), &NotPrepared::Interrupted),
+            Err(Some(failed)) => return failed.end(&mut report.borrow_mut()),
+        },
+        Opened::Magnet(magnet) if !process.claim(magnet.info_hash()) => {
+            return twice(&mut report.borrow_mut(), magnet.info_hash());
+        }
+        Opened::Magnet(magnet) => match resolve((process, options), &magnet, report).await {
             Ok((torrent, metainfo, begun)) => {
                 let selection = options.select.as_ref().or(magnet.selection()).cloned();
                 (torrent, Box::new(metainfo), selection, Some(begun))
@@ -103,17 +65,27 @@ async fn start(options: &Download, opened: Opened, report: &Rc<RefCell<Report>>)
             }
         },
     };
+    if begun.is_none() && !process.claim(torrent.info_hash) {
+        return twice(&mut report.borrow_mut(), torrent.info_hash);
+    }
     let unselectable = selection.and_then(|selection| selection.apply(&mut torrent).err());
     let code = match unselectable {
         Some(reason) => {
             report.borrow_mut().error(&format!("--select: {reason}"));
             exit::USAGE
         }
+        None if options.check => verify(process, options, torrent, report).await,
         None if options.list => {
-            list(options, &torrent, &metainfo).await;
+            list(options, &torrent, &metainfo, process.is_of_one()).await;
             exit::COMPLETE
         }
-        None => return download(options, torrent, &metainfo, begun, report).await,
+        None => match process.claim_files(&torrent) {
+            Ok(()) => return download((process, options), torrent, &metainfo, begun, report).await,
+            Err(reason) => {
+                report.borrow_mut().failed(&reason);
+                exit::OTHER
+            }
+        },
     };
     if let Some(begun) = begun {
         begun.discovery.stop(Transfer::default(), |tag, text| report.borrow_mut().tracker(tag, text)).await;
@@ -122,37 +94,32 @@ async fn start(options: &Download, opened: Opened, report: &Rc<RefCell<Report>>)
 }
 
 async fn download(
-    options: &Download,
+    (process, options): (&Process, &Download),
     torrent: Torrent,
     metainfo: &Metainfo,
     begun: Option<Begun>,
     report: &Rc<RefCell<Report>>,
 ) -> u8 {
-    let mut random = rand::rng();
-    let mut clock = Clock::start();
-    let mut own_id = PeerId::with_prefix(*b"-TF0100-", random.random());
-    let (mut early, mut discovery, mut book, mut connections) = (None, None, None, Vec::new());
-    if let Some(begun) = begun {
-        (clock, own_id, connections) = (begun.clock, begun.own_id, begun.connections);
-        (early, book) = (Some((begun.signals, begun.listeners)), Some(begun.book));
-        discovery = Some(begun.discovery);
-    }
+    let (own_id, clock) = (process.own_id, process.clock);
+    let (discovery, book, connections) = match begun {
+        Some(begun) => (Some(begun.discovery), Some(begun.book), begun.connections),
+        None => (None, None, Vec::new()),
+    };
     let is_new = discovery.is_none();
     let torrent = Arc::new(torrent);
     introduce(&mut report.borrow_mut(), &torrent, metainfo);
     report.borrow_mut().set_seeds(!options.exit_when_done);
-    let [down_limit, up_limit] = [options.down, options.up].map(|limit| limit.filter(|&limit| limit > 0));
-    report.borrow_mut().limits(down_limit, up_limit);
-    let mut prepared = match prepare(options, &torrent, early.take(), report).await {
+    if process.is_of_one() {
+        report.borrow_mut().limits(options.down_limit(), options.up_limit());
+    }
+    let mut prepared = match prepare(process, options, &torrent, report).await {
         Ok(prepared) => prepared,
         Err(failed) => return give_up(&mut report.borrow_mut(), &failed),
     };
-    let port = prepared.listeners.port;
-    if is_new && way_out::listens() {
-        report.borrow_mut().listening(port);
-    }
-    let seed = random.random();
+    let port = prepared.port;
+    let seed = rand::rng().random();
     let (have, metadata) = (prepared.have, Arc::from(metainfo.info_bytes()));
+    let [down_limit, up_limit] = process.limits();
     let start = Start { have, own_id, port, seed, book, metadata, down_limit, up_limit };
     let swarm = Swarm::new(&torrent, start);
     warn_of_space(&mut report.borrow_mut(), &options.archives, swarm.stats().left);
@@ -161,66 +128,137 @@ async fn download(
     }
     let (info_hash, encryption) = (torrent.info_hash, options.encryption.policy());
     let shell = Shell::new(swarm, prepared.disk, Rc::clone(report), info_hash, own_id, encryption, clock);
-    tokio::task::spawn_local(connection::dial(Rc::clone(&shell)));
+    let dialling = tokio::task::spawn_local(connection::dial(Rc::clone(&shell)));
     for &peer in options.peers.iter().filter(|_| is_new) {
         if shell.update(|swarm, now| swarm.add_peers([peer], now)) == 0 {
             report.borrow_mut().error(&format!("{peer} can't be a peer's address"));
         }
     }
-    let until = Until { done: options.exit_when_done, deadline: options.deadline_s.map(Duration::from_secs) };
-    let (done, signals) = (&mut prepared.done, &mut prepared.signals);
     let mut discovery = if let Some(discovery) = discovery {
         discovery
     } else {
-        let mut announced = tracker_failover::Torrent::new(torrent.info_hash, own_id, port);
+        let mut announced = tracker_failover::Torrent::new(torrent.info_hash, own_id, process.port.get());
         announced.transfer = shell.swarm.borrow().transfer();
-        discover(options, TrackerSet::from(metainfo), announced, torrent.private, shell.now(), report).await
+        discover((process, options), TrackerSet::from(metainfo), announced, torrent.private, report).await
     };
     connection::adopt(&shell, connections);
-    let outcome = run(&shell, prepared.listeners, done, &mut discovery, signals, until).await;
-    let transfer = shell.swarm.borrow().transfer();
-    let trackers = discovery.answered();
-    keep_nodes(options, &discovery, shell.swarm.borrow().learnt_nodes(), report);
-    discovery.stop(transfer, |tag, text| report.borrow_mut().tracker(tag, text)).await;
-    shell.finish().await;
-    while let Ok(job) = prepared.done.try_recv() {
-        shell.disk_done(job);
-    }
-    let (complete, transfer) = {
-        let swarm = shell.swarm.borrow();
-        (swarm.is_complete(), swarm.transfer())
+    let running = Running {
+        registry: &process.registry,
+        port: &process.port,
+        done: &mut prepared.done,
+        discovery: &mut discovery,
+        signals: &mut process.signals(),
+        until: options.until(),
     };
-    let (downloaded, uploaded, time) = (transfer.downloaded, transfer.uploaded, shell.now());
-    report.borrow_mut().summary(Summary { downloaded, uploaded, time, trackers });
+    let outcome = run(&shell, running).await;
+    dialling.abort();
+    end((process, options), &shell, discovery, prepared.done, report).await;
+    let complete = shell.swarm.borrow().is_complete();
     conclude(&mut report.borrow_mut(), &outcome, complete)
 }
 
+/// Ends a download in order, and says what came of it.
+async fn end(
+    (process, options): (&Process, &Download),
+    shell: &Rc<Shell>,
+    discovery: Discovery,
+    mut done: UnboundedReceiver<Done>,
+    report: &Rc<RefCell<Report>>,
+) {
+    let transfer = shell.swarm.borrow().transfer();
+    let trackers = discovery.answered();
+    keep_nodes(options, &discovery, shell.swarm.borrow().learnt_nodes(), report);
+    // Of several torrents it is said once for all that they stop.
+    let is_said = |tag: &str| process.is_of_one() || tag != "INFO";
+    discovery
+        .stop(transfer, |tag, text| {
+            if is_said(tag) {
+                report.borrow_mut().tracker(tag, text);
+            }
+        })
+        .await;
+    shell.finish().await;
+    while let Ok(job) = done.try_recv() {
+        shell.disk_done(job);
+    }
+    shell.close();
+    let Transfer { downloaded, uploaded, .. } = shell.swarm.borrow().transfer();
+    report.borrow_mut().summary(Summary { downloaded, uploaded, time: shell.now(), trackers });
+}
+
+/// A torrent that is given twice is downloaded once.
+fn twice(report: &mut Report, info_hash: InfoHash) -> u8 {
+    report.last(&format!("the same torrent as another ({info_hash}), left out"));
+    exit::COMPLETE
+}
+
 /// What the argument holds.
-enum Opened {
+pub(crate) enum Opened {
     Torrent(Box<Torrent>, Box<Metainfo>),
     Magnet(Magnet),
+    /// The URL of a torrent, which is fetched when everything runs.
+    Url(String),
 }
 
 /// Why it can't be used.
-enum NotOpened {
+pub(crate) enum NotOpened {
     Source(SourceError),
     Magnet(MagnetError),
     Refused(Refused),
 }
 
+impl NotOpened {
+    /// Says so; gives the exit code.
+    pub(crate) fn end(&self, report: &mut Report) -> u8 {
+        match self {
+            Self::Source(error) => {
+                report.failed(&error.to_string());
+                exit::OTHER
+            }
+            Self::Magnet(error) => {
+                report.error(&error.to_string());
+                exit::USAGE
+            }
+            Self::Refused(refused) => refuse(report, refused),
+        }
+    }
+}
+
 impl Opened {
-    fn of(source: &Source, options: &Download) -> Result<Self, NotOpened> {
+    pub(crate) fn of(source: &Source, options: &Download) -> Result<Self, NotOpened> {
         if let Source::Magnet(link) = source {
             return link.parse().map(Self::Magnet).map_err(NotOpened::Magnet);
         }
-        let bytes = source.read().map_err(|error| match error {
-            SourceError::Content(what) => NotOpened::Refused(Refused::malformed(what)),
-            error => NotOpened::Source(error),
-        })?;
-        let (torrent, metainfo) =
-            Torrent::parse(&bytes, NameRules::of(&options.archives)).map_err(NotOpened::Refused)?;
+        if let Source::Url(url) = source {
+            return Ok(Self::Url(url.clone()));
+        }
+        let (torrent, metainfo) = parse(source.read(), options)?;
         Ok(Self::Torrent(Box::new(torrent), Box::new(metainfo)))
     }
+}
+
+/// Reads the bytes of a torrent.
+fn parse(bytes: Result<Vec<u8>, SourceError>, options: &Download) -> Result<(Torrent, Metainfo), NotOpened> {
+    let bytes = bytes.map_err(|error| match error {
+        SourceError::Content(what) => NotOpened::Refused(Refused::malformed(what)),
+        error => NotOpened::Source(error),
+    })?;
+    Torrent::parse(&bytes, NameRules::of(&options.archives)).map_err(NotOpened::Refused)
+}
+
+/// Fetches the torrent of a URL. The error is `None` when the user wants to stop.
+async fn fetch(
+    process: &Process,
+    options: &Download,
+    url: &str,
+) -> Result<(Torrent, Metainfo), Option<NotOpened>> {
+    let mut signals = process.signals();
+    let fetched = tokio::select! {
+        fetched = fetch::torrent(url) => fetched,
+        () = signals.recv() => return Err(None),
+    };
+    let bytes = fetched.map_err(|error| SourceError::NotFetched(host_of(url), error));
+    parse(bytes.and_then(checked), options).map_err(Some)
 }
 
 /// Warns if the disk has less room than what is missing takes. Other programs may make some, and what is sparse may be
@@ -234,46 +272,83 @@ fn warn_of_space(report: &mut Report, folder: &Path, missing: u64) {
 
 /// What a download needs before its first connection.
 struct Prepared {
-    signals: Signals,
     disk: Disk,
     done: UnboundedReceiver<Done>,
     have: Bitfield,
-    listeners: Listeners,
+    port: u16,
 }
 
 /// Why it didn't come to a first connection.
-enum NotPrepared {
+pub(crate) enum NotPrepared {
     Interrupted,
     Disk(io::Error),
     Other(io::Error),
 }
 
 async fn prepare(
+    process: &Process,
     options: &Download,
     torrent: &Arc<Torrent>,
-    early: Option<(Signals, Listeners)>,
     report: &Rc<RefCell<Report>>,
 ) -> Result<Prepared, NotPrepared> {
-    let (mut signals, listeners) = match early {
-        Some((signals, listeners)) => (signals, Some(listeners)),
-        None => (Signals::listen().map_err(NotPrepared::Other)?, None),
+    let how = How::Begin { overwrite: options.overwrite };
+    let (disk, done, have) = look(process, options, torrent, how, report).await?;
+    let port = process.listen(options).map_err(NotPrepared::Other)?;
+    Ok(Prepared { disk, done, have, port })
+}
+
+/// `--check`: hashes all of what is here.
+async fn verify(process: &Process, options: &Download, torrent: Torrent, report: &Rc<RefCell<Report>>) -> u8 {
+    let torrent = Arc::new(torrent);
+    report.borrow_mut().added(&torrent);
+    let have = match look(process, options, &torrent, How::Verify, report).await {
+        Ok((disk, _done, have)) => {
+            // The resume file is written.
+            let _ = tokio::task::spawn_blocking(|| disk.finish()).await;
+            have
+        }
+        Err(failed) => return give_up(&mut report.borrow_mut(), &failed),
     };
-    let (sender, mut done) = unbounded_channel();
-    let disk = Disk::start(Arc::clone(torrent), &options.archives, options.overwrite, sender)
-        .map_err(NotPrepared::Disk)?;
-    let have = tokio::select! {
-        have = look(&mut done, torrent, report) => have.map_err(NotPrepared::Disk)?,
-        () = signals.recv() => return Err(NotPrepared::Interrupted),
+    let mut report = report.borrow_mut();
+    let wanted = torrent.wanted();
+    let lacking = wanted.count_beyond(&have);
+    if lacking == 0 {
+        report.event(&Event::Complete);
+        report.last("complete");
+        return exit::COMPLETE;
+    }
+    let count = units::count(lacking.into(), "piece");
+    let reason = format!("{count} of {} damaged or missing", wanted.len());
+    report.event(&Event::Incomplete { reason: reason.clone() });
+    report.last(&reason);
+    exit::NOT_WHOLE
+}
+
+/// Has the disk look at what is here.
+async fn look(
+    process: &Process,
+    options: &Download,
+    torrent: &Arc<Torrent>,
+    how: How,
+    report: &Rc<RefCell<Report>>,
+) -> Result<(Disk, UnboundedReceiver<Done>, Bitfield), NotPrepared> {
+    let mut signals = process.signals();
+    let looking = async {
+        // One torrent at a time; never closed.
+        let _turn = process.looking.acquire().await;
+        let (sender, mut done) = unbounded_channel();
+        let disk = Disk::start(Arc::clone(torrent), &options.archives, how, process.open_files(), sender)?;
+        let have = wait_for(&mut done, torrent, report).await?;
+        Ok((disk, done, have))
     };
-    let listeners = match listeners {
-        Some(listeners) => listeners,
-        None => Listeners::bind(options.port).map_err(NotPrepared::Other)?,
-    };
-    Ok(Prepared { signals, disk, done, have, listeners })
+    tokio::select! {
+        looked = looking => looked.map_err(NotPrepared::Disk),
+        () = signals.recv() => Err(NotPrepared::Interrupted),
+    }
 }
 
 /// Waits until the disk has looked at what is here.
-async fn look(
+async fn wait_for(
     done: &mut UnboundedReceiver<Done>,
     torrent: &Torrent,
     report: &Rc<RefCell<Report>>,
@@ -281,15 +356,13 @@ async fn look(
     while let Some(job) = done.recv().await {
         match job {
             Done::Looked(piece) => report.borrow_mut().looked(piece, torrent.pieces()),
-            Done::Ready(have) => {
-                let have = have?;
-                if have.len() > 0 {
-                    let text = format!("{} of {} pieces are here already", have.len(), have.pieces());
-                    report.borrow_mut().info(&text);
-                }
+            Done::Ready(checked) => {
+                let Checked { have, hashed } = checked?;
+                let event = Event::Checked { have: have.len(), hashed, pieces: have.pieces() };
+                report.borrow_mut().event(&event);
                 return Ok(have);
             }
-            Done::Stored { .. } | Done::Loaded { .. } => {}
+            Done::Stored { .. } | Done::Loaded { .. } | Done::NotResumable(_) => {}
         }
     }
     Err(io::Error::other("the disk's thread has ended"))
@@ -317,7 +390,7 @@ fn conclude(report: &mut Report, outcome: &Outcome, complete: bool) -> u8 {
     code
 }
 
-fn give_up(report: &mut Report, failed: &NotPrepared) -> u8 {
+pub(crate) fn give_up(report: &mut Report, failed: &NotPrepared) -> u8 {
     let (reason, code) = match failed {
         NotPrepared::Interrupted => ("interrupted while looking at what is here".into(), exit::INTERRUPTED),
         NotPrepared::Disk(error) => (disk_fault(error), exit::DISK),

@@ -12,6 +12,7 @@ pub(crate) mod discover;
 pub(crate) mod discovery;
 pub(crate) mod download;
 pub(crate) mod exit;
+pub(crate) mod fetch;
 pub(crate) mod files;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -21,6 +22,7 @@ pub(crate) mod list;
 pub(crate) mod magnet;
 pub(crate) mod metadata;
 pub(crate) mod net;
+pub(crate) mod process;
 pub(crate) mod refused;
 pub(crate) mod resolve;
 pub(crate) mod scrape;
@@ -31,6 +33,7 @@ pub(crate) mod swarm;
 #[cfg(test)]
 mod tests;
 pub(crate) mod torrent;
+pub(crate) mod torrents;
 pub(crate) mod ui;
 pub(crate) mod way_out;
 pub(crate) mod wire;
@@ -49,7 +52,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = Cli::parse_from(arguments);
     let code = match &cli.command {
         Some(Command::Create(options)) => create::main(options),
-        None => download::main(&cli.download),
+        None => torrents::main(&cli.download),
     };
     ExitCode::from(code)
 }

@@ -9,18 +9,16 @@ use std::time::Duration;
 
 use rand::RngExt;
 use tokio::time::timeout;
-use tracker_failover::{Metainfo, PeerAddress, PeerId, TrackerSet, Transfer};
+use tracker_failover::{Metainfo, PeerAddress, TrackerSet, Transfer};
 
 use crate::discover::{discover, keep_nodes};
 use crate::discovery::Discovery;
 use crate::files::names::NameRules;
 use crate::magnet::Magnet;
 use crate::net::adopted::Adopted;
-use crate::net::clock::Clock;
-use crate::net::listen::Listeners;
 use crate::net::metadata::{self, Begin};
 use crate::net::run::Outcome;
-use crate::signals::Signals;
+use crate::process::Process;
 use crate::swarm::dial::DialBook;
 use crate::torrent::{Refused, Torrent};
 use crate::ui::cli::Download;
@@ -31,10 +29,6 @@ use crate::way_out;
 /// What a download has already when its torrent came by a magnet link.
 #[derive(Debug)]
 pub(crate) struct Begun {
-    pub(crate) own_id: PeerId,
-    pub(crate) clock: Clock,
-    pub(crate) signals: Signals,
-    pub(crate) listeners: Listeners,
     pub(crate) discovery: Discovery,
     pub(crate) connections: Vec<Adopted>,
     pub(crate) book: DialBook,
@@ -56,36 +50,31 @@ pub(crate) enum NotResolved {
 /// # Errors
 /// When there is none, or not before the end.
 pub(crate) async fn resolve(
-    options: &Download,
+    (process, options): (&Process, &Download),
     magnet: &Magnet,
     report: &Rc<RefCell<Report>>,
 ) -> Result<(Torrent, Metainfo, Begun), NotResolved> {
-    let clock = Clock::start();
-    let mut signals = Signals::listen().map_err(NotResolved::Io)?;
-    let listeners = Listeners::bind(options.port).map_err(NotResolved::Io)?;
-    let mut random = rand::rng();
-    let own_id = PeerId::with_prefix(*b"-TF0100-", random.random());
+    let (clock, own_id, mut signals) = (process.clock, process.own_id, process.signals());
     let name = magnet.name().map_or_else(|| magnet.info_hash().to_string(), ToOwned::to_owned);
+    report.borrow_mut().set_info_hash(magnet.info_hash());
     report.borrow_mut().config(&format!("magnet link of {name}"));
-    if way_out::listens() {
-        report.borrow_mut().listening(listeners.port);
-    }
-    let mut announced = tracker_failover::Torrent::new(magnet.info_hash(), own_id, listeners.port);
+    let port = process.listen(options).map_err(NotResolved::Io)?;
+    let mut announced = tracker_failover::Torrent::new(magnet.info_hash(), own_id, port);
     announced.transfer = Transfer::default();
     let set = TrackerSet::new(magnet.tiers());
-    let mut discovery = discover(options, set, announced, false, clock.now(), report).await;
+    let mut discovery = discover((process, options), set, announced, false, report).await;
     let peers = options.peers.iter().copied().chain(addresses(magnet.peers()).await).collect();
     let begin = Begin {
         info_hash: magnet.info_hash(),
         own_id,
-        port: listeners.port,
-        seed: random.random(),
+        port,
+        seed: rand::rng().random(),
         peers,
         encryption: options.encryption.policy(),
         deadline: options.deadline_s.map(Duration::from_secs),
         clock,
     };
-    let found = metadata::fetch(begin, &listeners.sockets, &mut discovery, &mut signals, report).await;
+    let found = metadata::fetch(begin, &process.registry, &mut discovery, &mut signals, report).await;
     let mut found = match found {
         Ok(found) => found,
         Err(outcome) => return Err(end(options, discovery, NotResolved::Ended(outcome), report).await),
@@ -107,7 +96,7 @@ pub(crate) async fn resolve(
         save(options, &torrent, &file, &mut report.borrow_mut());
     }
     let (connections, book) = (found.connections, found.book);
-    Ok((torrent, metainfo, Begun { own_id, clock, signals, listeners, discovery, connections, book }))
+    Ok((torrent, metainfo, Begun { discovery, connections, book }))
 }
 
 /// Tells the trackers that it is over.

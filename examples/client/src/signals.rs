@@ -2,11 +2,11 @@
 
 use std::io;
 
-use tokio::sync::mpsc::{Receiver, channel};
+use tokio::sync::watch::{Receiver, channel};
 
 /// Hears of the first signal. From the second one on the process ends at once.
-#[derive(Debug)]
-pub(crate) struct Signals(Receiver<()>);
+#[derive(Debug, Clone)]
+pub(crate) struct Signals(Receiver<bool>);
 
 impl Signals {
     /// Listens from now on; to be called within the runtime.
@@ -15,11 +15,10 @@ impl Signals {
     /// When the system gives no signals.
     pub(crate) fn listen() -> io::Result<Self> {
         let mut source = Source::new()?;
-        let (sender, receiver) = channel(1);
+        let (sender, receiver) = channel(false);
         tokio::spawn(async move {
             source.next().await;
-            // Nobody waits any more when the program is ending already.
-            let _ = sender.send(()).await;
+            sender.send_replace(true);
             source.next().await;
             std::process::exit(crate::exit::INTERRUPTED.into());
         });
@@ -28,7 +27,7 @@ impl Signals {
 
     /// Waits for the first signal.
     pub(crate) async fn recv(&mut self) {
-        if self.0.recv().await.is_none() {
+        if self.0.wait_for(|&has_come| has_come).await.is_err() {
             std::future::pending::<()>().await;
         }
     }

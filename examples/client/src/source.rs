@@ -5,11 +5,18 @@ use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
+use tracker_failover::wire::clean_text;
+use url::Url;
+
+use crate::fetch::FetchError;
+
 /// What the argument names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
     /// A file or a FIFO that holds a .torrent.
     File(PathBuf),
+    /// The URL of a .torrent. It may hold a passkey, so only its host is ever shown.
+    Url(String),
     /// `-`: a .torrent on standard input.
     Stdin,
     /// A magnet link, as it was written. It may hold passkeys, so it is never shown.
@@ -22,14 +29,9 @@ pub(crate) enum SourceError {
     /// No argument.
     #[error("expected a .torrent, see --help")]
     Missing,
-    /// More than one argument.
-    #[error("expected one torrent, found {0}: start the client once for each")]
-    Several(usize),
-    /// An `http` or `https` URL.
-    #[error(
-        "a URL is not downloaded: fetch the .torrent first, such as with `curl -LO URL`, and give the file instead"
-    )]
-    Url,
+    /// The URL gives none: its host, and why.
+    #[error("{0}: {1}")]
+    NotFetched(String, FetchError),
     /// The info-hash alone, where no file has that name.
     #[error(
         "an info-hash alone is not enough: expected a .torrent, or a magnet link with this info-hash in it"
@@ -50,51 +52,72 @@ pub(crate) enum SourceError {
 }
 
 impl Source {
-    /// What these arguments name; there has to be exactly one.
-    ///
-    /// # Errors
-    /// When there is none or more than one, or it's a kind that is not read.
-    pub(crate) fn of<T: AsRef<OsStr>>(arguments: &[T]) -> Result<Self, SourceError> {
-        let argument = match arguments {
-            [] => return Err(SourceError::Missing),
-            [argument] => argument.as_ref(),
-            several => return Err(SourceError::Several(several.len())),
-        };
+    /// What an argument names.
+    pub(crate) fn of<T: AsRef<OsStr>>(argument: T) -> Self {
+        let argument = argument.as_ref();
         let text = argument.to_str().unwrap_or_default();
         let starts =
             |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
         if text == "-" {
-            Ok(Self::Stdin)
+            Self::Stdin
         } else if starts("magnet:") {
-            Ok(Self::Magnet(text.to_owned()))
+            Self::Magnet(text.to_owned())
         } else if starts("http://") || starts("https://") {
-            Err(SourceError::Url)
+            Self::Url(text.to_owned())
         } else {
-            Ok(Self::File(PathBuf::from(argument)))
+            Self::File(PathBuf::from(argument))
         }
     }
 
-    /// The bytes of the .torrent, at most a little more than one may have. Empty for a magnet link.
+    /// What to call it until its torrent's name is known; no secrets are in it.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::File(path) => clean_text(path.as_os_str().as_encoded_bytes()),
+            Self::Url(url) => host_of(url),
+            Self::Stdin => "standard input".into(),
+            Self::Magnet(_) => "magnet link".into(),
+        }
+    }
+
+    /// The bytes of the .torrent, at most a little more than one may have. Empty for links.
     ///
     /// # Errors
     /// When it can't be read, or is no .torrent by its first bytes.
     pub(crate) fn read(&self) -> Result<Vec<u8>, SourceError> {
         let bytes = match self {
-            Self::Magnet(_) => return Ok(Vec::new()),
+            Self::Magnet(_) | Self::Url(_) => return Ok(Vec::new()),
             Self::Stdin if io::stdin().is_terminal() => return Err(SourceError::Terminal),
             Self::Stdin => up_to_limit(io::stdin().lock())
                 .map_err(|error| SourceError::Unreadable("standard input".into(), error))?,
             Self::File(path) => file(path)?,
         };
-        match foreign(&bytes) {
-            Some(what) => Err(SourceError::Content(what)),
-            None => Ok(bytes),
+        checked(bytes)
+    }
+}
+
+/// Bytes that may be those of a .torrent.
+///
+/// # Errors
+/// When they are none by the first ones.
+pub(crate) fn checked(bytes: Vec<u8>) -> Result<Vec<u8>, SourceError> {
+    match foreign(&bytes) {
+        Some(what) => Err(SourceError::Content(what)),
+        None => Ok(bytes),
+    }
+}
+
+/// The scheme and the host of a URL.
+pub(crate) fn host_of(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(url) => {
+            format!("{}://{}", url.scheme(), clean_text(url.host_str().unwrap_or_default().as_bytes()))
         }
+        Err(_) => "a URL".into(),
     }
 }
 
 fn file(path: &Path) -> Result<Vec<u8>, SourceError> {
-    let shown = tracker_failover::wire::clean_text(path.as_os_str().as_encoded_bytes());
+    let shown = clean_text(path.as_os_str().as_encoded_bytes());
     let kind = match fs::metadata(path) {
         Ok(metadata) => metadata.file_type(),
         Err(_) if is_info_hash(&shown) => return Err(SourceError::InfoHash),
@@ -162,19 +185,17 @@ mod tests {
     /// R160
     #[test]
     fn an_argument_is_a_file_standard_input_or_a_magnet_link() {
-        let of = |argument: &str| Source::of(&[argument]).unwrap();
+        let of = |argument: &str| Source::of(argument);
         assert_eq!(of("x.torrent"), Source::File("x.torrent".into()));
         assert_eq!(of("-"), Source::Stdin);
         assert_eq!(of("MAGNET:?xt=y"), Source::Magnet("MAGNET:?xt=y".into()));
         assert_eq!(of("magnet"), Source::File("magnet".into()));
-        for (arguments, expected) in [
-            ([].as_slice(), "expected a .torrent"),
-            (&["a", "b", "c"], "expected one torrent, found 3"),
-            (&["https://x.test/passkey/x.torrent"], "curl -LO URL"),
-            (&["HTTP://x.test/passkey"], "curl -LO URL"),
+        for (url, shown) in [
+            ("https://x.test/passkey/x.torrent", "https://x.test"),
+            ("HTTP://user:passkey@x.test:81/passkey", "http://x.test"),
+            ("http://", "a URL"),
         ] {
-            let error = Source::of(arguments).unwrap_err().to_string();
-            assert!(error.contains(expected) && !error.contains("passkey"), "{error}");
+            assert_eq!((of(url), of(url).shown()), (Source::Url(url.into()), shown.into()));
         }
     }
 

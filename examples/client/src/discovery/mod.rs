@@ -83,6 +83,13 @@ impl Discovery {
         self.overlay.as_ref().map_or(vec![], |overlay| overlay.known_nodes().to_vec())
     }
 
+    /// From now on peers connect to us by this port.
+    pub(crate) fn set_port(&self, port: u16) {
+        if let Some(trackers) = &self.trackers {
+            trackers.set_port(port);
+        }
+    }
+
     /// The download is complete.
     pub(crate) fn complete(&mut self, transfer: Transfer) {
         if let Some(trackers) = &mut self.trackers {

@@ -1,9 +1,11 @@
 //! The only user of the library's announcer: takes trackers, gives peers and lines for the user.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -21,7 +23,7 @@ use crate::way_out;
 /// The torrent's trackers.
 #[derive(Debug)]
 pub(crate) struct Trackers {
-    announcer: Announcer,
+    announcer: Rc<Announcer>,
     handle: AnnounceHandle,
     alerts: Alerts,
     waiting: VecDeque<News>,
@@ -56,26 +58,57 @@ pub(crate) struct Options {
     pub(crate) latency_cache: Option<PathBuf>,
 }
 
-impl Trackers {
-    /// Starts announcing; `None` if the torrent has no trackers.
-    pub(crate) fn start(set: TrackerSet, mut torrent: Torrent, options: &Options) -> Option<Self> {
-        if set.is_empty() {
-            return None;
-        }
-        let config = Config::default().order(options.order).announce_to(options.announce_to);
-        let config = match options.interval {
+/// The announcer of all torrents, so that a dead tracker is found out once, and what is known of hosts is kept together.
+#[derive(Debug, Default)]
+pub(crate) struct SharedAnnouncer(RefCell<Weak<Announcer>>);
+
+impl SharedAnnouncer {
+    /// The announcer; the first torrent starts it, with its settings.
+    fn get(&self, options: &Options) -> Rc<Announcer> {
+        let mut shared = self.0.borrow_mut();
+        shared.upgrade().unwrap_or_else(|| {
+            let announcer = Rc::new(options.announcer());
+            *shared = Rc::downgrade(&announcer);
+            announcer
+        })
+    }
+}
+
+impl Options {
+    fn announcer(&self) -> Announcer {
+        let config = Config::default().order(self.order).announce_to(self.announce_to);
+        let config = match self.interval {
             Some(interval) => config.interval_override(interval),
             None => config,
         };
-        torrent.ip = options.ip;
-        let resolving =
-            if options.allow_loopback { AddressPolicy::ALLOW_LOOPBACK } else { AddressPolicy::PUBLIC_ONLY };
         let transports = way_out::transports();
         let mut builder = AnnouncerBuilder::new(transports.clone()).prober(transports).config(config);
-        if options.allow_loopback {
-            builder = builder.peer_addresses(resolving.clone());
+        if self.allow_loopback {
+            builder = builder.peer_addresses(self.addresses());
         }
-        let announcer = with_cache(builder, options.latency_cache.as_deref()).spawn();
+        with_cache(builder, self.latency_cache.as_deref()).spawn()
+    }
+
+    /// The addresses that peers may have.
+    fn addresses(&self) -> AddressPolicy {
+        if self.allow_loopback { AddressPolicy::ALLOW_LOOPBACK } else { AddressPolicy::PUBLIC_ONLY }
+    }
+}
+
+impl Trackers {
+    /// Starts announcing; `None` if the torrent has no trackers.
+    pub(crate) fn start(
+        announcer: &SharedAnnouncer,
+        set: TrackerSet,
+        mut torrent: Torrent,
+        options: &Options,
+    ) -> Option<Self> {
+        if set.is_empty() {
+            return None;
+        }
+        torrent.ip = options.ip;
+        let resolving = options.addresses();
+        let announcer = announcer.get(options);
         let (info_hash, private) = (torrent.info_hash, set.is_private());
         let (handle, alerts) = announcer.add(set, torrent);
         Some(Self {
@@ -152,8 +185,13 @@ impl Trackers {
         }
     }
 
+    /// From now on peers connect to us by this port.
+    pub(super) fn set_port(&self, port: u16) {
+        self.handle.set_port(port);
+    }
+
     /// Announces `stopped` to every tracker at which we are registered, within three seconds, and passes the lines about it to
-    /// `line`. The latency cache is written before this returns.
+    /// `line`. With the last torrent the latency cache is written before this returns.
     pub(crate) async fn stop(self, mut line: impl FnMut(&str, &str)) {
         let mut alerts = self.handle.subscribe();
         let stopping = async {
@@ -164,7 +202,10 @@ impl Trackers {
                     }
                 }
             });
-            self.announcer.shutdown(STOP_LIMIT).await;
+            // The last torrent takes it along.
+            if let Some(announcer) = Rc::into_inner(self.announcer) {
+                announcer.shutdown(STOP_LIMIT).await;
+            }
         };
         // The library keeps its own limit; this one is for the case that it doesn't.
         let _ = tokio::time::timeout(STOP_LIMIT, stopping).await;

@@ -153,7 +153,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let data = content(2 * LENGTH);
             let torrent = Arc::new(single("x", &data, LENGTH));
-            let storage = Storage::new(folder.path(), Arc::clone(&torrent)).unwrap();
+            let mut storage = Storage::new(folder.path(), Arc::clone(&torrent)).unwrap();
             storage.prepare().unwrap();
             Self { folder, torrent, storage, begun: Begun::default(), data }
         }

@@ -1,4 +1,5 @@
-//! What is on the disk already: found out by hashing it, since a file's length and date prove nothing.
+//! What is on the disk already: found out by hashing it, but for what the resume file says of files that haven't changed
+//! since.
 
 use std::io;
 use std::ops::Range;
@@ -6,34 +7,63 @@ use std::ops::Range;
 use sha1::{Digest as _, Sha1};
 
 use super::names::shown;
+use super::resume_file;
 use super::storage::{Existing, Found, Storage};
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::parts::PART;
 use crate::swarm::verdict::Digest;
 use crate::torrent::Torrent;
 
-/// Hashes existing files and creates missing ones. `progress` gets the number of pieces checked, and returns whether to
-/// continue.
+/// How to look at what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    /// For a download, which goes on with it. The resume file is relied on where it can be.
+    Begin { overwrite: bool },
+    /// Only to know: every byte is hashed, and nothing is made or changed.
+    Verify,
+}
+
+/// What is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Checked {
+    /// The pieces that are here.
+    pub(crate) have: Bitfield,
+    /// How many pieces were hashed, or found not to be there; what the resume file spoke of wasn't.
+    pub(crate) hashed: u32,
+}
+
+/// Hashes existing files; for a download it creates missing ones. `progress` gets the number of pieces checked, and returns
+/// whether to continue.
 ///
 /// # Errors
 /// When something is in the way, such as another file of the same name (F-10).
 pub(crate) fn check(
     torrent: &Torrent,
     storage: &mut Storage,
-    overwrite: bool,
+    how: How,
     mut progress: impl FnMut(u32) -> bool,
-) -> io::Result<Bitfield> {
+) -> io::Result<Checked> {
+    let overwrite = how == How::Begin { overwrite: true };
     let existing = storage.existing(overwrite)?;
     let mut have = Bitfield::empty(torrent.pieces());
+    let mut known = Bitfield::empty(torrent.pieces());
+    if how != How::Verify
+        && let Some(resume) = resume_file::read(storage, torrent)
+    {
+        let trusted = resume.trusted(torrent, storage.border(), storage.stamps());
+        (have, known) = (trusted.have, trusted.known);
+    }
+    let mut hashed = 0;
     let mut data = vec![0; torrent.piece_length.min(PART) as usize];
     let (mut foreign, mut elsewhere) = (false, Vec::new());
     let wanted = torrent.wanted();
     let anything = existing.parts.is_some()
         || existing.files.iter().any(|length| length.is_some_and(|length| length > 0));
-    for piece in (0..torrent.pieces()).filter(|_| anything) {
+    for piece in (0..torrent.pieces()).filter(|&piece| anything && !known.get(piece)) {
         if !progress(piece) {
-            return Ok(have);
+            return Ok(Checked { have, hashed });
         }
+        hashed += 1;
         for anywhere in [false, true] {
             if anywhere && !torrent.is_partial() {
                 continue;
@@ -50,6 +80,9 @@ pub(crate) fn check(
             }
             foreign |= looked.filled && !anywhere && wanted.get(piece);
         }
+    }
+    if how == How::Verify {
+        return Ok(Checked { have, hashed });
     }
     if foreign && have.len() == 0 && !overwrite {
         return Err(io::Error::other(
@@ -73,7 +106,7 @@ pub(crate) fn check(
     if !torrent.is_partial() && existing.parts.is_some() {
         storage.remove_parts();
     }
-    Ok(have)
+    Ok(Checked { have, hashed })
 }
 
 /// What was found of a piece.
@@ -143,6 +176,8 @@ mod tests {
     use crate::select::Selection;
     use crate::torrent::tests::{content, multi, single};
 
+    const BEGIN: How = How::Begin { overwrite: false };
+
     #[test]
     fn existing_pieces_are_found_by_their_hash() {
         let folder = tempfile::tempdir().unwrap();
@@ -151,7 +186,7 @@ mod tests {
         let torrent = Arc::new(torrent);
         let run = |overwrite| {
             let mut storage = Storage::new(folder.path(), Arc::clone(&torrent)).unwrap();
-            let have = check(&torrent, &mut storage, overwrite, |_| true)?;
+            let have = check(&torrent, &mut storage, How::Begin { overwrite }, |_| true)?.have;
             Ok::<_, io::Error>(have.iter().collect::<Vec<_>>())
         };
         assert_eq!(run(false).unwrap(), [] as [u32; 0]);
@@ -184,7 +219,7 @@ mod tests {
             files.parse::<Selection>().unwrap().apply(&mut torrent).unwrap();
             let torrent = Arc::new(torrent);
             let mut storage = Storage::new(folder.path(), Arc::clone(&torrent)).unwrap();
-            let have = check(&torrent, &mut storage, false, |_| true).unwrap();
+            let have = check(&torrent, &mut storage, BEGIN, |_| true).unwrap().have;
             for piece in have.iter().chain(fetched.iter().copied()) {
                 let range = torrent.range(piece);
                 let part = &data[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()];
@@ -235,7 +270,7 @@ mod tests {
         let run = |found: &[u8]| {
             fs::write(folder.path().join("x"), found).unwrap();
             let mut storage = Storage::new(folder.path(), Arc::clone(&torrent)).unwrap();
-            check(&torrent, &mut storage, false, |_| true)
+            check(&torrent, &mut storage, BEGIN, |_| true).map(|checked| checked.have)
         };
         let mut found = vec![0; data.len()];
         found[1 << 20..3 << 20].copy_from_slice(&data[1 << 20..3 << 20]);
@@ -264,8 +299,8 @@ mod tests {
             symlink(elsewhere.path().join("one"), folder.path().join("d/a")).unwrap();
             symlink(elsewhere.path(), folder.path().join("d/sub")).unwrap();
             let mut storage = Storage::new(folder.path(), Arc::clone(&torrent)).unwrap();
-            match check(&torrent, &mut storage, true, |_| true) {
-                Ok(have) => {
+            match check(&torrent, &mut storage, How::Begin { overwrite: true }, |_| true) {
+                Ok(Checked { have, .. }) => {
                     assert!(good && have.is_full());
                     let mut read = [0; 16];
                     storage.read(32..48, &mut read).unwrap();

@@ -17,10 +17,10 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::begun::{Begun, verdict};
-use super::check::check;
+use super::check::{Checked, How, check};
 use super::storage::Storage;
+use super::verified::Verified;
 use crate::swarm::PeerKey;
-use crate::swarm::bitfield::Bitfield;
 use crate::swarm::verdict::{Digest, Verdict};
 use crate::torrent::Torrent;
 use crate::wire::message::{Block, write_piece_head};
@@ -42,6 +42,8 @@ pub(crate) enum Job {
     Store { piece: u32, begin: u32, data: Vec<u8>, earlier: Option<Vec<Digest>> },
     /// What was stored of a piece counts no more.
     Forget(u32),
+    /// Write the resume file, if something has changed.
+    SaveResume,
     /// Read blocks, framed as messages, unless the peer has left.
     Load { peer: PeerKey, connected: Weak<()>, blocks: Vec<Block>, buffer: Vec<u8> },
 }
@@ -72,11 +74,13 @@ pub(crate) enum Done {
     /// So many pieces of what was there at the start have been looked at.
     Looked(u32),
     /// What was there at the start.
-    Ready(io::Result<Bitfield>),
+    Ready(io::Result<Checked>),
     /// A part of a piece was stored, and its piece checked where it was whole with it.
     Stored { piece: u32, data: Vec<u8>, verdict: io::Result<Option<Verdict>> },
     /// Blocks were read, or none for a peer that has left.
     Loaded { peer: PeerKey, messages: Result<Vec<u8>, Unreadable>, payload: u64 },
+    /// The resume file couldn't be written, so that the next start takes longer.
+    NotResumable(io::Error),
 }
 
 /// What was good, and can't be read any more.
@@ -89,17 +93,19 @@ pub(crate) struct Unreadable {
 }
 
 impl Disk {
-    /// Starts the threads. That of the disk first checks the existing files, and then sends [`Done::Ready`].
+    /// Starts the threads. That of the disk first checks the existing files, and then sends [`Done::Ready`]. It keeps so many
+    /// files open.
     ///
     /// # Errors
     /// When the folder can't be made, or a thread can't be started.
     pub(crate) fn start(
         torrent: Arc<Torrent>,
         folder: &Path,
-        overwrite: bool,
+        how: How,
+        open_files: usize,
         done: UnboundedSender<Done>,
     ) -> io::Result<Self> {
-        let storage = Storage::new(folder, Arc::clone(&torrent))?;
+        let storage = Storage::new(folder, Arc::clone(&torrent))?.keep_open(open_files);
         let (whole, pieces) = mpsc::channel();
         let (work, queue) = mpsc::channel();
         let hasher = thread::Builder::new().name("hash".into()).spawn({
@@ -108,7 +114,7 @@ impl Disk {
         })?;
         let writer = thread::Builder::new().name("disk".into()).spawn({
             let torrent = Arc::clone(&torrent);
-            move || tend_disk(&torrent, storage, overwrite, &queue, &done)
+            move || tend_disk(&torrent, storage, how, &queue, &done)
         })?;
         Ok(Self { torrent, whole, work, hasher, writer })
     }
@@ -161,32 +167,59 @@ fn hash_pieces(
     }
 }
 
-/// Checks the existing files, and then writes and reads, until one of the channels is closed.
+/// Checks the existing files, and then writes and reads, until one of the channels is closed. The resume file is written when
+/// it is asked for, when everything is here, and at the end.
 fn tend_disk(
     torrent: &Torrent,
     mut storage: Storage,
-    overwrite: bool,
+    how: How,
     queue: &Receiver<Work>,
     done: &UnboundedSender<Done>,
 ) {
-    let have = check(torrent, &mut storage, overwrite, |piece| {
+    let checked = check(torrent, &mut storage, how, |piece| {
         piece % LOOKED_EVERY != 0 || done.send(Done::Looked(piece)).is_ok()
     });
-    if done.send(Done::Ready(have)).is_err() {
-        return;
-    }
+    let is_ready = checked
+        .as_ref()
+        .ok()
+        .map(|checked| Verified::new(torrent, checked.have.clone(), checked.hashed == 0));
+    let is_heard = done.send(Done::Ready(checked)).is_ok();
+    let Some(mut verified) = is_ready.filter(|_| is_heard) else { return };
     let mut begun = Begun::default();
     for work in queue {
         let answer = match work {
+            Work::Job(Job::SaveResume) => {
+                verified.save(torrent, &storage);
+                None
+            }
             Work::Job(job) => do_job(torrent, &mut storage, &mut begun, job),
             Work::Keep { piece, data, verdict } => {
                 let verdict = storage.write(torrent.range(piece), &data).map(|()| Some(verdict));
                 Some(Done::Stored { piece, data, verdict })
             }
         };
-        if answer.is_some_and(|answer| done.send(answer).is_err()) {
-            return;
+        if answer.as_ref().is_some_and(|answer| note(&mut verified, answer)) {
+            verified.save(torrent, &storage);
         }
+        if answer.is_some_and(|answer| done.send(answer).is_err()) {
+            break;
+        }
+    }
+    if let Err(error) = verified.finish(torrent, &storage) {
+        // Nothing is heard any more where the program ends at once.
+        let _ = done.send(Done::NotResumable(error));
+    }
+}
+
+/// Notes which pieces are on the disk with this. Whether everything that is wanted is.
+fn note(verified: &mut Verified, answer: &Done) -> bool {
+    match answer {
+        Done::Stored { piece, verdict: Ok(Some(Verdict::Good { .. })), .. } => verified.add(*piece),
+        Done::Loaded { messages: Err(Unreadable { pieces, .. }), .. } => {
+            verified.lost(pieces);
+            false
+        }
+        _ => false,
     }
 }
 
@@ -200,6 +233,7 @@ fn do_job(torrent: &Torrent, storage: &mut Storage, begun: &mut Begun, job: Job)
             begun.forget(piece);
             None
         }
+        Job::SaveResume => None,
         Job::Load { peer, connected, blocks: _, mut buffer } if connected.strong_count() == 0 => {
             buffer.clear();
             Some(Done::Loaded { peer, messages: Ok(buffer), payload: 0 })
@@ -257,7 +291,7 @@ mod tests {
         fs::write(folder.path().join("x"), &data).unwrap();
         let torrent = Arc::new(single("x", &data, BLOCK as usize));
         let (sender, mut done) = unbounded_channel();
-        let disk = Disk::start(torrent, folder.path(), false, sender).unwrap();
+        let disk = Disk::start(torrent, folder.path(), How::Begin { overwrite: false }, 64, sender).unwrap();
         let (here, left) = (Arc::new(()), Weak::new());
         for (peer, connected) in [(1, left), (2, Arc::downgrade(&here))] {
             let blocks = vec![Block { piece: 0, begin: 0, length: BLOCK }];

@@ -7,5 +7,12 @@ pub(crate) mod disk;
 pub(crate) mod identity;
 pub(crate) mod layout;
 pub(crate) mod names;
+mod open;
+mod resume;
+mod resume_file;
 pub(crate) mod space;
+mod stamp;
 pub(crate) mod storage;
+#[cfg(test)]
+mod tests;
+mod verified;

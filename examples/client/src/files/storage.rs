@@ -7,7 +7,7 @@
 //! goes to the [parts file](super::border), where it is read again to be given to others.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,8 @@ use super::border::Border;
 use super::identity::identity;
 use super::layout::{Segment, segments};
 use super::names::shown;
+use super::open::{at, open, open_link, regular};
+use super::stamp::{Stamp, Stamps};
 use crate::torrent::{self, Torrent};
 
 /// The files below the output folder.
@@ -29,6 +31,9 @@ pub(crate) struct Storage {
     linked: BTreeMap<usize, Option<(u64, u64)>>,
     /// The files used last, the latest at the end.
     open: Vec<Open>,
+    max_open: usize,
+    /// How all files were when we looked at them or wrote to them last.
+    stamps: Stamps,
 }
 
 #[derive(Debug)]
@@ -70,7 +75,21 @@ impl Storage {
         fs::create_dir_all(folder).map_err(|error| at(folder, &error))?;
         let root = fs::canonicalize(folder).map_err(|error| at(folder, &error))?;
         let border = Border::of(&torrent);
-        Ok(Self { root, torrent, border, linked: BTreeMap::new(), open: Vec::new() })
+        let stamps = Stamps::default();
+        Ok(Self {
+            root,
+            torrent,
+            border,
+            linked: BTreeMap::new(),
+            open: Vec::new(),
+            max_open: MAX_OPEN,
+            stamps,
+        })
+    }
+
+    /// Keeps so many files open, one at least.
+    pub(crate) fn keep_open(self, files: usize) -> Self {
+        Self { max_open: files.max(1), ..self }
     }
 
     /// What is there.
@@ -116,16 +135,37 @@ impl Storage {
             found.push(length);
         }
         let parts = regular(&self.path_of(self.torrent.files.len()))?.map(|metadata| metadata.len());
+        for index in 0..=self.torrent.files.len() {
+            let is_there = found.get(index).map_or(parts.is_some(), Option::is_some);
+            self.stamps.set(index, if is_there { self.stamp_of(index) } else { None });
+        }
         Ok(Existing { files: found, parts })
+    }
+
+    /// What is known of all files: how each was before its content was looked at, or after we wrote to it.
+    pub(super) fn stamps(&self) -> &Stamps {
+        &self.stamps
+    }
+
+    /// Where pieces of several files lie.
+    pub(super) fn border(&self) -> &Border {
+        &self.border
+    }
+
+    /// How a file is now; behind the last one comes the parts file.
+    fn stamp_of(&self, index: usize) -> Option<Stamp> {
+        let metadata = fs::metadata(self.path_of(index)).ok()?;
+        Stamp::of(&metadata)
     }
 
     /// Makes all wanted files and folders, and gives the files their lengths without writing to them.
     ///
     /// # Errors
     /// When one can't be made, or two of them turn out to be the same file (F-06).
-    pub(crate) fn prepare(&self) -> io::Result<()> {
+    pub(crate) fn prepare(&mut self) -> io::Result<()> {
         let mut seen = HashSet::new();
-        for (index, file) in self.torrent.files.iter().enumerate().filter(|(_, file)| file.wanted) {
+        let torrent = Arc::clone(&self.torrent);
+        for (index, file) in torrent.files.iter().enumerate().filter(|(_, file)| file.wanted) {
             if self.linked.contains_key(&index) {
                 continue;
             }
@@ -136,7 +176,9 @@ impl Storage {
                 existing => {
                     let opened = open(&path, true, existing.is_none())?;
                     opened.set_len(file.length).map_err(|error| at(&path, &error))?;
-                    opened.metadata().map_err(|error| at(&path, &error))?
+                    let metadata = opened.metadata().map_err(|error| at(&path, &error))?;
+                    self.stamps.set(index, Stamp::of(&metadata));
+                    metadata
                 }
             };
             if identity(&metadata).is_some_and(|identity| !seen.insert(identity)) {
@@ -243,6 +285,7 @@ impl Storage {
     pub(crate) fn remove_parts(&mut self) {
         let parts = self.torrent.files.len();
         self.open.retain(|open| open.index != parts);
+        self.stamps.set(parts, None);
         // It does no harm if it stays.
         let _ = fs::remove_file(self.path_of(parts));
     }
@@ -257,11 +300,16 @@ impl Storage {
     }
 
     /// The path of a file; behind the last one comes the parts file.
-    fn path_of(&self, index: usize) -> PathBuf {
+    pub(super) fn path_of(&self, index: usize) -> PathBuf {
         match self.torrent.files.get(index) {
             Some(file) => self.root.join(&file.path),
             None => self.root.join(format!(".{}.parts", self.torrent.info_hash)),
         }
+    }
+
+    /// The path of the resume file.
+    pub(super) fn resume_path(&self) -> PathBuf {
+        self.root.join(format!(".{}.resume", self.torrent.info_hash))
     }
 
     /// Writes a range of the torrent.
@@ -299,16 +347,23 @@ impl Storage {
             self.open.retain(|open| open.index != index);
             Open { index, file: self.open_file(index, write)?, writable: write, position: 0 }
         };
-        let done = (|| {
+        let done: io::Result<()> = (|| {
             if entry.position != offset {
                 entry.file.seek(SeekFrom::Start(offset))?;
             }
-            act(&entry.file)
+            if write {
+                self.stamps.before_write(index, &entry.file);
+            }
+            act(&entry.file)?;
+            if write {
+                self.stamps.after_write(index, &entry.file);
+            }
+            Ok(())
         })();
         // After an error the handle is at no known place, and is opened anew.
         done.map_err(|error| at(&path, &error))?;
         entry.position = offset + length as u64;
-        if self.open.len() >= MAX_OPEN {
+        if self.open.len() >= self.max_open {
             self.open.remove(0);
         }
         self.open.push(entry);
@@ -354,52 +409,6 @@ impl Storage {
         }
         Ok(true)
     }
-}
-
-/// What is at a path: nothing, or a regular file.
-fn regular(path: &Path) -> io::Result<Option<Metadata>> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_file() => Ok(Some(metadata)),
-        Ok(_) => Err(io::Error::other(format!(
-            "{} is no regular file but a link, a folder or a device, and is not touched",
-            shown(path)
-        ))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(at(path, &error)),
-    }
-}
-
-/// Opens a file that is one, not a link to one.
-fn open(path: &Path, write: bool, create: bool) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    // Exclusive creation never follows a link, even one to nowhere.
-    options.read(true).write(write).create_new(create);
-    let before = regular(path)?;
-    let file = options.open(path).map_err(|error| at(path, &error))?;
-    if let (Some(before), Ok(after)) = (before, file.metadata())
-        && identity(&before) != identity(&after)
-    {
-        return Err(io::Error::other(format!("{} was exchanged while it was opened", shown(path))));
-    }
-    Ok(file)
-}
-
-/// Opens what a link leads to, for reading, unless it leads elsewhere by now: only what was checked may be given to others.
-fn open_link(path: &Path, target: Option<(u64, u64)>) -> io::Result<File> {
-    let leads_elsewhere = |found: &Metadata| !found.is_file() || identity(found) != target;
-    // Before it is opened too, since opening a pipe would wait for its other end.
-    let before = fs::metadata(path).map_err(|error| at(path, &error))?;
-    let file = if leads_elsewhere(&before) { None } else { Some(File::open(path)) };
-    let file = file.transpose().map_err(|error| at(path, &error))?;
-    match file {
-        Some(file) if file.metadata().is_ok_and(|found| !leads_elsewhere(&found)) => Ok(file),
-        _ => Err(io::Error::other(format!("{} leads elsewhere than at the start", shown(path)))),
-    }
-}
-
-/// An error with the path of its file.
-fn at(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", shown(path)))
 }
 
 /// Files kept open; systems allow a process some hundreds.
@@ -495,7 +504,7 @@ mod tests {
     #[test]
     fn two_names_of_one_file_are_noticed() {
         let folder = tempfile::tempdir().unwrap();
-        let storage = storage(folder.path(), &[("a", 5), ("b", 5)]);
+        let mut storage = storage(folder.path(), &[("a", 5), ("b", 5)]);
         storage.prepare().unwrap();
         fs::remove_file(folder.path().join("d/b")).unwrap();
         fs::hard_link(folder.path().join("d/a"), folder.path().join("d/b")).unwrap();

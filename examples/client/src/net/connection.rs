@@ -6,20 +6,20 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::net::{TcpListener, TcpStream};
 
 use super::adopted::Adopted;
-use super::greetings::Place;
 use super::handshake;
 use super::link::Link;
+use super::registry::Host;
 use super::shell::Shell;
 use crate::swarm::PeerKey;
 use crate::wire::Why;
 use crate::wire::greeting::Greeted;
+use crate::wire::handshake::LENGTH;
 use crate::wire::message::{Limits, next_frame};
 use crate::wire::mse::{Cipher, Ciphers};
 
@@ -28,22 +28,6 @@ pub(crate) async fn dial(shell: Rc<Shell>) {
     loop {
         let address = shell.next_due().await;
         tokio::task::spawn_local(outgoing(Rc::clone(&shell), address));
-    }
-}
-
-/// Takes connections from a listening socket for ever.
-pub(super) async fn listen(shell: Rc<Shell>, socket: TcpListener) {
-    loop {
-        match socket.accept().await {
-            Ok((stream, address)) => {
-                if shell.swarm.borrow().admits(address) {
-                    let place = shell.greetings.borrow_mut().enter(address.ip());
-                    tokio::task::spawn_local(incoming(Rc::clone(&shell), stream, address, place));
-                }
-            }
-            // Out of descriptors, or a connection that broke while it waited.
-            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
-        }
     }
 }
 
@@ -56,22 +40,31 @@ pub(crate) fn adopt(shell: &Rc<Shell>, connections: Vec<Adopted>) {
 
 /// Dials a peer and talks to it.
 async fn outgoing(shell: Rc<Shell>, address: SocketAddr) {
-    match handshake::dial(address, shell.info_hash, shell.handshake(), shell.encryption).await {
+    match handshake::dial(address, shell.info_hash, shell.own_handshake(), shell.encryption).await {
         Ok((stream, greeted)) => talk(&shell, stream, address, true, greeted).await,
         Err(why) => shell.update(|swarm, now| swarm.not_connected(address, true, why, now)),
     }
 }
 
-/// Talks to a peer that has connected to us.
-async fn incoming(shell: Rc<Shell>, mut stream: TcpStream, address: SocketAddr, place: Place) {
-    let greeted = tokio::select! {
-        greeted = handshake::accept([(shell.info_hash, shell.handshake())], shell.encryption, &mut stream) => greeted,
-        () = place.revoked.notified() => Err(Why::Full),
-    };
-    shell.greetings.borrow_mut().leave(&place);
-    match greeted {
-        Ok(greeted) => talk(&shell, stream, address, false, greeted).await,
-        Err(why) => shell.update(|swarm, now| swarm.not_connected(address, false, why, now)),
+impl Host for Shell {
+    fn admits(&self, address: SocketAddr) -> bool {
+        self.swarm.borrow().admits(address)
+    }
+
+    fn connected(&self) -> usize {
+        self.swarm.borrow().peer_counts().connected as usize
+    }
+
+    fn handshake(&self) -> [u8; LENGTH] {
+        self.own_handshake()
+    }
+
+    fn welcome(self: Rc<Self>, stream: TcpStream, address: SocketAddr, greeted: Greeted) {
+        tokio::task::spawn_local(async move { talk(&self, stream, address, false, greeted).await });
+    }
+
+    fn not_connected(&self, address: SocketAddr, why: Why) {
+        self.update(|swarm, now| swarm.not_connected(address, false, why, now));
     }
 }
 
@@ -248,6 +241,3 @@ fn take_frames(
     carry.extend_from_slice(&whole[at..]);
     taken
 }
-
-/// How long no connection is taken after one that could not be.
-pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

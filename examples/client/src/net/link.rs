@@ -30,32 +30,45 @@ impl Link {
 
 /// The ways to all connections.
 #[derive(Debug, Default)]
-pub(super) struct Links(RefCell<BTreeMap<PeerKey, Rc<Link>>>);
+pub(super) struct Links {
+    links: RefCell<BTreeMap<PeerKey, Rc<Link>>>,
+    /// Why each new one is closed at once, if it is.
+    closed: Cell<Option<Why>>,
+}
 
 impl Links {
     /// Registers a connection under its key.
     pub(super) fn add(&self, key: PeerKey) -> Rc<Link> {
-        let link = Rc::new(Link::default());
-        self.0.borrow_mut().insert(key, Rc::clone(&link));
+        let link = Rc::new(Link { wake: Notify::new(), closing: self.closed.clone() });
+        self.links.borrow_mut().insert(key, Rc::clone(&link));
         link
     }
 
     /// A connection has ended.
     pub(super) fn remove(&self, key: PeerKey) {
-        self.0.borrow_mut().remove(&key);
+        self.links.borrow_mut().remove(&key);
     }
 
     /// Has a connection close. The first reason stays.
     pub(super) fn close(&self, key: PeerKey, why: Why) {
-        if let Some(link) = self.0.borrow().get(&key) {
+        if let Some(link) = self.links.borrow().get(&key) {
             link.closing.set(link.closing.get().or(Some(why)));
             link.wake.notify_one();
         }
     }
 
+    /// Has all connections close, and those that come later as well.
+    pub(super) fn close_all(&self, why: Why) {
+        self.closed.set(Some(why));
+        let keys: Vec<PeerKey> = self.links.borrow().keys().copied().collect();
+        for key in keys {
+            self.close(key, why);
+        }
+    }
+
     /// Wakes these connections.
     pub(super) fn wake(&self, keys: &BTreeSet<PeerKey>) {
-        let links = self.0.borrow();
+        let links = self.links.borrow();
         for link in keys.iter().filter_map(|key| links.get(key)) {
             link.wake.notify_one();
         }
@@ -63,13 +76,13 @@ impl Links {
 
     /// Wakes all connections.
     pub(super) fn wake_all(&self) {
-        for link in self.0.borrow().values() {
+        for link in self.links.borrow().values() {
             link.wake.notify_one();
         }
     }
 
     /// Whether there is no connection.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
+        self.links.borrow().is_empty()
     }
 }

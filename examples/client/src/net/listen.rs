@@ -6,10 +6,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd as _;
 #[cfg(windows)]
 use std::os::windows::io::AsSocket as _;
+use std::rc::Rc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
+use super::incoming;
+use super::registry::Registry;
 use crate::way_out;
 
 /// The sockets, one for each family that the machine has, all on one port.
@@ -18,7 +21,7 @@ pub(crate) struct Listeners {
     /// The port.
     pub(crate) port: u16,
     /// The sockets.
-    pub(crate) sockets: Vec<TcpListener>,
+    sockets: Vec<TcpListener>,
 }
 
 impl Listeners {
@@ -42,6 +45,13 @@ impl Listeners {
             });
         }
         (FIRST_PORT..=LAST_PORT).find_map(|port| Self::on(port).ok()).map_or_else(|| Self::on(0), Ok)
+    }
+
+    /// Takes connections from now on, for the torrents of this registry.
+    pub(crate) fn serve(self, registry: &Rc<Registry>) {
+        for socket in self.sockets {
+            tokio::task::spawn_local(incoming::listen(Rc::clone(registry), socket));
+        }
     }
 
     fn on(port: u16) -> io::Result<Self> {

@@ -2,26 +2,23 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracker_failover::{InfoHash, PeerCounts, PeerId, Transfer};
 
 use super::adopted::Adopted;
 use super::clock::Clock;
-use super::connection::ACCEPT_PAUSE;
-use super::greetings::{Greetings, Place};
 use super::handshake;
 use super::link::{Link, Links};
+use super::registry::{Host, Registry};
 use super::run::Outcome;
 use crate::discovery::news::News;
 use crate::discovery::{Discovery, SwarmState};
@@ -71,7 +68,9 @@ struct Phase {
     /// Rung when the metadata is here.
     found: Notify,
     links: Links,
-    greetings: RefCell<Greetings>,
+    /// Connections that came in, and wait for their turn.
+    arrived: RefCell<Vec<(TcpStream, SocketAddr, Greeted)>>,
+    has_arrived: Notify,
     report: Rc<RefCell<Report>>,
     begin: Begin,
 }
@@ -82,7 +81,7 @@ struct Phase {
 /// The reason of an end without it; never [`Outcome::Done`].
 pub(crate) async fn fetch(
     begin: Begin,
-    listeners: &[TcpListener],
+    registry: &Rc<Registry>,
     discovery: &mut Discovery,
     signals: &mut Signals,
     report: &Rc<RefCell<Report>>,
@@ -92,10 +91,13 @@ pub(crate) async fn fetch(
         swarm: RefCell::new(swarm),
         found: Notify::new(),
         links: Links::default(),
-        greetings: RefCell::default(),
+        arrived: RefCell::default(),
+        has_arrived: Notify::new(),
         report: Rc::clone(report),
         begin,
     });
+    let host: Rc<dyn Host> = phase.clone();
+    let registered = registry.enter(phase.begin.info_hash, host);
     let mut connections = JoinSet::new();
     // Connections end before the end only where the metadata has just come.
     let mut adopted = Vec::new();
@@ -110,10 +112,11 @@ pub(crate) async fn fetch(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let metadata = loop {
         tokio::select! {
-            accepted = accept(listeners) => match accepted {
-                Some((stream, address)) => phase.accepted(stream, address, &mut connections),
-                None => sleep(ACCEPT_PAUSE).await,
-            },
+            () = phase.has_arrived.notified() => {
+                for (stream, address, greeted) in phase.arrived.take() {
+                    connections.spawn_local(Rc::clone(&phase).incoming(stream, address, greeted));
+                }
+            }
             _ = ticks.tick() => phase.swarm.borrow_mut().tick(phase.now()),
             Some(ended) = connections.join_next() => adopted.extend(ended.ok().flatten()),
             news = discovery.next() => match news {
@@ -147,6 +150,7 @@ pub(crate) async fn fetch(
             return Err(Outcome::Deadline);
         }
     };
+    drop(registered);
     adopted.extend(phase.hand_over(connections).await);
     let book = phase.swarm.borrow_mut().take_book();
     Ok(Found { metadata, connections: adopted, book, named_by_trackers })
@@ -158,7 +162,7 @@ impl Phase {
     }
 
     /// Our side of a handshake. It names no node of the DHT (BEP 5), because the torrent may turn out to be private.
-    fn handshake(&self) -> [u8; LENGTH] {
+    fn own_handshake(&self) -> [u8; LENGTH] {
         wire::handshake::write(self.begin.info_hash, self.begin.own_id, false)
     }
 
@@ -177,18 +181,6 @@ impl Phase {
             has_peers: swarm.has_peers(),
             is_complete: false,
             wants_peers: true,
-        }
-    }
-
-    fn accepted(
-        self: &Rc<Self>,
-        stream: TcpStream,
-        address: SocketAddr,
-        connections: &mut JoinSet<Option<Adopted>>,
-    ) {
-        if self.swarm.borrow().admits(address) {
-            let place = self.greetings.borrow_mut().enter(address.ip());
-            connections.spawn_local(Rc::clone(self).incoming(stream, address, place));
         }
     }
 
@@ -214,31 +206,22 @@ impl Phase {
 
     async fn outgoing(self: Rc<Self>, address: SocketAddr) -> Option<Adopted> {
         let Begin { info_hash, encryption, .. } = self.begin;
-        match handshake::dial(address, info_hash, self.handshake(), encryption).await {
+        match handshake::dial(address, info_hash, self.own_handshake(), encryption).await {
             Ok((stream, greeted)) => self.talk(stream, address, true, greeted).await,
-            Err(why) => self.not_connected(address, true, why),
+            Err(why) => self.closed(address, true, why),
         }
     }
 
     async fn incoming(
         self: Rc<Self>,
-        mut stream: TcpStream,
+        stream: TcpStream,
         address: SocketAddr,
-        place: Place,
+        greeted: Greeted,
     ) -> Option<Adopted> {
-        let ours = [(self.begin.info_hash, self.handshake())];
-        let greeted = tokio::select! {
-            greeted = handshake::accept(ours, self.begin.encryption, &mut stream) => greeted,
-            () = place.revoked.notified() => Err(Why::Full),
-        };
-        self.greetings.borrow_mut().leave(&place);
-        match greeted {
-            Ok(greeted) => self.talk(stream, address, false, greeted).await,
-            Err(why) => self.not_connected(address, false, why),
-        }
+        self.talk(stream, address, false, greeted).await
     }
 
-    fn not_connected(&self, address: SocketAddr, dialled: bool, why: Why) -> Option<Adopted> {
+    fn closed(&self, address: SocketAddr, dialled: bool, why: Why) -> Option<Adopted> {
         self.swarm.borrow_mut().not_connected(address, dialled, why, self.now());
         self.report.borrow_mut().event(&Event::PeerClosed { peer: address, why });
         None
@@ -256,7 +239,7 @@ impl Phase {
         let joined = self.swarm.borrow_mut().connected_to(address, dialled, &handshake, self.now());
         let key = match joined {
             Ok(key) => key,
-            Err(why) => return self.not_connected(address, dialled, why),
+            Err(why) => return self.closed(address, dialled, why),
         };
         let link = self.links.add(key);
         let (encryption, fast) = (handshake.method, handshake.fast);
@@ -365,17 +348,27 @@ impl Phase {
     }
 }
 
-/// The next connection of any of the sockets; `None` if the system can't take one now.
-async fn accept(listeners: &[TcpListener]) -> Option<(TcpStream, SocketAddr)> {
-    poll_fn(|context| {
-        for socket in listeners {
-            if let Poll::Ready(accepted) = socket.poll_accept(context) {
-                return Poll::Ready(accepted.ok());
-            }
-        }
-        Poll::Pending
-    })
-    .await
+impl Host for Phase {
+    fn admits(&self, address: SocketAddr) -> bool {
+        self.swarm.borrow().admits(address)
+    }
+
+    fn connected(&self) -> usize {
+        self.swarm.borrow().connected()
+    }
+
+    fn handshake(&self) -> [u8; LENGTH] {
+        self.own_handshake()
+    }
+
+    fn welcome(self: Rc<Self>, stream: TcpStream, address: SocketAddr, greeted: Greeted) {
+        self.arrived.borrow_mut().push((stream, address, greeted));
+        self.has_arrived.notify_one();
+    }
+
+    fn not_connected(&self, address: SocketAddr, why: Why) {
+        self.closed(address, false, why);
+    }
 }
 
 fn is_temporary(kind: ErrorKind) -> bool {

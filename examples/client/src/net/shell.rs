@@ -11,7 +11,6 @@ use tokio::sync::Notify;
 use tracker_failover::{InfoHash, PeerId};
 
 use super::clock::Clock;
-use super::greetings::Greetings;
 use super::link::{Link, Links};
 use crate::files::disk::{Disk, Done, Job, Unreadable};
 use crate::swarm::PeerKey;
@@ -37,8 +36,6 @@ pub(crate) struct Shell {
     is_due: Notify,
     /// What every connection reads into; each keeps only its unfinished frame.
     pub(super) scratch: RefCell<Vec<u8>>,
-    /// Connections that came in and whose handshake isn't done.
-    pub(super) greetings: RefCell<Greetings>,
     failure: RefCell<Option<io::Error>>,
 }
 
@@ -66,7 +63,6 @@ impl Shell {
             due: RefCell::default(),
             is_due: Notify::new(),
             scratch: RefCell::new(scratch),
-            greetings: RefCell::default(),
             failure: RefCell::default(),
         })
     }
@@ -77,7 +73,7 @@ impl Shell {
     }
 
     /// Our side of a handshake that begins now.
-    pub(super) fn handshake(&self) -> [u8; handshake::LENGTH] {
+    pub(super) fn own_handshake(&self) -> [u8; handshake::LENGTH] {
         handshake::write(self.info_hash, self.own_id, self.swarm.borrow().has_node())
     }
 
@@ -97,6 +93,9 @@ impl Shell {
     pub(crate) fn disk_done(&self, done: Done) {
         match done {
             Done::Looked(_) | Done::Ready(_) => {}
+            Done::NotResumable(error) => {
+                self.report.borrow_mut().detail("RESUME", &format!("the next start hashes again: {error}"));
+            }
             Done::Stored { piece, data, verdict: Ok(verdict) } => {
                 self.update(|swarm, now| swarm.stored(piece, data, verdict, now));
             }
@@ -113,6 +112,11 @@ impl Shell {
         }
     }
 
+    /// Has the resume file written, if something has changed.
+    pub(super) fn save_resume(&self) {
+        self.send(Job::SaveResume);
+    }
+
     /// Lets the disk finish what it has been asked for, but not for ever.
     pub(crate) async fn finish(&self) {
         let disk = self.disk.borrow_mut().take();
@@ -120,6 +124,11 @@ impl Shell {
             let finished = tokio::task::spawn_blocking(|| disk.finish());
             let _ = tokio::time::timeout(FINISH_LIMIT, finished).await;
         }
+    }
+
+    /// Closes all connections: other torrents may go on.
+    pub(crate) fn close(&self) {
+        self.links.close_all(Why::Redundant);
     }
 
     /// Waits for the next peer that is to be dialled.
@@ -183,4 +192,5 @@ impl Shell {
 
 /// Bytes taken from a socket at a time; few large reads cost less than many small ones.
 const READ: usize = 256 << 10;
-const FINISH_LIMIT: Duration = Duration::from_secs(3);
+/// Writes go to memory and take no time, but for the resume file they have to be on the disk.
+const FINISH_LIMIT: Duration = Duration::from_secs(10);

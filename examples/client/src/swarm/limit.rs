@@ -42,11 +42,6 @@ impl Limit {
         usize::try_from(self.available().div_ceil(BLOCK.into())).unwrap_or(usize::MAX)
     }
 
-    /// For how many blocks the share of each of so many peers is.
-    pub(crate) fn share(&self, peers: usize) -> usize {
-        self.blocks() / peers.max(1)
-    }
-
     /// Takes bytes, more than there are if need be.
     pub(crate) fn take(&mut self, bytes: u64) {
         self.tokens -= i128::from(bytes) * MILLION;

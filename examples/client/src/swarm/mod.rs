@@ -34,6 +34,7 @@ mod queue;
 pub(crate) mod rarity;
 pub(crate) mod rate;
 mod requests;
+pub(crate) mod shared_limit;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -62,6 +63,7 @@ use self::peers::Peers;
 use self::pex::PeerExchange;
 use self::pieces::Pieces;
 use self::requests::Requests;
+use self::shared_limit::SharedLimit;
 pub(crate) use self::stats::Stats;
 use self::uploads::Uploads;
 use crate::torrent::Torrent;
@@ -106,10 +108,10 @@ pub(crate) struct Start {
     pub(crate) book: Option<DialBook>,
     /// The bytes of the metadata, which peers are given (BEP 9).
     pub(crate) metadata: Arc<[u8]>,
-    /// How many bytes of blocks may come in a second from all peers together; `None` for any.
-    pub(crate) down_limit: Option<u64>,
+    /// How many bytes of blocks may come in a second from all peers of all torrents together; `None` for any.
+    pub(crate) down_limit: Option<SharedLimit>,
     /// How many may go.
-    pub(crate) up_limit: Option<u64>,
+    pub(crate) up_limit: Option<SharedLimit>,
 }
 
 impl Swarm {
@@ -202,6 +204,11 @@ impl Swarm {
     /// The nodes of peers, the last one first.
     pub(crate) fn learnt_nodes(&self) -> Vec<SocketAddrV4> {
         self.nodes.learnt()
+    }
+
+    /// So many connections there may be from now on; those that are more than that end when they are of no use.
+    pub(crate) fn set_most_peers(&mut self, most: usize) {
+        self.peers.set_most(most);
     }
 
     /// What waits to be written to a peer.

@@ -14,8 +14,10 @@ use crate::wire::Why;
 use crate::wire::message::Message;
 
 /// The peers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Peers {
+    /// How many there may be.
+    most: usize,
     connected: BTreeMap<PeerKey, Peer>,
     /// The number of the next one.
     next: u32,
@@ -24,7 +26,19 @@ pub(super) struct Peers {
     at_last_tick: usize,
 }
 
+impl Default for Peers {
+    fn default() -> Self {
+        let (connected, departed) = (BTreeMap::new(), BTreeMap::new());
+        Self { most: MAX_PEERS, connected, next: 0, departed, at_last_tick: 0 }
+    }
+}
+
 impl Peers {
+    /// So many there may be from now on, and never more than [`MAX_PEERS`].
+    pub(super) fn set_most(&mut self, most: usize) {
+        self.most = most.min(MAX_PEERS);
+    }
+
     /// One of them.
     pub(super) fn get(&self, key: PeerKey) -> Option<&Peer> {
         self.connected.get(&key)
@@ -63,7 +77,7 @@ impl Peers {
 
     /// How many more there may be.
     pub(super) fn room(&self) -> usize {
-        MAX_PEERS.saturating_sub(self.connected.len())
+        self.most.saturating_sub(self.connected.len())
     }
 
     /// Whether there is room for one at this address.
@@ -145,7 +159,7 @@ impl Peers {
     /// Time has passed: their speeds are measured, they hear that we are here, and those that are dead or of no use
     /// are closed.
     pub(super) fn tick(&mut self, actions: &mut Actions, now: Duration) {
-        let crowded = self.at_last_tick >= MAX_PEERS;
+        let crowded = self.at_last_tick >= self.most;
         for (&key, peer) in &mut self.connected {
             peer.tick(now);
             if now.saturating_sub(peer.spoke) >= KEEP_ALIVE && peer.out.is_empty() {

@@ -7,13 +7,13 @@ use rand::Rng;
 
 use super::PeerKey;
 use super::actions::Actions;
-use super::limit::Limit;
 use super::pace::Round;
 use super::peer::Peer;
 use super::peer_download::Arrival;
 use super::peers::Peers;
 use super::pieces::Pieces;
 use super::rate::Rate;
+use super::shared_limit::SharedLimit;
 use crate::wire::Why;
 use crate::wire::message::{Block, Message};
 
@@ -21,7 +21,7 @@ use crate::wire::message::{Block, Message};
 #[derive(Debug)]
 pub(super) struct Requests {
     /// How fast blocks may come.
-    limit: Option<Limit>,
+    limit: Option<SharedLimit>,
     rate: Rate,
     /// Blocks or memory may have come free, so peers that had nothing to do may have.
     stirred: bool,
@@ -29,8 +29,8 @@ pub(super) struct Requests {
 
 impl Requests {
     /// Nothing was asked for. At most so many bytes a second come; `None` for any number.
-    pub(super) fn new(limit: Option<u64>) -> Self {
-        Self { limit: limit.map(Limit::new), rate: Rate::default(), stirred: false }
+    pub(super) fn new(limit: Option<SharedLimit>) -> Self {
+        Self { limit, rate: Rate::default(), stirred: false }
     }
 
     /// Whether there is a limit, so that [`pace`](Self::pace) is to be called often.
@@ -101,11 +101,11 @@ impl Requests {
         actions: &mut Actions,
         now: Duration,
     ) {
-        let Some(limit) = &mut self.limit else { return };
-        limit.tick(now);
+        let Some(limit) = &self.limit else { return };
+        limit.tick(peers.iter().any(|peer| peer.room() > 0), now);
         let keys = peers.keys_after(*turn);
         let mut round = Round::new(turn, keys);
-        while let Some((key, share)) = round.next(self.limit.as_ref().map_or(0, Limit::blocks)) {
+        while let Some((key, share)) = round.next(self.limit.as_ref().map_or(0, SharedLimit::blocks)) {
             let peer = peers.get_mut(key);
             let asked = peer.map_or(0, |peer| self.ask(peer, share, pieces, rng, actions, now));
             round.served(key, asked);
@@ -114,7 +114,7 @@ impl Requests {
 
     /// How many blocks one of so many peers may be asked for.
     fn share(&self, peers: usize) -> usize {
-        self.limit.map_or(usize::MAX, |limit| limit.share(peers))
+        self.limit.as_ref().map_or(usize::MAX, |limit| limit.share(peers))
     }
 
     /// Asks a peer for up to `most` blocks as far as its window allows; gives for how many it was.
@@ -139,7 +139,7 @@ impl Requests {
         for block in picked {
             peer.download.ask(block, now);
             peer.out.push(&Message::Request(block));
-            if let Some(limit) = &mut self.limit {
+            if let Some(limit) = &self.limit {
                 limit.take(block.length.into());
             }
         }
@@ -207,7 +207,7 @@ impl Requests {
     pub(super) fn received(&mut self, peer: &mut Peer, block: Block, now: Duration) -> Result<(), Why> {
         let arrival = peer.download.received(block, now).ok_or(Why::Unrequested)?;
         if arrival == Arrival::Late
-            && let Some(limit) = &mut self.limit
+            && let Some(limit) = &self.limit
         {
             limit.take(block.length.into());
         }
@@ -280,7 +280,7 @@ impl Requests {
 
     /// A block that was asked for won't come.
     fn give_back(&mut self, block: Block) {
-        if let Some(limit) = &mut self.limit {
+        if let Some(limit) = &self.limit {
             limit.give_back(block.length.into());
         }
     }
@@ -288,6 +288,6 @@ impl Requests {
     /// Changes the limit.
     #[cfg(test)]
     pub(super) fn set_limit(&mut self, limit: u64) {
-        self.limit = Some(Limit::new(limit));
+        self.limit = Some(SharedLimit::new(limit));
     }
 }

@@ -10,13 +10,13 @@ use rand::Rng;
 use super::PeerKey;
 use super::actions::{Action, Actions};
 use super::choker::{Candidate, Choker};
-use super::limit::Limit;
 use super::pace::Round;
 use super::peer::Peer;
 use super::peer_upload::{Answer, Load, MAX_LOADING};
 use super::peers::{MAX_PEERS, Peers};
 use super::pieces::Pieces;
 use super::rate::Rate;
+use super::shared_limit::SharedLimit;
 use crate::wire::Why;
 use crate::wire::message::{Block, MAX_REQUEST, Message};
 
@@ -27,7 +27,7 @@ pub(super) struct Uploads {
     /// A slot may have become free, or a peer needs one.
     judge_now: bool,
     /// How fast blocks may go.
-    limit: Option<Limit>,
+    limit: Option<SharedLimit>,
     rate: Rate,
     /// Buffers that the disk has been asked to fill and hasn't given back, those for peers that have left among them.
     loads: usize,
@@ -37,11 +37,11 @@ pub(super) struct Uploads {
 
 impl Uploads {
     /// Nothing was given. At most so many bytes a second go; `None` for any number.
-    pub(super) fn new(limit: Option<u64>) -> Self {
+    pub(super) fn new(limit: Option<SharedLimit>) -> Self {
         Self {
             choker: Choker::default(),
             judge_now: false,
-            limit: limit.map(Limit::new),
+            limit,
             rate: Rate::default(),
             loads: 0,
             spare: Vec::new(),
@@ -121,7 +121,7 @@ impl Uploads {
     /// Has the next blocks for a peer read, so that one buffer is read while another is written to it. Under a limit
     /// it may have its share of what [`pace`](Self::pace) left over.
     pub(super) fn load(&mut self, key: PeerKey, peers: &mut Peers, actions: &mut Actions) {
-        let most = self.limit.map_or(usize::MAX, |limit| limit.share(peers.len()));
+        let most = self.limit.as_ref().map_or(usize::MAX, |limit| limit.share(peers.len()));
         if let Some(peer) = peers.get_mut(key) {
             self.load_up_to(peer, most, actions);
         }
@@ -135,11 +135,11 @@ impl Uploads {
         actions: &mut Actions,
         now: Duration,
     ) {
-        let Some(limit) = &mut self.limit else { return };
-        limit.tick(now);
+        let Some(limit) = &self.limit else { return };
+        limit.tick(peers.iter().any(|peer| peer.upload.may_load()), now);
         let keys = peers.keys_after(*turn);
         let mut round = Round::new(turn, keys);
-        while let Some((key, share)) = round.next(self.limit.as_ref().map_or(0, Limit::blocks)) {
+        while let Some((key, share)) = round.next(self.limit.as_ref().map_or(0, SharedLimit::blocks)) {
             let given = peers.get_mut(key).map_or(0, |peer| self.load_up_to(peer, share, actions));
             round.served(key, given);
         }
@@ -151,7 +151,7 @@ impl Uploads {
         while self.loads < MAX_LOADS && count < most && peer.upload.may_load() {
             let Load { blocks, bytes, connected } = peer.upload.load(most - count);
             count += blocks.len();
-            if let Some(limit) = &mut self.limit {
+            if let Some(limit) = &self.limit {
                 limit.take(bytes.into());
             }
             self.loads += 1;
@@ -212,7 +212,7 @@ impl Uploads {
 
     /// A peer has left: what was read for it doesn't go.
     pub(super) fn left(&mut self, peer: &Peer) {
-        if let Some(limit) = &mut self.limit {
+        if let Some(limit) = &self.limit {
             limit.give_back(peer.upload.unsent());
         }
         self.judge_now = true;
@@ -268,7 +268,7 @@ impl Uploads {
     /// Changes the limit.
     #[cfg(test)]
     pub(super) fn set_limit(&mut self, limit: u64) {
-        self.limit = Some(Limit::new(limit));
+        self.limit = Some(SharedLimit::new(limit));
     }
 }
 

@@ -8,9 +8,13 @@ mod limits;
 mod magnets;
 mod overlay;
 mod peers;
+mod port_mapping;
+mod resume;
 mod screen;
 mod select;
+mod several;
 mod trackers;
+mod urls;
 mod ways_out;
 
 use std::fs;
@@ -39,7 +43,7 @@ use crate::wire::message::{Block, Limits, Message, next_frame};
 fn child() {
     let Ok(arguments) = std::env::var(ARGUMENTS) else { return };
     let cli = Cli::parse_from(arguments.split('\n'));
-    std::process::exit(crate::download::main(&cli.download).into());
+    std::process::exit(crate::torrents::main(&cli.download).into());
 }
 
 const ARGUMENTS: &str = "CLIENT_ARGUMENTS";

@@ -28,7 +28,7 @@ fn shared(trackers: &[String]) -> Shared {
     Shared { folder, data, torrent }
 }
 
-/// The files in a folder, hidden ones too, and whether those of the torrent have what they should.
+/// The files in a folder, hidden ones too but for the resume file, and whether those of the torrent have what they should.
 fn files(shared: &Shared, folder: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (path, _) in FILES {
@@ -39,7 +39,8 @@ fn files(shared: &Shared, folder: &str) -> Vec<String> {
         }
     }
     for entry in fs::read_dir(shared.path(folder)).unwrap().flatten() {
-        found.extend(entry.file_name().into_string().ok().filter(|name| name != "t"));
+        let name = entry.file_name().into_string().ok();
+        found.extend(name.filter(|name| name != "t" && !name.ends_with(".resume")));
     }
     found
 }

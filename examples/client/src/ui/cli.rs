@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::units;
 use crate::discovery::node_file::NodeFile;
 use crate::discovery::node_name::NodeName;
+use crate::net::run::Until;
 use crate::select::Selection;
 use crate::source::{Source, SourceError};
 use crate::wire::mse::Policy;
@@ -32,10 +34,10 @@ pub(crate) enum Command {
 }
 
 /// How to download.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Download {
-    /// The .torrent, - for standard input, or a magnet link in quotes
+    /// The .torrent, - for standard input, its http or https URL, or a magnet link in quotes; several are downloaded at once
     #[arg(value_name = "TORRENT", conflicts_with = "torrent")]
     pub(crate) sources: Vec<OsString>,
     /// The same, as an option
@@ -62,6 +64,13 @@ pub(crate) struct Download {
     /// Whether connections with peers are encrypted (MSE); it hides them from networks that hinder BitTorrent
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Encryption::Prefer)]
     pub(crate) encryption: Encryption,
+    /// Has the gateway lead a port of its own to ours (`UPnP`), so that peers outside can connect to us; not with --proxy or
+    /// --interface, which it would pass by
+    #[arg(long, conflicts_with_all = ["proxy", "interface"])]
+    pub(crate) port_mapping: bool,
+    /// Where the gateway is asked, instead of by multicast
+    #[arg(long, value_name = "IP:PORT", requires = "port_mapping", hide = true)]
+    pub(crate) gateway: Option<SocketAddr>,
     /// Fetches only these files, by the numbers that --list shows, such as 1,3-5
     ///
     /// --exit-when-done then ends when they are here. A piece may reach into files that aren't among them; what it
@@ -76,10 +85,16 @@ pub(crate) struct Download {
     /// Ends when everything is here, instead of seeding until Ctrl+C
     #[arg(long)]
     pub(crate) exit_when_done: bool,
-    /// Downloads no faster than this, over all peers: KiB/s, or with a unit such as 1.5M [default: 0, no limit]
+    /// Ends when it has seeded so long: seconds, or with a unit such as 10m, 2h or 1d
+    #[arg(long, value_name = "TIME", value_parser = units::duration, conflicts_with = "exit_when_done")]
+    pub(crate) seed_time: Option<Duration>,
+    /// Ends when it has uploaded so many times the size of what is wanted, such as 1 or 1.5
+    #[arg(long, value_name = "RATIO", value_parser = units::thousandths, conflicts_with = "exit_when_done")]
+    pub(crate) seed_ratio: Option<u64>,
+    /// Downloads no faster than this, over all peers and torrents: KiB/s, or with a unit such as 1.5M [default: 0, no limit]
     #[arg(long, value_name = "RATE", value_parser = units::speed)]
     pub(crate) down: Option<u64>,
-    /// Uploads no faster than this, over all peers [default: 0, no limit]
+    /// Uploads no faster than this, over all peers and torrents [default: 0, no limit]
     #[arg(long, value_name = "RATE", value_parser = units::speed)]
     pub(crate) up: Option<u64>,
     /// Announces at this interval instead of the tracker's
@@ -94,6 +109,12 @@ pub(crate) struct Download {
     /// Keeps what was learned about trackers in this file, so that the next start goes straight to the nearest
     #[arg(long, value_name = "FILE")]
     pub(crate) latency_cache: Option<PathBuf>,
+    /// Hashes all of what is here and ends: with 0 if everything that is wanted is, and otherwise with 6
+    ///
+    /// A start hashes only what has changed since .INFO-HASH.resume was written, by the sizes and times of files. This hashes
+    /// every byte, changes no file, and writes down what it has found, so that the next start fetches what is damaged.
+    #[arg(long, conflicts_with = "list")]
+    pub(crate) check: bool,
     /// Shows files and trackers, and ends
     #[arg(short, long)]
     pub(crate) list: bool,
@@ -214,12 +235,36 @@ pub(crate) enum TrackerCount {
 }
 
 impl Download {
-    /// What names the torrent, however it was given.
+    /// What names the torrents, however they were given: one at least.
     ///
     /// # Errors
-    /// When there isn't exactly one, or it is of a kind that is not read.
-    pub(crate) fn source(&self) -> Result<Source, SourceError> {
-        Source::of(if self.torrent.is_empty() { &self.sources } else { &self.torrent })
+    /// When there is none.
+    pub(crate) fn sources(&self) -> Result<Vec<Source>, SourceError> {
+        let arguments = if self.torrent.is_empty() { &self.sources } else { &self.torrent };
+        if arguments.is_empty() {
+            return Err(SourceError::Missing);
+        }
+        Ok(arguments.iter().map(Source::of).collect())
+    }
+
+    /// The limit of downloads in bytes a second, if there is one.
+    pub(crate) fn down_limit(&self) -> Option<u64> {
+        self.down.filter(|&limit| limit > 0)
+    }
+
+    /// The limit of uploads.
+    pub(crate) fn up_limit(&self) -> Option<u64> {
+        self.up.filter(|&limit| limit > 0)
+    }
+
+    /// When a download ends.
+    pub(crate) fn until(&self) -> Until {
+        Until {
+            done: self.exit_when_done,
+            seeded_for: self.seed_time,
+            ratio: self.seed_ratio,
+            deadline: self.deadline_s.map(Duration::from_secs),
+        }
     }
 }
 
@@ -231,7 +276,9 @@ Exit codes:
   3    not complete at --deadline-s, or nothing that names peers and no peer left
   4    the torrent was refused
   5    the disk is full, or files can't be read or written
-  130  interrupted before everything was here";
+  6    --check found pieces that are damaged or missing
+  130  interrupted before everything was here
+Of several torrents the first of 5, 4, 2, 1, 6, 3, 130 that one of them ended with; 0 only if all did.";
 
 #[cfg(test)]
 mod tests {
@@ -250,13 +297,13 @@ mod tests {
             [["client", "x.torrent"].as_slice(), &["client", "--torrent", "x.torrent", "--out", "d"]]
         {
             let cli = Cli::try_parse_from(arguments).unwrap();
-            assert_eq!(cli.download.source().unwrap(), Source::File("x.torrent".into()));
+            assert_eq!(cli.download.sources().unwrap(), [Source::File("x.torrent".into())]);
         }
         let cli = Cli::try_parse_from(["client", "--torrent", "-"]).unwrap();
-        assert_eq!(cli.download.source().unwrap(), Source::Stdin);
+        assert_eq!(cli.download.sources().unwrap(), [Source::Stdin]);
         // R160: a second one is not taken for a subcommand.
         let cli = Cli::try_parse_from(["client", "a.torrent", "b.torrent", "--json"]).unwrap();
-        assert!(matches!(cli.download.source(), Err(SourceError::Several(2))));
+        assert_eq!(cli.download.sources().unwrap().len(), 2);
         let cli = Cli::try_parse_from(["client", "create", "p", "-t", "a,b", "-t", "c"]).unwrap();
         assert!(matches!(cli.command, Some(Command::Create(create)) if create.trackers == ["a,b", "c"]));
     }

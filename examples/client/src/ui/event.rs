@@ -12,6 +12,8 @@ use crate::wire::mse::Method;
 pub(crate) enum Event {
     /// The torrent is none that we take; nothing was begun.
     Refused { kind: &'static str, reason: String },
+    /// What was there at the start has been looked at: pieces that are here, those that were hashed for it, and all of them.
+    Checked { have: u32, hashed: u32, pieces: u32 },
     /// The metadata of a magnet link is here; its bytes, and the info-hash.
     Metadata { size: usize, info_hash: InfoHash },
     /// A peer's handshake is done; how the connection is encrypted, and whether both speak the fast extension.

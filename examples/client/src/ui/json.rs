@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use tracker_failover::InfoHash;
+
 /// An object being written.
 #[derive(Debug)]
 pub(crate) struct Object(String);
@@ -17,6 +19,17 @@ impl Object {
         self.key(key);
         write_text(&mut self.0, value);
         self
+    }
+
+    /// Adds the info-hash of the torrent that it is about, unless it has that already.
+    pub(crate) fn of(self, info_hash: Option<InfoHash>) -> Self {
+        match info_hash {
+            // In a text each quotation mark has a backslash before it.
+            Some(info_hash) if !self.0.contains("\"info_hash\":") => {
+                self.text("info_hash", &info_hash.to_string())
+            }
+            _ => self,
+        }
     }
 
     /// Adds a text, or null.
@@ -95,6 +108,17 @@ fn write_text(out: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_info_hash_is_added_once() {
+        let hash = InfoHash::new([7; 20]);
+        let line = |object: Object| object.of(Some(hash)).line();
+        let expected = format!("{{\"event\":\"x\",\"info_hash\":\"{hash}\"}}\n");
+        assert_eq!(line(Object::event("x")), expected);
+        assert_eq!(line(Object::event("x").of(Some(hash))), expected);
+        assert!(line(Object::event("x").text("text", "\"info_hash\":")).ends_with(&format!("{hash}\"}}\n")));
+        assert_eq!(Object::event("x").of(None).line(), "{\"event\":\"x\"}\n");
+    }
 
     #[test]
     fn texts_are_escaped() {

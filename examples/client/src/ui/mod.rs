@@ -4,5 +4,6 @@ pub(crate) mod cli;
 pub(crate) mod event;
 pub(crate) mod json;
 pub(crate) mod report;
+pub(crate) mod screen;
 pub(crate) mod status;
 pub(crate) mod units;

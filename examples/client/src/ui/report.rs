@@ -1,36 +1,35 @@
 //! Output for the user: a progress bar below lines on a terminal, plain lines elsewhere, JSON for programs.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
+use tracker_failover::{InfoHash, SkippedTracker};
 
 use super::event::Event;
 use super::json::Object;
+use super::screen::Screen;
 use super::status::Status;
 use super::units;
 use crate::scrape::Swarm;
 use crate::swarm::Stats;
 use crate::torrent::Torrent;
 use crate::wire::mse::Method;
-use tracker_failover::SkippedTracker;
 
-/// The output of the program.
+/// The output about one torrent, or about the process as a whole.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "three of them are switches of the command line")]
 pub(crate) struct Report {
-    out: io::BufWriter<io::Stdout>,
-    json: bool,
-    quiet: bool,
+    screen: Rc<RefCell<Screen>>,
     verbose: bool,
+    /// Which of several torrents it is, if there are several.
+    of_several: Option<OfSeveral>,
     /// Whether some files aren't wanted.
     partial: bool,
     /// Whether it goes on when everything is here.
     seeds: bool,
-    /// Whether standard output and standard error may be coloured.
-    colour: [bool; 2],
     bar: Option<ProgressBar>,
     /// When progress was reported last, and how many tenths of the download were here then.
     reported: Option<(Duration, u64)>,
@@ -41,33 +40,57 @@ pub(crate) struct Report {
     name: String,
 }
 
+/// One of several torrents.
+#[derive(Debug, Clone, Copy)]
+struct OfSeveral {
+    number: u32,
+    /// As soon as it is known.
+    info_hash: Option<InfoHash>,
+}
+
 impl Report {
-    /// Output in the form that the user wants.
-    pub(crate) fn new(json: bool, quiet: bool, verbose: bool) -> Self {
-        let terminal = io::stdout().is_terminal() && io::stderr().is_terminal();
-        let bar = (terminal && !json && !quiet).then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-            // The template is a constant that is right; without it the bar has its default form.
-            bar.with_style(
-                ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar()),
-            )
-        });
-        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-            && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
-        let colour = [io::stdout().is_terminal(), io::stderr().is_terminal()].map(|is| is && wanted);
+    /// Output about the only torrent.
+    pub(crate) fn new(screen: &Rc<RefCell<Screen>>, verbose: bool) -> Self {
+        let bar = screen.borrow().bar();
+        Self::with(screen, verbose, None, bar)
+    }
+
+    /// Output about a process of several torrents.
+    pub(crate) fn of_all(screen: &Rc<RefCell<Screen>>, verbose: bool) -> Self {
+        Self::with(screen, verbose, None, None)
+    }
+
+    /// Output about one of several torrents, which is known by this name until its own is.
+    pub(crate) fn of_one(screen: &Rc<RefCell<Screen>>, verbose: bool, number: u32, name: String) -> Self {
+        let bar = screen.borrow().short_bar();
+        let of_several = Some(OfSeveral { number, info_hash: None });
+        Self { name, ..Self::with(screen, verbose, of_several, bar) }
+    }
+
+    fn with(
+        screen: &Rc<RefCell<Screen>>,
+        verbose: bool,
+        of_several: Option<OfSeveral>,
+        bar: Option<ProgressBar>,
+    ) -> Self {
         Self {
-            out: io::BufWriter::new(io::stdout()),
-            json,
-            quiet,
+            screen: Rc::clone(screen),
             verbose,
+            of_several,
             partial: false,
             seeds: false,
-            colour,
             bar,
             reported: None,
             incomplete: Duration::ZERO,
             peers: BTreeSet::new(),
             name: String::new(),
+        }
+    }
+
+    /// The info-hash of the torrent is known.
+    pub(crate) fn set_info_hash(&mut self, info_hash: InfoHash) {
+        if let Some(of_several) = &mut self.of_several {
+            of_several.info_hash = Some(info_hash);
         }
     }
 
@@ -79,8 +102,9 @@ impl Report {
     /// The torrent, at the start.
     pub(crate) fn added(&mut self, torrent: &Torrent) {
         self.name.clone_from(&torrent.name);
-        if self.json {
-            self.write(&added(torrent));
+        self.set_info_hash(torrent.info_hash);
+        if self.is_json() {
+            self.object(added(torrent));
         }
         self.config(&format!(
             "{}: {} in {}, {} of {}{}",
@@ -95,8 +119,8 @@ impl Report {
 
     /// A tracker of the torrent that isn't used.
     pub(crate) fn skipped(&mut self, tracker: &SkippedTracker) {
-        if self.json {
-            self.write(&skipped(tracker));
+        if self.is_json() {
+            self.object(skipped(tracker));
         }
         self.config(&format!("tracker {} left out: {}", tracker.shown, tracker.reason));
     }
@@ -112,12 +136,12 @@ impl Report {
         let files = || torrent.files.iter().filter(|file| !file.pad);
         let wanted = files().filter(|file| file.wanted);
         let (count, length) = (wanted.clone().count(), wanted.map(|file| file.length).sum());
-        if self.json {
+        if self.is_json() {
             let line = Object::event("selected")
                 .number("files", count as u64)
                 .number("of", files().count() as u64)
                 .number("length", length);
-            self.write(&line.line());
+            self.object(line);
         }
         self.config(&format!("{count} of {} files selected, {}", files().count(), units::bytes(length)));
     }
@@ -127,9 +151,9 @@ impl Report {
         if down.is_none() && up.is_none() {
             return;
         }
-        if self.json {
+        if self.is_json() {
             let line = Object::event("limits").maybe_number("down", down).maybe_number("up", up);
-            self.write(&line.line());
+            self.object(line);
         }
         let shown = |limit: Option<u64>| {
             limit.map_or_else(|| "unlimited".into(), |limit| format!("at most {}/s", units::bytes(limit)))
@@ -139,8 +163,8 @@ impl Report {
 
     /// The port on which peers can connect.
     pub(crate) fn listening(&mut self, port: u16) {
-        if self.json {
-            self.write(&Object::event("listening").number("port", port.into()).line());
+        if self.is_json() {
+            self.object(Object::event("listening").number("port", port.into()));
             self.flush();
         }
         self.config(&format!("listening for peers on port {port}"));
@@ -153,8 +177,8 @@ impl Report {
 
     /// A line about trackers, with its own tag.
     pub(crate) fn tracker(&mut self, tag: &str, text: &str) {
-        if self.json {
-            self.write(&Object::event("alert").text("tag", tag).text("text", text).line());
+        if self.is_json() {
+            self.object(Object::event("alert").text("tag", tag).text("text", text));
             // So that programs that read it get it at once.
             self.flush();
         } else {
@@ -164,19 +188,19 @@ impl Report {
 
     /// A line about trackers that only those want to read who look for a fault; programs are given it too.
     pub(crate) fn detail(&mut self, tag: &str, text: &str) {
-        if self.json || self.verbose {
+        if self.is_json() || self.verbose {
             self.tracker(tag, text);
         }
     }
 
     /// The size of the swarm at a tracker.
     pub(crate) fn swarm(&mut self, tracker: &str, swarm: Swarm) {
-        if self.json {
+        if self.is_json() {
             let line = Object::event("swarm")
                 .text("tracker", tracker)
                 .maybe_number("seeders", swarm.seeders)
                 .maybe_number("leechers", swarm.leechers);
-            self.write(&line.line());
+            self.object(line);
         } else {
             self.say("[TRACKER]", &format!("{tracker}: {swarm}"));
         }
@@ -184,8 +208,8 @@ impl Report {
 
     /// Something that went wrong.
     pub(crate) fn error(&mut self, text: &str) {
-        if self.json {
-            self.write(&Object::event("error").text("text", text).line());
+        if self.is_json() {
+            self.object(Object::event("error").text("text", text));
         }
         self.fault(text);
     }
@@ -196,7 +220,7 @@ impl Report {
         let busy = if self.incomplete.is_zero() { summary.time } else { self.incomplete.min(summary.time) };
         let (speed, ratio) = (speed(summary.downloaded, busy), ratio(summary));
         let (peers, trackers) = (self.peers.len() as u64, summary.trackers as u64);
-        if self.json {
+        if self.is_json() {
             let line = Object::event("summary")
                 .number("downloaded", summary.downloaded)
                 .number("uploaded", summary.uploaded)
@@ -205,7 +229,7 @@ impl Report {
                 .number("down", speed)
                 .number("peers", peers)
                 .number("trackers", trackers);
-            self.write(&line.line());
+            self.object(line);
         }
         let shown = ratio.map(|ratio| format!(" (ratio {}.{:02})", ratio / 1000, ratio % 1000 / 10));
         self.info(&format!(
@@ -220,33 +244,42 @@ impl Report {
         ));
     }
 
+    /// How a process of several torrents ends, as the last line.
+    pub(crate) fn all_ended(&mut self, torrents: usize, complete: usize, code: u8) {
+        if self.is_json() {
+            let line = Object::event("all_ended")
+                .number("torrents", torrents as u64)
+                .number("complete", complete as u64)
+                .number("exit_code", code.into());
+            self.object(line);
+        }
+        self.last(&format!("{complete} of {torrents} torrents complete"));
+    }
+
     /// A fault that ended it, as the last line.
     pub(crate) fn failed(&mut self, text: &str) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
+        self.ended();
         self.error(text);
         self.flush();
     }
 
     /// The reason of the end, as the last line.
     pub(crate) fn last(&mut self, text: &str) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
-        if self.json {
-            self.aside(&format!("{text}\n"));
+        self.ended();
+        let text = self.about(text);
+        let mut screen = self.screen.borrow_mut();
+        if screen.is_json() {
+            screen.aside(&format!("{text}\n"));
         } else {
-            self.write(&format!("[INFO] {text}\n"));
+            screen.write(&format!("[INFO] {text}\n"));
         }
-        self.flush();
+        screen.flush();
     }
 
     /// One thing that happened.
     pub(crate) fn event(&mut self, event: &Event) {
-        if self.json {
-            let line = in_json(event);
-            self.write(&line);
+        if self.is_json() {
+            self.object(in_json(event));
         }
         if let Event::PeerConnected { peer, .. } = event
             && self.peers.len() < MAX_COUNTED
@@ -280,7 +313,13 @@ impl Report {
             Event::Metadata { size, .. } => {
                 self.say("[INFO]", &format!("metadata received, {}", units::bytes(*size as u64)));
             }
-            Event::PieceOk { .. } | Event::Incomplete { .. } | Event::Refused { .. } => {}
+            Event::Checked { have, pieces, .. } if *have > 0 => {
+                self.say("[INFO]", &format!("{have} of {pieces} pieces are here already"));
+            }
+            Event::Checked { .. }
+            | Event::PieceOk { .. }
+            | Event::Incomplete { .. }
+            | Event::Refused { .. } => {}
         }
     }
 
@@ -290,12 +329,10 @@ impl Report {
             let percent = u64::from(piece) * 100 / u64::from(pieces.max(1));
             bar.set_message(format!("{percent}% checking what is here"));
         }
-        if self.json {
-            let line = Object::event("checking")
-                .number("piece", piece.into())
-                .number("pieces", pieces.into())
-                .line();
-            self.write(&line);
+        if self.is_json() {
+            let line =
+                Object::event("checking").number("piece", piece.into()).number("pieces", pieces.into());
+            self.object(line);
         }
     }
 
@@ -305,7 +342,7 @@ impl Report {
         if let Some(bar) = &self.bar {
             bar.set_message(text);
             bar.set_prefix(if tracker.is_empty() { String::new() } else { format!("tracker {tracker}") });
-        } else if !self.json && self.reported.is_none() {
+        } else if !self.is_json() && self.reported.is_none() {
             self.reported = Some((Duration::ZERO, 0));
             self.say("[INFO]", &text);
         }
@@ -318,70 +355,76 @@ impl Report {
         if stats.left > 0 {
             self.incomplete = now;
         }
-        let tenth = shown.percent() / 10;
+        let (tenth, is_json) = (shown.percent() / 10, self.is_json());
         let is_due = self.reported.is_none_or(|(reported, last)| {
-            if self.json { now.saturating_sub(reported) >= JSON_EVERY } else { tenth > last }
+            if self.is_json() { now.saturating_sub(reported) >= JSON_EVERY } else { tenth > last }
         });
         if let Some(bar) = &self.bar {
             let columns = console::Term::stderr().size_checked().map_or(COLUMNS, |(_, columns)| columns);
-            let [first, second] = shown.lines(columns.into());
-            bar.set_message(first);
-            bar.set_prefix(second);
-        } else if is_due {
-            let text = if self.json { shown.json() } else { shown.plain() };
-            self.reported = Some((now, tenth));
-            if self.json {
-                self.write(&text);
+            if self.of_several.is_some() {
+                bar.set_message(shown.line(columns.into()));
             } else {
+                let [first, second] = shown.lines(columns.into());
+                bar.set_message(first);
+                bar.set_prefix(second);
+            }
+        } else if is_due {
+            self.reported = Some((now, tenth));
+            if is_json {
+                let line = shown.json();
+                self.object(line);
+            } else {
+                let text = shown.plain();
                 self.say("[INFO]", &text);
             }
+        }
+        if let Some(of_several) = self.of_several {
+            self.screen.borrow_mut().stands(of_several.number, stats);
         }
         self.flush();
     }
 
     /// Writes out what has gathered.
     pub(crate) fn flush(&mut self) {
-        // Whoever reads us may have gone, which is no reason to stop downloading.
-        let _ = self.out.flush();
+        self.screen.borrow_mut().flush();
+    }
+
+    fn is_json(&self) -> bool {
+        self.screen.borrow().is_json()
+    }
+
+    /// A text about the torrent; of several its name is before it.
+    fn about(&self, text: &str) -> String {
+        if self.of_several.is_some() { format!("{}: {text}", self.name) } else { text.to_owned() }
     }
 
     fn say(&mut self, tag: &str, text: &str) {
-        if !self.json && !self.quiet {
-            if self.colour[0] {
-                self.write(&format!("\x1b[36m{tag}\x1b[0m {text}\n"));
-            } else {
-                self.write(&format!("{tag} {text}\n"));
-            }
-        }
+        self.screen.borrow_mut().say(tag, &self.about(text));
     }
 
-    fn write(&mut self, line: &str) {
-        let out = &mut self.out;
-        match &self.bar {
-            Some(bar) => bar.suspend(|| {
-                let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
-            }),
-            None => drop(out.write_all(line.as_bytes())),
-        }
+    fn object(&mut self, object: Object) {
+        let info_hash = self.of_several.and_then(|of_several| of_several.info_hash);
+        self.screen.borrow_mut().write(&object.of(info_hash).line());
     }
 
     fn fault(&mut self, text: &str) {
-        let tag = if self.colour[1] { "\x1b[31m[ERROR]\x1b[0m" } else { "[ERROR]" };
-        self.aside(&format!("{tag} {text}\n"));
+        self.screen.borrow_mut().fault(&self.about(text));
     }
 
-    fn aside(&mut self, line: &str) {
-        self.flush();
-        let write = || drop(io::stderr().write_all(line.as_bytes()));
-        match &self.bar {
-            Some(bar) => bar.suspend(write),
-            None => write(),
+    /// The torrent has ended.
+    fn ended(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        match self.of_several {
+            Some(of_several) => self.screen.borrow_mut().ended(of_several.number),
+            None => self.screen.borrow_mut().clear(),
         }
     }
 }
 
 /// The `added` event.
-pub(crate) fn added(torrent: &Torrent) -> String {
+pub(crate) fn added(torrent: &Torrent) -> Object {
     Object::event("added")
         .text("info_hash", &torrent.info_hash.to_string())
         .text("name", &torrent.name)
@@ -389,15 +432,13 @@ pub(crate) fn added(torrent: &Torrent) -> String {
         .number("files", files(torrent))
         .number("pieces", torrent.pieces().into())
         .flag("private", torrent.private)
-        .line()
 }
 
 /// The `skipped_tracker` event.
-pub(crate) fn skipped(tracker: &SkippedTracker) -> String {
+pub(crate) fn skipped(tracker: &SkippedTracker) -> Object {
     Object::event("skipped_tracker")
         .text("tracker", &tracker.shown)
         .text("reason", &tracker.reason.to_string())
-        .line()
 }
 
 /// How many files there are, without padding.
@@ -405,7 +446,7 @@ pub(crate) fn files(torrent: &Torrent) -> u64 {
     torrent.files.iter().filter(|file| !file.pad).count() as u64
 }
 
-fn in_json(event: &Event) -> String {
+fn in_json(event: &Event) -> Object {
     match event {
         Event::Refused { kind, reason } => Object::event("refused").text("kind", kind).text("reason", reason),
         Event::Metadata { size, info_hash } => {
@@ -415,6 +456,10 @@ fn in_json(event: &Event) -> String {
             let object = Object::event("peer_connected").text("peer", &peer.to_string());
             object.text("encryption", Method::word(*encryption)).flag("fast", *fast)
         }
+        Event::Checked { have, hashed, pieces } => Object::event("checked")
+            .number("have", (*have).into())
+            .number("hashed", (*hashed).into())
+            .number("pieces", (*pieces).into()),
         Event::PeerClosed { peer, why } => {
             Object::event("peer_closed").text("peer", &peer.to_string()).text("why", why.word())
         }
@@ -430,7 +475,6 @@ fn in_json(event: &Event) -> String {
         Event::Complete => Object::event("complete"),
         Event::Incomplete { reason } => Object::event("incomplete").text("reason", reason),
     }
-    .line()
 }
 
 /// What was transferred, at the end.
@@ -459,8 +503,6 @@ fn speed(bytes: u64, time: Duration) -> u64 {
     u64::try_from(u128::from(bytes).saturating_mul(1000) / millis).unwrap_or(u64::MAX)
 }
 
-/// The two lines of the status; the figures in the terminal's own colour, the tracker less bright.
-const TEMPLATE: &str = "{msg}\n{prefix:.dim}";
 /// Peers counted for the summary.
 const MAX_COUNTED: usize = 100_000;
 /// The width of a terminal that doesn't say how wide it is.

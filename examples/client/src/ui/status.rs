@@ -43,6 +43,21 @@ impl Status<'_> {
         [first, cut(&second, room)]
     }
 
+    /// One line of several torrents on a terminal with this many columns: the name first, then what changes.
+    pub(crate) fn line(self, columns: usize) -> String {
+        let room = columns.saturating_sub(1);
+        let name = cut(self.name, (room / 3).clamp(MIN_NAME.min(room), MAX_NAME));
+        let mut line = name;
+        for part in self.figures() {
+            if line.width() + 1 + part.width() > room {
+                break;
+            }
+            line += " ";
+            line += &part;
+        }
+        line
+    }
+
     /// One line for where there is no terminal.
     pub(crate) fn plain(self) -> String {
         let figures = self.figures().join(" ");
@@ -50,7 +65,7 @@ impl Status<'_> {
     }
 
     /// The `progress` event.
-    pub(crate) fn json(self) -> String {
+    pub(crate) fn json(self) -> Object {
         let stats = self.stats;
         Object::event("progress")
             .number("percent", self.percent())
@@ -61,7 +76,6 @@ impl Status<'_> {
             .number("peers", stats.connected as u64)
             .number("known_peers", stats.known as u64)
             .maybe("tracker", Some(self.tracker).filter(|tracker| !tracker.is_empty()))
-            .line()
     }
 
     /// How much is here, 100 only when nothing is missing.
@@ -168,11 +182,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_line_of_several_torrents_begins_with_its_name_and_keeps_to_its_columns() {
+        let half = stats(7 << 27, 50 << 20);
+        let status = Status { name: NAME, stats: &half, tracker: TRACKER };
+        assert_eq!(status.line(60), "進撃の巨人 完全版 … 56% ↓50.0 MiB/s ↑1.0 MiB/s eta 17s");
+        for columns in 1..200 {
+            assert!(status.line(columns).width() < columns, "{columns} columns: {}", status.line(columns));
+        }
+    }
+
     /// R155
     #[test]
     fn speed_time_and_peers_are_shown_in_60_columns() {
-        let stats = stats(7 << 27, 50 << 20);
-        let [first, _] = Status { name: NAME, stats: &stats, tracker: TRACKER }.lines(60);
+        let half = stats(7 << 27, 50 << 20);
+        let [first, _] = Status { name: NAME, stats: &half, tracker: TRACKER }.lines(60);
         assert!(first.starts_with("56% ↓50.0 MiB/s ↑1.0 MiB/s eta 17s peers 12/40"), "{first}");
     }
 

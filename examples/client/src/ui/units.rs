@@ -59,6 +59,41 @@ pub(crate) fn speed(text: &str) -> Result<u64, String> {
 /// A terabyte per second, more than any real limit.
 const MAX_SPEED: u64 = 1 << 40;
 
+/// A time such as 90, 10m, 2h or 1d, as people write it; without a unit seconds.
+///
+/// # Errors
+/// When it is none: a text for the user.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let (digits, unit) = match text.char_indices().last() {
+        Some((at, unit)) if !unit.is_ascii_digit() => (&text[..at], unit),
+        _ => (text, 's'),
+    };
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err("expected seconds, or a number with s, m, h or d".into()),
+    };
+    let number = digits.parse::<u32>().map_err(|_| "expected seconds, or a number with s, m, h or d")?;
+    Ok(Duration::from_secs(u64::from(number) * seconds))
+}
+
+/// A number such as 1.5, in thousandths; further digits are cut.
+pub(crate) fn thousandths(text: &str) -> Result<u64, String> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let first = part.chars().chain("000".chars()).take(3).collect::<String>();
+    match (whole.parse::<u32>(), first.parse::<u64>()) {
+        (Ok(number), Ok(part))
+            if is_number(whole) && is_number(text.rsplit('.').next().unwrap_or_default()) =>
+        {
+            Ok(u64::from(number) * 1000 + part)
+        }
+        _ => Err("expected a number such as 1 or 1.5".into()),
+    }
+}
+
 /// A time, such as `1h02m`, `3m05s` or `14s`.
 pub(crate) fn time(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -78,6 +113,23 @@ pub(crate) fn count(count: u64, word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_and_ratios_are_read_as_people_write_them() {
+        for (text, seconds) in [("0", 0), ("90", 90), ("90s", 90), ("10m", 600), ("2h", 7200), ("1d", 86_400)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "m", "-1", "1.5h", "10 m", "10w", "99999999999", "1\u{20ac}"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        for (text, expected) in [("1", 1000), ("1.5", 1500), ("0.05", 50), ("2.0009", 2000), ("0", 0)] {
+            assert_eq!(thousandths(text), Ok(expected), "{text}");
+        }
+        for text in ["", ".", "1.", ".5", "-1", "1.5.1", "1,5", "x", "99999999999"] {
+            assert!(thousandths(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn speeds_are_read_as_people_write_them() {
