@@ -30,5 +30,5 @@ pub use hosts::{HealthBook, HostHealth};
 pub use io::{AttemptId, Input, Output, RoundNumber, TorrentId};
 #[cfg(feature = "tokio")]
 pub(crate) use torrent::Status;
-#[cfg(any(feature = "metainfo", feature = "tokio"))]
+#[cfg(any(test, feature = "metainfo", feature = "tokio"))]
 pub(crate) use tracker_set::TrackerSet;

@@ -1,5 +1,6 @@
 //! What a session goes through with real trackers, and what they are expected to believe.
 
+mod checker;
 mod completed;
 mod downloads;
 mod encryption;
@@ -92,6 +93,7 @@ pub(crate) async fn run(tools: &Arc<Tools>, words: &[String], report: &mut Repor
         "IPv6: the one in use dies, the next is in the other family, and back" => families::from_one_to_the_other,
         "IPv6: a name with both families, of which one has a tracker" => families::one_name,
         "bittorrent-tracker: two, one dies and returns" => npm::two,
+        "checker: real trackers over each protocol and family" => checker::all,
         "mixed tiers from a torrent file, the nearest first" => mixed::nearest,
         "mixed tiers from a torrent file, by BEP 12" => mixed::bep12,
         "dante: trackers over HTTP, HTTPS and UDP through a SOCKS proxy" => proxied::by_dante,
