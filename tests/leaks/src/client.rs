@@ -9,14 +9,15 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::time::{sleep, timeout};
-use tracker_failover::net::resolver::StaticResolver;
+use tracker_failover::net::resolver::HickoryResolver;
 use tracker_failover::net::scheme_router::SchemeRouter;
+use tracker_failover::net::sockets::Sockets;
 use tracker_failover::{
     AnnounceHandle, AnnounceRequest, Announcer, AnnouncerBuilder, InfoHash, PeerId, Prober as _, Torrent,
     TrackerSet, TrackerUrl, Transport as _,
 };
 
-use crate::world::{HTTP, NAMES, PROXY, UDP, name, v4};
+use crate::world::{HTTP, NAME_SERVER, NAMES, PROXY, UDP, v4};
 
 /// The chosen interface.
 const INTERFACE: &str = "vpn0";
@@ -96,9 +97,9 @@ pub(crate) async fn run(plan: Plan) {
 fn builder(way: Way) -> AnnouncerBuilder {
     match way {
         Way::Interface => {
-            let names = (1..=NAMES).map(name);
-            let resolver =
-                names.fold(StaticResolver::new(), |resolver, (name, ips)| resolver.with(&name, ips));
+            let sockets = Sockets::new().interface(INTERFACE).expect("Linux binds sockets");
+            let server = NAME_SERVER.parse().expect("an address");
+            let resolver = HickoryResolver::from_name_servers([server], sockets).expect("a resolver");
             Announcer::builder().interface(INTERFACE).expect("Linux binds sockets").resolver(resolver)
         }
         Way::Socks => Announcer::builder().proxy(&format!("socks5h://{PROXY}")).expect("a proxy"),

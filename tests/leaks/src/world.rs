@@ -3,6 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::{RData, Record, RecordType};
+use tokio::net::UdpSocket;
+
 use fake_tracker::{Behaviour, FakeProxy, FakeTracker, FakeUdpTracker, ProxyRules, UdpBehaviour};
 
 /// Where the proxy is: at the far end of the link that isn't chosen by its name.
@@ -11,6 +15,9 @@ pub(crate) const PROXY: &str = "10.1.0.2:1080";
 /// The ports of HTTP and UDP trackers.
 pub(crate) const HTTP: u16 = 8000;
 pub(crate) const UDP: u16 = 6969;
+
+/// The name server, which is reached by either link.
+pub(crate) const NAME_SERVER: &str = "10.9.0.1:53";
 
 /// How many names there are. Each has three IPv4 and two IPv6 addresses, of which at most one of each family answers.
 pub(crate) const NAMES: u8 = 6;
@@ -56,6 +63,37 @@ pub(crate) async fn run() {
     let names = (1..=NAMES).map(|number| (format!("t{number}.test"), v4(number))).collect();
     let rules = ProxyRules { names, ..ProxyRules::default() };
     let _proxy = FakeProxy::start_at(PROXY.parse().unwrap(), rules).await;
+    let name_server = UdpSocket::bind(NAME_SERVER).await.unwrap();
     println!("ready");
-    std::future::pending::<()>().await;
+    let mut buffer = [0; 1500];
+    loop {
+        let (length, client) = name_server.recv_from(&mut buffer).await.unwrap();
+        if let Some(answer) = Message::from_vec(&buffer[..length]).ok().and_then(answer) {
+            // The client's link may be down.
+            let _ = name_server.send_to(&answer, client).await;
+        }
+    }
+}
+
+/// The answer of the name server, of one family at a time. Names have no other records.
+fn answer(query: Message) -> Option<Vec<u8>> {
+    let asked = query.queries.first()?.clone();
+    let known: Vec<_> = (1..=NAMES).map(name).collect();
+    let name = asked.name().to_utf8();
+    let found = known.iter().find(|(known, _)| name.trim_end_matches('.') == known);
+    let mut answer = query.into_response();
+    let Some((_, addresses)) = found else {
+        answer.metadata.response_code = ResponseCode::NXDomain;
+        return answer.to_vec().ok();
+    };
+    for address in addresses {
+        let data = match (address, asked.query_type()) {
+            (IpAddr::V4(v4), RecordType::A) => RData::A((*v4).into()),
+            (IpAddr::V6(v6), RecordType::AAAA) => RData::AAAA((*v6).into()),
+            _ => continue,
+        };
+        // Asked for again at once: each look-up is a chance to leak.
+        answer.add_answer(Record::from_rdata(asked.name().clone(), 0, data));
+    }
+    answer.to_vec().ok()
 }
