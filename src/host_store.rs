@@ -18,7 +18,7 @@ use crate::host_snapshot::HostSnapshot;
 /// several failures in a row is reported as [`Alert::CacheFailed`](crate::Alert::CacheFailed).
 ///
 /// A snapshot holds scheme, host and port of a tracker, its times and its counts: no path, no query, and nothing of the
-/// torrents. Whoever can write to a store can make its readers try trackers in another order and leave one out for a minute
+/// torrents. A party that can write to a store can make its readers try trackers in another order and leave one out for a minute
 /// at a time, and nothing worse.
 ///
 /// `AnnouncerBuilder::latency_cache` is the store of a file, and `RedisStore` that of Redis. Implementing another takes

@@ -17,7 +17,7 @@ const DAY: i64 = 24 * 60 * 60;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Detail {
     pub(crate) text: String,
-    /// Whether somebody should do something about it.
+    /// Whether its operator should act on it.
     pub(crate) is_warning: bool,
 }
 

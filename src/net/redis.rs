@@ -161,7 +161,7 @@ impl HostStore for RedisStore {
             let mut arguments = vec![self.key("host:").into_bytes()];
             arguments.extend(numbers.into_iter().chain(sizes).map(|number| number.to_string().into_bytes()));
             let (listed, records): (usize, Vec<Vec<u8>>) = self.run(LOAD, &arguments).await?;
-            // What is no record is skipped: somebody else's value costs one host.
+            // What is no record is skipped: a foreign value costs one host.
             hosts.extend(records.iter().take(PAGE).filter_map(|record| host_record::decode(record).ok()));
             if listed < PAGE {
                 break;

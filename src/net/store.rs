@@ -339,7 +339,7 @@ fn give(
     }
 }
 
-/// Hands on what others publish, until nobody takes it.
+/// Hands on what others publish, until the receiver is gone.
 async fn listen(store: Arc<dyn HostStore>, sender: mpsc::Sender<News>) {
     let mut pause = FIRST_PAUSE;
     loop {

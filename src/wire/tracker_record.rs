@@ -56,8 +56,7 @@ impl TrackerRecord {
     /// Where a tracker of this host is to be announced to, in the operator's order of preference: the tracker's address with
     /// the protocols and ports of the record. None where no tracker runs there that could take its place.
     ///
-    /// `https` is never given up for a protocol without TLS. A record isn't signed, and whoever forges one would be sent
-    /// passkeys.
+    /// `https` is never given up for a protocol without TLS. A record isn't signed, and a forger of one would be sent passkeys.
     pub fn urls(&self, tracker: &TrackerUrl) -> Vec<TrackerUrl> {
         let scheme = |protocol| match (tracker.scheme(), protocol) {
             (Scheme::Https, Protocol::Tcp) => Some(Scheme::Https),

@@ -48,7 +48,7 @@ pub(crate) async fn list(options: &Download, torrent: &Torrent, metainfo: &Metai
             let _ = writeln!(text, "left out  {}: {}", tracker.shown, tracker.reason);
         }
     }
-    // Whoever reads us may have seen enough.
+    // The reader of our output may have seen enough.
     let _ = io::stdout().write_all(text.as_bytes());
 }
 

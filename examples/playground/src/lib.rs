@@ -2,7 +2,7 @@
 //!
 //! A page asks in JSON ([`Request`]) and is answered in JSON. Nothing is kept between requests: a world is a scenario, a
 //! seed and what the visitor changed when, and it is played from its beginning each time. So a link that holds these shows
-//! the same run to somebody else, and the native program prints what the page shows.
+//! the same run in another browser, and the native program prints what the page shows.
 
 mod clients;
 pub mod exports;

@@ -34,7 +34,7 @@ pub(in crate::net) struct FileStore {
 /// What is known of the file.
 #[derive(Debug, Default)]
 struct State {
-    /// What was read, and published since: the whole content, in case somebody removes the file.
+    /// What was read, and published since: the whole content, in case the file is removed.
     hosts: Vec<HostSnapshot>,
     /// Whether it may be replaced.
     is_replaceable: bool,

@@ -39,7 +39,7 @@ pub(super) struct Stamps {
     known: Vec<Option<Stamp>>,
     /// Files that we have written to.
     written: BTreeSet<usize>,
-    /// Files that somebody else has changed since we looked at them.
+    /// Files that another program has changed since we looked at them.
     changed: BTreeSet<usize>,
 }
 

@@ -144,7 +144,7 @@ impl Screen {
 
     /// Writes out what has gathered.
     pub(super) fn flush(&mut self) {
-        // Whoever reads us may have gone, which is no reason to stop downloading.
+        // The reader of our output may have gone, which is no reason to stop downloading.
         let _ = self.out.flush();
     }
 }
