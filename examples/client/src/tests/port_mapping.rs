@@ -3,8 +3,10 @@
 use std::net::UdpSocket;
 use std::sync::{Arc, Mutex};
 
+#[cfg(unix)]
 use fake_tracker::{Behaviour, FakeTracker};
 
+#[cfg(unix)]
 use super::trackers::runtime;
 use super::*;
 

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+#[cfg(unix)]
 use fake_tracker::{Behaviour, FakeTracker};
 
 use super::screen::events;
+#[cfg(unix)]
 use super::trackers::runtime;
 use super::*;
 
