@@ -291,7 +291,7 @@ async fn prepare(
     torrent: &Arc<Torrent>,
     report: &Rc<RefCell<Report>>,
 ) -> Result<Prepared, NotPrepared> {
-    let how = How::Begin { overwrite: options.overwrite };
+    let how = How::Begin { overwrite: options.overwrite, ends_complete: options.exit_when_done };
     let (disk, done, have) = look(process, options, torrent, how, report).await?;
     let port = process.listen(options).map_err(NotPrepared::Other)?;
     Ok(Prepared { disk, done, have, port })

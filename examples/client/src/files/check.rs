@@ -17,8 +17,9 @@ use crate::torrent::Torrent;
 /// How to look at what is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum How {
-    /// For a download, which goes on with it. The resume file is relied on where it can be.
-    Begin { overwrite: bool },
+    /// For a download, which goes on with it. The resume file is relied on where it can be. No resume file is left of one that
+    /// `ends_complete`: it ends as soon as everything is here, and nothing but the data stays in the folder.
+    Begin { overwrite: bool, ends_complete: bool },
     /// Only to know: every byte is hashed, and nothing is made or changed.
     Verify,
 }
@@ -43,7 +44,7 @@ pub(crate) fn check(
     how: How,
     mut progress: impl FnMut(u32) -> bool,
 ) -> io::Result<Checked> {
-    let overwrite = how == How::Begin { overwrite: true };
+    let overwrite = matches!(how, How::Begin { overwrite: true, .. });
     let existing = storage.existing(overwrite)?;
     let mut have = Bitfield::empty(torrent.pieces());
     let mut known = Bitfield::empty(torrent.pieces());
@@ -176,7 +177,7 @@ mod tests {
     use crate::select::Selection;
     use crate::torrent::tests::{content, multi, single};
 
-    const BEGIN: How = How::Begin { overwrite: false };
+    const BEGIN: How = How::Begin { overwrite: false, ends_complete: false };
 
     #[test]
     fn existing_pieces_are_found_by_their_hash() {
@@ -186,7 +187,8 @@ mod tests {
         let torrent = Arc::new(torrent);
         let run = |overwrite| {
             let mut storage = Storage::new(folder.path(), Arc::clone(&torrent)).unwrap();
-            let have = check(&torrent, &mut storage, How::Begin { overwrite }, |_| true)?.have;
+            let have =
+                check(&torrent, &mut storage, How::Begin { overwrite, ends_complete: false }, |_| true)?.have;
             Ok::<_, io::Error>(have.iter().collect::<Vec<_>>())
         };
         assert_eq!(run(false).unwrap(), [] as [u32; 0]);
@@ -299,7 +301,9 @@ mod tests {
             symlink(elsewhere.path().join("one"), folder.path().join("d/a")).unwrap();
             symlink(elsewhere.path(), folder.path().join("d/sub")).unwrap();
             let mut storage = Storage::new(folder.path(), Arc::clone(&torrent)).unwrap();
-            match check(&torrent, &mut storage, How::Begin { overwrite: true }, |_| true) {
+            match check(&torrent, &mut storage, How::Begin { overwrite: true, ends_complete: false }, |_| {
+                true
+            }) {
                 Ok(Checked { have, .. }) => {
                     assert!(good && have.is_full());
                     let mut read = [0; 16];

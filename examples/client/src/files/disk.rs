@@ -182,7 +182,8 @@ fn tend_disk(
     let is_ready = checked
         .as_ref()
         .ok()
-        .map(|checked| Verified::new(torrent, checked.have.clone(), checked.hashed == 0));
+        .map(|checked| Verified::new(torrent, checked.have.clone(), checked.hashed == 0))
+        .map(|verified| verified.ending_complete(matches!(how, How::Begin { ends_complete: true, .. })));
     let is_heard = done.send(Done::Ready(checked)).is_ok();
     let Some(mut verified) = is_ready.filter(|_| is_heard) else { return };
     let mut begun = Begun::default();
@@ -291,7 +292,14 @@ mod tests {
         fs::write(folder.path().join("x"), &data).unwrap();
         let torrent = Arc::new(single("x", &data, BLOCK as usize));
         let (sender, mut done) = unbounded_channel();
-        let disk = Disk::start(torrent, folder.path(), How::Begin { overwrite: false }, 64, sender).unwrap();
+        let disk = Disk::start(
+            torrent,
+            folder.path(),
+            How::Begin { overwrite: false, ends_complete: false },
+            64,
+            sender,
+        )
+        .unwrap();
         let (here, left) = (Arc::new(()), Weak::new());
         for (peer, connected) in [(1, left), (2, Arc::downgrade(&here))] {
             let blocks = vec![Block { piece: 0, begin: 0, length: BLOCK }];

@@ -128,7 +128,7 @@ fn touch(file: &mut File) -> io::Result<i64> {
 }
 
 /// Takes a file or a link away, if there is one.
-fn remove(path: &Path) -> io::Result<()> {
+pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path, &error)),
         _ => Ok(()),

@@ -15,7 +15,7 @@ use crate::torrent::Torrent;
 use crate::torrent::tests::{content, multi};
 use crate::wire::message::Block;
 
-const BEGIN: How = How::Begin { overwrite: false };
+const BEGIN: How = How::Begin { overwrite: false, ends_complete: false };
 
 /// Four files; pieces 0 and 1 within a, 2 shared by a, b and c, 3 and 4 within c, 5 shared by c and d, 6 within d.
 struct Rig {

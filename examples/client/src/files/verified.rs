@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::thread::{self, JoinHandle};
 
-use super::resume_file::Snapshot;
+use super::resume_file::{self, Snapshot};
 use super::storage::Storage;
 use crate::swarm::bitfield::Bitfield;
 use crate::torrent::Torrent;
@@ -18,6 +18,8 @@ pub(super) struct Verified {
     wanted: Bitfield,
     /// Whether something has changed since the resume file was written.
     is_stale: bool,
+    /// Whether no resume file is left when everything that is wanted is here.
+    ends_complete: bool,
     /// The resume file being written.
     writing: Option<JoinHandle<io::Result<()>>>,
 }
@@ -27,7 +29,13 @@ impl Verified {
     pub(super) fn new(torrent: &Torrent, pieces: Bitfield, is_kept: bool) -> Self {
         let wanted = torrent.wanted();
         let lacking = wanted.count_beyond(&pieces);
-        Self { pieces, lacking, wanted, is_stale: !is_kept, writing: None }
+        Self { pieces, lacking, wanted, is_stale: !is_kept, ends_complete: false, writing: None }
+    }
+
+    /// The same, and whether no resume file is left when everything that is wanted is here.
+    pub(super) fn ending_complete(mut self, ends_complete: bool) -> Self {
+        self.ends_complete = ends_complete;
+        self
     }
 
     /// One more piece is on the disk. Whether everything that is wanted is with it.
@@ -50,7 +58,7 @@ impl Verified {
     /// Writes the resume file if something has changed, while the disk's thread goes on. Not while the one before is still
     /// being written.
     pub(super) fn save(&mut self, torrent: &Torrent, storage: &Storage) {
-        if self.is_stale && self.writing.as_ref().is_none_or(JoinHandle::is_finished) {
+        if self.is_stale && !self.leaves_none() && self.writing.as_ref().is_none_or(JoinHandle::is_finished) {
             let snapshot = Snapshot::of(storage, torrent, &self.pieces);
             // Without a thread it is written at the end.
             self.writing = thread::Builder::new().name("resume".into()).spawn(|| snapshot.write()).ok();
@@ -58,16 +66,24 @@ impl Verified {
         }
     }
 
-    /// Writes it at the end.
+    /// Writes it at the end, or removes it where none is left.
     ///
     /// # Errors
-    /// When it can't be written.
+    /// When it can't be written or removed.
     pub(super) fn finish(mut self, torrent: &Torrent, storage: &Storage) -> io::Result<()> {
-        if let Some(Ok(written)) = self.writing.take().map(JoinHandle::join)
+        let written = self.writing.take().map(JoinHandle::join);
+        if self.leaves_none() {
+            return resume_file::remove(&storage.resume_path());
+        }
+        if let Some(Ok(written)) = written
             && !self.is_stale
         {
             return written;
         }
         if self.is_stale { Snapshot::of(storage, torrent, &self.pieces).write() } else { Ok(()) }
+    }
+
+    fn leaves_none(&self) -> bool {
+        self.ends_complete && self.lacking == 0
     }
 }

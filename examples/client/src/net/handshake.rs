@@ -1,7 +1,7 @@
 //! The beginning of a connection: dialling, and the greeting of both sides, encrypted or not.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -16,10 +16,14 @@ use crate::wire::greeting::{Greeted, Greeting};
 use crate::wire::handshake::LENGTH;
 use crate::wire::mse::Policy;
 
+/// A way to greet a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Plain,
+    Encrypted,
+}
+
 /// Connects to a peer and exchanges handshakes with it, of which `ours` is the one that is sent.
-///
-/// Where both ways will do, it is encrypted first, as libtorrent, Transmission and uTorrent do: peers that require encryption answer
-/// nothing else, and almost all others can do it. One that can't hangs up, and is dialled again in plain text.
 ///
 /// # Errors
 /// When it can't be reached, or the handshake fails.
@@ -29,18 +33,59 @@ pub(super) async fn dial(
     ours: [u8; LENGTH],
     policy: Policy,
 ) -> Result<(TcpStream, Greeted), Why> {
-    let mut stream = connect(address).await?;
-    if policy != Policy::Off {
-        let mut greeting = Greeting::encrypted(info_hash, ours, policy, randomness());
-        let limit = if policy == Policy::Require { HANDSHAKE_TIMEOUT } else { FIRST_TRY_TIMEOUT };
+    dial_in(ways(policy, address.ip()), address, info_hash, ours, policy).await
+}
+
+/// The ways in which a peer is greeted, one after the other, each on a connection of its own.
+///
+/// Where both will do, a peer on the internet is dialled encrypted first, as libtorrent, Transmission and uTorrent do: peers that
+/// require encryption answer nothing else, and networks between us that slow `BitTorrent` down know its plain handshake. On
+/// this machine and in our own network there is nothing in between, and RC4 costs more than all the rest of a transfer, so
+/// the plain handshake comes first.
+fn ways(policy: Policy, peer: IpAddr) -> &'static [Way] {
+    match policy {
+        Policy::Off => &[Way::Plain],
+        Policy::Require => &[Way::Encrypted],
+        Policy::Prefer if is_near(peer) => &[Way::Plain, Way::Encrypted],
+        Policy::Prefer => &[Way::Encrypted, Way::Plain],
+    }
+}
+
+/// Whether an address is on this machine or in a private network.
+fn is_near(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+async fn dial_in(
+    ways: &[Way],
+    address: SocketAddr,
+    info_hash: InfoHash,
+    ours: [u8; LENGTH],
+    policy: Policy,
+) -> Result<(TcpStream, Greeted), Why> {
+    let mut last = Why::Io;
+    for (place, way) in ways.iter().enumerate() {
+        let is_last = place + 1 == ways.len();
+        let mut stream = connect(address).await?;
+        let (mut greeting, limit) = match way {
+            Way::Encrypted => {
+                let limit = if is_last { HANDSHAKE_TIMEOUT } else { FIRST_TRY_TIMEOUT };
+                (Greeting::encrypted(info_hash, ours, policy, randomness()), limit)
+            }
+            Way::Plain => (Greeting::plain(info_hash, ours), HANDSHAKE_TIMEOUT),
+        };
         match greet(&mut greeting, &mut stream, limit).await {
             Ok(greeted) => return Ok((stream, greeted)),
-            Err(why) if policy == Policy::Require || greeting.is_secured() => return Err(why),
-            Err(_) => stream = connect(address).await?,
+            // One that hangs up on a plain handshake may require encryption. Any other answer is one.
+            Err(why) if *way == Way::Plain && why != Why::Eof => return Err(why),
+            Err(why) if greeting.is_secured() => return Err(why),
+            Err(why) => last = why,
         }
     }
-    let greeted = greet(&mut Greeting::plain(info_hash, ours), &mut stream, HANDSHAKE_TIMEOUT).await?;
-    Ok((stream, greeted))
+    Err(last)
 }
 
 /// Exchanges handshakes with a peer that has connected to us and wants one of these torrents, to each of which our handshake
@@ -100,3 +145,60 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const FIRST_TRY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes read at a time: a public key and most of what follows it.
 const READ: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use tracker_failover::PeerId;
+
+    use super::*;
+    use crate::wire::handshake;
+
+    #[test]
+    fn encryption_comes_first_on_the_internet_and_last_where_nothing_is_in_between() {
+        for (peer, first) in [
+            ("8.8.8.8", Way::Encrypted),
+            ("2606:4700::1", Way::Encrypted),
+            ("100.64.0.1", Way::Encrypted),
+            ("127.0.0.1", Way::Plain),
+            ("192.168.1.2", Way::Plain),
+            ("169.254.1.2", Way::Plain),
+            ("::1", Way::Plain),
+            ("fd00::1", Way::Plain),
+            ("fe80::1", Way::Plain),
+            ("::ffff:10.0.0.1", Way::Plain),
+        ] {
+            let peer = peer.parse().unwrap();
+            let both = ways(Policy::Prefer, peer);
+            assert_eq!((both[0], both.len()), (first, 2), "{peer}");
+            assert_eq!(ways(Policy::Require, peer), [Way::Encrypted]);
+            assert_eq!(ways(Policy::Off, peer), [Way::Plain]);
+        }
+    }
+
+    /// One that hangs up on our key, and one that takes it for the beginning of a long plain handshake and waits for more.
+    #[tokio::test]
+    async fn a_peer_that_cannot_encrypt_is_dialled_again_in_plain_text() {
+        for is_silent in [false, true] {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let (address, hash) = (listener.local_addr().unwrap(), InfoHash::new([7; 20]));
+            let [ours, theirs] = [*b"-XX0001-aaaaaaaaaaaa", *b"-XX0001-bbbbbbbbbbbb"]
+                .map(|id| handshake::write(hash, PeerId::new(id), false));
+            let peer = std::thread::spawn(move || {
+                let (first, _) = listener.accept().unwrap();
+                let kept = is_silent.then_some(first);
+                let (mut second, _) = listener.accept().unwrap();
+                let mut read = [0; LENGTH];
+                second.read_exact(&mut read).unwrap();
+                second.write_all(&theirs).unwrap();
+                drop(kept);
+                read
+            });
+            let both = [Way::Encrypted, Way::Plain];
+            let dialled = dial_in(&both, address, hash, ours, Policy::Prefer).await;
+            assert!(dialled.is_ok(), "{is_silent}");
+            assert_eq!(peer.join().unwrap(), ours);
+        }
+    }
+}

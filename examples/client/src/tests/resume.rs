@@ -6,7 +6,7 @@ use super::*;
 
 /// The `checked` event that a start of the seed gives.
 fn start_of_seed(shared: &Shared, more: &[&str]) -> String {
-    let (code, said) = shared.start("seed", &[&["--no-trackers", "--exit-when-done"], more].concat()).end();
+    let (code, said) = shared.start("seed", &[&["--no-trackers", "--seed-time", "0s"], more].concat()).end();
     assert_eq!(code, Some(0), "{said}");
     said.lines().find(|line| line.starts_with("{\"event\":\"checked\"")).unwrap().to_owned()
 }
@@ -21,6 +21,19 @@ fn the_second_start_of_a_seed_hashes_nothing() {
     assert_eq!(start_of_seed(&shared, &[]), checked(7, 7));
     assert_eq!(start_of_seed(&shared, &[]), checked(7, 0));
     assert!(shared.path("seed").join(format!(".{}.resume", shared.torrent.info_hash)).exists());
+}
+
+/// It is for a next start, and nothing follows a download that ends complete.
+#[test]
+fn a_download_that_ends_complete_leaves_nothing_but_its_data() {
+    let shared = Shared::new(100_000, &[]);
+    let resume = shared.path("seed").join(format!(".{}.resume", shared.torrent.info_hash));
+    start_of_seed(&shared, &[]);
+    assert!(resume.exists());
+    let (code, said) = shared.start("seed", &["--no-trackers", "--exit-when-done"]).end();
+    assert_eq!((code, resume.exists()), (Some(0), false), "{said}");
+    assert!(said.contains(&checked(7, 0)), "the resume file of an earlier run is used: {said}");
+    assert_eq!(fs::read_dir(shared.path("seed")).unwrap().count(), 1, "the data");
 }
 
 #[test]
