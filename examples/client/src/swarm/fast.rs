@@ -1,8 +1,10 @@
 //! The messages of the fast extension (BEP 6), which peers send whose handshake says that they speak it.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::actions::Actions;
+use super::bitfield::Bitfield;
 use super::peer::Peer;
 use super::pieces::Pieces;
 use super::{PeerKey, Swarm};
@@ -21,6 +23,7 @@ impl Swarm {
         key: PeerKey,
         message: Message<'_>,
         is_first: bool,
+        now: Duration,
     ) -> Result<(), Why> {
         let Self { actions, peers, pieces, requests, .. } = self;
         let Some(peer) = peers.get_mut(key) else { return Err(Why::Io) };
@@ -28,7 +31,15 @@ impl Swarm {
             return Err(Why::FastViolation);
         }
         match message {
-            Message::HaveAll | Message::HaveNone if !is_first => Err(Why::BadBitfield),
+            Message::HaveNone if !is_first => Err(Why::BadBitfield),
+            Message::HaveAll if !is_first && !Pieces::had_time(peer, now) => Err(Why::BadBitfield),
+            // aria2 says so when it has got the last piece, as it does with bitfields before.
+            Message::HaveAll if !is_first => {
+                let all = Bitfield::full(pieces.have().pieces());
+                pieces.announced_late(peer, all.as_bytes(), now)?;
+                peer.reconsider(pieces.is_complete(), actions);
+                Ok(())
+            }
             Message::HaveAll => {
                 pieces.announced_all(peer);
                 peer.reconsider(pieces.is_complete(), actions);

@@ -22,7 +22,7 @@ impl Swarm {
     pub(crate) fn message(&mut self, key: PeerKey, message: Message<'_>, now: Duration) -> Result<(), Why> {
         let is_first = self.peers.get_mut(key).is_some_and(|peer| peer.is_first(&message));
         if message.is_fast() {
-            return self.fast_message(key, message, is_first);
+            return self.fast_message(key, message, is_first, now);
         }
         let Self { actions, peers, pieces, requests, uploads, book, exchange, nodes, metadata, .. } = self;
         let Some(peer) = peers.get_mut(key) else { return Err(Why::Io) };

@@ -145,7 +145,8 @@ impl Pieces {
     /// When it can't be that.
     pub(super) fn announced_late(&mut self, peer: &mut Peer, bytes: &[u8], now: Duration) -> Result<(), Why> {
         let has = Bitfield::read(bytes, self.have.pieces())?;
-        let had_time = peer.upload.total() > 0 || now.saturating_sub(peer.since) >= FIRST_PIECES;
+        // One that speaks BEP 6 has said what it has with its first message, and may have got a piece from another peer since.
+        let had_time = peer.fast || Self::had_time(peer, now);
         if !had_time || peer.has.all().count_beyond(&has) > 0 || has.count_beyond(peer.has.all()) == 0 {
             return Err(Why::BadBitfield);
         }
@@ -156,6 +157,11 @@ impl Pieces {
             }
         }
         Ok(())
+    }
+
+    /// Whether a peer may have got a piece from us, or from another peer, since it has connected.
+    pub(super) fn had_time(peer: &Peer, now: Duration) -> bool {
+        peer.upload.total() > 0 || now.saturating_sub(peer.since) >= FIRST_PIECES
     }
 
     /// A peer has left, whose requests were released.

@@ -50,14 +50,32 @@ fn who_does_not_speak_it_may_not_use_it() {
     }
 }
 
+/// aria2 announces pieces that it has got from others by a bitfield, and the last one by `have all`.
+#[test]
+fn who_got_pieces_may_say_so_at_once_by_a_bitfield() {
+    let mut rig = Rig::with(40_000, 16_384, &[0, 1, 2], 1);
+    let peer = rig.connect_fast();
+    rig.say(peer, Message::HaveNone).unwrap();
+    rig.say(peer, Message::Bitfield(&[0x80])).unwrap();
+    rig.say(peer, Message::Bitfield(&[0xc0])).unwrap();
+    assert_eq!(rig.peer(peer).has.all().as_bytes(), [0xc0]);
+    // Fewer, nothing new, and spare bits.
+    for wrong in [[0x80], [0xc0], [0xe1]] {
+        let said = rig.swarm.message(peer, Message::Bitfield(&wrong), rig.now);
+        assert_eq!(said, Err(Why::BadBitfield), "{wrong:?}");
+    }
+    rig.wait(3);
+    rig.say(peer, Message::HaveAll).unwrap();
+    assert_eq!(rig.why(peer), Some(Why::Redundant), "both have everything");
+}
+
 #[test]
 fn what_a_peer_has_is_said_once_and_first() {
-    let rows: [&[Message<'_>]; 7] = [
+    let rows: [&[Message<'_>]; 6] = [
         &[Message::HaveAll, Message::HaveAll],
         &[Message::HaveNone, Message::HaveAll],
         &[Message::HaveNone, Message::HaveNone],
         &[Message::Bitfield(&[0xe0]), Message::HaveAll],
-        &[Message::HaveNone, Message::Bitfield(&[0xe0])],
         &[Message::Have(0), Message::HaveNone],
         &[Message::AllowedFast(0), Message::HaveAll],
     ];
