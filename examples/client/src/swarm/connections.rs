@@ -112,11 +112,12 @@ impl Swarm {
         if self.book.is_banned(address) {
             return Err(Why::Banned);
         }
-        if let Some(other) = self.peers.giving_way(address, dialled, id, self.own_id, now)? {
-            self.actions.close(other, Why::Duplicate);
-        }
+        let other = self.peers.giving_way(address, dialled, id, self.own_id, now)?;
         let pieces = self.pieces.have().pieces();
         let key = self.peers.add(address, dialled, id, pieces, handshake.fast, now);
+        if let Some(other) = other {
+            self.peers.gives_way_to(other, key, now);
+        }
         if dialled {
             self.book.connected(address);
         }

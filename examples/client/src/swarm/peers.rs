@@ -24,12 +24,14 @@ pub(super) struct Peers {
     /// Addresses of peers that have left, while something they sent may still turn out to be bad.
     departed: BTreeMap<PeerKey, SocketAddr>,
     at_last_tick: usize,
+    /// Connections that give way to another one with the same peer, and when.
+    giving_way: BTreeMap<PeerKey, (PeerKey, Duration)>,
 }
 
 impl Default for Peers {
     fn default() -> Self {
         let (connected, departed) = (BTreeMap::new(), BTreeMap::new());
-        Self { most: MAX_PEERS, connected, next: 0, departed, at_last_tick: 0 }
+        Self { most: MAX_PEERS, connected, next: 0, departed, at_last_tick: 0, giving_way: BTreeMap::new() }
     }
 }
 
@@ -105,12 +107,18 @@ impl Peers {
         // By its host as well: with the id alone a stranger could keep a peer out by its name.
         let same = |peer: &&Peer| peer.id == id && peer.address.ip() == address.ip();
         let Some(other) = self.iter().find(same) else { return Ok(None) };
-        // Where both sides dialled each other, both keep the connection of the one with the greater id.
+        // Where both sides dialled each other, both keep the connection of the one with the greater id, in the end.
         let keep_new = other.dialled != dialled && dialled == (own_id > id);
         if !keep_new || now.saturating_sub(other.heard) > RACE {
             return Err(Why::Duplicate);
         }
         Ok(Some(other.key))
+    }
+
+    /// One connection gives way to another one with the same peer, after a moment. Clients go by different rules: aria2 closes
+    /// the one that came later, and there would be none left.
+    pub(super) fn gives_way_to(&mut self, other: PeerKey, kept: PeerKey, now: Duration) {
+        self.giving_way.insert(other, (kept, now + GIVES_WAY_AFTER));
     }
 
     /// Adds a peer whose handshake is done, in a torrent of so many pieces. `fast`: it speaks the fast extension.
@@ -177,6 +185,14 @@ impl Peers {
             }
         }
         self.at_last_tick = self.connected.len();
+        let connected = &self.connected;
+        self.giving_way.retain(|other, (kept, at)| {
+            let both_stand = connected.contains_key(other) && connected.contains_key(kept);
+            if both_stand && *at <= now {
+                actions.close(*other, Why::Duplicate);
+            }
+            both_stand && *at > now
+        });
     }
 }
 
@@ -186,6 +202,8 @@ pub(crate) const MAX_PEERS: usize = 50;
 const MAX_PER_HOST: usize = 3;
 /// Both sides of a pair that dialled each other see the second connection within this time.
 const RACE: Duration = Duration::from_secs(5);
+/// How long both connections of such a pair stand, so that the peer may close the one that it doesn't keep.
+const GIVES_WAY_AFTER: Duration = Duration::from_secs(2);
 const MAX_DEPARTED: usize = 1000;
 /// After this time without a message we send a keep-alive (BEP 3: about two minutes).
 const KEEP_ALIVE: Duration = Duration::from_secs(100);
