@@ -48,6 +48,7 @@
 //! | To | see |
 //! |---|---|
 //! | announce a torrent from start to stop | [`Announcer::add`], [`AnnounceHandle`], [`Alerts`] |
+//! | choose features: TLS, your own HTTP client | [`manual::features`] |
 //! | announce many: a desktop client, a seedbox | [`manual::usage`], [`AnnounceHandle::count_with`], [`Announcer::alerts`] |
 //! | go through a proxy, or by the interface of a VPN, with everything | `AnnouncerBuilder::proxy`, `interface` ([`manual::usage`]) |
 //! | use another HTTP client, with its proxy and TLS | [`wire::http`], [`transport::from_fn`] |
@@ -64,6 +65,7 @@
 //! | keep latencies from one run to the next | `AnnouncerBuilder::latency_cache`, [`policy::HealthBook::restore`] |
 //! | share what is known of trackers between processes | [`HostStore`], `AnnouncerBuilder::host_store`, [`policy::Engine::merge`] |
 //! | read torrent files, write queries, read replies | [`wire`] |
+//! | know how many trackers a torrent is announced to | [`manual::reach`] |
 //! | learn how it works, and where it differs from the specifications | [`manual`] |
 //!
 //! What needs the feature `tokio` leads to the manual where it is off.
@@ -94,7 +96,7 @@
 //!
 //! # Features
 //!
-//! All features are additive. `http` (default): HTTP trackers over hyper. `udp` (default): UDP trackers (BEP 15).
+//! All features are additive; [`manual::features`] says which line to add for which program. `http` (default): HTTP trackers over hyper. `udp` (default): UDP trackers (BEP 15).
 //! `tls-ring` (default) or `tls-aws-lc-rs`: HTTPS trackers over rustls with one of its providers; `tls`: with the program's
 //! own. `webpki-roots` (default): Mozilla's root certificates; `tls-native-roots`: those of the system.
 //! `gzip` (default): compressed answers. `proxy` (default): all trackers through a SOCKS 5 or HTTP proxy. `metainfo`

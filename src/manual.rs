@@ -4,7 +4,8 @@
 //! millisecond; [`algorithm`] lists the pieces of selection and failover, and what fails without each; [`defaults`] gives a
 //! reason for every setting; [`deviations`] lists where a specification isn't followed; [`regressions`] lists defects of
 //! other clients and of earlier versions that have a test here; [`requirements`] names the tests of each requirement; [`usage`]
-//! says what to set for one torrent, for a desktop client, and for ten thousand torrents, and what that costs.
+//! says what to set for one torrent, for a desktop client, and for ten thousand torrents, and what that costs; [`features`] says
+//! which line to add for which program; [`reach`] says how many trackers a torrent is announced to, and what that costs them.
 
 pub mod algorithm {
     #![doc = include_str!("manual/algorithm.md")]
@@ -33,6 +34,14 @@ pub mod deviations {
 
     #[cfg(doc)]
     use crate::{AnnounceTo, Announced, Config, Order, policy::Engine};
+}
+
+pub mod features {
+    #![doc = include_str!("manual/features.md")]
+}
+
+pub mod reach {
+    #![doc = include_str!("manual/reach.md")]
 }
 
 pub mod regressions {

@@ -8,6 +8,7 @@ mod imports;
 mod lines;
 mod manual;
 mod mutations;
+mod pages;
 mod requirements;
 mod sources;
 

@@ -1,10 +1,13 @@
-//! The pages hold what they promise: every setting with its reason, every row with its test, two commands.
+//! The pages hold what they promise: every setting with its reason, every row with its test, every feature.
 
 use std::collections::BTreeSet;
 
 use tracker_failover::Config;
 
 use crate::{page, rust_files, split};
+
+/// What each feature adds, and the code for another HTTP client.
+const FEATURES: &str = "src/manual/features.md";
 
 /// The settings and their defaults, from the debug form of the configuration; the values of parts without the parts.
 fn settings() -> Vec<(String, String)> {
@@ -74,27 +77,27 @@ fn the_readme_has_two_commands_to_set_up() {
 
 /// The code for another HTTP client is compiled and run in a crate of its own.
 #[test]
-fn the_readmes_other_http_client_is_the_one_that_is_run() {
+fn the_manuals_other_http_client_is_the_one_that_is_run() {
     let program = page("tests/adopters/own-http/src/announce.rs");
     let (_, code) = program.split_once("\n\n").unwrap();
-    let readme = page("README.md");
-    let marked = readme.split_once("<!-- the code of tests/adopters/own-http").expect("README.md marks it").1;
+    let manual = page(FEATURES);
+    let marked = manual.split_once("<!-- the code of tests/adopters/own-http").expect("the page marks it").1;
     let shown = marked.split_once("```rust,ignore\n").unwrap().1.split_once("```").unwrap().0;
     assert_eq!(shown, code);
     assert!(page(".ci/run").contains("tests/adopters/run"), "and it is run");
 }
 
 #[test]
-fn every_feature_is_in_the_readme() {
-    let (manifest, readme, docs) = (page("Cargo.toml"), page("README.md"), page("src/lib.rs"));
+fn every_feature_is_in_the_manual() {
+    let (manifest, manual, docs) = (page("Cargo.toml"), page(FEATURES), page("src/lib.rs"));
     let section = manifest.split_once("[features]\n").unwrap().1.split_once("\n[").unwrap().0;
     let features: Vec<&str> =
         section.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name).collect();
     assert!(features.contains(&"http"), "{features:?}");
     for feature in features.iter().filter(|feature| **feature != "default") {
         assert!(
-            readme.contains(&format!("\n| `{feature}` | ")),
-            "README.md has no row for the feature {feature}"
+            manual.contains(&format!("\n| `{feature}` | ")),
+            "{FEATURES} has no row for the feature {feature}"
         );
         assert!(docs.contains(&format!("`{feature}`")), "src/lib.rs doesn't name the feature {feature}");
     }
