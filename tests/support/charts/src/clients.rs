@@ -6,9 +6,9 @@ use crate::results::Results;
 
 /// The scenarios that a user knows, and what they are called.
 const SCENARIOS: [(&str, &str); 5] = [
-    ("alive", "All trackers alive"),
-    ("refuse", "Two of three dead: connections refused"),
-    ("mute", "Two of three silent"),
+    ("alive", "All trackers are alive"),
+    ("refuse", "Two of three refuse connections"),
+    ("mute", "Two of three are silent"),
     ("mid-run-mute", "The tracker in use falls silent"),
     ("empty", "The first two know no peers"),
 ];
@@ -116,7 +116,7 @@ mod tests {
         let [group] = &chart.groups[..] else { panic!("{:?}", chart.groups) };
         let shown: Vec<_> = group.rows.iter().map(|row| (row.client.as_str(), row.cells[0].value)).collect();
         assert_eq!(shown, [("tracker-failover", Some(0.0114)), ("aria2", None)]);
-        let words = "Two of three silent: tracker-failover 11 ms, 1 heard; aria2 none in 75 s, 2 heard.";
+        let words = "Two of three are silent: tracker-failover 11 ms, 1 heard; aria2 none in 75 s, 2 heard.";
         assert!(chart.description.ends_with(words), "{}", chart.description);
         let drawn = chart.draw()[0].1.to_string();
         assert!(drawn.contains("role=\"img\"") && drawn.contains("none in 75 s"), "{drawn}");

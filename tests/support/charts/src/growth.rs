@@ -115,11 +115,15 @@ impl Panel {
         chart = chart.add(path.set("stroke", theme.ours).set("stroke-width", 2.5));
         for (torrents, value) in &self.points {
             let (x, y) = (x(*torrents), y(*value));
-            let is_first = x < left + 20.0;
-            let anchor = if is_first { Anchor::Start } else { Anchor::Middle };
+            // The ends stay within the panel.
+            let (anchor, shift) = match x - left {
+                ..20.0 => (Anchor::Start, 4.0),
+                210.0.. => (Anchor::End, 4.0),
+                _ => (Anchor::Middle, 0.0),
+            };
             let dot = Circle::new().set("cx", tenths(x)).set("cy", tenths(y)).set("r", 4);
             chart = chart.add(dot.set("fill", theme.ours)).add(text(
-                if is_first { x + 4.0 } else { x },
+                x + shift,
                 y - 10.0,
                 anchor,
                 15,

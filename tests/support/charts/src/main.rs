@@ -11,6 +11,7 @@ mod bars;
 mod canvas;
 mod clients;
 mod growth;
+mod operators;
 mod results;
 
 use std::collections::BTreeMap;
@@ -56,6 +57,13 @@ fn files(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
     add("clients", clients.draw());
     let growth = Results::of(root, "growth.tsv")?.ok_or("there is no benches/results/growth.tsv")?;
     add("growth", Growth::of(&growth).map_err(|error| format!("growth.tsv: {error}"))?.draw());
+
+    if let Some(operators) = Results::of(root, "operators.tsv")? {
+        add(
+            "operators",
+            operators::chart(&operators).map_err(|error| format!("operators.tsv: {error}"))?.draw(),
+        );
+    }
 
     let path = root.join("README.md");
     let readme = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
