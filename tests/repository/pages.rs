@@ -15,7 +15,9 @@ fn pages() -> Vec<String> {
         let entries = std::fs::read_dir(root().join(folder)).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let paths = names.map(|name| format!("{folder}/{name}{suffix}"));
-        pages.extend(paths.filter(|path| path.ends_with(".md") && root().join(path).is_file()));
+        pages.extend(paths.filter(|path| {
+            Path::new(path).extension() == Some("md".as_ref()) && root().join(path).is_file()
+        }));
     }
     assert!(pages.len() >= 12, "{pages:?}");
     pages
