@@ -51,7 +51,10 @@ fn ways(policy: Policy, peer: IpAddr) -> &'static [Way] {
     }
 }
 
-/// Whether an address is on this machine or in a private network.
+/// Whether an address is on this machine or in our own network.
+///
+/// The library's `AddressKind` answers another question, which addresses are no hosts on the internet, and so counts the
+/// shared address space of carriers (100.64/10) as private. A carrier is one of those in between, so here it isn't near.
 fn is_near(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
