@@ -52,7 +52,7 @@ impl HttpClient {
         redirected_by: Option<Remote>,
     ) -> Result<HttpConnection, AnnounceError> {
         match self.pool.take(&url.tracker_host()) {
-            Some(kept) if !self.config.guard_redirects || may_lead(redirected_by, kept.remote) => Ok(kept),
+            Some(kept) if may_lead(redirected_by, kept.remote) => Ok(kept),
             _ => self.dial(url, redirected_by).await,
         }
     }
@@ -88,10 +88,10 @@ impl HttpClient {
         }
         let policy = &self.config.addresses;
         let found = resolver::find_allowed(&*self.resolver, policy, url.host(), url.port()).await?;
-        let (tracker, guards) = (url.clone(), self.config.guard_redirects);
+        let tracker = url.clone();
         let usable = found.choose(move |mut addresses| {
             families::restrict(&tracker, &mut addresses)?;
-            addresses.retain(|address| !guards || may_lead(redirected_by, Remote::Address(*address)));
+            addresses.retain(|address| may_lead(redirected_by, Remote::Address(*address)));
             if addresses.is_empty() {
                 return Err(AnnounceError::Redirect(RedirectError::PrivateTarget));
             }
@@ -162,7 +162,8 @@ impl HttpClient {
             }
             let too_many = AnnounceError::Redirect(RedirectError::TooMany(self.config.max_redirects));
             hops_left = hops_left.checked_sub(1).ok_or(too_many)?;
-            redirected_by = Some(used.remote);
+            // Without the guard a target of a redirect is dialled like any other tracker.
+            redirected_by = self.config.guard_redirects.then_some(used.remote);
             // The body of the redirect isn't waited for: it isn't needed, and may never end. Where it isn't
             // there already, `hyper` closes the connection.
             drop(response);
