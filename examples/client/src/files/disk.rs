@@ -179,11 +179,8 @@ fn tend_disk(
     let checked = check(torrent, &mut storage, how, |piece| {
         piece % LOOKED_EVERY != 0 || done.send(Done::Looked(piece)).is_ok()
     });
-    let is_ready = checked
-        .as_ref()
-        .ok()
-        .map(|checked| Verified::new(torrent, checked.have.clone(), checked.hashed == 0))
-        .map(|verified| verified.ending_complete(matches!(how, How::Begin { ends_complete: true, .. })));
+    let ends_complete = matches!(how, How::Begin { ends_complete: true, .. });
+    let is_ready = checked.as_ref().ok().map(|checked| Verified::new(torrent, checked, ends_complete));
     let is_heard = done.send(Done::Ready(checked)).is_ok();
     let Some(mut verified) = is_ready.filter(|_| is_heard) else { return };
     let mut begun = Begun::default();

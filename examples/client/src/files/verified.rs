@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::thread::{self, JoinHandle};
 
+use super::check::Checked;
 use super::resume_file::{self, Snapshot};
 use super::storage::Storage;
 use crate::swarm::bitfield::Bitfield;
@@ -25,17 +26,13 @@ pub(super) struct Verified {
 }
 
 impl Verified {
-    /// These pieces are here. `is_kept` when the resume file says just that.
-    pub(super) fn new(torrent: &Torrent, pieces: Bitfield, is_kept: bool) -> Self {
-        let wanted = torrent.wanted();
+    /// The pieces that were found. With `ends_complete` no resume file is left when everything that is wanted is here.
+    pub(super) fn new(torrent: &Torrent, checked: &Checked, ends_complete: bool) -> Self {
+        let (pieces, wanted) = (checked.have.clone(), torrent.wanted());
         let lacking = wanted.count_beyond(&pieces);
-        Self { pieces, lacking, wanted, is_stale: !is_kept, ends_complete: false, writing: None }
-    }
-
-    /// The same, and whether no resume file is left when everything that is wanted is here.
-    pub(super) fn ending_complete(mut self, ends_complete: bool) -> Self {
-        self.ends_complete = ends_complete;
-        self
+        // What the resume file says was found without hashing anything.
+        let is_stale = checked.hashed != 0;
+        Self { pieces, lacking, wanted, is_stale, ends_complete, writing: None }
     }
 
     /// One more piece is on the disk. Whether everything that is wanted is with it.
