@@ -91,7 +91,7 @@ fn virtual_time(criterion: &mut Criterion) {
         group.bench_function(format!("start, not probed/{name}"), |bencher| {
             bencher.iter_custom(|times| play(times, || start(dead(), Probing::Off)));
         });
-        for (what, urgent) in [("regular", false), ("somebody waits", true)] {
+        for (what, urgent) in [("regular", false), ("a caller waits", true)] {
             group.bench_function(format!("in use, {what}/{name}"), |bencher| {
                 bencher.iter_custom(|times| play(times, || in_use(dead(), urgent)));
             });

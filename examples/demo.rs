@@ -43,11 +43,11 @@ fn main() -> ExitCode {
     }
     match demo() {
         Ok(()) => {
-            println!("--- everything went as told");
+            println!("--- everything went as expected");
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("--- NOT as told: {error}");
+            eprintln!("--- NOT as expected: {error}");
             ExitCode::FAILURE
         }
     }

@@ -34,7 +34,7 @@ struct Played {
     /// Whose channels were opened.
     opened: Vec<TrackerUrl>,
     /// Every announce: to whom, with which event, and what it said.
-    told: Vec<String>,
+    sent: Vec<String>,
     rounds: Vec<Result<Arc<Announced>, Arc<RoundError>>>,
 }
 
@@ -45,10 +45,10 @@ impl Played {
         let torrent = engine.add(trackers, a_torrent(1), Timestamp::ZERO);
         let (failing, stalling, opened) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
         let refuses_paused = BTreeSet::new();
-        let (told, rounds) = (Vec::new(), Vec::new());
+        let (sent, rounds) = (Vec::new(), Vec::new());
         let (now, response) = (Timestamp::ZERO, AnnounceResponse::default());
         let mut played =
-            Self { engine, torrent, now, response, failing, refuses_paused, stalling, opened, told, rounds };
+            Self { engine, torrent, now, response, failing, refuses_paused, stalling, opened, sent, rounds };
         played.settle();
         played
     }
@@ -111,7 +111,7 @@ impl Played {
                     let left = request.transfer.left.map_or("?".to_owned(), |left| left.to_string());
                     let wanted = request.num_want.map_or("?".to_owned(), |wanted| wanted.to_string());
                     let name = tracker.host().trim_end_matches(".test");
-                    self.told.push(format!("{name}:{event} left={left} numwant={wanted}"));
+                    self.sent.push(format!("{name}:{event} left={left} numwant={wanted}"));
                     let input = match self.failing.get(tracker) {
                         _ if self.stalling.contains(tracker) => continue,
                         _ if event == "paused" && self.refuses_paused.contains(tracker) => {
@@ -186,7 +186,7 @@ fn on_request_nothing_is_announced_by_itself() {
     for order in [Order::Nearest, Order::Bep12] {
         let config = one_at_a_time().scheduling(Scheduling::Manual).order(order).probing(Probing::Off);
         let mut played = Played::new(&[&["a"]], config);
-        assert!(played.told.is_empty(), "not at the start");
+        assert!(played.sent.is_empty(), "not at the start");
         played.announce();
         played.now = played.now + Duration::from_secs(86_400);
         assert_eq!(played.settle(), None, "not at the interval");
@@ -196,7 +196,7 @@ fn on_request_nothing_is_announced_by_itself() {
         assert_eq!(played.settle(), None, "not after a failure");
         played.engine.complete(played.torrent, played.now);
         played.settle();
-        assert_eq!(played.told.len(), 2, "and not when the download is complete: {:?}", played.told);
+        assert_eq!(played.sent.len(), 2, "and not when the download is complete: {:?}", played.sent);
     }
 }
 
@@ -213,14 +213,14 @@ fn on_request_events_are_owed_all_the_same() {
     played.announce();
     played.engine.stop(played.torrent, played.now);
     played.settle();
-    let told = [
+    let sent = [
         "started left=1000 numwant=?",
         "none left=1000 numwant=7",
         "completed left=0 numwant=7",
         "none left=0 numwant=7",
         "stopped left=0 numwant=0",
     ];
-    assert_eq!(played.told, told.map(|told| format!("a:{told}")));
+    assert_eq!(played.sent, sent.map(|sent| format!("a:{sent}")));
 }
 
 /// R3-12, R27: what is found complete before the first announce was so from the start; a download whose size was
@@ -232,14 +232,14 @@ fn a_download_found_complete_never_completes() {
     played.engine.complete(played.torrent, played.now);
     played.announce();
     played.announce();
-    assert_eq!(played.told, ["a:started left=0 numwant=?", "a:none left=0 numwant=?"]);
+    assert_eq!(played.sent, ["a:started left=0 numwant=?", "a:none left=0 numwant=?"]);
 
     let mut magnet = Played::new(&[&["a"]], on_request());
     magnet.announce();
     magnet.engine.update(magnet.torrent, left(0), magnet.now);
     magnet.engine.complete(magnet.torrent, magnet.now);
     magnet.announce();
-    assert_eq!(magnet.told, ["a:started left=? numwant=?", "a:completed left=0 numwant=?"]);
+    assert_eq!(magnet.sent, ["a:started left=? numwant=?", "a:completed left=0 numwant=?"]);
 }
 
 /// R31-03, R12-06: suspended trackers stand in the report where it would have been their turn.
@@ -268,15 +268,15 @@ fn dead_trackers_are_looked_for_beside_one_that_refuses_and_it_is_left_in_peace(
     played.engine.update(played.torrent, left(1000), played.now);
     played.fails("a", AnnounceError::Rejected(Rejection::new("unregistered torrent")));
     played.fails("b", refused());
-    played.told.clear();
+    played.sent.clear();
     let end = Timestamp::from_start(Duration::from_secs(4 * 3600));
     while let Some(next) = played.settle().filter(|next| *next < end) {
         played.now = next;
     }
-    let told = |name: &str| played.told.iter().filter(|told| told.starts_with(name)).count();
-    assert!(told("b") > 3 * 3600 / 75, "{} tries in four hours", told("b"));
+    let sent = |name: &str| played.sent.iter().filter(|sent| sent.starts_with(name)).count();
+    assert!(sent("b") > 3 * 3600 / 75, "{} tries in four hours", sent("b"));
     // Four in the first two minutes, then ever less often, but every half hour at the least.
-    assert!((8..28).contains(&told("a")), "{} announces in four hours", told("a"));
+    assert!((8..28).contains(&sent("a")), "{} announces in four hours", sent("a"));
 }
 
 /// Where all hosts are known nothing is measured, and the user still hears in which order they stand.

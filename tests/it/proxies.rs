@@ -178,8 +178,8 @@ async fn without_udp_at_the_proxy_udp_trackers_are_unsupported() {
         if scheme == "http" {
             assert!(state.contains("Unsupported"), "{state}");
         } else {
-            let told = alerts.iter().any(|alert| alert.to_string().contains("the proxy carries no UDP"));
-            assert!(told, "{alerts:#?}");
+            let says_so = alerts.iter().any(|alert| alert.to_string().contains("the proxy carries no UDP"));
+            assert!(says_so, "{alerts:#?}");
         }
         session.stop().await.unwrap();
     }

@@ -189,7 +189,7 @@ async fn a_transport_that_panics_fails_its_attempt_only() {
     assert!(matches!(outcome.failed[0].error, AnnounceError::Broken(_)));
 }
 
-/// A listener that sleeps delays no other, and is told how much it missed.
+/// A listener that sleeps delays no other, and learns how much it missed.
 #[tokio::test(start_paused = true)]
 async fn a_sleepy_listener_misses_alerts_and_stalls_nothing() {
     let world = World::new([Behaviour::ok()]);

@@ -38,11 +38,11 @@ fn completed_passes_the_min_interval() {
     played.engine.update(played.torrent, left(1000), played.now);
     played.response.min_interval = Some(secs(972));
     played.announce();
-    played.told.clear();
+    played.sent.clear();
     played.engine.want_peers(played.torrent, played.now);
     played.play_until(played.now + secs(120));
-    assert!(played.told.is_empty(), "{:?}", played.told);
+    assert!(played.sent.is_empty(), "{:?}", played.sent);
     played.engine.complete(played.torrent, played.now);
     played.settle();
-    assert_eq!(played.told, ["a:completed left=0 numwant=?"]);
+    assert_eq!(played.sent, ["a:completed left=0 numwant=?"]);
 }

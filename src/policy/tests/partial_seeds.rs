@@ -23,7 +23,7 @@ fn torrent(trackers: &[&str]) -> Played {
 fn sent(played: &mut Played, transfer: Transfer) -> Vec<String> {
     played.engine.update(played.torrent, transfer, played.now);
     played.announce();
-    let sent = std::mem::take(&mut played.told);
+    let sent = std::mem::take(&mut played.sent);
     sent.iter().map(|line| line.split(" numwant").next().unwrap().to_owned()).collect()
 }
 
@@ -44,7 +44,7 @@ fn a_partial_seed_says_so_in_each_regular_announce() {
     assert_eq!(sent(&mut played, wants_no_more(0)), ["a:none left=0"], "it is a seed");
     played.engine.stop(played.torrent, played.now);
     played.settle();
-    assert_eq!(played.told, ["a:stopped left=0 numwant=0"]);
+    assert_eq!(played.sent, ["a:stopped left=0 numwant=0"]);
 }
 
 #[test]

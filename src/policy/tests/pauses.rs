@@ -17,7 +17,7 @@ fn play(played: &mut Played, to: u64, left_now: u64) -> Vec<String> {
             }
             Output::Announce { attempt, request } => {
                 let event = request.event.map_or("none", crate::Event::name);
-                played.told.push(format!("{event} {}", request.transfer.left.unwrap_or(u64::MAX)));
+                played.sent.push(format!("{event} {}", request.transfer.left.unwrap_or(u64::MAX)));
                 played.engine.handle(Input::Replied(attempt, Box::new(played.response.clone())), played.now);
             }
             Output::Wait(Some(wake)) if wake < end => played.now = wake,
@@ -26,7 +26,7 @@ fn play(played: &mut Played, to: u64, left_now: u64) -> Vec<String> {
         }
     }
     played.now = end;
-    std::mem::take(&mut played.told)
+    std::mem::take(&mut played.sent)
 }
 
 fn at(seconds: u64) -> Timestamp {

@@ -102,10 +102,10 @@ fn rounds_beside_the_tracker_in_use_end() {
     let mut played = Played::new(&[&["b"], &["a"], &["c"], &["d"]], Config::default());
     played.play_until(at(100));
     turn_private(&mut played.engine, played.torrent, played.now);
-    let before = played.told.len();
+    let before = played.sent.len();
     played.play_until(at(24 * 3_600_000));
     let after: BTreeSet<&str> =
-        played.told[before..].iter().filter_map(|told| told.split(':').next()).collect();
+        played.sent[before..].iter().filter_map(|sent| sent.split(':').next()).collect();
     assert_eq!(after.len(), 1, "one tracker: {after:?}");
 }
 
@@ -144,11 +144,11 @@ fn the_trackers_of_a_list_are_announced_to_until_the_torrent_turns_private() {
     played.engine.change_trackers(torrent, |trackers| assert_eq!(trackers.add_list(&list), 1), played.now);
     played.fails("a", refused());
     played.play_until(at(3_600_000));
-    let at_list = |told: &[String]| told.iter().filter(|told| told.starts_with("list")).count();
-    assert!(at_list(&played.told) > 0, "{:?}", played.told);
+    let at_list = |sent: &[String]| sent.iter().filter(|sent| sent.starts_with("list")).count();
+    assert!(at_list(&played.sent) > 0, "{:?}", played.sent);
     turn_private(&mut played.engine, torrent, played.now);
-    let before = played.told.len();
+    let before = played.sent.len();
     played.engine.change_trackers(torrent, |trackers| assert_eq!(trackers.add_list(&list), 0), played.now);
     played.play_until(at(24 * 3_600_000));
-    assert_eq!(at_list(&played.told[before..]), 0, "{:?}", &played.told[before..]);
+    assert_eq!(at_list(&played.sent[before..]), 0, "{:?}", &played.sent[before..]);
 }

@@ -30,16 +30,16 @@ fn played(tiers: &[&[&str]], left_bytes: u64) -> Played {
         engine.handle(Input::Probed(attempt, Ok(measured)), Timestamp::ZERO);
     }
     let (failing, stalling, opened) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
-    let (told, rounds) = (Vec::new(), Vec::new());
+    let (sent, rounds) = (Vec::new(), Vec::new());
     let response = AnnounceResponse { complete: Some(0), incomplete: Some(1), ..AnnounceResponse::default() };
     let now = Timestamp::ZERO;
     let refuses_paused = BTreeSet::new();
-    Played { engine, torrent, now, response, failing, refuses_paused, stalling, opened, told, rounds }
+    Played { engine, torrent, now, response, failing, refuses_paused, stalling, opened, sent, rounds }
 }
 
 /// The trackers that were announced to, in order, by name.
 fn announced_to(played: &Played) -> String {
-    let names: Vec<&str> = played.told.iter().filter_map(|told| told.split(':').next()).collect();
+    let names: Vec<&str> = played.sent.iter().filter_map(|sent| sent.split(':').next()).collect();
     names.join(" ")
 }
 
@@ -81,8 +81,8 @@ fn one_tracker_is_one_tracker() {
         played.torrent = played.engine.add(trackers, a_torrent(2), Timestamp::ZERO);
         played.play_until(Timestamp::ZERO + secs(7200));
         let different: BTreeSet<&str> =
-            played.told.iter().filter_map(|told| told.split(':').next()).collect();
-        assert_eq!(different.len(), 1, "private: {private}: {:?}", played.told);
+            played.sent.iter().filter_map(|sent| sent.split(':').next()).collect();
+        assert_eq!(different.len(), 1, "private: {private}: {:?}", played.sent);
     }
 }
 

@@ -225,7 +225,7 @@ impl TorrentBook {
     }
 
     /// The event that the next announce to a tracker carries: the one that is due, or else that of a partial seed. That one is
-    /// never due, because it is news to nobody.
+    /// never due by itself: no tracker waits for it.
     pub(super) fn sent_event_for(&self, tracker: &TrackerUrl) -> Option<Event> {
         let may_pause = || {
             let refuses = self.trackers.record(tracker).is_some_and(|record| record.refuses_paused);

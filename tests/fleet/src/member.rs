@@ -1,5 +1,5 @@
-//! One process of the fleet: an announcer that is told by lines to add torrents, and reports by lines what it tries; and the
-//! handle of the process that started it.
+//! One process of the fleet: an announcer that adds the torrents it reads line by line, and reports by lines what it tries; and
+//! the handle of the process that started it.
 
 use std::process::Stdio;
 use std::time::Duration;

@@ -325,8 +325,8 @@ fn free_address(family: Family) -> io::Result<SocketAddr> {
     Ok(SocketAddr::new(host, free_port(host)?))
 }
 
-/// A port that is free for TCP and UDP. It lies below the ports that are given to outgoing connections, so that nobody
-/// takes it while its tracker is dead.
+/// A port that is free for TCP and UDP. It lies below the ports that are given to outgoing connections, so that no other
+/// program takes it while its tracker is dead.
 fn free_port(host: IpAddr) -> io::Result<u16> {
     static NEXT_PORT: AtomicU16 = AtomicU16::new(21_000);
     if let Err(error) = TcpListener::bind((host, 0)) {

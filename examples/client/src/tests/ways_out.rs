@@ -34,7 +34,7 @@ fn trackers_and_peers_are_reached_through_the_proxy() {
 
 /// Nothing is sent past a proxy that is gone.
 #[test]
-fn without_the_proxy_nobody_is_reached() {
+fn without_the_proxy_no_host_is_reached() {
     let tracker = runtime().block_on(FakeTracker::start(Behaviour::ok()));
     let shared = Shared::new(100_000, &[tracker.announce_url()]);
     let mut seed = shared.start("seed", &["--no-trackers"]);

@@ -142,8 +142,8 @@ async fn the_first_to_answer_a_probe_gets_started_at_that_moment() {
             assert!(took <= dead.at_most, "{}: {took:?}", dead.name);
         } else {
             assert_eq!(took, 4 * WAY, "{}: a probe and an announce", dead.name);
-            let told: usize = in_front.iter().map(|dead| dead.heard_of(UdpAsked::Announce).len()).sum();
-            assert_eq!(told, 0, "{}: who shows no life is told nothing", dead.name);
+            let announced: usize = in_front.iter().map(|dead| dead.heard_of(UdpAsked::Announce).len()).sum();
+            assert_eq!(announced, 0, "{}: who shows no life gets no announce", dead.name);
         }
     }
 }
@@ -166,7 +166,7 @@ async fn the_whole_life_goes_over_udp() {
     assert_eq!(events, [Some(2), Some(0), Some(1), Some(3)], "R25: started, none, completed, stopped");
     let last = trackers[0].heard().pop().unwrap();
     assert_eq!((last.num_want(), last.left()), (Some(0), Some(0)));
-    assert!(trackers[1].heard_of(UdpAsked::Announce).is_empty(), "nobody else was told");
+    assert!(trackers[1].heard_of(UdpAsked::Announce).is_empty(), "no other tracker got an announce");
 }
 
 /// Through a proxy the address isn't known, and each name is a tracker.

@@ -95,10 +95,10 @@ fn counters_and_wishes_fit_into_signed_fields() {
 ///
 #[test]
 fn a_client_that_takes_no_connections_says_port_one() {
-    for (port, told) in [(0, 1), (6881, 6881_u16)] {
+    for (port, sent) in [(0, 1), (6881, 6881_u16)] {
         let request = AnnounceRequest { port, ..request() };
         let packet = announce_request(CONNECTION, TRANSACTION, &url("udp://t.test:80"), &request, Family::V4);
-        assert_eq!(packet[96..98], told.to_be_bytes());
+        assert_eq!(packet[96..98], sent.to_be_bytes());
     }
 }
 

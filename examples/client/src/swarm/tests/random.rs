@@ -41,7 +41,7 @@ fn random_swarms_come_to_an_end() {
             check(&rig, seed);
         }
         for (key, why) in &rig.closed {
-            // Nobody is closed for what an honest peer may do, and only liars are banned.
+            // No peer is closed for what an honest peer may do, and only liars are banned.
             assert!(
                 matches!(why, Why::Eof | Why::Timeout | Why::Redundant | Why::HashFail),
                 "seed {seed}: {why:?}"
