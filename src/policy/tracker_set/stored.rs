@@ -64,59 +64,46 @@ impl Serialize for Tiers {
     }
 }
 
+/// Reads a list of which at most [`MAX_TRACKERS`] are taken, each element for as many as `count` says.
+struct Bounded<T> {
+    expected: &'static str,
+    count: fn(&T) -> usize,
+}
+
 impl<'de> Deserialize<'de> for Tiers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Tiers;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("tiers")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut tiers: A) -> Result<Tiers, A::Error> {
-                let (mut all, mut count) = (Vec::new(), 0_usize);
-                while let Some(Tier(tier)) = tiers.next_element()? {
-                    // An empty tier counts as well, so that those are bounded.
-                    count = count.saturating_add(tier.len().max(1));
-                    if count > MAX_TRACKERS {
-                        return Err(A::Error::custom("too many trackers"));
-                    }
-                    all.push(tier);
-                }
-                Ok(Tiers(all))
-            }
-        }
-
-        deserializer.deserialize_seq(Reader)
+        // An empty tier counts as well, so that those are bounded.
+        let reader = Bounded { expected: "tiers", count: |Tier(tier)| tier.len().max(1) };
+        let tiers = deserializer.deserialize_seq(reader)?;
+        Ok(Self(tiers.into_iter().map(|Tier(tier)| tier).collect()))
     }
 }
 
 impl<'de> Deserialize<'de> for Tier {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
+        let reader = Bounded { expected: "a tier", count: |Address(_)| 1 };
+        let trackers = deserializer.deserialize_seq(reader)?;
+        Ok(Self(trackers.into_iter().map(|Address(tracker)| tracker).collect()))
+    }
+}
 
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Tier;
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<T> {
+    type Value = Vec<T>;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a tier")
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
+        let (mut all, mut count) = (Vec::new(), 0_usize);
+        while let Some(element) = elements.next_element()? {
+            count = count.saturating_add((self.count)(&element));
+            if count > MAX_TRACKERS {
+                return Err(A::Error::custom("too many trackers"));
             }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut trackers: A) -> Result<Tier, A::Error> {
-                let mut tier = Vec::new();
-                while let Some(Address(tracker)) = trackers.next_element()? {
-                    if tier.len() == MAX_TRACKERS {
-                        return Err(A::Error::custom("too many trackers"));
-                    }
-                    tier.push(tracker);
-                }
-                Ok(Tier(tier))
-            }
+            all.push(element);
         }
-
-        deserializer.deserialize_seq(Reader)
+        Ok(all)
     }
 }
 
