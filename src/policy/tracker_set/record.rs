@@ -43,6 +43,10 @@ pub(crate) struct TrackerRecord {
     pub(crate) refuses_paused: bool,
 }
 
+/// A tracker of the list with its record. To look up the record of each of a thousand trackers by its URL takes a
+/// millisecond, so loops over all of them have both.
+pub(crate) type Listed<'a> = (&'a TrackerUrl, Option<&'a TrackerRecord>);
+
 impl TrackerRecord {
     /// Whether the tracker doesn't serve this torrent, whatever its host does for others.
     pub(crate) fn is_refused(&self) -> bool {

@@ -6,6 +6,7 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
 use super::TrackerSet;
+use super::settings::SetSettings;
 use crate::policy::config::{AnnounceTo, Order};
 use crate::tracker::TrackerUrl;
 
@@ -37,7 +38,7 @@ struct Address(TrackerUrl);
 impl Serialize for TrackerSet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let tiers = self.tiers().map(|tier| tier.cloned().collect()).collect();
-        let Self { private, order, announce_to, .. } = *self;
+        let SetSettings { private, order, announce_to, .. } = self.settings;
         Stored { tiers: Tiers(tiers), private, order, announce_to }.serialize(serializer)
     }
 }
@@ -50,7 +51,8 @@ impl<'de> Deserialize<'de> for TrackerSet {
         let stored = Stored::deserialize(deserializer)
             .map_err(|_| D::Error::custom("expected tiers of at most 1000 announce addresses"))?;
         let mut set = Self::new(stored.tiers.0);
-        (set.private, set.order, set.announce_to) = (stored.private, stored.order, stored.announce_to);
+        let Stored { private, order, announce_to, .. } = stored;
+        set.settings = SetSettings { private, order, announce_to, ..set.settings };
         Ok(set)
     }
 }
