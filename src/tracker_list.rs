@@ -303,17 +303,22 @@ fn is_comment(text: &str) -> bool {
     text.starts_with(['#', ';']) || text.starts_with("//")
 }
 
-/// The entries of a line of a deny list: what stands between commas, without a comment after it.
+/// A line without the comment at its end, which begins a word.
+fn without_comment(line: &str) -> &str {
+    let blanks = line.match_indices(char::is_whitespace);
+    let mut words = blanks.map(|(at, blank)| at + blank.len());
+    let end = words.find(|at| is_comment(&line[*at..]));
+    &line[..end.unwrap_or(line.len())]
+}
+
+/// The entries of a line of a deny list: what stands between commas.
 fn entries(line: &str) -> impl Iterator<Item = &str> {
-    let comment = line.split_whitespace().find(|word| is_comment(word));
-    // A word of the line, so it is in it.
-    let end = comment.and_then(|comment| line.find(comment)).unwrap_or(line.len());
-    line[..end].split(',').map(str::trim).filter(|entry| !entry.is_empty())
+    without_comment(line).split(',').map(str::trim).filter(|entry| !entry.is_empty())
 }
 
 /// The trackers of a line.
 fn trackers(line: &str) -> impl Iterator<Item = Result<TrackerUrl, ListErrorReason>> {
-    let mut rest = Some(line);
+    let mut rest = Some(without_comment(line));
     std::iter::from_fn(move || {
         loop {
             let (entry, after) = split_entry(rest?);
@@ -328,9 +333,10 @@ fn trackers(line: &str) -> impl Iterator<Item = Result<TrackerUrl, ListErrorReas
 
 /// The first entry of a line, and what follows its comma. A comma is part of a URL, unless another URL follows it.
 fn split_entry(line: &str) -> (&str, Option<&str>) {
+    // Looks no further than the scheme: it is asked for each comma of the line.
     let is_url = |text: &str| {
-        let scheme = text.trim_start().split("://").next().unwrap_or_default();
-        scheme.len() < text.trim_start().len() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        let behind = text.trim_start().trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+        behind.starts_with("://")
     };
     let mut commas = line.match_indices(',').map(|(at, _)| (&line[..at], &line[at + 1..]));
     match commas.find(|(_, after)| is_url(after)) {
@@ -341,8 +347,7 @@ fn split_entry(line: &str) -> (&str, Option<&str>) {
 
 fn tracker(entry: &str) -> Result<TrackerUrl, ListErrorReason> {
     let (url, rest) = entry.split_once(char::is_whitespace).unwrap_or((entry, ""));
-    let rest = rest.trim_start();
-    if !rest.is_empty() && !is_comment(rest) {
+    if !rest.trim_start().is_empty() {
         return Err(ListErrorReason::MoreThanUrl);
     }
     let tracker = TrackerUrl::parse(url)?;

@@ -81,6 +81,34 @@ fn what_is_read_is_bounded() {
     assert_eq!((list.len(), &list.errors()[0].reason), (1, &ListErrorReason::TooLong));
 }
 
+/// 10 s is more than ten times what it takes where nothing else runs.
+#[expect(clippy::disallowed_methods, reason = "the time of a hostile list is bounded")]
+#[test]
+fn a_list_of_commas_is_soon_read() {
+    let begun = std::time::Instant::now();
+    let list = TrackerList::parse(format!("{}\n", ",".repeat(MAX_LINE_LEN)).repeat(15));
+    assert!(list.is_empty() && list.errors().is_empty());
+    assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn comments_name_no_tracker_and_hide_none() {
+    for (text, expected) in [
+        ("udp://a.test:1 # was down, http://b.test/x", "udp://a.test:1"),
+        ("udp://a.test:1, #udp://b.test:2,udp://c.test:3", "udp://a.test:1"),
+        ("http://a.test/x#y //z", "http://a.test/x#y"),
+    ] {
+        let list = TrackerList::parse(text);
+        assert_eq!(layout(&list), layout(&TrackerList::parse(expected)), "{text:?}");
+        assert_eq!((list.len(), list.errors()), (1, [].as_slice()), "{text:?}");
+    }
+    for text in ["http://a.test/x // fakes peers", "b.test,http://a.test/x //a.test", "http://a.test/x#y #y"]
+    {
+        let denied = DenyList::parse(text);
+        assert!(denied.denies(&url("http://a.test/x")) && denied.errors().is_empty(), "{text:?}: {denied:?}");
+    }
+}
+
 #[test]
 fn hosts_and_urls_are_denied() {
     let denied = DenyList::parse(
