@@ -35,9 +35,13 @@ pub(crate) async fn announce(transport: &dyn Transport, tracker: &TrackerUrl) ->
     let is_registered = match &started {
         Err(AnnounceError::Rejected(rejection)) => return Announced::Refused(rejection.reason.clone()),
         // It may have been received.
-        Ok(_) | Err(AnnounceError::TimedOut(_) | AnnounceError::Broken(_) | AnnounceError::NotAReply(_)) => {
-            true
-        }
+        Ok(_)
+        | Err(
+            AnnounceError::TimedOut(_)
+            | AnnounceError::Broken(_)
+            | AnnounceError::NotAReply(_)
+            | AnnounceError::TooLarge { .. },
+        ) => true,
         Err(_) => false,
     };
     let mut has_stopped = false;

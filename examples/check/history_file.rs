@@ -38,13 +38,35 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), String> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
     let replace = || {
-        let mut file = NamedTempFile::new_in(folder)?;
+        let mut file = beside(path, &folder)?;
         file.write_all(content)?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
         Ok(())
     };
     replace().map_err(|error: io::Error| format!("{}: {error}", path.display()))
+}
+
+/// A new file in the folder of the one that it is to replace, with the permissions of that, or else those of any new file:
+/// temporary files can be read by their owner alone.
+#[cfg_attr(
+    not(unix),
+    expect(unused_variables, reason = "other systems give a new file the permissions of its folder")
+)]
+fn beside(path: &Path, folder: &Path) -> io::Result<NamedTempFile> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let before = std::fs::metadata(path).map(|metadata| metadata.permissions()).ok();
+        let new = before.clone().unwrap_or_else(|| std::fs::Permissions::from_mode(0o666));
+        let file = tempfile::Builder::new().permissions(new).tempfile_in(folder)?;
+        if let Some(before) = before {
+            file.as_file().set_permissions(before)?;
+        }
+        Ok(file)
+    }
+    #[cfg(not(unix))]
+    NamedTempFile::new_in(folder)
 }
 
 #[cfg(test)]
@@ -67,6 +89,22 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"{\"version\":1,");
         // Nothing but the history is left in the folder.
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    /// A web server may be another user.
+    #[cfg(unix)]
+    #[test]
+    fn a_file_has_the_permissions_of_any_other_and_keeps_those_that_it_has() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::TempDir::new().unwrap();
+        let [page, other] = ["page", "other"].map(|name| folder.path().join(name));
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        write(&page, b"1").unwrap();
+        std::fs::write(&other, b"1").unwrap();
+        assert_eq!(mode(&page), mode(&other));
+        std::fs::set_permissions(&page, std::fs::Permissions::from_mode(0o604)).unwrap();
+        write(&page, b"2").unwrap();
+        assert_eq!(mode(&page), 0o604);
     }
 
     #[test]

@@ -32,7 +32,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, IsTerminal as _, Read as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -105,10 +105,12 @@ async fn run(args: &Args) -> Result<bool, String> {
             remember(history, &rows, now);
         }
         let shown = show(args, &rows, history.as_ref(), now);
-        let Some(seconds) = args.watch else { return shown.map(|()| is_any_alive) };
-        // A full disk may have room again at the next check.
-        if let Err(error) = shown {
-            eprintln!("check: {error}");
+        let Some(seconds) = args.watch else { return shown.map(|_| is_any_alive) };
+        match shown {
+            Ok(true) => {}
+            Ok(false) => return Ok(is_any_alive),
+            // A full disk may have room again at the next check.
+            Err(error) => eprintln!("check: {error}"),
         }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
@@ -188,20 +190,25 @@ fn resolver() -> Arc<dyn Resolver> {
 fn remember(history: &mut History, rows: &[Row], now: i64) {
     for row in rows {
         let latency = row.finding.latency().map(|latency| u64::try_from(latency.as_millis()));
-        history.add(&row.finding.name, latency.map(|millis| millis.unwrap_or(u64::MAX)), now);
+        let latency = latency.map(|millis| millis.unwrap_or(u64::MAX));
+        // Another of its names may stand first in the next check.
+        for name in std::iter::once(&row.finding.name).chain(&row.aliases) {
+            history.add(name, latency, now);
+        }
     }
     history.shorten();
 }
 
-/// Prints a check, and writes the files that were asked for.
-fn show(args: &Args, rows: &[Row], history: Option<&History>, now: i64) -> Result<(), String> {
+/// Writes the files that were asked for, and prints a check. Gives whether what is printed still has a reader.
+fn show(args: &Args, rows: &[Row], history: Option<&History>, now: i64) -> Result<bool, String> {
     if let (Some(path), Some(history)) = (&args.history, history) {
         write(path, &history.encode().map_err(|error| error.to_string())?)?;
     }
     if let Some(path) = &args.html {
         write(path, html::page(rows, history, now).as_bytes())?;
     }
-    print(&lines(args, rows, history, now)?).map_err(|error| format!("standard output: {error}"))
+    let lines = lines(args, rows, history, now)?;
+    print(&lines, io::stdout().lock()).map_err(|error| format!("standard output: {error}"))
 }
 
 fn write(path: &Path, content: &[u8]) -> Result<(), String> {
@@ -221,12 +228,18 @@ fn lines(args: &Args, rows: &[Row], history: Option<&History>, now: i64) -> Resu
     rows.iter().zip(1..).map(line).collect::<Result<_, _>>().map_err(|error| error.to_string())
 }
 
-fn print(lines: &[String]) -> io::Result<()> {
-    let mut output = io::stdout().lock();
-    for line in lines {
-        writeln!(output, "{line}")?;
+/// Gives whether there is still a reader.
+fn print(lines: &[String], mut output: impl io::Write) -> io::Result<bool> {
+    let mut print = || {
+        for line in lines {
+            writeln!(output, "{line}")?;
+        }
+        output.flush()
+    };
+    match print() {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        printed => printed.map(|()| true),
     }
-    output.flush()
 }
 
 /// Seconds since 1970.

@@ -1,12 +1,13 @@
 //! The check of scripted trackers on loopback.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use clap::Parser as _;
-use fake_tracker::{Behaviour, FakeTracker, FakeUdpTracker, UdpAsked, UdpBehaviour};
+use fake_tracker::{Asked, Behaviour, FakeTracker, FakeUdpTracker, UdpAsked, UdpBehaviour};
 use tokio::time::timeout;
 use tracker_failover::net::resolver::{Resolver, StaticResolver, SystemResolver};
 use tracker_failover::wire::tracker_record::TrackerRecord;
@@ -14,9 +15,9 @@ use tracker_failover::{AnnounceError, TrackerUrl};
 
 use crate::args::Args;
 use crate::finding::{Announced, Finding, Reach, rank};
-use crate::history::History;
+use crate::history::{History, Past};
 use crate::probing::Checker;
-use crate::{html, lines, remember, run};
+use crate::{html, lines, print, remember, run};
 
 const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
 
@@ -98,6 +99,18 @@ async fn a_deep_check_announces_and_takes_it_back() {
     assert_eq!(private.announces().len(), 1);
 }
 
+/// A body that is too large comes after the announce was heard.
+#[tokio::test]
+async fn an_announce_whose_answer_has_no_end_is_taken_back() {
+    let behaviour = Behaviour::ok().when(Asked::Announce, Behaviour::EndlessBody);
+    let tracker = FakeTracker::start(behaviour).await;
+    let findings = check(checker(SystemResolver::new(), true), [tracker.announce_url()]).await;
+    assert!(matches!(findings[0].announced, Some(Announced::Failed(_))), "{findings:?}");
+    let heard = tracker.announces();
+    let events: Vec<_> = heard.iter().map(|heard| heard.event().unwrap()).collect();
+    assert_eq!(events, ["started", "stopped"]);
+}
+
 #[tokio::test]
 async fn lost_packets_are_no_dead_tracker() {
     let tracker = FakeUdpTracker::start(UdpBehaviour::LosesFirst(2));
@@ -174,6 +187,45 @@ async fn passkeys_are_in_nothing_that_is_written() {
     assert!(written.contains(&tracker.address().to_string()));
     assert!(!written.contains("SECRET"), "{written}");
     assert!(!format!("{rows:?}").contains("SECRET"));
+}
+
+/// Which of the names of a tracker stands first changes from check to check.
+#[test]
+fn each_name_of_a_tracker_has_its_history() {
+    let named = |name: &str, millis| {
+        let mut finding = Finding::new(name.to_owned(), tracker_failover::Scheme::Udp);
+        finding.addresses = [([192, 0, 2, 1], 1).into()].into();
+        let latencies = vec![Duration::from_millis(millis)];
+        finding.v4 = Reach::Tried { latencies, tried: 1, error: None };
+        finding
+    };
+    let mut history = History::default();
+    for (one, other) in [(10, 20), (20, 10)] {
+        let rows = rank(vec![named("udp://a.test:1", one), named("udp://b.test:1", other)]);
+        assert_eq!(rows.len(), 1);
+        remember(&mut history, &rows, 1);
+    }
+    for name in ["udp://a.test:1", "udp://b.test:1"] {
+        assert_eq!(history.of(name).map(Past::checks), Some(2), "{name}");
+    }
+}
+
+/// As after `check --watch | head`.
+#[test]
+fn a_reader_that_is_gone_is_noticed_and_a_full_disk_is_an_error() {
+    struct Failing(io::ErrorKind);
+    impl io::Write for Failing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Err(self.0.into())
+        }
+    }
+    let lines = ["one".to_owned()];
+    assert!(print(&lines, Vec::new()).unwrap());
+    assert!(!print(&lines, Failing(io::ErrorKind::BrokenPipe)).unwrap());
+    assert!(print(&lines, Failing(io::ErrorKind::StorageFull)).is_err());
 }
 
 /// The files are written, the history grows, and the result is whether a tracker answers.
