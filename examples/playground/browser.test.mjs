@@ -136,6 +136,13 @@ test("every scenario is shown without an error, at the width of a screen and of 
   assert.deepEqual(errors, []);
 });
 
+test("an edit of a link that can't be played is left out", async () => {
+  for (const edit of ["1e300.3.kill", "1.8.kill", "-1.3.kill", "1.3.explode", "x"]) {
+    await open(`#cold,1,${edit},5.2.kill`, 1280, 900);
+    assert.equal(await script("return location.hash"), "#cold,1,5.2.kill", edit);
+  }
+});
+
 test("the keyboard is enough", async () => {
   await open("#empty,5", 1280, 900);
   const key = (value) => call("POST", `${session}/actions`, {

@@ -32,7 +32,7 @@ export function toLink({ scenario, seed, edits }) {
 function toEdit(text) {
   const [at, tracker, change] = text.split(".");
   const edit = { at: Number(at), tracker: Number(tracker), change };
-  const isSound = Number.isInteger(edit.at) && edit.at >= 0 && Number.isInteger(edit.tracker)
+  const isSound = Number.isSafeInteger(edit.at) && edit.at >= 0 && Number.isInteger(edit.tracker)
     && edit.tracker >= 0 && edit.tracker < 8 && CHANGES.includes(change);
   return isSound ? edit : null;
 }

@@ -21,6 +21,7 @@ const TORRENTS: usize = 1000;
 
 /// What a client did.
 pub(crate) struct Played {
+    /// In the order in which they were sent.
     pub(crate) packets: Vec<Packet>,
     /// How many torrents each packet stands for.
     pub(crate) weight: usize,
@@ -103,7 +104,9 @@ fn play_thousand(world: &reach::World, kind: Kind) -> Played {
     let first = history.torrents.iter().map(|life| life.answers.first().map(|answer| answer.at));
     // When the last of them has peers.
     let last = first.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
-    Played { packets: packets.collect(), weight, lines: Vec::new(), first_peers: last, heard }
+    let mut packets: Vec<Packet> = packets.collect();
+    packets.sort_by_key(|packet| packet.sent);
+    Played { packets, weight, lines: Vec::new(), first_peers: last, heard }
 }
 
 fn half_way(world: &reach::World, tracker: usize) -> Millis {

@@ -24,6 +24,18 @@ fn every_scenario_is_played_by_every_client() {
     }
 }
 
+/// The map draws them up to the first that isn't sent yet.
+#[test]
+fn packets_are_in_the_order_in_which_they_are_sent() {
+    for scenario in ["cold", "dies", "down", "empty", "cluster", "thousand"] {
+        let played = ask(&json!({ "scenario": scenario, "seed": 1 }));
+        for client in played["clients"].as_array().unwrap() {
+            let packets = client["packets"].as_array().unwrap();
+            assert!(packets.is_sorted_by_key(|packet| packet[0].as_u64()), "{scenario} {}", client["name"]);
+        }
+    }
+}
+
 #[test]
 fn the_same_request_has_the_same_answer() {
     let request = json!({ "scenario": "cold", "seed": 7 }).to_string();
