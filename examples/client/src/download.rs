@@ -31,7 +31,8 @@ use crate::swarm::{Start, Swarm};
 use crate::torrent::{Refused, Torrent};
 use crate::ui::cli::Download;
 use crate::ui::event::Event;
-use crate::ui::report::{Report, Summary};
+use crate::ui::report::Report;
+use crate::ui::summary::Summary;
 use crate::ui::units;
 
 /// Gets the torrent, and lists or downloads it.

@@ -10,7 +10,7 @@ use crate::scrape::{Swarm, ask_all};
 use crate::torrent::Torrent;
 use crate::ui::cli::Download;
 use crate::ui::json::Object;
-use crate::ui::report::{added, files, skipped};
+use crate::ui::objects::{added, files, skipped};
 use crate::ui::units;
 use crate::way_out;
 

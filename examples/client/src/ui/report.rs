@@ -13,11 +13,11 @@ use super::event::Event;
 use super::json::Object;
 use super::screen::Screen;
 use super::status::Status;
-use super::units;
+use super::summary::{Summary, speed};
+use super::{objects, units};
 use crate::scrape::Swarm;
 use crate::swarm::Stats;
 use crate::torrent::Torrent;
-use crate::wire::mse::Method;
 
 /// The output about one torrent, or about the process as a whole.
 #[derive(Debug)]
@@ -104,13 +104,13 @@ impl Report {
         self.name.clone_from(&torrent.name);
         self.set_info_hash(torrent.info_hash);
         if self.is_json() {
-            self.object(added(torrent));
+            self.object(objects::added(torrent));
         }
         self.config(&format!(
             "{}: {} in {}, {} of {}{}",
             torrent.name,
             units::bytes(torrent.total),
-            units::count(files(torrent), "file"),
+            units::count(objects::files(torrent), "file"),
             units::count(torrent.pieces().into(), "piece"),
             units::bytes(torrent.piece_length.into()),
             if torrent.private { ", private: DHT and PEX stay off" } else { "" }
@@ -120,7 +120,7 @@ impl Report {
     /// A tracker of the torrent that isn't used.
     pub(crate) fn skipped(&mut self, tracker: &SkippedTracker) {
         if self.is_json() {
-            self.object(skipped(tracker));
+            self.object(objects::skipped(tracker));
         }
         self.config(&format!("tracker {} left out: {}", tracker.shown, tracker.reason));
     }
@@ -218,7 +218,7 @@ impl Report {
     pub(crate) fn summary(&mut self, summary: Summary) {
         // The time in which there was something to download, which is known to a quarter of a second.
         let busy = if self.incomplete.is_zero() { summary.time } else { self.incomplete.min(summary.time) };
-        let (speed, ratio) = (speed(summary.downloaded, busy), ratio(summary));
+        let (speed, ratio) = (speed(summary.downloaded, busy), summary.ratio());
         let (peers, trackers) = (self.peers.len() as u64, summary.trackers as u64);
         if self.is_json() {
             let line = Object::event("summary")
@@ -279,7 +279,7 @@ impl Report {
     /// One thing that happened.
     pub(crate) fn event(&mut self, event: &Event) {
         if self.is_json() {
-            self.object(in_json(event));
+            self.object(objects::event(event));
         }
         if let Event::PeerConnected { peer, .. } = event
             && self.peers.len() < MAX_COUNTED
@@ -423,106 +423,9 @@ impl Report {
     }
 }
 
-/// The `added` event.
-pub(crate) fn added(torrent: &Torrent) -> Object {
-    Object::event("added")
-        .text("info_hash", &torrent.info_hash.to_string())
-        .text("name", &torrent.name)
-        .number("length", torrent.total)
-        .number("files", files(torrent))
-        .number("pieces", torrent.pieces().into())
-        .flag("private", torrent.private)
-}
-
-/// The `skipped_tracker` event.
-pub(crate) fn skipped(tracker: &SkippedTracker) -> Object {
-    Object::event("skipped_tracker")
-        .text("tracker", &tracker.shown)
-        .text("reason", &tracker.reason.to_string())
-}
-
-/// How many files there are, without padding.
-pub(crate) fn files(torrent: &Torrent) -> u64 {
-    torrent.files.iter().filter(|file| !file.pad).count() as u64
-}
-
-fn in_json(event: &Event) -> Object {
-    match event {
-        Event::Refused { kind, reason } => Object::event("refused").text("kind", kind).text("reason", reason),
-        Event::Metadata { size, info_hash } => {
-            Object::event("metadata").number("size", *size as u64).text("info_hash", &info_hash.to_string())
-        }
-        Event::PeerConnected { peer, encryption, fast } => {
-            let object = Object::event("peer_connected").text("peer", &peer.to_string());
-            object.text("encryption", Method::word(*encryption)).flag("fast", *fast)
-        }
-        Event::Checked { have, hashed, pieces } => Object::event("checked")
-            .number("have", (*have).into())
-            .number("hashed", (*hashed).into())
-            .number("pieces", (*pieces).into()),
-        Event::PeerClosed { peer, why } => {
-            Object::event("peer_closed").text("peer", &peer.to_string()).text("why", why.word())
-        }
-        Event::PeerBanned { peer } => Object::event("peer_banned").text("peer", &peer.to_string()),
-        Event::PieceOk { piece } => Object::event("piece_ok").number("piece", (*piece).into()),
-        Event::PieceBad { piece, peer } => {
-            let peer = peer.map(|peer| peer.to_string());
-            Object::event("piece_bad").number("piece", (*piece).into()).maybe("peer", peer.as_deref())
-        }
-        Event::PiecesLost { count, reason } => {
-            Object::event("pieces_lost").number("pieces", *count as u64).text("reason", reason)
-        }
-        Event::Complete => Object::event("complete"),
-        Event::Incomplete { reason } => Object::event("incomplete").text("reason", reason),
-    }
-}
-
-/// What was transferred, at the end.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Summary {
-    /// Bytes received and sent.
-    pub(crate) downloaded: u64,
-    pub(crate) uploaded: u64,
-    /// How long the program ran.
-    pub(crate) time: Duration,
-    /// Trackers that have answered.
-    pub(crate) trackers: usize,
-}
-
-/// Uploaded for each byte that was downloaded, in thousandths.
-fn ratio(summary: Summary) -> Option<u64> {
-    u128::from(summary.uploaded)
-        .saturating_mul(1000)
-        .checked_div(u128::from(summary.downloaded))
-        .map(|ratio| u64::try_from(ratio).unwrap_or(u64::MAX))
-}
-
-/// Bytes a second over this time.
-fn speed(bytes: u64, time: Duration) -> u64 {
-    let millis = time.as_millis().max(1);
-    u64::try_from(u128::from(bytes).saturating_mul(1000) / millis).unwrap_or(u64::MAX)
-}
-
 /// Peers counted for the summary.
 const MAX_COUNTED: usize = 100_000;
 /// The width of a terminal that doesn't say how wide it is.
 const COLUMNS: u16 = 80;
 /// Programs are given the progress this often; people at each tenth of the download.
 const JSON_EVERY: Duration = Duration::from_secs(1);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// R162
-    #[test]
-    fn the_ratio_and_the_speed_are_of_what_was_transferred() {
-        let summary =
-            |downloaded, uploaded| Summary { downloaded, uploaded, time: Duration::ZERO, trackers: 0 };
-        assert_eq!(ratio(summary(2000, 1000)), Some(500));
-        assert_eq!(ratio(summary(0, 1000)), None);
-        assert_eq!(ratio(summary(1, u64::MAX)), Some(u64::MAX));
-        assert_eq!(speed(1000, Duration::from_millis(500)), 2000);
-        assert_eq!(speed(0, Duration::ZERO), 0);
-    }
-}
