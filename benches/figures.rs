@@ -2,21 +2,35 @@
 //!
 //! `memory`: of an idle torrent and tracker. `decision`: the time of one, with 10,000 torrents. `start`: the time
 //! to read and add a torrent with a thousand trackers. `overhead`: of a failover from a tracker that refuses
-//! connections, beside the same two requests on bare hyper. `million`: memory and time with a million torrents.
+//! connections, beside the same two requests on bare hyper.
+//!
+//! Only by their names: `million`, memory and time of a million torrents (three minutes and three gigabytes), and
+//! `growth`, the same of a thousand to a million (two minutes). With `--results FOLDER` they also write
+//! `million.tsv` and `growth.tsv` there.
 
+#[path = "support/growth.rs"]
+mod growth;
 #[path = "support/idle.rs"]
 mod idle;
 #[path = "support/loopback.rs"]
 mod loopback;
+#[path = "support/process.rs"]
+mod process;
 
-use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use idle::Idle;
 use loopback::Loopback;
+use process::{now, resident};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, rest @ ..] = arguments.as_slice()
+        && first == growth::ENGINE
+    {
+        return growth::engine(rest);
+    }
+    let (results, arguments) = process::results_folder(arguments);
     // `cargo test --benches` gives none, and `-- --test` wants no more than a look.
     let test = arguments.iter().any(|argument| argument == "--test")
         || !arguments.iter().any(|argument| argument == "--bench");
@@ -37,32 +51,13 @@ fn main() {
     if wanted("overhead") {
         overhead(rounds);
     }
-    // Two minutes and two gigabytes, so only if it is asked for.
-    if named.contains(&"million") {
-        million(if test { 1000 } else { 1_000_000 });
+    if named.contains(&"million") || test && wanted("million") {
+        growth::million(if test { 300 } else { 1_000_000 }, results.as_deref());
     }
-}
-
-/// The memory and the time of so many torrents with eight trackers each on a thousand hosts.
-fn million(torrents: u64) {
-    let before = resident();
-    let mut idle = Idle::new();
-    for number in 0..torrents {
-        idle.add(number, 8, 1000);
+    if named.contains(&"growth") || test && wanted("growth") {
+        let sizes: &[u64] = if test { &[100, 300] } else { &[1000, 10_000, 100_000, 1_000_000] };
+        growth::growth(sizes, results.as_deref());
     }
-    idle.announce(torrents * 2);
-    let bytes = resident().saturating_sub(before) / torrents;
-    let mut times: Vec<f64> = Vec::new();
-    for _ in 0..SLICES {
-        let calls = idle.calls;
-        let began = now();
-        idle.announce((torrents / 50).max(20));
-        times.push(micros(now() - began) / floating(idle.calls - calls));
-    }
-    let call = median(times);
-    println!(
-        "million: {torrents} torrents with 8 trackers on 1000 hosts: {call:.3} µs a call, {bytes} B a torrent registered at one"
-    );
 }
 
 /// The resident memory of engines with many torrents that have announced and wait.
@@ -154,13 +149,6 @@ fn settled(torrents: u64, trackers: usize, own_passkeys: bool) -> Idle {
     idle
 }
 
-/// Bytes of memory this process has, by the page.
-fn resident() -> u64 {
-    let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
-    pages.unwrap_or_default() * 4096
-}
-
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
@@ -173,9 +161,4 @@ fn micros(time: Duration) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "a few digits are shown")]
 fn floating(count: u64) -> f64 {
     count as f64
-}
-
-#[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
-fn now() -> Instant {
-    Instant::now()
 }

@@ -19,24 +19,40 @@ pub(crate) struct Idle {
     pub(crate) refuses: Option<TrackerUrl>,
     /// Whether each torrent has its own passkey.
     pub(crate) own_passkeys: bool,
+    /// Among how many tiers the trackers of a torrent are dealt out; each has its own without it.
+    pub(crate) tiers: Option<usize>,
 }
 
 impl Idle {
-    /// An engine without torrents.
+    /// An engine without torrents, each of which will be announced to one tracker.
     pub(crate) fn new() -> Self {
-        let engine = Engine::new(Config::default().announce_to(AnnounceTo::One), 7);
-        Self { engine, now: Timestamp::ZERO, calls: 0, announces: 0, refuses: None, own_passkeys: false }
+        Self::announcing_to(AnnounceTo::One)
     }
 
-    /// Adds a torrent with so many trackers, each in its own tier, over `hosts` hosts in all.
+    /// An engine without torrents.
+    pub(crate) fn announcing_to(trackers: AnnounceTo) -> Self {
+        Self {
+            engine: Engine::new(Config::default().announce_to(trackers), 7),
+            now: Timestamp::ZERO,
+            calls: 0,
+            announces: 0,
+            refuses: None,
+            own_passkeys: false,
+            tiers: None,
+        }
+    }
+
+    /// Adds a torrent with so many trackers, over `hosts` hosts in all.
     pub(crate) fn add(&mut self, number: u64, trackers: usize, hosts: u64) {
         let passkey = if self.own_passkeys { number } else { 0 };
-        let tiers = (0..trackers as u64).map(|place| {
-            let host = (number + place) % hosts;
+        let mut tiers = vec![Vec::new(); self.tiers.unwrap_or(trackers)];
+        let among = tiers.len();
+        for place in 0..trackers {
+            let host = (number + place as u64) % hosts;
             let url = format!("http://tracker-{host}.test:6969/{passkey:032x}/announce");
             let url: TrackerUrl = url.parse().unwrap();
-            [url]
-        });
+            tiers[place % among].push(url);
+        }
         let mut hash = [0; 20];
         hash[..8].copy_from_slice(&number.to_be_bytes());
         let mut torrent = Torrent::new(InfoHash::new(hash), PeerId::with_prefix(*b"-XX0001-", [7; 12]), 6881);
