@@ -1,6 +1,6 @@
 //! Trackers on loopback in another process, and what they received.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{BufRead, BufReader, Write, stdin, stdout};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use fake_tracker::{Behaviour, FakeTracker, Heard};
 
-/// How many trackers there are, each at its own address. Those of even number live, a few milliseconds away;
-/// of the others every second accepts connections and is mute, and the rest drop SYNs.
-pub(crate) const HOSTS: usize = 50;
+use crate::process::resident;
+
+/// The argument by which this program plays so many trackers, each at its own address. Those of even number live, a
+/// few milliseconds away; of the others every second accepts connections and is mute, and the rest drop SYNs.
+pub(crate) const TRACKERS: &str = "trackers";
 
 /// So many announces a host gets in one go, in the order in which they come.
 const BURST: usize = 20;
@@ -38,13 +40,15 @@ pub(crate) struct Report {
     /// Pairs of a torrent and a tracker that accepted its announce.
     pub(crate) registered: usize,
     pub(crate) busiest_end: usize,
+    /// Bytes of memory the process of the trackers takes.
+    pub(crate) resident: usize,
 }
 
 impl Crowd {
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(hosts: usize) -> Self {
         let program = std::env::current_exe().expect("this program has a path");
         let mut child = Command::new(program)
-            .arg("trackers")
+            .args([TRACKERS, &hosts.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -60,7 +64,7 @@ impl Crowd {
         writeln!(self.asks, "report").expect("the trackers listen");
         let line = line(&mut self.answers);
         let mut numbers = line.split(' ').map(|number| number.parse().expect("a number"));
-        let mut next = || numbers.next().expect("a report has nine numbers");
+        let mut next = || numbers.next().expect("a report has ten numbers");
         Report {
             announces: next(),
             busiest: next(),
@@ -71,6 +75,7 @@ impl Crowd {
             stopped: next(),
             registered: next(),
             busiest_end: next(),
+            resident: next(),
         }
     }
 }
@@ -90,11 +95,12 @@ fn line(answers: &mut BufReader<ChildStdout>) -> String {
 }
 
 /// Plays the trackers until no more reports are asked for.
-pub(crate) async fn serve() {
+pub(crate) async fn serve(hosts: usize) {
     let mut trackers = Vec::new();
-    for number in 0..HOSTS {
-        let host = u8::try_from(number).expect("there are few") + 1;
-        let address = SocketAddr::from((Ipv4Addr::new(127, 0, 1, host), 0));
+    for number in 0..hosts {
+        let [net, host] = [1 + number / 100, 1 + number % 100];
+        let [net, host] = [net, host].map(|part| u8::try_from(part).expect("at most 25,000 hosts"));
+        let address = SocketAddr::from((Ipv4Addr::new(127, 0, net, host), 0));
         let behaviour = match number % 4 {
             1 => Behaviour::Silent,
             3 => Behaviour::SynDropped,
@@ -104,7 +110,7 @@ pub(crate) async fn serve() {
     }
     let addresses: Vec<String> = trackers.iter().map(|tracker| tracker.address().to_string()).collect();
     say(&addresses.join(" "));
-    let mut most = vec![0; HOSTS];
+    let mut most = vec![0; hosts];
     loop {
         let asked = tokio::task::spawn_blocking(|| stdin().lines().next());
         tokio::pin!(asked);
@@ -132,7 +138,7 @@ fn say(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-fn report(trackers: &[FakeTracker], connections: usize) -> [usize; 9] {
+fn report(trackers: &[FakeTracker], connections: usize) -> [usize; 10] {
     let mut report = Report { connections, ..Report::default() };
     for (number, tracker) in trackers.iter().enumerate() {
         if number % 2 == 1 {
@@ -164,12 +170,20 @@ fn report(trackers: &[FakeTracker], connections: usize) -> [usize; 9] {
         report.stopped,
         report.registered,
         report.busiest_end,
+        usize::try_from(resident()).unwrap_or(usize::MAX),
     ]
 }
 
+/// The most within a second that begins with any of them.
 fn busiest_second(heard: &[&Heard]) -> usize {
-    let within = |first: usize| {
-        heard[first..].iter().take_while(|later| later.at - heard[first].at < Duration::from_secs(1)).count()
-    };
-    (0..heard.len()).map(within).max().unwrap_or(0)
+    let mut within: VecDeque<&Heard> = VecDeque::new();
+    let mut most = 0;
+    for announce in heard {
+        within.push_back(announce);
+        while within.front().is_some_and(|first| announce.at - first.at >= Duration::from_secs(1)) {
+            within.pop_front();
+        }
+        most = most.max(within.len());
+    }
+    most
 }
