@@ -14,7 +14,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::{sleep, timeout};
 
 use crate::clients::Client;
-use crate::scenario::{INTERVAL, LATENCY, Layout, Scenario};
+use crate::scenario::{INTERVAL, LATENCY, Layout, Scenario, USE};
 use crate::torrent;
 use crate::wire::Wire;
 
@@ -79,8 +79,9 @@ impl Cell {
         let answered = self.first_answer(&trackers, cap, turn).await;
         let run = match (self.scenario.death(), answered) {
             (Some(death), Some((answered, turn))) => {
-                let (dead, died) = trackers.kill_the_one_in_use(death);
                 drop(turn);
+                sleep((answered + USE).saturating_duration_since(now())).await;
+                let (dead, died) = trackers.kill_the_one_in_use(death);
                 let mut run = trackers.next_announce(dead, died, cap).await;
                 run.from_start = Some(answered - started);
                 run

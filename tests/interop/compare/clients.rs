@@ -81,6 +81,12 @@ impl Client {
         ])
     }
 
+    #[cfg(test)]
+    pub(crate) fn for_plans() -> [Self; 2] {
+        let client = |name, program| Self { name, version: String::new(), program };
+        [client("Transmission", Program::Transmission), client("aria2", Program::Aria2)]
+    }
+
     pub(crate) fn name(&self) -> &'static str {
         self.name
     }

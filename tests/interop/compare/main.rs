@@ -8,7 +8,7 @@
 //! seconds, the next ones start beside it. Needs root, since the first packet to a tracker that refuses is seen only
 //! on the wire, and what `tests/interop/install-compare --with-rqbit` installs.
 //!
-//! Options: `--runs N` (3; three times as many where luck decides), `--cap SECONDS` (200), `--only WORD` for the cells whose
+//! Options: `--runs N` (3; three times as many where luck decides), `--cap SECONDS` (250), `--only WORD` for the cells whose
 //! names hold it, `--results FOLDER` to write `clients.tsv` there.
 
 mod cell;
@@ -60,7 +60,7 @@ async fn main() -> ExitCode {
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut options = Self { runs: 3, cap: Duration::from_secs(200), only: Vec::new(), results: None };
+        let mut options = Self { runs: 3, cap: Duration::from_secs(250), only: Vec::new(), results: None };
         while let Some(name) = arguments.next() {
             let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
             let number = || value.parse::<u64>().map_err(|_| format!("{name} needs a number"));
@@ -148,18 +148,17 @@ async fn run_all(cells: &[Cell], wire: &Wire, options: &Options) -> Result<Vec<(
     }
 }
 
-/// The order of runs, as indices of cells.
+/// The order of runs, as indices of cells. The last trackers come first: with them some clients wait in vain, which is
+/// best begun early.
 fn plan(cells: &[Cell], runs: usize) -> Vec<usize> {
+    let place = |index: &usize| (cells[*index].scenario, cells[*index].layout);
+    let indices: Vec<usize> = (0..cells.len()).collect();
     let mut plan = Vec::new();
-    let places = cells.chunk_by(|one, next| (one.scenario, one.layout) == (next.scenario, next.layout));
-    let mut first = 0;
-    for place in places {
-        let most = place.iter().map(Cell::repeated).max().unwrap_or_default();
-        for turn in 0..runs * most {
-            let due = (first..).zip(place).filter(|(_, cell)| turn < runs * cell.repeated());
-            plan.extend(due.map(|(index, _)| index));
+    for place in indices.chunk_by(|one, next| place(one) == place(next)).rev() {
+        let times = |index: &usize| runs * cells[*index].repeated();
+        for turn in 0..place.iter().map(times).max().unwrap_or_default() {
+            plan.extend(place.iter().filter(|index| turn < times(index)));
         }
-        first += place.len();
     }
     plan
 }
@@ -181,5 +180,23 @@ mod tests {
         for wrong in ["--runs", "--runs many", "--fast yes"] {
             assert!(options(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn clients_take_turns_and_luck_is_measured_more_often() {
+        let clients = Client::for_plans().map(Arc::new);
+        let cells: Vec<Cell> =
+            cells(&clients).into_iter().filter(|cell| cell.scenario == Scenario::Refuse).collect();
+        let names: Vec<String> = cells.iter().map(Cell::to_string).collect();
+        assert_eq!(
+            names,
+            [
+                "refuse, three tiers, Transmission",
+                "refuse, three tiers, aria2",
+                "refuse, one tier, Transmission",
+                "refuse, one tier, aria2"
+            ]
+        );
+        assert_eq!(plan(&cells, 2), [2, 3, 2, 3, 3, 3, 3, 3, 0, 1, 0, 1]);
     }
 }

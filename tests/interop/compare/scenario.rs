@@ -10,7 +10,11 @@ pub(crate) const LATENCY: Duration = Duration::from_millis(5);
 
 /// The interval that trackers ask for where a second announce is waited for. Some clients need a setting for so short
 /// a one: see [`Client::start`](crate::clients::Client::start).
-pub(crate) const INTERVAL: Duration = Duration::from_secs(5);
+pub(crate) const INTERVAL: Duration = Duration::from_secs(20);
+
+/// How long after its first answer the tracker in use dies. Transmission scrapes it until 10 s after its start, which
+/// isn't to meet a dead one, and the earliest announce of the clients comes after 0.92 of the interval.
+pub(crate) const USE: Duration = Duration::from_secs(15);
 
 /// What three trackers do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +92,7 @@ impl Scenario {
             Self::MuteToAnnounces => (Behaviour::ok().when(Asked::Announce, Behaviour::Silent), living),
             Self::Html => (Behaviour::html(), living),
             Self::MidRunRefuse | Self::MidRunMute => {
-                // libtorrent takes 30 s for the least interval where none is named.
+                // libtorrent takes 30 s for the least interval if none is named.
                 let again = Behaviour::ok_every(INTERVAL, Some(INTERVAL)).after(LATENCY);
                 (again.clone(), again)
             }
