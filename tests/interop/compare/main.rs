@@ -90,6 +90,9 @@ async fn measure(options: &Options) -> Result<(), String> {
     }
     let mut cells = cells(&clients);
     cells.retain(|cell| options.wants(cell));
+    if cells.is_empty() {
+        return Err(format!("no name of a cell holds any of {:?}", options.only));
+    }
     let rows = run_all(&cells, &wire, options).await?;
     table::print(&rows, options.cap);
     if let Some(folder) = &options.results {
