@@ -76,8 +76,6 @@ impl Scenario {
     pub(crate) fn layouts(self) -> &'static [Layout] {
         match self {
             Self::Alive | Self::MuteToAnnounces | Self::Html => &[Layout::Tiers],
-            // In tiers Transmission keeps announcing to all trackers, at moments of their own.
-            Self::MidRunRefuse | Self::MidRunMute => &[Layout::OneTier],
             _ => &[Layout::Tiers, Layout::OneTier],
         }
     }
