@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -28,6 +29,10 @@ pub(crate) struct Tally {
     pub(crate) others: BTreeMap<String, u64>,
     /// The torrents that were announced, at any tracker, with any event but `stopped`.
     pub(crate) torrents: BTreeSet<[u8; 20]>,
+    /// When the last of them was announced first.
+    pub(crate) all_announced: Duration,
+    /// The requests of each second.
+    by_second: BTreeMap<u64, u64>,
     /// The segments that opened connections or held requests, which TCP may send again.
     seen: BTreeSet<(SocketAddrV4, SocketAddrV4, u32)>,
 }
@@ -49,8 +54,9 @@ struct Packet<'a> {
 }
 
 impl Tally {
-    /// Counts an IPv4 packet; `is_tracker` says which addresses are the trackers'. Others aren't counted.
-    pub(crate) fn count(&mut self, packet: &[u8], is_tracker: impl Fn(Ipv4Addr) -> bool) {
+    /// Counts an IPv4 packet, which came at this time; `is_tracker` says which addresses are the trackers'. Others aren't
+    /// counted.
+    pub(crate) fn count(&mut self, packet: &[u8], at: Duration, is_tracker: impl Fn(Ipv4Addr) -> bool) {
         let Some(packet) = parse(packet) else { return };
         if is_tracker(*packet.from.ip()) {
             self.packets_out += 1;
@@ -60,8 +66,8 @@ impl Tally {
         } else if is_tracker(*packet.to.ip()) {
             self.packets_in += 1;
             match packet.protocol {
-                TCP => self.count_segment(&packet),
-                UDP => self.count_request(packet.transport.get(8..).and_then(udp_request)),
+                TCP => self.count_segment(&packet, at),
+                UDP => self.count_request(packet.transport.get(8..).and_then(udp_request), at),
                 _ => {}
             }
         }
@@ -82,7 +88,12 @@ impl Tally {
         self.others.values().sum()
     }
 
-    fn count_segment(&mut self, packet: &Packet<'_>) {
+    /// The most requests within a second.
+    pub(crate) fn peak(&self) -> u64 {
+        self.by_second.values().copied().max().unwrap_or_default()
+    }
+
+    fn count_segment(&mut self, packet: &Packet<'_>, at: Duration) {
         let sequence = packet.transport.get(4..8).and_then(|bytes| bytes.try_into().ok());
         let key = (packet.from, packet.to, sequence.map_or(0, u32::from_be_bytes));
         if packet.flags() & (SYN | ACK) == SYN {
@@ -92,15 +103,22 @@ impl Tally {
         let head = packet.transport.get(12).map_or(0, |offset| usize::from(offset >> 4) * 4);
         let request = packet.transport.get(head..).and_then(http_request);
         if request.is_some() && self.seen.insert(key) {
-            self.count_request(request);
+            self.count_request(request, at);
         }
     }
 
-    fn count_request(&mut self, request: Option<Request>) {
+    fn count_request(&mut self, request: Option<Request>, at: Duration) {
+        if request.is_some() {
+            *self.by_second.entry(at.as_secs()).or_default() += 1;
+        }
         match request {
             Some(Request::Announce { torrent, event }) => {
                 if event != "stopped" {
+                    let known = self.torrents.len();
                     self.torrents.extend(torrent);
+                    if self.torrents.len() > known {
+                        self.all_announced = at;
+                    }
                 }
                 *self.announces.entry(event).or_default() += 1;
             }
@@ -236,9 +254,9 @@ mod tests {
     fn datagrams_are_counted_by_action_and_event() {
         let mut tally = Tally::default();
         for (action, event) in [(0, 0), (1, 2), (1, 0), (1, 3), (2, 0)] {
-            tally.count(&ipv4(UDP, CLIENT, TRACKER, &udp(action, event)), is_tracker);
+            tally.count(&ipv4(UDP, CLIENT, TRACKER, &udp(action, event)), Duration::ZERO, is_tracker);
         }
-        tally.count(&ipv4(UDP, TRACKER, CLIENT, &udp(1, 2)), is_tracker);
+        tally.count(&ipv4(UDP, TRACKER, CLIENT, &udp(1, 2)), Duration::ZERO, is_tracker);
         assert_eq!((tally.packets_in, tally.packets_out, tally.handshakes), (5, 1, 0));
         assert_eq!(tally.all_announces(), 3);
         assert_eq!(["started", "none", "stopped"].map(|event| tally.announces_with(event)), [1, 1, 1]);
@@ -247,9 +265,22 @@ mod tests {
     }
 
     #[test]
+    fn the_peak_and_the_last_torrent_have_their_times() {
+        let mut tally = Tally::default();
+        let mut second = udp(1, 2);
+        second[8 + 16] = 9;
+        for (millis, datagram) in
+            [(900, udp(0, 0)), (1100, udp(1, 2)), (1200, second.clone()), (1900, udp(1, 2)), (2100, second)]
+        {
+            tally.count(&ipv4(UDP, CLIENT, TRACKER, &datagram), Duration::from_millis(millis), is_tracker);
+        }
+        assert_eq!((tally.peak(), tally.all_announced), (3, Duration::from_millis(1200)));
+    }
+
+    #[test]
     fn a_stopped_alone_announces_no_torrent() {
         let mut tally = Tally::default();
-        tally.count(&ipv4(UDP, CLIENT, TRACKER, &udp(1, 3)), is_tracker);
+        tally.count(&ipv4(UDP, CLIENT, TRACKER, &udp(1, 3)), Duration::ZERO, is_tracker);
         assert_eq!((tally.all_announces(), tally.torrents.len()), (1, 0));
     }
 
@@ -267,7 +298,7 @@ mod tests {
             tcp(4001, 6, ACK, b"HEAD /announce HTTP/1.1\r\n\r\n"),
         ];
         for segment in &segments {
-            tally.count(&ipv4(TCP, CLIENT, TRACKER, segment), is_tracker);
+            tally.count(&ipv4(TCP, CLIENT, TRACKER, segment), Duration::ZERO, is_tracker);
         }
         assert_eq!((tally.packets_in, tally.handshakes), (6, 2));
         assert_eq!((tally.announces_with("started"), tally.announces_with("none")), (1, 1));
@@ -280,7 +311,7 @@ mod tests {
         let mut tally = Tally::default();
         let scrape = tcp(4000, 2, ACK, b"GET /scrape?info_hash=aaaaaaaaaaaaaaaaaaaa HTTP/1.0\r\n\r\n");
         for segment in [&tcp(4000, 1, SYN, b""), &tcp(4000, 1, SYN, b""), &scrape, &scrape] {
-            tally.count(&ipv4(TCP, CLIENT, TRACKER, segment), is_tracker);
+            tally.count(&ipv4(TCP, CLIENT, TRACKER, segment), Duration::ZERO, is_tracker);
         }
         assert_eq!((tally.packets_in, tally.handshakes, tally.all_announces()), (4, 1, 0));
         assert_eq!(tally.others, BTreeMap::from([("scrape".to_owned(), 1)]));
@@ -289,17 +320,21 @@ mod tests {
     #[test]
     fn resets_of_trackers_are_counted() {
         let mut tally = Tally::default();
-        tally.count(&ipv4(TCP, TRACKER, CLIENT, &tcp(4000, 0, RST | ACK, b"")), is_tracker);
-        tally.count(&ipv4(TCP, CLIENT, TRACKER, &tcp(4000, 0, RST, b"")), is_tracker);
+        tally.count(&ipv4(TCP, TRACKER, CLIENT, &tcp(4000, 0, RST | ACK, b"")), Duration::ZERO, is_tracker);
+        tally.count(&ipv4(TCP, CLIENT, TRACKER, &tcp(4000, 0, RST, b"")), Duration::ZERO, is_tracker);
         assert_eq!((tally.resets, tally.packets_in, tally.packets_out), (1, 1, 1));
     }
 
     #[test]
     fn packets_of_others_and_fragments_are_not_counted() {
         let mut tally = Tally::default();
-        tally.count(&ipv4(UDP, CLIENT, [127, 0, 0, 9], &udp(1, 2)), is_tracker);
+        tally.count(&ipv4(UDP, CLIENT, [127, 0, 0, 9], &udp(1, 2)), Duration::ZERO, is_tracker);
         for length in 0..24 {
-            tally.count(&ipv4(UDP, CLIENT, TRACKER, &udp(1, 2))[..length.min(23)], is_tracker);
+            tally.count(
+                &ipv4(UDP, CLIENT, TRACKER, &udp(1, 2))[..length.min(23)],
+                Duration::ZERO,
+                is_tracker,
+            );
         }
         assert_eq!(tally, Tally::default());
     }

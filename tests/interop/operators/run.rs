@@ -149,6 +149,6 @@ fn fill(trackers: &Trackers, torrents: &[[u8; 20]], peers: u8) -> Result<(), Str
 
 /// The time, for what is measured.
 #[expect(clippy::disallowed_methods, reason = "a program that measures, outside of the library")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }

@@ -10,7 +10,7 @@ use crate::run::{Figures, Run};
 use crate::trackers::TRACKERS;
 
 /// The columns of the file. Those behind `seconds` say more of the same run.
-const COLUMNS: [&str; 19] = [
+const COLUMNS: [&str; 21] = [
     "protocol",
     "client",
     "torrents",
@@ -30,6 +30,8 @@ const COLUMNS: [&str; 19] = [
     "probes",
     "scrapes",
     "resets",
+    "announced_s",
+    "peak",
 ];
 
 /// The file: lines that say how it was made, the names of the columns, and the rows.
@@ -44,7 +46,8 @@ pub(crate) fn file(about: &[(String, String)], rows: &[(Run, Figures)]) -> Strin
 pub(crate) fn markdown(rows: &[(Run, Figures)]) -> String {
     let mut text =
         "| protocol | peers | client | packets in, out | handshakes | announces: started, stopped, all | \
-                    other requests | CPU s | seconds |\n|---|---|---|---|---|---|---|---|---|\n"
+                    other requests | CPU s | all announced after | most requests in a second |\n\
+                    |---|---|---|---|---|---|---|---|---|---|\n"
             .to_owned();
     for (run, figures) in rows {
         let tally = &figures.tally;
@@ -54,7 +57,7 @@ pub(crate) fn markdown(rows: &[(Run, Figures)]) -> String {
         // Writing into a string can't fail.
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {}, {} | {} | {}, {}, {} | {others} | {:.3} | {:.1} |",
+            "| {} | {} | {} | {}, {} | {} | {}, {}, {} | {others} | {:.3} | {:.1} s | {} |",
             run.protocol,
             run.peers,
             run.client.name,
@@ -65,7 +68,8 @@ pub(crate) fn markdown(rows: &[(Run, Figures)]) -> String {
             tally.announces_with("stopped"),
             tally.all_announces(),
             figures.cpu.as_secs_f64(),
-            figures.time.as_secs_f64(),
+            tally.all_announced.as_secs_f64(),
+            tally.peak(),
         );
     }
     text
@@ -112,5 +116,7 @@ fn cells(run: &Run, figures: &Figures) -> [String; COLUMNS.len()] {
         (tally.all_others() - connects - scrapes).to_string(),
         scrapes.to_string(),
         tally.resets.to_string(),
+        format!("{:.1}", tally.all_announced.as_secs_f64()),
+        tally.peak().to_string(),
     ]
 }

@@ -5,10 +5,12 @@ use std::io::{self, Read as _};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 use crate::packets::Tally;
+use crate::run::now;
 
 /// The trackers' network, 127.77.0.0/16. The third byte is the number of the run, the last one the tracker's.
 const NETWORK: [u8; 2] = [127, 77];
@@ -23,8 +25,8 @@ const ETHERNET: u8 = 14;
 /// Room for what comes while the thread waits for a processor.
 const BUFFER: usize = 4 << 20;
 
-/// The tally of each run.
-type Tallies = Arc<Mutex<BTreeMap<u8, Tally>>>;
+/// The tally of each run, and since when it counts.
+type Tallies = Arc<Mutex<BTreeMap<u8, (Instant, Tally)>>>;
 
 /// Watches them from its creation on.
 #[derive(Debug, Clone)]
@@ -59,12 +61,17 @@ impl Wire {
 
     /// Counts a run's packets from zero.
     pub(crate) fn reset(&self, run: u8) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(run, Tally::default());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(run, (now(), Tally::default()));
     }
 
     /// What was counted in a run since [`reset`](Self::reset).
     pub(crate) fn tally(&self, run: u8) -> Tally {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&run).cloned().unwrap_or_default()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&run)
+            .map(|(_, tally)| tally.clone())
+            .unwrap_or_default()
     }
 }
 
@@ -72,8 +79,8 @@ fn count(packet: &[u8], tallies: &Tallies) {
     let run_of = |place: usize| packet.get(place..place + 3).filter(|ip| ip[..2] == NETWORK).map(|ip| ip[2]);
     // The source is at 12, the destination at 16.
     let Some(run) = run_of(12).or_else(|| run_of(16)) else { return };
-    if let Some(tally) = tallies.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&run) {
-        tally.count(packet, |ip| ip.octets()[..3] == [NETWORK[0], NETWORK[1], run]);
+    if let Some((since, tally)) = tallies.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&run) {
+        tally.count(packet, since.elapsed(), |ip| ip.octets()[..3] == [NETWORK[0], NETWORK[1], run]);
     }
 }
 
