@@ -97,7 +97,7 @@ fn measure(options: &Options) -> Result<(), String> {
         let (time, opentracker) = (options.time, opentracker.clone());
         thread::spawn(move || run::idle(IDLE, time, &opentracker))
     };
-    let mut rows = Vec::new();
+    let (mut rows, mut failed) = (Vec::new(), Vec::new());
     for (round, (protocol, peers)) in (0_u8..).zip(rounds) {
         let runs: Vec<Run> = (1_u8..)
             .zip(&clients)
@@ -111,30 +111,39 @@ fn measure(options: &Options) -> Result<(), String> {
             })
             .filter(|run| options.only.as_ref().is_none_or(|word| run.to_string().contains(word.as_str())))
             .collect();
-        rows.extend(side_by_side(runs, &wire, &opentracker)?);
+        let (measured, broken) = side_by_side(runs, &wire, &opentracker);
+        rows.extend(measured);
+        failed.extend(broken);
     }
     let idle = idle.join().map_err(|_| "the thread that measures idle trackers panicked")??;
     let (cpu, time) = (idle.as_secs_f64(), options.time.as_secs());
     about.push(("idle".to_owned(), format!("{cpu:.3} CPU s of three trackers in {time} s without a client")));
     println!("\n{}\nidle: {}", table::markdown(&rows), about[about.len() - 1].1);
     if let Some(folder) = &options.results {
-        let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
-        fs::create_dir_all(folder).map_err(failed)?;
-        fs::write(folder.join("operators.tsv"), table::file(&about, &rows)).map_err(failed)?;
+        let unwritten = |error: std::io::Error| format!("{}: {error}", folder.display());
+        fs::create_dir_all(folder).map_err(unwritten)?;
+        fs::write(folder.join("operators.tsv"), table::file(&about, &rows)).map_err(unwritten)?;
     }
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
 }
 
-/// Measures several clients at once, and prints what has come of each.
-fn side_by_side(runs: Vec<Run>, wire: &Wire, opentracker: &Path) -> Result<Vec<(Run, Figures)>, String> {
+/// Measures several clients at once, and prints what has come of each. Gives the rows, and why others are missing.
+fn side_by_side(runs: Vec<Run>, wire: &Wire, opentracker: &Path) -> (Vec<(Run, Figures)>, Vec<String>) {
     let measured: Vec<_> = thread::scope(|scope| {
         let threads: Vec<_> = runs.iter().map(|run| scope.spawn(|| run.measure(wire, opentracker))).collect();
         let panicked = |_| Err("a thread that measures panicked".to_owned());
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
     });
-    let mut rows = Vec::new();
+    let (mut rows, mut failed) = (Vec::new(), Vec::new());
     for (run, figures) in runs.into_iter().zip(measured) {
-        let figures = figures.map_err(|error| format!("{run}: {error}"))?;
+        let figures = match figures {
+            Ok(figures) => figures,
+            Err(why) => {
+                println!("{run}: {why}");
+                failed.push(format!("{run}: {why}"));
+                continue;
+            }
+        };
         println!("{run}: {:?}, {:?}", figures.tally.announces, figures.tally.others);
         for doubt in run.doubts(&figures) {
             println!("{run}: {doubt}");
@@ -144,7 +153,7 @@ fn side_by_side(runs: Vec<Run>, wire: &Wire, opentracker: &Path) -> Result<Vec<(
         }
         rows.push((run, figures));
     }
-    Ok(rows)
+    (rows, failed)
 }
 
 /// What was measured, when and on what.
