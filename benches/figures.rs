@@ -4,6 +4,8 @@
 //! to read and add a torrent with a thousand trackers. `overhead`: of a failover from a tracker that refuses
 //! connections, beside the same two requests on bare hyper.
 //!
+//! Bytes that are allocated are counted by `allocated`, because counting takes time.
+//!
 //! Only by their names: `million`, memory and time of a million torrents (three minutes and three gigabytes), and
 //! `growth`, the same of a thousand to a million (two minutes). With `--results FOLDER` they also write
 //! `million.tsv` and `growth.tsv` there.

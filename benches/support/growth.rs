@@ -1,20 +1,14 @@
 //! Figures of an engine with a thousand to a million torrents, each measured in a process of its own.
 
-use std::alloc::System;
 use std::env;
 use std::path::Path;
 use std::process::Command;
 
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tracker_failover::AnnounceTo;
 
 use crate::idle::Idle;
 use crate::process::{now, resident, write_results};
 use crate::{floating, median, micros};
-
-/// Counts each allocation, which takes a few nanoseconds of it.
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// The argument by which this program measures one engine and prints its figures.
 pub(crate) const ENGINE: &str = "engine";
@@ -35,12 +29,8 @@ struct Figures {
     calls: f64,
     /// Microseconds to read the addresses of a torrent and to add it, with so many there.
     add: f64,
-    /// Bytes a torrent that are allocated.
-    allocated: f64,
-    /// Bytes a torrent by which the process has grown.
+    /// Bytes a torrent by which the process has grown, what the allocator keeps included.
     resident: f64,
-    /// Allocations a call.
-    allocations: f64,
 }
 
 /// Time and memory with ten times as many torrents from row to row.
@@ -50,14 +40,14 @@ pub(crate) fn growth(sizes: &[u64], results: Option<&Path>) {
         let found = measured(*torrents, 1);
         println!(
             "growth: {torrents} torrents with {TRACKERS} trackers on {HOSTS} hosts: {:.3} µs a call, {:.2} calls an announce, \
-             {:.0} B a torrent ({:.0} B resident), {:.1} µs to add one",
-            found.call, found.calls, found.allocated, found.resident, found.add
+             {:.0} B a torrent, {:.1} µs to add one",
+            found.call, found.calls, found.resident, found.add
         );
         rows.push(vec![
             torrents.to_string(),
             format!("{:.3}", found.call),
             format!("{:.2}", found.calls),
-            format!("{:.0}", found.allocated),
+            format!("{:.0}", found.resident),
             format!("{:.1}", found.add),
         ]);
     }
@@ -72,15 +62,11 @@ pub(crate) fn growth(sizes: &[u64], results: Option<&Path>) {
 pub(crate) fn million(torrents: u64, results: Option<&Path>) {
     let one = measured(torrents, 1);
     let two = measured(torrents, 2);
-    let further = two.allocated - one.allocated;
     println!("million: {torrents} torrents with {TRACKERS} trackers on {HOSTS} hosts");
     let mut rows = Vec::new();
     for (figure, value, digits, unit, goal) in [
         ("a call", one.call, 3, "µs", Some(1)),
-        ("allocations of a call", one.allocations, 2, "", None),
-        ("memory allocated, a torrent registered at one tracker", one.allocated, 0, "B", Some(1300)),
         ("resident memory, a torrent registered at one tracker", one.resident, 0, "B", None),
-        ("memory allocated, a further registration", further, 0, "B", Some(200)),
         ("resident memory, a further registration", two.resident - one.resident, 0, "B", None),
         ("to add a torrent", one.add, 1, "µs", None),
     ] {
@@ -113,15 +99,8 @@ fn measured(torrents: u64, registrations: u64) -> Figures {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     let mut numbers = text.split_whitespace().map(|number| number.parse().expect("a number"));
-    let mut next = || numbers.next().expect("six numbers");
-    Figures {
-        call: next(),
-        calls: next(),
-        add: next(),
-        allocated: next(),
-        resident: next(),
-        allocations: next(),
-    }
+    let mut next = || numbers.next().expect("four numbers");
+    Figures { call: next(), calls: next(), add: next(), resident: next() }
 }
 
 /// Measures in this process, and prints.
@@ -130,14 +109,11 @@ pub(crate) fn engine(arguments: &[String]) {
     let (torrents, registrations) =
         (numbers.next().expect("torrents"), numbers.next().expect("registrations"));
     let found = measure(torrents, registrations);
-    println!(
-        "{} {} {} {} {} {}",
-        found.call, found.calls, found.add, found.allocated, found.resident, found.allocations
-    );
+    println!("{} {} {} {}", found.call, found.calls, found.add, found.resident);
 }
 
 fn measure(torrents: u64, registrations: u64) -> Figures {
-    let (region, resident_before) = (Region::new(ALLOCATOR), resident());
+    let before = resident();
     let to = if registrations == 1 { AnnounceTo::One } else { AnnounceTo::EachTier };
     let mut idle = Idle::announcing_to(to);
     // The same two tiers in any case, so that nothing but the registrations differs.
@@ -157,12 +133,9 @@ fn measure(torrents: u64, registrations: u64) -> Figures {
     }
     // The first announce of each, and about one more.
     idle.announce(torrents * registrations * 2);
-    let change = region.change();
-    let allocated = (change.bytes_allocated - change.bytes_deallocated) as u64;
-    let grown = resident().saturating_sub(resident_before);
+    let grown = resident().saturating_sub(before);
 
     let (mut times, mut calls, mut announces) = (Vec::new(), 0, 0);
-    let region = Region::new(ALLOCATOR);
     for _ in 0..SLICES {
         let (calls_before, announces_before) = (idle.calls, idle.announces);
         let began = now();
@@ -171,13 +144,10 @@ fn measure(torrents: u64, registrations: u64) -> Figures {
         calls += idle.calls - calls_before;
         announces += idle.announces - announces_before;
     }
-    let change = region.change();
     Figures {
         call: median(times),
         calls: floating(calls) / floating(announces),
         add: median(adds),
-        allocated: floating(allocated) / floating(torrents),
         resident: floating(grown) / floating(torrents),
-        allocations: floating((change.allocations + change.reallocations) as u64) / floating(calls),
     }
 }
