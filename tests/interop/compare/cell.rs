@@ -75,7 +75,7 @@ impl Cell {
 
         let again = self.scenario.death().is_some();
         let started = now();
-        let client = Running(self.client.start(&file, &folder.0, free_port()?, again)?);
+        let mut client = Running(self.client.start(&file, &folder.0, free_port()?, again)?);
         let answered = self.first_answer(&trackers, cap, turn).await;
         let run = match (self.scenario.death(), answered) {
             (Some(death), Some((answered, turn))) => {
@@ -95,8 +95,10 @@ impl Cell {
                 run
             }
         };
-        drop(client);
-        Ok(run)
+        match client.0.try_wait()? {
+            None => Ok(run),
+            Some(status) => Err(io::Error::other(format!("the client ended by itself: {status}"))),
+        }
     }
 
     /// Waits for the first good answer and what comes in the second after it. The turn is given up by then, or comes

@@ -19,6 +19,7 @@ mod table;
 mod torrent;
 mod wire;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -34,6 +35,9 @@ use scenario::Scenario;
 use wire::Wire;
 
 const USAGE: &str = "options are --runs N, --cap SECONDS, --only WORD, --results FOLDER";
+
+/// How many runs may fail and be made again.
+const FAILURES: usize = 3;
 
 /// What the command line says.
 struct Options {
@@ -127,13 +131,14 @@ async fn run_all(cells: &[Cell], wire: &Wire, options: &Options) -> Result<Vec<(
     let turns = Arc::new(Mutex::new(()));
     let mut running = JoinSet::new();
     let mut rows: Vec<(Cell, Vec<Run>)> = cells.iter().map(|cell| (cell.clone(), Vec::new())).collect();
-    let mut due = (0..).zip(plan(cells, options.runs));
+    let mut due = VecDeque::from(plan(cells, options.runs));
+    let (mut numbers, mut failures) = (0.., 0);
     loop {
         // What has ended is looked at first, so that a failure ends everything soon.
         let ended = match running.try_join_next() {
             Some(ended) => Some(ended),
-            None => match due.next() {
-                Some((number, index)) => {
+            None => match due.pop_front().zip(numbers.next()) {
+                Some((index, number)) => {
                     let turn = Arc::clone(&turns).lock_owned().await;
                     let (cell, wire, cap) = (cells[index].clone(), wire.clone(), options.cap);
                     running.spawn(async move { (index, cell.run(&wire, cap, number, turn).await) });
@@ -145,9 +150,19 @@ async fn run_all(cells: &[Cell], wire: &Wire, options: &Options) -> Result<Vec<(
         let Some(ended) = ended else { return Ok(rows) };
         let (index, run) = ended.map_err(|error| error.to_string())?;
         let (cell, runs) = &mut rows[index];
-        let run = run.map_err(|error| format!("{cell}: {error}"))?;
-        println!("{cell}: {run}");
-        runs.push(run);
+        match run {
+            Ok(run) => {
+                println!("{cell}: {run}");
+                runs.push(run);
+            }
+            // Such as a client whose port another process took meanwhile: that is no result, and no reason to lose all.
+            Err(error) if failures < FAILURES => {
+                println!("{cell}: {error}; once more");
+                failures += 1;
+                due.push_back(index);
+            }
+            Err(error) => return Err(format!("{cell}: {error}")),
+        }
     }
 }
 
