@@ -1,5 +1,5 @@
-//! Finds the nearest working BitTorrent tracker, announces to it, and fails over in well under a second when it
-//! stops working.
+//! Finds the nearest working BitTorrent tracker, announces to it, and fails over when it stops working: in well
+//! under a second while a user waits.
 //!
 #![cfg_attr(all(feature = "http", feature = "metainfo"), doc = "```no_run")]
 #![cfg_attr(not(all(feature = "http", feature = "metainfo")), doc = "```ignore")]
