@@ -1,5 +1,5 @@
-//! Finds the nearest working BitTorrent tracker, announces to it, and fails over when it stops working: in well
-//! under a second while a user waits.
+//! Finds the nearest working BitTorrent tracker, announces to it, and fails over when it stops working: mostly
+//! within half a second while a user waits, else within 4 s.
 //!
 #![cfg_attr(all(feature = "http", feature = "metainfo"), doc = "```no_run")]
 #![cfg_attr(not(all(feature = "http", feature = "metainfo")), doc = "```ignore")]

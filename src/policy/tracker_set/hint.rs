@@ -14,8 +14,8 @@ pub(crate) struct Hint {
     never: bool,
     /// It asked for no announce at all before this: BEP 31's `retry in`, or `Retry-After`.
     suspended_until: Timestamp,
-    /// When it gets its next announce after a failure that named a time: by a hint, or by the interval beside a
-    /// refusal.
+    /// When it gets its next announce after the last failure, if that named a time: by a hint, or by the interval beside
+    /// a refusal.
     retry_at: Timestamp,
     /// It asked for no regular announce before this: `min interval`.
     min_interval_until: Timestamp,
@@ -26,7 +26,7 @@ impl Hint {
     /// event doesn't wait for the min interval, which is about regular announces (R84).
     pub(crate) fn allowed_at(&self, carries_event: bool) -> Option<Timestamp> {
         let min_interval_until = if carries_event { Timestamp::ZERO } else { self.min_interval_until };
-        (!self.never).then_some(self.retry_at.max(min_interval_until))
+        (!self.never).then_some(self.retry_at.max(self.suspended_until).max(min_interval_until))
     }
 
     /// Whether the tracker asked for no announce at all at this moment, not even one that the user requests.
@@ -102,6 +102,20 @@ mod tests {
         hint.failed(&never, &config, at(0));
         assert!(hint.is_suspended(at(1_000_000)));
         assert_eq!(hint.allowed_at(false), None);
+    }
+
+    /// While an announce was being answered with `retry in`, another connection to the same tracker failed.
+    #[test]
+    fn a_failure_without_a_time_ends_no_suspension() {
+        let (mut hint, config) = (Hint::default(), Config::default());
+        let later =
+            AnnounceError::Rejected(Rejection { retry: Retry::After(secs(3600)), ..Rejection::new("busy") });
+        hint.failed(&later, &config, at(0));
+        hint.failed(&AnnounceError::Cancelled, &config, at(1));
+        assert!(hint.is_suspended(at(3599)) && !hint.is_suspended(at(3600)));
+        assert_eq!((hint.allowed_at(false), hint.allowed_at(true)), (Some(at(3600)), Some(at(3600))));
+        hint.answered(Duration::ZERO, at(2));
+        assert_eq!(hint.allowed_at(false), Some(at(0)), "an answer does");
     }
 
     #[test]

@@ -438,4 +438,14 @@ mod tests {
             assert_eq!(run(seed), run(seed), "seed {seed}");
         }
     }
+
+    /// Lives in which a rule was once broken.
+    #[test]
+    fn what_broke_a_rule_once_no_longer_does() {
+        // A tracker that asks to be left alone, while another connection to it is being opened and fails.
+        for seed in [6162] {
+            let lived = live(seed, 3000).unwrap();
+            assert!(lived.announces > 20, "seed {seed} plays something: {lived:?}");
+        }
+    }
 }
