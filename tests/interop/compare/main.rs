@@ -103,8 +103,10 @@ async fn measure(options: &Options) -> Result<(), String> {
         let command = "cargo run --release -p interop --bin compare --".to_owned();
         let command = std::env::args().skip(1).fold(command, |command, argument| command + " " + &argument);
         let versions: Vec<&str> = clients.iter().map(|client| client.version()).collect();
-        let more = [("cap", format!("{} s", options.cap.as_secs())), ("clients", versions.join("; "))];
-        let mut results = Results::new(&command, &more, &table::COLUMNS)?;
+        let mut about = results::circumstances(&command)?;
+        about.push(("cap".to_owned(), format!("{} s", options.cap.as_secs())));
+        about.push(("clients".to_owned(), versions.join("; ")));
+        let mut results = Results::new(&about, &table::COLUMNS);
         for (cell, runs) in &rows {
             results.row(&table::row(cell, runs));
         }

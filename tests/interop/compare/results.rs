@@ -12,19 +12,14 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    /// The head of a file: what holds for any, and these keys with values.
-    ///
-    /// # Errors
-    /// Where it can't be learned from the system.
-    pub(crate) fn new(command: &str, more: &[(&str, String)], columns: &[&str]) -> Result<Self, String> {
-        let cores = std::thread::available_parallelism().map_err(|error| error.to_string())?;
-        let known = [
-            ("command", command.to_owned()),
-            ("commit", commit()?),
-            ("date", output("date", &["+%Y-%m-%d"])?),
-            ("machine", format!("{cores} cores, {}, Linux {}", std::env::consts::ARCH, kernel()?)),
-        ];
-        Ok(Self { text: head(known.iter().chain(more), columns) })
+    /// A file without rows: how it was measured, and the names of the columns.
+    pub(crate) fn new(about: &[(String, String)], columns: &[&str]) -> Self {
+        let mut text = String::new();
+        for (key, value) in about {
+            // Writing to a string can't fail.
+            let _ = writeln!(text, "# {key}: {value}");
+        }
+        Self { text: text + &columns.join("\t") + "\n" }
     }
 
     /// Adds a row.
@@ -44,13 +39,19 @@ impl Results {
     }
 }
 
-fn head<'a>(entries: impl Iterator<Item = &'a (&'a str, String)>, columns: &[&str]) -> String {
-    let mut text = String::new();
-    for (key, value) in entries {
-        // Writing to a string can't fail.
-        let _ = writeln!(text, "# {key}: {value}");
-    }
-    text + &columns.join("\t") + "\n"
+/// What is measured by a command, when and on what.
+///
+/// # Errors
+/// Where it can't be learned from the system.
+pub(crate) fn circumstances(command: &str) -> Result<Vec<(String, String)>, String> {
+    let cores = std::thread::available_parallelism().map_err(|error| error.to_string())?;
+    let known = [
+        ("command", command.to_owned()),
+        ("commit", commit()?),
+        ("date", output("date", &["+%Y-%m-%d"])?),
+        ("machine", format!("{cores} cores, {}, Linux {}", std::env::consts::ARCH, kernel()?)),
+    ];
+    Ok(known.map(|(key, value)| (key.to_owned(), value)).into())
 }
 
 /// The commit that is measured, and whether the tree differs from it. Result files do, as soon as they are written.
@@ -84,8 +85,9 @@ mod tests {
 
     #[test]
     fn a_file_has_its_keys_its_columns_and_its_rows() {
-        let entries = [("command", "cargo run".to_owned()), ("cap", "75 s".to_owned())];
-        let mut results = Results { text: head(entries.iter(), &["client", "seconds", "most"]) };
+        let about = [("command", "cargo run"), ("cap", "75 s")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let mut results = Results::new(&about, &["client", "seconds", "most"]);
         results.row(&["a".to_owned(), "1.5".to_owned(), String::new()]);
         assert_eq!(results.text, "# command: cargo run\n# cap: 75 s\nclient\tseconds\tmost\na\t1.5\t\n");
     }

@@ -16,6 +16,8 @@
 mod clients;
 mod ours;
 mod packets;
+#[path = "../compare/results.rs"]
+mod results;
 mod run;
 mod swarm;
 mod table;
@@ -23,13 +25,13 @@ mod torrents;
 mod trackers;
 mod wire;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::Duration;
 
 use clients::Client;
+use results::Results;
 use run::{Figures, Run};
 use wire::Wire;
 
@@ -88,7 +90,7 @@ fn measure(options: &Options) -> Result<(), String> {
         .ok_or("opentracker is missing; it is installed by: bash tests/interop/install")?;
     let wire =
         Wire::watch().map_err(|error| format!("packets can't be watched, which needs root: {error}"))?;
-    let mut about = about(&clients);
+    let mut about = about(&clients)?;
     for (key, value) in &about {
         println!("{key}: {value}");
     }
@@ -120,9 +122,11 @@ fn measure(options: &Options) -> Result<(), String> {
     about.push(("idle".to_owned(), format!("{cpu:.3} CPU s of three trackers in {time} s without a client")));
     println!("\n{}\nidle: {}", table::markdown(&rows), about[about.len() - 1].1);
     if let Some(folder) = &options.results {
-        let unwritten = |error: std::io::Error| format!("{}: {error}", folder.display());
-        fs::create_dir_all(folder).map_err(unwritten)?;
-        fs::write(folder.join("operators.tsv"), table::file(&about, &rows)).map_err(unwritten)?;
+        let mut results = Results::new(&about, &table::COLUMNS);
+        for (run, figures) in &rows {
+            results.row(&table::cells(run, figures));
+        }
+        results.write(folder, "operators.tsv")?;
     }
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
 }
@@ -157,15 +161,14 @@ fn side_by_side(runs: Vec<Run>, wire: &Wire, opentracker: &Path) -> (Vec<(Run, F
 }
 
 /// What was measured, when and on what.
-fn about(clients: &[Client]) -> Vec<(String, String)> {
+fn about(clients: &[Client]) -> Result<Vec<(String, String)>, String> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let command = format!("cargo run --release -p interop --bin operators -- {}", arguments.join(" "));
-    let mut about = vec![("command".to_owned(), command.trim_end_matches(" -- ").to_owned())];
-    about.extend(table::circumstances());
+    let mut about = results::circumstances(command.trim_end_matches(" -- "))?;
     let mut query = Command::new("dpkg-query");
     query.args(["--show", "--showformat=${Version}", "opentracker"]);
     let opentracker = clients::first_line(&mut query).unwrap_or_else(|| "of unknown version".to_owned());
     about.push(("opentracker".to_owned(), opentracker));
     about.extend(clients.iter().map(|client| (client.name.to_owned(), client.version.clone())));
-    about
+    Ok(about)
 }

@@ -1,16 +1,12 @@
-//! The figures as a file for charts, and as a table for people.
+//! The figures as rows of a file for charts, and as a table for people.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
-use std::process::Command;
 
-use crate::clients::first_line;
 use crate::run::{Figures, Run};
 use crate::trackers::TRACKERS;
 
 /// The columns of the file. Those behind `seconds` say more of the same run.
-const COLUMNS: [&str; 21] = [
+pub(crate) const COLUMNS: [&str; 21] = [
     "protocol",
     "client",
     "torrents",
@@ -33,14 +29,6 @@ const COLUMNS: [&str; 21] = [
     "announced_s",
     "peak",
 ];
-
-/// The file: lines that say how it was made, the names of the columns, and the rows.
-pub(crate) fn file(about: &[(String, String)], rows: &[(Run, Figures)]) -> String {
-    let lines = about.iter().map(|(key, value)| format!("# {key}: {value}"));
-    let rows = rows.iter().map(|(run, figures)| cells(run, figures).join("\t"));
-    let lines: Vec<String> = lines.chain([COLUMNS.join("\t")]).chain(rows).collect();
-    lines.join("\n") + "\n"
-}
 
 /// The table, in Markdown.
 pub(crate) fn markdown(rows: &[(Run, Figures)]) -> String {
@@ -75,24 +63,8 @@ pub(crate) fn markdown(rows: &[(Run, Figures)]) -> String {
     text
 }
 
-/// The commit, the day and the machine.
-pub(crate) fn circumstances() -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let git = |arguments: &[&str]| first_line(Command::new("git").args(arguments).current_dir(&root));
-    let commit = git(&["rev-parse", "--short", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
-    // What commands like this one have written doesn't change what is measured.
-    let is_changed = git(&["status", "--porcelain", "-uno", "--", ".", ":!benches/results"]).is_some();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let kernel: Vec<&str> = kernel.trim().split('.').take(2).collect();
-    let machine = format!("{cores} cores, {}, Linux {}", std::env::consts::ARCH, kernel.join("."));
-    let date = first_line(Command::new("date").arg("+%F")).unwrap_or_default();
-    let pairs =
-        [("commit", commit + if is_changed { "-dirty" } else { "" }), ("date", date), ("machine", machine)];
-    pairs.map(|(key, value)| (key.to_owned(), value)).into()
-}
-
-fn cells(run: &Run, figures: &Figures) -> [String; COLUMNS.len()] {
+/// The fields of a row of the file.
+pub(crate) fn cells(run: &Run, figures: &Figures) -> [String; COLUMNS.len()] {
     let tally = &figures.tally;
     let of = |name: &str| tally.others.get(name).copied().unwrap_or_default();
     let (connects, scrapes) = (of("connect"), of("scrape"));
