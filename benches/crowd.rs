@@ -197,9 +197,10 @@ fn torrent(number: u64) -> Torrent {
     torrent
 }
 
-/// What to do if this process may open too few files: a tracker has five connections at most.
+/// What to do if this process may open too few files: a tracker has four announces, a probe, and connections that are just being
+/// closed; twelve at once were counted.
 fn lacking_files(hosts: usize) -> Option<String> {
-    let wanted = 5 * hosts + 50;
+    let wanted = 16 * hosts + 50;
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits.lines().find(|line| line.starts_with("Max open files"))?;
     let soft = line.split_whitespace().nth(3)?.parse::<usize>().ok()?;
